@@ -1,0 +1,59 @@
+"""Fixed rules: one setpoint for every pool, every job to its default pool."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec import CodecLayout, fingerprint, observation_names
+
+CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
+"""Cluster Autoscaler's default `--scale-down-unneeded-time`. Source: its FAQ."""
+
+
+class ConstantSetpoint:
+    """Scale by one constant setpoint and place each job in its default pool.
+
+    The default pool is the first where the job starts at once, else the first that may run it; the codec marks it in the
+    observation, so this policy needs nothing but what every policy sees.
+
+    Args:
+        layout: the codec layout.
+        idle_timeout_seconds: idle nodes go after this time, one of `envs.codec.IDLE_AGE_EDGES_SECONDS`.
+        headroom: reserve of idle nodes as a fraction of the demand, one of `envs.codec.HEADROOM_FRACTIONS`, or
+            `envs.codec.ALWAYS_ON`.
+        name: name in tables.
+        packer: in-pool packer, None for the environment's own.
+
+    Raises:
+        ValueError: there is no such setpoint.
+    """
+
+    def __init__(
+        self,
+        layout: CodecLayout,
+        idle_timeout_seconds: float = CLUSTER_AUTOSCALER_IDLE_SECONDS,
+        headroom: float = 0.0,
+        name: str = "reactive",
+        packer: str | None = None,
+    ) -> None:
+        self.name = name
+        self.packer = packer
+        self.codec_fingerprint = fingerprint(layout)
+        self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
+        names = {entry: index for index, entry in enumerate(observation_names(layout))}
+        pools, slots = range(layout.max_pools), range(layout.window_slots)
+        self._present = np.array([names[f"pool{pool}.present"] for pool in pools])
+        shape = (layout.window_slots, layout.max_pools)
+        default = [names[f"slot{slot}.pool{pool}.default"] for slot in slots for pool in pools]
+        self._default = np.array(default, dtype=np.int64).reshape(shape)
+
+    def reset(self, num_clusters: int) -> None:
+        """Do nothing: a constant has no state."""
+
+    def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The constant setpoint for present pools, the default pool for present slots; see `agents.policy.Policy`."""
+        setpoints = np.where(observations[:, self._present] > 0.0, self.setpoint, 0)
+        default = observations[:, self._default] > 0.0
+        placements = np.where(default.any(axis=2), default.argmax(axis=2) + 1, 0)
+        return np.concatenate([setpoints, placements], axis=1).astype(np.int64)

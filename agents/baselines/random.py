@@ -1,0 +1,32 @@
+"""A policy that chooses among the valid choices by lot."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec import CodecLayout, fingerprint
+
+
+class RandomPolicy:
+    """Every component of the action uniformly among its valid choices.
+
+    Args:
+        layout: the codec layout.
+        generator: source of randomness.
+    """
+
+    def __init__(self, layout: CodecLayout, generator: np.random.Generator) -> None:
+        self.name = "random"
+        self.packer: str | None = None
+        self.codec_fingerprint = fingerprint(layout)
+        self._ends = np.cumsum(layout.action_sizes)[:-1]
+        self._generator = generator
+
+    def reset(self, num_clusters: int) -> None:
+        """Do nothing: the generator goes on, so a seed fixes a whole evaluation."""
+
+    def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Draw an action per cluster; see `agents.policy.Policy`."""
+        lots = self._generator.random(action_masks.shape) * action_masks
+        return np.stack([part.argmax(axis=1) for part in np.split(lots, self._ends, axis=1)], axis=1)

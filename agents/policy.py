@@ -1,0 +1,40 @@
+"""What every decision maker is, trained or not."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Policy(Protocol):
+    """Maps observations to actions, for a batch of clusters at once.
+
+    A policy sees only what `envs.codec.encode` wrote, so the same object drives the simulator and a live cluster.
+
+    Attributes:
+        name: short name for tables and logs.
+        codec_fingerprint: `envs.codec.fingerprint` of the layout that it reads and writes.
+        packer: name of the in-pool packer that it was tuned or trained with, None for the environment's own.
+    """
+
+    name: str
+    codec_fingerprint: str
+    packer: str | None
+
+    def reset(self, num_clusters: int) -> None:
+        """Forget any state and prepare for a batch of `num_clusters`."""
+        ...
+
+    def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Choose an action per cluster.
+
+        Args:
+            observations: [B, observation size] float32.
+            action_masks: [B, mask size] bool.
+
+        Returns:
+            [B, action components] int64, valid under the masks.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Environments: the codec, the simulator and the Gymnasium envs on top of them."""

@@ -1,0 +1,51 @@
+"""The codec: the one definition of what a policy sees and does, for the simulator and for a live cluster alike.
+
+    ClusterSnapshot --encode--> observation --policy--> action --decode--> Decision
+
+`encode`, `decode` and `write_mask` are plain functions that CPython and numba both run with the same bits. This package
+needs numpy only and imports no other package of this project.
+"""
+
+from envs.codec.action import HOLD, Decision, decode, default_action, write_mask
+from envs.codec.fingerprint import description, fingerprint
+from envs.codec.layout import (
+    ALWAYS_ON,
+    HEADROOM_FRACTIONS,
+    IDLE_AGE_EDGES_SECONDS,
+    MAX_GPUS_PER_NODE,
+    SUBMIT_WINDOWS_SECONDS,
+    CodecLayout,
+    CodecTables,
+    Pool,
+    Signal,
+    Slot,
+)
+from envs.codec.observation import encode, observation_names, observation_size
+from envs.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
+
+__all__ = [
+    "ALWAYS_ON",
+    "HEADROOM_FRACTIONS",
+    "HOLD",
+    "IDLE_AGE_EDGES_SECONDS",
+    "MAX_GPUS_PER_NODE",
+    "SUBMIT_WINDOWS_SECONDS",
+    "ClusterSnapshot",
+    "CodecLayout",
+    "CodecTables",
+    "Decision",
+    "PackingPlan",
+    "Pool",
+    "Signal",
+    "Slot",
+    "decode",
+    "default_action",
+    "description",
+    "empty_plan",
+    "empty_snapshot",
+    "encode",
+    "fingerprint",
+    "observation_names",
+    "observation_size",
+    "write_mask",
+]

@@ -1,0 +1,159 @@
+"""From a policy's action to a decision, and which actions are valid. CPython and numba both run this file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec.layout import CodecTables, Pool, Slot
+from envs.codec.packing import (
+    POOL_BOOTING_NODES,
+    POOL_GPUS_PER_NODE,
+    POOL_IDLE_NODES,
+    POOL_PRESENT,
+    SLOT_GPUS,
+    SLOT_PRESENT,
+    default_pool,
+    place,
+    place_backlog,
+    start_plan,
+)
+from envs.codec.snapshot import ClusterSnapshot, PackingPlan
+
+POOL_MIN_NODES = int(Pool.MIN_NODES)
+POOL_MAX_NODES = int(Pool.MAX_NODES)
+POOL_BUSY_NODES = int(Pool.BUSY_NODES)
+SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
+
+HOLD = 0
+"""Placement that leaves a job in the queue; placement k > 0 sends it to pool k - 1."""
+
+
+class Decision(NamedTuple):
+    """What an action means for this cluster now.
+
+    Attributes:
+        target_nodes: [P] int64, nodes that shall be on (ready or booting); 0 for an absent pool.
+        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose pool
+            has no room yet waits for it and counts as its demand.
+    """
+
+    target_nodes: NDArray[np.int64]
+    placement: NDArray[np.int64]
+
+
+def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
+    """Mark the valid choices of every component of the action.
+
+    An absent pool has only setpoint 0 and an absent slot only `HOLD`, so no component ever lacks a valid choice.
+
+    Args:
+        snapshot: the cluster now.
+        tables: the layout.
+        mask: [mask_size] bool, written.
+    """
+    at = 0
+    for pool in range(tables.max_pools):
+        present = snapshot.pools[pool, POOL_PRESENT] > 0.0
+        for setpoint in range(tables.setpoints):
+            mask[at + setpoint] = present or setpoint == 0
+        at += tables.setpoints
+    for slot in range(tables.window_slots):
+        allowed = 0
+        for pool in range(tables.max_pools):
+            may_run = snapshot.queue[slot, SLOT_PRESENT] > 0.0 and snapshot.allowed[slot, pool] > 0.0
+            mask[at + 1 + pool] = may_run
+            if may_run:
+                allowed += 1
+        mask[at] = allowed == 0 or snapshot.queue[slot, SLOT_WAITED_SECONDS] < tables.max_hold_seconds
+        at += tables.max_pools + 1
+
+
+def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, choice: int, slot: int) -> int:
+    """The pool that a slot's choice means, -1 for none; a choice outside the mask means the default pool."""
+    if choice == HOLD and snapshot.queue[slot, SLOT_WAITED_SECONDS] < tables.max_hold_seconds:
+        return -1
+    if 0 < choice <= tables.max_pools and snapshot.allowed[slot, choice - 1] > 0.0:
+        return choice - 1
+    return default_pool(snapshot, tables, plan, slot)
+
+
+def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
+    """Nodes that a setpoint wants on in a pool, after the plan placed the queue.
+
+    Idle nodes beyond the reserve go once they are older than the time-out; the plan uses the youngest idle nodes first,
+    as the packers do, so the old ones are those left.
+    """
+    row = snapshot.pools[pool]
+    if tables.setpoint_headroom[setpoint] < 0.0:
+        return int(row[POOL_MAX_NODES])
+    nodes = row[POOL_IDLE_NODES] + row[POOL_BUSY_NODES] + row[POOL_BOOTING_NODES]
+    spare = plan.idle_nodes[pool] + plan.booting_nodes[pool]
+    demand = nodes - spare + plan.new_nodes[pool]
+    reserve = np.ceil(tables.setpoint_headroom[setpoint] * demand)
+    target = nodes + plan.new_nodes[pool]
+    if spare < reserve:
+        target += reserve - spare
+    else:
+        aged = snapshot.idle_age_nodes[pool, tables.setpoint_edge[setpoint]]
+        target -= min(min(aged, plan.idle_nodes[pool]), spare - reserve)
+    return int(max(row[POOL_MIN_NODES], min(target, row[POOL_MAX_NODES])))
+
+
+def decode(
+    action: NDArray[np.int64],
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    decision: Decision,
+) -> None:
+    """Turn an action into a decision.
+
+    Args:
+        action: [P + W] int64, a setpoint per pool, then a placement per slot (`HOLD`, or pool + 1).
+        snapshot: the cluster now.
+        tables: the layout.
+        plan: scratch memory.
+        decision: written.
+    """
+    start_plan(snapshot, tables, plan)
+    for slot in range(tables.window_slots):
+        decision.placement[slot] = -1
+        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+            pool = placed_pool(snapshot, tables, plan, action[tables.max_pools + slot], slot)
+            decision.placement[slot] = pool
+            if pool >= 0:
+                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)
+    place_backlog(snapshot, tables, plan)
+    for pool in range(tables.max_pools):
+        decision.target_nodes[pool] = 0
+        if snapshot.pools[pool, POOL_PRESENT] > 0.0:
+            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, action[pool])
+
+
+def default_action(
+    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, setpoint: int, action: NDArray[np.int64]
+) -> None:
+    """Write the action of a fixed rule: one setpoint everywhere, every job to its default pool.
+
+    Args:
+        snapshot: the cluster now.
+        tables: the layout.
+        plan: scratch memory.
+        setpoint: index of the setpoint, for every pool that is present.
+        action: [P + W] int64, written.
+    """
+    for pool in range(tables.max_pools):
+        action[pool] = setpoint if snapshot.pools[pool, POOL_PRESENT] > 0.0 else 0
+    start_plan(snapshot, tables, plan)
+    for slot in range(tables.window_slots):
+        action[tables.max_pools + slot] = HOLD
+        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+            pool = default_pool(snapshot, tables, plan, slot)
+            action[tables.max_pools + slot] = pool + 1
+            if pool >= 0:
+                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)

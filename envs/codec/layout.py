@@ -1,0 +1,175 @@
+"""The layout of what a policy sees and does: sizes, setpoints and the fields of a snapshot.
+
+Everything here is part of the codec fingerprint: a policy that was trained for another layout does not load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum, auto
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CODEC_VERSION = 1
+
+MAX_GPUS_PER_NODE = 16
+"""Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
+
+IDLE_AGE_EDGES_SECONDS = (0.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+"""Ages at which an idle node moves to the next class; also the idle time-outs that a setpoint can choose."""
+
+HEADROOM_FRACTIONS = (0.0, 0.05, 0.15)
+"""Idle nodes that a setpoint keeps or orders in reserve, as a fraction of the nodes in demand (rounded up)."""
+
+ALWAYS_ON = -1.0
+"""Headroom of the last setpoint: every node of the pool is on."""
+
+SUBMIT_WINDOWS_SECONDS = (600.0, 3600.0, 21600.0, 86400.0)
+"""Sliding windows over which submitted GPUs are counted."""
+
+
+class _Field(IntEnum):
+    """Column numbers that count up from 0 in the order of their definition."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
+        return count
+
+
+class Pool(_Field):
+    """Columns of `ClusterSnapshot.pools`."""
+
+    PRESENT = auto()  # 1 for a pool that exists, 0 for padding
+    GPUS_PER_NODE = auto()
+    MIN_NODES = auto()
+    MAX_NODES = auto()
+    BOOT_SECONDS = auto()  # mean time from order to ready
+    IDLE_NODE_WATTS = auto()  # a node that is on and runs nothing, times PUE
+    USD_PER_KWH = auto()
+    IDLE_NODES = auto()  # ready, no job
+    BUSY_NODES = auto()  # at least one job
+    BOOTING_NODES = auto()  # ordered, not ready
+    USED_GPUS = auto()  # shares of a GPU count as their fraction
+    SHARED_FREE_GPUS = auto()  # unused shares of the GPUs that are shared
+    BACKLOG_GPUS = auto()  # asked by the jobs beyond the queue window whose default is this pool
+
+
+class Slot(_Field):
+    """Columns of `ClusterSnapshot.queue`."""
+
+    PRESENT = auto()
+    GPUS = auto()
+    WAITED_SECONDS = auto()
+
+
+class Signal(_Field):
+    """Entries of `ClusterSnapshot.signals`."""
+
+    WEEK_SECONDS = auto()  # seconds since Monday 00:00, local time of the cluster
+    SUBMITTED_GPUS_10MIN = auto()
+    SUBMITTED_GPUS_1H = auto()
+    SUBMITTED_GPUS_6H = auto()
+    SUBMITTED_GPUS_24H = auto()
+    SUBMITTED_JOBS_1H = auto()
+    SINCE_SUBMIT_SECONDS = auto()  # since the newest submission
+    QUEUE_JOBS = auto()
+    QUEUE_GPUS = auto()
+    RUNNING_JOBS = auto()
+    USD_PER_GPU_HOUR = auto()  # what an hour of waiting costs, per GPU asked
+
+
+class CodecTables(NamedTuple):
+    """The numbers of a layout, as arrays and scalars that CPython and numba both read.
+
+    Attributes:
+        max_pools: pools that the codec has room for.
+        window_slots: jobs at the head of the queue that the action places.
+        setpoints: number of setpoints of a pool.
+        setpoint_edge: [setpoints] int64, the index into `IDLE_AGE_EDGES_SECONDS` of the idle time-out.
+        setpoint_headroom: [setpoints] float64, reserve as a fraction of the demand, or `ALWAYS_ON`.
+        max_hold_seconds: a job that waited as long as this can no longer be held.
+    """
+
+    max_pools: int
+    window_slots: int
+    setpoints: int
+    setpoint_edge: NDArray[np.int64]
+    setpoint_headroom: NDArray[np.float64]
+    max_hold_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CodecLayout:
+    """Sizes of observation and action.
+
+    Attributes:
+        max_pools: largest number of pools that a policy of this layout can serve.
+        window_slots: jobs at the head of the queue that the policy places one by one; the jobs behind them follow the
+            default (the first pool that may run them). 0: the policy scales only.
+        max_hold_seconds: the longest time that the policy may hold a job back, from its submission.
+    """
+
+    max_pools: int = 4
+    window_slots: int = 8
+    max_hold_seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that have no meaning.
+
+        Raises:
+            ValueError: a size is out of its range.
+        """
+        if not 1 <= self.max_pools <= 64:
+            raise ValueError(f"codec.max_pools is {self.max_pools}; it must be 1 to 64")
+        if not 0 <= self.window_slots <= 256:
+            raise ValueError(f"codec.window_slots is {self.window_slots}; it must be 0 to 256")
+        if not 0.0 <= self.max_hold_seconds < float("inf"):
+            raise ValueError(f"codec.max_hold_seconds is {self.max_hold_seconds}; it must be finite and >= 0")
+
+    @property
+    def setpoints(self) -> tuple[tuple[float, float], ...]:
+        """(idle time-out in seconds, headroom fraction) of every setpoint, `ALWAYS_ON` last."""
+        pairs = [(edge, headroom) for headroom in HEADROOM_FRACTIONS for edge in IDLE_AGE_EDGES_SECONDS]
+        return (*pairs, (IDLE_AGE_EDGES_SECONDS[-1], ALWAYS_ON))
+
+    @property
+    def action_sizes(self) -> tuple[int, ...]:
+        """Choices of each component of the action: a setpoint per pool, then a placement per slot."""
+        return (len(self.setpoints),) * self.max_pools + (self.max_pools + 1,) * self.window_slots
+
+    @property
+    def mask_size(self) -> int:
+        """Length of the flat action mask: the sum of `action_sizes`."""
+        return sum(self.action_sizes)
+
+    def setpoint(self, idle_timeout_seconds: float, headroom: float) -> int:
+        """The index of a setpoint.
+
+        Raises:
+            ValueError: no setpoint has these values.
+        """
+        try:
+            return self.setpoints.index((idle_timeout_seconds, headroom))
+        except ValueError:
+            raise ValueError(
+                f"no setpoint has idle time-out {idle_timeout_seconds} s and headroom {headroom}; time-outs are "
+                f"{IDLE_AGE_EDGES_SECONDS}, headrooms {HEADROOM_FRACTIONS}"
+            ) from None
+
+    def tables(self) -> CodecTables:
+        """The layout as `encode` and `decode` read it."""
+        edges = [IDLE_AGE_EDGES_SECONDS.index(timeout) for timeout, _ in self.setpoints]
+        return CodecTables(
+            self.max_pools,
+            self.window_slots,
+            len(self.setpoints),
+            np.array(edges, dtype=np.int64),
+            np.array([headroom for _, headroom in self.setpoints], dtype=np.float64),
+            float(self.max_hold_seconds),
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """Field names and values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
