@@ -36,8 +36,8 @@ class Decision(NamedTuple):
 
     Attributes:
         target_nodes: [P] int64, nodes that shall be on (ready or booting); 0 for an absent pool.
-        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose pool
-            has no room yet waits for it and counts as its demand.
+        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose
+            pool has no room yet waits for it and counts as its demand.
     """
 
     target_nodes: NDArray[np.int64]
@@ -98,7 +98,7 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
         target += reserve - spare
     else:
         aged = snapshot.idle_age_nodes[pool, tables.setpoint_edge[setpoint]]
-        target -= min(min(aged, plan.idle_nodes[pool]), spare - reserve)
+        target -= min(aged, plan.idle_nodes[pool], spare - reserve)
     return int(max(row[POOL_MIN_NODES], min(target, row[POOL_MAX_NODES])))
 
 

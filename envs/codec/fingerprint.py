@@ -27,8 +27,8 @@ def description(layout: CodecLayout) -> dict[str, object]:
 def fingerprint(layout: CodecLayout) -> str:
     """16 hexadecimal digits that change with any name, scale, size or the version of the codec.
 
-    A change of the arithmetic that keeps all names must raise `CODEC_VERSION`; a test pins observations of fixed snapshots
-    to remind of it.
+    A change of the arithmetic that keeps all names must raise `CODEC_VERSION`; a test pins observations of fixed
+    snapshots to remind of it.
     """
     text = json.dumps(description(layout), sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -73,7 +73,7 @@ def squash(value: float, scale: float) -> float:
 
 
 def share(part: float, rest: float) -> float:
-    """part / (part + rest), 0 when both are 0."""
+    """Return part / (part + rest), 0 when both are 0."""
     total = part + rest
     return part / total if total > 0.0 else 0.0
 

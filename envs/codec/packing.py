@@ -1,7 +1,7 @@
 """Estimate, from counts alone, which jobs of the window fit now and how many nodes the others need.
 
-Written in the part of Python that CPython and numba both run, with IEEE-exact operations only, so both give the same bits.
-This is the question that Cluster Autoscaler's estimator answers: pack the pending pods first on what is there, then on
+Written in the part of Python that CPython and numba both run, with IEEE-exact operations only, so both give the same
+bits. This is the question that Cluster Autoscaler's estimator answers: pack the pending pods first on what is there, then on
 what is coming, and count the nodes that are still missing.
 """
 
