@@ -1,0 +1,357 @@
+"""The `Trace`: jobs that users submitted to a GPU cluster, as one validated Arrow table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from traces.errors import TraceValueError
+from traces.files import read_parquet, write_parquet
+from traces.validation import Origin, check_gpu_milli, check_present, check_seconds, check_unique
+
+Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any]
+
+SCHEMA = pa.schema(
+    [
+        pa.field("job_id", pa.string(), nullable=False),
+        pa.field("submit_time_seconds", pa.float64(), nullable=False),
+        pa.field("duration_seconds", pa.float64(), nullable=False),
+        pa.field("gpu_milli", pa.int64(), nullable=False),
+        pa.field("user", pa.string()),
+        pa.field("group", pa.string()),
+        pa.field("gpu_models", pa.list_(pa.string())),
+        pa.field("cpu_milli", pa.int64()),
+        pa.field("memory_mib", pa.int64()),
+        pa.field("status", pa.string()),
+    ]
+)
+"""Arrow schema of `Trace.table`; the columns are described in `Trace`."""
+
+REQUIRED = tuple(column.name for column in SCHEMA if not column.nullable)
+"""Names of the columns that hold a value for every job."""
+
+_METADATA_KEY = b"autoscaler.trace"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMetadata:
+    """What is known about a trace as a whole.
+
+    Attributes:
+        source: The data set or generator, for humans.
+        licence: Licence of the data; "unknown" where nobody said.
+        start_time: Local wall-clock time of second 0, without a time zone; None where unknown.
+        dropped: Reason -> number of rows of the original file that are not jobs of this trace.
+        origin: URI from which the rows were imported first; it survives a copy to Parquet.
+    """
+
+    source: str = "unknown"
+    licence: str = "unknown"
+    start_time: datetime | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.start_time is not None and self.start_time.tzinfo is not None:
+            mend = "give the local wall-clock time without one"
+            raise TraceValueError(f"start_time {self.start_time} has a time zone; {mend}")
+
+    def to_json(self) -> str:
+        """Return the metadata as one JSON object; `start_time` is ISO 8601."""
+        start = None if self.start_time is None else self.start_time.isoformat()
+        return json.dumps(
+            {
+                "source": self.source,
+                "licence": self.licence,
+                "start_time": start,
+                "dropped": dict(self.dropped),
+                "origin": self.origin,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the metadata that `to_json` wrote.
+
+        Raises:
+            TraceValueError: The text is not such an object.
+        """
+        try:
+            values = json.loads(text)
+            start = values.pop("start_time")
+            return cls(start_time=None if start is None else datetime.fromisoformat(start), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            problem = f"the trace's metadata cannot be read ({error}); import the trace again"
+            raise TraceValueError(problem) from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Jobs in the order of their submission. Build one with `traces.load(uri)` or `Trace.from_columns`.
+
+    Attributes:
+        table: One row per job, every column of `SCHEMA` in its order, each in one chunk. A ``?`` marks a
+            nullable column: null where the data set does not say.
+
+            ===================  =============  ==========================================================
+            column               dtype          meaning, unit, invariant
+            ===================  =============  ==========================================================
+            job_id               string         unique
+            submit_time_seconds  float64        seconds from second 0 of the trace; finite, >= 0, ascending
+                                                (equal times keep the order of the original file)
+            duration_seconds     float64        run time on the GPUs asked, seconds; finite, > 0
+            gpu_milli            int64          GPUs asked by the whole job, in thousandths; > 0. Below
+                                                1000: a share of one GPU. Else a multiple of 1000: whole
+                                                GPUs, a gang where one node does not hold them
+            user                 string?        who submitted
+            group                string?        virtual cluster, organisation or team
+            gpu_models           list<string>?  models that the job may run on; null or empty: any
+            cpu_milli            int64?         CPUs asked by the whole job, thousandths of a core
+            memory_mib           int64?         memory asked by the whole job, MiB
+            status               string?        how the job ended, in the words of the data set
+            ===================  =============  ==========================================================
+
+        uri: The URI that gives this trace again.
+        metadata: Source, licence, wall-clock time of second 0, dropped rows.
+    """
+
+    table: pa.Table
+    uri: str = ""
+    metadata: TraceMetadata = field(default_factory=TraceMetadata)
+
+    def __post_init__(self) -> None:
+        if not self.table.schema.equals(SCHEMA):
+            raise TraceValueError("a trace has the columns of SCHEMA in their order; use Trace.from_columns")
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        submit_time_seconds: Column,
+        duration_seconds: Column,
+        gpu_milli: Column,
+        job_id: Column | None = None,
+        user: Column | None = None,
+        group: Column | None = None,
+        gpu_models: Column | None = None,
+        cpu_milli: Column | None = None,
+        memory_mib: Column | None = None,
+        status: Column | None = None,
+        uri: str = "",
+        metadata: TraceMetadata | None = None,
+        origin: Origin | None = None,
+    ) -> Self:
+        """Return the trace of these columns: validated, and sorted by submit time (stable).
+
+        Args:
+            submit_time_seconds: float64, shape (jobs,), seconds.
+            duration_seconds: float64, shape (jobs,), seconds.
+            gpu_milli: int64, shape (jobs,), thousandths of a GPU.
+            job_id: string, shape (jobs,). None: ``job-<row>`` with the row of the original file.
+            user: string, shape (jobs,), or None.
+            group: string, shape (jobs,), or None.
+            gpu_models: list<string>, shape (jobs,), or None.
+            cpu_milli: int64, shape (jobs,), thousandths of a core, or None.
+            memory_mib: int64, shape (jobs,), MiB, or None.
+            status: string, shape (jobs,), or None.
+            uri: The URI that gives this trace again.
+            metadata: What is known about the trace as a whole.
+            origin: File, rows and column names for messages.
+
+        Raises:
+            TraceValueError: Names the row, the column, the value and the mend.
+        """
+        origin = origin or Origin()
+        given = {
+            "job_id": job_id,
+            "submit_time_seconds": submit_time_seconds,
+            "duration_seconds": duration_seconds,
+            "gpu_milli": gpu_milli,
+            "user": user,
+            "group": group,
+            "gpu_models": gpu_models,
+            "cpu_milli": cpu_milli,
+            "memory_mib": memory_mib,
+            "status": status,
+        }
+        table = _validated(given, len(submit_time_seconds), origin)
+        return cls(table=_sorted(table), uri=uri, metadata=metadata or TraceMetadata())
+
+    @property
+    def num_jobs(self) -> int:
+        """Number of jobs."""
+        return int(self.table.num_rows)
+
+    @property
+    def first_submit_seconds(self) -> float:
+        """Submit time of the first job, seconds; 0.0 in an empty trace."""
+        return float(self.submit_time_seconds[0]) if self.num_jobs else 0.0
+
+    @property
+    def last_submit_seconds(self) -> float:
+        """Submit time of the last job, seconds; 0.0 in an empty trace."""
+        return float(self.submit_time_seconds[-1]) if self.num_jobs else 0.0
+
+    @property
+    def span_seconds(self) -> float:
+        """Seconds from the first to the last submission."""
+        return self.last_submit_seconds - self.first_submit_seconds
+
+    @property
+    def week_offset_seconds(self) -> float:
+        """Seconds from Monday 00:00 local time to second 0; 0.0 where the start time is unknown."""
+        start = self.metadata.start_time
+        if start is None:
+            return 0.0
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return start.weekday() * 86400.0 + (start - midnight).total_seconds()
+
+    @property
+    def submit_time_seconds(self) -> NDArray[np.float64]:
+        """Submit times, float64, shape (jobs,), seconds, ascending; read-only."""
+        values: NDArray[np.float64] = self.table.column("submit_time_seconds").to_numpy()
+        return values
+
+    @property
+    def duration_seconds(self) -> NDArray[np.float64]:
+        """Run times, float64, shape (jobs,), seconds, > 0; read-only."""
+        values: NDArray[np.float64] = self.table.column("duration_seconds").to_numpy()
+        return values
+
+    @property
+    def submit_milliseconds(self) -> NDArray[np.int64]:
+        """Submit times, int64, shape (jobs,), milliseconds, ascending; halves are rounded up."""
+        return _milliseconds(self.submit_time_seconds)
+
+    @property
+    def duration_milliseconds(self) -> NDArray[np.int64]:
+        """Run times, int64, shape (jobs,), milliseconds, at least 1; halves are rounded up."""
+        return np.maximum(_milliseconds(self.duration_seconds), 1)
+
+    @property
+    def gpu_milli(self) -> NDArray[np.int64]:
+        """GPUs asked, int64, shape (jobs,), thousandths of a GPU, > 0; read-only."""
+        values: NDArray[np.int64] = self.table.column("gpu_milli").to_numpy()
+        return values
+
+    @property
+    def gpu_hours(self) -> float:
+        """Work of all jobs, GPU-hours."""
+        return float(np.dot(self.gpu_milli, self.duration_seconds)) / 3.6e6
+
+    def demand(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the GPUs in use over time if no job ever waited, as a step function.
+
+        Returns:
+            Times, int64, shape (2 * jobs,), milliseconds, ascending; and the thousandths of a GPU in use from
+            each time to the next, int64, same shape. At equal times, jobs end before others start.
+        """
+        submit = self.submit_milliseconds
+        times = np.concatenate([submit + self.duration_milliseconds, submit])
+        order = np.argsort(times, kind="stable")
+        changes = np.concatenate([-self.gpu_milli, self.gpu_milli])
+        return times[order], np.cumsum(changes[order])
+
+    @property
+    def peak_gpu_milli(self) -> int:
+        """Most thousandths of a GPU in use at once if no job ever waited: the cluster without a queue."""
+        return int(self.demand()[1].max()) if self.num_jobs else 0
+
+    def window(self, start_seconds: float | None = None, end_seconds: float | None = None) -> Self:
+        """Return the jobs that were submitted in [start_seconds, end_seconds); their times stay as they are.
+
+        Args:
+            start_seconds: First submit time that is in, seconds; None: no bound.
+            end_seconds: First submit time that is out, seconds; None: no bound.
+        """
+        submit = self.submit_time_seconds
+        start = 0 if start_seconds is None else int(np.searchsorted(submit, start_seconds, side="left"))
+        end = self.num_jobs if end_seconds is None else int(np.searchsorted(submit, end_seconds, side="left"))
+        return replace(self, table=self.table.slice(start, max(end - start, 0)).combine_chunks())
+
+    def head(self, count: int) -> Self:
+        """Return the first `count` jobs, all of them where there are fewer."""
+        return replace(self, table=self.table.slice(0, count).combine_chunks())
+
+    def to_parquet(self, path: str) -> None:
+        """Write the trace and its metadata to `path`; the file appears whole or not at all.
+
+        Raises:
+            TraceFileError: The file cannot be written, for example because the disk is full.
+        """
+        table = self.table.replace_schema_metadata({_METADATA_KEY: self.metadata.to_json().encode()})
+        write_parquet(table, path)
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """Read a Parquet file with the columns of `SCHEMA`, required ones at least, and validate it.
+
+        Raises:
+            TraceFileError: The file is missing or damaged.
+            TraceValueError: A column is missing, or a value breaks an invariant.
+        """
+        table = read_parquet(path)
+        known = {name: table.column(name) for name in table.column_names if name in SCHEMA.names}
+        missing = [name for name in REQUIRED if name not in known]
+        if missing:
+            has = f"only {', '.join(table.column_names)}"
+            raise TraceValueError(f"{path}: no column {missing[0]}, {has}; write it with `autoscaler traces import`")
+        text = (table.schema.metadata or {}).get(_METADATA_KEY)
+        metadata = TraceMetadata() if text is None else TraceMetadata.from_json(text.decode())
+        return cls.from_columns(**known, uri=path, metadata=metadata, origin=Origin(name=path))
+
+
+def _milliseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    scaled = seconds * 1000.0
+    whole = np.floor(scaled)
+    # Not floor(x + 0.5): that sum itself rounds, and moves the largest double below one half up.
+    rounded: NDArray[np.int64] = (whole + (scaled - whole >= 0.5)).astype(np.int64)
+    return rounded
+
+
+def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin) -> pa.ChunkedArray:
+    """Return values in the dtype of `column`, all null where `values` is None."""
+    name = origin.columns.get(column.name, column.name)
+    if values is None:
+        return pa.chunked_array([pa.nulls(length, column.type)])
+    if len(values) != length:
+        problem = f"column {name} has {len(values)} rows, the submit times {length}"
+        raise TraceValueError(f"{origin.name}: {problem}; columns of a trace have the same length")
+    try:
+        if isinstance(values, pa.ChunkedArray):
+            return values.cast(column.type)
+        return pa.chunked_array([pa.array(values).cast(column.type) if len(values) else pa.array([], column.type)])
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        problem = f"column {name} cannot be read as {column.type}: {reason}"
+        raise TraceValueError(f"{origin.name}: {problem}") from error
+
+
+def _validated(given: Mapping[str, Column | None], length: int, origin: Origin) -> pa.Table:
+    given = dict(given)
+    if given["job_id"] is None:
+        rows = np.arange(1, length + 1) if origin.rows is None else origin.rows
+        given["job_id"] = pc.binary_join_element_wise("job", pa.array(rows).cast(pa.string()), "-")
+    columns = {column.name: _arrow(given[column.name], column, length, origin) for column in SCHEMA}
+    for name in REQUIRED:
+        check_present(columns[name], name, origin)
+    check_unique(columns["job_id"], "job_id", origin)
+    submit, duration = columns["submit_time_seconds"].to_numpy(), columns["duration_seconds"].to_numpy()
+    check_seconds(submit, "submit_time_seconds", origin, positive=False, noun="submit times")
+    check_seconds(duration, "duration_seconds", origin, positive=True, noun="durations")
+    check_gpu_milli(columns["gpu_milli"].to_numpy(), "gpu_milli", origin)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    submit = table.column("submit_time_seconds").to_numpy()
+    if not np.all(submit[1:] >= submit[:-1]):
+        # Arrow's own sort is not stable, numpy's is when asked.
+        table = table.take(pa.array(np.argsort(submit, kind="stable")))
+    return table.combine_chunks()

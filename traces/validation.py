@@ -1,0 +1,154 @@
+"""Checks of job columns that can name the file, the row, the column, the value and the mend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from traces.errors import TraceValueError
+
+MAX_SECONDS = 4e9
+"""Largest time or duration, seconds (126 years): a column with more is in milliseconds or nanoseconds."""
+
+MAX_GPUS = 1e6
+"""Largest number of GPUs that one job may ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows come from, so that an error speaks of the user's file and not of our table.
+
+    Attributes:
+        name: File or object that holds the rows, as the user wrote it.
+        columns: Our column name -> name in the original file, where they differ.
+        rows: int64, shape (rows,). 1-based data row of the original file for each row; None: 1, 2, 3...
+    """
+
+    name: str = "trace"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
+
+    def row_number(self, index: int) -> int:
+        """Return the 1-based data row in the original file of the row at the 0-based `index`."""
+        return index + 1 if self.rows is None else int(self.rows[index])
+
+    def error(self, index: int, column: str, problem: str) -> TraceValueError:
+        """Return the error for the cell at row `index` (0-based) of our `column`."""
+        name = self.columns.get(column, column)
+        return TraceValueError(f"{self.name}: row {self.row_number(index)}, column {name}: {problem}")
+
+
+def first(mask: NDArray[np.bool_]) -> int | None:
+    """Return the index of the first True of `mask` (bool, shape (rows,)), None where there is none."""
+    index = int(mask.argmax()) if mask.size else 0
+    return index if mask.size and mask[index] else None
+
+
+def check_present(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
+    """Raise unless every cell of a required column holds a value.
+
+    Raises:
+        TraceValueError: A cell is empty.
+    """
+    if values.null_count:
+        index = pc.index(pc.is_null(values), True).as_py()
+        raise origin.error(index, column, "is empty; every job needs a value here: fill it in or remove the row")
+
+
+def check_seconds(values: NDArray[np.float64], column: str, origin: Origin, *, positive: bool, noun: str) -> None:
+    """Raise unless every value is a finite number of seconds, at least 0 (or above 0 where `positive`).
+
+    Args:
+        values: float64, shape (rows,), seconds.
+        column: Our name of the column.
+        origin: Where the rows come from.
+        positive: Whether 0 is refused as well.
+        noun: What the values are, in the plural, for the message.
+
+    Raises:
+        TraceValueError: Names the first value that breaks the rule.
+    """
+    rule = f"{noun} must be {'>' if positive else '>='} 0 seconds"
+    index = first(~np.isfinite(values))
+    if index is not None:
+        raise origin.error(index, column, f"{values[index]} is not a finite number; {rule}")
+    index = first(values <= 0 if positive else values < 0)
+    if index is not None:
+        state = "negative" if values[index] < 0 else "zero"
+        mend = "" if state == "negative" else ", so remove jobs that never ran"
+        raise origin.error(index, column, f"{values[index]} is {state}; {rule}{mend}")
+    index = first(values > MAX_SECONDS)
+    if index is not None:
+        limit = f"above {MAX_SECONDS:.0e} seconds; is the column in milliseconds? {noun} are in seconds"
+        raise origin.error(index, column, f"{values[index]} is {limit}")
+
+
+def check_gpu_milli(values: NDArray[np.int64], column: str, origin: Origin) -> None:
+    """Raise unless every job asks a share of one GPU (1 to 999) or whole GPUs (a multiple of 1000).
+
+    Args:
+        values: int64, shape (rows,), thousandths of a GPU.
+        column: Our name of the column.
+        origin: Where the rows come from.
+
+    Raises:
+        TraceValueError: Names the first value that breaks the rule.
+    """
+    index = first(values <= 0)
+    if index is not None:
+        raise origin.error(index, column, f"{values[index]} is not above 0; a job asks at least 1/1000 GPU")
+    index = first((values > 1000) & (values % 1000 != 0))
+    if index is not None:
+        rule = "above one GPU only whole GPUs (multiples of 1000 thousandths) can be asked"
+        raise origin.error(index, column, f"{values[index]} is not a whole number of GPUs; {rule}")
+    index = first(values > MAX_GPUS * 1000)
+    if index is not None:
+        rule = f"more than {MAX_GPUS:.0f} GPUs; the unit is 1/1000 GPU"
+        raise origin.error(index, column, f"{values[index]} is {rule}")
+
+
+def check_unique(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
+    """Raise unless every string of `values` occurs once.
+
+    Raises:
+        TraceValueError: Names the second occurrence and the row of the first.
+    """
+    if pc.count_distinct(values).as_py() == len(values):
+        return
+    seen: dict[str, int] = {}
+    for index, value in enumerate(values.to_pylist()):
+        earlier = seen.setdefault(value, index)
+        if earlier != index:
+            where = f"already the value of row {origin.row_number(earlier)}"
+            raise origin.error(index, column, f"{value!r} is {where}; values must be unique: rename or remove one")
+
+
+def gpus_to_milli(values: pa.ChunkedArray, column: str, origin: Origin) -> NDArray[np.int64]:
+    """Convert GPUs to thousandths of a GPU, and check them in the unit of the original file.
+
+    Args:
+        values: float64, shape (rows,), GPUs; shares are rounded to the next thousandth, at least one.
+        column: Our name of the column.
+        origin: Where the rows come from.
+
+    Returns:
+        int64, shape (rows,), thousandths of a GPU.
+
+    Raises:
+        TraceValueError: A cell is empty, not finite, not above 0, or above 1 and not whole.
+    """
+    check_present(values, column, origin)
+    gpus: NDArray[np.float64] = values.to_numpy()
+    index = first(~(np.isfinite(gpus) & (gpus > 0) & (gpus <= MAX_GPUS)))
+    if index is not None:
+        rule = f"a job asks more than 0 and at most {MAX_GPUS:.0f} GPUs"
+        raise origin.error(index, column, f"{gpus[index]:g} is not a number of GPUs; {rule}")
+    index = first((gpus > 1) & (gpus != np.floor(gpus)))
+    if index is not None:
+        rule = "above one GPU only whole GPUs can be asked"
+        raise origin.error(index, column, f"{gpus[index]:g} is not a whole number of GPUs; {rule}")
+    milli: NDArray[np.int64] = np.maximum(np.floor(gpus * 1000 + 0.5), 1).astype(np.int64)
+    return milli
