@@ -1,0 +1,1 @@
+"""YAML presets of experiments and clusters, and the loader that turns them into typed settings."""
