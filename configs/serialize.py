@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from configs.files import write_text
 from configs.yaml_reader import Dumper
 
 
@@ -48,19 +47,6 @@ def dump_yaml(instance: Any, path: str | Path) -> None:
         path: The file; an existing one is replaced at once.
 
     Raises:
-        OSError: The folder is missing, is not writable or its disk is full.
+        OutputFileError: The folder is missing, is not writable or its disk is full.
     """
-    text = yaml.dump(to_dict(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-    target = Path(path)
-    # In the same folder, because a rename is atomic only within one file system.
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_text(path, yaml.dump(to_dict(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100))

@@ -1,7 +1,9 @@
 """Errors of the `traces` package. Each message says what is wrong, where, and how to mend it, on one line."""
 
+from configs.errors import UserError
 
-class TraceError(ValueError):
+
+class TraceError(UserError, ValueError):
     """A trace cannot be used; the base of every error of this package."""
 
 
