@@ -1,14 +1,26 @@
-"""Traces of real and synthetic GPU clusters: one validated table of jobs, from any format, by URI."""
+"""Traces of real and synthetic GPU clusters: one validated table of jobs, from any format, by URI.
+
+>>> import traces
+>>> trace = traces.load("synthetic:quickstart?days=2&seed=0")
+"""
 
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
+from traces.nodes import NODE_SCHEMA, Nodes
+from traces.registry import FormatInfo, formats, load, load_nodes
 from traces.trace import SCHEMA, Trace, TraceMetadata
 
 __all__ = [
+    "NODE_SCHEMA",
     "SCHEMA",
+    "FormatInfo",
+    "Nodes",
     "Trace",
     "TraceError",
     "TraceFileError",
     "TraceMetadata",
     "TraceURIError",
     "TraceValueError",
+    "formats",
+    "load",
+    "load_nodes",
 ]

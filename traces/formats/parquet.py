@@ -1,0 +1,25 @@
+"""Our own format on disk: the table of `traces.Trace` as Parquet."""
+
+from traces.options import NoOptions
+from traces.registry import Format
+from traces.trace import Trace
+
+
+def load(path: str, _: NoOptions) -> Trace:
+    """Return the trace that `Trace.to_parquet` (or ``autoscaler traces import``) wrote.
+
+    Any Parquet file with the required columns of `traces.SCHEMA` will do.
+
+    Raises:
+        TraceError: The file cannot be read or breaks a rule.
+    """
+    return Trace.read(path)
+
+
+FORMAT = Format(
+    description="a trace of this project (any Parquet file with its columns); `x.parquet` alone works too",
+    licence="as imported",
+    example="parquet:trace.parquet",
+    options=NoOptions,
+    load=load,
+)

@@ -1,0 +1,56 @@
+"""Generated traces, by the name of a preset."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from traces.errors import TraceError, TraceURIError
+from traces.generators import LICENCE, generate
+from traces.options import did_you_mean
+from traces.presets import PRESETS
+from traces.registry import Format
+from traces.trace import Trace
+from traces.uri import TraceURI
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of synthetic."""
+
+    days: float | None = field(default=None, metadata={"help": "length, days; else the preset's"})
+    seed: int | None = field(default=None, metadata={"help": "the same seed gives the same trace; none: one is drawn"})
+    jobs_per_day: float | None = field(default=None, metadata={"help": "expected jobs per day; else the preset's"})
+
+
+def load(path: str, options: Options) -> Trace:
+    """Return the trace of a preset; its URI carries the seed and the length, also those that nobody gave.
+
+    Raises:
+        TraceURIError: The preset is unknown or an option is out of range.
+    """
+    if path not in PRESETS:
+        raise TraceURIError(f"there is no preset {path!r}{did_you_mean(path, PRESETS)}")
+    preset = PRESETS[path]
+    days = preset.days if options.days is None else options.days
+    seed = int(np.random.default_rng().integers(2**32)) if options.seed is None else options.seed
+    given = {"days": f"{days:g}", "seed": str(seed)}
+    if options.jobs_per_day is not None:
+        given["jobs_per_day"] = f"{options.jobs_per_day:g}"
+    uri = str(TraceURI("synthetic", path, given))
+    if seed < 0:
+        raise TraceURIError(f"{uri}: option seed takes a whole number from 0 on")
+    try:
+        rng = np.random.default_rng(seed)
+        trace = generate(preset, days=days, rng=rng, jobs_per_day=options.jobs_per_day, name=path)
+    except TraceError as error:
+        raise TraceURIError(f"{uri}: {error}") from error
+    return replace(trace, uri=uri)
+
+
+FORMAT = Format(
+    description=f"generated jobs, by preset: {', '.join(PRESETS)}",
+    licence=LICENCE,
+    example="synthetic:quickstart?days=30&seed=0",
+    options=Options,
+    load=load,
+)

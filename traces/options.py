@@ -1,0 +1,108 @@
+"""Options of a trace format: a frozen dataclass beside the loader, filled from the texts of a URI."""
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from traces.errors import TraceURIError
+
+OptionsT = TypeVar("OptionsT")
+
+_NOUNS = {int: "a whole number", float: "a number", datetime: "a time such as 2021-03-04T00:00"}
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Options of a format that has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionOptions:
+    """Options that every format of jobs takes. They select jobs; submit times stay as they are."""
+
+    start_seconds: float | None = field(default=None, metadata={"help": "first submit time that is in, seconds"})
+    end_seconds: float | None = field(default=None, metadata={"help": "first submit time that is out, seconds"})
+    limit: int | None = field(default=None, metadata={"help": "at most so many jobs, the first of the window"})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, for humans.
+
+    Attributes:
+        name: As written in the URI.
+        kind: What it takes, such as ``float`` or ``keep|drop``.
+        default: Text of the default; "" where there is none.
+        description: Meaning and unit.
+    """
+
+    name: str
+    kind: str
+    default: str
+    description: str
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?``, or the names there are where none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(names) or 'none'}"
+
+
+def describe(schema: type[Any]) -> tuple[Option, ...]:
+    """Return the options of an options dataclass, in its order."""
+    hints = get_type_hints(schema)
+    return tuple(
+        Option(
+            item.name,
+            _kind(hints[item.name]),
+            "" if item.default in (None, MISSING) else str(item.default),
+            item.metadata.get("help", ""),
+        )
+        for item in fields(schema)
+    )
+
+
+def parse(schema: type[OptionsT], values: Mapping[str, str], where: str) -> OptionsT:
+    """Return the options dataclass filled with the texts of a URI.
+
+    Args:
+        schema: A frozen dataclass with defaults; fields of str, int, float, Literal, or one of these or None.
+        values: Option -> text.
+        where: The URI, for messages.
+
+    Raises:
+        TraceURIError: A value is not of the option's type or range.
+    """
+    hints = get_type_hints(schema)
+    try:
+        return schema(**{name: _value(hints[name], text, name) for name, text in values.items()})
+    except ValueError as error:
+        raise TraceURIError(f"{where}: {error}") from error
+
+
+def _bare(hint: Any) -> Any:
+    """Return the type without its None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(part for part in get_args(hint) if part is not types.NoneType)
+    return hint
+
+
+def _kind(hint: Any) -> str:
+    bare = _bare(hint)
+    return "|".join(get_args(bare)) if get_origin(bare) is Literal else str(bare.__name__)
+
+
+def _value(hint: Any, text: str, name: str) -> Any:
+    bare = _bare(hint)
+    if get_origin(bare) is Literal:
+        if text not in get_args(bare):
+            raise ValueError(f"option {name} takes {' or '.join(get_args(bare))}, not {text!r}")
+        return text
+    try:
+        return datetime.fromisoformat(text) if bare is datetime else bare(text)
+    except ValueError as error:
+        raise ValueError(f"option {name} takes {_NOUNS[bare]}, not {text!r}") from error

@@ -1,0 +1,144 @@
+"""The registry: from a URI to the format that reads it."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Generic, Literal, TypeVar
+
+from traces.errors import TraceURIError
+from traces.formats import FORMATS
+from traces.nodes import Nodes
+from traces.options import Option, SelectionOptions, describe, did_you_mean, parse
+from traces.trace import Trace
+from traces.uri import TraceURI
+
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True, slots=True)
+class Format(Generic[OptionsT]):
+    """A format of traces: what a module of `traces.formats` calls ``FORMAT``.
+
+    Attributes:
+        description: One line for humans.
+        licence: Licence of the data in this format.
+        example: A URI.
+        options: Frozen dataclass of the options, each field with a default and a ``help`` text in its metadata.
+        load: Reads jobs: (path or preset, options) -> trace. None for a format of nodes.
+        load_nodes: Reads nodes: (path, options) -> nodes. None for a format of jobs.
+    """
+
+    description: str
+    licence: str
+    example: str
+    options: type[OptionsT]
+    load: Callable[[str, OptionsT], Trace] | None = None
+    load_nodes: Callable[[str, OptionsT], Nodes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormatInfo:
+    """A format of traces, for humans.
+
+    Attributes:
+        name: Scheme of the URI.
+        rows: What a row is.
+        description: One line.
+        licence: Licence of the data.
+        example: A URI.
+        options: Own options first, then those of every format of jobs.
+    """
+
+    name: str
+    rows: Literal["jobs", "nodes"]
+    description: str
+    licence: str
+    example: str
+    options: tuple[Option, ...]
+
+
+def formats() -> list[FormatInfo]:
+    """Return every format by name."""
+    return [_info(name, _format(name)) for name in sorted(FORMATS)]
+
+
+def load(uri: str) -> Trace:
+    """Return the jobs at `uri`, such as ``itp:data/cluster02.csv.gz?end_seconds=864000``.
+
+    Relative paths start at the working directory. Every format takes `SelectionOptions`: ``start_seconds`` and
+    ``end_seconds`` (jobs submitted from the one until before the other), then ``limit`` (the first jobs of these).
+
+    Raises:
+        TraceURIError: The format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: The file is missing or damaged.
+        TraceValueError: A value is not valid, or no job is left.
+    """
+    parsed = TraceURI.parse(uri)
+    form = _format(parsed.scheme)
+    if form.load is None:
+        raise TraceURIError(f"{uri}: {parsed.scheme} is a format of nodes, not of jobs; use traces.load_nodes")
+    selection_names = {item.name for item in fields(SelectionOptions)}
+    _check_names(parsed, {item.name for item in fields(form.options)} | selection_names)
+    own = {name: text for name, text in parsed.options.items() if name not in selection_names}
+    picked = {name: text for name, text in parsed.options.items() if name in selection_names}
+    selection = parse(SelectionOptions, picked, uri)
+    trace = form.load(parsed.path, parse(form.options, own, uri))
+    # A format may resolve its URI (a seed that was drawn); what selects jobs is added to it.
+    base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))
+    resolved = str(TraceURI(base.scheme, base.path, {**base.options, **picked}))
+    metadata = replace(trace.metadata, origin=trace.metadata.origin or resolved)
+    return _select(replace(trace, uri=resolved, metadata=metadata), selection)
+
+
+def load_nodes(uri: str) -> Nodes:
+    """Return the nodes at `uri`, such as ``openb-nodes:data/openb_node_list_gpu_node.csv``.
+
+    Raises:
+        TraceURIError: The format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: The file is missing or damaged.
+        TraceValueError: A value is not valid.
+    """
+    parsed = TraceURI.parse(uri)
+    form = _format(parsed.scheme)
+    if form.load_nodes is None:
+        raise TraceURIError(f"{uri}: {parsed.scheme} is a format of jobs, not of nodes; use traces.load")
+    _check_names(parsed, {item.name for item in fields(form.options)})
+    return form.load_nodes(parsed.path, parse(form.options, parsed.options, uri))
+
+
+def _format(name: str) -> Format[Any]:
+    if name not in FORMATS:
+        raise TraceURIError(f"there is no trace format {name!r}{did_you_mean(name, FORMATS)}")
+    form = importlib.import_module(FORMATS[name]).FORMAT
+    assert isinstance(form, Format)
+    return form
+
+
+def _info(name: str, form: Format[Any]) -> FormatInfo:
+    own = describe(form.options)
+    if form.load is None:
+        return FormatInfo(name, "nodes", form.description, form.licence, form.example, own)
+    options = (*own, *describe(SelectionOptions))
+    return FormatInfo(name, "jobs", form.description, form.licence, form.example, options)
+
+
+def _check_names(uri: TraceURI, known: set[str]) -> None:
+    for name in uri.options:
+        if name not in known:
+            raise TraceURIError(f"{uri}: {uri.scheme} has no option {name!r}{did_you_mean(name, known)}")
+
+
+def _select(trace: Trace, selection: SelectionOptions) -> Trace:
+    if selection.limit is not None and selection.limit < 1:
+        raise TraceURIError(f"{trace.uri}: option limit takes at least 1 job, not {selection.limit}")
+    chosen = trace.window(selection.start_seconds, selection.end_seconds)
+    if not chosen.num_jobs:
+        span = f"submit times run from {trace.first_submit_seconds:g} to {trace.last_submit_seconds:g} seconds"
+        reason = f"no job in this window; {span}" if trace.num_jobs else _why_empty(trace)
+        raise TraceURIError(f"{trace.uri}: {reason}")
+    return chosen if selection.limit is None else chosen.head(selection.limit)
+
+
+def _why_empty(trace: Trace) -> str:
+    dropped = ", ".join(f"{count} rows dropped because {reason}" for reason, count in trace.metadata.dropped.items())
+    return f"no job in the file{': ' + dropped if dropped else ''}; check that it is the right file"
