@@ -1,0 +1,310 @@
+"""Settings of the live loop. Every time is in clock seconds unless its name or text says wall seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from autoscaler.live.model import Taint
+from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
+from configs.errors import UserError
+from envs.codec import MAX_GPUS_PER_NODE, CodecLayout
+
+
+class LiveConfigError(UserError, ValueError):
+    """Settings of the live loop that have no meaning."""
+
+
+class ProviderKind(StrEnum):
+    """What makes and deletes the nodes of a pool."""
+
+    KWOK = "kwok"
+    KARPENTER = "karpenter"
+
+
+def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Refuse a number outside [least, most] or one that is not finite.
+
+    Raises:
+        LiveConfigError: as above.
+    """
+    if not (least <= value <= most and math.isfinite(value)):
+        upper = "" if math.isinf(most) else f" and at most {most}"
+        raise LiveConfigError(f"{name} is {value}; it must be finite, at least {least}{upper}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTemplate:
+    """A node of a pool as it will be, so that the pool can grow from zero.
+
+    Attributes:
+        labels: labels, besides the pool label and the GPU product label, which follow from the pool.
+        annotations: annotations of Node objects that the provider `kwok` makes.
+        taints: taints that pods must tolerate to run there.
+        allocatable: Kubernetes quantities by resource, besides the GPUs, which follow from the pool.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    allocatable: Mapping[str, str] = field(default_factory=lambda: {"cpu": "96", "memory": "1Ti", "pods": "110"})
+
+
+@dataclass(frozen=True, slots=True)
+class KwokSettings:
+    """How the provider `kwok` makes Node objects.
+
+    Attributes:
+        gpu_delay_seconds: clock seconds from Ready until the GPUs are allocatable; None: never.
+    """
+
+    gpu_delay_seconds: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KarpenterSettings:
+    """How the provider `karpenter` makes NodeClaims.
+
+    Attributes:
+        node_pool: NodePool that they belong to; None: none, so that Karpenter does not manage them itself.
+        node_class_group: API group of the node class.
+        node_class_kind: its kind.
+        node_class_name: its name.
+        requirements: values by label, such as the instance types, that Karpenter may choose from.
+    """
+
+    node_pool: str | None = None
+    node_class_group: str = "karpenter.kwok.sh"
+    node_class_kind: str = "KWOKNodeClass"
+    node_class_name: str = "default"
+    requirements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LivePool:
+    """A node pool.
+
+    Attributes:
+        name: unique; the value of the label `autoscaler.green/pool` of its nodes.
+        max_nodes: most nodes that exist or are ordered.
+        min_nodes: least nodes.
+        gpus_per_node: GPUs of a node.
+        gpu_type: value of the label `nvidia.com/gpu.product` of its nodes; None: they carry none.
+        gpu_resource: resource name of its GPUs.
+        boot_seconds: mean time from order to ready, which the policy sees.
+        idle_node_watts: power of a node that is on and runs nothing, times PUE.
+        usd_per_kwh: price of energy.
+        provider: what makes and deletes its nodes.
+        template: its nodes as they will be.
+        kwok: settings of the provider `kwok`.
+        karpenter: settings of the provider `karpenter`.
+    """
+
+    name: str
+    max_nodes: int
+    min_nodes: int = 0
+    gpus_per_node: int = 8
+    gpu_type: str | None = None
+    gpu_resource: str = RESOURCE_NVIDIA_GPU
+    boot_seconds: float = 300.0
+    idle_node_watts: float = 578.4
+    usd_per_kwh: float = 0.1
+    provider: ProviderKind = ProviderKind.KWOK
+    template: NodeTemplate = field(default_factory=NodeTemplate)
+    kwok: KwokSettings = field(default_factory=KwokSettings)
+    karpenter: KarpenterSettings = field(default_factory=KarpenterSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            LiveConfigError: a size, time or price is out of range.
+        """
+        where = f"pool {self.name}"
+        check_range(f"{where}: gpus_per_node", self.gpus_per_node, 1, MAX_GPUS_PER_NODE)
+        check_range(f"{where}: max_nodes", self.max_nodes, 1)
+        check_range(f"{where}: min_nodes", self.min_nodes, 0, self.max_nodes)
+        for name in ("boot_seconds", "idle_node_watts", "usd_per_kwh"):
+            check_range(f"{where}: {name}", getattr(self, name), 0.0)
+
+    @property
+    def node_labels(self) -> dict[str, str]:
+        """All labels that a node of it will carry, as far as they are known before it exists."""
+        product = {} if self.gpu_type is None else {LABEL_GPU_PRODUCT: self.gpu_type}
+        return {**self.template.labels, **product, LABEL_POOL: self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderElection:
+    """The Lease by which one replica leads; wall seconds.
+
+    Attributes:
+        enabled: False: this process leads at once, for tests and a single replica.
+        name: name of the Lease.
+        namespace: its namespace.
+        lease_seconds: a leader that did not renew for so long has lost.
+        renew_deadline_seconds: a leader that could not renew for so long stops acting.
+        retry_seconds: time between two tries.
+    """
+
+    enabled: bool = True
+    name: str = LEASE_NAME
+    namespace: str = "kube-system"
+    lease_seconds: float = 15.0
+    renew_deadline_seconds: float = 10.0
+    retry_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse times with which two replicas could lead at once.
+
+        Raises:
+            LiveConfigError: lease > renew deadline > retry > 0 does not hold.
+        """
+        if not self.lease_seconds > self.renew_deadline_seconds > self.retry_seconds > 0.0:
+            raise LiveConfigError(
+                "leader_election: lease_seconds > renew_deadline_seconds > retry_seconds > 0 must hold, they are "
+                f"{self.lease_seconds}, {self.renew_deadline_seconds} and {self.retry_seconds}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The server of /healthz, /readyz and /metrics.
+
+    Attributes:
+        host: address that it listens on; `0.0.0.0` inside a pod.
+        port: its port; 0: any free one; None: no server.
+        activity_timeout_seconds: wall seconds without a reconcile after which /healthz fails.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = 8085
+    activity_timeout_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """How the API server is called; wall seconds.
+
+    Attributes:
+        request_timeout_seconds: time-out of every call but a watch.
+        watch_timeout_seconds: a watch ends and starts again after so long.
+        relist_seconds: everything is listed again after so long, whatever the watch said.
+        stale_seconds: a resource without news for so long (bookmarks count) is stale: the last decision holds.
+    """
+
+    request_timeout_seconds: float = 10.0
+    watch_timeout_seconds: float = 240.0
+    relist_seconds: float = 1800.0
+    stale_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            LiveConfigError: a time is not positive.
+        """
+        for name in ("request_timeout_seconds", "watch_timeout_seconds", "relist_seconds", "stale_seconds"):
+            check_range(f"api.{name}", getattr(self, name), 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """The clock of the loop; see `autoscaler.live.clock`.
+
+    Attributes:
+        time_scale: clock seconds per wall second, for replays of a trace.
+        epoch_seconds: clock time at the start, in unix seconds; None: the wall clock's.
+        time_zone: IANA name of the zone whose weekday and hour the policy sees.
+    """
+
+    time_scale: float = 1.0
+    epoch_seconds: float | None = None
+    time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            LiveConfigError: the scale is not positive or there is no such zone.
+        """
+        check_range("clock.time_scale", self.time_scale, 1e-3, 1e6)
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise LiveConfigError(f"clock.time_zone is {self.time_zone!r}; give an IANA name such as UTC") from None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """Settings of `autoscaler deploy`.
+
+    Attributes:
+        pools: at least one; their order is the order in which fixed rules prefer them, and must be that of training.
+        namespaces: namespaces whose pods and Jobs count; empty: all.
+        decision_interval_seconds: least time between two decisions.
+        resync_interval_seconds: most time between two decisions.
+        codec: the layout; a trained policy must have the same.
+        usd_per_gpu_hour: what an hour of waiting costs, per GPU asked.
+        dry_run: decide and explain, change nothing.
+        audit_path: file to which each decision is appended as JSON; None: none.
+        clock: the clock.
+        api: how the API server is called.
+        leader_election: the Lease.
+        http: the health and metrics server.
+    """
+
+    pools: tuple[LivePool, ...]
+    namespaces: tuple[str, ...] = ()
+    decision_interval_seconds: float = 60.0
+    resync_interval_seconds: float = 600.0
+    codec: CodecLayout = field(default_factory=CodecLayout)
+    usd_per_gpu_hour: float = 1.0
+    dry_run: bool = True
+    audit_path: str | None = None
+    clock: ClockSettings = field(default_factory=ClockSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    leader_election: LeaderElection = field(default_factory=LeaderElection)
+    http: HttpSettings = field(default_factory=HttpSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that have no meaning.
+
+        Raises:
+            LiveConfigError: no pool, two pools of one name, more pools than the codec has room for, bad intervals.
+        """
+        names = [pool.name for pool in self.pools]
+        if not names:
+            raise LiveConfigError("pools is empty; give at least one pool")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise LiveConfigError(f"pools: the name {min(twice)!r} is used twice; names must be unique")
+        if len(names) > self.codec.max_pools:
+            raise LiveConfigError(f"there are {len(names)} pools, the codec has room for {self.codec.max_pools}")
+        check_range("decision_interval_seconds", self.decision_interval_seconds, 1.0)
+        check_range("resync_interval_seconds", self.resync_interval_seconds, self.decision_interval_seconds)
+        check_range("usd_per_gpu_hour", self.usd_per_gpu_hour, 0.0)
+
+    def pool(self, name: str) -> LivePool:
+        """The pool of a name.
+
+        Raises:
+            KeyError: no such pool.
+        """
+        for pool in self.pools:
+            if pool.name == name:
+                return pool
+        raise KeyError(name)
+
+    @property
+    def gpu_resources(self) -> tuple[str, ...]:
+        """Resource names of all pools' GPUs."""
+        return tuple(dict.fromkeys(pool.gpu_resource for pool in self.pools))
+
+    @property
+    def uses_karpenter(self) -> bool:
+        """Whether a pool's nodes come from Karpenter."""
+        return any(pool.provider is ProviderKind.KARPENTER for pool in self.pools)

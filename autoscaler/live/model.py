@@ -1,0 +1,447 @@
+"""What is known of a cluster, parsed and typed: the one shape that observing, guardrails and acting share.
+
+Times are clock seconds (see `autoscaler.live.clock`), GPUs are thousandths of a GPU where a name ends in `_milli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class NodeState(StrEnum):
+    """What a node of a pool is to the policy."""
+
+    BOOTING = "booting"  # ordered or starting: not ready yet, or ready without its GPUs
+    IDLE = "idle"  # ready, no GPU pod
+    BUSY = "busy"  # ready, at least one GPU pod
+    CORDONED = "cordoned"  # ready, but unschedulable for a reason that is not ours
+    DRAINING = "draining"  # carries our deletion taint or is being deleted
+    UNREADY = "unready"  # was ready, or should be by now, and is not
+
+
+class GangState(StrEnum):
+    """What a job is to the policy."""
+
+    QUEUED = "queued"  # at least one pod waits for a node
+    RUNNING = "running"  # every pod has a node
+    FINISHED = "finished"  # succeeded, failed or gone
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """Names one object, for Events and preconditions.
+
+    Attributes:
+        kind: `Pod`, `Node`, `Job`, `NodeClaim` ...
+        name: its name.
+        namespace: its namespace, empty for cluster-wide kinds.
+        uid: its uid.
+        api_version: such as `v1` or `batch/v1`.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    api_version: str = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A taint of a node."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """A toleration of a pod; an empty key tolerates every key, an empty effect every effect."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+    def tolerates(self, taint: Taint) -> bool:
+        """Whether it tolerates a taint, as the scheduler decides it."""
+        if self.effect and self.effect != taint.effect:
+            return False
+        if self.operator == "Exists":
+            return not self.key or self.key == taint.key
+        return self.key == taint.key and self.value == taint.value
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One expression of a label selector or of a node affinity."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels satisfy it; an operator that we do not know matches nothing."""
+        value = labels.get(self.key)
+        if self.operator == "In":
+            return value in self.values
+        if self.operator == "NotIn":
+            return value not in self.values
+        if self.operator == "Exists":
+            return value is not None
+        if self.operator == "DoesNotExist":
+            return value is None
+        if self.operator in ("Gt", "Lt") and value is not None:
+            return _compares(value, self.operator, self.values)
+        return False
+
+
+def _compares(value: str, operator: str, values: tuple[str, ...]) -> bool:
+    try:
+        left, right = int(value), int(values[0])
+    except (ValueError, IndexError):
+        return False
+    return left > right if operator == "Gt" else left < right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectView:
+    """The metadata that every view has.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace, empty for cluster-wide kinds.
+        uid: its uid.
+        resource_version: of the version that this view shows.
+        labels: its labels.
+        annotations: its annotations, without those longer than `autoscaler.live.parse.MAX_ANNOTATION_BYTES`.
+        created_seconds: creation. Kubernetes knows whole wall seconds only; where the watch saw the object appear, this
+            is the moment it saw it, at most one wall second later.
+        deleted_seconds: when its deletion was asked for, None: not.
+        finalizers: its finalizers.
+    """
+
+    name: str
+    uid: str
+    resource_version: str = ""
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    created_seconds: float = 0.0
+    deleted_seconds: float | None = None
+    finalizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView(ObjectView):
+    """A Node.
+
+    Attributes:
+        pool: name of its pool in the config, None: of no pool, so not ours to touch.
+        provider_id: `spec.providerID`.
+        unschedulable: cordoned.
+        taints: `spec.taints`.
+        ready: its Ready condition is True.
+        ready_reason: reason of its Ready condition.
+        allocatable_gpu_milli: of the pool's GPU resource.
+        allocatable: of every resource, in thousandths.
+        state: see `NodeState`; nodes of no pool have the state that they would have in one.
+        idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
+        used_gpu_milli: asked by the GPU pods that are bound to it and not finished.
+        pods: uids of all pods that are bound to it and not finished, of DaemonSets too.
+    """
+
+    pool: str | None = None
+    provider_id: str = ""
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+    ready: bool = False
+    ready_reason: str = ""
+    allocatable_gpu_milli: int = 0
+    allocatable: Mapping[str, int] = field(default_factory=dict)
+    state: NodeState = NodeState.UNREADY
+    idle_since_seconds: float | None = None
+    used_gpu_milli: int = 0
+    pods: tuple[str, ...] = ()
+
+    def taint(self, key: str) -> Taint | None:
+        """Its taint of a key."""
+        return next((taint for taint in self.taints if taint.key == key), None)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its reference."""
+        return ObjectRef("Node", self.name, "", self.uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView(ObjectView):
+    """A Pod.
+
+    Attributes:
+        phase: `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+        node_name: node that it is bound to, empty: none.
+        scheduler_name: its scheduler.
+        priority: `spec.priority`, 0 where missing.
+        gates: names of its scheduling gates.
+        gpu_milli: GPUs that it asks for, of any pool's GPU resource.
+        requests: what it asks for by resource, in thousandths; the larger of init containers and containers.
+        node_selector: `spec.nodeSelector`.
+        affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
+        tolerations: its tolerations.
+        owner: its controller, None: a bare pod.
+        gang: key of its gang, the uid of its Job or its own.
+        unschedulable: its condition PodScheduled is False with reason Unschedulable.
+        unschedulable_message: what the scheduler said.
+        local_volumes: its hostPath and not-in-memory emptyDir volumes.
+        grace_seconds: wall seconds that it may take to end.
+        started_seconds: when it was first seen with a node, None: it has none.
+        finished_seconds: when it was first seen finished, None: it is not.
+    """
+
+    phase: str = "Pending"
+    node_name: str = ""
+    scheduler_name: str = "default-scheduler"
+    priority: int = 0
+    gates: tuple[str, ...] = ()
+    gpu_milli: int = 0
+    requests: Mapping[str, int] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    affinity_terms: tuple[tuple[Requirement, ...], ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+    owner: ObjectRef | None = None
+    gang: str = ""
+    unschedulable: bool = False
+    unschedulable_message: str = ""
+    local_volumes: tuple[str, ...] = ()
+    grace_seconds: float = 30.0
+    started_seconds: float | None = None
+    finished_seconds: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its containers have ended."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_daemon_set(self) -> bool:
+        """Whether a DaemonSet owns it: it does not hold a node."""
+        return self.owner is not None and self.owner.kind == "DaemonSet"
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its reference."""
+        return ObjectRef("Pod", self.name, self.namespace, self.uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView(ObjectView):
+    """A batch/v1 Job.
+
+    Attributes:
+        parallelism: pods that run side by side.
+        completions: pods that must succeed, None: until one does.
+        indexed: whether its completion mode is Indexed.
+        suspended: `spec.suspend`.
+        active: pods that run or wait, as its controller counts them.
+        succeeded: pods that succeeded.
+        failed: pods that failed.
+        finished: it has the condition Complete or Failed.
+        finished_seconds: when it was first seen finished.
+        gpu_milli_per_pod: asked by its template.
+        gates: names of its template's scheduling gates.
+    """
+
+    parallelism: int = 1
+    completions: int | None = None
+    indexed: bool = False
+    suspended: bool = False
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    finished: bool = False
+    finished_seconds: float | None = None
+    gpu_milli_per_pod: int = 0
+    gates: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its reference."""
+        return ObjectRef("Job", self.name, self.namespace, self.uid, "batch/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PdbView(ObjectView):
+    """A PodDisruptionBudget.
+
+    Attributes:
+        match_labels: of its selector.
+        match_expressions: of its selector.
+        has_selector: False: it selects no pod.
+        disruptions_allowed: `status.disruptionsAllowed`, 0 where missing.
+    """
+
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+    match_expressions: tuple[Requirement, ...] = ()
+    has_selector: bool = True
+    disruptions_allowed: int = 0
+
+    def selects(self, pod: PodView) -> bool:
+        """Whether it protects a pod."""
+        if not self.has_selector or pod.namespace != self.namespace:
+            return False
+        labels = pod.labels
+        return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
+            requirement.matches(labels) for requirement in self.match_expressions
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeClaimView(ObjectView):
+    """A Karpenter NodeClaim.
+
+    Attributes:
+        pool: name of its pool in the config, None: of no pool.
+        node_name: its Node, empty: not registered yet.
+        provider_id: its machine, empty: not launched yet.
+        ready: its Ready condition is True.
+        failure: reason and message of a condition Launched, Registered or Initialized that is False, else empty.
+    """
+
+    pool: str | None = None
+    node_name: str = ""
+    provider_id: str = ""
+    ready: bool = False
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """A node that was ordered and has no Node object yet.
+
+    Attributes:
+        pool: its pool.
+        name: name of the machine, NodeClaim or Node to come.
+        ordered_seconds: when.
+    """
+
+    pool: str
+    name: str
+    ordered_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangView:
+    """What the policy calls a job: a Job with all its pods, or one bare pod. It is placed whole or not at all.
+
+    Attributes:
+        key: uid of its Job or of its pod.
+        ref: its Job or pod.
+        state: see `GangState`.
+        submitted_seconds: creation of the Job or pod.
+        parallelism: pods that it needs side by side.
+        gpu_milli_per_pod: GPUs of each of its pods.
+        pending_gpu_milli: asked by its pods that have no node, those not created yet included.
+        missing_pods: pods that it needs and that its controller has not created yet.
+        pods: its pods that are not finished, sorted by name.
+        allowed_pools: names of the pools that can ever run it, in the config's order.
+        protected: it must not be moved (see the guardrails); False for queued gangs.
+    """
+
+    key: str
+    ref: ObjectRef
+    state: GangState
+    submitted_seconds: float
+    parallelism: int
+    gpu_milli_per_pod: int
+    pending_gpu_milli: int = 0
+    missing_pods: int = 0
+    pods: tuple[PodView, ...] = ()
+    allowed_pools: tuple[str, ...] = ()
+    protected: bool = False
+
+    @property
+    def pending(self) -> tuple[PodView, ...]:
+        """Its pods that have no node."""
+        return tuple(pod for pod in self.pods if not pod.node_name)
+
+    @property
+    def gated(self) -> bool:
+        """Whether we must place it: a pod of it carries a scheduling gate, and is not bound."""
+        return any(pod.gates for pod in self.pending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """The nodes of a pool.
+
+    Attributes:
+        name: its name in the config.
+        index: its row in the snapshot.
+        nodes: all its nodes, sorted by name, in every state.
+        orders: ordered nodes that have no Node object yet.
+    """
+
+    name: str
+    index: int
+    nodes: tuple[NodeView, ...] = ()
+    orders: tuple[OrderView, ...] = ()
+
+    def in_state(self, *states: NodeState) -> tuple[NodeView, ...]:
+        """Its nodes in one of some states."""
+        return tuple(node for node in self.nodes if node.state in states)
+
+    @property
+    def powered_nodes(self) -> int:
+        """Nodes that exist or are ordered: what max_nodes limits."""
+        return len(self.nodes) + len(self.orders)
+
+    @property
+    def decided_nodes(self) -> int:
+        """Idle, busy and booting nodes and orders: what `Decision.target_nodes` is compared with."""
+        return len(self.in_state(NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING)) + len(self.orders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """The cluster at one moment.
+
+    Attributes:
+        now_seconds: when.
+        pools: the config's pools, in its order.
+        unmanaged_nodes: nodes of no pool.
+        queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
+        running: gangs that run.
+        pods: all pods that are not finished, by uid.
+        pdbs: all disruption budgets.
+        node_claims: all NodeClaims; empty without Karpenter.
+        stale_resources: resources without fresh data; while there are any, nothing may be changed.
+    """
+
+    now_seconds: float
+    pools: tuple[PoolView, ...]
+    unmanaged_nodes: tuple[NodeView, ...] = ()
+    queue: tuple[GangView, ...] = ()
+    running: tuple[GangView, ...] = ()
+    pods: Mapping[str, PodView] = field(default_factory=dict)
+    pdbs: tuple[PdbView, ...] = ()
+    node_claims: tuple[NodeClaimView, ...] = ()
+    stale_resources: tuple[str, ...] = ()
+
+    def pool(self, name: str) -> PoolView:
+        """The pool of a name.
+
+        Raises:
+            KeyError: no such pool.
+        """
+        for pool in self.pools:
+            if pool.name == name:
+                return pool
+        raise KeyError(name)
+
+    def pods_on(self, node: NodeView) -> tuple[PodView, ...]:
+        """The pods that are bound to a node and not finished."""
+        return tuple(self.pods[uid] for uid in node.pods if uid in self.pods)

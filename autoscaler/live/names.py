@@ -1,0 +1,183 @@
+"""Every name that the live autoscaler gives to Kubernetes or takes from it, with one line on what it means.
+
+`docs/live.md` lists the same names; a test compares the two, so nothing can be added in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+DOMAIN: Final = "autoscaler.green"
+"""Prefix of our labels, annotations and gates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name and its meaning, as the documentation shows it.
+
+    Attributes:
+        kind: `label`, `annotation`, `gate`, `taint`, `resource`, `event`, `metric`, `finalizer` or `object`.
+        value: the name itself.
+        meaning: one line.
+        labels: label names of a metric.
+        metric_type: `counter`, `gauge` or `histogram` for a metric, else empty.
+    """
+
+    kind: str
+    value: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    metric_type: str = ""
+
+
+_registered: list[Name] = []
+
+
+def _name(kind: str, value: str, meaning: str) -> str:
+    _registered.append(Name(kind, value, meaning))
+    return value
+
+
+def _metric(metric_type: str, stem: str, meaning: str, *labels: str) -> str:
+    value = f"green_autoscaler_{stem}"
+    _registered.append(Name("metric", value, meaning, labels, metric_type))
+    return value
+
+
+# Labels.
+LABEL_POOL: Final = _name("label", f"{DOMAIN}/pool", "Node, NodeClaim: the pool of the config that it belongs to.")
+LABEL_GPU_PRODUCT: Final = _name("label", "nvidia.com/gpu.product", "Node: GPU model; a pool's `gpu_type`.")
+LABEL_HOSTNAME: Final = _name("label", "kubernetes.io/hostname", "Node: its host name.")
+LABEL_INSTANCE_TYPE: Final = _name("label", "node.kubernetes.io/instance-type", "Node: machine type.")
+LABEL_JOB_NAME: Final = _name("label", "batch.kubernetes.io/job-name", "Pod: the Job that it belongs to.")
+LABEL_KARPENTER_NODE_POOL: Final = _name("label", "karpenter.sh/nodepool", "NodeClaim, Node: Karpenter's NodePool.")
+
+# Gates.
+GATE_PLACEMENT: Final = _name(
+    "gate",
+    f"{DOMAIN}/placement",
+    "Pod: waits for us to choose its pool; the same patch selects it and removes the gate.",
+)
+
+# Taints.
+TAINT_TO_BE_DELETED: Final = _name(
+    "taint", "ToBeDeletedByClusterAutoscaler", "Node, NoSchedule: is being removed; the value is unix seconds."
+)
+TAINT_DELETION_CANDIDATE: Final = _name(
+    "taint", "DeletionCandidateOfClusterAutoscaler", "Node, PreferNoSchedule: may be removed soon; only read."
+)
+TAINT_NOT_READY: Final = _name("taint", "node.kubernetes.io/not-ready", "Node: Kubernetes' own, while it is not ready.")
+TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Node: Kubernetes' own, heartbeat lost.")
+
+# Annotations that we write.
+ANNOTATION_IDLE_SINCE: Final = _name(
+    "annotation",
+    f"{DOMAIN}/idle-since",
+    "Node, written by us: unix seconds at which its last GPU pod left, so that a restart keeps idle ages.",
+)
+ANNOTATION_ORDERED_AT: Final = _name(
+    "annotation", f"{DOMAIN}/ordered-at", "Node, NodeClaim, written by us: unix seconds of the order."
+)
+ANNOTATION_REMOVAL_STEP: Final = _name(
+    "annotation", f"{DOMAIN}/removal-step", "Node, written by us: how far its removal got, for a restart."
+)
+ANNOTATION_PLACED_AT: Final = _name(
+    "annotation", f"{DOMAIN}/placed-at", "Pod, written by us: unix seconds at which its gate was removed."
+)
+
+# Annotations that users set and we obey.
+ANNOTATION_SAFE_TO_EVICT: Final = _name(
+    "annotation", "cluster-autoscaler.kubernetes.io/safe-to-evict", 'Pod: "false" protects it from eviction.'
+)
+ANNOTATION_SAFE_LOCAL_VOLUMES: Final = _name(
+    "annotation",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes",
+    "Pod: comma-separated local volumes that do not protect it.",
+)
+ANNOTATION_DO_NOT_DISRUPT: Final = _name(
+    "annotation", "karpenter.sh/do-not-disrupt", 'Pod, Node: "true" protects it from eviction and removal.'
+)
+ANNOTATION_SCALE_DOWN_DISABLED: Final = _name(
+    "annotation", "cluster-autoscaler.kubernetes.io/scale-down-disabled", 'Node: "true" keeps it.'
+)
+ANNOTATION_MIRROR_POD: Final = _name(
+    "annotation", "kubernetes.io/config.mirror", "Pod: a mirror of a static pod; it neither counts nor holds a node."
+)
+
+# Annotations for KWOK's fake nodes.
+ANNOTATION_KWOK_NODE: Final = _name("annotation", "kwok.x-k8s.io/node", 'Node: "fake" lets KWOK run it.')
+ANNOTATION_KWOK_BOOT_SECONDS: Final = _name(
+    "annotation", f"{DOMAIN}/boot-seconds", "Node under KWOK: wall seconds from creation until it is Ready."
+)
+ANNOTATION_KWOK_GPUS: Final = _name(
+    "annotation", f"{DOMAIN}/gpus", "Node under KWOK: GPUs that its device plugin will report."
+)
+ANNOTATION_KWOK_GPU_DELAY_SECONDS: Final = _name(
+    "annotation",
+    f"{DOMAIN}/gpu-delay-seconds",
+    "Node under KWOK: wall seconds from Ready until the GPUs are allocatable, or `never`.",
+)
+
+# Resources.
+RESOURCE_NVIDIA_GPU: Final = _name("resource", "nvidia.com/gpu", "Default `gpu_resource` of a pool.")
+
+# Objects.
+FIELD_MANAGER: Final = _name("object", "green-autoscaler", "Field manager of our writes, and reporter of our Events.")
+LEASE_NAME: Final = _name("object", "green-autoscaler", "Lease by which one replica leads.")
+STATUS_CONFIG_MAP: Final = _name("object", "green-autoscaler-status", "ConfigMap with what the leader last did.")
+
+# Events: reasons that users of Cluster Autoscaler know.
+EVENT_TRIGGERED_SCALE_UP: Final = _name("event", "TriggeredScaleUp", "Pod: nodes were ordered for it; says where.")
+EVENT_NOT_TRIGGER_SCALE_UP: Final = _name("event", "NotTriggerScaleUp", "Pod: no pool can or may grow; says why.")
+EVENT_PLACED: Final = _name("event", "Placed", "Pod: its gate was removed; says into which pool.")
+EVENT_SCALED_UP: Final = _name("event", "ScaledUpGroup", "Node: it was ordered; says for which pool.")
+EVENT_FAILED_TO_SCALE_UP: Final = _name("event", "FailedToScaleUpGroup", "Config pool: an order failed; says why.")
+EVENT_SCALE_DOWN: Final = _name("event", "ScaleDown", "Node: its removal began, or it was removed.")
+EVENT_SCALE_DOWN_FAILED: Final = _name("event", "ScaleDownFailed", "Node: a removal was undone; says why.")
+EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable; `reactive` decided.")
+EVENT_OBJECT_SKIPPED: Final = _name("event", "ObjectSkipped", "Any object: it cannot be read; says which field.")
+
+# Metrics of the loop.
+METRIC_NODES: Final = _metric("gauge", "nodes_count", "Nodes by pool and state.", "pool", "state")
+METRIC_UNSCHEDULABLE_PODS: Final = _metric("gauge", "unschedulable_pods_count", "GPU pods that wait for a node.")
+METRIC_QUEUE_JOBS: Final = _metric("gauge", "queue_jobs", "Jobs that wait.")
+METRIC_QUEUE_GPUS: Final = _metric("gauge", "queue_gpus", "GPUs that waiting jobs ask for.")
+METRIC_RUNNING_JOBS: Final = _metric("gauge", "running_jobs", "Jobs whose pods all have a node.")
+METRIC_USED_GPUS: Final = _metric("gauge", "used_gpus", "GPUs in use by pool.", "pool")
+METRIC_MIN: Final = _metric("gauge", "node_group_min_count", "Least nodes of a pool.", "pool")
+METRIC_MAX: Final = _metric("gauge", "node_group_max_count", "Most nodes of a pool.", "pool")
+METRIC_TARGET: Final = _metric("gauge", "node_group_target_count", "Nodes that the last decision wants on.", "pool")
+METRIC_SCALED_UP: Final = _metric("counter", "scaled_up_nodes_total", "Nodes ordered.", "pool")
+METRIC_SCALED_DOWN: Final = _metric("counter", "scaled_down_nodes_total", "Nodes removed.", "pool")
+METRIC_FAILED_SCALE_UPS: Final = _metric("counter", "failed_scale_ups_total", "Orders that failed.", "pool", "reason")
+METRIC_FAILED_SCALE_DOWNS: Final = _metric("counter", "failed_scale_downs_total", "Removals undone.", "pool", "reason")
+METRIC_EVICTED_PODS: Final = _metric("counter", "evicted_pods_total", "Pods evicted.")
+METRIC_PLACED_PODS: Final = _metric("counter", "placed_pods_total", "Pods whose gate was removed.", "pool")
+METRIC_UNNEEDED: Final = _metric("gauge", "unneeded_nodes_count", "Ready nodes without GPU pods.", "pool")
+METRIC_DURATION: Final = _metric("histogram", "function_duration_seconds", "Wall time of a step.", "function")
+METRIC_LAST_ACTIVITY: Final = _metric("gauge", "last_activity", "Unix seconds of the last reconcile.", "activity")
+METRIC_DECISIONS: Final = _metric("counter", "decisions_total", "Reconciles that decided.")
+METRIC_HELD_DECISIONS: Final = _metric("counter", "held_decisions_total", "Reconciles that held: data were stale.")
+METRIC_FALLBACKS: Final = _metric("counter", "policy_fallbacks_total", "Decisions of `reactive` instead.", "reason")
+METRIC_SKIPPED: Final = _metric("counter", "skipped_objects_total", "Objects that cannot be read.", "resource")
+METRIC_STALE_SECONDS: Final = _metric("gauge", "data_age_seconds", "Wall seconds since news of a resource.", "resource")
+METRIC_RELISTS: Final = _metric("counter", "relists_total", "Full lists of a resource.", "resource", "reason")
+METRIC_LEADER: Final = _metric("gauge", "leader", "1 while this process holds the Lease.")
+METRIC_GUARDRAIL: Final = _metric("counter", "guardrail_bites_total", "How often a rule changed a decision.", "rule")
+METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
+
+NAMES: Final = tuple(_registered)
+"""All of the above, in order."""
+
+
+def metric(value: str) -> Name:
+    """The entry of a metric.
+
+    Raises:
+        KeyError: no such metric.
+    """
+    for name in NAMES:
+        if name.kind == "metric" and name.value == value:
+            return name
+    raise KeyError(value)
