@@ -1,0 +1,125 @@
+"""`autoscaler doctor` finds what is wrong and names the mend."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from autoscaler import DISTRIBUTION, cli
+from autoscaler.cli import doctor
+
+
+@pytest.fixture
+def findings():
+    return doctor.Findings()
+
+
+def test_json_holds_all_that_the_text_shows(capsys):
+    status = cli.main(["doctor", "--json", "-"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == doctor.SCHEMA
+    assert document["versions"]["python"].startswith("3.")
+    assert set(document["packages"]) == set(doctor.PACKAGES)
+    assert status == (1 if document["problems"] else 0)
+    assert all(problem["what"] and problem["mend"] for problem in document["problems"])
+
+
+def test_text_names_every_problem_and_its_mend(monkeypatch, capsys):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    assert cli.main(["doctor"]) == 1
+    output = capsys.readouterr().out
+    assert "- numba cannot write its cache to /proc/nowhere\n  mend: set NUMBA_CACHE_DIR" in output
+
+
+def test_a_check_that_breaks_becomes_a_problem_and_the_others_go_on(monkeypatch):
+    def broken(_layout):
+        raise RuntimeError("no such\nfield")
+
+    import envs.codec
+
+    monkeypatch.setattr(envs.codec, "fingerprint", broken)
+    found = doctor.examine()
+    assert found.codec_fingerprint is None
+    assert "codec: not available: RuntimeError: no such field" in [problem.what for problem in found.problems]
+    assert found.wandb
+
+
+def test_a_missing_requirement_is_a_problem_and_a_missing_extra_is_not(monkeypatch, findings):
+    def version(name):
+        if name in ("torch", "wandb"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    doctor.check_versions(findings)
+    assert [problem.what for problem in findings.problems] == ["torch is not installed"]
+    assert findings.versions["wandb"] is None
+    doctor.check_wandb(findings)
+    assert findings.wandb == "not installed"
+
+
+def test_a_package_that_shadows_ours_is_named(monkeypatch, findings, tmp_path):
+    other = tmp_path / "envs"
+    other.mkdir()
+    (other / "__init__.py").write_text("")
+    find_spec = importlib.util.find_spec
+    shadow = importlib.util.spec_from_file_location("envs", other / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: shadow if name == "envs" else find_spec(name))
+    doctor.check_packages(findings)
+    assert findings.packages["envs"] == str(other)
+    assert any(f"the package 'envs' is imported from {other}" in problem.what for problem in findings.problems)
+
+
+def test_a_distribution_that_owns_one_of_our_packages_is_named(monkeypatch, findings):
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"envs": [DISTRIBUTION, "other-envs"]})
+    doctor.check_packages(findings)
+    assert "the distribution 'other-envs' installs files into the package 'envs' too" in [
+        problem.what for problem in findings.problems
+    ]
+
+
+def test_the_installed_root_of_an_editable_install_is_the_checkout(monkeypatch, tmp_path):
+    class Distribution:
+        def read_text(self, _name):
+            return json.dumps({"url": (tmp_path / "my checkout").as_uri(), "dir_info": {"editable": True}})
+
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: Distribution())
+    assert doctor.installed_root() == tmp_path / "my checkout"
+
+
+def test_numba_cache_folder_follows_its_variable_then_the_source_then_the_user(monkeypatch, tmp_path):
+    assert doctor.numba_cache_folder({"NUMBA_CACHE_DIR": str(tmp_path)}) == tmp_path
+    assert doctor.numba_cache_folder({}).name == "__pycache__"
+    monkeypatch.setattr(doctor, "is_writable", lambda _folder: False)
+    assert doctor.numba_cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "numba"
+
+
+def test_a_folder_that_is_missing_is_writable_when_it_can_be_made(tmp_path):
+    assert doctor.is_writable(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    assert not doctor.is_writable(Path("/proc/a/b"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"WANDB_MODE": "offline"}, "offline"),
+        ({"WANDB_MODE": "disabled", "WANDB_API_KEY": "k"}, "disabled"),
+        ({"WANDB_API_KEY": "k"}, "online"),
+        ({}, "offline, unless `wandb login` has been run"),
+    ],
+)
+def test_wandb_mode_follows_the_environment(monkeypatch, findings, environment, expected):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    findings.versions["wandb"] = "1.0"
+    doctor.check_wandb(findings)
+    assert findings.wandb == expected
+    assert os.environ.get("WANDB_MODE", "") == environment.get("WANDB_MODE", "")
