@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
 from configs.errors import UserError
@@ -145,29 +146,34 @@ class LeaderElection:
         enabled: False: this process leads at once, for tests and a single replica.
         name: name of the Lease.
         namespace: its namespace.
-        lease_seconds: a leader that did not renew for so long has lost.
+        lease_seconds: a candidate that saw no renewal for so long takes over; whole seconds, as the Lease has them.
         renew_deadline_seconds: a leader that could not renew for so long stops acting.
         retry_seconds: time between two tries.
+        request_timeout_seconds: of every call. Twice this, plus one retry, must fit into the renew deadline, so that one
+            lost answer does not cost the lead.
     """
 
     enabled: bool = True
     name: str = LEASE_NAME
     namespace: str = "kube-system"
-    lease_seconds: float = 15.0
+    lease_seconds: int = 15
     renew_deadline_seconds: float = 10.0
     retry_seconds: float = 2.0
+    request_timeout_seconds: float = 4.0
 
     def __post_init__(self) -> None:
-        """Refuse times with which two replicas could lead at once.
+        """Refuse times with which two replicas could lead at once, or that lose the lead at the first late answer.
 
         Raises:
-            LiveConfigError: lease > renew deadline > retry > 0 does not hold.
+            LiveConfigError: as above.
         """
         if not self.lease_seconds > self.renew_deadline_seconds > self.retry_seconds > 0.0:
             raise LiveConfigError(
                 "leader_election: lease_seconds > renew_deadline_seconds > retry_seconds > 0 must hold, they are "
                 f"{self.lease_seconds}, {self.renew_deadline_seconds} and {self.retry_seconds}"
             )
+        longest = (self.renew_deadline_seconds - self.retry_seconds) / 2.0
+        check_range("leader_election.request_timeout_seconds", self.request_timeout_seconds, 0.001, longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +257,7 @@ class LiveConfig:
         usd_per_gpu_hour: what an hour of waiting costs, per GPU asked.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
+        guardrails: what no policy can break.
         clock: the clock.
         api: how the API server is called.
         leader_election: the Lease.
@@ -265,6 +272,7 @@ class LiveConfig:
     usd_per_gpu_hour: float = 1.0
     dry_run: bool = True
     audit_path: str | None = None
+    guardrails: GuardrailConfig = field(default_factory=GuardrailConfig)
     clock: ClockSettings = field(default_factory=ClockSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     leader_election: LeaderElection = field(default_factory=LeaderElection)

@@ -1,7 +1,7 @@
 """Leader election by a Lease, safe when the API server freezes.
 
 The holder fences itself: it may write only until `renew_deadline_seconds` after it *sent* its last successful renewal, on its own
-clock. Another candidate waits for `lease_duration_seconds` from when it *saw* that renewal, which is later. So as long as
+clock. Another candidate waits for `lease_seconds` from when it *saw* that renewal, which is later. So as long as
 both clocks run at about the same speed, the old leader has stopped acting before a new one starts, whatever the API server does.
 
 Not even this stops a write that left before the fence and sits in the queue of a frozen API server. Such a write carries
@@ -18,58 +18,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from autoscaler.live.names import LEASE_NAME
+from autoscaler.live.config import LeaderElection
 
 _LOG = logging.getLogger(__name__)
 
 Lease = dict[str, Any]
 """A `coordination.k8s.io/v1` Lease as raw JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseConfig:
-    """Which Lease is the lock, and its times. The defaults are those of Cluster Autoscaler and kube-scheduler.
-
-    Attributes:
-        namespace: of the Lease.
-        name: of the Lease.
-        lease_duration_seconds: a candidate takes over when it has seen no renewal for this long. Whole seconds, because the
-            field of the Lease has no fraction.
-        renew_deadline_seconds: the holder stops acting when its last renewal is this old.
-        retry_period_seconds: between two attempts to acquire or renew.
-        request_timeout_seconds: of every call. Twice this, plus the retry period, must fit into the deadline, so that
-            one lost answer does not cost the leadership.
-    """
-
-    namespace: str = "autoscaler-system"
-    name: str = LEASE_NAME
-    lease_duration_seconds: int = 15
-    renew_deadline_seconds: float = 10.0
-    retry_period_seconds: float = 2.0
-    request_timeout_seconds: float = 4.0
-
-    def __post_init__(self) -> None:
-        """Refuse times that would let two leaders act, or that lose the lease at the first late answer.
-
-        Raises:
-            ValueError: as above.
-        """
-        if not 0.0 < self.renew_deadline_seconds < self.lease_duration_seconds:
-            raise ValueError(
-                f"lease.renew_deadline_seconds is {self.renew_deadline_seconds}; it must be above 0 and below "
-                f"lease_duration_seconds ({self.lease_duration_seconds}), or two leaders could act at once"
-            )
-        if not 0.0 < self.retry_period_seconds < self.renew_deadline_seconds:
-            raise ValueError(
-                f"lease.retry_period_seconds is {self.retry_period_seconds}; it must be above 0 and below "
-                f"renew_deadline_seconds ({self.renew_deadline_seconds})"
-            )
-        longest = 2.0 * self.request_timeout_seconds + self.retry_period_seconds
-        if self.request_timeout_seconds <= 0.0 or longest > self.renew_deadline_seconds:
-            raise ValueError(
-                f"lease.request_timeout_seconds is {self.request_timeout_seconds}; it must be above 0, and twice it plus "
-                f"retry_period_seconds at most renew_deadline_seconds ({self.renew_deadline_seconds})"
-            )
 
 
 class LeaseLostError(RuntimeError):
@@ -143,7 +97,7 @@ class LeaseLock:
     def __init__(
         self,
         store: LeaseStore,
-        config: LeaseConfig,
+        config: LeaderElection,
         identity: str,
         elapsed_seconds: Callable[[], float] | None = None,
     ) -> None:
@@ -228,7 +182,7 @@ class LeaseLock:
         if holder in ("", self.identity):
             return True
         promised = spec.get("leaseDurationSeconds")
-        duration = float(promised) if isinstance(promised, int) else float(self.config.lease_duration_seconds)
+        duration = float(promised) if isinstance(promised, int) else float(self.config.lease_seconds)
         return self._elapsed_seconds() - self._observed.seen_seconds > duration
 
     def _renewed(self, lease: Lease | None) -> Lease:
@@ -240,7 +194,7 @@ class LeaseLock:
             spec["leaseTransitions"] = transitions + 1 if isinstance(transitions, int) else 0
             spec["acquireTime"] = now
         spec["holderIdentity"] = self.identity
-        spec["leaseDurationSeconds"] = self.config.lease_duration_seconds
+        spec["leaseDurationSeconds"] = self.config.lease_seconds
         spec["renewTime"] = now
         metadata = dict(_metadata(lease)) if lease is not None else {}
         metadata.update(name=self.config.name, namespace=self.config.namespace)
@@ -271,7 +225,7 @@ class LeaseLock:
             if self.attempt():
                 _LOG.info("lease acquired", extra={"identity": self.identity})
                 return True
-            stop.wait(self.config.retry_period_seconds)
+            stop.wait(self.config.retry_seconds)
         return False
 
     def keep(self, on_lost: Callable[[], None]) -> None:
@@ -284,7 +238,7 @@ class LeaseLock:
         self._thread.start()
 
     def _keep(self, on_lost: Callable[[], None]) -> None:
-        while not self._stop.wait(min(self.config.retry_period_seconds, max(self.remaining_seconds(), 0.001))):
+        while not self._stop.wait(min(self.config.retry_seconds, max(self.remaining_seconds(), 0.001))):
             if not self.attempt():
                 if not self._stop.is_set():
                     _LOG.error("lease lost", extra={"identity": self.identity})

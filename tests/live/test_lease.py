@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from autoscaler.live.lease import LeaseConfig, LeaseLock, LeaseLostError, LeaseStoreError
+from autoscaler.live.config import LeaderElection
+from autoscaler.live.lease import LeaseLock, LeaseLostError, LeaseStoreError
 
 
 class Elapsed:
@@ -71,28 +72,28 @@ def store(elapsed):
 
 
 def lock(store, elapsed, identity="a", config=None):
-    return LeaseLock(store, config or LeaseConfig(), identity, elapsed)
+    return LeaseLock(store, config or LeaderElection(), identity, elapsed)
 
 
 def test_defaults_are_those_of_cluster_autoscaler():
-    config = LeaseConfig()
-    assert (config.lease_duration_seconds, config.renew_deadline_seconds, config.retry_period_seconds) == (15, 10.0, 2.0)
+    config = LeaderElection()
+    assert (config.lease_seconds, config.renew_deadline_seconds, config.retry_seconds) == (15, 10.0, 2.0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"renew_deadline_seconds": 15.0}, "two leaders"),
-        ({"renew_deadline_seconds": 20.0}, "two leaders"),
-        ({"renew_deadline_seconds": 0.0}, "two leaders"),
-        ({"retry_period_seconds": 10.0}, "retry_period_seconds"),
-        ({"request_timeout_seconds": 4.5}, "request_timeout_seconds"),
-        ({"request_timeout_seconds": 0.0}, "request_timeout_seconds"),
+        ({"renew_deadline_seconds": 15.0}, "leader_election"),
+        ({"renew_deadline_seconds": 20.0}, "leader_election"),
+        ({"renew_deadline_seconds": 0.0}, "leader_election"),
+        ({"retry_seconds": 10.0}, "leader_election"),
+        ({"request_timeout_seconds": 4.5}, "leader_election.request_timeout_seconds"),
+        ({"request_timeout_seconds": 0.0}, "leader_election.request_timeout_seconds"),
     ],
 )
 def test_times_that_cannot_be_safe_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        LeaseConfig(**settings)
+        LeaderElection(**settings)
 
 
 def test_the_first_candidate_creates_the_lease_and_leads(store, elapsed):
@@ -133,7 +134,7 @@ def test_a_renewal_makes_the_candidate_wait_anew(store, elapsed):
 
 
 def test_the_duration_that_counts_is_the_one_its_holder_promised(store, elapsed):
-    long = LeaseConfig(lease_duration_seconds=60)
+    long = LeaderElection(lease_seconds=60)
     first, second = lock(store, elapsed, "a", long), lock(store, elapsed, "b")
     first.attempt()
     second.attempt()
@@ -193,9 +194,7 @@ def test_a_candidate_stops_when_it_sees_another_holder(store, elapsed):
 
 
 def test_two_candidates_of_an_expired_lease_cannot_both_win(store, elapsed):
-    store.create(
-        {"metadata": {}, "spec": {"holderIdentity": "gone", "leaseDurationSeconds": 15}}, timeout_seconds=1.0
-    )
+    store.create({"metadata": {}, "spec": {"holderIdentity": "gone", "leaseDurationSeconds": 15}}, timeout_seconds=1.0)
     second, third = lock(store, elapsed, "b"), lock(store, elapsed, "c")
     second.attempt()
     third.attempt()
@@ -241,7 +240,9 @@ def test_release_on_a_frozen_server_returns(store, elapsed):
     assert not first.held
 
 
-@pytest.mark.parametrize("spec", [None, {}, {"holderIdentity": None}, {"holderIdentity": "x", "leaseDurationSeconds": "?"}])
+@pytest.mark.parametrize(
+    "spec", [None, {}, {"holderIdentity": None}, {"holderIdentity": "x", "leaseDurationSeconds": "?"}]
+)
 def test_an_odd_lease_is_no_crash(store, elapsed, spec):
     store.create({"metadata": {}, "spec": {"holderIdentity": "x"}}, timeout_seconds=1.0)
     store.lease["spec"] = spec
@@ -254,8 +255,8 @@ def test_an_odd_lease_is_no_crash(store, elapsed, spec):
 
 def test_the_thread_renews_and_reports_the_loss_once():
     store = Store(Elapsed())
-    config = LeaseConfig(
-        lease_duration_seconds=1, renew_deadline_seconds=0.3, retry_period_seconds=0.05, request_timeout_seconds=0.1
+    config = LeaderElection(
+        lease_seconds=1, renew_deadline_seconds=0.3, retry_seconds=0.05, request_timeout_seconds=0.1
     )
     holder = LeaseLock(store, config, "a")
     assert holder.acquire(threading.Event())

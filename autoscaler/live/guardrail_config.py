@@ -1,0 +1,229 @@
+"""Settings of the guardrails. The defaults are those of Cluster Autoscaler (CA), whose flags are named where they exist.
+
+Times are clock seconds, see `autoscaler.live.clock`, except those of `RemovalTimes`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from configs.errors import UserError
+
+
+class GuardrailConfigError(UserError, ValueError):
+    """Settings of the guardrails that have no meaning."""
+
+
+def _check(name: str, value: float | None, least: float, most: float = math.inf) -> None:
+    if value is not None and not (least <= value <= most and math.isfinite(value)):
+        upper = "" if math.isinf(most) else f" and at most {most}"
+        raise GuardrailConfigError(f"guardrails.{name} is {value}; it must be finite, at least {least}{upper}")
+
+
+@dataclass(frozen=True, slots=True)
+class TotalLimits:
+    """Bounds over all pools together; those of one pool stand with the pool.
+
+    Attributes:
+        min_nodes: no removal leaves fewer nodes than this. CA: none.
+        max_nodes: nodes of all pools, ordered ones included; None: no bound. CA: `--max-nodes-total`, none.
+        min_gpus: no removal leaves fewer GPUs than this. CA: `--gpu-total`, 0.
+        max_gpus: GPUs of all pools, ordered ones included; None: no bound. CA: `--gpu-total`, none.
+    """
+
+    min_nodes: int = 0
+    max_nodes: int | None = None
+    min_gpus: int = 0
+    max_gpus: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that exclude each other.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        for unit in ("nodes", "gpus"):
+            least, most = getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}")
+            _check(f"totals.min_{unit}", least, 0)
+            _check(f"totals.max_{unit}", most, least)
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimits:
+    """How much one reconcile may change.
+
+    Attributes:
+        max_new_nodes: orders of one pool in one reconcile; more follow in the next. CA: `--max-nodes-per-scaleup`, 1000.
+        max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
+        max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
+    """
+
+    max_new_nodes: int = 1000
+    max_removals: int = 10
+    max_draining: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        _check("steps.max_new_nodes", self.max_new_nodes, 1)
+        _check("steps.max_removals", self.max_removals, 0)
+        _check("steps.max_draining", self.max_draining, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldowns:
+    """How long nothing is removed after something happened.
+
+    They are longer than most idle time-outs that a policy can choose. Whoever trusts the policy lowers them.
+
+    Attributes:
+        unneeded_seconds: a node must have been idle for this long. CA: `--scale-down-unneeded-time`, 10 min.
+        after_scale_up_seconds: after an order. CA: `--scale-down-delay-after-add`, 10 min.
+        after_failure_seconds: after a removal that failed. CA: `--scale-down-delay-after-failure`, 3 min.
+        per_pool: an order holds up removals of its own pool only. CA: `--scale-down-delay-type-local`, false.
+    """
+
+    unneeded_seconds: float = 600.0
+    after_scale_up_seconds: float = 600.0
+    after_failure_seconds: float = 180.0
+    per_pool: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse negative times.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        for name in ("unneeded_seconds", "after_scale_up_seconds", "after_failure_seconds"):
+            _check(f"cooldowns.{name}", getattr(self, name), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStop:
+    """When so much is broken that a decision would rest on wrong facts, nothing is changed.
+
+    Only nodes of the pools count: a node that is not ours cannot stop us.
+
+    Attributes:
+        max_unready_fraction: stop above this share of unready nodes. CA: `--max-total-unready-percentage`, 45 %.
+        ok_unready_nodes: and never for this many unready nodes or fewer. CA: `--ok-total-unready-count`, 3.
+    """
+
+    max_unready_fraction: float = 0.45
+    ok_unready_nodes: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        _check("health.max_unready_fraction", self.max_unready_fraction, 0.0, 1.0)
+        _check("health.ok_unready_nodes", self.ok_unready_nodes, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffTimes:
+    """How long a pool that failed to deliver is left alone.
+
+    Attributes:
+        initial_seconds: after the first failure. CA: `--initial-node-group-backoff-duration`, 5 min.
+        max_seconds: it doubles up to this. CA: `--max-node-group-backoff-duration`, 30 min.
+        reset_seconds: without a failure for this long it starts anew. CA: `--node-group-backoff-reset-timeout`, 3 h.
+        provision_timeout_seconds: an order that is no ready node with its GPUs after this long has failed: it no longer
+            counts as coming and is given back. CA: `--max-node-provision-time`, 15 min.
+    """
+
+    initial_seconds: float = 300.0
+    max_seconds: float = 1800.0
+    reset_seconds: float = 10800.0
+    provision_timeout_seconds: float = 900.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        _check("backoff.initial_seconds", self.initial_seconds, 0.0)
+        _check("backoff.max_seconds", self.max_seconds, self.initial_seconds)
+        _check("backoff.reset_seconds", self.reset_seconds, 0.0)
+        _check("backoff.provision_timeout_seconds", self.provision_timeout_seconds, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Which pods hold their node. Pods of DaemonSets and mirror pods never do.
+
+    Attributes:
+        expendable_priority_below: pods of a lower priority hold nothing. CA: `--expendable-pods-priority-cutoff`, -10.
+        local_storage: pods with hostPath or emptyDir on disk hold theirs. CA: `--skip-nodes-with-local-storage`, true.
+        system_pods: pods in kube-system without a disruption budget do. CA: `--skip-nodes-with-system-pods`, true.
+        gpu_pods: pods that ask for GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that is
+            evicted costs all the work since its last checkpoint. CA: false.
+    """
+
+    expendable_priority_below: int = -10
+    local_storage: bool = True
+    system_pods: bool = True
+    gpu_pods: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalTimes:
+    """Times of one removal, in wall seconds, because the kubelet's are.
+
+    Attributes:
+        taint_wait_seconds: from the taint to the fresh look, so that the scheduler has seen it. CA: 5 s.
+        eviction_timeout_seconds: an eviction that a budget refuses is tried for this long. CA: `--max-pod-eviction-time`,
+            2 min.
+        grace_timeout_seconds: pods get the time that they ask for to end, at most this. CA:
+            `--max-graceful-termination-sec`, 10 min.
+        delete_timeout_seconds: the provider gets this long to let the node go before it is reported.
+    """
+
+    taint_wait_seconds: float = 5.0
+    eviction_timeout_seconds: float = 120.0
+    grace_timeout_seconds: float = 600.0
+    delete_timeout_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse negative times.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        for name in (
+            "taint_wait_seconds",
+            "eviction_timeout_seconds",
+            "grace_timeout_seconds",
+            "delete_timeout_seconds",
+        ):
+            _check(f"removal.{name}", getattr(self, name), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailConfig:
+    """What no policy can break.
+
+    Attributes:
+        totals: bounds over all pools.
+        steps: how much one reconcile may change.
+        cooldowns: how long nothing is removed after something happened.
+        health: when nothing is changed at all.
+        backoff: how long a failing pool is left alone.
+        protection: which pods hold their node.
+        removal: times of one removal.
+    """
+
+    totals: TotalLimits = field(default_factory=TotalLimits)
+    steps: StepLimits = field(default_factory=StepLimits)
+    cooldowns: Cooldowns = field(default_factory=Cooldowns)
+    health: HealthStop = field(default_factory=HealthStop)
+    backoff: BackoffTimes = field(default_factory=BackoffTimes)
+    protection: Protection = field(default_factory=Protection)
+    removal: RemovalTimes = field(default_factory=RemovalTimes)
