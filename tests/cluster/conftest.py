@@ -1,0 +1,57 @@
+"""Fixtures: one control plane for the whole session, emptied for each test."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.binaries import Binaries, find_binaries
+from tests.cluster.constants import ALLOW_SKIP_VARIABLE
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.gobuild import GoUnavailableError
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder with `cluster`."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def binaries(request: pytest.FixtureRequest) -> Binaries:
+    """The programs of the control plane, built on first use with progress on the terminal."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            return find_binaries(karpenter=True)
+        except GoUnavailableError as error:
+            if os.environ.get(ALLOW_SKIP_VARIABLE):
+                pytest.skip(f"no control plane: {error}")
+            raise
+
+
+@pytest.fixture(scope="session")
+def control_plane(binaries: Binaries) -> Iterator[ControlPlane]:
+    """The session's control plane, as the test before left it."""
+    with ControlPlane(binaries) as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """The session's control plane: all programs run, and nothing of an earlier test is left."""
+    control_plane.repair()
+    control_plane.reset()
+    return control_plane
+
+
+@pytest.fixture
+def karpenter(cluster: ControlPlane) -> Iterator[ControlPlane]:
+    """The session's control plane with the real Karpenter beside it."""
+    cluster.start_karpenter()
+    yield cluster
+    # Emptied while Karpenter runs, or it would leave finalizers that nobody serves.
+    cluster.reset()
+    cluster.stop_karpenter()
