@@ -1,0 +1,87 @@
+# Needs Python 3.11 or newer, make and the network; everything else is installed into .venv and .cache.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
+BIN := .venv/bin
+UV := $(shell command -v uv || echo .cache/uv/bin/uv)
+PYTEST_ARGS ?=
+CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
+
+# uv uses the Python above and never fetches another one.
+export UV_PYTHON_DOWNLOADS := never
+# Packages are hard-linked from uv's cache, so a second environment costs seconds and no download.
+INSTALL := $(UV) pip install --quiet --constraints constraints.txt --python
+PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugin/*)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help quickstart test test-quick lint format wheel-smoke bench cluster-up clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate against all baselines, write report.html
+	@rm -rf runs/quickstart
+	$(BIN)/autoscaler train configs/experiment/quickstart.yaml --seed 0 --name quickstart --out runs/
+	$(BIN)/autoscaler evaluate runs/quickstart --baselines all --report report.html --json result.json
+	@echo "Open report.html in a browser."
+
+test: .venv/.stamp-dev lint wheel-smoke ## Check style and types, try the built wheel, run all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
+	$(BIN)/python -m pytest -m "not slow and not cluster" $(PYTEST_ARGS)
+
+lint: .venv/.stamp-dev ## Check style, types and the layers of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.stamp-dev ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The checkout must not help the wheel: it is installed into an environment of its own and used from another folder.
+wheel-smoke: .venv/.stamp-dev ## Build the wheel and use it from outside the checkout
+	@rm -rf .cache/wheel
+	$(UV) build --quiet --wheel --build-constraints constraints.txt --python $(PYTHON) --out-dir .cache/wheel
+	$(UV) venv --quiet --clear --python $(PYTHON) .cache/wheel/venv
+	$(INSTALL) .cache/wheel/venv .cache/wheel/*.whl
+	.cache/wheel/venv/bin/python -I tests/wheel_smoke.py
+
+bench: .venv/.stamp-dev ## Print the tables of all benchmarks
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+cluster-up: .venv/.stamp-dev ## Run a real Kubernetes control plane with simulated nodes until Ctrl-C
+	$(BIN)/python -m tests.cluster up --kubeconfig $(CLUSTER_KUBECONFIG)
+
+clean: ## Remove the environment and all caches; runs/ stays
+	rm -rf .venv .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python: | $(UV)
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+
+# Stamps make a second run instant: they are renewed only when the packaging changes.
+.venv/.stamp-run: $(PACKAGING) | .venv/bin/python
+	@echo "Installing into .venv: about a minute after the downloads."
+	$(INSTALL) .venv --editable .
+	@touch $@
+
+.venv/.stamp-dev: $(PACKAGING) | .venv/bin/python
+	@echo "Installing into .venv, with the tools for development: about a minute after the downloads."
+	$(INSTALL) .venv --editable '.[dev]'
+	@touch $@ .venv/.stamp-run
+
+# Debian's python3 has no ensurepip without the package python3-venv; then its pip alone will do.
+.cache/uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
+	@mkdir -p .cache
+	@{ $(PYTHON) -m venv --clear .cache/uv >.cache/uv.log 2>&1 \
+		&& .cache/uv/bin/python -m pip install --quiet --constraint constraints.txt uv >>.cache/uv.log 2>&1; } \
+	|| $(PYTHON) -m pip install --quiet --constraint constraints.txt --target .cache/uv uv >>.cache/uv.log 2>&1 \
+	|| { tail -n 3 .cache/uv.log >&2; \
+		echo "error: $(PYTHON) can make no virtual environment and has no pip; on Debian and Ubuntu: apt install python3-venv (or install uv)" >&2; \
+		rm -rf .cache/uv; exit 1; }
