@@ -1,6 +1,6 @@
 """Uses the installed wheel as a user would, from a folder outside the checkout: `make wheel-smoke` runs it.
 
-A plain script and no pytest module, because the environment of the wheel holds nothing but the wheel and what it requires.
+A plain script and no pytest module: the environment of the wheel holds nothing but the wheel and what it requires.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 TRAIN_OVERRIDES = ("--set", "train.total_steps=4096")
 
 MAKE_ENVIRONMENT = """
-import gymnasium
+import gymnasium, numpy
 env = gymnasium.make("autoscaler/GpuCluster-v0")
 observation, info = env.reset(seed=0)
 assert observation in env.observation_space
-observation, reward, terminated, truncated, info = env.step(env.action_space.sample(info.get("action_mask")))
+masks = numpy.split(env.unwrapped.action_masks(), env.action_space.nvec.cumsum()[:-1])
+observation, reward, terminated, truncated, info = env.step(numpy.array([mask.argmax() for mask in masks]))
 assert observation in env.observation_space
 assert reward == reward
 env.close()
@@ -53,7 +54,8 @@ def check_packages() -> None:
     """Every package comes from the wheel, with its marker of types and the presets."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
-        assert spec is not None and spec.origin is not None, f"{name} is not installed"
+        assert spec is not None, f"{name} is not installed"
+        assert spec.origin is not None, f"{name} has no __init__.py"
         folder = Path(spec.origin).resolve().parent
         # The environment itself lies below the checkout, so only the package's own folder can tell.
         assert folder != CHECKOUT / name, f"{name} is imported from the checkout"
