@@ -290,9 +290,9 @@ def connect(kubeconfig: str | None = None, context: str | None = None, timeout_s
     configuration = client.Configuration()
     try:
         if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(kubeconfig, context, configuration, persist_config=False)
+            config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError, YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
         where = kubeconfig or os.environ.get("KUBECONFIG") or "the default kubeconfig"
         raise ClusterAccessError(f"{where}: not a usable kubeconfig: {_one_line(error)}") from error

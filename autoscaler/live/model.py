@@ -117,7 +117,7 @@ class ObjectView:
         uid: its uid.
         resource_version: of the version that this view shows.
         labels: its labels.
-        annotations: its annotations, without those longer than `autoscaler.live.parse.MAX_ANNOTATION_BYTES`.
+        annotations: its annotations, without those longer than `autoscaler.live.fields.MAX_ANNOTATION_BYTES`.
         created_seconds: creation. Kubernetes knows whole wall seconds only; where the watch saw the object appear, this
             is the moment it saw it, at most one wall second later.
         deleted_seconds: when its deletion was asked for, None: not.
@@ -149,6 +149,7 @@ class NodeView(ObjectView):
         allocatable_gpu_milli: of the pool's GPU resource.
         allocatable: of every resource, in thousandths.
         state: see `NodeState`; nodes of no pool have the state that they would have in one.
+        ready_since_seconds: since when it is ready with its GPUs, None: it is not, or never said.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
         used_gpu_milli: asked by the GPU pods that are bound to it and not finished.
         pods: uids of all pods that are bound to it and not finished, of DaemonSets too.
@@ -163,6 +164,7 @@ class NodeView(ObjectView):
     allocatable_gpu_milli: int = 0
     allocatable: Mapping[str, int] = field(default_factory=dict)
     state: NodeState = NodeState.UNREADY
+    ready_since_seconds: float | None = None
     idle_since_seconds: float | None = None
     used_gpu_milli: int = 0
     pods: tuple[str, ...] = ()
@@ -200,6 +202,7 @@ class PodView(ObjectView):
         grace_seconds: wall seconds that it may take to end.
         started_seconds: when it was first seen with a node, None: it has none.
         finished_seconds: when it was first seen finished, None: it is not.
+        readable: False: a field of it cannot be read; it protects its node, which counts as full.
     """
 
     phase: str = "Pending"
@@ -220,6 +223,7 @@ class PodView(ObjectView):
     grace_seconds: float = 30.0
     started_seconds: float | None = None
     finished_seconds: float | None = None
+    readable: bool = True
 
     @property
     def finished(self) -> bool:
@@ -415,6 +419,7 @@ class ClusterView:
         unmanaged_nodes: nodes of no pool.
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
+        unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
         node_claims: all NodeClaims; empty without Karpenter.
@@ -426,6 +431,7 @@ class ClusterView:
     unmanaged_nodes: tuple[NodeView, ...] = ()
     queue: tuple[GangView, ...] = ()
     running: tuple[GangView, ...] = ()
+    unplaceable: tuple[GangView, ...] = ()
     pods: Mapping[str, PodView] = field(default_factory=dict)
     pdbs: tuple[PdbView, ...] = ()
     node_claims: tuple[NodeClaimView, ...] = ()
