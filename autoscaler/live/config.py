@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +13,9 @@ from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
 from configs.errors import UserError
 from envs.codec import MAX_GPUS_PER_NODE, CodecLayout
+
+PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+"""Labels of every node unless its pool's template says otherwise."""
 
 
 class LiveConfigError(UserError, ValueError):
@@ -135,7 +138,7 @@ class LivePool:
     def node_labels(self) -> dict[str, str]:
         """All labels that a node of it will carry, as far as they are known before it exists."""
         product = {} if self.gpu_type is None else {LABEL_GPU_PRODUCT: self.gpu_type}
-        return {**self.template.labels, **product, LABEL_POOL: self.name}
+        return {**PLATFORM_LABELS, **self.template.labels, **product, LABEL_POOL: self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,8 @@ class LeaderElection:
         lease_seconds: a candidate that saw no renewal for so long takes over; whole seconds, as the Lease has them.
         renew_deadline_seconds: a leader that could not renew for so long stops acting.
         retry_seconds: time between two tries.
-        request_timeout_seconds: of every call. Twice this, plus one retry, must fit into the renew deadline, so that one
-            lost answer does not cost the lead.
+        request_timeout_seconds: of every call. Twice this, plus one retry, must fit into the renew deadline, so that
+            one lost answer does not cost the lead.
     """
 
     enabled: bool = True
@@ -200,12 +203,17 @@ class ApiSettings:
         watch_timeout_seconds: a watch ends and starts again after so long.
         relist_seconds: everything is listed again after so long, whatever the watch said.
         stale_seconds: a resource without news for so long (bookmarks count) is stale: the last decision holds.
+        disconnected_seconds: the same while its watch is broken.
+        settle_seconds: time between an event and the decision that it triggers, so that what belongs together (the pods
+            of a gang, a Job and its pods) is seen together.
     """
 
     request_timeout_seconds: float = 10.0
     watch_timeout_seconds: float = 240.0
     relist_seconds: float = 1800.0
     stale_seconds: float = 120.0
+    disconnected_seconds: float = 15.0
+    settle_seconds: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -213,8 +221,8 @@ class ApiSettings:
         Raises:
             LiveConfigError: a time is not positive.
         """
-        for name in ("request_timeout_seconds", "watch_timeout_seconds", "relist_seconds", "stale_seconds"):
-            check_range(f"api.{name}", getattr(self, name), 0.1)
+        for entry in fields(self):
+            check_range(f"api.{entry.name}", getattr(self, entry.name), 0.0 if entry.name == "settle_seconds" else 0.1)
 
 
 @dataclass(frozen=True, slots=True)
