@@ -6,7 +6,7 @@
 
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
-from traces.registry import FormatInfo, formats, load, load_nodes
+from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes
 from traces.trace import SCHEMA, Trace, TraceMetadata
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "TraceURIError",
     "TraceValueError",
     "formats",
+    "holds_nodes",
     "load",
     "load_nodes",
 ]

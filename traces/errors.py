@@ -16,4 +16,4 @@ class TraceURIError(TraceError):
 
 
 class TraceFileError(TraceError, OSError):
-    """A file of a trace cannot be read or written: missing, damaged, no space left."""
+    """A file of a trace cannot be read: it is missing, damaged or of another format."""

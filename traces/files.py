@@ -1,11 +1,11 @@
 """Reading and writing of Parquet files with errors that a user can act on."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from configs.files import atomic_path
 from traces.errors import TraceFileError
 
 
@@ -30,9 +30,9 @@ def read_parquet(path: str) -> pa.Table:
     """
     check_readable(path)
     try:
-        # A plain file handle: Arrow would read options such as partitions out of a path.
+        # Not read_table: it imports the dataset module and, with it, pandas.
         with Path(path).open("rb") as stream:
-            return pq.read_table(stream)
+            return pq.ParquetFile(stream).read()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise TraceFileError(f"{path}: is damaged or not Parquet ({reason}); write it again") from error
@@ -42,17 +42,8 @@ def write_parquet(table: pa.Table, path: str) -> None:
     """Write `table` to the Parquet file `path`, which appears whole or not at all.
 
     Raises:
-        TraceFileError: The file cannot be written, for example because the disk is full.
+        OutputFileError: The file cannot be written, for example because the disk is full.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(table, partial, compression="zstd")
-        partial.replace(target)
-    except OSError as error:
-        # Arrow's own text names the temporary file; the system's text says all that matters.
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        mend = "free space or choose another folder"
-        raise TraceFileError(f"{path}: cannot be written ({reason}); {mend}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    # Through Python's own stream, because the reason of a failure stays the system's ("No space left on device").
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        pq.write_table(table, stream, compression="zstd")

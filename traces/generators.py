@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from traces.arrow import from_numpy, labels, strings
 from traces.errors import TraceValueError
 from traces.presets import STATUS_SHARES, Preset
 from traces.trace import Trace, TraceMetadata
 
-START_TIME = datetime(2024, 1, 1)  # noqa: DTZ001 -- local wall-clock time, a Monday
+START_TIME = datetime.fromisoformat("2024-01-01T00:00")  # a Monday
 MAX_JOBS = 50_000_000
 LICENCE = "Apache-2.0 (generated)"
 
@@ -61,9 +60,9 @@ def generate(
         submit_time_seconds=submit[inside],
         duration_seconds=duration[inside],
         gpu_milli=gpu_milli[inside],
-        user=_labels("user", user[inside]),
-        group=_labels("group", user[inside] % preset.num_groups),
-        status=pa.array(_STATUSES).take(pa.array(status[inside])),
+        user=labels("user-", user[inside]),
+        group=labels("group-", user[inside] % preset.num_groups),
+        status=strings(_STATUSES).take(from_numpy(status[inside])),
         metadata=TraceMetadata(f"synthetic, preset {name}", LICENCE, START_TIME),
     )
 
@@ -172,7 +171,3 @@ def _statuses(gpu_milli: NDArray[np.int64], killed: NDArray[np.bool_], rng: np.r
     draw = rng.random(gpu_milli.size)
     status = (draw >= cumulative[row, 0]).astype(np.int64) + (draw >= cumulative[row, 1])
     return np.where(killed, _STATUSES.index("timeout"), status)
-
-
-def _labels(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
-    return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "-")

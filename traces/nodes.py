@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from traces.arrow import to_numpy
 from traces.errors import TraceValueError
 from traces.validation import Origin, check_present, check_unique, first
 
@@ -48,7 +49,7 @@ class Nodes:
             check_present(table.column(name), name, origin)
         check_unique(table.column("node_id"), "node_id", origin)
         for name in ("gpus", "cpu_milli", "memory_mib"):
-            values = table.column(name).to_numpy()
+            values = to_numpy(table.column(name))
             index = first(values <= 0)
             if index is not None:
                 raise origin.error(index, name, f"{values[index]} is not above 0; remove nodes that have none")
@@ -64,7 +65,7 @@ class Nodes:
     @property
     def gpus(self) -> NDArray[np.int64]:
         """GPUs of each node, int64, shape (nodes,); read-only."""
-        values: NDArray[np.int64] = self.table.column("gpus").to_numpy()
+        values: NDArray[np.int64] = to_numpy(self.table.column("gpus"))
         return values
 
     @property

@@ -1,8 +1,7 @@
 """Options of a trace format: a frozen dataclass beside the loader, filled from the texts of a URI."""
 
-import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -43,13 +42,6 @@ class Option:
     kind: str
     default: str
     description: str
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?``, or the names there are where none is near."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(names) or 'none'}"
 
 
 def describe(schema: type[Any]) -> tuple[Option, ...]:

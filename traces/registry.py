@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
+from configs.errors import did_you_mean
 from traces.errors import TraceURIError
 from traces.formats import FORMATS
 from traces.nodes import Nodes
-from traces.options import Option, SelectionOptions, describe, did_you_mean, parse
+from traces.options import Option, SelectionOptions, describe, parse
 from traces.trace import Trace
 from traces.uri import TraceURI
 
@@ -60,6 +61,15 @@ class FormatInfo:
 def formats() -> list[FormatInfo]:
     """Return every format by name."""
     return [_info(name, _format(name)) for name in sorted(FORMATS)]
+
+
+def holds_nodes(uri: str) -> bool:
+    """Return whether `uri` is of a format of nodes (`load_nodes`), not of jobs (`load`).
+
+    Raises:
+        TraceURIError: The format is unknown.
+    """
+    return _format(TraceURI.parse(uri).scheme).load is None
 
 
 def load(uri: str) -> Trace:

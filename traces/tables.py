@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from configs.errors import did_you_mean
 from traces.errors import TraceFileError, TraceValueError
 from traces.files import check_readable
-from traces.options import did_you_mean
 from traces.validation import Origin
 
 _HEADER_BYTES = 1 << 20

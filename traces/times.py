@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from traces.arrow import to_numpy
 from traces.validation import Origin, check_present
 
 
@@ -28,7 +29,7 @@ def from_timestamps(
     check_present(values, column, origin)
     if not len(values):
         return np.zeros(0), None
-    microseconds = values.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    microseconds = to_numpy(values.cast(pa.timestamp("us")).cast(pa.int64()))
     earliest = microseconds.min()
     start: datetime = earliest.astype("datetime64[us]").item()
     return (microseconds - earliest) / 1e6, start

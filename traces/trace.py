@@ -8,9 +8,9 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from traces.arrow import from_numpy, labels, to_numpy
 from traces.errors import TraceValueError
 from traces.files import read_parquet, write_parquet
 from traces.validation import Origin, check_gpu_milli, check_present, check_seconds, check_unique
@@ -215,13 +215,13 @@ class Trace:
     @property
     def submit_time_seconds(self) -> NDArray[np.float64]:
         """Submit times, float64, shape (jobs,), seconds, ascending; read-only."""
-        values: NDArray[np.float64] = self.table.column("submit_time_seconds").to_numpy()
+        values: NDArray[np.float64] = to_numpy(self.table.column("submit_time_seconds"))
         return values
 
     @property
     def duration_seconds(self) -> NDArray[np.float64]:
         """Run times, float64, shape (jobs,), seconds, > 0; read-only."""
-        values: NDArray[np.float64] = self.table.column("duration_seconds").to_numpy()
+        values: NDArray[np.float64] = to_numpy(self.table.column("duration_seconds"))
         return values
 
     @property
@@ -237,7 +237,7 @@ class Trace:
     @property
     def gpu_milli(self) -> NDArray[np.int64]:
         """GPUs asked, int64, shape (jobs,), thousandths of a GPU, > 0; read-only."""
-        values: NDArray[np.int64] = self.table.column("gpu_milli").to_numpy()
+        values: NDArray[np.int64] = to_numpy(self.table.column("gpu_milli"))
         return values
 
     @property
@@ -283,7 +283,7 @@ class Trace:
         """Write the trace and its metadata to `path`; the file appears whole or not at all.
 
         Raises:
-            TraceFileError: The file cannot be written, for example because the disk is full.
+            OutputFileError: The file cannot be written, for example because the disk is full.
         """
         table = self.table.replace_schema_metadata({_METADATA_KEY: self.metadata.to_json().encode()})
         write_parquet(table, path)
@@ -292,13 +292,15 @@ class Trace:
     def read(cls, path: str) -> Self:
         """Read a Parquet file with the columns of `SCHEMA`, required ones at least, and validate it.
 
+        Job ids are made from the rows where the file has none.
+
         Raises:
             TraceFileError: The file is missing or damaged.
             TraceValueError: A column is missing, or a value breaks an invariant.
         """
         table = read_parquet(path)
         known = {name: table.column(name) for name in table.column_names if name in SCHEMA.names}
-        missing = [name for name in REQUIRED if name not in known]
+        missing = [name for name in REQUIRED if name not in known and name != "job_id"]
         if missing:
             has = f"only {', '.join(table.column_names)}"
             raise TraceValueError(f"{path}: no column {missing[0]}, {has}; write it with `autoscaler traces import`")
@@ -326,6 +328,8 @@ def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin)
     try:
         if isinstance(values, pa.ChunkedArray):
             return values.cast(column.type)
+        if isinstance(values, np.ndarray) and values.dtype in (np.float64, np.int64):
+            return pa.chunked_array([from_numpy(values).cast(column.type)])
         return pa.chunked_array([pa.array(values).cast(column.type) if len(values) else pa.array([], column.type)])
     except (pa.ArrowException, OverflowError, TypeError) as error:
         reason = str(error).splitlines()[0]
@@ -337,21 +341,21 @@ def _validated(given: Mapping[str, Column | None], length: int, origin: Origin) 
     given = dict(given)
     if given["job_id"] is None:
         rows = np.arange(1, length + 1) if origin.rows is None else origin.rows
-        given["job_id"] = pc.binary_join_element_wise("job", pa.array(rows).cast(pa.string()), "-")
+        given["job_id"] = labels("job-", rows)
     columns = {column.name: _arrow(given[column.name], column, length, origin) for column in SCHEMA}
     for name in REQUIRED:
         check_present(columns[name], name, origin)
     check_unique(columns["job_id"], "job_id", origin)
-    submit, duration = columns["submit_time_seconds"].to_numpy(), columns["duration_seconds"].to_numpy()
+    submit, duration = to_numpy(columns["submit_time_seconds"]), to_numpy(columns["duration_seconds"])
     check_seconds(submit, "submit_time_seconds", origin, positive=False, noun="submit times")
     check_seconds(duration, "duration_seconds", origin, positive=True, noun="durations")
-    check_gpu_milli(columns["gpu_milli"].to_numpy(), "gpu_milli", origin)
+    check_gpu_milli(to_numpy(columns["gpu_milli"]), "gpu_milli", origin)
     return pa.table(columns, schema=SCHEMA)
 
 
 def _sorted(table: pa.Table) -> pa.Table:
-    submit = table.column("submit_time_seconds").to_numpy()
+    submit = to_numpy(table.column("submit_time_seconds"))
     if not np.all(submit[1:] >= submit[:-1]):
         # Arrow's own sort is not stable, numpy's is when asked.
-        table = table.take(pa.array(np.argsort(submit, kind="stable")))
+        table = table.take(from_numpy(np.argsort(submit, kind="stable")))
     return table.combine_chunks()

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from traces.arrow import is_null, to_numpy
 from traces.errors import TraceValueError
 
 MAX_SECONDS = 4e9
@@ -54,7 +55,7 @@ def check_present(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
         TraceValueError: A cell is empty.
     """
     if values.null_count:
-        index = pc.index(pc.is_null(values), True).as_py()
+        index = int(is_null(values).argmax())
         raise origin.error(index, column, "is empty; every job needs a value here: fill it in or remove the row")
 
 
@@ -141,7 +142,7 @@ def gpus_to_milli(values: pa.ChunkedArray, column: str, origin: Origin) -> NDArr
         TraceValueError: A cell is empty, not finite, not above 0, or above 1 and not whole.
     """
     check_present(values, column, origin)
-    gpus: NDArray[np.float64] = values.to_numpy()
+    gpus: NDArray[np.float64] = to_numpy(values)
     index = first(~(np.isfinite(gpus) & (gpus > 0) & (gpus <= MAX_GPUS)))
     if index is not None:
         rule = f"a job asks more than 0 and at most {MAX_GPUS:.0f} GPUs"

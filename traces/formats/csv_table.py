@@ -6,12 +6,13 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from traces.arrow import from_numpy, to_numpy
 from traces.errors import TraceURIError
 from traces.registry import Format
 from traces.tables import check_cells, read_csv
 from traces.times import from_timestamps
 from traces.trace import Trace, TraceMetadata
-from traces.validation import Origin, gpus_to_milli
+from traces.validation import Origin, check_present, gpus_to_milli
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,13 @@ def load(path: str, options: Options) -> Trace:
         "gpu_milli": options.gpus,
     }
     submit, start_time = _submit_times(table[options.submit], options, Origin(path, names))
-    keep = table[options.gpus].to_numpy() != 0
+    check_present(table[options.gpus], "gpu_milli", Origin(path, names))
+    keep = to_numpy(table[options.gpus]) != 0
     origin = Origin(path, names, np.flatnonzero(keep) + 1)
-    table = table.filter(pa.array(keep))
+    table = table.append_column("", submit).take(from_numpy(np.flatnonzero(keep)))
     dropped = {} if keep.all() else {"it asks no GPU": int((~keep).sum())}
     return Trace.from_columns(
-        submit_time_seconds=submit.filter(pa.array(keep)),
+        submit_time_seconds=table.column(-1),
         duration_seconds=table[options.duration],
         gpu_milli=gpus_to_milli(table[options.gpus], "gpu_milli", origin),
         metadata=TraceMetadata(f"CSV table {path}", start_time=start_time, dropped=dropped),
@@ -75,7 +77,7 @@ def _submit_times(values: pa.ChunkedArray, options: Options, origin: Origin) -> 
             problem = f"column {options.submit} holds timestamps, which say it themselves; leave the option out"
             raise TraceURIError(f"{origin.name}: option start_time: {problem}")
         seconds, start_time = from_timestamps(values, "submit_time_seconds", origin)
-        return pa.chunked_array([seconds]), start_time
+        return pa.chunked_array([from_numpy(seconds)]), start_time
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
         # Arrow found no dtype for the whole column: the first cell tells what it was meant to be.
         is_number = values[0].as_py().replace(".", "", 1).isdigit() if pa.types.is_string(values.type) else True

@@ -12,6 +12,7 @@ from traces.validation import Origin, gpus_to_milli
 
 _COLUMNS = {"job_id": pa.string(), "submission_time": pa.float64(), "duration": pa.float64(), "num_gpu": pa.float64()}
 _NAMES = {"submit_time_seconds": "submission_time", "duration_seconds": "duration", "gpu_milli": "num_gpu"}
+_START_TIME = datetime.fromisoformat("2021-03-04T00:00")
 
 
 def load(path: str, _: NoOptions) -> Trace:
@@ -32,7 +33,7 @@ def load(path: str, _: NoOptions) -> Trace:
         submit_time_seconds=table["submission_time"],
         duration_seconds=table["duration"],
         gpu_milli=gpus_to_milli(table["num_gpu"], "gpu_milli", origin),
-        metadata=TraceMetadata("Microsoft ITP (ElasticFlow)", FORMAT.licence, datetime(2021, 3, 4)),  # noqa: DTZ001
+        metadata=TraceMetadata("Microsoft ITP (ElasticFlow)", FORMAT.licence, _START_TIME),
         origin=origin,
     )
 

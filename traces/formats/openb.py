@@ -6,7 +6,9 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from traces.arrow import from_numpy, is_null, strings, to_numpy
 from traces.registry import Format
 from traces.tables import read_csv
 from traces.trace import Trace, TraceMetadata
@@ -72,14 +74,13 @@ def load(path: str, options: Options) -> Trace:
         check_present(table[name], name, origin)
     start = pc.coalesce(table["scheduled_time"], table["creation_time"])
     table = table.append_column("duration", pc.subtract(table["deletion_time"], start))
-    never_ran = pc.is_null(table["scheduled_time"]) if options.pending == "drop" else pa.scalar(False)
     rules = {
-        "it asks no GPU": pc.equal(table["num_gpu"], 0),
-        "it never ran (Pending, pending=drop)": never_ran,
-        "it was deleted in the second of its start": pc.equal(table["duration"], 0.0),
+        "it asks no GPU": to_numpy(table["num_gpu"]) == 0,
+        "it never ran (Pending, pending=drop)": is_null(table["scheduled_time"]) & (options.pending == "drop"),
+        "it was deleted in the second of its start": to_numpy(table["duration"]) == 0,
     }
     keep, dropped = _keep(rules, table.num_rows)
-    table = table.filter(pa.array(keep))
+    table = table.take(from_numpy(np.flatnonzero(keep)))
     return Trace.from_columns(
         job_id=table["name"],
         submit_time_seconds=table["creation_time"],
@@ -95,12 +96,12 @@ def load(path: str, options: Options) -> Trace:
     )
 
 
-def _keep(rules: dict[str, pa.ChunkedArray | pa.Scalar], rows: int) -> tuple[np.ndarray, dict[str, int]]:
+def _keep(rules: dict[str, NDArray[np.bool_]], rows: int) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """Return the mask of rows (bool, shape (rows,)) that no rule drops, and the count of rows by the first rule met."""
     keep = np.ones(rows, dtype=np.bool_)
     dropped: dict[str, int] = {}
     for reason, rule in rules.items():
-        mask = keep & (rule.as_py() if isinstance(rule, pa.Scalar) else rule.to_numpy())
+        mask = keep & rule
         if mask.any():
             dropped[reason] = int(mask.sum())
         keep &= ~mask
@@ -108,8 +109,12 @@ def _keep(rules: dict[str, pa.ChunkedArray | pa.Scalar], rows: int) -> tuple[np.
 
 
 def _models(specs: pa.ChunkedArray) -> pa.Array:
-    unique = {spec: list(dict.fromkeys(spec.split("|"))) if spec else None for spec in specs.unique().to_pylist()}
-    return pa.array([unique[spec] for spec in specs.to_pylist()], pa.list_(pa.string()))
+    """Return "A|B" as a list of models without repeated ones, list<string>, shape (rows,); null stays null."""
+    coded = specs.combine_chunks().dictionary_encode()
+    lists = [list(dict.fromkeys(spec.split("|"))) for spec in coded.dictionary.to_pylist()]
+    ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+    values = strings([model for models in lists for model in models])
+    return pa.ListArray.from_arrays(from_numpy(ends), values).take(coded.indices)
 
 
 FORMAT = Format(

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from configs.errors import did_you_mean
 from traces.errors import TraceError, TraceURIError
 from traces.generators import LICENCE, generate
-from traces.options import did_you_mean
 from traces.presets import PRESETS
 from traces.registry import Format
 from traces.trace import Trace
@@ -33,9 +33,9 @@ def load(path: str, options: Options) -> Trace:
     preset = PRESETS[path]
     days = preset.days if options.days is None else options.days
     seed = int(np.random.default_rng().integers(2**32)) if options.seed is None else options.seed
-    given = {"days": f"{days:g}", "seed": str(seed)}
+    given = {"days": _text(days), "seed": str(seed)}
     if options.jobs_per_day is not None:
-        given["jobs_per_day"] = f"{options.jobs_per_day:g}"
+        given["jobs_per_day"] = _text(options.jobs_per_day)
     uri = str(TraceURI("synthetic", path, given))
     if seed < 0:
         raise TraceURIError(f"{uri}: option seed takes a whole number from 0 on")
@@ -45,6 +45,11 @@ def load(path: str, options: Options) -> Trace:
     except TraceError as error:
         raise TraceURIError(f"{uri}: {error}") from error
     return replace(trace, uri=uri)
+
+
+def _text(number: float) -> str:
+    # All digits: the URI must give the same trace again.
+    return repr(number).removesuffix(".0")
 
 
 FORMAT = Format(

@@ -1,0 +1,90 @@
+"""`autoscaler traces` from the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import traces
+from autoscaler.cli import main
+
+
+def test_list_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n{item.name} " in f"\n{out}" and item.example in out for item in traces.formats())
+
+
+def test_list_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "list", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {item["name"] for item in document["formats"]} == {item.name for item in traces.formats()}
+
+
+def test_generate_import_and_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")
+    assert main(["traces", "generate", "quickstart", "--days", "3", "--seed", "0", "-o", first]) == 0
+    assert main(["traces", "import", f"{first}?limit=100", "-o", second]) == 0
+    assert traces.load(second).num_jobs == 100
+    capsys.readouterr()
+    assert main(["traces", "info", second, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "autoscaler.traces.info/1"
+    assert document["jobs"] == 100
+    assert main(["traces", "info", second]) == 0
+    assert "100" in capsys.readouterr().out
+
+
+def test_generate_repeats_itself(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        assert main(["traces", "generate", "bursty", "--days", "1", "--seed", "3", "-q", "-o", str(path)]) == 0
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_info_of_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n.csv").write_text(
+        "sn,cpu_milli,memory_mib,gpu,model\na,1000,1000,8,[bold]T4\nb,1000,1000,8,[bold]T4\n"
+    )
+    assert main(["traces", "info", f"openb-nodes:{tmp_path}/n.csv"]) == 0
+    assert "[bold]T4" in capsys.readouterr().out
+    assert main(["traces", "info", f"openb-nodes:{tmp_path}/n.csv", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kinds"] == [{"gpu_model": "[bold]T4", "gpus_per_node": 8, "nodes": 2}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "itpp:x.csv"], "did you mean 'itp'"),
+        (["info", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["import", "synthetic:steady?days=1", "-o", "x.csv"], "end the name in .parquet"),
+        (["import", "synthetic:steady?days=1", "-o", "nowhere/x.parquet"], "nowhere/x.parquet: cannot be written"),
+        (["generate", "quikstart", "-o", "x.parquet"], "did you mean 'quickstart'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["traces", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_imports_neither_traces_nor_arrow() -> None:
+    code = (
+        "import sys; from autoscaler.cli import main; main(['traces', '--help']); "
+        "print([name for name in ('pyarrow', 'numpy', 'traces') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

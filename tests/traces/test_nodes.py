@@ -1,0 +1,44 @@
+"""The inventory of nodes."""
+
+from pathlib import Path
+
+import pytest
+
+import traces
+
+HEADER = "sn,cpu_milli,memory_mib,gpu,model\n"
+
+
+def test_nodes_are_read(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text(HEADER + "a,64000,262144,2,P100\nb,96000,1000,8,T4\n")
+    nodes = traces.load_nodes(f"openb-nodes:{tmp_path / 'n.csv'}")
+    assert nodes.table.schema.equals(traces.NODE_SCHEMA)
+    assert (nodes.num_nodes, nodes.total_gpus) == (2, 10)
+    assert nodes.table.to_pylist()[1] == {
+        "node_id": "b", "gpu_model": "T4", "gpus": 8, "cpu_milli": 96000, "memory_mib": 1000
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,64000,262144,0,P100\n", "row 2, column gpu: 0 is not above 0"),
+        ("first,64000,262144,1,P100\n", "row 2, column sn: 'first' is already the value of row 1"),
+        ("a,64000,262144,1,\n", "row 2, column model: is empty"),
+    ],
+)
+def test_a_bad_node_is_named(tmp_path: Path, row: str, message: str) -> None:
+    (tmp_path / "n.csv").write_text(HEADER + "first,64000,262144,2,P100\n" + row)
+    with pytest.raises(traces.TraceValueError, match=message):
+        traces.load_nodes(f"openb-nodes:{tmp_path / 'n.csv'}")
+
+
+def test_a_file_without_nodes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text(HEADER)
+    with pytest.raises(traces.TraceValueError, match="no node"):
+        traces.load_nodes(f"openb-nodes:{tmp_path / 'n.csv'}")
+
+
+def test_the_real_cluster_has_1213_nodes_and_6212_gpus(data_dir: Path) -> None:
+    nodes = traces.load_nodes(f"openb-nodes:{data_dir}/traces/openb/openb_node_list_gpu_node.csv.gz")
+    assert (nodes.num_nodes, nodes.total_gpus) == (1213, 6212)

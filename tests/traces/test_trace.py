@@ -1,0 +1,191 @@
+"""The Trace table: order, units, windows, demand, files."""
+
+import resource
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.files import OutputFileError
+from traces import SCHEMA, Trace, TraceError, TraceFileError, TraceMetadata, TraceValueError
+
+seconds = st.floats(0, 1e7, allow_nan=False)
+jobs = st.lists(
+    st.tuples(
+        seconds,
+        st.floats(1e-6, 1e6),
+        st.one_of(st.integers(1, 1000), st.integers(1, 64).map(lambda gpus: gpus * 1000)),
+        st.one_of(st.none(), st.text(max_size=5)),
+        st.one_of(st.none(), st.lists(st.text(max_size=3), max_size=3)),
+    ),
+    max_size=30,
+)
+
+
+def trace_of(rows: list[tuple], **more: object) -> Trace:
+    submit, duration, gpu_milli, user, models = (
+        (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 5
+    )
+    return Trace.from_columns(
+        submit_time_seconds=submit,
+        duration_seconds=duration,
+        gpu_milli=gpu_milli,
+        user=user,
+        gpu_models=models,
+        **more,
+    )
+
+
+def simple(submit: list[float], duration: list[float], gpu_milli: list[int], **more: object) -> Trace:
+    return Trace.from_columns(submit_time_seconds=submit, duration_seconds=duration, gpu_milli=gpu_milli, **more)
+
+
+def test_jobs_are_sorted_by_submit_time_and_ties_keep_their_order() -> None:
+    trace = simple([5, 1, 5, 1], [1, 2, 3, 4], [1000] * 4)
+    assert trace.table["job_id"].to_pylist() == ["job-2", "job-4", "job-1", "job-3"]
+    assert trace.submit_time_seconds.tolist() == [1, 1, 5, 5]
+    assert trace.duration_seconds.tolist() == [2, 4, 1, 3]
+
+
+@given(jobs)
+def test_every_trace_has_the_schema_and_ascending_times(rows: list[tuple]) -> None:
+    trace = trace_of(rows)
+    assert trace.table.schema.equals(SCHEMA)
+    assert trace.num_jobs == len(rows)
+    assert np.all(np.diff(trace.submit_time_seconds) >= 0)
+    assert all(column.num_chunks <= 1 for column in trace.table.columns)
+
+
+@given(jobs)
+def test_parquet_gives_the_same_trace_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
+    metadata = TraceMetadata(
+        "somewhere", "MIT", datetime.fromisoformat("2021-03-04T05:00"), {"it asks no GPU": 3}, "itp:x.csv"
+    )
+    trace = trace_of(rows, metadata=metadata)
+    path = str(tmp_path_factory.mktemp("round") / "x.parquet")
+    trace.to_parquet(path)
+    again = Trace.read(path)
+    assert again.table.equals(trace.table)
+    assert again.metadata == metadata
+    assert again.uri == path
+
+
+def test_times_in_milliseconds_round_halves_up_and_no_job_lasts_zero() -> None:
+    trace = simple([0.0004, 0.0005, 1.0015, 2.9999], [0.0001, 0.0015, 0.0025, 7], [1000] * 4)
+    assert trace.submit_milliseconds.tolist() == [0, 1, 1002, 3000]
+    assert trace.duration_milliseconds.tolist() == [1, 2, 3, 7000]
+    assert trace.submit_milliseconds.dtype == trace.duration_milliseconds.dtype == np.int64
+
+
+def test_windows_take_the_start_in_and_the_end_out_and_keep_times() -> None:
+    trace = simple([0, 10, 10, 20, 30], [1] * 5, [1000] * 5)
+    assert trace.window(10, 30).submit_time_seconds.tolist() == [10, 10, 20]
+    assert trace.window(end_seconds=10).num_jobs == 1
+    assert trace.window(20).submit_time_seconds.tolist() == [20, 30]
+    assert trace.window(30, 10).num_jobs == 0
+
+
+def test_span_is_from_the_first_to_the_last_submission() -> None:
+    trace = simple([7, 3, 5], [100] * 3, [1000] * 3)
+    assert (trace.first_submit_seconds, trace.last_submit_seconds, trace.span_seconds) == (3, 7, 4)
+    empty = trace.window(100)
+    assert (empty.span_seconds, empty.peak_gpu_milli, empty.gpu_hours) == (0, 0, 0)
+
+
+@given(jobs)
+def test_peak_is_that_of_a_cluster_where_nobody_waits(rows: list[tuple]) -> None:
+    trace = trace_of(rows)
+    starts, ends = trace.submit_milliseconds, trace.submit_milliseconds + trace.duration_milliseconds
+    in_use = [int(trace.gpu_milli[(starts <= now) & (now < ends)].sum()) for now in starts]
+    assert trace.peak_gpu_milli == max(in_use, default=0)
+
+
+def test_a_job_that_starts_when_another_ends_does_not_add_to_the_peak() -> None:
+    assert simple([0, 10], [10, 10], [4000, 4000]).peak_gpu_milli == 4000
+
+
+def test_week_offset_counts_from_monday_midnight() -> None:
+    thursday = TraceMetadata(start_time=datetime.fromisoformat("2021-03-04T01:00"))
+    assert simple([0], [1], [1000], metadata=thursday).week_offset_seconds == 3 * 86_400 + 3600
+    assert simple([0], [1], [1000]).week_offset_seconds == 0.0
+
+
+def test_a_start_time_with_a_zone_is_refused() -> None:
+    with pytest.raises(TraceValueError, match="time zone"):
+        TraceMetadata(start_time=datetime(2021, 3, 4, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"submit_time_seconds": [0, -2.5]}, "row 2, column submit_time_seconds: -2.5 is negative"),
+        ({"submit_time_seconds": [0, 1.7e12]}, "row 2, .*milliseconds"),
+        ({"duration_seconds": [0.0, 1]}, "row 1, column duration_seconds: 0.0 is zero"),
+        ({"duration_seconds": [1, float("nan")]}, "row 2, column duration_seconds: nan is not a finite number"),
+        ({"duration_seconds": [1, float("inf")]}, "row 2, column duration_seconds: inf"),
+        ({"duration_seconds": [1, None]}, "row 2, column duration_seconds: is empty"),
+        ({"gpu_milli": [0, 1000]}, "row 1, column gpu_milli: 0 is not above 0"),
+        ({"gpu_milli": [1000, 1500]}, "row 2, column gpu_milli: 1500 is not a whole number"),
+        ({"gpu_milli": [1000, 2.5]}, "column gpu_milli cannot be read as int64"),
+        ({"gpu_milli": [1000, 10**10]}, "row 2, column gpu_milli: 10000000000"),
+        ({"job_id": ["a", "a"]}, "row 2, column job_id: 'a' is already the value of row 1"),
+        ({"user": ["a"]}, "column user has 1 rows"),
+    ],
+)
+def test_a_broken_rule_names_row_column_and_value(change: dict, message: str) -> None:
+    good = {"submit_time_seconds": [0.0, 1.0], "duration_seconds": [1.0, 1.0], "gpu_milli": [1000, 1000]}
+    with pytest.raises(TraceValueError, match=message):
+        Trace.from_columns(**(good | change))
+
+
+def test_a_table_with_other_columns_is_no_trace() -> None:
+    with pytest.raises(TraceValueError, match="SCHEMA"):
+        Trace(pa.table({"job_id": ["a"]}))
+
+
+def test_parquet_without_a_required_column_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"submit_time_seconds": [1.0], "gpu_milli": [1000]}), tmp_path / "x.parquet")
+    with pytest.raises(TraceValueError, match="no column duration_seconds"):
+        Trace.read(str(tmp_path / "x.parquet"))
+
+
+def test_parquet_of_another_tool_is_validated_and_sorted(tmp_path: Path) -> None:
+    columns = {"submit_time_seconds": [3, 1], "duration_seconds": [1, 2], "gpu_milli": [1000, 500], "more": ["x", "y"]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    assert Trace.read(str(tmp_path / "x.parquet")).gpu_milli.tolist() == [500, 1000]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 but no more", b"job_id,duration\n"])
+def test_a_damaged_parquet_file_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(TraceFileError, match="damaged or not Parquet") as caught:
+        Trace.read(str(tmp_path / "x.parquet"))
+    assert isinstance(caught.value, OSError)
+    assert isinstance(caught.value, TraceError)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow over 4 KiB, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    simple([0], [1], [1000]).to_parquet(str(path))
+    rng = np.random.default_rng(0)
+    large = simple(rng.random(10_000), rng.random(10_000) + 1, [1000] * 10_000)
+    with pytest.raises(OutputFileError, match="cannot be written"):
+        large.to_parquet(str(path))
+    assert Trace.read(str(path)).num_jobs == 1
+    assert list(tmp_path.iterdir()) == [path]

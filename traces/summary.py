@@ -1,0 +1,115 @@
+"""What a trace holds, in numbers for humans and for other tools."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from traces.trace import Trace
+
+SHARED = "<1"
+"""Label of the jobs that ask a share of one GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuShare:
+    """Jobs that ask the same number of GPUs.
+
+    Attributes:
+        gpus: Number of GPUs, "<1" for all shares of one GPU.
+        jobs: Number of jobs.
+        gpu_hours: Their work, GPU-hours.
+    """
+
+    gpus: str
+    jobs: int
+    gpu_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """Statistics of a trace.
+
+    Attributes:
+        uri: The URI that gives the trace again.
+        source: The data set.
+        licence: Licence of the data.
+        start_time: Local time of second 0, ISO 8601; None where unknown.
+        jobs: Number of jobs.
+        span_seconds: From the first to the last submission, seconds.
+        jobs_per_day: Jobs over the span; None where the span is 0.
+        gpu_hours: Work of all jobs, GPU-hours.
+        peak_gpus: Most GPUs in use at once if no job ever waited.
+        gpu_mix: Jobs by GPUs asked, by rising number of GPUs.
+        duration_seconds: ``mean, p10, p50, p90, p95, p99, max``, seconds.
+        jobs_by_hour: Jobs submitted in each hour of the day, 24 numbers; local hours where `start_time` is known, else
+            hours from second 0.
+        users: Number of users, None where the data set does not say.
+        groups: Number of groups, None where the data set does not say.
+        dropped: Reason -> rows of the original file that are no jobs here.
+    """
+
+    uri: str
+    source: str
+    licence: str
+    start_time: str | None
+    jobs: int
+    span_seconds: float
+    jobs_per_day: float | None
+    gpu_hours: float
+    peak_gpus: float
+    gpu_mix: tuple[GpuShare, ...]
+    duration_seconds: Mapping[str, float]
+    jobs_by_hour: tuple[int, ...]
+    users: int | None
+    groups: int | None
+    dropped: Mapping[str, int]
+
+
+def summarize(trace: Trace) -> TraceSummary:
+    """Return the statistics of a trace with at least one job."""
+    start = trace.metadata.start_time
+    span = trace.span_seconds
+    local_seconds = trace.submit_time_seconds + trace.week_offset_seconds
+    by_hour = np.bincount((local_seconds // 3600).astype(np.int64) % 24, minlength=24)
+    return TraceSummary(
+        uri=trace.uri,
+        source=trace.metadata.source,
+        licence=trace.metadata.licence,
+        start_time=None if start is None else start.isoformat(),
+        jobs=trace.num_jobs,
+        span_seconds=span,
+        jobs_per_day=trace.num_jobs / span * 86_400 if span else None,
+        gpu_hours=trace.gpu_hours,
+        peak_gpus=trace.peak_gpu_milli / 1000,
+        gpu_mix=_gpu_mix(trace),
+        duration_seconds=_durations(trace),
+        jobs_by_hour=tuple(by_hour.tolist()),
+        users=_distinct(trace, "user"),
+        groups=_distinct(trace, "group"),
+        dropped=dict(trace.metadata.dropped),
+    )
+
+
+def _gpu_mix(trace: Trace) -> tuple[GpuShare, ...]:
+    gpus = trace.gpu_milli // 1000
+    hours = trace.gpu_milli * trace.duration_seconds / 3.6e6
+    values, member, jobs = np.unique(gpus, return_inverse=True, return_counts=True)
+    work = np.bincount(member, weights=hours)
+    return tuple(
+        GpuShare(str(value) if value else SHARED, count, total)
+        for value, count, total in zip(values.tolist(), jobs.tolist(), work.tolist(), strict=True)
+    )
+
+
+def _durations(trace: Trace) -> dict[str, float]:
+    percents = (10, 50, 90, 95, 99)
+    points = np.percentile(trace.duration_seconds, percents).tolist()
+    middle = {f"p{percent}": point for percent, point in zip(percents, points, strict=True)}
+    return {"mean": float(trace.duration_seconds.mean()), **middle, "max": float(trace.duration_seconds.max())}
+
+
+def _distinct(trace: Trace, column: str) -> int | None:
+    count: int = pc.count_distinct(trace.table.column(column)).as_py()
+    return count or None
