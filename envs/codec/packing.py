@@ -1,8 +1,8 @@
 """Estimate, from counts alone, which jobs of the window fit now and how many nodes the others need.
 
 Written in the part of Python that CPython and numba both run, with IEEE-exact operations only, so both give the same
-bits. This is the question that Cluster Autoscaler's estimator answers: pack the pending pods first on what is there, then on
-what is coming, and count the nodes that are still missing.
+bits. This is the question that Cluster Autoscaler's estimator answers: pack the pending pods first on what is there,
+then on what is coming, and count the nodes that are still missing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.codec.layout import MAX_GPUS_PER_NODE, CodecTables, Pool, Slot
+from envs.codec.layout import CodecTables, Pool, Slot
 from envs.codec.snapshot import ClusterSnapshot, PackingPlan
 
 POOL_PRESENT = int(Pool.PRESENT)
@@ -34,12 +34,13 @@ def smallest_fit(row: NDArray[np.float64], gpus: int, gpus_per_node: int) -> int
 def start_plan(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:
     """Fill a plan with what the snapshot has, before any job is placed."""
     for pool in range(tables.max_pools):
-        for free in range(MAX_GPUS_PER_NODE + 1):
+        row = snapshot.pools[pool]
+        for free in range(int(row[POOL_GPUS_PER_NODE]) + 1):
             plan.free[pool, free] = snapshot.free_nodes[pool, free]
             plan.upcoming[pool, free] = 0.0
-        plan.shared_free_gpus[pool] = snapshot.pools[pool, POOL_SHARED_FREE_GPUS]
-        plan.idle_nodes[pool] = snapshot.pools[pool, POOL_IDLE_NODES]
-        plan.booting_nodes[pool] = snapshot.pools[pool, POOL_BOOTING_NODES]
+        plan.shared_free_gpus[pool] = row[POOL_SHARED_FREE_GPUS]
+        plan.idle_nodes[pool] = row[POOL_IDLE_NODES]
+        plan.booting_nodes[pool] = row[POOL_BOOTING_NODES]
         plan.new_nodes[pool] = 0.0
 
 

@@ -42,7 +42,6 @@ class PackingPlan(NamedTuple):
         idle_nodes: [P], ready idle nodes that the plan left alone.
         booting_nodes: [P], booting nodes that the plan left alone.
         new_nodes: [P], nodes that must be ordered for the plan.
-        placement: [W] int64, the pool of each slot or -1.
     """
 
     free: NDArray[np.float64]
@@ -51,7 +50,6 @@ class PackingPlan(NamedTuple):
     idle_nodes: NDArray[np.float64]
     booting_nodes: NDArray[np.float64]
     new_nodes: NDArray[np.float64]
-    placement: NDArray[np.int64]
 
 
 def empty_snapshot(layout: CodecLayout) -> ClusterSnapshot:
@@ -77,5 +75,4 @@ def empty_plan(layout: CodecLayout) -> PackingPlan:
         np.zeros(pools),
         np.zeros(pools),
         np.zeros(pools),
-        np.zeros(layout.window_slots, dtype=np.int64),
     )

@@ -1,0 +1,52 @@
+"""Names of policies: fixed rules that need no training. Trained agents are in `agents.training`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from agents.baselines import ConstantSetpoint, RandomPolicy
+from agents.policy import Policy
+from configs.errors import UserError, did_you_mean
+from envs.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, CodecLayout
+
+
+class UnknownPolicyError(UserError, KeyError):
+    """No policy has this name."""
+
+    def __str__(self) -> str:
+        """The message without the quotes that KeyError adds."""
+        return str(self.args[0])
+
+
+def _always_on(layout: CodecLayout, _generator: np.random.Generator) -> Policy:
+    return ConstantSetpoint(layout, IDLE_AGE_EDGES_SECONDS[-1], ALWAYS_ON, name="always-on")
+
+
+def _reactive(layout: CodecLayout, _generator: np.random.Generator) -> Policy:
+    return ConstantSetpoint(layout)
+
+
+BASELINES: dict[str, Callable[[CodecLayout, np.random.Generator], Policy]] = {
+    "always-on": _always_on,
+    "reactive": _reactive,
+    "random": RandomPolicy,
+}
+"""Fixed rules by name. `reactive-tuned` is one too, but it must see a training window: `agents.baselines.tuned`."""
+
+
+def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:
+    """Build a fixed rule.
+
+    Args:
+        name: a key of `BASELINES`.
+        layout: the codec layout.
+        seed: for `random`.
+
+    Raises:
+        UnknownPolicyError: there is no such rule.
+    """
+    if name not in BASELINES:
+        raise UnknownPolicyError(f"unknown policy {name!r}{did_you_mean(name, BASELINES)}")
+    return BASELINES[name](layout, np.random.default_rng(seed))

@@ -1,0 +1,116 @@
+"""Descriptions of a cluster: pools of equal nodes, their power and their price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from envs.codec import MAX_GPUS_PER_NODE
+from envs.errors import ClusterError
+from traces.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class PowerConfig:
+    """Power of a node, linear in the GPUs that work. The defaults are an 8 x V100 server.
+
+    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share is an assumption of ours
+    for two CPUs, memory and fans.
+
+    Attributes:
+        gpu_idle_watts: a GPU that is on and does nothing.
+        gpu_busy_watts: a GPU that works.
+        host_watts: the node without its GPUs, while it is on.
+        boot_watts: a node that boots; None: as an idle node.
+        off_watts: a node that is off (its management controller; 0 in a cloud).
+        pue: power usage effectiveness of the site, multiplies everything.
+    """
+
+    gpu_idle_watts: float = 34.8
+    gpu_busy_watts: float = 305.6
+    host_watts: float = 300.0
+    boot_watts: float | None = None
+    off_watts: float = 0.0
+    pue: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a power is negative or not finite, or PUE is below 1.
+        """
+        for name in ("gpu_idle_watts", "gpu_busy_watts", "host_watts", "boot_watts", "off_watts"):
+            watts = getattr(self, name)
+            if watts is not None and not 0.0 <= watts < float("inf"):
+                raise ClusterError(f"power.{name} is {watts}; it must be finite and >= 0")
+        if not 1.0 <= self.pue < float("inf"):
+            raise ClusterError(f"power.pue is {self.pue}; it must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Equal nodes that are switched on and off together.
+
+    Attributes:
+        name: unique name.
+        max_nodes: most nodes that can be on.
+        min_nodes: nodes that are always on.
+        gpus_per_node: GPUs of a node.
+        gpu_model: name that a job's `gpu_models` refers to; None: any job may run here.
+        boot_seconds: from order to ready.
+        power: power of a node.
+    """
+
+    name: str
+    max_nodes: int
+    min_nodes: int = 0
+    gpus_per_node: int = 8
+    gpu_model: str | None = None
+    boot_seconds: float = 300.0
+    power: PowerConfig = field(default_factory=PowerConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a size or time is out of range.
+        """
+        if not 1 <= self.gpus_per_node <= MAX_GPUS_PER_NODE:
+            raise ClusterError(
+                f"pool {self.name}: gpus_per_node is {self.gpus_per_node}; it must be 1 to {MAX_GPUS_PER_NODE}"
+            )
+        if not 0 <= self.min_nodes <= self.max_nodes:
+            raise ClusterError(f"pool {self.name}: min_nodes is {self.min_nodes}; it must be 0 to {self.max_nodes}")
+        if self.max_nodes < 1:
+            raise ClusterError(f"pool {self.name}: max_nodes is {self.max_nodes}; it must be at least 1")
+        if not 0.0 <= self.boot_seconds < float("inf"):
+            raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """The pools of a cluster.
+
+    Attributes:
+        pools: at least one; their order is the order in which fixed rules prefer them.
+    """
+
+    pools: tuple[PoolConfig, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a cluster without pools or with two pools of one name.
+
+        Raises:
+            ClusterError: as above.
+        """
+        names = [pool.name for pool in self.pools]
+        if not names:
+            raise ClusterError("cluster.pools is empty; give at least one pool")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ClusterError(f"cluster.pools: the name {min(twice)!r} is used twice; names must be unique")
+
+
+def auto_cluster(trace: Trace, gpus_per_node: int = 8) -> ClusterConfig:
+    """One pool of 8-GPU nodes, 5 minutes' boot, from 0 nodes to the trace's peak with nobody waiting."""
+    nodes = -(-trace.peak_gpu_milli // (1000 * gpus_per_node))
+    return ClusterConfig((PoolConfig("gpu", max_nodes=max(nodes, 1), gpus_per_node=gpus_per_node),))

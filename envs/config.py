@@ -1,0 +1,81 @@
+"""Settings of an environment and of the objective."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from configs.errors import did_you_mean
+from envs.codec import CodecLayout
+from envs.errors import EnvironmentConfigError
+
+PACKERS = ("best-fit", "first-fit", "worst-fit")
+"""In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy node
+with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most room."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveConfig:
+    """What a run costs: energy_kwh * usd_per_kwh + waited_gpu_hours * usd_per_gpu_hour.
+
+    Attributes:
+        usd_per_kwh: price of energy.
+        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job asks.
+    """
+
+    usd_per_kwh: float = 0.15
+    usd_per_gpu_hour: float = 0.10
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a price is negative or not finite.
+        """
+        for name in ("usd_per_kwh", "usd_per_gpu_hour"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise EnvironmentConfigError(f"objective.{name} is {getattr(self, name)}; it must be finite and >= 0")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentConfig:
+    """How a cluster is simulated and what the agent sees of it.
+
+    Attributes:
+        decision_interval_seconds: least time between two decisions (a decision follows an event).
+        resync_interval_seconds: most time between two decisions, when nothing happens.
+        episode_seconds: length of a training episode.
+        packer: in-pool packer, one of `PACKERS`.
+        codec: sizes of observation and action.
+        objective: prices.
+    """
+
+    decision_interval_seconds: float = 60.0
+    resync_interval_seconds: float = 600.0
+    episode_seconds: float = 7 * 86400.0
+    packer: str = "best-fit"
+    codec: CodecLayout = field(default_factory=CodecLayout)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is out of range, or there is no such packer.
+        """
+        if not 0.001 <= self.decision_interval_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"decision_interval_seconds is {self.decision_interval_seconds}; it must be at least 0.001"
+            )
+        if not self.decision_interval_seconds <= self.resync_interval_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"resync_interval_seconds is {self.resync_interval_seconds}; it must be at least "
+                f"decision_interval_seconds ({self.decision_interval_seconds})"
+            )
+        if not self.decision_interval_seconds <= self.episode_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"episode_seconds is {self.episode_seconds}; it must be at least decision_interval_seconds "
+                f"({self.decision_interval_seconds})"
+            )
+        if self.packer not in PACKERS:
+            raise EnvironmentConfigError(f"unknown packer {self.packer!r}{did_you_mean(self.packer, PACKERS)}")

@@ -1,0 +1,17 @@
+"""Errors of the environments."""
+
+from __future__ import annotations
+
+from configs.errors import UserError
+
+
+class ClusterError(UserError, ValueError):
+    """A cluster description that has no meaning, or that cannot run the trace."""
+
+
+class EnvironmentConfigError(UserError, ValueError):
+    """Settings of an environment that have no meaning."""
+
+
+class InvalidActionError(ValueError):
+    """An action outside the action space."""

@@ -1,0 +1,93 @@
+"""How this package compiles: numba's options, where the cache lies, and the codec's functions as compiled copies.
+
+numba decides whether a cached function is stale by looking at that function's own file, not at the files of what it calls.
+Our kernels call across files (the codec, the packers), so the cache folder is named after a digest of all of them: a
+change anywhere compiles anew, and old code never runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import types
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+import envs.codec
+from envs.codec import action, observation, packing
+
+SOURCES = (Path(__file__).parent, Path(envs.codec.__file__).parent)
+
+
+@cache
+def source_digest() -> str:
+    """A digest of every source file that the kernels are compiled from, and of numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for folder in SOURCES:
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_root() -> Path:
+    """The folder that holds compiled kernels: `NUMBA_CACHE_DIR`, else the user's cache folder."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(os.environ["NUMBA_CACHE_DIR"]) / "autoscaler"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoscaler" / "numba"
+
+
+@cache
+def cache_folder() -> Path | None:
+    """This source digest's cache folder, or None when it cannot be written (then every process compiles anew)."""
+    folder = cache_root() / source_digest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):
+        return None
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Decorate a function that only kernels call: compiled into them, with IEEE-exact arithmetic, and cached with them."""
+    return numba.njit(function, error_model="numpy", nogil=True, _nrt=False)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Decorate a function that Python calls: compiled on its first call, with IEEE-exact arithmetic, and cached on disk."""
+    folder = cache_folder()
+    if folder is None:
+        return helper(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        return numba.njit(function, error_model="numpy", nogil=True, cache=True, _nrt=False)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _compiled_copy(function: Callable[..., Any], helpers: dict[str, Any]) -> Any:
+    """A compiled copy of a plain function whose calls to `helpers` go to their compiled copies."""
+    if not isinstance(function, types.FunctionType):
+        raise TypeError(f"{function!r} is not a plain function")
+    copy = types.FunctionType(function.__code__, {**function.__globals__, **helpers}, function.__name__)
+    return helper(copy)
+
+
+def compile_codec() -> dict[str, Any]:
+    """Compiled copies of the codec's functions by name: the same source that the live loop runs as plain Python."""
+    compiled: dict[str, Any] = {}
+    for module, names in (
+        (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
+        (packing, ("default_pool", "place_backlog")),
+        (action, ("write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
+        (observation, ("squash", "share", "write_global", "write_pool", "write_slot", "encode")),
+    ):
+        for name in names:
+            compiled[name] = _compiled_copy(getattr(module, name), dict(compiled))
+    return compiled

@@ -1,0 +1,82 @@
+"""Energy and money from the simulator's exact integrals.
+
+Source of the split: the energy waterfall of busy GPUs, idle GPUs on busy nodes (fragmentation), idle nodes, boot and off.
+The host's power is shared equally by a node's GPUs, so that the busy part is proportional to the work and no decision
+changes it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.cluster import PoolConfig
+from envs.simulator import state as st
+
+WATT_MS_PER_KWH = 3.6e9
+MILLI_MS_PER_GPU_HOUR = 3.6e9
+MS_PER_HOUR = 3.6e6
+
+
+class Energy(NamedTuple):
+    """Energy of a run in kWh, PUE included; `total` is the sum of the parts in this order."""
+
+    busy: float
+    fragmentation: float
+    idle: float
+    boot: float
+    off: float
+
+    @property
+    def total(self) -> float:
+        """The sum of the parts."""
+        return self.busy + self.fragmentation + self.idle + self.boot + self.off
+
+    def to_dict(self) -> dict[str, float]:
+        """The parts and the total by name."""
+        return {**self._asdict(), "total": self.total}
+
+
+def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
+    """[5] float64, kWh per unit of an integral: idle node ms, unused milli ms on busy nodes, boot, off, used milli ms."""
+    power, gpus = pool.power, pool.gpus_per_node
+    idle_node = power.host_watts + gpus * power.gpu_idle_watts
+    boot = idle_node if power.boot_watts is None else power.boot_watts
+    host_share = power.host_watts / gpus
+    watts = [
+        idle_node,
+        (power.gpu_idle_watts + host_share) / 1000.0,
+        boot,
+        power.off_watts,
+        (power.gpu_busy_watts + host_share) / 1000.0,
+    ]
+    return np.array(watts) * power.pue / WATT_MS_PER_KWH
+
+
+def pool_energy(pool: PoolConfig, counters: NDArray[np.int64], elapsed_ms: int) -> Energy:
+    """The energy of one pool.
+
+    Args:
+        pool: its description.
+        counters: [POOL_COLUMNS] int64, a row of `Batch.pool`.
+        elapsed_ms: time since the episode began.
+    """
+    rates = kwh_rates(pool)
+    idle, busy = int(counters[st.IDLE_NODE_MS]), int(counters[st.BUSY_NODE_MS])
+    boot, used = int(counters[st.BOOT_NODE_MS]), int(counters[st.USED_MILLI_MS])
+    unused = busy * pool.gpus_per_node * 1000 - used
+    off = elapsed_ms * pool.max_nodes - idle - busy - boot
+    return Energy(
+        busy=float(used * rates[4]),
+        fragmentation=float(unused * rates[1]),
+        idle=float(idle * rates[0]),
+        boot=float(boot * rates[2]),
+        off=float(off * rates[3]),
+    )
+
+
+def sum_energy(parts: list[Energy]) -> Energy:
+    """Part by part."""
+    return Energy(*(float(sum(column)) for column in zip(*parts, strict=True)))

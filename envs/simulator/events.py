@@ -1,0 +1,215 @@
+"""What happens in a cluster between two decisions: jobs end, nodes become ready, jobs are submitted. Compiled."""
+
+from __future__ import annotations
+
+from envs.codec import IDLE_AGE_EDGES_SECONDS
+from envs.simulator import state as st
+from envs.simulator.compiler import helper
+from envs.simulator.packers import drop_oldest, move_node, release_share, wrap
+from envs.simulator.state import Cluster, Settings, Table
+
+EDGES = len(IDLE_AGE_EDGES_SECONDS)
+EDGES_MS = tuple(round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS)
+
+
+@helper
+def before(c: Cluster, slot: int, other: int) -> bool:
+    """Whether the job of a slot finishes before that of another; equal times go by job number."""
+    if c.run[slot, st.RUN_FINISH] != c.run[other, st.RUN_FINISH]:
+        return c.run[slot, st.RUN_FINISH] < c.run[other, st.RUN_FINISH]
+    return c.run[slot, st.RUN_JOB] < c.run[other, st.RUN_JOB]
+
+
+@helper
+def push_running(c: Cluster, slot: int) -> None:
+    """Add a slot to the heap of finishes."""
+    at = c.clock[st.RUNNING]
+    c.clock[st.RUNNING] += 1
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not before(c, slot, c.run[parent, st.HEAP]):
+            break
+        c.run[at, st.HEAP] = c.run[parent, st.HEAP]
+        at = parent
+    c.run[at, st.HEAP] = slot
+
+
+@helper
+def pop_running(c: Cluster) -> int:
+    """Take the slot that finishes first off the heap; it goes to the free slots behind the heap."""
+    first = c.run[0, st.HEAP]
+    size = c.clock[st.RUNNING] - 1
+    c.clock[st.RUNNING] = size
+    slot = c.run[size, st.HEAP]
+    at = 0
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and before(c, c.run[child + 1, st.HEAP], c.run[child, st.HEAP]):
+            child += 1
+        if before(c, slot, c.run[child, st.HEAP]):
+            break
+        c.run[at, st.HEAP] = c.run[child, st.HEAP]
+        at = child
+    c.run[at, st.HEAP] = slot
+    c.run[size, st.HEAP] = first
+    return first
+
+
+@helper
+def integrate(c: Cluster, until: int) -> None:
+    """Add the time from now to `until` to every integral and move the clock."""
+    elapsed = until - c.clock[st.NOW]
+    if elapsed == 0:
+        return
+    for pool in range(c.pool.shape[0]):
+        row = c.pool[pool]
+        row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD])
+        row[st.BUSY_NODE_MS] += elapsed * row[st.BUSY]
+        row[st.BOOT_NODE_MS] += elapsed * (row[st.BOOT_TAIL] - row[st.BOOT_HEAD])
+        row[st.USED_MILLI_MS] += elapsed * row[st.USED_MILLI]
+    c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
+    c.clock[st.NOW] = until
+
+
+@helper
+def finish_job(c: Cluster, jobs: Table, pools: Table) -> None:
+    """End the job that finishes first and give back its GPUs: whole nodes in the order they were taken, then the rest."""
+    slot = pop_running(c)
+    run = c.run[slot]
+    pool = run[st.RUN_POOL]
+    milli = jobs[run[st.RUN_JOB], st.MILLI]
+    now = c.clock[st.NOW]
+    node = run[st.RUN_CHAIN]
+    while node >= 0:
+        after = c.node[node, st.NEXT_NODE]
+        move_node(c, pools, pool, node, pools[pool, st.GPUS], now)
+        node = after
+    if run[st.RUN_SHARE] >= 0:
+        release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
+    elif run[st.RUN_GPUS] > 0:
+        node = run[st.RUN_NODE]
+        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
+    c.pool[pool, st.USED_MILLI] -= milli
+    c.clock[st.FINISHED] += 1
+
+
+@helper
+def ready_node(c: Cluster, pools: Table, pool: int) -> None:
+    """The oldest ordered node of a pool is ready: it is idle, on top of the stack."""
+    nodes, offset = pools[pool, st.MAX_NODES], pools[pool, st.NODE_OFFSET]
+    node = c.node[offset + c.pool[pool, st.BOOT_HEAD], st.BOOT_NODE]
+    drop_oldest(c.pool[pool], st.BOOT_HEAD, nodes)
+    at = offset + wrap(c.pool[pool, st.IDLE_TAIL], nodes)
+    c.node[at, st.IDLE_NODE] = node
+    c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
+    c.pool[pool, st.IDLE_TAIL] += 1
+
+
+@helper
+def enqueue(c: Cluster, jobs: Table, job: int) -> None:
+    """Put a job at the end of the queue."""
+    c.queue[c.clock[st.QUEUE_TAIL], st.QUEUE_JOB] = job
+    c.clock[st.QUEUE_TAIL] += 1
+    c.clock[st.PENDING_MILLI] += jobs[job, st.MILLI]
+    if jobs[job, st.MILLI] < 1000:
+        c.clock[st.PENDING_SHARES] += 1
+    c.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] += jobs[job, st.MILLI]
+
+
+@helper
+def next_ready(c: Cluster, pools: Table, pool: int) -> int:
+    """When the next booting node of a pool is ready."""
+    if c.pool[pool, st.BOOT_HEAD] == c.pool[pool, st.BOOT_TAIL]:
+        return st.NEVER
+    return c.node[pools[pool, st.NODE_OFFSET] + c.pool[pool, st.BOOT_HEAD], st.BOOT_READY]
+
+
+@helper
+def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
+    """When the next job ends, node becomes ready or job is submitted."""
+    time = st.NEVER
+    if c.clock[st.RUNNING] > 0:
+        time = c.run[c.run[0, st.HEAP], st.RUN_FINISH]
+    if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
+        time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
+    for pool in range(c.pool.shape[0]):
+        time = min(time, next_ready(c, pools, pool))
+    return time
+
+
+@helper
+def process(c: Cluster, jobs: Table, pools: Table, time: int) -> None:
+    """Let everything of one moment happen: jobs end, then nodes become ready, then jobs are submitted."""
+    integrate(c, time)
+    while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
+        finish_job(c, jobs, pools)
+    for pool in range(c.pool.shape[0]):
+        while next_ready(c, pools, pool) <= time:
+            ready_node(c, pools, pool)
+    while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
+        enqueue(c, jobs, c.clock[st.NEXT_JOB])
+        c.clock[st.NEXT_JOB] += 1
+
+
+@helper
+def idle_for(c: Cluster, pools: Table, pool: int, age_ms: int, most: int) -> int:
+    """How many idle nodes of a pool, at most `most`, have been idle for `age_ms`; they are the first of the ring."""
+    low, high = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_HEAD] + most
+    head, nodes, offset = low, pools[pool, st.MAX_NODES], pools[pool, st.NODE_OFFSET]
+    while low < high:
+        middle = (low + high) >> 1
+        if c.clock[st.NOW] - c.node[offset + wrap(middle, nodes), st.IDLE_SINCE] >= age_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low - head
+
+
+@helper
+def next_age(c: Cluster, pools: Table) -> int:
+    """When the next idle node passes one of `IDLE_AGE_EDGES_SECONDS`."""
+    time = st.NEVER
+    for pool in range(c.pool.shape[0]):
+        head, tail = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_TAIL]
+        old = tail - head
+        for edge in EDGES_MS:
+            before_edge = old
+            old = idle_for(c, pools, pool, edge, old)
+            if old < before_edge:
+                position = head + old
+                since = c.node[pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES]), st.IDLE_SINCE]
+                time = min(time, since + edge)
+    return time
+
+
+@helper
+def is_finished(c: Cluster) -> bool:
+    """Whether every job of the episode has ended."""
+    return c.clock[st.NEXT_JOB] == c.clock[st.LAST_JOB] and c.clock[st.PENDING_MILLI] == 0 and c.clock[st.RUNNING] == 0
+
+
+@helper
+def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+    """Run to the next decision, or to the end of the episode.
+
+    The next decision follows the first event after the last one: a job ends or is submitted, a node becomes ready, an idle
+    node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
+    """
+    start = c.clock[st.NOW]
+    earliest = start + settings.decision_ms
+    event = next_event(c, jobs, pools)
+    decision = earliest
+    if event > earliest:
+        decision = min(max(earliest, min(event, next_age(c, pools))), start + settings.resync_ms)
+    if decision >= c.clock[st.EPISODE_END]:
+        decision = c.clock[st.EPISODE_END]
+        c.clock[st.TRUNCATED] = 1
+    while event <= decision:
+        process(c, jobs, pools, event)
+        if is_finished(c):
+            c.clock[st.DONE] = 1
+            c.clock[st.TRUNCATED] = 0
+            return
+        event = next_event(c, jobs, pools)
+    integrate(c, decision)
+    c.clock[st.DONE] = c.clock[st.TRUNCATED]

@@ -1,0 +1,470 @@
+"""The compiled simulator: decisions, snapshots, steps and whole replays, for one cluster or a batch in one call.
+
+`envs/simulator/reference.py` defines the meaning of everything here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec import (
+    IDLE_AGE_EDGES_SECONDS,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    CodecTables,
+    Decision,
+    PackingPlan,
+    Pool,
+    Signal,
+    Slot,
+)
+from envs.simulator import state as st
+from envs.simulator.compiler import compile_codec, helper, kernel
+from envs.simulator.events import EDGES_MS, advance, enqueue, idle_for, push_running
+from envs.simulator.packers import (
+    busy_node,
+    clear_bit,
+    drop_oldest,
+    lowest_node,
+    set_bit,
+    take_gpus,
+    take_idle,
+    take_share,
+    wrap,
+)
+from envs.simulator.state import Cluster, Outcome, Settings, Table
+
+_codec = compile_codec()
+encode, decode, write_mask, default_action = (
+    _codec[name] for name in ("encode", "decode", "write_mask", "default_action")
+)
+
+EDGES = len(IDLE_AGE_EDGES_SECONDS)
+SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
+SUBMIT_WINDOWS_MS = tuple(round(seconds * 1000) for seconds in SUBMIT_WINDOWS_SECONDS)
+WEEK_MS = 7 * 86_400_000
+IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODES), int(Pool.BOOTING_NODES)
+USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
+SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
+SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
+SIGNAL_SUBMITTED_JOBS, SIGNAL_SINCE = int(Signal.SUBMITTED_JOBS_1H), int(Signal.SINCE_SUBMIT_SECONDS)
+SIGNAL_QUEUE_JOBS, SIGNAL_QUEUE_GPUS = int(Signal.QUEUE_JOBS), int(Signal.QUEUE_GPUS)
+SIGNAL_RUNNING, SIGNAL_PRICE = int(Signal.RUNNING_JOBS), int(Signal.USD_PER_GPU_HOUR)
+
+
+class World(NamedTuple):
+    """Everything that a kernel reads and writes.
+
+    Attributes:
+        clusters: the state of N clusters.
+        snapshots: what the codec reads of each.
+        outcome: what each shows.
+        plan: scratch memory of the codec, shared.
+        jobs: [J + 1, 6] int64, the trace.
+        pools: [P, 5] int64, the cluster.
+        template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
+        rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
+        settings: numbers of the environment.
+        tables: the codec's layout.
+    """
+
+    clusters: Cluster
+    snapshots: ClusterSnapshot
+    outcome: Outcome
+    plan: PackingPlan
+    jobs: Table
+    pools: Table
+    template: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    settings: Settings
+    tables: CodecTables
+
+
+@helper
+def cluster_of(batch: Cluster, index: int) -> Cluster:
+    """One cluster of a batch: the same fields without their first dimension."""
+    return Cluster(
+        batch.clock[index],
+        batch.pool[index],
+        batch.node[index],
+        batch.bits[index],
+        batch.run[index],
+        batch.queue[index],
+        batch.share[index],
+        batch.level[index],
+    )
+
+
+@helper
+def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
+    """One snapshot of a batch."""
+    return ClusterSnapshot(
+        batch.pools[index],
+        batch.idle_age_nodes[index],
+        batch.free_nodes[index],
+        batch.queue[index],
+        batch.allowed[index],
+        batch.signals[index],
+    )
+
+
+@helper
+def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, finish: int) -> bool:
+    """Start a job in a pool if there is room for all of it now."""
+    milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], c.clock[st.NOW]
+    full_nodes, rest, share, node, chain = 0, 0, -1, -1, -1
+    if milli < 1000:
+        share = take_share(c, pools, settings.packer, pool, milli, now)
+        if share < 0:
+            return False
+    else:
+        full_nodes = milli // (1000 * gpus)
+        rest = milli // 1000 - full_nodes * gpus
+        idle = c.pool[pool, st.IDLE_TAIL] - c.pool[pool, st.IDLE_HEAD]
+        if idle < full_nodes:
+            return False
+        if rest > 0 and idle == full_nodes and busy_node(c, pools, settings.packer, pool, rest) < 0:
+            return False
+        last = -1
+        for _ in range(full_nodes):
+            taken = take_idle(c, pools, pool, gpus)
+            c.node[taken, st.NEXT_NODE] = -1
+            if last < 0:
+                chain = taken
+            else:
+                c.node[last, st.NEXT_NODE] = taken
+            last = taken
+        if rest > 0:
+            node = take_gpus(c, pools, settings.packer, pool, rest, now)
+    slot = c.run[c.clock[st.RUNNING], st.HEAP]
+    run = c.run[slot]
+    run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
+    run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
+    c.run[slot, st.RUN_FINISH] = finish
+    push_running(c, slot)
+    c.pool[pool, st.USED_MILLI] += milli
+    return True
+
+
+@helper
+def leave_queue(c: Cluster, jobs: Table, job: int) -> None:
+    """Take a job out of the queue's sums and record its start."""
+    c.clock[st.PENDING_MILLI] -= jobs[job, st.MILLI]
+    if jobs[job, st.MILLI] < 1000:
+        c.clock[st.PENDING_SHARES] -= 1
+    c.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] -= jobs[job, st.MILLI]
+    if job >= c.clock[st.FIRST_JOB]:
+        c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] = c.clock[st.NOW]
+
+
+@helper
+def may_start_more(c: Cluster) -> bool:
+    """Whether a job that waits may still fit somewhere: the smallest that failed in each pool says so."""
+    if c.clock[st.PENDING_SHARES] > 0:
+        return True
+    for pool in range(c.pool.shape[0]):
+        if c.pool[pool, st.BLOCKED_MILLI] > 1000:
+            return True
+    return False
+
+
+@helper
+def start_jobs(c: Cluster, jobs: Table, pools: Table, settings: Settings, placement: NDArray[np.int64]) -> None:
+    """Go through the queue once, in order; start each job that has a pool and fits, the others stay in order."""
+    head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
+    if head == tail:
+        return
+    now, first = c.clock[st.NOW], c.clock[st.FIRST_JOB]
+    for pool in range(pools.shape[0]):
+        c.pool[pool, st.BLOCKED_MILLI] = st.NEVER
+    at, stay = head, head
+    while at < tail and may_start_more(c):
+        job = c.queue[at, st.QUEUE_JOB]
+        index = at - head
+        pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
+        started = False
+        if pool >= 0 and jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]:
+            finish = now + jobs[job, st.DURATION_MS]
+            if job < first:  # it ran before the episode began: only its remainder is left
+                finish = now + jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - c.clock[st.EPISODE_START]
+            started = start_job(c, jobs, pools, settings, job, pool, finish)
+            if not started:
+                c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
+        at += 1
+        if started:
+            leave_queue(c, jobs, job)
+        else:
+            c.queue[stay, st.QUEUE_JOB] = job
+            stay += 1
+    removed = at - stay
+    if removed > 0:
+        for index in range(stay - 1, head - 1, -1):
+            c.queue[index + removed, st.QUEUE_JOB] = c.queue[index, st.QUEUE_JOB]
+        c.clock[st.QUEUE_HEAD] = head + removed
+
+
+@helper
+def switch_on(c: Cluster, pools: Table, pool: int) -> int:
+    """Take the lowest node that is off; there must be one."""
+    node = lowest_node(c, pools, pool, 0)
+    clear_bit(c, 0, node)
+    return node
+
+
+@helper
+def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
+    """Order nodes, or switch off idle nodes, the longest idle first, until `target` are on; busy and booting ones stay."""
+    row, offset, maximum = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
+    nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+    add = min(target, maximum) - nodes
+    if add > 0:
+        for _ in range(add):
+            at = offset + wrap(row[st.BOOT_TAIL], maximum)
+            c.node[at, st.BOOT_NODE] = switch_on(c, pools, pool)
+            c.node[at, st.BOOT_READY] = c.clock[st.NOW] + pools[pool, st.BOOT_MS]
+            row[st.BOOT_TAIL] += 1
+        row[st.NODES_ADDED] += add
+        row[st.SCALE_UPS] += 1
+    remove = min(idle, nodes - max(target, pools[pool, st.MIN_NODES]))
+    if remove > 0:
+        for _ in range(remove):
+            set_bit(c, 0, c.node[offset + row[st.IDLE_HEAD], st.IDLE_NODE])
+            drop_oldest(row, st.IDLE_HEAD, maximum)
+        row[st.NODES_REMOVED] += remove
+        row[st.SCALE_DOWNS] += 1
+
+
+@helper
+def fill_pools(c: Cluster, pools: Table, template: NDArray[np.float64], snapshot: ClusterSnapshot) -> None:
+    """Write the pools of the snapshot."""
+    for pool in range(pools.shape[0]):
+        row, out = c.pool[pool], snapshot.pools[pool]
+        for column in range(out.shape[0]):
+            out[column] = template[pool, column]
+        idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
+        out[IDLE_NODES] = idle
+        out[BUSY_NODES] = row[st.BUSY]
+        out[BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+        out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
+        out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
+        for edge in range(EDGES):
+            if idle > 0:
+                idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
+            snapshot.idle_age_nodes[pool, edge] = idle
+        for free in range(pools[pool, st.GPUS] + 1):
+            snapshot.free_nodes[pool, free] = row[st.FREE_COUNT + free]
+
+
+@helper
+def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot) -> None:
+    """Write the queue window of the snapshot, and the backlog behind it."""
+    head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
+    for pool in range(pools.shape[0]):
+        snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI] / 1000.0
+    for slot in range(snapshot.queue.shape[0]):
+        out = snapshot.queue[slot]
+        if head + slot >= tail:
+            out[SLOT_PRESENT], out[SLOT_GPUS], out[SLOT_WAITED] = 0.0, 0.0, 0.0
+            for pool in range(pools.shape[0]):
+                snapshot.allowed[slot, pool] = 0.0
+            continue
+        job = c.queue[head + slot, st.QUEUE_JOB]
+        submitted = max(jobs[job, st.SUBMIT_MS], c.clock[st.EPISODE_START])
+        out[SLOT_PRESENT] = 1.0
+        out[SLOT_GPUS] = jobs[job, st.MILLI] / 1000.0
+        out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
+        for pool in range(pools.shape[0]):
+            snapshot.allowed[slot, pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
+        snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI] / 1000.0
+
+
+@helper
+def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
+    """Write the signals of the snapshot."""
+    now, submitted = c.clock[st.NOW], c.clock[st.NEXT_JOB]
+    signals[SIGNAL_WEEK] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
+    for window in range(SUBMIT_WINDOWS):
+        oldest = c.clock[st.SUBMIT_WINDOW + window]
+        while oldest < submitted and jobs[oldest, st.SUBMIT_MS] <= now - SUBMIT_WINDOWS_MS[window]:
+            oldest += 1
+        c.clock[st.SUBMIT_WINDOW + window] = oldest
+        milli = jobs[submitted, st.MILLI_BEFORE] - jobs[oldest, st.MILLI_BEFORE]
+        signals[SIGNAL_SUBMITTED + window] = milli / 1000.0
+    signals[SIGNAL_SUBMITTED_JOBS] = submitted - c.clock[st.SUBMIT_WINDOW + 1]
+    newest = jobs[submitted - 1, st.SUBMIT_MS] if submitted > 0 else c.clock[st.EPISODE_START]
+    signals[SIGNAL_SINCE] = (now - newest) / 1000.0
+    signals[SIGNAL_QUEUE_JOBS] = c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
+    signals[SIGNAL_QUEUE_GPUS] = c.clock[st.PENDING_MILLI] / 1000.0
+    signals[SIGNAL_RUNNING] = c.clock[st.RUNNING]
+    signals[SIGNAL_PRICE] = settings.usd_per_gpu_hour
+
+
+@helper
+def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
+    """Write the snapshot of a cluster."""
+    fill_pools(c, w.pools, w.template, snapshot)
+    fill_queue(c, w.jobs, w.pools, snapshot)
+    fill_signals(c, w.jobs, w.settings, snapshot.signals)
+
+
+@helper
+def cost_since(
+    c: Cluster, pools: Table, rates: NDArray[np.float64], usd_per_waited_milli_ms: float, paid: NDArray[np.int64]
+) -> float:
+    """The cost since the last call, in USD, without the energy of GPUs that work; marks it as paid."""
+    cost = 0.0
+    last = pools.shape[0]
+    elapsed = c.clock[st.NOW] - paid[last, 1]
+    for pool in range(last):
+        row = c.pool[pool]
+        idle = row[st.IDLE_NODE_MS] - paid[pool, 0]
+        busy = row[st.BUSY_NODE_MS] - paid[pool, 1]
+        boot = row[st.BOOT_NODE_MS] - paid[pool, 2]
+        used = row[st.USED_MILLI_MS] - paid[pool, 3]
+        unused = busy * pools[pool, st.GPUS] * 1000 - used
+        off = elapsed * pools[pool, st.MAX_NODES] - idle - busy - boot
+        cost += idle * rates[pool, 0] + unused * rates[pool, 1] + boot * rates[pool, 2] + off * rates[pool, 3]
+        for column in range(4):
+            paid[pool, column] = row[st.IDLE_NODE_MS + column]
+    cost += (c.clock[st.WAITED_MILLI_MS] - paid[last, 0]) * usd_per_waited_milli_ms
+    paid[last, 0], paid[last, 1] = c.clock[st.WAITED_MILLI_MS], c.clock[st.NOW]
+    return cost
+
+
+@helper
+def clear(c: Cluster, pools: Table) -> None:
+    """Every node off, no job, all counters zero."""
+    c.clock[:] = 0
+    c.pool[:] = 0
+    c.bits[:] = 0
+    c.queue[:, st.JOB_START] = st.NEVER
+    c.level[:, : st.LEVELS] = -1
+    c.level[:, st.LEVELS :] = 0
+    c.clock[st.UNUSED_SHARES] = c.share.shape[0]
+    for share in range(c.share.shape[0]):
+        c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
+    for slot in range(c.run.shape[0]):
+        c.run[slot, st.HEAP] = slot
+    for pool in range(pools.shape[0]):
+        offset = pools[pool, st.NODE_OFFSET]
+        for node in range(offset, offset + pools[pool, st.MAX_NODES]):
+            set_bit(c, 0, node)
+
+
+@helper
+def add_idle(c: Cluster, pools: Table, pool: int) -> None:
+    """Switch a node on that is ready at once, at the start of an episode; one must be off."""
+    at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
+    c.node[at, st.IDLE_NODE] = switch_on(c, pools, pool)
+    c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
+    c.pool[pool, st.IDLE_TAIL] += 1
+
+
+@helper
+def begin_running(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int) -> None:
+    """Let a job run that was submitted before the episode: on as many nodes as it takes, else in the queue."""
+    pool = jobs[job, st.DEFAULT_POOL]
+    finish = jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS]
+    while not start_job(c, jobs, pools, settings, job, pool, finish):
+        row = c.pool[pool]
+        if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
+            enqueue(c, jobs, job)
+            return
+        add_idle(c, pools, pool)
+
+
+@helper
+def reset(c: Cluster, jobs: Table, pools: Table, settings: Settings, start: int, end: int, last_job: int) -> None:
+    """Begin an episode at `start` with the jobs that then run, if each had started when it was submitted."""
+    clear(c, pools)
+    first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
+    c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
+    c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job
+    for pool in range(pools.shape[0]):
+        for _ in range(pools[pool, st.MIN_NODES]):
+            add_idle(c, pools, pool)
+    for job in range(first):
+        if jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] > start:
+            begin_running(c, jobs, pools, settings, job)
+    while c.clock[st.NEXT_JOB] < last_job and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= start:
+        enqueue(c, jobs, c.clock[st.NEXT_JOB])
+        c.clock[st.NEXT_JOB] += 1
+
+
+@helper
+def observe(w: World, index: int, snapshot: ClusterSnapshot) -> None:
+    """Encode a snapshot and its mask."""
+    encode(snapshot, w.tables, w.plan, w.outcome.observation[index])
+    write_mask(snapshot, w.tables, w.outcome.mask[index])
+
+
+@helper
+def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
+    """Carry out an action, then run to the next decision."""
+    target_nodes, placement = w.outcome.target_nodes[index], w.outcome.placement[index]
+    decode(w.outcome.action[index], snapshot, w.tables, w.plan, Decision(target_nodes, placement))
+    start_jobs(c, w.jobs, w.pools, w.settings, placement)
+    for pool in range(w.pools.shape[0]):
+        scale(c, w.pools, pool, target_nodes[pool])
+    c.clock[st.DECISIONS] += 1
+    advance(c, w.jobs, w.pools, w.settings)
+    fill_snapshot(w, c, snapshot)
+
+
+@kernel
+def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
+    """Begin episodes and observe their first moment.
+
+    Args:
+        w: the world.
+        clusters: [K] int64, which clusters.
+        episodes: [K, 3] int64: start and end (`NEVER`: when all jobs are done) in ms, and the number of the first job
+            that is not submitted any more.
+    """
+    for k in range(clusters.shape[0]):
+        index = clusters[k]
+        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
+        reset(c, w.jobs, w.pools, w.settings, episodes[k, 0], episodes[k, 1], episodes[k, 2])
+        w.outcome.paid[index] = 0
+        w.outcome.paid[index, w.pools.shape[0], 1] = c.clock[st.NOW]
+        w.outcome.reward[index] = 0.0
+        fill_snapshot(w, c, snapshot)
+        observe(w, index, snapshot)
+
+
+@kernel
+def step_clusters(w: World) -> None:
+    """Carry out the actions in `outcome` and run every cluster that is not done to its next decision."""
+    for index in range(w.clusters.clock.shape[0]):
+        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
+        w.outcome.reward[index] = 0.0
+        if c.clock[st.DONE] == 0:
+            decide(w, index, c, snapshot)
+            observe(w, index, snapshot)
+            usd_per_wait = w.settings.usd_per_waited_milli_ms
+            w.outcome.reward[index] = -cost_since(c, w.pools, w.rates, usd_per_wait, w.outcome.paid[index])
+
+
+@kernel
+def replay_clusters(w: World, setpoints: NDArray[np.int64], decisions: int) -> bool:
+    """Run every cluster under a fixed rule, for at most `decisions` more decisions each; return whether all are done.
+
+    Args:
+        w: the world.
+        setpoints: [N] int64, the setpoint of each cluster.
+        decisions: how many.
+    """
+    done = True
+    for index in range(w.clusters.clock.shape[0]):
+        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
+        for _ in range(decisions):
+            if c.clock[st.DONE] != 0:
+                break
+            default_action(snapshot, w.tables, w.plan, setpoints[index], w.outcome.action[index])
+            decide(w, index, c, snapshot)
+        done = done and c.clock[st.DONE] != 0
+    return done

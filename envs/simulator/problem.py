@@ -1,0 +1,166 @@
+"""A trace, a cluster and settings, checked and turned into the arrays that the kernels and the plain twin read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.cluster import ClusterConfig, PoolConfig
+from envs.codec import CodecTables, Pool
+from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.errors import ClusterError
+from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
+from envs.simulator import state as st
+from envs.simulator.state import Settings, Table
+from traces.trace import Trace
+
+WORD_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Everything that stays the same during a run.
+
+    Attributes:
+        jobs: [J + 1, 6] int64, the trace; the columns have names in `envs.simulator.state`.
+        pools: [P, 5] int64, the cluster, likewise.
+        template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
+        rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
+        settings: numbers of the environment.
+        tables: the codec's layout.
+        cluster: the cluster as described.
+        config: the environment as described.
+        num_nodes: length of the node arrays (pools start at multiples of 64).
+    """
+
+    jobs: Table
+    pools: Table
+    template: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    settings: Settings
+    tables: CodecTables
+    cluster: ClusterConfig
+    config: EnvironmentConfig
+    num_nodes: int
+
+    @property
+    def num_jobs(self) -> int:
+        """Jobs of the trace."""
+        return len(self.jobs) - 1
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs of the cluster with every node on."""
+        return int(self.pools[:, st.GPUS] @ self.pools[:, st.MAX_NODES])
+
+    @property
+    def smallest_milli(self) -> int:
+        """The smallest share of a GPU that a job asks."""
+        return int(self.jobs[:-1, st.MILLI].min(initial=1000))
+
+
+def _fits(pool: PoolConfig, milli: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return milli <= pool.max_nodes * pool.gpus_per_node * 1000
+
+
+def _allowed(trace: Trace, cluster: ClusterConfig) -> NDArray[np.bool_]:
+    """[J, P] bool: pools of a model that the job accepts, large enough for it."""
+    models = None
+    if any(pool.gpu_model is not None for pool in cluster.pools):
+        models = trace.table.column("gpu_models").to_pylist()
+    allowed = np.empty((trace.num_jobs, len(cluster.pools)), dtype=np.bool_)
+    for index, pool in enumerate(cluster.pools):
+        allowed[:, index] = _fits(pool, trace.gpu_milli)
+        if models is not None and pool.gpu_model is not None:
+            accepts = [not wanted or pool.gpu_model in wanted for wanted in models]
+            allowed[:, index] &= np.array(accepts, dtype=np.bool_)
+    return allowed
+
+
+def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]) -> None:
+    homeless = np.flatnonzero(~allowed.any(axis=1))
+    if homeless.size:
+        job = int(homeless[0])
+        pools = ", ".join(
+            f"{pool.name} ({pool.max_nodes} x {pool.gpus_per_node} GPUs{f', {pool.gpu_model}' if pool.gpu_model else ''})"
+            for pool in cluster.pools
+        )
+        raise ClusterError(
+            f"{trace.uri}: job {trace.table.column('job_id')[job]} asks {trace.gpu_milli[job] / 1000:g} GPUs and fits in no pool of the "
+            f"cluster: {pools}; raise max_nodes, or drop the {homeless.size} job(s) that are too large"
+        )
+
+
+def _pools(cluster: ClusterConfig) -> tuple[Table, int]:
+    pools = cluster.pools
+    nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
+    table = np.zeros((len(pools), 5), np.int64)
+    table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
+    table[:, st.MIN_NODES] = [pool.min_nodes for pool in pools]
+    table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
+    table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
+    table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
+    return table, sum(nodes)
+
+
+def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
+    template = np.zeros((len(cluster.pools), len(Pool)))
+    for row, pool in zip(template, cluster.pools, strict=True):
+        power = pool.power
+        row[Pool.PRESENT] = 1.0
+        row[Pool.GPUS_PER_NODE] = pool.gpus_per_node
+        row[Pool.MIN_NODES], row[Pool.MAX_NODES] = pool.min_nodes, pool.max_nodes
+        row[Pool.BOOT_SECONDS] = pool.boot_seconds
+        row[Pool.IDLE_NODE_WATTS] = power.pue * (power.host_watts + pool.gpus_per_node * power.gpu_idle_watts)
+        row[Pool.USD_PER_KWH] = objective.usd_per_kwh
+    return template
+
+
+def _jobs(trace: Trace, allowed: NDArray[np.bool_]) -> Table:
+    table = np.zeros((trace.num_jobs + 1, 6), np.int64)
+    table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
+    table[:-1, st.DURATION_MS] = trace.duration_milliseconds
+    table[:-1, st.MILLI] = trace.gpu_milli
+    table[:-1, st.ALLOWED_BITS] = allowed @ (1 << np.arange(allowed.shape[1]))
+    table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
+    table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
+    return table
+
+
+def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Problem:
+    """Check that trace, cluster and codec fit together.
+
+    Raises:
+        ClusterError: the trace is empty, a job fits in no pool, or the codec has room for fewer pools.
+    """
+    if trace.num_jobs == 0:
+        raise ClusterError(f"{trace.uri}: the trace has no job; choose a wider window")
+    if len(cluster.pools) > config.codec.max_pools:
+        raise ClusterError(
+            f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
+            f"raise codec.max_pools"
+        )
+    allowed = _allowed(trace, cluster)
+    _check_fits(trace, cluster, allowed)
+    pools, num_nodes = _pools(cluster)
+    settings = Settings(
+        decision_ms=round(config.decision_interval_seconds * 1000),
+        resync_ms=round(config.resync_interval_seconds * 1000),
+        packer=PACKERS.index(config.packer),
+        week_offset_ms=round(trace.week_offset_seconds * 1000),
+        usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
+        usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
+    )
+    return Problem(
+        jobs=_jobs(trace, allowed),
+        pools=pools,
+        template=_template(cluster, config.objective),
+        rates=np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools]),
+        settings=settings,
+        tables=config.codec.tables(),
+        cluster=cluster,
+        config=config,
+        num_nodes=num_nodes,
+    )

@@ -1,0 +1,146 @@
+"""The simulator as a library: a batch of clusters that replay one trace, stepped by one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.cluster import ClusterConfig
+from envs.codec import ClusterSnapshot, empty_plan
+from envs.config import EnvironmentConfig
+from envs.simulator import kernels
+from envs.simulator import state as st
+from envs.simulator.energy import Energy, pool_energy, sum_energy
+from envs.simulator.problem import Problem, make_problem
+from traces.trace import Trace
+
+REPLAY_CHUNK = 200_000
+"""Decisions between two calls of a replay's progress function: some tens of milliseconds."""
+
+
+class Simulator:
+    """Clusters that replay the same trace, independently of each other.
+
+    Args:
+        trace: the jobs.
+        cluster: the pools.
+        config: settings of the environment.
+        num_clusters: clusters in the batch.
+        episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
+        Attributes:
+        problem: the checked inputs.
+        world: inputs and memory as the kernels see them; see `envs.simulator.kernels.World`.
+
+    Raises:
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        cluster: ClusterConfig,
+        config: EnvironmentConfig,
+        num_clusters: int = 1,
+        episode_seconds: float | None = None,
+    ) -> None:
+        self.problem = make_problem(trace, cluster, config)
+        total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
+        size = st.Capacity(
+            clusters=num_clusters,
+            pools=len(cluster.pools),
+            nodes=self.problem.num_nodes,
+            running=max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest))),
+            queued=_most_jobs(self.problem, episode_seconds),
+            shares=total_gpus if smallest < 1000 else 0,
+        )
+        self.world = kernels.World(
+            clusters=st.allocate_clusters(size),
+            snapshots=st.allocate_snapshots(num_clusters, config.codec),
+            outcome=st.allocate_outcome(num_clusters, size.pools, config.codec),
+            plan=empty_plan(config.codec),
+            jobs=self.problem.jobs,
+            pools=self.problem.pools,
+            template=self.problem.template,
+            rates=self.problem.rates,
+            settings=self.problem.settings,
+            tables=self.problem.tables,
+        )
+        self.num_clusters = num_clusters
+
+    def reset(self, clusters: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
+        """Begin episodes and observe their first moment.
+
+        Args:
+            clusters: [K] int64, which clusters.
+            episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of the
+                first job that is not submitted any more.
+        """
+        kernels.reset_clusters(self.world, clusters, episodes)
+
+    def reset_all(self) -> None:
+        """Begin the whole trace in every cluster: empty at the first submission, until every job is done."""
+        first_submit_ms = self.problem.jobs[0, st.SUBMIT_MS]
+        episode = np.array([first_submit_ms, st.NEVER, self.problem.num_jobs], np.int64)
+        self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
+
+    def step(self, actions: NDArray[np.int64]) -> None:
+        """Carry out an action per cluster and run to the next decision; clusters that are done stay as they are.
+
+        Args:
+            actions: [N, P + W] int64, see `envs.codec.decode`.
+        """
+        self.world.outcome.action[:] = actions
+        kernels.step_clusters(self.world)
+
+    def replay(self, setpoints: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
+        """Run every cluster to the end of its episode under a fixed rule.
+
+        Args:
+            setpoints: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`).
+            progress: called now and then with the jobs finished so far.
+        """
+        while not kernels.replay_clusters(self.world, setpoints, REPLAY_CHUNK):
+            if progress is not None:
+                progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
+
+    def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
+        """The snapshot at the last decision, as views into the batch."""
+        return ClusterSnapshot(*(field[cluster] for field in self.world.snapshots))
+
+    def energy(self, cluster: int = 0) -> Energy:
+        """Energy of the episode so far, in kWh."""
+        clock = self.world.clusters.clock[cluster]
+        elapsed = int(clock[st.NOW] - clock[st.EPISODE_START])
+        pools = zip(self.problem.cluster.pools, self.world.clusters.pool[cluster], strict=True)
+        return sum_energy([pool_energy(pool, counters, elapsed) for pool, counters in pools])
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All memory by name, to save; `load_state_arrays` puts it back."""
+        groups = (self.world.clusters, self.world.snapshots, self.world.outcome)
+        return {f"{type(group).__name__}.{name}": array for group in groups for name, array in group._asdict().items()}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Put saved memory back.
+
+        Raises:
+            ValueError: an array is missing or has another shape, so it belongs to another configuration.
+        """
+        for name, array in self.state_arrays().items():
+            saved = arrays.get(name)
+            if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
+                raise ValueError(f"the saved simulator state does not fit: field {name}")
+            array[...] = saved
+
+
+def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:
+    """The most jobs that one episode can queue: those submitted in it and those that ran when it began."""
+    if episode_seconds is None:
+        return problem.num_jobs
+    submit = problem.jobs[:-1, st.SUBMIT_MS]
+    after = np.searchsorted(submit, submit + round(episode_seconds * 1000), side="right")
+    submitted = int((after - np.arange(len(submit))).max())
+    ends = np.sort(submit + problem.jobs[:-1, st.DURATION_MS])
+    alive = int((np.arange(1, len(submit) + 1) - np.searchsorted(ends, submit, side="right")).max())
+    return min(problem.num_jobs, submitted + alive + 1)

@@ -1,0 +1,179 @@
+"""The memory of the simulator: flat arrays, one row per cluster, and the names of their columns.
+
+Times are integer milliseconds and GPUs integer thousandths, so every integral is an exact integer, whatever the order in
+which it was added up: the compiled kernels and the plain twin agree to the last bit, and energy parts sum exactly.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec import (
+    MAX_GPUS_PER_NODE,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    CodecLayout,
+    empty_snapshot,
+    observation_size,
+)
+
+Table = NDArray[np.int64]
+"""An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
+
+NEVER = int(np.iinfo(np.int64).max)
+"""A time that does not come."""
+
+# Entries of `Cluster.clock`.
+NOW, EPISODE_START, EPISODE_END, FIRST_JOB, NEXT_JOB, LAST_JOB = range(6)
+QUEUE_HEAD, QUEUE_TAIL, PENDING_MILLI, PENDING_SHARES, RUNNING = range(6, 11)
+WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11, 17)
+SUBMIT_WINDOW = 17  # and the next entries: the oldest job inside each sliding window
+CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
+
+# Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
+# the number of entries.
+IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI, PENDING_DEFAULT_MILLI = range(8)
+IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
+NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(12, 17)
+FREE_COUNT = 17  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+POOL_COLUMNS = FREE_COUNT + MAX_GPUS_PER_NODE + 1
+
+# Columns of `Cluster.node`. The first two belong to a node, the others to a position of its pool's rings.
+FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
+
+# Columns of `Cluster.run`. The first seven belong to a running job's slot; HEAP holds slots as a binary heap by (finish,
+# job), and behind it the free slots.
+RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH, HEAP = range(8)
+
+# Columns of `Cluster.queue`: waiting jobs in order of submission; and, for job FIRST_JOB + row, when it started.
+QUEUE_JOB, JOB_START = range(2)
+
+# Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
+SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
+
+# Columns of `Cluster.level`: for each level of free thousandths the most recently touched shared GPU, then one bit per
+# level that has any.
+LEVELS = 1001
+LEVEL_WORDS = 16
+
+# Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
+SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE = range(6)
+
+# Columns of `Problem.pools`.
+GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
+
+
+class Settings(NamedTuple):
+    """Numbers of the environment.
+
+    Attributes:
+        decision_ms: least time between two decisions.
+        resync_ms: most time between two decisions.
+        packer: index into `envs.config.PACKERS`.
+        week_offset_ms: from Monday 00:00 to time 0 of the trace.
+        usd_per_gpu_hour: price of waiting.
+        usd_per_waited_milli_ms: the same in the kernels' units.
+    """
+
+    decision_ms: int
+    resync_ms: int
+    packer: int
+    week_offset_ms: int
+    usd_per_gpu_hour: float
+    usd_per_waited_milli_ms: float
+
+
+class Cluster(NamedTuple):
+    """The state of one cluster with P pools, M nodes, R running jobs, Q queued jobs and S shared GPUs at most.
+
+    Few arrays with named columns rather than many arrays: compiled functions pass every array's shape and strides along.
+
+    Attributes:
+        clock: [CLOCK_SIZE] int64, times, counters and positions.
+        pool: [P, POOL_COLUMNS] int64, counters and integrals.
+        node: [M, 6] int64.
+        bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
+        run: [R, 8] int64.
+        queue: [Q, 2] int64.
+        share: [S, 5] int64.
+        level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
+    """
+
+    clock: NDArray[np.int64]
+    pool: NDArray[np.int64]
+    node: NDArray[np.int64]
+    bits: NDArray[np.uint64]
+    run: NDArray[np.int64]
+    queue: NDArray[np.int64]
+    share: NDArray[np.int64]
+    level: NDArray[np.int64]
+
+
+class Outcome(NamedTuple):
+    """What N clusters show to the outside after a step.
+
+    Attributes:
+        action: [N, P + W] int64, the action to carry out next.
+        target_nodes: [N, P] int64, of the last `Decision`.
+        placement: [N, W] int64, of the last `Decision`.
+        observation: [N, observation size] float32.
+        mask: [N, mask size] bool.
+        reward: [N] float64, USD.
+        paid: [N, P + 1, 4] int64, integrals that earlier rewards have paid for; row P: waiting and time.
+    """
+
+    action: NDArray[np.int64]
+    target_nodes: NDArray[np.int64]
+    placement: NDArray[np.int64]
+    observation: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    reward: NDArray[np.float64]
+    paid: NDArray[np.int64]
+
+
+class Capacity(NamedTuple):
+    """Sizes of a batch: N clusters, and M, R, Q, S of `Cluster`."""
+
+    clusters: int
+    pools: int
+    nodes: int
+    running: int
+    queued: int
+    shares: int
+
+
+def allocate_clusters(size: Capacity) -> Cluster:
+    """Zeroed memory for N clusters, each field with a leading dimension N; `kernels.reset_clusters` gives it meaning."""
+    n = size.clusters
+    return Cluster(
+        clock=np.zeros((n, CLOCK_SIZE), np.int64),
+        pool=np.zeros((n, size.pools, POOL_COLUMNS), np.int64),
+        node=np.zeros((n, size.nodes, 6), np.int64),
+        bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
+        run=np.zeros((n, size.running, 8), np.int64),
+        queue=np.zeros((n, size.queued, 2), np.int64),
+        share=np.zeros((n, size.shares, 5), np.int64),
+        level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
+    )
+
+
+def allocate_snapshots(clusters: int, layout: CodecLayout) -> ClusterSnapshot:
+    """Zeroed snapshots, each field with a leading dimension N."""
+    return ClusterSnapshot(*(np.zeros((clusters, *field.shape)) for field in empty_snapshot(layout)))
+
+
+def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outcome:
+    """Zeroed memory for what N clusters show."""
+    pools, slots = layout.max_pools, layout.window_slots
+    return Outcome(
+        action=np.zeros((clusters, pools + slots), np.int64),
+        target_nodes=np.zeros((clusters, pools), np.int64),
+        placement=np.zeros((clusters, slots), np.int64),
+        observation=np.zeros((clusters, observation_size(layout)), np.float32),
+        mask=np.zeros((clusters, layout.mask_size), np.bool_),
+        reward=np.zeros(clusters),
+        paid=np.zeros((clusters, num_pools + 1, 4), np.int64),
+    )
