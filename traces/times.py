@@ -29,7 +29,7 @@ def from_timestamps(
     check_present(values, column, origin)
     if not len(values):
         return np.zeros(0), None
-    microseconds = to_numpy(values.cast(pa.timestamp("us")).cast(pa.int64()))
+    microseconds = to_numpy(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
     earliest = microseconds.min()
     start: datetime = earliest.astype("datetime64[us]").item()
     return (microseconds - earliest) / 1e6, start

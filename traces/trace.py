@@ -329,7 +329,8 @@ def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin)
         if isinstance(values, pa.ChunkedArray):
             return values.cast(column.type)
         if isinstance(values, np.ndarray) and values.dtype in (np.float64, np.int64):
-            return pa.chunked_array([from_numpy(values).cast(column.type)])
+            # A copy: the caller may go on writing to its array, and a trace never changes.
+            return pa.chunked_array([from_numpy(values.copy()).cast(column.type)])
         return pa.chunked_array([pa.array(values).cast(column.type) if len(values) else pa.array([], column.type)])
     except (pa.ArrowException, OverflowError, TypeError) as error:
         reason = str(error).splitlines()[0]

@@ -144,6 +144,13 @@ def test_a_broken_rule_names_row_column_and_value(change: dict, message: str) ->
         Trace.from_columns(**(good | change))
 
 
+def test_a_trace_does_not_change_with_the_arrays_it_was_made_of() -> None:
+    submit = np.zeros(2)
+    trace = simple(submit, np.ones(2), [1000, 1000])
+    submit[0] = 7
+    assert trace.submit_time_seconds.tolist() == [0, 0]
+
+
 def test_a_table_with_other_columns_is_no_trace() -> None:
     with pytest.raises(TraceValueError, match="SCHEMA"):
         Trace(pa.table({"job_id": ["a"]}))

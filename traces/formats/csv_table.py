@@ -80,9 +80,11 @@ def _submit_times(values: pa.ChunkedArray, options: Options, origin: Origin) -> 
         return pa.chunked_array([from_numpy(seconds)]), start_time
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
         # Arrow found no dtype for the whole column: the first cell tells what it was meant to be.
-        is_number = values[0].as_py().replace(".", "", 1).isdigit() if pa.types.is_string(values.type) else True
-        dtype = pa.float64() if is_number else pa.timestamp("s")
-        check_cells(values.cast(pa.string()), dtype, "submit_time_seconds", origin)
+        texts = values.cast(pa.string())
+        example = next((cell.as_py() for cell in texts if cell.is_valid), "")
+        looks_like_time = pa.types.is_string(values.type) and not example.replace(".", "", 1).isdigit()
+        dtype = pa.timestamp("s") if looks_like_time else pa.float64()
+        check_cells(texts, dtype, "submit_time_seconds", origin)
     return values.cast(pa.float64()), options.start_time
 
 

@@ -27,11 +27,23 @@ def test_columns_are_named_by_options(tmp_path: Path) -> None:
     assert trace.metadata.start_time is None
 
 
-@pytest.mark.parametrize("time", ["2024-05-01 00:00:10", "2024-05-01T00:00:10", "2024-05-01 00:00:10.000"])
+@pytest.mark.parametrize(
+    "time", ["2024-05-01 00:00:10", "2024-05-01T00:00:10", "2024-05-01 00:00:10.000", "2024-05-01 00:00:10Z"]
+)
 def test_timestamps_start_at_the_earliest(tmp_path: Path, time: str) -> None:
     trace = load(tmp_path, f"1,a,{time},5,1\n2,b,{time.replace('00:00:10', '00:01:10')},5,1\n")
     assert trace.submit_time_seconds.tolist() == [0, 60]
     assert trace.metadata.start_time == datetime.fromisoformat("2024-05-01T00:00:10")
+
+
+def test_fractions_of_timestamps_are_kept_to_the_microsecond(tmp_path: Path) -> None:
+    trace = load(tmp_path, "1,a,2024-05-01 00:00:10.000000100,5,1\n2,b,2024-05-01 00:00:10.2500009,5,1\n")
+    assert trace.submit_time_seconds.tolist() == [0, 0.25]
+
+
+def test_a_table_without_rows_has_no_jobs(tmp_path: Path) -> None:
+    with pytest.raises(traces.TraceURIError, match="no job in the file; check"):
+        load(tmp_path, "")
 
 
 def test_the_user_may_say_when_second_0_was(tmp_path: Path) -> None:
@@ -66,6 +78,8 @@ def test_a_bad_cell_is_named(tmp_path: Path, row: str, message: str) -> None:
 def test_a_column_of_neither_numbers_nor_times_is_refused(tmp_path: Path) -> None:
     with pytest.raises(traces.TraceValueError, match="row 1, column created: 'yes' is not a time"):
         load(tmp_path, "1,a,yes,5,1\n")
+    with pytest.raises(traces.TraceValueError, match="row 2, column created: 'yes' is not a time"):
+        load(tmp_path, "1,a,,5,1\n1,a,yes,5,1\n")
     with pytest.raises(traces.TraceValueError, match="row 1, column created: '07:01:55' is not a number"):
         load(tmp_path, "1,a,07:01:55,5,1\n")
 
