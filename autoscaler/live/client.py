@@ -7,7 +7,7 @@ aside: they are several times slower to build and refuse objects that are odd in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -190,13 +190,20 @@ class KubeClient:
             raise error_from(response.status, text, response.headers.get("Retry-After"))
         return _object(text)
 
-    def watch(self, path: str, params: Mapping[str, str], read_timeout_seconds: float) -> Iterator[Json]:
+    def watch(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        read_timeout_seconds: float,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> Iterator[Json]:
         """Yield the events of a watch until the server ends it.
 
         Args:
             path: the collection.
             params: query parameters; `watch=true` is added.
             read_timeout_seconds: longest silence of the server, in wall seconds.
+            on_open: called when the server has accepted the watch.
 
         Raises:
             KubeError: one of its subclasses; an event of type ERROR becomes one too.
@@ -207,6 +214,7 @@ class KubeClient:
         try:
             if response.status != 200:
                 raise error_from(response.status, _read(response), response.headers.get("Retry-After"))
+            on_open()
             for line in _lines(response):
                 event = _object(line)
                 if event.get("type") == "ERROR":

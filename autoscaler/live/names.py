@@ -69,6 +69,13 @@ TAINT_DELETION_CANDIDATE: Final = _name(
 )
 TAINT_NOT_READY: Final = _name("taint", "node.kubernetes.io/not-ready", "Node: Kubernetes' own, while it is not ready.")
 TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Node: Kubernetes' own, heartbeat lost.")
+TAINT_UNINITIALIZED: Final = _name(
+    "taint", "node.cloudprovider.kubernetes.io/uninitialized", "Node: its cloud has not finished starting it."
+)
+TAINT_KARPENTER_UNREGISTERED: Final = _name(
+    "taint", "karpenter.sh/unregistered", "Node: Karpenter has not matched it with its NodeClaim yet."
+)
+TAINT_KARPENTER_DISRUPTED: Final = _name("taint", "karpenter.sh/disrupted", "Node: Karpenter is removing it.")
 
 # Annotations that we write.
 ANNOTATION_IDLE_SINCE: Final = _name(

@@ -1,0 +1,108 @@
+"""What a node is to the policy: booting, idle, busy, or out of its reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autoscaler.live.config import LivePool
+from autoscaler.live.model import NodeState, NodeView, PodView
+from autoscaler.live.names import (
+    TAINT_KARPENTER_DISRUPTED,
+    TAINT_KARPENTER_UNREGISTERED,
+    TAINT_NOT_READY,
+    TAINT_TO_BE_DELETED,
+    TAINT_UNINITIALIZED,
+    TAINT_UNREACHABLE,
+)
+
+STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED, TAINT_KARPENTER_UNREGISTERED})
+REMOVAL_TAINTS = frozenset({TAINT_TO_BE_DELETED, TAINT_KARPENTER_DISRUPTED})
+BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+
+
+def is_usable(node: NodeView) -> bool:
+    """Whether the scheduler can put a GPU pod on it: ready, its GPUs reported, its start-up taints gone."""
+    return (
+        node.ready
+        and node.allocatable_gpu_milli > 0
+        and not any(taint.key in STARTUP_TAINTS and taint.effect in BLOCKING_EFFECTS for taint in node.taints)
+    )
+
+
+def _is_closed(node: NodeView, pool: LivePool | None) -> bool:
+    """Whether somebody else keeps pods off it: a cordon, or a taint that the pool's nodes do not have by themselves."""
+    expected = set() if pool is None else {(taint.key, taint.effect) for taint in pool.template.taints}
+    return node.unschedulable or any(
+        taint.effect in BLOCKING_EFFECTS
+        and (taint.key, taint.effect) not in expected
+        and taint.key not in STARTUP_TAINTS
+        for taint in node.taints
+    )
+
+
+def node_state(
+    node: NodeView, pool: LivePool | None, holds_gpu_pods: bool, starting_seconds: float, timeout_seconds: float
+) -> NodeState:
+    """The state of a node.
+
+    Args:
+        node: the node.
+        pool: its pool.
+        holds_gpu_pods: whether a GPU pod that is not finished is bound to it.
+        starting_seconds: how long it has been without its GPUs.
+        timeout_seconds: how long that is a start; after it, the node counts as broken.
+    """
+    if node.deleted_seconds is not None or any(taint.key in REMOVAL_TAINTS for taint in node.taints):
+        return NodeState.DRAINING
+    if node.ready and holds_gpu_pods:
+        return NodeState.BUSY
+    if not is_usable(node):
+        was_ready = not node.ready and node.allocatable_gpu_milli > 0
+        late = starting_seconds > timeout_seconds
+        return NodeState.UNREADY if was_ready or holds_gpu_pods or late else NodeState.BOOTING
+    return NodeState.CORDONED if _is_closed(node, pool) else NodeState.IDLE
+
+
+def fill_node(
+    node: NodeView,
+    pods: Sequence[PodView],
+    pool: LivePool | None,
+    vacated_seconds: float | None,
+    starting_seconds: float,
+    timeout_seconds: float,
+) -> NodeView:
+    """Fill in what depends on pods; see `node_state` for the arguments.
+
+    Args:
+        node: the node as it was parsed.
+        pods: the pods that are bound to it and not finished.
+        pool: its pool.
+        vacated_seconds: when the last GPU pod left, None: not known.
+        starting_seconds: how long it has been without its GPUs.
+        timeout_seconds: how long that is a start.
+    """
+    used = sum(pod.gpu_milli for pod in pods)
+    opaque = any(not pod.readable for pod in pods)
+    if opaque:
+        used = max(used, node.allocatable_gpu_milli)
+    holds = opaque or used > 0
+    state = node_state(node, pool, holds, starting_seconds, timeout_seconds)
+    idle_since = None
+    if is_usable(node) and not holds:
+        moments = (node.ready_since_seconds, vacated_seconds, node.created_seconds)
+        idle_since = max(moment for moment in moments if moment is not None)
+    return replace(
+        node,
+        state=state,
+        used_gpu_milli=used,
+        idle_since_seconds=idle_since,
+        pods=tuple(sorted(pod.uid for pod in pods)),
+    )
+
+
+def free_gpus(node: NodeView, pool: LivePool) -> int:
+    """Whole GPUs that the scheduler can still give out on a node."""
+    if node.unschedulable or _is_closed(node, pool) or not is_usable(node):
+        return 0
+    return max(0, min(node.allocatable_gpu_milli, pool.gpus_per_node * 1000) - node.used_gpu_milli) // 1000

@@ -1,0 +1,118 @@
+"""From a `ClusterView` to the arrays that the codec reads: the same meaning, to the bit, as the simulator's.
+
+Times are compared in whole milliseconds and GPUs in thousandths, as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.observe.nodes import free_gpus
+from autoscaler.live.observe.submissions import Submissions, milliseconds
+from envs.codec import (
+    IDLE_AGE_EDGES_SECONDS,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    Pool,
+    Signal,
+    Slot,
+    empty_snapshot,
+)
+
+DAY_MILLISECONDS = 86_400_000
+
+
+def window(view: ClusterView, config: LiveConfig) -> tuple[GangView, ...]:
+    """The gangs that the policy places one by one, slot by slot."""
+    return view.queue[: config.codec.window_slots]
+
+
+def fill_snapshot(
+    view: ClusterView, submissions: Submissions, config: LiveConfig, full_pools: Collection[str] = ()
+) -> ClusterSnapshot:
+    """The snapshot of a view.
+
+    Args:
+        view: the cluster.
+        submissions: what was submitted.
+        config: pools and prices.
+        full_pools: pools that cannot grow now, because their provider failed; they show no room to grow.
+    """
+    snapshot = empty_snapshot(config.codec)
+    for pool in view.pools:
+        _fill_pool(pool, config.pools[pool.index], view.now_seconds, snapshot)
+        if pool.name in full_pools:
+            least = config.pools[pool.index].min_nodes
+            snapshot.pools[pool.index, Pool.MAX_NODES] = max(least, pool.decided_nodes)
+    _fill_queue(view, config, snapshot)
+    _fill_signals(view, submissions, config, snapshot.signals)
+    return snapshot
+
+
+def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot: ClusterSnapshot) -> None:
+    row = snapshot.pools[pool.index]
+    row[Pool.PRESENT] = 1.0
+    row[Pool.GPUS_PER_NODE] = settings.gpus_per_node
+    row[Pool.MIN_NODES], row[Pool.MAX_NODES] = settings.min_nodes, settings.max_nodes
+    row[Pool.BOOT_SECONDS] = settings.boot_seconds
+    row[Pool.IDLE_NODE_WATTS] = settings.idle_node_watts
+    row[Pool.USD_PER_KWH] = settings.usd_per_kwh
+    idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
+    row[Pool.IDLE_NODES] = len(idle)
+    row[Pool.BUSY_NODES] = len(busy)
+    row[Pool.BOOTING_NODES] = len(pool.in_state(NodeState.BOOTING)) + len(pool.orders)
+    row[Pool.USED_GPUS] = sum(node.used_gpu_milli for node in busy) / 1000.0
+    now = milliseconds(now_seconds)
+    for node in idle:
+        since = now if node.idle_since_seconds is None else milliseconds(node.idle_since_seconds)
+        for edge, age in enumerate(IDLE_AGE_EDGES_SECONDS):
+            snapshot.idle_age_nodes[pool.index, edge] += now - since >= milliseconds(age)
+    for node in busy:
+        snapshot.free_nodes[pool.index, free_gpus(node, settings)] += 1.0
+
+
+def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> None:
+    rows = {pool.name: pool.index for pool in view.pools}
+    now = milliseconds(view.now_seconds)
+    slots = window(view, config)
+    for slot, gang in enumerate(slots):
+        row = snapshot.queue[slot]
+        row[Slot.PRESENT] = 1.0
+        row[Slot.GPUS] = gang.pending_gpu_milli / 1000.0
+        row[Slot.WAITED_SECONDS] = max(0, now - milliseconds(gang.submitted_seconds)) / 1000.0
+        for pool in gang.allowed_pools:
+            snapshot.allowed[slot, rows[pool]] = 1.0
+    backlog = np.zeros(len(view.pools), np.int64)
+    for gang in view.queue[len(slots) :]:
+        backlog[rows[gang.allowed_pools[0]]] += gang.pending_gpu_milli
+    snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] = backlog / 1000.0
+
+
+def _fill_signals(
+    view: ClusterView, submissions: Submissions, config: LiveConfig, signals: NDArray[np.float64]
+) -> None:
+    now = view.now_seconds
+    signals[Signal.WEEK_SECONDS] = week_seconds(now, ZoneInfo(config.clock.time_zone))
+    for index, seconds in enumerate(SUBMIT_WINDOWS_SECONDS):
+        signals[Signal.SUBMITTED_GPUS_10MIN + index] = submissions.gpus(now, seconds)
+    signals[Signal.SUBMITTED_JOBS_1H] = submissions.jobs(now, SUBMIT_WINDOWS_SECONDS[1])
+    signals[Signal.SINCE_SUBMIT_SECONDS] = submissions.since_newest_seconds(now)
+    signals[Signal.QUEUE_JOBS] = len(view.queue)
+    signals[Signal.QUEUE_GPUS] = sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
+    signals[Signal.RUNNING_JOBS] = len(view.running)
+    signals[Signal.USD_PER_GPU_HOUR] = config.usd_per_gpu_hour
+
+
+def week_seconds(unix_seconds: float, zone: ZoneInfo) -> float:
+    """Seconds since Monday 00:00 on the clocks of a zone."""
+    whole, part = divmod(milliseconds(unix_seconds), 1000)
+    local = datetime.fromtimestamp(whole, zone)
+    days = local.weekday() * DAY_MILLISECONDS
+    return (days + (local.hour * 3600 + local.minute * 60 + local.second) * 1000 + part) / 1000.0
