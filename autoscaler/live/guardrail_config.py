@@ -1,4 +1,4 @@
-"""Settings of the guardrails. The defaults are those of Cluster Autoscaler (CA), whose flags are named where they exist.
+"""Settings of the guardrails. The defaults are those of Cluster Autoscaler (CA), whose flags are named.
 
 Times are clock seconds, see `autoscaler.live.clock`, except those of `RemovalTimes`.
 """
@@ -54,7 +54,8 @@ class StepLimits:
     """How much one reconcile may change.
 
     Attributes:
-        max_new_nodes: orders of one pool in one reconcile; more follow in the next. CA: `--max-nodes-per-scaleup`, 1000.
+        max_new_nodes: orders of one pool in one reconcile; more follow in the next. CA: `--max-nodes-per-scaleup`,
+            1000.
         max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
         max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
     """
@@ -163,8 +164,8 @@ class Protection:
         expendable_priority_below: pods of a lower priority hold nothing. CA: `--expendable-pods-priority-cutoff`, -10.
         local_storage: pods with hostPath or emptyDir on disk hold theirs. CA: `--skip-nodes-with-local-storage`, true.
         system_pods: pods in kube-system without a disruption budget do. CA: `--skip-nodes-with-system-pods`, true.
-        gpu_pods: pods that ask for GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that is
-            evicted costs all the work since its last checkpoint. CA: false.
+        gpu_pods: pods that ask for GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that
+            is evicted costs all the work since its last checkpoint. CA: false.
     """
 
     expendable_priority_below: int = -10
@@ -179,8 +180,8 @@ class RemovalTimes:
 
     Attributes:
         taint_wait_seconds: from the taint to the fresh look, so that the scheduler has seen it. CA: 5 s.
-        eviction_timeout_seconds: an eviction that a budget refuses is tried for this long. CA: `--max-pod-eviction-time`,
-            2 min.
+        eviction_timeout_seconds: an eviction that a budget refuses is tried for this long. CA:
+            `--max-pod-eviction-time`, 2 min.
         grace_timeout_seconds: pods get the time that they ask for to end, at most this. CA:
             `--max-graceful-termination-sec`, 10 min.
         delete_timeout_seconds: the provider gets this long to let the node go before it is reported.

@@ -1,11 +1,12 @@
 """Leader election by a Lease, safe when the API server freezes.
 
-The holder fences itself: it may write only until `renew_deadline_seconds` after it *sent* its last successful renewal, on its own
-clock. Another candidate waits for `lease_seconds` from when it *saw* that renewal, which is later. So as long as
-both clocks run at about the same speed, the old leader has stopped acting before a new one starts, whatever the API server does.
+The holder fences itself: it may write only until `renew_deadline_seconds` after it *sent* its last successful renewal,
+on its own clock. Another candidate waits for `lease_seconds` from when it *saw* that renewal, which is later. So as
+long as both clocks run at about the same speed, the old leader has stopped acting before a new one starts, whatever the
+API server does.
 
-Not even this stops a write that left before the fence and sits in the queue of a frozen API server. Such a write carries
-a precondition (UID, resourceVersion or a JSON patch `test`), see `autoscaler.live.actuate`.
+Not even this stops a write that left before the fence and sits in the queue of a frozen API server. Such a write
+carries a precondition (UID, resourceVersion, a JSON patch `test`, a name), see `autoscaler.live.actuate`.
 """
 
 from __future__ import annotations

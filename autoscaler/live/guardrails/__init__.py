@@ -1,0 +1,33 @@
+"""What no policy can break. Pure functions: a view, a decision and a memory in, what is left of the decision out.
+
+    allowed = evaluate(view, decision, state, config)
+
+`placement`, `orders` and `removals` hold the rules, `protection` those about pods that hold their node, `state` what is
+remembered between two reconciles.
+"""
+
+from autoscaler.live.guardrails.evaluate import evaluate
+from autoscaler.live.guardrails.state import (
+    GuardrailState,
+    PoolBackoff,
+    after_order,
+    after_order_failure,
+    after_release,
+    after_removal_failure,
+)
+from autoscaler.live.guardrails.verdicts import Allowed, Release, Removal, Rule, Verdict
+
+__all__ = [
+    "Allowed",
+    "GuardrailState",
+    "PoolBackoff",
+    "Release",
+    "Removal",
+    "Rule",
+    "Verdict",
+    "after_order",
+    "after_order_failure",
+    "after_release",
+    "after_removal_failure",
+    "evaluate",
+]

@@ -1,0 +1,55 @@
+"""The guardrails as a whole: from what a policy wants to what it may have."""
+
+from __future__ import annotations
+
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrail_config import HealthStop
+from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.orders import Orders
+from autoscaler.live.guardrails.placement import releases
+from autoscaler.live.guardrails.removals import Removals
+from autoscaler.live.guardrails.state import GuardrailState, refresh
+from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
+from autoscaler.live.model import ClusterView, NodeState
+from envs.codec import Decision
+
+
+def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, config: LiveConfig) -> Allowed:
+    """Cut a decision down to what the rules allow.
+
+    Args:
+        view: the cluster; `view.now_seconds` is the time of every rule.
+        decision: what the policy wants, whatever it is.
+        state: memory of the last evaluation, with what was done since (`after_order` and its siblings).
+        config: pools and guardrails.
+
+    Returns:
+        What may be done, why not more, and the state for the next evaluation.
+    """
+    guardrails = config.guardrails
+    state = refresh(state, view, guardrails.backoff)
+    stop = stopped(view, guardrails.health)
+    if stop is not None:
+        return Allowed({}, (), (), (stop,), state)
+    capacity = Capacity(view, state, {pool.name: pool.gpu_resource for pool in config.pools})
+    released, refused = releases(view, decision, state, capacity)
+    orders = Orders(view, state, config, capacity)
+    orders.choose(decision, released)
+    removals = Removals(view, state, config, capacity, orders.nodes)
+    removals.choose(decision)
+    verdicts = (*refused, *orders.verdicts, *removals.verdicts)
+    return Allowed(orders.nodes, tuple(removals.chosen), tuple(released), verdicts, state)
+
+
+def stopped(view: ClusterView, health: HealthStop) -> Verdict | None:
+    """Why nothing at all may be changed; None: the cluster is fit for decisions."""
+    if view.stale_resources:
+        names = ", ".join(view.stale_resources)
+        return Verdict(Rule.STALE_DATA, "cluster", "", 0, 0, f"no fresh data of: {names}")
+    # Nodes of no pool are left out on purpose: one of them that is broken for good must not block all others.
+    nodes = [node for pool in view.pools for node in pool.nodes]
+    unready = sum(node.state is NodeState.UNREADY for node in nodes)
+    if unready > health.ok_unready_nodes and unready > health.max_unready_fraction * len(nodes):
+        reason = f"{unready} of {len(nodes)} nodes are unready; mend them, then it goes on by itself"
+        return Verdict(Rule.HEALTH_STOP, "cluster", "", 0, 0, reason)
+    return None

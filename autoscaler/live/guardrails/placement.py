@@ -1,0 +1,90 @@
+"""Which gangs may go where: whole or not at all, and only where their GPUs are ready now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
+from autoscaler.live.model import ClusterView, GangView, PodView
+from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from envs.codec import Decision
+
+
+def gang_name(gang: GangView) -> str:
+    """How verdicts and Events name a gang."""
+    return f"{gang.ref.namespace}/{gang.ref.name}"
+
+
+def gated_pods(gang: GangView, state: GuardrailState) -> tuple[PodView, ...]:
+    """Pods of a gang that still wait for us."""
+    return tuple(pod for pod in gang.pending if GATE_PLACEMENT in pod.gates and pod.uid not in state.released)
+
+
+def fixed_pool(gang: GangView, state: GuardrailState) -> str | None:
+    """The pool in which a part of a gang is already; the rest has to follow it."""
+    for pod in gang.pods:
+        if pod.uid in state.released:
+            return state.released[pod.uid][0]
+        if GATE_PLACEMENT not in pod.gates and LABEL_POOL in pod.node_selector:
+            return pod.node_selector[LABEL_POOL]
+    return None
+
+
+def chosen_pools(view: ClusterView, decision: Decision) -> Iterator[tuple[GangView, str | None]]:
+    """Each waiting gang with the pool that the decision sends it to, None to hold it."""
+    names = {pool.index: pool.name for pool in view.pools}
+    for slot, gang in enumerate(view.queue):
+        choice = int(decision.placement[slot]) if slot < len(decision.placement) else -1
+        yield gang, names.get(choice)
+
+
+def releases(
+    view: ClusterView, decision: Decision, state: GuardrailState, capacity: Capacity
+) -> tuple[list[Release], list[Verdict]]:
+    """The gangs that go now.
+
+    A gang of which a part has gone already goes on, whatever the decision says about it: half a gang only burns energy.
+
+    Args:
+        view: the cluster.
+        decision: what the policy wants.
+        state: what was released lately.
+        capacity: what is free; what a released gang takes is taken from it.
+    """
+    released: list[Release] = []
+    verdicts: list[Verdict] = []
+    for gang, wanted in chosen_pools(view, decision):
+        pods = gated_pods(gang, state)
+        if not pods:
+            continue
+        fixed = fixed_pool(gang, state)
+        if fixed is not None and fixed != wanted:
+            reason = f"a part of it is in pool {fixed} already, the rest follows"
+            verdicts.append(Verdict(Rule.GANG_TOGETHER, "gang", gang_name(gang), int(wanted is not None), 1, reason))
+        pool = fixed or wanted
+        if pool is None:
+            continue
+        refusal = _refusal(gang, pods, pool, capacity)
+        if refusal is None:
+            released.append(Release(gang, pool, pods))
+        else:
+            verdicts.append(refusal)
+    return released, verdicts
+
+
+def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity) -> Verdict | None:
+    """Why a gang has to wait; None, and its room is taken, when it goes."""
+    rule: Rule
+    if pool not in gang.allowed_pools:
+        rule, reason = Rule.POOL_NOT_ALLOWED, f"its selectors, tolerations or GPUs rule out pool {pool}"
+    elif gang.missing_pods > 0:
+        rule, reason = Rule.GANG_INCOMPLETE, f"{gang.missing_pods} of its {gang.parallelism} pods do not exist yet"
+    elif not capacity.has_ready_gpus(pool):
+        rule, reason = Rule.NO_READY_GPUS, f"pool {pool} has no ready node with allocatable GPUs yet"
+    elif not capacity.place(pool, pods):
+        rule, reason = Rule.DOES_NOT_FIT, f"its {len(pods)} pods do not all fit on the ready nodes of pool {pool} now"
+    else:
+        return None
+    return Verdict(rule, "gang", gang_name(gang), 1, 0, reason)

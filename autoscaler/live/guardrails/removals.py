@@ -1,0 +1,167 @@
+"""Which nodes may be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.orders import counted_nodes, existing_nodes
+from autoscaler.live.guardrails.protection import evictable_pods, node_hold
+from autoscaler.live.guardrails.state import GuardrailState, overdue
+from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
+from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
+from envs.codec import Decision
+
+
+class Removals:
+    """Chooses the nodes to remove. It belongs to one evaluation.
+
+    Args:
+        view: the cluster.
+        state: refreshed with this view.
+        config: pools and guardrails.
+        capacity: knows the nodes that waiting pods are about to use.
+        ordered: pools that order nodes in this same reconcile.
+    """
+
+    def __init__(
+        self,
+        view: ClusterView,
+        state: GuardrailState,
+        config: LiveConfig,
+        capacity: Capacity,
+        ordered: Iterable[str],
+    ) -> None:
+        self.chosen: list[Removal] = []
+        self.verdicts: list[Verdict] = []
+        self._view = view
+        self._state = state
+        self._config = config
+        self._capacity = capacity
+        self._ordered = frozenset(ordered)
+        leaving = [node for pool in view.pools for node in pool.in_state(NodeState.DRAINING)]
+        self._removing = len(leaving)
+        self._draining = sum(bool(evictable_pods(node, view)) for node in leaving)
+        times = config.guardrails.backoff
+        self._counted = {pool.name: counted_nodes(pool, state, view.now_seconds, times) for pool in view.pools}
+        self._nodes = sum(self._counted.values())
+        self._gpus = sum(count * config.pool(name).gpus_per_node for name, count in self._counted.items())
+
+    def choose(self, decision: Decision) -> None:
+        """Choose: first what never became a useful node, then what the policy has no use for."""
+        for pool in self._view.pools:
+            self._give_up_overdue(pool)
+        for pool in self._view.pools:
+            self._shrink(pool, int(decision.target_nodes[pool.index]))
+
+    def _give_up_overdue(self, pool: PoolView) -> None:
+        times = self._config.guardrails.backoff
+        settings = self._config.pool(pool.name)
+        leaving = len(pool.in_state(NodeState.DRAINING))
+        left = existing_nodes(pool, self._state) - leaving
+        reason = f"it is no ready node with GPUs after {times.provision_timeout_seconds:.0f} s"
+        for name, node in sorted(overdue(pool, self._state, self._view.now_seconds, times), key=lambda each: each[0]):
+            if left <= settings.min_nodes:
+                why = f"the pool has min_nodes {settings.min_nodes}; it stays until another one is there"
+                self._deny(Rule.POOL_MIN, name, why)
+            elif node is None:
+                if self._has_room(name, drains=False):
+                    self._take(Removal(pool.name, name, None, (), reason))
+                    left -= 1
+            elif node.state is not NodeState.DRAINING and self._may_go(node):
+                self._take(self._removal(pool, node, reason))
+                left -= 1
+        given_up = [removal.name for removal in self.chosen if removal.pool == pool.name]
+        if given_up:
+            late = len(given_up)
+            self.verdicts.append(Verdict(Rule.PROVISION_TIMEOUT, "pool", pool.name, 0, -late, reason))
+
+    def _shrink(self, pool: PoolView, target: int) -> None:
+        settings = self._config.pool(pool.name)
+        counted = self._counted[pool.name]
+        # `Orders` has reported a target below the minimum.
+        asked = counted - max(target, settings.min_nodes)
+        if asked <= 0 or self._cooling(pool, asked):
+            return
+        for node in self._candidates(pool)[:asked]:
+            if self._within_totals(node, settings.gpus_per_node) and self._may_go(node):
+                self._take(self._removal(pool, node, "the policy has no use for it"))
+                self._nodes -= 1
+                self._gpus -= settings.gpus_per_node
+
+    def _candidates(self, pool: PoolView) -> list[NodeView]:
+        """Idle nodes, those that are free to go first, among them the longest idle ones."""
+
+        def key(node: NodeView) -> tuple[bool, bool, float, str]:
+            since = self._view.now_seconds if node.idle_since_seconds is None else node.idle_since_seconds
+            held = node_hold(node, self._view, self._config.guardrails.protection) is not None
+            return held or node.name in self._capacity.claimed, bool(evictable_pods(node, self._view)), since, node.name
+
+        return sorted(pool.in_state(NodeState.IDLE), key=key)
+
+    def _cooling(self, pool: PoolView, asked: int) -> bool:
+        """Whether something happened so lately that nothing is removed."""
+        times = self._config.guardrails.cooldowns
+        now = self._view.now_seconds
+        failed = self._state.removal_failed_seconds
+        if failed is not None and now - failed < times.after_failure_seconds:
+            rule, seconds, what = Rule.AFTER_FAILURE, times.after_failure_seconds - (now - failed), "a removal failed"
+        else:
+            scaled = self._scaled_up_seconds(pool)
+            if scaled is None or now - scaled >= times.after_scale_up_seconds:
+                return False
+            rule, what = Rule.AFTER_SCALE_UP, "nodes were ordered"
+            seconds = times.after_scale_up_seconds - (now - scaled)
+        self.verdicts.append(Verdict(rule, "pool", pool.name, -asked, 0, f"{what}; wait {seconds:.0f} s more"))
+        return True
+
+    def _scaled_up_seconds(self, pool: PoolView) -> float | None:
+        per_pool = self._config.guardrails.cooldowns.per_pool
+        if pool.name in self._ordered or (self._ordered and not per_pool):
+            return self._view.now_seconds
+        times = self._state.scaled_up
+        return times.get(pool.name) if per_pool else max(times.values(), default=None)
+
+    def _within_totals(self, node: NodeView, gpus_per_node: int) -> bool:
+        totals = self._config.guardrails.totals
+        if self._nodes - 1 < totals.min_nodes:
+            return self._deny(Rule.TOTAL_MIN_NODES, node.name, f"totals.min_nodes is {totals.min_nodes}")
+        if self._gpus - gpus_per_node < totals.min_gpus:
+            return self._deny(Rule.TOTAL_MIN_GPUS, node.name, f"totals.min_gpus is {totals.min_gpus}")
+        return True
+
+    def _may_go(self, node: NodeView) -> bool:
+        """Whether the rules about this one node let it go."""
+        if node.name in self._capacity.claimed:
+            return self._deny(Rule.PROMISED, node.name, "pods that are about to be bound need it")
+        hold = node_hold(node, self._view, self._config.guardrails.protection)
+        if hold is not None:
+            return self._deny(hold.rule, node.name, hold.reason)
+        unneeded = self._config.guardrails.cooldowns.unneeded_seconds
+        if node.idle_since_seconds is not None:
+            idle = self._view.now_seconds - node.idle_since_seconds
+            if idle < unneeded:
+                return self._deny(Rule.UNNEEDED, node.name, f"idle for {idle:.0f} s of {unneeded:.0f} s")
+        return self._has_room(node.name, drains=bool(evictable_pods(node, self._view)))
+
+    def _has_room(self, name: str, drains: bool) -> bool:
+        steps = self._config.guardrails.steps
+        if self._removing >= steps.max_removals:
+            return self._deny(Rule.STEP_REMOVALS, name, f"steps.max_removals is {steps.max_removals} at once")
+        if drains and self._draining >= steps.max_draining:
+            return self._deny(Rule.STEP_DRAINING, name, f"steps.max_draining is {steps.max_draining} at once")
+        return True
+
+    def _deny(self, rule: Rule, node: str, reason: str) -> bool:
+        self.verdicts.append(Verdict(rule, "node", node, -1, 0, reason))
+        return False
+
+    def _removal(self, pool: PoolView, node: NodeView, reason: str) -> Removal:
+        evict = tuple(pod.uid for pod in evictable_pods(node, self._view))
+        return Removal(pool.name, node.name, node, evict, reason)
+
+    def _take(self, removal: Removal) -> None:
+        self.chosen.append(removal)
+        self._removing += 1
+        self._draining += bool(removal.evict)

@@ -1,0 +1,158 @@
+"""What the guardrails remember from one reconcile to the next, and how it changes. Nothing here is changed in place.
+
+All of it may be lost in a restart without breaking a rule that matters: nodes and their orders are found in the
+cluster, cooldowns and backoffs start anew, as those of Cluster Autoscaler do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from autoscaler.live.guardrail_config import BackoffTimes
+from autoscaler.live.model import ClusterView, NodeState, NodeView, OrderView, PoolView
+
+RELEASE_MEMORY_SECONDS = 300.0
+"""How long a release is remembered whose pod still shows its gate. Only a stale view shows that, and not for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBackoff:
+    """A pool that failed to deliver.
+
+    Attributes:
+        until_seconds: nothing is ordered before.
+        duration_seconds: of this backoff; the next one is twice as long.
+        failed_seconds: the last failure.
+    """
+
+    until_seconds: float
+    duration_seconds: float
+    failed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailState:
+    """The memory of the guardrails; all times in clock seconds.
+
+    Attributes:
+        orders: orders that the view has not shown yet, by name.
+        released: pool and time of each release that the view has not shown yet, by the pod's uid.
+        starting_since: since when a node has been without its GPUs, by name.
+        scaled_up: last order by pool.
+        removal_failed_seconds: last removal that failed; None: none did.
+        backoffs: by pool; kept after their end for the doubling.
+        given_up: names of orders and nodes whose failure has been counted.
+    """
+
+    orders: Mapping[str, OrderView] = field(default_factory=dict)
+    released: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    starting_since: Mapping[str, float] = field(default_factory=dict)
+    scaled_up: Mapping[str, float] = field(default_factory=dict)
+    removal_failed_seconds: float | None = None
+    backoffs: Mapping[str, PoolBackoff] = field(default_factory=dict)
+    given_up: frozenset[str] = frozenset()
+
+    def unseen(self, pool: str) -> int:
+        """Orders of a pool that the view does not show yet."""
+        return sum(order.pool == pool for order in self.orders.values())
+
+    def in_backoff(self, pool: str, now_seconds: float) -> bool:
+        """Whether a pool is left alone; observers show such a pool as full."""
+        backoff = self.backoffs.get(pool)
+        return backoff is not None and now_seconds < backoff.until_seconds
+
+
+def after_order(state: GuardrailState, order: OrderView) -> GuardrailState:
+    """A node was ordered."""
+    scaled_up = {**state.scaled_up, order.pool: order.ordered_seconds}
+    return replace(state, orders={**state.orders, order.name: order}, scaled_up=scaled_up)
+
+
+def after_order_failure(state: GuardrailState, pool: str, now_seconds: float, times: BackoffTimes) -> GuardrailState:
+    """An order failed. Several failures during one backoff count once, or a batch of orders would double it at once."""
+    before = state.backoffs.get(pool)
+    duration = times.initial_seconds
+    if before is not None and now_seconds - before.failed_seconds < times.reset_seconds:
+        if now_seconds < before.until_seconds:
+            return state
+        duration = min(2.0 * before.duration_seconds, times.max_seconds)
+    backoff = PoolBackoff(now_seconds + duration, duration, now_seconds)
+    return replace(state, backoffs={**state.backoffs, pool: backoff})
+
+
+def after_release(state: GuardrailState, pods: Iterable[str], pool: str, now_seconds: float) -> GuardrailState:
+    """The gates of pods, by uid, were removed."""
+    return replace(state, released={**state.released, **dict.fromkeys(pods, (pool, now_seconds))})
+
+
+def after_removal_failure(state: GuardrailState, now_seconds: float) -> GuardrailState:
+    """A removal was undone."""
+    return replace(state, removal_failed_seconds=now_seconds)
+
+
+def without_gpus(node: NodeView) -> bool:
+    """Whether a node is of no use yet or any more: not ready, or ready and its GPU plugin has not reported."""
+    return node.state is NodeState.BOOTING or (node.state is NodeState.UNREADY and node.allocatable_gpu_milli == 0)
+
+
+def overdue(
+    pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes
+) -> Iterator[tuple[str, NodeView | None]]:
+    """Names of the orders and nodes of a pool that did not become useful in time, with their Node."""
+    for node in pool.nodes:
+        since = state.starting_since.get(node.name)
+        if since is not None and now_seconds - since > times.provision_timeout_seconds:
+            yield node.name, node
+    for order in pool.orders:
+        if now_seconds - order.ordered_seconds > times.provision_timeout_seconds:
+            yield order.name, None
+
+
+def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> GuardrailState:
+    """Take in what a view shows: forget what has arrived, count what is overdue as a failure."""
+    now = view.now_seconds
+    seen = {node.name for pool in view.pools for node in pool.nodes}
+    seen |= {order.name for pool in view.pools for order in pool.orders}
+    seen |= {claim.name for claim in view.node_claims}
+    orders = {
+        name: order
+        for name, order in state.orders.items()
+        if name not in seen and now - order.ordered_seconds <= times.provision_timeout_seconds
+    }
+    lost = [order for name, order in state.orders.items() if name not in seen and name not in orders]
+    state = replace(
+        state,
+        orders=orders,
+        released=_still_hidden(state, view),
+        starting_since=_starting_since(state, view, times),
+        given_up=state.given_up & seen,
+    )
+    for order in lost:
+        state = after_order_failure(state, order.pool, now, times)
+    for pool in view.pools:
+        for name, _ in overdue(pool, state, now, times):
+            if name not in state.given_up:
+                state = replace(state, given_up=state.given_up | {name})
+                state = after_order_failure(state, pool.name, now, times)
+    return state
+
+
+def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[str, float]]:
+    hidden = {}
+    for uid, (pool, seconds) in state.released.items():
+        pod = view.pods.get(uid)
+        if pod is not None and pod.gates and view.now_seconds - seconds <= RELEASE_MEMORY_SECONDS:
+            hidden[uid] = (pool, seconds)
+    return hidden
+
+
+def _starting_since(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> dict[str, float]:
+    """An old node that we first see without GPUs may just be restarting its plugin: it gets its time anew."""
+    now = view.now_seconds
+    since = {}
+    for pool in view.pools:
+        for node in filter(without_gpus, pool.nodes):
+            is_new = now - node.created_seconds <= times.provision_timeout_seconds
+            since[node.name] = state.starting_since.get(node.name, node.created_seconds if is_new else now)
+    return since

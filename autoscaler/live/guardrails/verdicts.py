@@ -1,0 +1,127 @@
+"""What the guardrails say: the rules by name, and what is left of a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.model import GangView, NodeView, PodView
+
+
+class Rule(StrEnum):
+    """A rule that can change a decision; the label of the metric and the word in the audit."""
+
+    STALE_DATA = "stale-data"
+    HEALTH_STOP = "health-stop"
+    # Orders.
+    POOL_MIN = "pool-min"
+    POOL_MAX = "pool-max"
+    TOTAL_MAX_NODES = "total-max-nodes"
+    TOTAL_MAX_GPUS = "total-max-gpus"
+    STEP_ORDERS = "step-orders"
+    BACKOFF = "backoff"
+    IN_FLIGHT = "in-flight"
+    WHOLE_GANGS = "whole-gangs"
+    # Removals.
+    PROVISION_TIMEOUT = "provision-timeout"
+    TOTAL_MIN_NODES = "total-min-nodes"
+    TOTAL_MIN_GPUS = "total-min-gpus"
+    STEP_REMOVALS = "step-removals"
+    STEP_DRAINING = "step-draining"
+    UNNEEDED = "unneeded"
+    AFTER_SCALE_UP = "after-scale-up"
+    AFTER_FAILURE = "after-failure"
+    OPT_OUT = "opt-out"
+    PROMISED = "promised"
+    # Pods that hold their node.
+    UNREADABLE = "unreadable"
+    SAFE_TO_EVICT = "safe-to-evict"
+    DO_NOT_DISRUPT = "do-not-disrupt"
+    GPU_POD = "gpu-pod"
+    BARE_POD = "bare-pod"
+    LOCAL_STORAGE = "local-storage"
+    SYSTEM_POD = "system-pod"
+    PDB = "pdb"
+    TWO_PDBS = "two-pdbs"
+    # Placements.
+    POOL_NOT_ALLOWED = "pool-not-allowed"
+    GANG_INCOMPLETE = "gang-incomplete"
+    GANG_TOGETHER = "gang-together"
+    NO_READY_GPUS = "no-ready-gpus"
+    DOES_NOT_FIT = "does-not-fit"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule did to one part of a decision. A rule that changed nothing says nothing.
+
+    Attributes:
+        rule: which.
+        kind: `cluster`, `pool`, `node` or `gang`.
+        subject: name of it; of a gang `namespace/name`.
+        asked: nodes to add (+) or to remove (-) before the rule, 1 for a placement.
+        allowed: the same after it, 0 for a placement that has to wait.
+        reason: one sentence that people can act on.
+    """
+
+    rule: Rule
+    kind: str
+    subject: str
+    asked: int
+    allowed: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A gang that may go.
+
+    Attributes:
+        gang: the gang.
+        pool: where to.
+        pods: those of its pods that still carry our gate.
+    """
+
+    gang: GangView
+    pool: str
+    pods: tuple[PodView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A node that may go.
+
+    Attributes:
+        pool: its pool.
+        name: of the Node, or of the machine that never became one.
+        node: the Node; None: there is none.
+        evict: uids of the pods that have to be evicted first; empty for an empty node.
+        reason: why.
+    """
+
+    pool: str
+    name: str
+    node: NodeView | None
+    evict: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What is left of a decision.
+
+    Attributes:
+        orders: nodes to order by pool, only pools with at least one.
+        removals: nodes to remove.
+        releases: gangs to release.
+        verdicts: what the rules changed.
+        state: the state with what this view showed; write down what was done in it.
+    """
+
+    orders: Mapping[str, int]
+    removals: tuple[Removal, ...]
+    releases: tuple[Release, ...]
+    verdicts: tuple[Verdict, ...]
+    state: GuardrailState
