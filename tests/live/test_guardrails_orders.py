@@ -110,7 +110,7 @@ def test_an_overdue_node_no_longer_counts_as_coming():
     state = GuardrailState(starting_since={"late": late.created_seconds})
     first = evaluate(view([late]), decision(a=1), state, config())
     assert first.orders == {}, "the pool is in backoff"
-    assert [verdict.rule for verdict in first.verdicts][0] is Rule.BACKOFF
+    assert first.verdicts[0].rule is Rule.BACKOFF
     after = dataclasses.replace(view([late]), now_seconds=NOW + 301.0)
     assert evaluate(after, decision(a=1), first.state, config()).orders == {"a": 1}
 
