@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from autoscaler.live.observe.submissions import Submissions
 from autoscaler.live.observe.view import ViewBuilder
 from autoscaler.live.parse import Parser
 from autoscaler.live.store import Resource, Store, Trigger
+from autoscaler.live.wake import Wake
 from autoscaler.live.watch import Watcher, Watchers
 from envs.codec import ClusterSnapshot
 
@@ -48,10 +50,10 @@ class Observer:
         config: pools, time-outs and prices.
         clock: the time.
         metrics: counts odd objects and failed calls.
-        wake: set when something happened that the loop should decide on.
+        wake: told when something happened that the loop should decide on.
     """
 
-    def __init__(self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: threading.Event) -> None:
+    def __init__(self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake) -> None:
         self._config, self._clock, self._metrics, self._wake = config, clock, metrics, wake
         self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped)
         self._views = ViewBuilder(config, clock)
@@ -92,12 +94,10 @@ class Observer:
         Args:
             state: what was ordered and is not visible yet, and which pools cannot grow now.
         """
-        view, submissions = self._views.build(
-            self.store.contents(), self.stale(), state.orders.values(), state.starting_since
-        )
+        view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
         self._submissions.note(submissions, view.now_seconds)
         full = {pool.name for pool in self._config.pools if state.in_backoff(pool.name, view.now_seconds)}
-        return Observation(view, fill_snapshot(view, self._submissions, self._config, full))
+        return Observation(view, fill_snapshot(view, self._submissions, self._config, unseen_orders(view, state), full))
 
     def _triggered(self, _: Trigger) -> None:
         self._wake.set()
@@ -110,6 +110,12 @@ class Observer:
 
     def _failed(self, error: KubeError) -> None:
         self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+
+def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:
+    """Nodes by pool that were ordered and that the view does not show yet."""
+    seen = {node.name for pool in view.pools for node in pool.nodes} | {claim.name for claim in view.node_claims}
+    return Counter(order.pool for order in state.orders.values() if order.name not in seen)
 
 
 def unwritten_idle_nodes(view: ClusterView, clock: Clock) -> Iterable[tuple[NodeView, str]]:

@@ -5,7 +5,7 @@ Times are compared in whole milliseconds and GPUs in thousandths, as there.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -35,7 +35,11 @@ def window(view: ClusterView, config: LiveConfig) -> tuple[GangView, ...]:
 
 
 def fill_snapshot(
-    view: ClusterView, submissions: Submissions, config: LiveConfig, full_pools: Collection[str] = ()
+    view: ClusterView,
+    submissions: Submissions,
+    config: LiveConfig,
+    unseen_orders: Mapping[str, int] | None = None,
+    full_pools: Collection[str] = (),
 ) -> ClusterSnapshot:
     """The snapshot of a view.
 
@@ -43,14 +47,17 @@ def fill_snapshot(
         view: the cluster.
         submissions: what was submitted.
         config: pools and prices.
+        unseen_orders: nodes by pool that were ordered and that the view does not show yet; they boot.
         full_pools: pools that cannot grow now, because their provider failed; they show no room to grow.
     """
     snapshot = empty_snapshot(config.codec)
     for pool in view.pools:
         _fill_pool(pool, config.pools[pool.index], view.now_seconds, snapshot)
+        unseen = (unseen_orders or {}).get(pool.name, 0)
+        row = snapshot.pools[pool.index]
+        row[Pool.BOOTING_NODES] += unseen
         if pool.name in full_pools:
-            least = config.pools[pool.index].min_nodes
-            snapshot.pools[pool.index, Pool.MAX_NODES] = max(least, pool.decided_nodes)
+            row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + unseen)
     _fill_queue(view, config, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
     return snapshot

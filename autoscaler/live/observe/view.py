@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from autoscaler.live.clock import Clock
@@ -32,7 +32,6 @@ class ViewBuilder:
         self,
         contents: Contents,
         stale_resources: tuple[str, ...] = (),
-        orders: Iterable[OrderView] = (),
         starting_since: Mapping[str, float] | None = None,
     ) -> tuple[ClusterView, list[Submission]]:
         """The cluster now, and the submissions whose objects still exist.
@@ -40,7 +39,6 @@ class ViewBuilder:
         Args:
             contents: what the store has.
             stale_resources: resources without fresh data.
-            orders: orders that were made and may not show in `contents` yet.
             starting_since: since when a node has been without its GPUs, by name, where that is later than its creation.
         """
         now = self._clock.now()
@@ -56,7 +54,7 @@ class ViewBuilder:
         queue = [gang for gang in gangs if gang.state is GangState.QUEUED]
         view = ClusterView(
             now_seconds=now,
-            pools=self._pool_views(nodes, contents, orders),
+            pools=self._pool_views(nodes, contents),
             unmanaged_nodes=tuple(node for node in nodes if node.pool is None),
             queue=tuple(gang for gang in queue if gang.allowed_pools),
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
@@ -92,21 +90,19 @@ class ViewBuilder:
                 moments.append(written)
         return max(moments, default=None)
 
-    def _pool_views(
-        self, nodes: list[NodeView], contents: Contents, orders: Iterable[OrderView]
-    ) -> tuple[PoolView, ...]:
+    def _pool_views(self, nodes: list[NodeView], contents: Contents) -> tuple[PoolView, ...]:
         names = {node.name for node in nodes}
-        coming = {order.name: order for order in orders if order.name not in names}
-        for claim in contents.node_claims.values():
-            coming.pop(claim.name, None)
-            if claim.pool is not None and _is_coming(claim, names):
-                coming[claim.name] = OrderView(claim.pool, claim.name, claim.created_seconds)
+        coming = [
+            OrderView(claim.pool, claim.name, claim.created_seconds)
+            for claim in sorted(contents.node_claims.values(), key=lambda claim: claim.name)
+            if claim.pool is not None and _is_coming(claim, names)
+        ]
         return tuple(
             PoolView(
                 name=pool.name,
                 index=index,
                 nodes=tuple(node for node in nodes if node.pool == pool.name),
-                orders=tuple(order for _, order in sorted(coming.items()) if order.pool == pool.name),
+                orders=tuple(order for order in coming if order.pool == pool.name),
             )
             for index, pool in enumerate(self._config.pools)
         )

@@ -1,0 +1,208 @@
+"""The reconcile loop: observe, decide, cut down to what is allowed, act. One reconcile is one `env.step`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from autoscaler.live.audit import AuditWriter
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.decide import Decided, Decider
+from autoscaler.live.events import Recorder
+from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate
+from autoscaler.live.metrics import Metrics
+from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.names import METRIC_DECISIONS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
+from autoscaler.live.observe.observer import Observation, Observer
+from autoscaler.live.server import Health
+from autoscaler.live.status import report_outcome, report_view
+from autoscaler.live.wake import Wake
+from envs.codec import IDLE_AGE_EDGES_SECONDS, Decision
+
+_LOG = logging.getLogger(__name__)
+
+MAX_SETTLES = 5
+"""A cluster that is never quiet is decided on all the same, after so many times the settling time."""
+
+
+class Actor(Protocol):
+    """Carries out what is allowed."""
+
+    def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+        """Place, order and remove; return the guardrails' memory of what was done. Failures are its own to report."""
+        ...
+
+
+class DryRun:
+    """Changes nothing."""
+
+    def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+        """Remember only what the view showed."""
+        return allowed.state
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One pass of the loop.
+
+    Attributes:
+        observation: what was seen.
+        decided: what the policy decided; None: nothing, the data were stale.
+        allowed: what the guardrails left; None likewise.
+    """
+
+    observation: Observation
+    decided: Decided | None = None
+    allowed: Allowed | None = None
+
+
+class Loop:
+    """Reconciles until it is told to stop.
+
+    Args:
+        config: intervals and pools.
+        clock: the time.
+        observer: what it sees.
+        decider: what decides.
+        actor: what acts.
+        metrics: counts.
+        recorder: takes Events.
+        health: is told that the loop is alive.
+        wake: says that something happened.
+        audit: keeps the decisions; None: nothing does.
+        check: called before each reconcile; raises when this process may not act any more.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        clock: Clock,
+        observer: Observer,
+        decider: Decider,
+        actor: Actor,
+        metrics: Metrics,
+        recorder: Recorder,
+        health: Health,
+        wake: Wake,
+        audit: AuditWriter | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config, self._clock, self._observer, self._decider, self._actor = config, clock, observer, decider, actor
+        self._metrics, self._recorder, self._health, self._wake = metrics, recorder, health, wake
+        self._audit, self._check = audit, check
+        self._holding: tuple[str, ...] = ()
+        self.state = GuardrailState()
+
+    def run(self, stop: threading.Event, max_reconciles: int | None = None) -> None:
+        """Reconcile, wait, and so on.
+
+        Args:
+            stop: ends it after the reconcile in hand; whoever sets it also sets the wake.
+            max_reconciles: ends it as well; None: never.
+        """
+        done = 0
+        while not stop.is_set():
+            self._check()
+            # Before the look: what happens during the reconcile must wake the next one.
+            self._wake.clear()
+            view = self.reconcile().observation.view
+            done += 1
+            if max_reconciles is not None and done >= max_reconciles:
+                return
+            self._wait(view, stop)
+
+    def reconcile(self) -> Reconciled:
+        """One pass."""
+        with self._metrics.timed("reconcile"):
+            with self._metrics.timed("observe"):
+                observation = self._observer.observe(self.state)
+            report_view(observation.view, observation.snapshot, self._config, self._metrics)
+            self._health.active()
+            if observation.view.stale_resources:
+                return self._hold(observation)
+            self._holding = ()
+            with self._metrics.timed("decide"):
+                decided = self._decide(observation)
+            with self._metrics.timed("guardrails"):
+                decision = with_backlog(decided.decision, observation.view)
+                allowed = evaluate(observation.view, decision, self.state, self._config)
+            self.state = allowed.state
+            if self._audit is not None:
+                self._audit.verdicts(observation.view.now_seconds, allowed)
+            report_outcome(observation.view, decided, allowed, self._config, self._metrics, self._recorder)
+            with self._metrics.timed("act"):
+                self.state = self._actor.carry_out(allowed, observation.view)
+        self._health.active()
+        return Reconciled(observation, decided, allowed)
+
+    def _decide(self, observation: Observation) -> Decided:
+        decided = self._decider.decide(observation.snapshot)
+        self._metrics.add(METRIC_DECISIONS, 1)
+        if decided.fallback:
+            self._metrics.add(METRIC_FALLBACKS, 1, _kind_of(decided.fallback))
+            _LOG.warning("the policy's output is unusable, the fallback decided", extra={"problem": decided.fallback})
+        if self._audit is not None:
+            now = observation.view.now_seconds
+            self._audit.decision(now, self._clock.to_wall(now), observation.snapshot, decided)
+        return decided
+
+    def _hold(self, observation: Observation) -> Reconciled:
+        """Stale data: what was decided last stays, nothing is changed."""
+        stale = observation.view.stale_resources
+        self._metrics.add(METRIC_HELD_DECISIONS, 1)
+        if stale != self._holding:
+            _LOG.warning("data are stale, the last decision holds", extra={"resources": stale})
+            if self._audit is not None:
+                self._audit.held(observation.view.now_seconds, stale)
+        self._holding = stale
+        return Reconciled(observation)
+
+    def _wait(self, view: ClusterView, stop: threading.Event) -> None:
+        """Wait for the next decision, by the rule of the simulator.
+
+        It follows the first event after the last decision, but at least `decision_interval_seconds` and at most
+        `resync_interval_seconds` after it.
+        """
+        last = view.now_seconds
+        self._clock.wait(stop, last + self._config.decision_interval_seconds - self._clock.now())
+        until = min(last + self._config.resync_interval_seconds, next_age_seconds(view))
+        if view.stale_resources:
+            return
+        if self._clock.wait(self._wake.event, until - self._clock.now()):
+            settle = self._config.api.settle_seconds
+            for _ in range(MAX_SETTLES):
+                if self._wake.quiet_seconds() >= settle or stop.wait(settle - self._wake.quiet_seconds()):
+                    break
+
+
+def _kind_of(problem: str) -> str:
+    """A label with few values for a problem of many."""
+    return "not-finite" if "finite" in problem else "invalid-action" if "choice" in problem else "error"
+
+
+def next_age_seconds(view: ClusterView) -> float:
+    """When the next idle node passes an age that a setpoint can choose; infinite: none does."""
+    now = view.now_seconds
+    ages = [
+        node.idle_since_seconds + edge
+        for pool in view.pools
+        for node in pool.in_state(NodeState.IDLE)
+        if node.idle_since_seconds is not None
+        for edge in IDLE_AGE_EDGES_SECONDS
+    ]
+    return min((age for age in ages if age > now), default=float("inf"))
+
+
+def with_backlog(decision: Decision, view: ClusterView) -> Decision:
+    """The decision with a placement for every job: those behind the window go to the first pool that may run them."""
+    rows = {pool.name: pool.index for pool in view.pools}
+    behind = [rows[gang.allowed_pools[0]] for gang in view.queue[len(decision.placement) :]]
+    if not behind:
+        return decision
+    return Decision(decision.target_nodes, np.concatenate([decision.placement, np.array(behind, np.int64)]))
