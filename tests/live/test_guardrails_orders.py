@@ -90,7 +90,14 @@ def test_an_order_that_the_view_does_not_show_yet_counts():
     assert run(view(), decision(a=2), state) == ({"a": 1}, [Rule.IN_FLIGHT])
 
 
-def test_an_order_counts_once_when_the_view_shows_it():
+def test_an_order_that_the_observer_shows_counts_once_and_is_not_forgotten():
+    coming = order("n", age=5.0)
+    allowed = evaluate(view(orders=[coming]), decision(a=2), after_order(GuardrailState(), coming), config())
+    assert allowed.orders == {"a": 1}
+    assert evaluate(view(), decision(a=2), allowed.state, config()).orders == {"a": 1}
+
+
+def test_an_order_counts_once_when_the_view_shows_its_node():
     state = after_order(GuardrailState(), order("n", age=5.0))
     allowed = evaluate(view([booting("n")]), decision(a=2), state, config())
     assert allowed.orders == {"a": 1}

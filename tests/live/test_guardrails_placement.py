@@ -139,3 +139,9 @@ def test_the_emptiest_node_is_kept_for_those_who_need_it():
     nodes = [node("empty"), node("full", pods=[worker])]
     cluster = view(nodes, pods=[worker], queue=[gang("small", gpus=2), gang("whole", gpus=8)])
     assert run(cluster, [0, 0])[0] == [("small", "a", 1), ("whole", "a", 1)]
+
+
+def test_a_node_with_a_pod_that_cannot_be_read_counts_as_full():
+    opaque = pod("odd", node="n", readable=False)
+    full = dataclasses.replace(node("n", pods=[opaque]), state=NodeState.BUSY, used_gpu_milli=8000)
+    assert run(view([full], pods=[opaque], queue=[gang("g", gpus=1)]), [0]) == ([], [Rule.DOES_NOT_FIT])

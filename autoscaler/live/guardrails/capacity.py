@@ -23,7 +23,7 @@ def may_run(pod: PodView, node: NodeView) -> bool:
     if any(node.labels.get(key) != value for key, value in pod.node_selector.items()):
         return False
     terms = pod.affinity_terms
-    return not terms or any(all(each.matches(node.labels) for each in term) for term in terms)
+    return not terms or any(term and all(each.matches(node.labels) for each in term) for term in terms)
 
 
 class Capacity:
@@ -40,7 +40,7 @@ class Capacity:
         self._free: dict[str, dict[str, int]] = {}
         for nodes in self._nodes.values():
             for node in nodes:
-                self._free[node.name] = _free(node, view)
+                self._free[node.name] = _free(node, view, gpu_resources[node.pool or ""])
         self._keep_promises(view, state)
 
     def _keep_promises(self, view: ClusterView, state: GuardrailState) -> None:
@@ -117,9 +117,11 @@ def _fits(pod: PodView, free: Mapping[str, int]) -> bool:
     return all(amount <= 0 or free.get(resource, 0) >= amount for resource, amount in _needs(pod))
 
 
-def _free(node: NodeView, view: ClusterView) -> dict[str, int]:
+def _free(node: NodeView, view: ClusterView, gpu_resource: str) -> dict[str, int]:
     free = dict(node.allocatable)
     for pod in view.pods_on(node):
         for resource, amount in _needs(pod):
             free[resource] = free.get(resource, 0) - amount
+    # `used_gpu_milli` also knows of pods that cannot be read.
+    free[gpu_resource] = min(free.get(gpu_resource, 0), node.allocatable_gpu_milli - node.used_gpu_milli)
     return free

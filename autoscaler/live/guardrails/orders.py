@@ -21,7 +21,7 @@ def coming_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, time
     late = {name for name, _ in overdue(pool, state, now_seconds, times)}
     booting = sum(node.name not in late for node in pool.in_state(NodeState.BOOTING))
     ordered = sum(order.name not in late for order in pool.orders)
-    return booting + ordered + state.unseen(pool.name)
+    return booting + ordered + state.unseen(pool)
 
 
 def counted_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes) -> int:
@@ -32,7 +32,7 @@ def counted_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, tim
 
 def existing_nodes(pool: PoolView, state: GuardrailState) -> int:
     """What the maxima limit: every node there is, whatever its state, and every order."""
-    return pool.powered_nodes + state.unseen(pool.name)
+    return pool.powered_nodes + state.unseen(pool)
 
 
 class Orders:
@@ -87,7 +87,7 @@ class Orders:
             self.verdicts.append(Verdict(Rule.POOL_MIN, "pool", pool.name, target, settings.min_nodes, reason))
             target = settings.min_nodes
         counted = counted_nodes(pool, self._state, now, guardrails.backoff)
-        unseen = self._state.unseen(pool.name)
+        unseen = self._state.unseen(pool)
         nodes = max(0, target - counted + unseen)
         reason = f"{unseen} nodes were ordered that do not show yet"
         nodes = self._limit(Rule.IN_FLIGHT, pool, nodes, max(0, target - counted), reason)

@@ -36,7 +36,8 @@ class GuardrailState:
     """The memory of the guardrails; all times in clock seconds.
 
     Attributes:
-        orders: orders that the view has not shown yet, by name.
+        orders: orders of which no Node and no NodeClaim has been seen yet, by name. Observers may show them in
+            `PoolView.orders`.
         released: pool and time of each release that the view has not shown yet, by the pod's uid.
         starting_since: since when a node has been without its GPUs, by name.
         scaled_up: last order by pool.
@@ -53,9 +54,10 @@ class GuardrailState:
     backoffs: Mapping[str, PoolBackoff] = field(default_factory=dict)
     given_up: frozenset[str] = frozenset()
 
-    def unseen(self, pool: str) -> int:
-        """Orders of a pool that the view does not show yet."""
-        return sum(order.pool == pool for order in self.orders.values())
+    def unseen(self, pool: PoolView) -> int:
+        """Orders of a pool that its view does not show yet."""
+        shown = {order.name for order in pool.orders}
+        return sum(order.pool == pool.name and name not in shown for name, order in self.orders.items())
 
     def in_backoff(self, pool: str, now_seconds: float) -> bool:
         """Whether a pool is left alone; observers show such a pool as full."""
@@ -113,7 +115,6 @@ def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> Gu
     """Take in what a view shows: forget what has arrived, count what is overdue as a failure."""
     now = view.now_seconds
     seen = {node.name for pool in view.pools for node in pool.nodes}
-    seen |= {order.name for pool in view.pools for order in pool.orders}
     seen |= {claim.name for claim in view.node_claims}
     orders = {
         name: order
@@ -126,7 +127,7 @@ def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> Gu
         orders=orders,
         released=_still_hidden(state, view),
         starting_since=_starting_since(state, view, times),
-        given_up=state.given_up & seen,
+        given_up=state.given_up & (seen | {order.name for pool in view.pools for order in pool.orders}),
     )
     for order in lost:
         state = after_order_failure(state, order.pool, now, times)
