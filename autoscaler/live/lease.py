@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from autoscaler.live.client import KubeClient, KubeError, NotFoundError
 from autoscaler.live.config import LeaderElection
 
 _LOG = logging.getLogger(__name__)
@@ -283,3 +284,40 @@ def _metadata(lease: Mapping[str, Any]) -> Mapping[str, Any]:
 def _micro_time(unix_seconds: float) -> str:
     """Kubernetes' MicroTime."""
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class KubeLeaseStore:
+    """The Lease in the cluster.
+
+    Args:
+        client: a client that is not fenced by this very Lease.
+        settings: its name and namespace.
+    """
+
+    def __init__(self, client: KubeClient, settings: LeaderElection) -> None:
+        self._client = client
+        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
+        self._path = f"{self._collection}/{settings.name}"
+
+    def read(self, timeout_seconds: float) -> Lease | None:
+        """The Lease; see `LeaseStore`."""
+        try:
+            return self._client.get(self._path, timeout_seconds=timeout_seconds)
+        except NotFoundError:
+            return None
+        except KubeError as error:
+            raise LeaseStoreError(f"the Lease cannot be read: {error.message}") from error
+
+    def create(self, lease: Lease, timeout_seconds: float) -> Lease:
+        """Create it; see `LeaseStore`."""
+        try:
+            return self._client.create(self._collection, lease, timeout_seconds=timeout_seconds)
+        except KubeError as error:
+            raise LeaseStoreError(f"the Lease cannot be created: {error.message}") from error
+
+    def replace(self, lease: Lease, timeout_seconds: float) -> Lease:
+        """Replace it; see `LeaseStore`."""
+        try:
+            return self._client.replace(self._path, lease, timeout_seconds=timeout_seconds)
+        except KubeError as error:
+            raise LeaseStoreError(f"the Lease cannot be renewed: {error.message}") from error
