@@ -19,15 +19,15 @@ from tests.cluster.processes import ComponentError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A shell lets its background jobs ignore SIGINT: here it is the way to end. nohup's wish is respected.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _exit)
     try:
         if options.command == "build":
             find_binaries(karpenter=options.karpenter)
             return 0
         return _up(options)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except (GoUnavailableError, BuildError, ComponentError) as error:
         say(f"error: {error}")
         return 1

@@ -1,11 +1,6 @@
 """A real Kubernetes control plane on this machine: plain processes on loopback, TLS, RBAC, fake kubelets."""
 
 import contextlib
-import http.client
-import socket
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,16 +8,14 @@ from typing import Self
 
 import yaml
 
-from tests.cluster import constants
+from tests.cluster import flags
 from tests.cluster.binaries import Binaries, find_binaries
 from tests.cluster.certificates import CertificateAuthority, KeyPair
 from tests.cluster.cluster import Cluster, condition_status
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.processes import Component, Workspace, free_port
+from tests.cluster.readiness import listens, serves
 from tests.cluster.waiting import wait_until
-
-STAGES = Path(__file__).parent / "stages"
-INSTANCE_TYPES = Path(__file__).parent / "karpenter_instance_types.json"
 
 
 class ControlPlane(Cluster):
@@ -35,7 +28,7 @@ class ControlPlane(Cluster):
         binaries: Where the programs are; found or built when None.
         node_monitor_grace_seconds: How long after its last heartbeat a node is no longer Ready.
         node_lease_seconds: Duration of a node's Lease; KWOK renews it four times as often.
-        flags: Further flags of a component, by its name.
+        extra_flags: Further flags of a component, by its name.
 
     Attributes:
         directory: Folder of the cluster, removed by `stop`; the components' logs lie in its logs/.
@@ -50,20 +43,22 @@ class ControlPlane(Cluster):
         *,
         node_monitor_grace_seconds: float = 8.0,
         node_lease_seconds: int = 8,
-        flags: Mapping[str, Sequence[str]] | None = None,
+        extra_flags: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._binaries = binaries or find_binaries()
         self._node_monitor_grace_seconds = node_monitor_grace_seconds
         self._node_lease_seconds = node_lease_seconds
-        self._flags = dict(flags or {})
+        self._flags = dict(extra_flags or {})
         self.components: dict[str, Component] = {}
         self._workspace = Workspace()
         self.directory = self._workspace.path
         try:
             self._authority = CertificateAuthority(self.directory / "pki")
             self.ca = self._authority.certificate
-            self.server = f"https://127.0.0.1:{free_port()}"
-            self._serving = self._authority.server("serving")
+            self.server = _url()
+            self._credentials = flags.Credentials(
+                self.ca, self._authority.server("serving"), *self._authority.key_pair_for_tokens()
+            )
             super().__init__(self._client_kubeconfig("admin", ("system:masters",)))
             self._start()
         except BaseException:
@@ -194,169 +189,67 @@ class ControlPlane(Cluster):
     # How it starts.
 
     def _start(self) -> None:
-        etcd_url = f"https://127.0.0.1:{free_port()}"
-        self._add("etcd", self._etcd_flags(etcd_url), _listens(etcd_url))
-        self.components["etcd"].start()
-        self.components["etcd"].wait_ready()
-        self._add("kube-apiserver", self._api_server_flags(etcd_url), self._serves(self.server + "/readyz"))
-        self.api_server.start()
-        self.api_server.wait_ready()
-        self._add_controllers()
-        self._add_kwok()
-        rest = [name for name in self.components if name not in ("etcd", "kube-apiserver")]
-        for name in rest:
-            self.components[name].start()
-        for name in rest:
-            self.components[name].wait_ready()
-        wait_until(
-            lambda: (
-                self._exists("/api/v1/namespaces/default/serviceaccounts/default")
-                and self._exists(f"/api/v1/namespaces/{constants.NODE_LEASE_NAMESPACE}")
-            ),
-            "the controller manager has made the default ServiceAccount",
+        etcd_url, kwok_port = _url(), free_port()
+        scheduler_url, manager_url = _url(), _url()
+        keys = self._credentials
+        self._add("etcd", flags.etcd(etcd_url, self.directory / "etcd", keys), listens(etcd_url))
+        self._add("kube-apiserver", flags.api_server(self.server, etcd_url, keys), self._serves(self.server, "readyz"))
+        self._add(
+            "kube-scheduler",
+            flags.scheduler(scheduler_url, self._client_kubeconfig("system:kube-scheduler"), keys),
+            self._serves(scheduler_url, "healthz"),
         )
-
-    def _add(self, name: str, flags: Sequence[str], is_ready: Callable[[], bool]) -> None:
-        command = self._binaries.components[name]
-        all_flags = [*flags, *self._flags.get(name, ())]
-        self.components[name] = Component(self.directory, name, command, all_flags, is_ready=is_ready)
-
-    def _etcd_flags(self, url: str) -> list[str]:
-        return [
-            f"--data-dir={self.directory / 'etcd'}",
-            f"--listen-client-urls={url}",
-            f"--advertise-client-urls={url}",
-            "--listen-peer-urls=http://127.0.0.1:0",
-            "--client-cert-auth=true",
-            f"--trusted-ca-file={self.ca}",
-            f"--cert-file={self._serving.certificate}",
-            f"--key-file={self._serving.key}",
-            "--unsafe-no-fsync=true",
-        ]
-
-    def _api_server_flags(self, etcd_url: str) -> list[str]:
-        public, private = self._authority.key_pair_for_tokens()
-        return [
-            f"--etcd-servers={etcd_url}",
-            f"--etcd-cafile={self.ca}",
-            f"--etcd-certfile={self._serving.certificate}",
-            f"--etcd-keyfile={self._serving.key}",
-            *self._serving_flags(self.server),
-            "--advertise-address=127.0.0.1",
-            f"--client-ca-file={self.ca}",
-            f"--service-account-key-file={public}",
-            f"--service-account-signing-key-file={private}",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            "--authorization-mode=Node,RBAC",
-            "--service-cluster-ip-range=10.0.0.0/24",
-            "--allow-privileged=true",
-            "--endpoint-reconciler-type=none",
-        ]
-
-    def _serving_flags(self, url: str) -> list[str]:
-        return [
-            "--bind-address=127.0.0.1",
-            f"--secure-port={url.rpartition(':')[2]}",
-            f"--tls-cert-file={self._serving.certificate}",
-            f"--tls-private-key-file={self._serving.key}",
-        ]
-
-    def _add_controllers(self) -> None:
-        for name in ("kube-scheduler", "kube-controller-manager"):
-            url = f"https://127.0.0.1:{free_port()}"
-            kubeconfig = self._client_kubeconfig(f"system:{name}")
-            flags = [
-                *self._serving_flags(url),
-                f"--kubeconfig={kubeconfig}",
-                f"--authentication-kubeconfig={kubeconfig}",
-                f"--authorization-kubeconfig={kubeconfig}",
-                "--leader-elect=false",
-                # The defaults are made for clusters that share their API server: they would slow down the start.
-                "--kube-api-qps=500",
-                "--kube-api-burst=1000",
-            ]
-            if name == "kube-controller-manager":
-                flags += [
-                    f"--root-ca-file={self.ca}",
-                    f"--service-account-private-key-file={self.ca.parent / 'service-account.key'}",
-                    # Without it the controllers share one identity, which lacks rights, and stay healthy.
-                    "--use-service-account-credentials=true",
-                    "--node-monitor-period=1s",
-                    f"--node-monitor-grace-period={self._node_monitor_grace_seconds}s",
-                ]
-            self._add(name, flags, self._serves(url + "/healthz"))
-
-    def _add_kwok(self) -> None:
-        port = free_port()
-        managed = f"{constants.KWOK_ANNOTATION}={constants.KWOK_ANNOTATION_VALUE}"
+        self._add(
+            "kube-controller-manager",
+            flags.controller_manager(
+                manager_url,
+                self._client_kubeconfig("system:kube-controller-manager"),
+                keys,
+                node_monitor_grace_seconds=self._node_monitor_grace_seconds,
+            ),
+            self._serves(manager_url, "healthz"),
+        )
         kubeconfig = self._client_kubeconfig("kwok", ("system:masters",))
-        self.components["kwok"] = Component(
-            self.directory,
+        self._add(
             "kwok",
-            self._binaries.kwok,
-            [
-                f"--kubeconfig={kubeconfig}",
-                *(f"--config={stage}" for stage in sorted(STAGES.glob("*.yaml"))),
-                f"--manage-nodes-with-annotation-selector={managed}",
-                f"--node-lease-duration-seconds={self._node_lease_seconds}",
-                "--node-ip=127.0.0.1",
-                f"--node-port={port}",
-                f"--server-address=127.0.0.1:{port}",
-                *self._flags.get("kwok", ()),
-            ],
+            flags.kwok(kwok_port, kubeconfig, node_lease_seconds=self._node_lease_seconds),
+            self._serves(f"http://127.0.0.1:{kwok_port}", "healthz"),
             # The stages read KWOK's time stamps with CEL, which wants them in UTC.
             environment={"TZ": "UTC"},
-            is_ready=self._serves(f"http://127.0.0.1:{port}/healthz"),
         )
+        for group in (["etcd"], ["kube-apiserver"], ["kube-scheduler", "kube-controller-manager", "kwok"]):
+            for name in group:
+                self.components[name].start()
+            for name in group:
+                self.components[name].wait_ready()
+        wait_until(
+            lambda: self._exists("/api/v1/namespaces/default/serviceaccounts/default"),
+            "the controller manager has made the default ServiceAccount",
+            describe=self.components["kube-controller-manager"].log_tail,
+        )
+
+    def _add(
+        self, name: str, own_flags: Sequence[str], is_ready: Callable[[], bool], **options: Mapping[str, str]
+    ) -> None:
+        command = self._binaries.kwok if name == "kwok" else self._binaries.components[name]
+        all_flags = [*own_flags, *self._flags.get(name, ())]
+        self.components[name] = Component(self.directory, name, command, all_flags, is_ready=is_ready, **options)
 
     def _karpenter(self, command: Sequence[str], environment: Mapping[str, str]) -> Component:
         port = free_port()
-        settings = {
-            "KUBECONFIG": str(self._client_kubeconfig("karpenter", ("system:masters",))),
-            "INSTANCE_TYPES_FILE_PATH": str(INSTANCE_TYPES),
-            "SYSTEM_NAMESPACE": "kube-system",
-            "METRICS_PORT": str(free_port()),
-            "HEALTH_PROBE_PORT": str(port),
-            "DISABLE_LEADER_ELECTION": "true",
-            **environment,
-        }
-        return Component(
-            self.directory,
-            "karpenter",
-            command,
-            (),
-            environment=settings,
-            is_ready=self._serves(f"http://127.0.0.1:{port}/readyz"),
-        )
+        kubeconfig = self._client_kubeconfig("karpenter", ("system:masters",))
+        settings = {**flags.karpenter_environment(port, free_port(), kubeconfig), **environment}
+        is_ready = self._serves(f"http://127.0.0.1:{port}", "readyz")
+        return Component(self.directory, "karpenter", command, (), environment=settings, is_ready=is_ready)
 
     def _client_kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
         path = self.directory / "kubeconfigs" / user.replace(":", "-")
         pair = self._authority.client(user, groups)
         return write_kubeconfig(path, server=self.server, ca=self.ca, credentials=pair)
 
-    def _serves(self, url: str) -> Callable[[], bool]:
-        context = ssl.create_default_context(cafile=str(self.ca))
-        # Never through a proxy that the environment names: all of it is on loopback.
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
-
-        def serves() -> bool:
-            try:
-                with opener.open(url, timeout=5) as reply:
-                    return bool(reply.status == http.client.OK)
-            except urllib.error.HTTPError as error:
-                error.close()
-                return False
-
-        return serves
+    def _serves(self, url: str, path: str) -> Callable[[], bool]:
+        return serves(f"{url}/{path}", self.ca)
 
 
-def _listens(url: str) -> Callable[[], bool]:
-    host, _, port = url.removeprefix("https://").partition(":")
-
-    def listens() -> bool:
-        with socket.create_connection((host, int(port)), timeout=1):
-            return True
-
-    return listens
+def _url() -> str:
+    return f"https://127.0.0.1:{free_port()}"

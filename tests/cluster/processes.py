@@ -21,7 +21,8 @@ from tests.cluster.constants import DIRECTORY_PREFIX
 # Below the ports that the kernel hands out to connections, so that none of those takes a port between our
 # test of it and its use.
 PORTS = range(20000, 30000)
-STOP_TIMEOUT_SECONDS = 10.0
+# An API server waits much longer for its watches to end.
+STOP_TIMEOUT_SECONDS = 5.0
 
 
 class ComponentError(RuntimeError):

@@ -42,7 +42,7 @@ _OTHERS = (
 )
 # Of these, those in the control plane's own namespaces stay: its components need them.
 _KEPT_IN_SYSTEM_NAMESPACES = ("/configmaps", "/secrets", "/serviceaccounts", "/roles", "/rolebindings")
-_KEPT_NAMES = ("kube-root-ca.crt", "kubernetes")
+_KEPT = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default"), ("services", "kubernetes")}
 
 
 def reset(api: client.ApiClient, timeout_seconds: float) -> None:
@@ -80,6 +80,10 @@ def _delete_all(api: client.ApiClient) -> Iterator[str]:
             if not _kept(collection, item["metadata"]):
                 path = _path(collection, item["metadata"])
                 _delete(api, path, item["metadata"])
+                if collection == "/api/v1/namespaces" and "deletionTimestamp" in item["metadata"]:
+                    # Its content went in the pass that deleted it; its controller takes seconds to find out.
+                    with _ignored(404, 409):
+                        rest.request(api, "PUT", f"{path}/finalize", {**item, "spec": {"finalizers": []}})
                 yield path
 
 
@@ -96,11 +100,11 @@ def _custom_collections(api: client.ApiClient) -> list[str]:
 
 def _kept(collection: str, metadata: dict[str, Any]) -> bool:
     name, namespace = metadata["name"], metadata.get("namespace")
-    if "kubernetes.io/bootstrapping" in metadata.get("labels", {}) or name in _KEPT_NAMES:
+    if "kubernetes.io/bootstrapping" in metadata.get("labels", {}):
         return True
     if collection.endswith("/namespaces"):
         return name in SYSTEM_NAMESPACES
-    if collection.endswith("/serviceaccounts") and name == "default":
+    if namespace in SYSTEM_NAMESPACES and (collection.rpartition("/")[2], name) in _KEPT:
         return True
     if collection.endswith("/priorityclasses"):
         return bool(name.startswith("system-"))

@@ -35,17 +35,20 @@ def processes_of(directory: Path) -> list[int]:
 
 def _commands() -> list[tuple[int, str]]:
     proc = Path("/proc")
-    if (proc / "self" / "cmdline").exists():
-        commands = []
-        for entry in proc.iterdir():
-            if entry.name.isdigit():
-                try:
-                    line = (entry / "cmdline").read_bytes()
-                except OSError:  # It ended meanwhile.
-                    continue
-                commands.append((int(entry.name), line.decode(errors="replace")))
-        return commands
-    reply = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+    if not (proc / "self" / "cmdline").exists():
+        return commands_by_ps()
+    commands = []
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # It ended meanwhile.
+                commands.append((int(entry.name), (entry / "cmdline").read_bytes().decode(errors="replace")))
+    return commands
+
+
+def commands_by_ps() -> list[tuple[int, str]]:
+    """Return id and command line of every process, for systems without /proc."""
+    listing = ["ps", "-axww", "-o", "pid=", "-o", "command="]
+    reply = subprocess.run(listing, capture_output=True, text=True, check=True)
     pairs = (line.split(None, 1) for line in reply.stdout.splitlines())
     return [(int(pair[0]), pair[1]) for pair in pairs if len(pair) == 2]
 
