@@ -264,7 +264,7 @@ def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot)
     """Write the queue window of the snapshot, and the backlog behind it."""
     head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
-        snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI] / 1000.0
+        snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI]
     for slot in range(snapshot.queue.shape[0]):
         out = snapshot.queue[slot]
         if head + slot >= tail:
@@ -279,7 +279,9 @@ def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot)
         out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
         for pool in range(pools.shape[0]):
             snapshot.allowed[slot, pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
-        snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI] / 1000.0
+        snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+    for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
+        snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
 
 
 @helper

@@ -11,8 +11,8 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CodecTables, Pool
 from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
 from envs.errors import ClusterError
-from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.simulator import state as st
+from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.simulator.state import Settings, Table
 from traces.trace import Trace
 

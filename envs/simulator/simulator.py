@@ -29,7 +29,8 @@ class Simulator:
         config: settings of the environment.
         num_clusters: clusters in the batch.
         episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
-        Attributes:
+
+    Attributes:
         problem: the checked inputs.
         world: inputs and memory as the kernels see them; see `envs.simulator.kernels.World`.
 
@@ -45,11 +46,24 @@ class Simulator:
         num_clusters: int = 1,
         episode_seconds: float | None = None,
     ) -> None:
-        self.problem = make_problem(trace, cluster, config)
+        self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds)
+
+    @classmethod
+    def from_problem(
+        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None
+    ) -> Simulator:
+        """A simulator of inputs that are checked already."""
+        simulator = cls.__new__(cls)
+        simulator._prepare(problem, num_clusters, episode_seconds)
+        return simulator
+
+    def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None) -> None:
+        config = problem.config
+        self.problem = problem
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
         size = st.Capacity(
             clusters=num_clusters,
-            pools=len(cluster.pools),
+            pools=len(problem.pools),
             nodes=self.problem.num_nodes,
             running=max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest))),
             queued=_most_jobs(self.problem, episode_seconds),

@@ -1,0 +1,428 @@
+"""The plain Python twin of the simulator: slow and obvious, it defines what the compiled kernels must do.
+
+Objects, lists and searches over everything instead of flat arrays, heaps and bit sets. The property tests drive both with the
+same traces, clusters and actions, and every number must be equal. The codec is not written twice: this twin calls the plain
+functions of `envs.codec` that the kernels compile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.codec import (
+    IDLE_AGE_EDGES_SECONDS,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    Decision,
+    Pool,
+    Signal,
+    Slot,
+    decode,
+    empty_plan,
+    empty_snapshot,
+    encode,
+    observation_size,
+    write_mask,
+)
+from envs.simulator.problem import Problem
+from envs.simulator.state import NEVER
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
+
+
+@dataclass(slots=True)
+class Job:
+    """A job of the trace; `remaining_ms` is what is left of it when it starts."""
+
+    number: int
+    submit_ms: int
+    remaining_ms: int
+    milli: int
+    pools: list[int]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A node. `free` GPUs are neither used nor shared; `since_ms` and `turn` say when it became idle or was ordered."""
+
+    number: int
+    pool: int
+    gpus: int
+    state: str = "off"  # off, booting, on
+    free: int = 0
+    since_ms: int = 0
+    turn: int = 0
+    ready_ms: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is on and runs nothing."""
+        return self.state == "on" and self.free == self.gpus
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is on and runs something."""
+        return self.state == "on" and self.free < self.gpus
+
+
+@dataclass(slots=True, eq=False)
+class SharedGpu:
+    """A GPU that jobs share; `turn` says when it was last touched."""
+
+    node: Node
+    free_milli: int
+    turn: int
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A running job: whole GPUs by node, in the order they were taken, or a share of one."""
+
+    job: Job
+    pool: int
+    finish_ms: int
+    parts: list[tuple[Node, int]] = field(default_factory=list)
+    share: SharedGpu | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """Integrals and counters of one pool."""
+
+    idle_node_ms: int = 0
+    busy_node_ms: int = 0
+    boot_node_ms: int = 0
+    used_milli_ms: int = 0
+    nodes_added: int = 0
+    nodes_removed: int = 0
+    scale_ups: int = 0
+    scale_downs: int = 0
+
+
+class ReferenceSimulator:
+    """One cluster.
+
+    Args:
+        problem: the checked inputs, the same that the compiled simulator gets.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.plan = empty_plan(problem.config.codec)
+        slots = problem.tables.window_slots
+        self.decision = Decision(np.zeros(problem.tables.max_pools, np.int64), np.zeros(slots, np.int64))
+        self.observation = np.zeros(observation_size(problem.config.codec), np.float32)
+        self.mask = np.zeros(problem.config.codec.mask_size, np.bool_)
+        self.trace = [self._job(number) for number in range(problem.num_jobs)]
+
+    def _job(self, number: int) -> Job:
+        submit, duration, milli, bits, *_ = (int(value) for value in self.problem.jobs[number])
+        pools = [pool for pool in range(len(self.problem.pools)) if bits >> pool & 1]
+        return Job(number, submit, duration, milli, pools)
+
+    def reset(self, start_ms: int, end_ms: int, last_job: int) -> None:
+        """Begin an episode; see `Simulator.reset`."""
+        self.now = self.start = start_ms
+        self.end, self.last_job = end_ms, last_job
+        self.done = self.truncated = False
+        self.turn = 0
+        self.nodes = [
+            Node(number, pool, config.gpus_per_node)
+            for pool, config in enumerate(self.problem.cluster.pools)
+            for number in range(config.max_nodes)
+        ]
+        self.shares: list[SharedGpu] = []
+        self.queue: list[Job] = []
+        self.running: list[Running] = []
+        self.totals = [Totals() for _ in self.problem.pools]
+        self.waited_milli_ms = self.finished = self.decisions = 0
+        self.job_starts: dict[int, int] = {}
+        self.paid = self._cost_integrals()
+        for pool, config in enumerate(self.problem.cluster.pools):
+            for _ in range(config.min_nodes):
+                self._switch_on_at_once(pool)
+        self.first_job = sum(job.submit_ms < start_ms for job in self.trace)
+        for job in self.trace[: self.first_job]:
+            if job.submit_ms + job.remaining_ms > start_ms:
+                self._begin_running(job)
+        self.next_job = self.first_job
+        self._submit()
+        self._observe()
+
+    def _begin_running(self, job: Job) -> None:
+        left = Job(job.number, self.start, job.submit_ms + job.remaining_ms - self.start, job.milli, job.pools)
+        pool = job.pools[0]
+        while not self._start(left, pool):
+            if not any(node.state == "off" for node in self._of_pool(pool)):
+                self.queue.append(left)
+                return
+            self._switch_on_at_once(pool)
+
+    def _of_pool(self, pool: int) -> list[Node]:
+        return [node for node in self.nodes if node.pool == pool]
+
+    def _idle(self, pool: int) -> list[Node]:
+        """Idle nodes, the one that became idle first in front."""
+        return sorted((node for node in self._of_pool(pool) if node.is_idle), key=lambda node: node.turn)
+
+    def _next_turn(self) -> int:
+        self.turn += 1
+        return self.turn
+
+    def _become_idle(self, node: Node) -> None:
+        node.state, node.free, node.since_ms, node.turn = "on", node.gpus, self.now, self._next_turn()
+
+    def _first_off(self, pool: int) -> Node:
+        return min((node for node in self._of_pool(pool) if node.state == "off"), key=lambda node: node.number)
+
+    def _switch_on_at_once(self, pool: int) -> None:
+        self._become_idle(self._first_off(pool))
+
+    # Placement
+
+    def _choose(self, pool: int, gpus: int) -> Node | None:
+        """The node that the packer takes for `gpus` whole GPUs, fewer than a whole node or one node of a single GPU."""
+        idle = self._idle(pool)[-1:]
+        roomy = [node for node in self._of_pool(pool) if node.is_busy and node.free >= gpus]
+        packer = self.problem.config.packer
+        if packer == "worst-fit":
+            return idle[0] if idle else min(roomy, key=lambda node: (-node.free, node.number), default=None)
+        if packer == "first-fit":
+            return min(roomy, key=lambda node: node.number, default=idle[0] if idle else None)
+        return min(roomy, key=lambda node: (node.free, node.number), default=idle[0] if idle else None)
+
+    def _start(self, job: Job, pool: int) -> bool:
+        """Start a job on a pool if there is room for all of it."""
+        run = Running(job, pool, self.now + job.remaining_ms)
+        if job.milli < 1000:
+            run.share = self._take_share(pool, job.milli)
+            if run.share is None:
+                return False
+        else:
+            gpus_per_node = self.problem.cluster.pools[pool].gpus_per_node
+            whole_nodes, rest = divmod(job.milli // 1000, gpus_per_node)
+            idle = self._idle(pool)
+            if len(idle) < whole_nodes:
+                return False
+            taken = idle[::-1][:whole_nodes]
+            for node in taken:
+                node.free = 0
+            last = self._choose(pool, rest) if rest else None
+            if rest and last is None:
+                for node in taken:
+                    node.free = node.gpus
+                return False
+            run.parts = [(node, gpus_per_node) for node in taken]
+            if last is not None:
+                last.free -= rest
+                run.parts.append((last, rest))
+        self.running.append(run)
+        return True
+
+    def _take_share(self, pool: int, milli: int) -> SharedGpu | None:
+        fitting = [share for share in self.shares if share.node.pool == pool and share.free_milli >= milli]
+        share = min(fitting, key=lambda share: (share.free_milli, -share.turn), default=None)
+        if share is None:
+            node = self._choose(pool, 1)
+            if node is None:
+                return None
+            node.free -= 1
+            share = SharedGpu(node, 1000, 0)
+            self.shares.append(share)
+        share.free_milli -= milli
+        share.turn = self._next_turn()
+        return share
+
+    def _give_back(self, node: Node, gpus: int) -> None:
+        node.free += gpus
+        if node.free == node.gpus:
+            self._become_idle(node)
+
+    def _finish(self, run: Running) -> None:
+        for node, gpus in run.parts:
+            self._give_back(node, gpus)
+        if run.share is not None:
+            run.share.free_milli += run.job.milli
+            run.share.turn = self._next_turn()
+            if run.share.free_milli == 1000:
+                self.shares.remove(run.share)
+                self._give_back(run.share.node, 1)
+        self.running.remove(run)
+        self.finished += 1
+
+    # Time
+
+    def _integrate(self, until: int) -> None:
+        elapsed = until - self.now
+        for pool, totals in enumerate(self.totals):
+            nodes = self._of_pool(pool)
+            totals.idle_node_ms += elapsed * sum(node.is_idle for node in nodes)
+            totals.busy_node_ms += elapsed * sum(node.is_busy for node in nodes)
+            totals.boot_node_ms += elapsed * sum(node.state == "booting" for node in nodes)
+            totals.used_milli_ms += elapsed * self._used_milli(pool)
+        self.waited_milli_ms += elapsed * sum(job.milli for job in self.queue)
+        self.now = until
+
+    def _used_milli(self, pool: int) -> int:
+        return sum(run.job.milli for run in self.running if run.pool == pool)
+
+    def _next_event(self) -> int:
+        times = [run.finish_ms for run in self.running]
+        times += [node.ready_ms for node in self.nodes if node.state == "booting"]
+        times += [job.submit_ms for job in self.trace[self.next_job : self.last_job][:1]]
+        return min(times, default=NEVER)
+
+    def _next_age(self) -> int:
+        """When the next idle node passes an age of the snapshot."""
+        ages = [node.since_ms + edge for node in self.nodes if node.is_idle for edge in EDGES_MS]
+        return min((time for time in ages if time > self.now), default=NEVER)
+
+    def _submit(self) -> None:
+        while self.next_job < self.last_job and self.trace[self.next_job].submit_ms <= self.now:
+            self.queue.append(self.trace[self.next_job])
+            self.next_job += 1
+
+    def _process(self, time: int) -> None:
+        """All that happens at one moment: jobs end, then nodes become ready, then jobs are submitted."""
+        self._integrate(time)
+        ended = [run for run in self.running if run.finish_ms <= time]
+        for run in sorted(ended, key=lambda run: (run.finish_ms, run.job.number)):
+            self._finish(run)
+        ready = [node for node in self.nodes if node.state == "booting" and node.ready_ms <= time]
+        for node in sorted(ready, key=lambda node: (node.pool, node.turn)):
+            self._become_idle(node)
+        self._submit()
+
+    def _advance(self) -> None:
+        """Run to the next decision: after the next event, but within the decision and the resync interval."""
+        settings = self.problem.settings
+        event = min(self._next_event(), self._next_age())
+        decision = max(self.now + settings.decision_ms, min(event, self.now + settings.resync_ms))
+        if decision >= self.end:
+            decision, self.truncated = self.end, True
+        while self._next_event() <= decision:
+            self._process(self._next_event())
+            if self.next_job == self.last_job and not self.queue and not self.running:
+                self.done, self.truncated = True, False
+                return
+        self._integrate(decision)
+        self.done = self.truncated
+
+    # Decisions
+
+    def step(self, action: NDArray[np.int64]) -> float:
+        """Carry out an action, run to the next decision and return the reward in USD."""
+        decode(action, self.snapshot, self.problem.tables, self.plan, self.decision)
+        self._start_jobs()
+        for pool in range(len(self.totals)):
+            self._scale(pool, int(self.decision.target_nodes[pool]))
+        self.decisions += 1
+        self._advance()
+        self._observe()
+        return self._reward()
+
+    def _start_jobs(self) -> None:
+        """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
+        for slot, job in enumerate(list(self.queue)):
+            in_window = slot < len(self.decision.placement)
+            pool = int(self.decision.placement[slot]) if in_window else job.pools[0]
+            if pool >= 0 and self._start(job, pool):
+                self.queue.remove(job)
+                if job.number >= self.first_job:
+                    self.job_starts[job.number] = self.now
+
+    def _scale(self, pool: int, target: int) -> None:
+        config, totals = self.problem.cluster.pools[pool], self.totals[pool]
+        nodes = sum(node.state != "off" for node in self._of_pool(pool))
+        add = min(target, config.max_nodes) - nodes
+        for _ in range(add):
+            node = self._first_off(pool)
+            node.state, node.turn = "booting", self._next_turn()
+            node.ready_ms = self.now + int(round(config.boot_seconds * 1000))
+        remove = self._idle(pool)[: max(0, nodes - max(target, config.min_nodes))]
+        for node in remove:
+            node.state, node.free = "off", 0
+        totals.nodes_added += max(add, 0)
+        totals.scale_ups += add > 0
+        totals.nodes_removed += len(remove)
+        totals.scale_downs += bool(remove)
+
+    def _cost_integrals(self) -> list[tuple[int, int, int, int, int]]:
+        waiting = (self.waited_milli_ms, self.now, 0, 0, 0)
+        pools = [
+            (pool.idle_node_ms, pool.busy_node_ms, pool.boot_node_ms, pool.used_milli_ms, 0) for pool in self.totals
+        ]
+        return [*pools, waiting]
+
+    def _reward(self) -> float:
+        """Minus the cost since the last decision, without the energy of GPUs that work."""
+        integrals = self._cost_integrals()
+        spent = [
+            tuple(after - before for after, before in zip(row, paid, strict=True))
+            for row, paid in zip(integrals, self.paid, strict=True)
+        ]
+        self.paid = integrals
+        cost = 0.0
+        for config, rates, (idle, busy, boot, used, _) in zip(
+            self.problem.cluster.pools, self.problem.rates, spent[:-1], strict=True
+        ):
+            unused = busy * config.gpus_per_node * 1000 - used
+            off = spent[-1][1] * config.max_nodes - idle - busy - boot
+            cost += idle * rates[0] + unused * rates[1] + boot * rates[2] + off * rates[3]
+        cost += spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
+        return -cost
+
+    def _observe(self) -> None:
+        self.snapshot = self._snapshot()
+        encode(self.snapshot, self.problem.tables, self.plan, self.observation)
+        write_mask(self.snapshot, self.problem.tables, self.mask)
+
+    def _snapshot(self) -> ClusterSnapshot:
+        snapshot = empty_snapshot(self.problem.config.codec)
+        for pool in range(len(self.totals)):
+            self._fill_pool(snapshot, pool)
+        for slot, job in enumerate(self.queue[: self.problem.tables.window_slots]):
+            snapshot.queue[slot, Slot.PRESENT] = 1.0
+            snapshot.queue[slot, Slot.GPUS] = job.milli / 1000
+            snapshot.queue[slot, Slot.WAITED_SECONDS] = (self.now - max(job.submit_ms, self.start)) / 1000
+            snapshot.allowed[slot, job.pools] = 1.0
+        self._fill_signals(snapshot.signals)
+        return snapshot
+
+    def _fill_pool(self, snapshot: ClusterSnapshot, pool: int) -> None:
+        row, nodes = snapshot.pools[pool], self._of_pool(pool)
+        row[:] = self.problem.template[pool]
+        row[Pool.IDLE_NODES] = sum(node.is_idle for node in nodes)
+        row[Pool.BUSY_NODES] = sum(node.is_busy for node in nodes)
+        row[Pool.BOOTING_NODES] = sum(node.state == "booting" for node in nodes)
+        row[Pool.USED_GPUS] = self._used_milli(pool) / 1000
+        shared = sum(share.free_milli for share in self.shares if share.node.pool == pool)
+        row[Pool.SHARED_FREE_GPUS] = shared / 1000
+        behind = self.queue[self.problem.tables.window_slots :]
+        row[Pool.BACKLOG_GPUS] = sum(job.milli for job in behind if job.pools[0] == pool) / 1000
+        for index, edge in enumerate(EDGES_MS):
+            snapshot.idle_age_nodes[pool, index] = sum(
+                node.is_idle and self.now - node.since_ms >= edge for node in nodes
+            )
+        for node in nodes:
+            if node.is_busy:
+                snapshot.free_nodes[pool, node.free] += 1.0
+
+    def _fill_signals(self, signals: NDArray[np.float64]) -> None:
+        submitted = self.trace[: self.next_job]
+        signals[Signal.WEEK_SECONDS] = (self.now + self.problem.settings.week_offset_ms) % WEEK_MS / 1000
+        for index, seconds in enumerate(SUBMIT_WINDOWS_SECONDS):
+            recent = [job for job in submitted if job.submit_ms > self.now - round(seconds * 1000)]
+            signals[Signal.SUBMITTED_GPUS_10MIN + index] = sum(job.milli for job in recent) / 1000
+            if seconds == 3600:
+                signals[Signal.SUBMITTED_JOBS_1H] = len(recent)
+        newest = submitted[-1].submit_ms if submitted else self.start
+        signals[Signal.SINCE_SUBMIT_SECONDS] = (self.now - newest) / 1000
+        signals[Signal.QUEUE_JOBS] = len(self.queue)
+        signals[Signal.QUEUE_GPUS] = sum(job.milli for job in self.queue) / 1000
+        signals[Signal.RUNNING_JOBS] = len(self.running)
+        signals[Signal.USD_PER_GPU_HOUR] = self.problem.settings.usd_per_gpu_hour

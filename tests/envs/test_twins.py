@@ -1,0 +1,150 @@
+"""The compiled simulator and its plain twin agree on every number, for any world and any action."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from envs.simulator import Simulator
+from envs.simulator import state as columns
+from envs.simulator.problem import Problem
+from envs.simulator.reference import ReferenceSimulator
+from tests.envs.worlds import problems
+
+MAX_STEPS = 400
+
+TOTALS = {
+    "idle_node_ms": columns.IDLE_NODE_MS,
+    "busy_node_ms": columns.BUSY_NODE_MS,
+    "boot_node_ms": columns.BOOT_NODE_MS,
+    "used_milli_ms": columns.USED_MILLI_MS,
+    "nodes_added": columns.NODES_ADDED,
+    "nodes_removed": columns.NODES_REMOVED,
+    "scale_ups": columns.SCALE_UPS,
+    "scale_downs": columns.SCALE_DOWNS,
+}
+
+
+def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
+    """Time, queue, running jobs, integrals, snapshot, observation and mask are the same."""
+    clock = fast.world.clusters.clock[0]
+    assert clock[columns.NOW] == slow.now
+    assert clock[columns.FINISHED] == slow.finished
+    assert clock[columns.RUNNING] == len(slow.running)
+    assert clock[columns.WAITED_MILLI_MS] == slow.waited_milli_ms
+    assert bool(clock[columns.DONE]) == slow.done
+    assert bool(clock[columns.TRUNCATED]) == slow.truncated
+    for pool, totals in enumerate(slow.totals):
+        row = fast.world.clusters.pool[0, pool]
+        assert {name: row[column] for name, column in TOTALS.items()} == {
+            name: getattr(totals, name) for name in TOTALS
+        }
+    for name, ours, theirs in zip(slow.snapshot._fields, fast.snapshot(0), slow.snapshot, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    np.testing.assert_array_equal(fast.world.outcome.observation[0], slow.observation)
+    np.testing.assert_array_equal(fast.world.outcome.mask[0], slow.mask)
+
+
+def start_times(fast: Simulator) -> dict[int, int]:
+    """Start in ms of each job of the episode that has started."""
+    first = fast.world.clusters.clock[0, columns.FIRST_JOB]
+    starts = fast.world.clusters.queue[0, :, columns.JOB_START]
+    return {int(first + row): int(start) for row, start in enumerate(starts) if start != columns.NEVER}
+
+
+def twins(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, ReferenceSimulator]:
+    """Both simulators at the beginning of an episode."""
+    fast, slow = Simulator.from_problem(problem), ReferenceSimulator(problem)
+    fast.reset(np.array([0]), np.array([episode]))
+    slow.reset(*episode)
+    return fast, slow
+
+
+def whole(problem: Problem) -> tuple[int, int, int]:
+    """The episode that is the whole trace."""
+    return int(problem.jobs[0, columns.SUBMIT_MS]), columns.NEVER, problem.num_jobs
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems(), seed=st.integers(0, 2**32 - 1), obey=st.booleans())
+def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bool) -> None:
+    """Also actions outside the mask, which `decode` maps to the default."""
+    generator = np.random.default_rng(seed)
+    fast, slow = twins(problem, whole(problem))
+    assert_equal(fast, slow)
+    sizes = np.array(problem.config.codec.action_sizes)
+    for _ in range(MAX_STEPS):
+        if slow.done:
+            break
+        if obey:
+            lots = np.split(generator.random(slow.mask.size) * slow.mask, np.cumsum(sizes)[:-1])
+            action = np.array([lot.argmax() for lot in lots])
+        else:
+            action = generator.integers(sizes)
+        fast.step(action[None])
+        reward = slow.step(action)
+        assert_equal(fast, slow)
+        assert fast.world.outcome.reward[0] == reward
+    assert start_times(fast) == slow.job_starts
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems(), data=st.data())
+def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
+    """Jobs that ran before are running, the rest of the trace counts or not, time runs out."""
+    last_ms = int(problem.jobs[-2, columns.SUBMIT_MS])
+    start = data.draw(st.integers(0, last_ms + 1000), label="start_ms")
+    length = data.draw(st.sampled_from([1000, 600_000, 86_400_000]), label="length_ms")
+    first = int(np.searchsorted(problem.jobs[:-1, columns.SUBMIT_MS], start))
+    last_job = data.draw(st.integers(first, problem.num_jobs), label="last_job")
+    setpoint = data.draw(st.integers(0, problem.tables.setpoints - 1), label="setpoint")
+    fast, slow = twins(problem, (start, start + length, last_job))
+    assert_equal(fast, slow)
+    action = np.full(len(problem.config.codec.action_sizes), 1)
+    action[: problem.tables.max_pools] = setpoint
+    for _ in range(100):
+        if slow.done:
+            break
+        fast.step(action[None])
+        assert fast.world.outcome.reward[0] == slow.step(action)
+        assert_equal(fast, slow)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems(), setpoint=st.integers(0, 10**6))
+def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, setpoint: int) -> None:
+    """`replay` and stepping with the baseline's actions end in the same state."""
+    from agents.baselines import ConstantSetpoint
+
+    layout = problem.config.codec
+    timeout, headroom = layout.setpoints[setpoint % len(layout.setpoints)]
+    policy = ConstantSetpoint(layout, timeout, headroom)
+    replayed, stepped = Simulator.from_problem(problem), Simulator.from_problem(problem)
+    replayed.reset_all()
+    replayed.replay(np.array([policy.setpoint]))
+    stepped.reset_all()
+    outcome = stepped.world.outcome
+    while not stepped.world.clusters.clock[0, columns.DONE]:
+        stepped.step(policy.act(outcome.observation, outcome.mask))
+    np.testing.assert_array_equal(replayed.world.clusters.clock, stepped.world.clusters.clock)
+    np.testing.assert_array_equal(replayed.world.clusters.pool, stepped.world.clusters.pool)
+    assert start_times(replayed) == start_times(stepped)
+
+
+@pytest.mark.parametrize("clusters", [1, 3])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems(max_jobs=12))
+def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters: int) -> None:
+    """Each cluster of a batch does what a batch of one does under the same setpoint."""
+    batch = Simulator.from_problem(problem, num_clusters=clusters)
+    batch.reset_all()
+    setpoints = np.arange(clusters) * 5
+    batch.replay(setpoints)
+    for index in range(clusters):
+        alone = Simulator.from_problem(problem)
+        alone.reset_all()
+        alone.replay(setpoints[index : index + 1])
+        np.testing.assert_array_equal(batch.world.clusters.pool[index], alone.world.clusters.pool[0])
+        np.testing.assert_array_equal(batch.world.clusters.clock[index], alone.world.clusters.clock[0])

@@ -1,0 +1,78 @@
+"""Random small worlds for property tests: traces, clusters and settings that are valid together."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
+from envs.codec import CodecLayout
+from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.simulator.problem import Problem, make_problem
+from traces.trace import Trace
+
+SECONDS = st.sampled_from([0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0])
+MODELS = ("A100", "V100")
+
+
+@st.composite
+def pools(draw: st.DrawFn, index: int) -> PoolConfig:
+    """A pool of up to 6 nodes; some GPUs per node and models recur so that jobs have a choice."""
+    max_nodes = draw(st.integers(1, 6))
+    return PoolConfig(
+        name=f"pool{index}",
+        max_nodes=max_nodes,
+        min_nodes=draw(st.integers(0, min(2, max_nodes))),
+        gpus_per_node=draw(st.sampled_from([1, 2, 3, 4, 8])),
+        gpu_model=draw(st.sampled_from([None, *MODELS])),
+        boot_seconds=draw(st.sampled_from([0.0, 0.5, 60.0, 300.0])),
+        power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
+    )
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> ClusterConfig:
+    """One to three pools."""
+    return ClusterConfig(tuple(draw(pools(index)) for index in range(draw(st.integers(1, 3)))))
+
+
+def _homes(cluster: ClusterConfig, model: str | None) -> list[PoolConfig]:
+    return [pool for pool in cluster.pools if None in (model, pool.gpu_model) or pool.gpu_model == model]
+
+
+@st.composite
+def jobs(draw: st.DrawFn, cluster: ClusterConfig) -> tuple[float, float, int, list[str] | None]:
+    """Time since the previous submission, duration, GPU thousandths and models of a job that some pool can run."""
+    model = draw(st.sampled_from([name for name in (None, *MODELS) if _homes(cluster, name)]))
+    largest = max(pool.max_nodes * pool.gpus_per_node for pool in _homes(cluster, model))
+    share = draw(st.booleans()) and draw(st.booleans())
+    milli = draw(st.sampled_from([1, 125, 250, 500, 999])) if share else 1000 * draw(st.integers(1, largest))
+    gap = draw(st.one_of(st.just(0.0), SECONDS))
+    return gap, draw(SECONDS), milli, None if model is None else [model]
+
+
+@st.composite
+def problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
+    """A whole problem."""
+    cluster = draw(clusters())
+    rows = draw(st.lists(jobs(cluster), min_size=1, max_size=max_jobs))
+    trace = Trace.from_columns(
+        job_id=[str(number) for number in range(len(rows))],
+        submit_time_seconds=np.cumsum([row[0] for row in rows]),
+        duration_seconds=[row[1] for row in rows],
+        gpu_milli=[row[2] for row in rows],
+        gpu_models=[row[3] for row in rows],
+    )
+    decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
+    config = EnvironmentConfig(
+        decision_interval_seconds=decision,
+        resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
+        packer=draw(st.sampled_from(PACKERS)),
+        codec=CodecLayout(
+            max_pools=draw(st.sampled_from([3, 4])),
+            window_slots=draw(st.sampled_from([0, 2, 5])),
+            max_hold_seconds=draw(st.sampled_from([0.0, 600.0])),
+        ),
+        objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1]))),
+    )
+    return make_problem(trace, cluster, config)
