@@ -121,11 +121,25 @@ class KubeClient:
     Args:
         api_client: a configured `kubernetes.client.ApiClient`.
         timeout_seconds: time-out of a call, in wall seconds, where the call says nothing else.
+        before_write: called before every call that is no GET; what it raises ends the call. None: nothing.
+        write_timeout_seconds: longest time-out of such a call; None: no bound.
     """
 
-    def __init__(self, api_client: Any, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        api_client: Any,
+        timeout_seconds: float = 10.0,
+        before_write: Callable[[], None] | None = None,
+        write_timeout_seconds: float | None = None,
+    ) -> None:
         self._api = api_client
         self.timeout_seconds = timeout_seconds
+        self._before_write = before_write
+        self._write_timeout_seconds = write_timeout_seconds
+
+    def fenced(self, before_write: Callable[[], None], write_timeout_seconds: float) -> KubeClient:
+        """The same client for somebody who may write only for as long as `before_write` does not raise."""
+        return KubeClient(self._api, self.timeout_seconds, before_write, write_timeout_seconds)
 
     @property
     def server(self) -> str:
@@ -184,6 +198,9 @@ class KubeClient:
     ) -> Json:
         """Make any call; see `get`."""
         timeout = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        if method != "GET" and self._before_write is not None:
+            self._before_write()
+            timeout = min(timeout, self._write_timeout_seconds or timeout)
         response = self._open(method, path, params, body, content_type, timeout)
         text = _read(response)
         if not 200 <= response.status <= 299:

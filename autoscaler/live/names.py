@@ -132,6 +132,9 @@ RESOURCE_NVIDIA_GPU: Final = _name("resource", "nvidia.com/gpu", "Default `gpu_r
 # Objects.
 FIELD_MANAGER: Final = _name("object", "green-autoscaler", "Field manager of our writes, and reporter of our Events.")
 LEASE_NAME: Final = _name("object", "green-autoscaler", "Lease by which one replica leads.")
+ORDERS_CONFIG_MAP: Final = _name(
+    "object", "green-autoscaler-orders", "ConfigMap beside the Lease: number of the next order of each pool."
+)
 STATUS_CONFIG_MAP: Final = _name("object", "green-autoscaler-status", "ConfigMap with what the leader last did.")
 
 # Events: reasons that users of Cluster Autoscaler know.
