@@ -1,0 +1,73 @@
+"""Plain Node objects that KWOK, the fake kubelet, brings to life: for demos and tests."""
+
+from __future__ import annotations
+
+from autoscaler.live.client import Json, KubeClient
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.names import (
+    ANNOTATION_KWOK_BOOT_SECONDS,
+    ANNOTATION_KWOK_GPU_DELAY_SECONDS,
+    ANNOTATION_KWOK_GPUS,
+    ANNOTATION_KWOK_NODE,
+    ANNOTATION_ORDERED_AT,
+    LABEL_HOSTNAME,
+)
+from autoscaler.live.providers.base import Instance
+from autoscaler.live.providers.kube import KubeInstances
+
+NODES = "/api/v1/nodes"
+NEVER = "never"
+
+
+class KwokProvider:
+    """Makes and deletes Node objects.
+
+    Args:
+        client: fenced, see `KubeClient.fenced`.
+        config: the pools.
+        clock: KWOK counts wall seconds, the config clock seconds.
+    """
+
+    name = str(ProviderKind.KWOK)
+
+    def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
+        self._clock = clock
+        pools = {pool.name for pool in config.pools if pool.provider is ProviderKind.KWOK}
+        self._nodes = KubeInstances(client, clock, NODES, pools, lambda node: str(node["metadata"]["name"]))
+
+    def instances(self) -> list[Instance]:
+        """All Nodes of its pools; see `Provider`."""
+        return self._nodes.list()
+
+    def create(self, pool: LivePool, name: str) -> Instance:
+        """Create a Node; see `Provider`."""
+        return self._nodes.create(pool.name, self.manifest(pool, name))
+
+    def delete(self, instance: Instance) -> None:
+        """Delete a Node; see `Provider`."""
+        self._nodes.delete(instance)
+
+    def manifest(self, pool: LivePool, name: str) -> Json:
+        """The Node as it is created: not ready, and without GPUs, as a real one is at first."""
+        template, scale = pool.template, self._clock.time_scale
+        delay = pool.kwok.gpu_delay_seconds
+        annotations = {
+            ANNOTATION_KWOK_NODE: "fake",
+            ANNOTATION_KWOK_BOOT_SECONDS: f"{pool.boot_seconds / scale:.3f}",
+            ANNOTATION_KWOK_GPUS: str(pool.gpus_per_node),
+            ANNOTATION_KWOK_GPU_DELAY_SECONDS: NEVER if delay is None else f"{delay / scale:.3f}",
+            ANNOTATION_ORDERED_AT: f"{self._clock.wall():.3f}",
+        }
+        taints = [{"key": each.key, "value": each.value, "effect": each.effect} for each in template.taints]
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": name,
+                "labels": {LABEL_HOSTNAME: name, "kubernetes.io/os": "linux", **pool.node_labels},
+                "annotations": {**template.annotations, **annotations},
+            },
+            "spec": {"taints": taints},
+            "status": {"capacity": dict(template.allocatable), "allocatable": dict(template.allocatable)},
+        }
