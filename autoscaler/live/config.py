@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -324,3 +324,10 @@ class LiveConfig:
     def uses_karpenter(self) -> bool:
         """Whether a pool's nodes come from Karpenter."""
         return any(pool.provider is ProviderKind.KARPENTER for pool in self.pools)
+
+
+def with_flags(config: LiveConfig, dry_run: bool | None, audit_path: str | None) -> LiveConfig:
+    """The config with what the command line says; None: it says nothing."""
+    if dry_run is not None:
+        config = replace(config, dry_run=dry_run)
+    return config if audit_path is None else replace(config, audit_path=audit_path)

@@ -42,7 +42,7 @@ class Parser:
         Raises:
             ParseError: it cannot be read.
         """
-        spec, status = mapping(raw.get("spec"), "spec"), mapping(raw.get("status"), "status")
+        spec, status = _part(raw, "spec"), _part(raw, "status")
         ready = conditions(status).get("Ready", {})
         base = self._metadata(raw)
         pool = self._pool_of(base.labels)
@@ -67,8 +67,7 @@ class Parser:
         Raises:
             ParseError: it cannot be read.
         """
-        metadata, spec = mapping(raw.get("metadata"), "metadata"), mapping(raw.get("spec"), "spec")
-        status = mapping(raw.get("status"), "status")
+        metadata, spec, status = _part(raw, "metadata"), _part(raw, "spec"), _part(raw, "status")
         base = self._metadata(raw)
         requests = fields.requests(spec, self._gpu_resources)
         owner = fields.controller(metadata)
@@ -103,7 +102,7 @@ class Parser:
         """What can be said of a pod that `pod` refuses; it protects its node. None: not even that it has a node."""
         try:
             base = self._metadata(raw)
-            node_name = text(mapping(raw.get("spec"), "spec").get("nodeName"), "spec.nodeName")
+            node_name = text(_part(raw, "spec").get("nodeName"), "spec.nodeName")
         except ParseError:
             return None
         status = raw.get("status")
@@ -117,7 +116,7 @@ class Parser:
         Raises:
             ParseError: it cannot be read.
         """
-        spec, status = mapping(raw.get("spec"), "spec"), mapping(raw.get("status"), "status")
+        spec, status = _part(raw, "spec"), _part(raw, "status")
         template = mapping(mapping(spec.get("template"), "spec.template").get("spec"), "spec.template.spec")
         requests = fields.requests(template, self._gpu_resources)
         completions = spec.get("completions")
@@ -148,7 +147,7 @@ class Parser:
         Raises:
             ParseError: it cannot be read.
         """
-        spec, status = mapping(raw.get("spec"), "spec"), mapping(raw.get("status"), "status")
+        spec, status = _part(raw, "spec"), _part(raw, "status")
         selector = mapping(spec.get("selector"), "spec.selector")
         return PdbView(
             **_metadata_of(self._metadata(raw)),
@@ -164,7 +163,7 @@ class Parser:
         Raises:
             ParseError: it cannot be read.
         """
-        status = mapping(raw.get("status"), "status")
+        status = _part(raw, "status")
         base = self._metadata(raw)
         states = conditions(status)
         bad = [states[kind] for kind in ("Launched", "Registered", "Initialized") if kind in states]
@@ -179,7 +178,7 @@ class Parser:
         )
 
     def _metadata(self, raw: Any) -> ObjectView:
-        metadata = mapping(mapping(raw, "object").get("metadata"), "metadata")
+        metadata = _part(raw, "metadata")
         name, uid = text(metadata.get("name"), "metadata.name"), text(metadata.get("uid"), "metadata.uid")
         if not name or not uid:
             raise ParseError("metadata", "has no name or no uid")
@@ -221,3 +220,7 @@ class Parser:
 
 def _metadata_of(base: ObjectView) -> dict[str, Any]:
     return {name: getattr(base, name) for name in _METADATA}
+
+
+def _part(raw: Any, name: str) -> dict[str, Any]:
+    return mapping(mapping(raw, "object").get(name), name)

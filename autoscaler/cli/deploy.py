@@ -1,0 +1,60 @@
+"""`autoscaler deploy`: the same policy on a real cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from autoscaler.cli._common import OverridesOption, note
+
+
+def command(
+    config: Annotated[str, typer.Option("--config", help="Live config: a file, or a preset such as live/kwok.")],
+    policy: Annotated[
+        str, typer.Option("--policy", help="Folder of a trained policy, or a baseline such as reactive.")
+    ] = "reactive",
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option("--kubeconfig", help="Kubeconfig file; else the pod's ServiceAccount, KUBECONFIG, your default."),
+    ] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig file.")] = None,
+    dry_run: Annotated[
+        bool | None,
+        typer.Option("--dry-run/--no-dry-run", help="Change nothing; the default, unless the config says otherwise."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Decide once, then end.")] = False,
+    audit: Annotated[
+        str | None, typer.Option("--audit", metavar="PATH", help="Append every decision to this file.")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option("--log-level", help="Least level of the log.")
+    ] = "info",
+    overrides: OverridesOption = None,
+) -> None:
+    """Run a policy on a Kubernetes cluster.
+
+    It watches the cluster, decides once a minute at most, and places pods, orders and removes nodes within the
+    guardrails. As a dry run, which is the default, it only explains in its log what it would do.
+
+    Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be mended before it can run.
+    """
+    from autoscaler.live.client import connect
+    from autoscaler.live.config import LiveConfig, with_flags
+    from autoscaler.live.decide import make_decider
+    from autoscaler.live.logs import log_json
+    from autoscaler.live.preflight import check_cluster
+    from autoscaler.live.process import Options, Process, stop_on_signals
+    from configs.loader import load_config
+
+    settings = with_flags(load_config(config, LiveConfig, overrides or ()), dry_run, audit)
+    log_json(log_level.upper())
+    decider = make_decider(policy, settings.codec)
+    client = connect(kubeconfig, context, settings.api.request_timeout_seconds)
+    version = check_cluster(client, settings)
+    mode = "dry run, nothing is changed" if settings.dry_run else "changes the cluster"
+    note(f"{decider.policy.name} on {client.server} ({version}): {mode}")
+    process = Process(settings, client, decider, Options(policy, 1 if once else None))
+    with stop_on_signals(process):
+        status = process.run()
+    raise typer.Exit(status)

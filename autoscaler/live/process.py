@@ -1,0 +1,212 @@
+"""One live process: puts the parts together, leads, loops, and ends in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from autoscaler.live.audit import AuditWriter, Header
+from autoscaler.live.client import KubeClient
+from autoscaler.live.clock import Clock, ScaledClock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.decide import Decider
+from autoscaler.live.events import EventRecorder, LogRecorder, Recorder
+from autoscaler.live.lease import KubeLeaseStore, LeaseLock, LeaseLostError
+from autoscaler.live.loop import Actor, DryRun, Loop
+from autoscaler.live.metrics import Metrics
+from autoscaler.live.model import ObjectRef
+from autoscaler.live.names import METRIC_LEADER
+from autoscaler.live.observe.observer import Observer
+from autoscaler.live.server import Health, HealthServer
+from autoscaler.live.wake import Wake
+from envs.codec import fingerprint
+
+_LOG = logging.getLogger(__name__)
+
+FIRST_LIST_SECONDS = 60.0
+LOST = 1
+"""Exit status of a process that lost its Lease: whoever started it starts it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says besides the config.
+
+    Attributes:
+        policy: the policy as the user gave it, for the audit.
+        max_reconciles: end after so many; None: run until SIGTERM.
+    """
+
+    policy: str
+    max_reconciles: int | None = None
+
+
+class Process:
+    """A live autoscaler.
+
+    Args:
+        config: its settings.
+        client: calls the API server; `check_cluster` was happy with it.
+        decider: what decides.
+        options: what the command line says.
+        clock: the time; None: as the config says.
+    """
+
+    def __init__(
+        self, config: LiveConfig, client: KubeClient, decider: Decider, options: Options, clock: Clock | None = None
+    ) -> None:
+        self.config, self.client, self.decider, self.options = config, client, decider, options
+        self.clock = clock or ScaledClock(config.clock.time_scale, config.clock.epoch_seconds)
+        self.metrics = Metrics()
+        self.health = Health(config.http.activity_timeout_seconds)
+        self.wake, self.stop_event = Wake(), threading.Event()
+        self.observer = Observer(config, self.clock, self.metrics, self.wake)
+        self.identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        self._lost = False
+        self._leading = False
+
+    def stop(self) -> None:
+        """End after the reconcile in hand."""
+        self.stop_event.set()
+        self.wake.set()
+
+    def run(self) -> int:
+        """Run until `stop`, the number of reconciles, or the loss of the Lease; return the exit status."""
+        self.health.not_ready = self._not_ready
+        with contextlib.ExitStack() as stack:
+            self._serve(stack)
+            self.observer.start(self.client)
+            stack.callback(self.observer.stop)
+            if not self.observer.wait_listed(self.stop_event, FIRST_LIST_SECONDS):
+                return 0 if self.stop_event.is_set() else self._give_up()
+            try:
+                with self._leadership() as check:
+                    if check is not None:
+                        self._loop(stack, check)
+            except LeaseLostError:
+                self._lost = True
+        if self._lost:
+            _LOG.error("the Lease is lost, nothing more is changed", extra={"identity": self.identity})
+        return LOST if self._lost else 0
+
+    def _give_up(self) -> int:
+        _LOG.error("the cluster could not be listed in time", extra={"timeout_seconds": FIRST_LIST_SECONDS})
+        return LOST
+
+    def _serve(self, stack: contextlib.ExitStack) -> None:
+        http = self.config.http
+        if http.port is None:
+            return
+        server = HealthServer(http.host, http.port, self.health, self.metrics)
+        stack.callback(server.close)
+        _LOG.info("serving", extra={"host": http.host, "port": server.port})
+
+    def _not_ready(self) -> str:
+        stale = self.observer.stale()
+        return f"no fresh data of: {', '.join(stale)}" if stale else ""
+
+    @contextlib.contextmanager
+    def _leadership(self) -> Iterator[Callable[[], None] | None]:
+        """Lead, and give the Lease back at the end; yields what to call before every write, None: stopped before."""
+        settings = self.config.leader_election
+        if self.config.dry_run or not settings.enabled:
+            self._leading = True
+            yield lambda: None
+            return
+        from autoscaler.live.lease_store import KubeLeaseStore
+
+        lock = LeaseLock(KubeLeaseStore(self.client, settings), settings, self.identity)
+        self.metrics.set(METRIC_LEADER, 0.0)
+        threading.Thread(target=self._stay_alive, name="standby", daemon=True).start()
+        try:
+            if not lock.acquire(self.stop_event):
+                yield None
+                return
+            self._leading = True
+            self.metrics.set(METRIC_LEADER, 1.0)
+            lock.keep(self._on_lost)
+            yield lock.check
+        finally:
+            lock.release()
+            self.metrics.set(METRIC_LEADER, 0.0)
+
+    def _stay_alive(self) -> None:
+        """A replica that waits for the Lease does nothing, and is healthy all the same."""
+        while not self._leading and not self.stop_event.wait(1.0):
+            self.health.active()
+
+    def _on_lost(self) -> None:
+        self._lost = True
+        self.stop()
+
+    def _loop(self, stack: contextlib.ExitStack, check: Callable[[], None]) -> None:
+        recorder = self._recorder(stack)
+        loop = Loop(
+            self.config,
+            self.clock,
+            self.observer,
+            self.decider,
+            self._actor(stack, check, recorder),
+            self.metrics,
+            recorder,
+            self.health,
+            self.wake,
+            self._audit(stack),
+            check,
+        )
+        loop.run(self.stop_event, self.options.max_reconciles)
+
+    def _recorder(self, stack: contextlib.ExitStack) -> Recorder:
+        settings = self.config.leader_election
+        lease = ObjectRef("Lease", settings.name, settings.namespace, "", "coordination.k8s.io/v1")
+        if self.config.dry_run:
+            return LogRecorder(lease)
+        recorder = EventRecorder(self.client, self.metrics, self.identity, lease)
+        stack.callback(recorder.close)
+        return recorder
+
+    def _audit(self, stack: contextlib.ExitStack) -> AuditWriter | None:
+        if self.config.audit_path is None:
+            return None
+        layout = self.config.codec
+        header = Header(layout, fingerprint(layout), self.options.policy, self.config.dry_run)
+        audit = AuditWriter(Path(self.config.audit_path), header)
+        stack.callback(audit.close)
+        return audit
+
+    def _actor(self, stack: contextlib.ExitStack, check: Callable[[], None], recorder: Recorder) -> Actor:
+        if self.config.dry_run:
+            return DryRun()
+        from autoscaler.live.acting import LiveActor
+
+        actor = LiveActor(self.config, self.client, self.clock, self.observer, self.metrics, recorder, check)
+        stack.callback(actor.close)
+        actor.recover()
+        return actor
+
+
+@contextlib.contextmanager
+def stop_on_signals(process: Process) -> Iterator[None]:
+    """SIGTERM and SIGINT end the process after the reconcile in hand; a second one ends it at once."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if process.stop_event.is_set():
+            os._exit(128 + number)
+        _LOG.info("stopping after the reconcile in hand", extra={"signal": signal.Signals(number).name})
+        process.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
