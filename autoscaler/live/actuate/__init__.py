@@ -1,0 +1,1 @@
+"""Carries out what the guardrails allowed: releases pods, orders nodes, removes nodes."""

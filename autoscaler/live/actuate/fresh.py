@@ -1,0 +1,85 @@
+"""A look at one node that no cache is between: the node, its pods and the budgets, read just now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autoscaler.live.client import Json, KubeClient, NotFoundError
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.fields import ParseError
+from autoscaler.live.guardrails.protection import evictable_pods
+from autoscaler.live.model import ClusterView, NodeView, PdbView, PodView
+from autoscaler.live.parse import Parser
+
+
+@dataclass(frozen=True, slots=True)
+class FreshNode:
+    """A node as it is now.
+
+    Attributes:
+        raw: the Node.
+        view: the same, with its pods.
+        cluster: a view that holds its pods and all budgets.
+        pods: the pods on it that would have to be evicted.
+    """
+
+    raw: Json
+    view: NodeView
+    cluster: ClusterView
+    pods: tuple[PodView, ...]
+
+    def with_raw(self, raw: Json) -> FreshNode:
+        """The same after the Node was written."""
+        return replace(self, raw=raw)
+
+
+class Freshness:
+    """Looks.
+
+    Args:
+        client: calls the API server.
+        config: pools, for the parser.
+        clock: in whose seconds views have their times.
+    """
+
+    def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self._parser = Parser(config, clock)
+
+    def node(self, name: str) -> FreshNode | None:
+        """A node with its pods; None: there is no such node.
+
+        Raises:
+            KubeError: the API server cannot be asked.
+            ParseError: the node itself cannot be read.
+        """
+        try:
+            raw = self._client.get(f"/api/v1/nodes/{name}")
+        except NotFoundError:
+            return None
+        items = self._client.get("/api/v1/pods", {"fieldSelector": f"spec.nodeName={name}"}).get("items") or []
+        pods = {pod.uid: pod for pod in (self._pod(item) for item in items) if not pod.finished}
+        view = replace(self._parser.node(raw), pods=tuple(pods))
+        cluster = ClusterView(now_seconds=self._clock.now(), pools=(), pods=pods, pdbs=self._budgets())
+        return FreshNode(raw, view, cluster, evictable_pods(view, cluster))
+
+    def _pod(self, item: Json) -> PodView:
+        """A pod; one that cannot be read counts as one that must not be touched."""
+        try:
+            return self._parser.pod(item)
+        except ParseError:
+            metadata = item.get("metadata") or {}
+            return self._parser.unreadable_pod(item) or PodView(
+                name=str(metadata.get("name")), uid=str(metadata.get("uid")), readable=False
+            )
+
+    def _budgets(self) -> tuple[PdbView, ...]:
+        """All budgets; one that cannot be read is left to the API server, which refuses the eviction."""
+        budgets = []
+        for item in self._client.get("/apis/policy/v1/poddisruptionbudgets").get("items") or []:
+            try:
+                budgets.append(self._parser.pdb(item))
+            except ParseError:
+                continue
+        return tuple(budgets)

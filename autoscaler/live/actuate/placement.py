@@ -1,0 +1,80 @@
+"""Sends gangs to their pool: one atomic patch per pod selects the pool and removes our gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.live.client import InvalidError, Json, KubeClient, KubeError
+from autoscaler.live.guardrails import Release
+from autoscaler.live.model import PodView
+from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pod that was not released.
+
+    Attributes:
+        pod: the pod.
+        reason: what the API server said.
+    """
+
+    pod: PodView
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of a release. The pods of `refused` are tried again in the next reconcile, in the same pool.
+
+    Attributes:
+        release: what was asked.
+        pods: pods that were released.
+        refused: pods that were not.
+    """
+
+    release: Release
+    pods: tuple[PodView, ...]
+    refused: tuple[Refused, ...]
+
+
+def place(client: KubeClient, release: Release, wall_seconds: float) -> Placed:
+    """Release the pods of a gang.
+
+    Args:
+        client: fenced, see `KubeClient.fenced`.
+        release: which pods, and where to.
+        wall_seconds: unix time, for the annotation.
+    """
+    done: list[PodView] = []
+    refused: list[Refused] = []
+    for pod in release.pods:
+        try:
+            client.patch(
+                f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}",
+                patch_of(pod, release.pool, wall_seconds),
+                "strategic",
+            )
+        except InvalidError as error:
+            refused.append(Refused(pod, f"somebody else placed it first, or a selector forbids it: {error.message}"))
+        except KubeError as error:
+            refused.append(Refused(pod, error.message))
+        else:
+            done.append(pod)
+    return Placed(release, tuple(done), tuple(refused))
+
+
+def patch_of(pod: PodView, pool: str, wall_seconds: float) -> Json:
+    """A strategic merge patch that is safe to repeat and to race.
+
+    Maps and the list of gates are merged by key, so nothing that others write meanwhile is lost. The uid makes it fail
+    on another pod of the same name. A pod that is released already has an immutable selector: the same pool changes
+    nothing, another one is refused.
+    """
+    return {
+        "metadata": {"uid": pod.uid, "annotations": {ANNOTATION_PLACED_AT: f"{wall_seconds:.3f}"}},
+        "spec": {
+            "nodeSelector": {LABEL_POOL: pool},
+            "schedulingGates": [{"$patch": "delete", "name": GATE_PLACEMENT}],
+        },
+    }

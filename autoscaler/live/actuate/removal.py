@@ -1,0 +1,281 @@
+"""Removes nodes in the order that loses nothing: taint, wait, look again, evict, wait, delete.
+
+A state machine whose state stands on the nodes (`progress`): whoever comes after a process that died finds its removals
+and finishes or undoes them. Each step can be repeated, so it may die after any of them. `advance` never blocks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autoscaler.live.actuate.fresh import Freshness, FreshNode
+from autoscaler.live.actuate.progress import Progress, Step, clear_progress, read_progress, write_progress
+from autoscaler.live.client import (
+    ConflictError,
+    Json,
+    KubeClient,
+    KubeError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnreachableError,
+)
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.fields import ParseError
+from autoscaler.live.guardrails import Removal
+from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
+from autoscaler.live.model import ObjectRef, PodView
+from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
+from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider, ProviderError, TransientError
+
+_LOG = logging.getLogger(__name__)
+
+STALE_TAINT_SECONDS = 300.0
+"""A node that was tainted so long ago and got no further is given back: what was decided then may be wrong now."""
+
+
+class Outcome(StrEnum):
+    """What became of a removal, or of a part of it."""
+
+    STARTED = "started"
+    EVICTED = "evicted"
+    REMOVED = "removed"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something that people want to know of.
+
+    Attributes:
+        outcome: what happened. `UNDONE` and `FAILED` hold up further removals for a while.
+        about: the node, or the pod that was evicted.
+        pool: pool of the node.
+        reason: one sentence.
+    """
+
+    outcome: Outcome
+    about: ObjectRef
+    pool: str
+    reason: str
+
+
+class _UndoError(Exception):
+    """This removal must not go on."""
+
+
+class RemovalMachine:
+    """Removes nodes step by step; thread-safe.
+
+    Args:
+        client: fenced, see `KubeClient.fenced`.
+        config: pools and guardrails.
+        clock: unix seconds stand in taints and annotations.
+        providers: by pool.
+        report: called with what happened.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        config: LiveConfig,
+        clock: Clock,
+        providers: dict[str, Provider],
+        report: Callable[[Report], None],
+    ) -> None:
+        self._client, self._clock, self._providers, self._report = client, clock, providers, report
+        self._protection = config.guardrails.protection
+        self._times = config.guardrails.removal
+        self._fresh = Freshness(client, config, clock)
+        self._mutex = threading.RLock()
+        self._under_way: dict[str, str] = {}  # pool by name of the node
+        self._late: set[str] = set()
+
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """Names of the nodes that are being removed."""
+        with self._mutex:
+            return tuple(sorted(self._under_way))
+
+    def recover(self) -> None:
+        """Take over what another process left behind.
+
+        Raises:
+            KubeError: the nodes cannot be listed.
+        """
+        items = self._client.get("/api/v1/nodes", {"labelSelector": LABEL_POOL}).get("items") or []
+        with self._mutex:
+            for item in items:
+                metadata = item["metadata"]
+                pool = metadata["labels"][LABEL_POOL]
+                if ANNOTATION_REMOVAL_STEP in (metadata.get("annotations") or {}) and pool in self._providers:
+                    self._under_way[metadata["name"]] = pool
+
+    def start(self, removals: Iterable[Removal]) -> None:
+        """Taint all chosen nodes; nothing is evicted or deleted yet. Machines that never became nodes go at once."""
+        with self._mutex:
+            for removal in removals:
+                try:
+                    if removal.node is None:
+                        self._give_back(removal)
+                    elif removal.name not in self._under_way:
+                        self._taint(removal)
+                except (KubeError, ProviderError) as error:
+                    self._tell(Outcome.FAILED, removal.name, removal.pool, str(error))
+
+    def _taint(self, removal: Removal) -> None:
+        raw = self._client.get(f"/api/v1/nodes/{removal.name}")
+        if removal.node is not None and raw["metadata"]["uid"] != removal.node.uid:
+            return  # another node of the same name
+        write_progress(self._client, raw, Progress(Step.TAINTED, bool(removal.evict), self._clock.wall()))
+        self._under_way[removal.name] = removal.pool
+        self._tell(Outcome.STARTED, removal.name, removal.pool, removal.reason)
+
+    def _give_back(self, removal: Removal) -> None:
+        for instance in self._providers[removal.pool].instances():
+            if instance.name == removal.name and not instance.is_deleting:
+                self._providers[removal.pool].delete(instance)
+                self._tell(Outcome.REMOVED, removal.name, removal.pool, removal.reason)
+
+    def advance(self) -> None:
+        """Take every removal as far as it goes without waiting."""
+        with self._mutex:
+            for name, pool in sorted(self._under_way.items()):
+                try:
+                    self._advance(name, pool)
+                except KubeError as error:
+                    _LOG.warning("a removal waits", extra={"node": name, "reason": error.message})
+
+    def _advance(self, name: str, pool: str) -> None:
+        try:
+            fresh = self._fresh.node(name)
+        except ParseError as error:
+            raw = self._client.get(f"/api/v1/nodes/{name}")
+            self._undo(raw, name, pool, f"the node cannot be read: {error}")
+            return
+        if fresh is None:
+            self._finish(Outcome.REMOVED, name, pool, "it is gone")
+            return
+        progress = read_progress(fresh.view.annotations)
+        if ANNOTATION_REMOVAL_STEP not in fresh.view.annotations:
+            self._finish(Outcome.UNDONE, name, pool, "somebody took the annotation away")
+            return
+        try:
+            if progress is None:
+                raise _UndoError(f"the annotation {ANNOTATION_REMOVAL_STEP} is damaged")
+            self._step(fresh, pool, progress)
+        except _UndoError as why:
+            self._undo(fresh.raw, name, pool, str(why))
+
+    def _step(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
+        if progress.step is not Step.DELETING:
+            if fresh.view.taint(TAINT_TO_BE_DELETED) is None:
+                raise _UndoError("somebody took the taint away")
+            hold = opted_out(fresh.view)
+            if hold is not None:
+                raise _UndoError(hold.reason)
+        age = self._clock.wall() - progress.since_seconds
+        if progress.step is Step.TAINTED:
+            if age > self._times.taint_wait_seconds + STALE_TAINT_SECONDS:
+                raise _UndoError("it was left behind by a process that ended")
+            if age >= self._times.taint_wait_seconds:
+                self._recheck(fresh, pool, progress)
+        elif progress.step is Step.EVICTING:
+            self._evict(fresh, pool, progress, age)
+        else:
+            self._delete(fresh, pool, age)
+
+    def _recheck(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
+        """The look after the wait: the scheduler may have used the node before it saw the taint."""
+        hold = node_hold(fresh.view, fresh.cluster, self._protection)
+        if hold is not None:
+            raise _UndoError(hold.reason)
+        if fresh.pods and not progress.drains:
+            raise _UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
+        step = Step.EVICTING if fresh.pods else Step.DELETING
+        self._go_on(fresh, pool, Progress(step, progress.drains, self._clock.wall()))
+
+    def _go_on(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
+        """Write the next step down before it is taken."""
+        raw = write_progress(self._client, fresh.raw, progress)
+        self._step(fresh.with_raw(raw), pool, progress)
+
+    def _evict(self, fresh: FreshNode, pool: str, progress: Progress, age: float) -> None:
+        if not fresh.pods:
+            self._go_on(fresh, pool, Progress(Step.DELETING, progress.drains, self._clock.wall()))
+            return
+        staying = [pod for pod in fresh.pods if pod.deleted_seconds is None]
+        for pod in staying:
+            # Budgets are the API server's to enforce: it counts while we evict.
+            hold = pod_hold(pod, tuple(pdb for pdb in fresh.cluster.pdbs if pdb.selects(pod)), self._protection)
+            if hold is not None:
+                raise _UndoError(hold.reason)
+        refusals = [reason for pod in staying if (reason := self._evict_pod(pod, pool)) is not None]
+        limit = self._times.eviction_timeout_seconds
+        if refusals and age > limit:
+            raise _UndoError(f"not evicted in {limit:.0f} s: {refusals[0]}")
+        if not refusals and age > limit + self._times.grace_timeout_seconds:
+            raise _UndoError(f"pod {fresh.pods[0].namespace}/{fresh.pods[0].name} was evicted and does not end")
+
+    def _evict_pod(self, pod: PodView, pool: str) -> str | None:
+        """Evict one pod; return why it was refused and may be tried again."""
+        options: Json = {"preconditions": {"uid": pod.uid}}
+        if pod.grace_seconds > self._times.grace_timeout_seconds:
+            options["gracePeriodSeconds"] = int(self._times.grace_timeout_seconds)
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        metadata = {"name": pod.name, "namespace": pod.namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+        try:
+            self._client.create(f"{path}/eviction", body)
+        except (NotFoundError, ConflictError):
+            return None  # gone, or another pod of the same name, which the next look shows
+        except (TooManyRequestsError, UnreachableError) as error:
+            if isinstance(error, UnreachableError) and "PodDisruptionBudget" in error.message:
+                raise _UndoError(error.message) from error  # two budgets select it: that never succeeds
+            return error.message
+        self._report(Report(Outcome.EVICTED, pod.ref, pool, f"its node {pod.node_name} is removed"))
+        return None
+
+    def _delete(self, fresh: FreshNode, pool: str, age: float) -> None:
+        name = fresh.view.name
+        if age > self._times.delete_timeout_seconds and name not in self._late:
+            self._late.add(name)
+            self._tell(Outcome.FAILED, name, pool, f"it is still there {age:.0f} s after it was given back")
+        if fresh.view.deleted_seconds is not None:
+            return
+        instance = self._instance_of(name, pool)
+        if instance is not None and instance.is_deleting:
+            return
+        if fresh.pods:
+            raise _UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
+        if instance is None:
+            raise _UndoError(f"the provider of pool {pool} knows no such machine")
+        try:
+            self._providers[pool].delete(instance)
+        except (InstanceNotFoundError, TransientError) as error:
+            _LOG.info("the answer to a deletion is not clear", extra={"node": name, "reason": str(error)})
+        except ProviderError as error:
+            raise _UndoError(f"the provider refuses to delete it: {error}") from error
+
+    def _instance_of(self, node: str, pool: str) -> Instance | None:
+        try:
+            return next((each for each in self._providers[pool].instances() if each.node_name == node), None)
+        except ProviderError as error:
+            raise UnreachableError(0, "Provider", str(error)) from error
+
+    def _undo(self, raw: Json, name: str, pool: str, reason: str) -> None:
+        clear_progress(self._client, raw)
+        self._finish(Outcome.UNDONE, name, pool, reason)
+
+    def _finish(self, outcome: Outcome, name: str, pool: str, reason: str) -> None:
+        del self._under_way[name]
+        self._late.discard(name)
+        self._tell(outcome, name, pool, reason)
+
+    def _tell(self, outcome: Outcome, name: str, pool: str, reason: str) -> None:
+        self._report(Report(outcome, ObjectRef("Node", name), pool, reason))
