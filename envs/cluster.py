@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
+import traces
+from configs.loader import load_config
 from envs.codec import MAX_GPUS_PER_NODE
 from envs.errors import ClusterError
+from traces.nodes import Nodes
 from traces.trace import Trace
+
+AUTO = "auto"
+"""The name of the cluster that fits a trace, see `auto_cluster`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +121,34 @@ def auto_cluster(trace: Trace, gpus_per_node: int = 8) -> ClusterConfig:
     """One pool of 8-GPU nodes, 5 minutes' boot, from 0 nodes to the trace's peak with nobody waiting."""
     nodes = -(-trace.peak_gpu_milli // (1000 * gpus_per_node))
     return ClusterConfig((PoolConfig("gpu", max_nodes=max(nodes, 1), gpus_per_node=gpus_per_node),))
+
+
+def cluster_from_nodes(nodes: Nodes) -> ClusterConfig:
+    """A pool for each GPU model and number of GPUs per node, from 0 nodes to as many as there are; the largest first."""
+    pairs = zip(nodes.table["gpu_model"].to_pylist(), nodes.gpus.tolist(), strict=True)
+    kinds = sorted(Counter(pairs).items(), key=lambda kind: (-kind[1] * kind[0][1], kind[0]))
+    return ClusterConfig(
+        tuple(
+            PoolConfig(f"{model}-{gpus}", max_nodes=count, gpus_per_node=gpus, gpu_model=model)
+            for (model, gpus), count in kinds
+        )
+    )
+
+
+def load_cluster(source: str, trace: Trace) -> ClusterConfig:
+    """The cluster that a user names.
+
+    Args:
+        source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of `ClusterConfig`.
+        trace: the jobs that it shall run.
+
+    Raises:
+        ClusterError: the cluster has no meaning.
+        ConfigError: the YAML file cannot be read or does not fit.
+        TraceError: the list of nodes cannot be read.
+    """
+    if source == AUTO:
+        return auto_cluster(trace)
+    if ":" in source and not source.endswith((".yaml", ".yml")):
+        return cluster_from_nodes(traces.load_nodes(source))
+    return load_config(source, ClusterConfig)

@@ -314,27 +314,32 @@ def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
 
 
 @helper
-def cost_since(
-    c: Cluster, pools: Table, rates: NDArray[np.float64], usd_per_waited_milli_ms: float, paid: NDArray[np.int64]
-) -> float:
-    """The cost since the last call, in USD, without the energy of GPUs that work; marks it as paid."""
-    cost = 0.0
-    last = pools.shape[0]
+def charge(w: World, index: int, c: Cluster) -> None:
+    """Write the terms of the cost since the last charge, and the reward."""
+    terms, paid, last = w.outcome.terms[index], w.outcome.paid[index], w.pools.shape[0]
+    terms[:] = 0.0
     elapsed = c.clock[st.NOW] - paid[last, 1]
     for pool in range(last):
-        row = c.pool[pool]
+        row, rates = c.pool[pool], w.rates[pool]
         idle = row[st.IDLE_NODE_MS] - paid[pool, 0]
         busy = row[st.BUSY_NODE_MS] - paid[pool, 1]
         boot = row[st.BOOT_NODE_MS] - paid[pool, 2]
         used = row[st.USED_MILLI_MS] - paid[pool, 3]
-        unused = busy * pools[pool, st.GPUS] * 1000 - used
-        off = elapsed * pools[pool, st.MAX_NODES] - idle - busy - boot
-        cost += idle * rates[pool, 0] + unused * rates[pool, 1] + boot * rates[pool, 2] + off * rates[pool, 3]
+        off = elapsed * w.pools[pool, st.MAX_NODES] - idle - busy - boot
+        terms[st.TERM_IDLE] += idle * rates[0]
+        terms[st.TERM_FRAGMENTATION] += (busy * w.pools[pool, st.GPUS] * 1000 - used) * rates[1]
+        terms[st.TERM_BOOT] += boot * rates[2]
+        terms[st.TERM_OFF] += off * rates[3]
         for column in range(4):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
-    cost += (c.clock[st.WAITED_MILLI_MS] - paid[last, 0]) * usd_per_waited_milli_ms
+    waited = c.clock[st.WAITED_MILLI_MS] - paid[last, 0]
+    terms[st.TERM_WAITING] = waited * w.settings.usd_per_waited_milli_ms
+    cost = 0.0
+    for term in range(st.TERM_SECONDS):
+        cost += terms[term]
+    w.outcome.reward[index] = -cost
+    terms[st.TERM_SECONDS] = elapsed / 1000.0
     paid[last, 0], paid[last, 1] = c.clock[st.WAITED_MILLI_MS], c.clock[st.NOW]
-    return cost
 
 
 @helper
@@ -434,6 +439,7 @@ def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.i
         w.outcome.paid[index] = 0
         w.outcome.paid[index, w.pools.shape[0], 1] = c.clock[st.NOW]
         w.outcome.reward[index] = 0.0
+        w.outcome.terms[index] = 0.0
         fill_snapshot(w, c, snapshot)
         observe(w, index, snapshot)
 
@@ -443,12 +449,10 @@ def step_clusters(w: World) -> None:
     """Carry out the actions in `outcome` and run every cluster that is not done to its next decision."""
     for index in range(w.clusters.clock.shape[0]):
         c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
-        w.outcome.reward[index] = 0.0
         if c.clock[st.DONE] == 0:
             decide(w, index, c, snapshot)
             observe(w, index, snapshot)
-            usd_per_wait = w.settings.usd_per_waited_milli_ms
-            w.outcome.reward[index] = -cost_since(c, w.pools, w.rates, usd_per_wait, w.outcome.paid[index])
+            charge(w, index, c)
 
 
 @kernel

@@ -366,15 +366,17 @@ class ReferenceSimulator:
             for row, paid in zip(integrals, self.paid, strict=True)
         ]
         self.paid = integrals
-        cost = 0.0
+        terms = [0.0] * 5
         for config, rates, (idle, busy, boot, used, _) in zip(
             self.problem.cluster.pools, self.problem.rates, spent[:-1], strict=True
         ):
-            unused = busy * config.gpus_per_node * 1000 - used
             off = spent[-1][1] * config.max_nodes - idle - busy - boot
-            cost += idle * rates[0] + unused * rates[1] + boot * rates[2] + off * rates[3]
-        cost += spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
-        return -cost
+            amounts = (idle, busy * config.gpus_per_node * 1000 - used, boot, off)
+            for index, amount in enumerate(amounts):
+                terms[index] += amount * rates[index]
+        terms[4] = spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
+        self.terms = (*terms, spent[-1][1] / 1000)
+        return -sum(terms)
 
     def _observe(self) -> None:
         self.snapshot = self._snapshot()

@@ -65,6 +65,10 @@ SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE = range(
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 
+# Columns of `Outcome.terms`.
+TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "waiting_usd", "step_seconds")
+TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_WAITING, TERM_SECONDS = range(6)
+
 
 class Settings(NamedTuple):
     """Numbers of the environment.
@@ -121,7 +125,9 @@ class Outcome(NamedTuple):
         placement: [N, W] int64, of the last `Decision`.
         observation: [N, observation size] float32.
         mask: [N, mask size] bool.
-        reward: [N] float64, USD.
+        reward: [N] float64, USD: minus the sum of the cost terms.
+        terms: [N, len(TERMS)] float64, what the time since the last decision cost, in USD, without the energy of GPUs
+            that work, and in the last column that time in seconds.
         paid: [N, P + 1, 4] int64, integrals that earlier rewards have paid for; row P: waiting and time.
     """
 
@@ -131,6 +137,7 @@ class Outcome(NamedTuple):
     observation: NDArray[np.float32]
     mask: NDArray[np.bool_]
     reward: NDArray[np.float64]
+    terms: NDArray[np.float64]
     paid: NDArray[np.int64]
 
 
@@ -175,5 +182,6 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         observation=np.zeros((clusters, observation_size(layout)), np.float32),
         mask=np.zeros((clusters, layout.mask_size), np.bool_),
         reward=np.zeros(clusters),
+        terms=np.zeros((clusters, len(TERMS))),
         paid=np.zeros((clusters, num_pools + 1, 4), np.int64),
     )

@@ -1,0 +1,39 @@
+"""Which part of a trace an episode replays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.simulator import state as st
+from envs.simulator.problem import Problem
+
+
+def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Episodes of `episode_seconds` that begin at random moments, uniform over the trace.
+
+    Returns:
+        [count, 3] int64, as `Simulator.reset` takes them.
+    """
+    first_ms, last_ms = problem.jobs[0, st.SUBMIT_MS], problem.jobs[-2, st.SUBMIT_MS]
+    length_ms = round(problem.config.episode_seconds * 1000)
+    latest_ms = max(first_ms, last_ms - length_ms)
+    starts = generator.integers(first_ms, latest_ms, size=count, endpoint=True)
+    return np.stack([starts, starts + length_ms, np.full(count, problem.num_jobs)], axis=1)
+
+
+def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
+    """The episode of the jobs submitted in [start, end), which ends when all of them are done.
+
+    Args:
+        problem: trace and cluster.
+        start_seconds: first moment, in the trace's time.
+        end_seconds: jobs from here on are left out; None: none is.
+
+    Returns:
+        [1, 3] int64, as `Simulator.reset` takes it.
+    """
+    last_job = problem.num_jobs
+    if end_seconds is not None:
+        last_job = int(np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], round(end_seconds * 1000)))
+    return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)

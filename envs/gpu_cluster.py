@@ -1,0 +1,161 @@
+"""`autoscaler/GpuCluster-v0`: one GPU cluster that replays a trace, as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+import traces
+from envs.cluster import ClusterConfig, auto_cluster
+from envs.codec import CodecLayout, Pool
+from envs.config import EnvironmentConfig
+from envs.episodes import draw_episodes, episode_of
+from envs.simulator import Simulator
+from envs.simulator import state as st
+from envs.spaces import action_space, check_actions, observation_space
+from traces.trace import Trace
+
+DEFAULT_TRACE = "synthetic:quickstart?days=30&seed=0"
+
+
+class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
+    """A GPU cluster whose nodes can be switched on and off while jobs of a trace arrive.
+
+    ## Description
+
+    Jobs of a real or synthetic trace arrive and ask for GPUs; some are gangs over several nodes, some ask a share of one
+    GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how many
+    nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
+    decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
+    an age), at least `decision_interval_seconds` and at most `resync_interval_seconds` later.
+
+    ## Action Space
+
+    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*. `Discrete` where that is one
+    component only (one pool, no window).
+
+    | component | choices | meaning |
+    |---|---|---|
+    | setpoint of pool p | `len(layout.setpoints)` | idle nodes go after an idle time-out, a reserve stays; see `CodecLayout.setpoints` |
+    | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it has room |
+
+    `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see `envs.codec.decode`.
+
+    ## Observation Space
+
+    `Box(0, 1, float32)`; `envs.codec.observation_names(layout)` names every entry. Counts x are squashed by x / (x + scale).
+
+    | part | entries | examples |
+    |---|---|---|
+    | cluster | 19 | time of day, GPUs submitted in the last 10 min / 1 h / 6 h / 24 h, queue, running jobs |
+    | per pool | 28 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
+    | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
+
+    ## Rewards
+
+    Minus the money that the time since the last step cost: energy of idle GPUs on busy nodes, idle nodes, booting nodes and
+    nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. The energy of GPUs that work
+    is left out, because no decision changes it. `info` has every term in USD.
+
+    ## Starting State
+
+    A random moment of the trace, with the jobs that then run (as if each had started when it was submitted), on as many
+    nodes as they need. `reset(options={"start_seconds": s, "end_seconds": e})` chooses the window: then jobs submitted
+    before `e` arrive and the episode ends when all are done.
+
+    ## Episode End
+
+    Terminated when every job is done; truncated after `episode_seconds`.
+
+    ## Arguments
+
+    Args:
+        trace: a `Trace` or its URI.
+        cluster: a `ClusterConfig`, or "auto": one pool of 8-GPU nodes, as large as the trace's peak.
+        config: settings, prices and the codec's sizes.
+        codec: overrides of `config.codec`, by field name.
+        render_mode: None or "ansi".
+
+    Raises:
+        TraceError: the trace cannot be read.
+        ClusterError: trace, cluster and codec do not fit together.
+
+    ## Version History
+
+    * v0: initial version.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+
+    def __init__(
+        self,
+        trace: Trace | str = DEFAULT_TRACE,
+        cluster: ClusterConfig | str = "auto",
+        config: EnvironmentConfig | None = None,
+        codec: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        config = config or EnvironmentConfig()
+        self.config = replace(config, codec=CodecLayout(**{**config.codec.to_dict(), **(codec or {})}))
+        trace = traces.load(trace) if isinstance(trace, str) else trace
+        described = auto_cluster(trace) if isinstance(cluster, str) else cluster
+        self._simulator = Simulator(trace, described, self.config)
+        self.render_mode = render_mode
+        self.observation_space = observation_space(self.config.codec)
+        self.action_space = action_space(self.config.codec)
+        self._sizes = np.array(self.config.codec.action_sizes, np.int64)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode; see the class for `options`."""
+        super().reset(seed=seed)
+        problem = self._simulator.problem
+        if options and "start_seconds" in options:
+            episode = episode_of(problem, options["start_seconds"], options.get("end_seconds"))
+        else:
+            episode = draw_episodes(problem, 1, self.np_random)
+        self._simulator.reset(np.zeros(1, np.int64), episode)
+        return self._observation(), self._info()
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Carry out an action and run to the next decision.
+
+        Raises:
+            InvalidActionError: the action is outside the action space.
+        """
+        self._simulator.step(check_actions(np.asarray(action), self._sizes))
+        clock = self._simulator.world.clusters.clock[0]
+        truncated = bool(clock[st.TRUNCATED])
+        terminated = bool(clock[st.DONE]) and not truncated
+        reward = float(self._simulator.world.outcome.reward[0])
+        return self._observation(), reward, terminated, truncated, self._info()
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """[mask size] bool, the valid choices of every component, one after the other."""
+        return self._simulator.world.outcome.mask[0].copy()
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """One line about the cluster, in mode "ansi"."""
+        if self.render_mode != "ansi":
+            return None
+        clock, snapshot = self._simulator.world.clusters.clock[0], self._simulator.snapshot()
+        pools = "; ".join(
+            f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
+            f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
+            for pool, row in zip(self._simulator.problem.cluster.pools, snapshot.pools, strict=False)
+        )
+        waiting = int(clock[st.QUEUE_TAIL] - clock[st.QUEUE_HEAD])
+        return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
+
+    def _observation(self) -> NDArray[np.float32]:
+        return self._simulator.world.outcome.observation[0].copy()
+
+    def _info(self) -> dict[str, Any]:
+        terms = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))
+        return {**terms, "time_seconds": float(self._simulator.world.clusters.clock[0, st.NOW]) / 1000}
