@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from autoscaler.live.audit import AuditWriter
+from autoscaler.live.client import KubeError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.decide import Decided, Decider
@@ -18,7 +19,7 @@ from autoscaler.live.events import Recorder
 from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate
 from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView, NodeState
-from autoscaler.live.names import METRIC_DECISIONS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
+from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
 from autoscaler.live.observe.observer import Observation, Observer
 from autoscaler.live.server import Health
 from autoscaler.live.status import report_outcome, report_view
@@ -111,11 +112,21 @@ class Loop:
             self._check()
             # Before the look: what happens during the reconcile must wake the next one.
             self._wake.clear()
-            view = self.reconcile().observation.view
+            view = self._reconcile_or_wait()
             done += 1
             if max_reconciles is not None and done >= max_reconciles:
                 return
             self._wait(view, stop)
+
+    def _reconcile_or_wait(self) -> ClusterView:
+        """One pass; a call that failed costs this pass and not the process."""
+        try:
+            return self.reconcile().observation.view
+        except KubeError as error:
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+            _LOG.warning("a reconcile was cut short", extra={"error": error.message})
+            # What was seen may be acted on in part: the next pass looks again.
+            return ClusterView(now_seconds=self._clock.now(), pools=())
 
     def reconcile(self) -> Reconciled:
         """One pass."""

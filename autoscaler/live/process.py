@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from autoscaler.live.acting import LiveActor
 from autoscaler.live.audit import AuditWriter, Header
-from autoscaler.live.client import KubeClient
+from autoscaler.live.client import KubeClient, KubeError
 from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.decide import Decider
@@ -94,6 +95,9 @@ class Process:
                         self._loop(stack, check)
             except LeaseLostError:
                 self._lost = True
+            except KubeError as error:
+                _LOG.error("the cluster failed while this process took over", extra={"error": error.message})
+                return LOST
         if self._lost:
             _LOG.error("the Lease is lost, nothing more is changed", extra={"identity": self.identity})
         return LOST if self._lost else 0
@@ -122,8 +126,6 @@ class Process:
             self._leading = True
             yield lambda: None
             return
-        from autoscaler.live.lease_store import KubeLeaseStore
-
         lock = LeaseLock(KubeLeaseStore(self.client, settings), settings, self.identity)
         self.metrics.set(METRIC_LEADER, 0.0)
         threading.Thread(target=self._stay_alive, name="standby", daemon=True).start()
@@ -186,9 +188,7 @@ class Process:
     def _actor(self, stack: contextlib.ExitStack, check: Callable[[], None], recorder: Recorder) -> Actor:
         if self.config.dry_run:
             return DryRun()
-        from autoscaler.live.acting import LiveActor
-
-        actor = LiveActor(self.config, self.client, self.clock, self.observer, self.metrics, recorder, check)
+        actor = LiveActor(self.config, self.client, self.clock, self.metrics, recorder, check)
         stack.callback(actor.close)
         actor.recover()
         return actor

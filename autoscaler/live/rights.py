@@ -53,6 +53,7 @@ ACT = (
 )
 ACT_KWOK = tuple(_each("", "nodes", "create delete", "make and delete nodes of the provider kwok"))
 ACT_KARPENTER = tuple(_each("karpenter.sh", "nodeclaims", "get create delete", "make and delete NodeClaims"))
+ORDERS = tuple(_each("", "configmaps", "get create patch", "count orders, so that none is made twice", namespaced=True))
 LEAD = tuple(_each("coordination.k8s.io", "leases", "get create update", "lead", namespaced=True))
 
 
@@ -61,7 +62,7 @@ def needed(config: LiveConfig) -> tuple[Right, ...]:
     rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ())]
     if config.dry_run:
         return tuple(rights)
-    rights += ACT
+    rights += [*ACT, *ORDERS]
     providers = {pool.provider for pool in config.pools}
     if ProviderKind.KWOK in providers:
         rights += ACT_KWOK

@@ -1,0 +1,183 @@
+"""Acts: places gangs, orders nodes, starts removals and takes them further in a thread, and tells people."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from autoscaler.live.actuate.placement import place
+from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
+from autoscaler.live.actuate.scale_up import ScaleUp, known_names
+from autoscaler.live.client import KubeClient, KubeError
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.events import Recorder
+from autoscaler.live.guardrails import (
+    Allowed,
+    GuardrailState,
+    Release,
+    after_order,
+    after_order_failure,
+    after_release,
+    after_removal_failure,
+)
+from autoscaler.live.lease import LeaseLostError
+from autoscaler.live.metrics import Metrics
+from autoscaler.live.model import ClusterView, ObjectRef
+from autoscaler.live.names import (
+    ANNOTATION_IDLE_SINCE,
+    EVENT_FAILED_TO_SCALE_UP,
+    EVENT_PLACED,
+    EVENT_SCALE_DOWN,
+    EVENT_SCALE_DOWN_FAILED,
+    EVENT_SCALED_UP,
+    EVENT_TRIGGERED_SCALE_UP,
+    METRIC_ERRORS,
+    METRIC_EVICTED_PODS,
+    METRIC_FAILED_SCALE_DOWNS,
+    METRIC_FAILED_SCALE_UPS,
+    METRIC_PLACED_PODS,
+    METRIC_SCALED_DOWN,
+    METRIC_SCALED_UP,
+)
+from autoscaler.live.observe.observer import unwritten_idle_nodes
+from autoscaler.live.providers import ProviderError, make_providers
+
+_LOG = logging.getLogger(__name__)
+
+ADVANCE_SECONDS = 0.5
+"""Removals are taken further this often, in wall seconds."""
+
+MAX_EVENTS = 20
+"""Waiting jobs that are told about one order."""
+
+
+class LiveActor:
+    """Carries out what the guardrails allowed.
+
+    Args:
+        config: pools and guardrails.
+        client: calls the API server.
+        clock: the time.
+        metrics: counts.
+        recorder: takes Events.
+        check: raises `LeaseLostError` when this process may not write any more; called before every write.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        client: KubeClient,
+        clock: Clock,
+        metrics: Metrics,
+        recorder: Recorder,
+        check: Callable[[], None],
+    ) -> None:
+        self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
+        # So that no write is under way any more when another process may lead.
+        self._client = client.fenced(check, config.leader_election.request_timeout_seconds)
+        providers = make_providers(self._client, config, clock)
+        self._scale_up = ScaleUp(self._client, config, clock, providers)
+        self._removals = RemovalMachine(self._client, config, clock, providers, self._reported)
+        self._failed_seconds: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
+
+    def recover(self) -> None:
+        """Take over removals that another process left, and begin to take removals further.
+
+        Raises:
+            KubeError: the nodes cannot be listed.
+        """
+        self._removals.recover()
+        if self._removals.under_way:
+            _LOG.info("removals taken over", extra={"nodes": self._removals.under_way})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish the step in hand; what is left stands on the nodes."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(4.0 * self._config.leader_election.request_timeout_seconds)
+
+    def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+        """Place, order, remove, in this order; see `autoscaler.live.loop.Actor`."""
+        state = allowed.state
+        for release in allowed.releases:
+            state = self._place(release, state)
+        for pool, count in allowed.orders.items():
+            state = self._order(pool, count, allowed, view, state)
+        self._removals.start(allowed.removals)
+        self._remember_idle(view)
+        failed, self._failed_seconds = self._failed_seconds, None
+        return state if failed is None else after_removal_failure(state, failed)
+
+    def _place(self, release: Release, state: GuardrailState) -> GuardrailState:
+        placed = place(self._client, release, self._clock.wall())
+        self._metrics.add(METRIC_PLACED_PODS, len(placed.pods), release.pool)
+        for refused in placed.refused:
+            self._metrics.add(METRIC_ERRORS, 1, "placement")
+            _LOG.warning("a pod was not placed", extra={"pod": refused.pod.name, "reason": refused.reason})
+        if placed.pods:
+            self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, f"sent to pool {release.pool}")
+        return after_release(state, [pod.uid for pod in placed.pods], release.pool, self._clock.now())
+
+    def _order(
+        self, pool: str, count: int, allowed: Allowed, view: ClusterView, state: GuardrailState
+    ) -> GuardrailState:
+        ordered = self._scale_up.order(self._config.pool(pool), count, known_names(view, state))
+        for order in ordered.orders:
+            state = after_order(state, order)
+            self._recorder.event(ObjectRef("Node", order.name), "Normal", EVENT_SCALED_UP, f"ordered for pool {pool}")
+        self._metrics.add(METRIC_SCALED_UP, len(ordered.orders), pool)
+        if ordered.orders:
+            self._tell_waiting(f"pool {pool}: {len(ordered.orders)} nodes ordered", allowed, view)
+        if ordered.error is not None:
+            state = self._order_failed(pool, ordered.error, state)
+        return state
+
+    def _order_failed(self, pool: str, error: ProviderError, state: GuardrailState) -> GuardrailState:
+        self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)
+        self._recorder.lease_event("Warning", EVENT_FAILED_TO_SCALE_UP, f"pool {pool}: {error}")
+        return after_order_failure(state, pool, self._clock.now(), self._config.guardrails.backoff)
+
+    def _tell_waiting(self, message: str, allowed: Allowed, view: ClusterView) -> None:
+        released = {release.gang.key for release in allowed.releases}
+        for gang in [gang for gang in view.queue if gang.key not in released][:MAX_EVENTS]:
+            self._recorder.event(gang.ref, "Normal", EVENT_TRIGGERED_SCALE_UP, message)
+
+    def _remember_idle(self, view: ClusterView) -> None:
+        """Write idle times on the nodes, so that a restart keeps them; a failure costs nothing but that."""
+        for node, text in unwritten_idle_nodes(view, self._clock):
+            body = {"metadata": {"uid": node.uid, "annotations": {ANNOTATION_IDLE_SINCE: text}}}
+            try:
+                self._client.patch(f"/api/v1/nodes/{node.name}", body)
+            except KubeError as error:
+                self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+    def _reported(self, report: Report) -> None:
+        failed = report.outcome in (Outcome.UNDONE, Outcome.FAILED)
+        if report.outcome is Outcome.REMOVED:
+            self._metrics.add(METRIC_SCALED_DOWN, 1, report.pool)
+        elif report.outcome is Outcome.EVICTED:
+            self._metrics.add(METRIC_EVICTED_PODS, 1)
+        elif failed:
+            self._failed_seconds = self._clock.now()
+            self._metrics.add(METRIC_FAILED_SCALE_DOWNS, 1, report.pool, str(report.outcome))
+        reason = EVENT_SCALE_DOWN_FAILED if failed else EVENT_SCALE_DOWN
+        message = f"{report.outcome}: {report.reason}"
+        self._recorder.event(report.about, "Warning" if failed else "Normal", reason, message)
+
+    def _advance(self) -> None:
+        # The Lease's own thread ends the process when it is lost.
+        with suppress(LeaseLostError):
+            while not self._stop.wait(ADVANCE_SECONDS):
+                try:
+                    if self._removals.under_way:
+                        self._removals.advance()
+                except LeaseLostError:
+                    raise
+                except Exception:
+                    _LOG.exception("removals could not be taken further")
