@@ -7,6 +7,7 @@ constraints in `Annotated`, or a `__post_init__` that raises `ValueError`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import types
@@ -47,18 +48,21 @@ def load_config(source: str | Path, schema: type[T], overrides: Sequence[str] = 
     return _validate(document.data, schema, str(source), origins)
 
 
-def build_config(data: Mapping[str, Any], schema: type[T], source: str = "config") -> T:
+def build_config(data: Mapping[str, Any], schema: type[T], source: str = "config", overrides: Sequence[str] = ()) -> T:
     """The same checks as `load_config`, for settings that are already plain values, such as those of a saved run.
 
     Args:
         data: Nested plain values, as `to_dict` returns them.
         schema: The dataclass that describes them.
         source: What messages call the origin of `data`.
+        overrides: As for `load_config`.
 
     Raises:
         ConfigError: An unknown key or a value that the schema refuses.
     """
-    return _validate(dict(data), schema, source, {})
+    values = copy.deepcopy(dict(data))
+    origins = {_apply_override(values, override): f"override {override!r}" for override in overrides}
+    return _validate(values, schema, source, origins)
 
 
 def _read(source: str | Path) -> str:

@@ -124,7 +124,7 @@ def auto_cluster(trace: Trace, gpus_per_node: int = 8) -> ClusterConfig:
 
 
 def cluster_from_nodes(nodes: Nodes) -> ClusterConfig:
-    """A pool for each GPU model and number of GPUs per node, from 0 nodes to as many as there are; the largest first."""
+    """A pool for each GPU model and number of GPUs per node, from 0 nodes to as many as there are; largest first."""
     pairs = zip(nodes.table["gpu_model"].to_pylist(), nodes.gpus.tolist(), strict=True)
     kinds = sorted(Counter(pairs).items(), key=lambda kind: (-kind[1] * kind[0][1], kind[0]))
     return ClusterConfig(
@@ -139,7 +139,8 @@ def load_cluster(source: str, trace: Trace) -> ClusterConfig:
     """The cluster that a user names.
 
     Args:
-        source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of `ClusterConfig`.
+        source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of
+            `ClusterConfig`.
         trace: the jobs that it shall run.
 
     Raises:

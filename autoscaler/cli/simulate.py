@@ -1,0 +1,157 @@
+"""`autoscaler simulate`: replay a trace with one policy and print what it cost."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, write_json
+from autoscaler.cli._progress import progress
+
+if TYPE_CHECKING:
+    from agents.policy import Policy
+    from autoscaler.evaluation.metrics import Measures
+    from autoscaler.evaluation.rollouts import Rollout, Scenario
+
+SCHEMA = "autoscaler.simulate/1"
+
+TraceOption = Annotated[
+    str, typer.Option("--trace", metavar="URI", help="Jobs to replay, see `autoscaler traces list`.")
+]
+ClusterOption = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="CLUSTER",
+        help="auto (one pool of 8-GPU nodes, large enough that nobody must wait), a YAML file, or openb-nodes:PATH.",
+    ),
+]
+
+
+def command(
+    trace: TraceOption,
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="NAME|RUN", help="A fixed rule or a trained run.")
+    ] = "reactive",
+    cluster: ClusterOption = "auto",
+    seed: Annotated[int, typer.Option(help="For policies that draw lots.", min=0)] = 0,
+    packer: Annotated[str | None, typer.Option(help="In-pool packer; else the policy's own.")] = None,
+    overrides: OverridesOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Replay a trace with one policy and print what it cost.
+
+    The whole trace runs, from its first submission until its last job has ended. --set changes the environment, for
+    example --set objective.usd_per_kwh=0.3.
+    """
+    import traces
+    from autoscaler.evaluation.candidates import load_candidate
+    from autoscaler.evaluation.rollouts import Scenario
+    from envs.cluster import load_cluster
+
+    jobs = traces.load(trace)
+    candidate = load_candidate(policy, seed=seed, packer=packer, overrides=overrides or ())
+    scenario = Scenario(jobs, load_cluster(cluster, jobs), candidate.environment)
+    document, rows = simulate(candidate.policy, scenario, cluster, seed, quiet=quiet)
+    if json_to is not None:
+        write_json(document, json_to)
+    if json_to != "-":
+        _print_table(f"{candidate.policy.name} on {jobs.uri}", rows)
+
+
+def simulate(
+    policy: Policy, scenario: Scenario, cluster_source: str, seed: int, quiet: bool = False
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Replay the whole trace of a scenario.
+
+    Args:
+        policy: who decides.
+        scenario: trace, cluster and settings.
+        cluster_source: what the user called the cluster.
+        seed: of the policy.
+        quiet: show no progress.
+
+    Returns:
+        The JSON document, and the rows of a table for humans.
+
+    Raises:
+        ClusterError: trace and cluster do not fit together.
+        CodecMismatchError: the policy was made for another codec layout.
+    """
+    from autoscaler.evaluation.metrics import measure, nested
+    from autoscaler.evaluation.rollouts import execute, prepare, warm_up
+    from autoscaler.evaluation.windows import whole_trace
+    from configs.loader import to_dict
+
+    problem = scenario.problem(policy.packer)
+    compile_seconds = warm_up(policy, scenario)
+    windows = [whole_trace(scenario.trace)]
+    simulator = prepare(policy, scenario, windows)
+    with progress("simulate", scenario.trace.num_jobs, "jobs", quiet=quiet) as bar:
+        started = time.perf_counter()
+        rollout = execute(policy, simulator, windows, on_jobs=bar.advance)[0]
+        wall_seconds = time.perf_counter() - started
+    trace, measures = scenario.trace, measure(rollout, problem)
+    document = {
+        "schema": SCHEMA,
+        "trace": {"uri": trace.uri, "jobs": trace.num_jobs, "span_seconds": trace.span_seconds},
+        "cluster": {"source": cluster_source, **to_dict(scenario.cluster)},
+        "policy": policy.name,
+        "seed": seed,
+        "wall_seconds": wall_seconds,
+        "compile_seconds": compile_seconds,
+        "jobs_per_second": trace.num_jobs / wall_seconds,
+        **nested(measures),
+    }
+    return document, _rows(document, measures, scenario, rollout)
+
+
+def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, rollout: Rollout) -> list[tuple[str, str]]:
+    from autoscaler.evaluation.formats import duration, number, percent
+
+    def spread(name: str, text: Any) -> str:
+        return ", ".join(f"{part} {text(measures[f'metrics.{name}.{part}'])}" for part in ("mean", "p50", "p95", "p99"))
+
+    prices, total = scenario.config.objective, measures["energy_kwh.total"]
+    parts = [(name, measures[f"energy_kwh.{name}"]) for name in ("busy", "fragmentation", "idle", "boot", "off")]
+    energy_usd = total * prices.usd_per_kwh
+    waiting_usd = measures["metrics.waited_gpu_hours"] * prices.usd_per_gpu_hour
+    over = f"{measures['metrics.node_hours_over_bound']:.3f} times the packed bound"
+    scaling = f"up {measures['metrics.scale_ups_per_hour']:.2f}, down {measures['metrics.scale_downs_per_hour']:.2f}"
+    jobs = f"{measures['metrics.jobs_finished']:,} of {measures['metrics.jobs_submitted']:,} finished"
+    speed = f"{document['jobs_per_second']:,.0f} jobs/s in {document['wall_seconds']:.3f} s"
+    return [
+        ("jobs", f"{jobs} in {duration(rollout.elapsed_ms / 1000)}"),
+        ("cluster", "\n".join(_pool_text(pool) for pool in scenario.cluster.pools)),
+        ("objective", f"{measures['objective_usd']:,.2f} USD (energy {energy_usd:,.2f}, waiting {waiting_usd:,.2f})"),
+        ("energy", f"{total:,.1f} kWh ({', '.join(f'{name} {percent(kwh / total)}' for name, kwh in parts if kwh)})"),
+        ("wait", spread("wait_seconds", duration)),
+        ("job completion time", spread("jct_seconds", duration)),
+        ("bounded slowdown", spread("bounded_slowdown", number)),
+        ("node-hours", f"{measures['metrics.node_hours']:,.1f} ({over})"),
+        ("utilization", percent(measures["metrics.utilization"])),
+        ("scaling actions / h", f"{scaling}; {measures['metrics.nodes_added']:,} nodes ordered"),
+        ("speed", f"{speed} (compiling or loading kernels: {document['compile_seconds']:.1f} s)"),
+    ]
+
+
+def _pool_text(pool: Any) -> str:
+    nodes = f"{pool.min_nodes} to {pool.max_nodes:,} nodes of {pool.gpus_per_node} GPUs"
+    return f"{pool.name}: {nodes}, boot {pool.boot_seconds:g} s"
+
+
+def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, title=Text(title), title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, value in rows:
+        # As texts: a path may hold what Rich would take for markup.
+        table.add_row(Text(name), Text(value))
+    Console().print(table)

@@ -1,0 +1,100 @@
+"""Lower bounds on the hours for which nodes are on.
+
+The *migration-packed* bound lets every job start when it is submitted and moves running jobs between nodes at any time
+and for free, so that at each moment the GPUs in use fill as few nodes as they can: the integral of ceil(GPUs in use /
+GPUs per node). No policy that starts every job at once is below it. A policy that lets jobs wait may fall slightly
+below it in principle, because it can shift work to moments at which nodes have room anyway. The *floor*, all work on
+nodes that are always full, holds for every policy, also for one that delays.
+
+Several pools: pools that some job may choose between form a group (and so on through shared pools). The work of a group
+is packed on nodes of its largest size, whichever pool a policy chooses, and groups add up. Nodes that a pool must keep
+on (`min_nodes`) are on until the last job ends. Boot times count as nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.evaluation.windows import Window
+from envs.simulator import state as st
+from envs.simulator.energy import MS_PER_HOUR
+from envs.simulator.problem import Problem
+
+
+class NodeHourBounds(NamedTuple):
+    """Bounds on the node-hours of a window.
+
+    Attributes:
+        packed: migration-packed bound, hours; holds where no job waits.
+        floor: all work on full nodes, hours; holds for every policy.
+    """
+
+    packed: float
+    floor: float
+
+
+def node_hour_bounds(problem: Problem, window: Window) -> NodeHourBounds:
+    """The bounds of a window; jobs that run when it begins count from then on.
+
+    Args:
+        problem: jobs and pools.
+        window: the window.
+    """
+    jobs = problem.jobs[: window.last_job]
+    end = jobs[:, st.SUBMIT_MS] + jobs[:, st.DURATION_MS]
+    alive = end > window.start_ms
+    jobs, end = jobs[alive], end[alive]
+    start = np.maximum(jobs[:, st.SUBMIT_MS], window.start_ms)
+    length = int(end.max(initial=window.start_ms)) - window.start_ms
+    packed, floor = 0.0, 0.0
+    for group in pool_groups(problem):
+        pools = problem.pools[[index for index in range(len(problem.pools)) if group >> index & 1]]
+        member = (jobs[:, st.ALLOWED_BITS] & group) != 0
+        node_milli, kept = 1000 * int(pools[:, st.GPUS].max()), int(pools[:, st.MIN_NODES].sum())
+        milli = jobs[member, st.MILLI]
+        packed += packed_node_ms(start[member], end[member], milli, node_milli, kept, length)
+        floor += max(float(milli @ (end[member] - start[member])) / node_milli, float(kept * length))
+    return NodeHourBounds(packed / MS_PER_HOUR, floor / MS_PER_HOUR)
+
+
+def pool_groups(problem: Problem) -> list[int]:
+    """Pools that some job may choose between, as bit masks that do not overlap."""
+    groups = [1 << index for index in range(len(problem.pools))]
+    for allowed in np.unique(problem.jobs[:-1, st.ALLOWED_BITS]).tolist():
+        joined = allowed
+        for group in groups:
+            if group & allowed:
+                joined |= group
+        groups = [group for group in groups if not group & allowed] + [joined]
+    return groups
+
+
+def packed_node_ms(
+    start_ms: NDArray[np.int64],
+    end_ms: NDArray[np.int64],
+    gpu_milli: NDArray[np.int64],
+    node_milli: int,
+    kept_nodes: int,
+    length_ms: int,
+) -> int:
+    """The integral of the fewest nodes that hold the GPUs in use.
+
+    Args:
+        start_ms: [J] int64, when each job starts.
+        end_ms: [J] int64, when it ends.
+        gpu_milli: [J] int64, thousandths of a GPU that it uses.
+        node_milli: thousandths of a GPU of a node.
+        kept_nodes: nodes that are always on.
+        length_ms: for how long these are on.
+
+    Returns:
+        Node ms, exact.
+    """
+    times = np.concatenate([start_ms, end_ms])
+    order = np.argsort(times, kind="stable")
+    in_use = np.cumsum(np.concatenate([gpu_milli, -gpu_milli])[order])[:-1]
+    nodes = np.maximum(-(-in_use // node_milli) - kept_nodes, 0)
+    return int(nodes @ np.diff(times[order])) + kept_nodes * length_ms

@@ -1,0 +1,130 @@
+"""Metrics: the numbers that a rollout comes down to, each defined here and in docs/json.md.
+
+They carry dotted names, `metrics.wait_seconds.p95`, which `nested` turns into the objects of the JSON documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
+from autoscaler.evaluation.rollouts import Rollout
+from envs.simulator import state as st
+from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, Energy, pool_energy, sum_energy
+from envs.simulator.problem import Problem
+
+SLOWDOWN_TAU_SECONDS = 10.0
+"""Run times below this count as this in the bounded slowdown, so that very short jobs do not dominate it.
+
+Source: Feitelson, "Metrics for Parallel Job Scheduling and Their Convergence" (2001).
+"""
+
+PERCENTS = (50, 95, 99)
+
+Measures = dict[str, float]
+"""Numbers by dotted name; counts are whole."""
+
+
+def energy(rollout: Rollout, problem: Problem) -> Energy:
+    """Energy of a rollout by its parts, kWh, PUE included."""
+    pools = zip(problem.cluster.pools, rollout.pools, strict=True)
+    return sum_energy([pool_energy(pool, counters, rollout.elapsed_ms) for pool, counters in pools])
+
+
+def measure(rollout: Rollout, problem: Problem) -> Measures:
+    """Everything that is reported of a rollout.
+
+    Args:
+        rollout: of `problem`.
+        problem: the inputs; its packer does not matter here.
+    """
+    used = energy(rollout, problem)
+    waited_gpu_hours = rollout.waited_milli_ms / MILLI_MS_PER_GPU_HOUR
+    prices = problem.config.objective
+    usd = used.total * prices.usd_per_kwh + waited_gpu_hours * prices.usd_per_gpu_hour
+    bounds = node_hour_bounds(problem, rollout.window)
+    return {
+        **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
+        "objective_usd": usd,
+        **_job_measures(rollout),
+        "metrics.waited_gpu_hours": waited_gpu_hours,
+        **_node_measures(rollout, problem, bounds),
+    }
+
+
+def waits_seconds(rollout: Rollout) -> NDArray[np.float64]:
+    """[J'] float64: from submission to start, of every job of the window that has started."""
+    started = rollout.start_ms != st.NEVER
+    waits: NDArray[np.float64] = (rollout.start_ms - rollout.submit_ms)[started] / 1000.0
+    return waits
+
+
+def _job_measures(rollout: Rollout) -> Measures:
+    started = rollout.start_ms != st.NEVER
+    wait, run = waits_seconds(rollout), rollout.duration_ms[started] / 1000.0
+    now = rollout.window.start_ms + rollout.elapsed_ms
+    finished = int((rollout.start_ms[started] + rollout.duration_ms[started] <= now).sum())
+    slowdown = np.maximum((wait + run) / np.maximum(run, SLOWDOWN_TAU_SECONDS), 1.0)
+    return {
+        "metrics.jobs_submitted": rollout.window.num_jobs,
+        "metrics.jobs_finished": finished,
+        "metrics.jobs_unfinished": rollout.window.num_jobs - finished,
+        **_distribution("metrics.wait_seconds", wait),
+        **_distribution("metrics.jct_seconds", wait + run),
+        **_distribution("metrics.bounded_slowdown", slowdown),
+    }
+
+
+def _distribution(name: str, values: NDArray[np.float64]) -> Measures:
+    if not values.size:
+        return {f"{name}.{part}": float("nan") for part in ("mean", *(f"p{percent}" for percent in PERCENTS))}
+    points = np.percentile(values, PERCENTS).tolist()
+    parts = {f"{name}.p{percent}": point for percent, point in zip(PERCENTS, points, strict=True)}
+    return {f"{name}.mean": float(values.mean()), **parts}
+
+
+def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -> Measures:
+    totals, gpus = rollout.pools.sum(axis=0), problem.pools[:, st.GPUS]
+    on = rollout.pools[:, [st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS]].sum(axis=1)
+    node_hours = int(on.sum()) / MS_PER_HOUR
+    hours = rollout.elapsed_ms / MS_PER_HOUR
+    done = int(totals[st.USED_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR
+    return {
+        "metrics.node_hours": node_hours,
+        "metrics.node_hours_lower_bound": bounds.packed,
+        "metrics.node_hours_over_bound": node_hours / bounds.packed,
+        "metrics.node_hours_floor": bounds.floor,
+        "metrics.gpu_hours_asked": _asked_gpu_hours(rollout, problem),
+        "metrics.gpu_hours_done": done,
+        "metrics.utilization": done / (int(on @ gpus) / MS_PER_HOUR),
+        "metrics.scale_ups_per_hour": int(totals[st.SCALE_UPS]) / hours,
+        "metrics.scale_downs_per_hour": int(totals[st.SCALE_DOWNS]) / hours,
+        "metrics.nodes_added": int(totals[st.NODES_ADDED]),
+        "metrics.nodes_removed": int(totals[st.NODES_REMOVED]),
+        "metrics.decisions": rollout.decisions,
+        "metrics.hours": hours,
+    }
+
+
+def _asked_gpu_hours(rollout: Rollout, problem: Problem) -> float:
+    """Work of the window's own jobs, and what was left of those that ran when it began."""
+    before = problem.jobs[: rollout.window.first_job]
+    left = before[:, st.SUBMIT_MS] + before[:, st.DURATION_MS] - rollout.window.start_ms
+    inherited = int(before[:, st.MILLI] @ np.maximum(left, 0))
+    return (inherited + int(rollout.gpu_milli @ rollout.duration_ms)) / MILLI_MS_PER_GPU_HOUR
+
+
+def nested(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """The objects of a JSON document: `{"a.b": 1}` as `{"a": {"b": 1}}`."""
+    document: dict[str, Any] = {}
+    for name, value in measures.items():
+        *parents, last = name.split(".")
+        node = document
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return document

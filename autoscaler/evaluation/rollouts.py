@@ -1,0 +1,251 @@
+"""Rollouts: a policy runs windows of a trace, side by side in one batch of the simulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.baselines import ConstantSetpoint
+from agents.policy import Policy
+from autoscaler.evaluation.errors import CodecMismatchError
+from autoscaler.evaluation.timeline import Recorder, Timeline
+from autoscaler.evaluation.windows import Window, whole_trace
+from envs.cluster import ClusterConfig
+from envs.codec import fingerprint
+from envs.config import EnvironmentConfig
+from envs.simulator import Simulator, kernels
+from envs.simulator import state as st
+from envs.simulator.problem import Problem, make_problem
+from traces.trace import Trace
+
+STEPS_PER_REPORT = 64
+"""Steps between two calls of a rollout's progress function: some milliseconds."""
+
+OnJobs = Callable[[int], None]
+"""Called now and then with the number of jobs that have ended since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Where policies run.
+
+    Attributes:
+        trace: the jobs.
+        cluster: the pools.
+        config: settings of the environment and of the objective.
+    """
+
+    trace: Trace
+    cluster: ClusterConfig
+    config: EnvironmentConfig
+
+    def problem(self, packer: str | None = None) -> Problem:
+        """The checked inputs of the simulator, with the packer of a policy.
+
+        Args:
+            packer: in-pool packer, None for the environment's own.
+
+        Raises:
+            ClusterError: trace, cluster and codec do not fit together.
+        """
+        config = self.config if packer is None else replace(self.config, packer=packer)
+        return make_problem(self.trace, self.cluster, config)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollout:
+    """What a policy did in a window of J jobs on P pools, as exact integers.
+
+    Attributes:
+        window: the window.
+        elapsed_ms: from its start until the last job ended.
+        decisions: how often the policy decided.
+        waited_milli_ms: integral of the GPUs that waiting jobs ask.
+        pools: [P, POOL_COLUMNS] int64, counters and integrals; the columns have names in `envs.simulator.state`.
+        submit_ms: [J] int64, submission of the window's own jobs.
+        duration_ms: [J] int64, their run time.
+        gpu_milli: [J] int64, the GPUs they ask.
+        start_ms: [J] int64, their start; `envs.simulator.state.NEVER` for a job that has not started.
+        timeline: integrals over time, where they were asked for.
+    """
+
+    window: Window
+    elapsed_ms: int
+    decisions: int
+    waited_milli_ms: int
+    pools: NDArray[np.int64]
+    submit_ms: NDArray[np.int64]
+    duration_ms: NDArray[np.int64]
+    gpu_milli: NDArray[np.int64]
+    start_ms: NDArray[np.int64]
+    timeline: Timeline | None
+
+
+def check_codec(policy: Policy, config: EnvironmentConfig) -> None:
+    """Refuse a policy that was made for another codec layout.
+
+    Raises:
+        CodecMismatchError: as above.
+    """
+    ours = fingerprint(config.codec)
+    if policy.codec_fingerprint != ours:
+        raise CodecMismatchError(
+            f"policy {policy.name} was made for codec {policy.codec_fingerprint}, the environment has codec {ours}; "
+            f"train it again, or give the environment the codec settings that it was trained with"
+        )
+
+
+def run(
+    policy: Policy,
+    scenario: Scenario,
+    windows: Sequence[Window],
+    *,
+    samples: int = 0,
+    on_jobs: OnJobs | None = None,
+    always_step: bool = False,
+) -> list[Rollout]:
+    """Run a policy over windows until every job of each has ended.
+
+    A fixed rule runs inside one compiled call; any other policy is asked for the actions of all windows at once.
+
+    Args:
+        policy: who decides; its packer, if it has one, takes the place of the environment's.
+        scenario: trace, cluster and settings.
+        windows: at least one.
+        samples: most samples of each window's timeline; 0: none.
+        on_jobs: progress.
+        always_step: ask a fixed rule for its actions too, to check that both ways agree.
+
+    Returns:
+        One rollout per window.
+
+    Raises:
+        CodecMismatchError: the policy was made for another codec layout.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    simulator = prepare(policy, scenario, windows)
+    return execute(policy, simulator, windows, samples=samples, on_jobs=on_jobs, always_step=always_step)
+
+
+def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window]) -> Simulator:
+    """A batch of clusters at the start of their windows.
+
+    Raises:
+        CodecMismatchError: the policy was made for another codec layout.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    check_codec(policy, scenario.config)
+    simulator = Simulator.from_problem(scenario.problem(policy.packer), num_clusters=len(windows))
+    simulator.reset(
+        np.arange(len(windows)),
+        np.array([(window.start_ms, st.NEVER, window.last_job) for window in windows], np.int64),
+    )
+    return simulator
+
+
+def warm_up(policy: Policy, scenario: Scenario) -> float:
+    """Compile the kernels that a policy needs, or load them from the cache, by a replay of one job.
+
+    The policy itself is not asked, so that one that draws lots draws the same ones with and without this.
+
+    Args:
+        policy: who will decide.
+        scenario: trace, cluster and settings, checked.
+
+    Returns:
+        Seconds that it took.
+    """
+    started = time.perf_counter()
+    tiny = replace(scenario, trace=scenario.trace.head(1))
+    rule = ConstantSetpoint(scenario.config.codec)
+    run(rule, tiny, [whole_trace(tiny.trace)], always_step=not isinstance(policy, ConstantSetpoint))
+    return time.perf_counter() - started
+
+
+def execute(
+    policy: Policy,
+    simulator: Simulator,
+    windows: Sequence[Window],
+    *,
+    samples: int = 0,
+    on_jobs: OnJobs | None = None,
+    always_step: bool = False,
+) -> list[Rollout]:
+    """Run what `prepare` made to its end; the arguments are those of `run`."""
+    policy.reset(len(windows))
+    recorder = Recorder(simulator, samples) if samples > 0 else None
+    report = _Report(simulator, on_jobs)
+    if isinstance(policy, ConstantSetpoint) and not always_step:
+        advance = _replay(policy, simulator)
+    else:
+        advance = _step(policy, simulator)
+    done = bool((simulator.world.clusters.clock[:, st.DONE] != 0).all())
+    while not done:
+        if recorder is not None:
+            recorder.record()
+        done = advance(recorder.stride if recorder is not None else None)
+        report()
+    if recorder is not None:
+        recorder.record()
+    return [_rollout(simulator, index, window, recorder) for index, window in enumerate(windows)]
+
+
+Advance = Callable[[int | None], bool]
+"""Run for a number of decisions (None: for a while) and return whether every cluster is done."""
+
+
+def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:
+    setpoints = np.full(simulator.num_clusters, policy.setpoint, np.int64)
+
+    def advance(decisions: int | None) -> bool:
+        chunk = 200_000 if decisions is None else decisions
+        return bool(kernels.replay_clusters(simulator.world, setpoints, chunk))
+
+    return advance
+
+
+def _step(policy: Policy, simulator: Simulator) -> Advance:
+    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
+
+    def advance(decisions: int | None) -> bool:
+        for _ in range(STEPS_PER_REPORT if decisions is None else decisions):
+            simulator.step(policy.act(outcome.observation, outcome.mask))
+            if clock[:, st.DONE].all():
+                return True
+        return False
+
+    return advance
+
+
+class _Report:
+    """Tells progress how many jobs have ended since the last call."""
+
+    def __init__(self, simulator: Simulator, on_jobs: OnJobs | None) -> None:
+        self._clock, self._on_jobs, self._finished = simulator.world.clusters.clock, on_jobs, 0
+
+    def __call__(self) -> None:
+        if self._on_jobs is not None:
+            finished = int(self._clock[:, st.FINISHED].sum())
+            self._on_jobs(finished - self._finished)
+            self._finished = finished
+
+
+def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorder | None) -> Rollout:
+    clusters, jobs = simulator.world.clusters, simulator.problem.jobs[window.first_job : window.last_job]
+    clock = clusters.clock[index]
+    return Rollout(
+        window=window,
+        elapsed_ms=int(clock[st.NOW] - clock[st.EPISODE_START]),
+        decisions=int(clock[st.DECISIONS]),
+        waited_milli_ms=int(clock[st.WAITED_MILLI_MS]),
+        pools=clusters.pool[index].copy(),
+        submit_ms=jobs[:, st.SUBMIT_MS].copy(),
+        duration_ms=jobs[:, st.DURATION_MS].copy(),
+        gpu_milli=jobs[:, st.MILLI].copy(),
+        start_ms=clusters.queue[index, : window.num_jobs, st.JOB_START].copy(),
+        timeline=None if recorder is None else recorder.timeline(index),
+    )

@@ -1,0 +1,126 @@
+"""`autoscaler simulate` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler.cli import main
+
+TRACE = "synthetic:quickstart?days=2&seed=0"
+
+
+def simulate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["simulate", "--trace", TRACE, "--json", "-", "--quiet", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    document: dict[str, Any] = json.loads(captured.out)
+    return document
+
+
+def test_the_document_has_the_documented_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    document = simulate(capsys)
+    assert list(document) == [
+        "schema", "trace", "cluster", "policy", "seed", "wall_seconds", "compile_seconds", "jobs_per_second",
+        "energy_kwh", "objective_usd", "metrics",
+    ]  # fmt: skip
+    assert document["schema"] == "autoscaler.simulate/1"
+    assert document["trace"]["uri"] == TRACE
+    assert document["trace"]["jobs"] == document["metrics"]["jobs_finished"] > 100
+    assert document["policy"] == "reactive"
+    assert document["cluster"]["source"] == "auto"
+    assert document["cluster"]["pools"][0]["gpus_per_node"] == 8
+    parts = [document["energy_kwh"][name] for name in ("busy", "fragmentation", "idle", "boot", "off")]
+    assert sum(parts) == document["energy_kwh"]["total"]
+    assert document["jobs_per_second"] == document["trace"]["jobs"] / document["wall_seconds"]
+
+
+def timeless(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if "second" not in name}
+
+
+def test_the_same_seed_gives_the_same_result(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [simulate(capsys, "--policy", "random", "--seed", seed) for seed in ("3", "3", "4")]
+    assert timeless(results[0]) == timeless(results[1])
+    assert results[0]["objective_usd"] != results[2]["objective_usd"]
+
+
+def test_prices_and_packer_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = simulate(capsys, "--set", "objective.usd_per_gpu_hour=0")
+    dear = simulate(capsys, "--set", "objective.usd_per_gpu_hour=0", "--set", "objective.usd_per_kwh=0.3")
+    assert dear["objective_usd"] == pytest.approx(2 * plain["objective_usd"])
+    spread = simulate(capsys, "--packer", "worst-fit")
+    assert spread["energy_kwh"]["fragmentation"] > plain["energy_kwh"]["fragmentation"]
+
+
+def test_a_cluster_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("pools:\n  - {name: small, max_nodes: 64, gpus_per_node: 4}\n")
+    document = simulate(capsys, "--cluster", str(path))
+    assert document["cluster"]["source"] == str(path)
+    assert [pool["name"] for pool in document["cluster"]["pools"]] == ["small"]
+
+
+def test_a_cluster_from_a_list_of_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = tmp_path / "nodes.csv"
+    rows = [f"n{index},1000,1000,8,V100" for index in range(40)] + ["t,1000,1000,4,T4"]
+    nodes.write_text("sn,cpu_milli,memory_mib,gpu,model\n" + "\n".join(rows) + "\n")
+    document = simulate(capsys, "--cluster", f"openb-nodes:{nodes}")
+    pools = [
+        (pool["name"], pool["gpu_model"], pool["gpus_per_node"], pool["max_nodes"])
+        for pool in document["cluster"]["pools"]
+    ]
+    assert pools == [("V100-8", "V100", 8, 40), ("T4-4", "T4", 4, 1)]
+
+
+def test_the_table_tells_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--trace", TRACE, "--policy", "always-on"]) == 0
+    captured = capsys.readouterr()
+    for word in ("always-on", "USD", "kWh", "p95", "node-hours", "jobs/s", "compiling"):
+        assert word in captured.out
+    assert "simulate: " in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trace", TRACE, "--policy", "reactiv"], "did you mean 'reactive'"),
+        (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no run"),
+        (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--trace", TRACE, "--cluster", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["--trace", TRACE, "--cluster", "cluster.yaml"], "did you mean 'max_nodes'"),
+        (["--trace", TRACE, "--cluster", "small.yaml"], "fits in no pool"),
+        (["--trace", TRACE, "--packer", "best"], "did you mean 'best-fit'"),
+        (["--trace", TRACE, "--set", "objective.usd_per_kw=1"], "did you mean 'usd_per_kwh'"),
+        (["--trace", TRACE, "--set", "objective.usd_per_kwh=-1"], "must be finite and >= 0"),
+        (["--trace", TRACE, "--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cluster.yaml").write_text("pools:\n  - {name: a, max_node: 4}\n")
+    Path("small.yaml").write_text("pools:\n  - {name: a, max_nodes: 1, gpus_per_node: 1}\n")
+    assert main(["simulate", *arguments, "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster.yaml", "small.yaml"]
+
+
+@pytest.mark.slow
+def test_philly_replays_whole(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"philly:{data_dir}/traces/philly/philly_until_2017-11-01.csv.gz"
+    assert main(["simulate", "--trace", uri, "--json", "-", "--quiet"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["metrics"]["jobs_finished"] == document["trace"]["jobs"] == 52849
+    assert document["metrics"]["gpu_hours_done"] == pytest.approx(document["metrics"]["gpu_hours_asked"], rel=1e-12)

@@ -1,0 +1,44 @@
+"""Small worlds whose numbers can be worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from autoscaler.evaluation.rollouts import Scenario
+from envs.cluster import ClusterConfig, PoolConfig
+from envs.config import EnvironmentConfig
+from traces.trace import Trace
+
+Job = tuple[float, float, float]
+"""Submission in s, run time in s, GPUs."""
+
+
+def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None) -> Trace:
+    """A trace of jobs, in order of submission."""
+    return Trace.from_columns(
+        submit_time_seconds=[job[0] for job in jobs],
+        duration_seconds=[job[1] for job in jobs],
+        gpu_milli=[round(job[2] * 1000) for job in jobs],
+        gpu_models=models,
+        uri="test:jobs",
+    )
+
+
+def one_pool(max_nodes: int = 2, min_nodes: int = 0) -> ClusterConfig:
+    """Nodes of 8 GPUs that take 300 s to boot."""
+    return ClusterConfig((PoolConfig("gpu", max_nodes=max_nodes, min_nodes=min_nodes),))
+
+
+def scenario(jobs: Sequence[Job], cluster: ClusterConfig | None = None) -> Scenario:
+    """Jobs on one pool, with default settings."""
+    return Scenario(make_trace(jobs), cluster or one_pool(), EnvironmentConfig())
+
+
+@st.composite
+def job_lists(draw: st.DrawFn, max_gpus: int = 16) -> list[Job]:
+    """Up to 12 jobs in whole seconds, within some minutes."""
+    gpus = st.one_of(st.integers(1, max_gpus), st.sampled_from([0.25, 0.5]))
+    rows = draw(st.lists(st.tuples(st.integers(0, 200), st.integers(1, 300), gpus), min_size=1, max_size=12))
+    return [(float(submit), float(run), float(count)) for submit, run, count in sorted(rows)]
