@@ -38,6 +38,7 @@ class GuardrailState:
     Attributes:
         orders: orders of which no Node and no NodeClaim has been seen yet, by name. Observers may show them in
             `PoolView.orders`.
+        claimed: pool by name of each NodeClaim that was seen and is no Node yet.
         released: pool and time of each release that the view has not shown yet, by the pod's uid.
         starting_since: since when a node has been without its GPUs, by name.
         scaled_up: last order by pool.
@@ -47,6 +48,7 @@ class GuardrailState:
     """
 
     orders: Mapping[str, OrderView] = field(default_factory=dict)
+    claimed: Mapping[str, str] = field(default_factory=dict)
     released: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     starting_since: Mapping[str, float] = field(default_factory=dict)
     scaled_up: Mapping[str, float] = field(default_factory=dict)
@@ -112,31 +114,47 @@ def overdue(
 
 
 def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> GuardrailState:
-    """Take in what a view shows: forget what has arrived, count what is overdue as a failure."""
+    """Take in what a view shows: forget what has arrived, count what is overdue or has vanished as a failure."""
     now = view.now_seconds
-    seen = {node.name for pool in view.pools for node in pool.nodes}
-    seen |= {claim.name for claim in view.node_claims}
-    orders = {
+    nodes = {node.name for pool in view.pools for node in pool.nodes}
+    state, vanished = _follow_claims(state, view, nodes)
+    late = {
         name: order
         for name, order in state.orders.items()
-        if name not in seen and now - order.ordered_seconds <= times.provision_timeout_seconds
+        if name not in nodes and now - order.ordered_seconds > times.provision_timeout_seconds
     }
-    lost = [order for name, order in state.orders.items() if name not in seen and name not in orders]
+    names = nodes | {order.name for pool in view.pools for order in pool.orders}
     state = replace(
         state,
-        orders=orders,
+        orders={name: order for name, order in state.orders.items() if name not in nodes and name not in late},
         released=_still_hidden(state, view),
         starting_since=_starting_since(state, view, times),
-        given_up=state.given_up & (seen | {order.name for pool in view.pools for order in pool.orders}),
+        given_up=state.given_up & names,
     )
-    for order in lost:
-        state = after_order_failure(state, order.pool, now, times)
+    for pool_name in sorted({order.pool for order in late.values()} | vanished):
+        state = after_order_failure(state, pool_name, now, times)
     for pool in view.pools:
         for name, _ in overdue(pool, state, now, times):
             if name not in state.given_up:
                 state = replace(state, given_up=state.given_up | {name})
                 state = after_order_failure(state, pool.name, now, times)
     return state
+
+
+def _follow_claims(state: GuardrailState, view: ClusterView, nodes: set[str]) -> tuple[GuardrailState, set[str]]:
+    """Follow NodeClaims until they are Nodes; also return the pools of those that vanished before.
+
+    Karpenter deletes a claim that it cannot launch, such as when there is no such machine in stock. Without this, the
+    same order would be made again in every reconcile.
+    """
+    claims = {claim.name: claim for claim in view.node_claims if claim.deleted_seconds is None}
+    done = {name for name, claim in claims.items() if claim.node_name in nodes}
+    coming = {order.name: order for pool in view.pools for order in pool.orders if order.name in claims}
+    gone = state.claimed.keys() - claims.keys() - nodes
+    vanished = {state.claimed[name] for name in gone if name not in state.given_up}
+    orders = {name: order for name, order in state.orders.items() if name not in claims and name not in gone}
+    claimed = {name: order.pool for name, order in coming.items() if name not in done}
+    return replace(state, orders=orders, claimed=claimed), vanished
 
 
 def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[str, float]]:
