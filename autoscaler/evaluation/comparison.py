@@ -1,0 +1,233 @@
+"""Comparison: several policies on the same windows, with intervals and paired differences to one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+from autoscaler.evaluation.metrics import measure, nested, waits_seconds
+from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_codec, run
+from autoscaler.evaluation.statistics import Bootstrap, Estimate
+from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
+from autoscaler.evaluation.windows import Window
+
+EXCEEDANCE = np.logspace(0.0, -4.0, 161)
+"""Shares of the jobs for which the wait distribution is kept, from all down to 1 in 10,000."""
+
+PAIRED = {
+    "objective_usd": "objective_usd",
+    "energy_kwh": "energy_kwh.total",
+    "wait_seconds": "metrics.wait_seconds.mean",
+    "waited_gpu_hours": "metrics.waited_gpu_hours",
+    "node_hours": "metrics.node_hours",
+}
+"""Numbers whose paired difference is reported: their name there, and among the measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A policy in a comparison.
+
+    Attributes:
+        name: unique in the comparison.
+        policies: one per training seed, or one.
+        kind: "trained" or "rule".
+        seeds: the seed of each of `policies`, None where it has none.
+        sources: the run folders of a trained policy.
+        settings: what tuning chose, for humans and for the record.
+    """
+
+    name: str
+    policies: tuple[Policy, ...]
+    kind: str
+    seeds: tuple[int | None, ...] = (None,)
+    sources: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Versus:
+    """A policy less the reference, on the same windows.
+
+    Attributes:
+        difference: by the names of `PAIRED`.
+        objective_share: difference of the objective as a share of the reference's.
+    """
+
+    difference: Mapping[str, Estimate]
+    objective_share: Estimate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What a contender did on W windows with S seeds.
+
+    Attributes:
+        contender: who.
+        values: measure -> [S, W] float64; see `autoscaler.evaluation.metrics`.
+        estimates: measure -> mean and interval.
+        versus: against the reference; None for the reference itself, and without one.
+        timelines: one per window, of the first seed.
+        wait_quantiles_seconds: [len(EXCEEDANCE)] float64, the wait that this share of all jobs exceeds.
+        wall_seconds: how long it took.
+    """
+
+    contender: Contender
+    values: Mapping[str, NDArray[np.float64]]
+    estimates: Mapping[str, Estimate]
+    versus: Versus | None
+    timelines: tuple[Timeline, ...]
+    wait_quantiles_seconds: NDArray[np.float64]
+    wall_seconds: float
+
+    @property
+    def decisions(self) -> int:
+        """Decisions on all windows with all seeds."""
+        return int(self.values["metrics.decisions"].sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """All results.
+
+    Attributes:
+        scenario: trace, cluster and settings.
+        windows: what every policy ran.
+        results: by name, in the order of the contenders.
+        reference: the name that the others are compared with, None for none.
+    """
+
+    scenario: Scenario
+    windows: tuple[Window, ...]
+    results: Mapping[str, Result]
+    reference: str | None
+
+    @property
+    def ranking(self) -> list[Result]:
+        """The results, cheapest first."""
+        return sorted(self.results.values(), key=lambda result: result.estimates["objective_usd"].mean)
+
+
+OnResult = Callable[[str, int, float], None]
+"""Called when a policy is done, with its name, its decisions and the seconds that it took."""
+
+
+def compare(
+    scenario: Scenario,
+    contenders: Sequence[Contender],
+    windows: Sequence[Window],
+    generator: np.random.Generator,
+    *,
+    reference: str | None = None,
+    samples: int = DEFAULT_SAMPLES,
+    on_jobs: OnJobs | None = None,
+    on_result: OnResult | None = None,
+) -> Comparison:
+    """Run every policy over the same windows.
+
+    Args:
+        scenario: trace, cluster and settings.
+        contenders: who takes part, by unique names.
+        windows: at least one.
+        generator: for the bootstrap.
+        reference: name of the contender that the others are compared with.
+        samples: most samples of each timeline; 0: none.
+        on_jobs: progress.
+        on_result: told when a policy is done.
+
+    Raises:
+        CodecMismatchError: a policy was made for another codec layout.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    for contender in contenders:
+        for policy in contender.policies:
+            check_codec(policy, scenario.config)
+    runs = {}
+    for contender in contenders:
+        runs[contender.name] = _run_all(contender, scenario, windows, samples, on_jobs)
+        if on_result is not None:
+            on_result(contender.name, runs[contender.name].decisions, runs[contender.name].wall_seconds)
+    base = runs[reference].values if reference is not None else None
+    seed = int(generator.integers(2**63))
+    results = {name: _judge(done, base if name != reference else None, seed) for name, done in runs.items()}
+    return Comparison(scenario, tuple(windows), results, reference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Done:
+    contender: Contender
+    values: dict[str, NDArray[np.float64]]
+    timelines: tuple[Timeline, ...]
+    wait_quantiles_seconds: NDArray[np.float64]
+    wall_seconds: float
+
+    @property
+    def decisions(self) -> int:
+        return int(self.values["metrics.decisions"].sum())
+
+
+def _run_all(
+    contender: Contender, scenario: Scenario, windows: Sequence[Window], samples: int, on_jobs: OnJobs | None
+) -> _Done:
+    started = time.perf_counter()
+    problem = scenario.problem()
+    rows, waits, timelines = [], [], []
+    for index, policy in enumerate(contender.policies):
+        rollouts = run(policy, scenario, windows, samples=samples if index == 0 else 0, on_jobs=on_jobs)
+        rows.append([measure(rollout, problem) for rollout in rollouts])
+        waits += [waits_seconds(rollout) for rollout in rollouts]
+        timelines += _timelines(rollouts)
+    values = {name: np.array([[cell[name] for cell in row] for row in rows], np.float64) for name in rows[0][0]}
+    quantiles = np.quantile(np.concatenate(waits), 1.0 - EXCEEDANCE)
+    return _Done(contender, values, tuple(timelines), quantiles, time.perf_counter() - started)
+
+
+def _timelines(rollouts: Sequence[Rollout]) -> list[Timeline]:
+    return [rollout.timeline for rollout in rollouts if rollout.timeline is not None]
+
+
+def _judge(done: _Done, base: Mapping[str, NDArray[np.float64]] | None, seed: int) -> Result:
+    shape = done.values["objective_usd"].shape
+    # The windows are drawn first and from the same seed, so every policy is judged on the same draws of windows.
+    bootstrap = Bootstrap(shape[0], shape[1], np.random.default_rng(seed))
+    versus = None
+    if base is not None:
+        # The reference's own seeds, if it has several, are averaged: the difference is to what it does on the whole.
+        means = {name: np.broadcast_to(base[name].mean(axis=0), shape) for name in ("objective_usd", *PAIRED.values())}
+        difference = {name: bootstrap.mean(done.values[key] - means[key]) for name, key in PAIRED.items()}
+        share = bootstrap.ratio(done.values["objective_usd"], means["objective_usd"])
+        versus = Versus(difference, share)
+    return Result(
+        contender=done.contender,
+        values=done.values,
+        estimates={name: bootstrap.mean(values) for name, values in done.values.items()},
+        versus=versus,
+        timelines=done.timelines,
+        wait_quantiles_seconds=done.wait_quantiles_seconds,
+        wall_seconds=done.wall_seconds,
+    )
+
+
+def result_document(result: Result) -> dict[str, Any]:
+    """What `evaluate --json` holds of one policy."""
+    contender = result.contender
+    versus = None
+    if result.versus is not None:
+        versus = {
+            "objective_share": result.versus.objective_share.to_dict(),
+            **{name: estimate.to_dict() for name, estimate in result.versus.difference.items()},
+        }
+    return {
+        "kind": contender.kind,
+        "seeds": list(contender.seeds),
+        "runs": list(contender.sources),
+        "settings": dict(contender.settings),
+        **nested({name: estimate.to_dict() for name, estimate in result.estimates.items()}),
+        "versus_reference": versus,
+    }

@@ -1,0 +1,49 @@
+"""The JSON document of a comparison, see docs/json.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoscaler.evaluation.comparison import Comparison, result_document
+from autoscaler.evaluation.provenance import provenance, trace_digest
+from autoscaler.evaluation.statistics import CONFIDENCE, DRAWS, METHOD
+from autoscaler.evaluation.windows import MS_PER_SECOND
+from configs.loader import to_dict
+from envs.codec import fingerprint
+
+SCHEMA = "autoscaler.evaluate/1"
+
+
+def comparison_document(comparison: Comparison, cluster_source: str, seed: int) -> dict[str, Any]:
+    """What `evaluate --json` writes.
+
+    Args:
+        comparison: all results.
+        cluster_source: what the user called the cluster.
+        seed: of the bootstrap and of rules that draw lots.
+    """
+    trace, config = comparison.scenario.trace, comparison.scenario.config
+    windows = [
+        {
+            "start_seconds": window.start_ms / MS_PER_SECOND,
+            "end_seconds": window.end_ms / MS_PER_SECOND,
+            "jobs": window.num_jobs,
+        }
+        for window in comparison.windows
+    ]
+    return {
+        "schema": SCHEMA,
+        "trace": {"uri": trace.uri, "jobs": trace.num_jobs, "span_seconds": trace.span_seconds},
+        "cluster": {"source": cluster_source, **to_dict(comparison.scenario.cluster)},
+        "reference": comparison.reference,
+        "policies": {name: result_document(result) for name, result in comparison.results.items()},
+        "provenance": {
+            **provenance(),
+            "seed": seed,
+            "trace_sha256": trace_digest(trace),
+            "windows": windows,
+            "intervals": {"confidence": CONFIDENCE, "draws": DRAWS, "method": METHOD},
+            "codec_fingerprint": fingerprint(config.codec),
+            "environment": to_dict(config),
+        },
+    }

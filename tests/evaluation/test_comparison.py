@@ -1,0 +1,100 @@
+"""Comparisons: the numbers of each policy are those of its own rollouts, differences are against the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import traces
+from agents.registry import make_baseline
+from autoscaler.evaluation.comparison import EXCEEDANCE, PAIRED, Comparison, Contender, compare, result_document
+from autoscaler.evaluation.errors import CodecMismatchError
+from autoscaler.evaluation.metrics import measure, waits_seconds
+from autoscaler.evaluation.rollouts import Scenario, run
+from autoscaler.evaluation.windows import equal_windows
+from envs.cluster import auto_cluster
+from envs.codec import CodecLayout
+from envs.config import EnvironmentConfig
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    trace = traces.load("synthetic:quickstart?days=6&seed=2")
+    return Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+
+
+def rules(layout: CodecLayout) -> list[Contender]:
+    lots = tuple(make_baseline("random", layout, seed) for seed in (1, 2))
+    return [
+        Contender("reactive", (make_baseline("reactive", layout),), "rule"),
+        Contender("always-on", (make_baseline("always-on", layout),), "rule"),
+        Contender("random", lots, "rule", seeds=(1, 2)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparison(scenario: Scenario) -> Comparison:
+    windows = equal_windows(scenario.trace, 0.5, 1.0, 5)
+    return compare(scenario, rules(scenario.config.codec), windows, np.random.default_rng(0), reference="reactive")
+
+
+def test_values_are_those_of_the_rollouts(scenario: Scenario, comparison: Comparison) -> None:
+    rollouts = run(make_baseline("reactive", scenario.config.codec), scenario, comparison.windows)
+    result = comparison.results["reactive"]
+    for index, rollout in enumerate(rollouts):
+        for name, value in measure(rollout, scenario.problem()).items():
+            assert result.values[name][0, index] == value
+    waits = np.concatenate([waits_seconds(rollout) for rollout in rollouts])
+    assert result.wait_quantiles_seconds[0] == waits.min()
+    assert (np.diff(result.wait_quantiles_seconds) >= 0).all()
+    middle = np.interp(-0.5, -EXCEEDANCE, result.wait_quantiles_seconds)
+    assert middle == pytest.approx(np.median(waits), abs=2.0)
+
+
+def test_means_are_over_seeds_and_windows(comparison: Comparison) -> None:
+    result = comparison.results["random"]
+    assert result.values["objective_usd"].shape == (2, 5)
+    estimate = result.estimates["objective_usd"]
+    assert estimate.mean == pytest.approx(result.values["objective_usd"].mean())
+    assert estimate.low is not None
+    assert estimate.low < estimate.mean
+
+
+def test_differences_are_to_the_reference(comparison: Comparison) -> None:
+    assert comparison.results["reactive"].versus is None
+    versus = comparison.results["always-on"].versus
+    assert versus is not None
+    assert set(versus.difference) == set(PAIRED)
+    ours, base = (comparison.results[name].estimates["energy_kwh.total"].mean for name in ("always-on", "reactive"))
+    difference = versus.difference["energy_kwh"]
+    assert difference.mean == pytest.approx(ours - base)
+    assert not difference.includes_zero
+    assert versus.objective_share.mean > 0.1
+
+
+def test_the_cheapest_is_first(comparison: Comparison) -> None:
+    means = [result.estimates["objective_usd"].mean for result in comparison.ranking]
+    assert means == sorted(means)
+    assert comparison.ranking[-1].contender.name in ("always-on", "random")
+
+
+def test_the_same_seed_gives_the_same_comparison(scenario: Scenario, comparison: Comparison) -> None:
+    again = compare(
+        scenario, rules(scenario.config.codec), comparison.windows, np.random.default_rng(0), reference="reactive"
+    )
+    for name, result in again.results.items():
+        assert result_document(result) == result_document(comparison.results[name])
+
+
+def test_a_policy_for_another_codec_is_refused_before_anything_runs(scenario: Scenario) -> None:
+    other = Contender("other", (make_baseline("reactive", CodecLayout(window_slots=2)),), "rule")
+    counted: list[int] = []
+    with pytest.raises(CodecMismatchError):
+        compare(
+            scenario,
+            [*rules(scenario.config.codec), other],
+            equal_windows(scenario.trace, 0.5, 1.0, 1),
+            np.random.default_rng(0),
+            on_jobs=counted.append,
+        )
+    assert counted == []
