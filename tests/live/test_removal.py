@@ -239,6 +239,18 @@ def test_a_protected_pod_that_comes_while_others_are_evicted_undoes_it(world):
     assert world.has(POD("guarded"))
 
 
+def test_a_pod_that_is_put_there_in_spite_of_the_taint_undoes_it(world):
+    world.add_pod("web", "n")
+    world.start("n", drain=True)
+    world.api.terminates = False
+    world.later()
+    del world.api.objects[POD("web")]
+    world.add_pod("again", "n", creationTimestamp="1970-01-12T13:46:47Z")  # 2 seconds after the evictions began
+    world.later(2.0)
+    assert world.is_untouched("n")
+    assert "in spite of the taint" in world.reports[-1].reason
+
+
 def test_another_pod_of_the_same_name_is_not_evicted(world):
     world.add_pod("web", "n")
     world.start("n", drain=True)

@@ -38,6 +38,10 @@ STALE_TAINT_SECONDS = 300.0
 """A node that was tainted so long ago and got no further is given back: what was decided then may be wrong now."""
 
 
+CREATION_RESOLUTION_SECONDS = 1.0
+"""Kubernetes cuts a creationTimestamp to whole seconds."""
+
+
 class Outcome(StrEnum):
     """What became of a removal, or of a part of it."""
 
@@ -215,6 +219,9 @@ class RemovalMachine:
             hold = pod_hold(pod, tuple(pdb for pdb in fresh.cluster.pdbs if pdb.selects(pod)), self._protection)
             if hold is not None:
                 raise _UndoError(hold.reason)
+            if self._clock.to_wall(pod.created_seconds) > progress.since_seconds + CREATION_RESOLUTION_SECONDS:
+                # Its controller would make it again and again, and we would evict it again and again.
+                raise _UndoError(f"pod {pod.namespace}/{pod.name} was put there in spite of the taint")
         refusals = [reason for pod in staying if (reason := self._evict_pod(pod, pool)) is not None]
         limit = self._times.eviction_timeout_seconds
         if refusals and age > limit:
