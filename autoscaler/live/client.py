@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -313,6 +314,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None, timeout_s
     from yaml import YAMLError
 
     configuration = client.Configuration()
+    if kubeconfig is not None and not Path(kubeconfig).expanduser().is_file():
+        raise ClusterAccessError(f"{kubeconfig}: no such kubeconfig file")
     try:
         if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]

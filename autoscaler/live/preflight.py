@@ -34,7 +34,7 @@ def _version(client: KubeClient) -> str:
     except ForbiddenError as error:
         raise ClusterAccessError(f"{client.server} refuses these credentials: {error.message}") from error
     except KubeError as error:
-        raise ClusterAccessError(f"no cluster answers at {client.server}: {error.message}") from error
+        raise ClusterAccessError(f"no cluster answers: {error.message}") from error
     version = answer.get("gitVersion")
     if not isinstance(version, str):
         raise ClusterAccessError(f"{client.server} answers, but it is no Kubernetes API server")
@@ -59,6 +59,8 @@ def _allowed(client: KubeClient, right: Right, namespace: str) -> bool:
     attributes = {"group": right.group, "resource": resource, "subresource": subresource, "verb": right.verb}
     if right.namespaced:
         attributes["namespace"] = namespace
+    if right.name:
+        attributes["name"] = right.name
     review: Json = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

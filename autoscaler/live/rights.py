@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.live.config import LiveConfig, ProviderKind
+from autoscaler.live.names import ORDERS_CONFIG_MAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Right:
         verb: such as `list`.
         purpose: what for, in a few words.
         namespaced: only in the Lease's namespace.
+        name: only on this object, empty: on all.
     """
 
     group: str
@@ -27,6 +29,7 @@ class Right:
     verb: str
     purpose: str
     namespaced: bool = False
+    name: str = ""
 
     def __str__(self) -> str:
         """As people say it."""
@@ -47,14 +50,28 @@ OBSERVE = (
 OBSERVE_KARPENTER = tuple(_each("karpenter.sh", "nodeclaims", "list watch", "observe orders"))
 ACT = (
     *_each("", "nodes", "get patch", "taint and annotate nodes"),
-    *_each("", "pods", "get patch", "place pods: select a pool and remove the gate"),
+    *_each("", "pods", "patch", "place pods: select a pool and remove the gate"),
     *_each("", "pods/eviction", "create", "evict pods"),
     *_each("", "events", "create", "explain in Events"),
 )
 ACT_KWOK = tuple(_each("", "nodes", "create delete", "make and delete nodes of the provider kwok"))
 ACT_KARPENTER = tuple(_each("karpenter.sh", "nodeclaims", "get create delete", "make and delete NodeClaims"))
-ORDERS = tuple(_each("", "configmaps", "get create patch", "count orders, so that none is made twice", namespaced=True))
-LEAD = tuple(_each("coordination.k8s.io", "leases", "get create update", "lead", namespaced=True))
+
+
+def _of_one(group: str, resource: str, verb: str, name: str, purpose: str) -> tuple[Right, ...]:
+    """Verbs on one object; nobody can be allowed to create only objects of some name."""
+    named = [Right(group, resource, each, purpose, namespaced=True, name=name) for each in ("get", verb)]
+    return (*named, Right(group, resource, "create", purpose, namespaced=True))
+
+
+def orders() -> tuple[Right, ...]:
+    """The ConfigMap with the numbers of orders."""
+    return _of_one("", "configmaps", "patch", ORDERS_CONFIG_MAP, "count orders, so that none is made twice")
+
+
+def lead(lease_name: str) -> tuple[Right, ...]:
+    """The Lease."""
+    return _of_one("coordination.k8s.io", "leases", "update", lease_name, "lead")
 
 
 def needed(config: LiveConfig) -> tuple[Right, ...]:
@@ -62,12 +79,12 @@ def needed(config: LiveConfig) -> tuple[Right, ...]:
     rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ())]
     if config.dry_run:
         return tuple(rights)
-    rights += [*ACT, *ORDERS]
+    rights += [*ACT, *orders()]
     providers = {pool.provider for pool in config.pools}
     if ProviderKind.KWOK in providers:
         rights += ACT_KWOK
     if ProviderKind.KARPENTER in providers:
         rights += ACT_KARPENTER
     if config.leader_election.enabled:
-        rights += LEAD
+        rights += lead(config.leader_election.name)
     return tuple(rights)
