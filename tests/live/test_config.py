@@ -1,0 +1,88 @@
+"""Settings, rights and the clock."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.live import rights
+from autoscaler.live.clock import ScaledClock
+from autoscaler.live.config import LiveConfig, LivePool, ProviderKind, with_flags
+from autoscaler.live.names import LEASE_NAME
+from configs.errors import ConfigError
+from configs.loader import build_config, load_config
+from tests.live import raw
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
+    config = load_config("live/kwok", LiveConfig)
+    assert config.dry_run
+    assert [(pool.min_nodes, pool.provider) for pool in config.pools] == [(0, ProviderKind.KWOK)]
+    assert not with_flags(config, False, None).dry_run
+    assert with_flags(config, None, "a.jsonl").audit_path == "a.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pools": []}, "pools is empty"),
+        ({"pools": [{"name": "a", "max_nodes": 1}] * 2}, "used twice"),
+        ({"pools": [{"name": str(n), "max_nodes": 1} for n in range(5)]}, "room for 4"),
+        ({"pools": [{"name": "a", "max_nodes": 0}]}, "max_nodes is 0"),
+        ({"pools": [{"name": "a", "max_nodes": 1, "min_nodes": 2}]}, "min_nodes is 2"),
+        ({"pools": [{"name": "a", "max_nodes": 1, "gpus_per_node": 17}]}, "gpus_per_node is 17"),
+        ({"pools": [{"name": "a", "max_nodes": 1, "provider": "aws"}]}, "provider"),
+        ({"decision_interval_secs": 3}, "did you mean 'decision_interval_seconds'"),
+        ({"resync_interval_seconds": 30.0}, "resync_interval_seconds is 30.0"),
+        ({"clock": {"time_scale": 0.0}}, "time_scale"),
+        ({"clock": {"time_zone": "Mars/Olympus"}}, "IANA"),
+        ({"api": {"stale_seconds": 0.0}}, "stale_seconds"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        build_config({"pools": [{"name": "gpu", "max_nodes": 1}], **change}, LiveConfig)
+    assert "\n" not in str(caught.value)
+
+
+def granted() -> set[rights.Right]:
+    """What deploy/rbac.yaml grants to its ServiceAccount."""
+    documents = list(yaml.safe_load_all((ROOT / "deploy" / "rbac.yaml").read_text()))
+    bound = {item["roleRef"]["name"] for item in documents if item["kind"].endswith("Binding")}
+    found = set()
+    for role in documents:
+        if role["kind"] not in ("Role", "ClusterRole"):
+            continue
+        assert role["metadata"]["name"] in bound
+        for rule in role["rules"]:
+            (group,), (resource,) = rule["apiGroups"], rule["resources"]
+            for verb in rule["verbs"]:
+                name = rule.get("resourceNames", [""])[0]
+                found.add(rights.Right(group, resource, verb, "", role["kind"] == "Role", name))
+    return found
+
+
+def test_the_manifest_grants_what_is_asked_for_and_nothing_else() -> None:
+    pools = (LivePool("a", 1), LivePool("b", 1, provider=ProviderKind.KARPENTER))
+    needed = rights.needed(raw.config(*pools, dry_run=False))
+    wanted = {rights.Right(each.group, each.resource, each.verb, "", each.namespaced, each.name) for each in needed}
+    assert granted() == wanted
+    assert all(each.verb != "*" and each.resource != "*" for each in wanted)
+    assert LEASE_NAME in {each.name for each in wanted}
+
+
+def test_a_dry_run_needs_no_right_to_change_anything() -> None:
+    assert {each.verb for each in rights.needed(raw.config(dry_run=True))} == {"list", "watch"}
+
+
+def test_a_scaled_clock_counts_trace_seconds_and_maps_unix_times_back_and_forth() -> None:
+    clock = ScaledClock(60.0, epoch_seconds=1000.0)
+    assert 1000.0 <= clock.now() < 1060.0
+    unix = clock.to_wall(1600.0)
+    assert clock.from_wall(unix) == pytest.approx(1600.0, abs=1e-3)
+    assert unix - clock.to_wall(1000.0) == pytest.approx(10.0, abs=1e-5)
+    with pytest.raises(ValueError, match="time_scale"):
+        ScaledClock(0.0)

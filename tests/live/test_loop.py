@@ -1,0 +1,242 @@
+"""When the loop decides, in which order it acts, and what it does with stale data."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler.live.audit import AuditWriter, Header, read_audit
+from autoscaler.live.client import UnreachableError
+from autoscaler.live.clock import ManualClock
+from autoscaler.live.config import LivePool
+from autoscaler.live.decide import make_decider
+from autoscaler.live.guardrails import Allowed, GuardrailState
+from autoscaler.live.lease import LeaseLostError
+from autoscaler.live.loop import DryRun, Loop, next_age_seconds, with_backlog
+from autoscaler.live.metrics import Metrics
+from autoscaler.live.model import ClusterView
+from autoscaler.live.names import METRIC_ERRORS, METRIC_GUARDRAIL, METRIC_HELD_DECISIONS, METRIC_NODES
+from autoscaler.live.observe.observer import Observer
+from autoscaler.live.server import Health
+from autoscaler.live.store import Resource, Store
+from autoscaler.live.wake import Wake
+from envs.codec import CodecLayout, Decision, fingerprint
+from tests.live import raw
+from tests.live.raw import START
+
+
+class Recorder:
+    """Keeps Events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def event(self, about: Any, event_type: str, reason: str, message: str) -> None:
+        self.events.append((reason, f"{about.name}: {message}"))
+
+    def lease_event(self, event_type: str, reason: str, message: str) -> None:
+        self.events.append((reason, message))
+
+
+class Script(ManualClock):
+    """A clock on which things happen at their time, while somebody waits."""
+
+    def __init__(self, wake: Wake) -> None:
+        super().__init__(START)
+        self.wake = wake
+        self.plan: list[tuple[float, Any]] = []
+
+    def wait(self, event: threading.Event, clock_seconds: float) -> bool:
+        end = self.seconds + max(0.0, clock_seconds)
+        for at, happen in sorted(self.plan, key=lambda entry: entry[0]):
+            if event.is_set():
+                break
+            if self.seconds <= START + at <= end:
+                self.plan.remove((at, happen))
+                self.seconds = START + at
+                happen()
+        if not event.is_set():
+            self.seconds = end
+        return event.is_set()
+
+
+class Rig:
+    """A loop over a store that tests fill by hand."""
+
+    def __init__(self, actor: Any = None, audit: AuditWriter | None = None, **settings: Any) -> None:
+        pools = settings.pop("pools", (LivePool("gpu", max_nodes=4),))
+        self.config = raw.config(*pools, **settings)
+        self.wake, self.metrics, self.recorder = Wake(), Metrics(), Recorder()
+        self.clock = Script(self.wake)
+        self.observer = Observer(self.config, self.clock, self.metrics, self.wake)
+        self.stale: tuple[str, ...] = ()
+        self.observer.stale = lambda: self.stale  # type: ignore[method-assign]
+        self.decided_at: list[float] = []
+        self.lead = True
+        self.loop = Loop(
+            self.config,
+            self.clock,
+            self.observer,
+            make_decider("reactive", self.config.codec),
+            actor or DryRun(),
+            self.metrics,
+            self.recorder,
+            Health(600.0),
+            self.wake,
+            audit,
+            self.check,
+        )
+
+    @property
+    def store(self) -> Store:
+        return self.observer.store
+
+    def check(self) -> None:
+        if not self.lead:
+            raise LeaseLostError("lost")
+        self.decided_at.append(self.clock.seconds - START)
+
+    def run(self, count: int) -> list[float]:
+        self.loop.run(threading.Event(), count)
+        return self.decided_at
+
+    def at(self, seconds: float, happen: Any) -> None:
+        self.clock.plan.append((seconds, happen))
+
+
+def test_without_events_it_decides_once_per_resync_interval() -> None:
+    assert Rig().run(3) == [0.0, 600.0, 1200.0]
+
+
+def test_an_event_is_decided_on_at_once_but_not_before_the_decision_interval() -> None:
+    rig = Rig()
+    rig.at(10.0, lambda: rig.store.apply(Resource.PODS, "ADDED", raw.pod("a")))
+    rig.at(200.0, lambda: rig.store.apply(Resource.PODS, "ADDED", raw.pod("b")))
+    assert rig.run(4) == [0.0, 60.0, 200.0, 800.0]
+
+
+def test_what_is_no_event_for_the_simulator_wakes_nobody() -> None:
+    rig = Rig()
+    rig.store.apply(Resource.NODES, "ADDED", raw.node("n", pool=None, gpus=None))
+    rig.at(100.0, lambda: rig.store.apply(Resource.NODES, "MODIFIED", raw.node("n", pool=None, gpus=None)))
+    rig.at(101.0, lambda: rig.store.apply(Resource.PODS, "ADDED", raw.pod("web", gpus=0, gated=False)))
+    rig.at(102.0, lambda: rig.store.apply(Resource.PODS, "DELETED", raw.pod("web", gpus=0, gated=False)))
+    assert rig.run(2) == [0.0, 600.0]
+
+
+def test_a_node_that_becomes_ready_wakes_it() -> None:
+    rig = Rig()
+    rig.store.apply(Resource.NODES, "ADDED", raw.node("n", ready=False, gpus=None))
+    rig.at(130.0, lambda: rig.store.apply(Resource.NODES, "MODIFIED", raw.node("n", gpus=None)))
+    rig.at(150.0, lambda: rig.store.apply(Resource.NODES, "MODIFIED", raw.node("n")))
+    assert rig.run(2) == [0.0, 150.0]
+
+
+def test_an_idle_node_that_passes_an_age_wakes_it() -> None:
+    rig = Rig()
+    rig.store.replace(Resource.NODES, [raw.node("n")])
+    assert rig.run(6) == [0.0, 60.0, 120.0, 300.0, 600.0, 900.0]
+
+
+def test_stale_data_hold_the_decision_and_show() -> None:
+    acted: list[Allowed] = []
+
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            acted.append(allowed)
+            return allowed.state
+
+    rig = Rig(Actor())
+    rig.stale = ("pods",)
+    assert rig.run(3) == [0.0, 60.0, 120.0]
+    assert not acted
+    assert rig.metrics.value(METRIC_HELD_DECISIONS) == 3
+    rig.stale = ()
+    rig.run(1)
+    assert len(acted) == 1
+
+
+def test_a_lost_lease_ends_it_before_the_next_reconcile() -> None:
+    rig = Rig()
+    rig.lead = False
+    with pytest.raises(LeaseLostError):
+        rig.run(1)
+    assert rig.metrics.value(METRIC_NODES, "gpu", "idle") == 0.0
+
+
+def test_stop_ends_it_after_the_reconcile_in_hand() -> None:
+    stop = threading.Event()
+    finished: list[str] = []
+
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            stop.set()
+            finished.append("whole")
+            return allowed.state
+
+    Rig(Actor()).loop.run(stop)
+    assert finished == ["whole"]
+
+
+def test_a_call_that_fails_costs_one_pass_and_not_the_process() -> None:
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            raise UnreachableError(0, "Timeout", "no answer")
+
+    rig = Rig(Actor())
+    assert len(rig.run(3)) == 3
+    assert rig.metrics.value(METRIC_ERRORS, "unreachable") == 3
+
+
+def test_rules_that_bite_are_counted_and_told_to_waiting_jobs() -> None:
+    rig = Rig(pools=(LivePool("gpu", max_nodes=1),))
+    rig.store.replace(Resource.PODS, [raw.pod("a"), raw.pod("b"), raw.pod("huge", gpus=99)])
+    rig.run(1)
+    assert rig.metrics.value(METRIC_GUARDRAIL, "no-ready-gpus") == 2
+    assert [what for what in rig.recorder.events if "huge" in what[1]] == [
+        (
+            "NotTriggerScaleUp",
+            "huge: no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template",
+        )
+    ]
+
+
+def test_each_decision_is_in_the_audit_before_it_is_carried_out(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    layout = CodecLayout()
+    audit = AuditWriter(path, Header(layout, fingerprint(layout), "reactive", dry_run=False))
+    seen: list[list[str]] = []
+
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            seen.append([record["kind"] for _, record in read_audit(path)])
+            return allowed.state
+
+    rig = Rig(Actor(), audit)
+    rig.store.replace(Resource.PODS, [raw.pod("a")])
+    rig.run(1)
+    audit.close()
+    assert seen == [["header", "decision", "verdicts"]]
+    records = [record for _, record in read_audit(path)]
+    assert records[2]["orders"] == {"gpu": 1}
+
+
+def test_jobs_behind_the_window_go_to_their_first_pool() -> None:
+    import numpy as np
+
+    layout = CodecLayout(window_slots=1)
+    rig = Rig(pools=(LivePool("a", 4), LivePool("b", 4)), layout=layout)
+    rig.store.replace(Resource.PODS, [raw.pod(name) for name in "pqr"])
+    view = rig.observer.observe(GuardrailState()).view
+    decision = with_backlog(Decision(np.zeros(4, np.int64), np.array([1])), view)
+    assert decision.placement.tolist() == [1, 0, 0]
+
+
+def test_the_next_age_is_that_of_the_youngest_crossing() -> None:
+    rig = Rig()
+    rig.store.replace(Resource.NODES, [raw.node("n"), raw.node("m", created=START + 30)])
+    rig.clock.seconds = START + 70.0
+    assert next_age_seconds(rig.observer.observe(GuardrailState()).view) == START + 90.0
+    rig.store.replace(Resource.NODES, [])
+    assert next_age_seconds(rig.observer.observe(GuardrailState()).view) == float("inf")
