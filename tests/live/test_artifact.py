@@ -53,7 +53,7 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     write_artifact(tmp_path, LAYOUT)
     (tmp_path / "config.yaml").unlink()
-    with pytest.raises(ArtifactError, match="config.yaml: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"config\.yaml: cannot be read"):
         OnnxPolicy(tmp_path, LAYOUT)
 
 
