@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+from autoscaler.live.names import FIELD_MANAGER
 from configs.errors import UserError
 
 Json = dict[str, Any]
@@ -202,6 +203,9 @@ class KubeClient:
         if method != "GET" and self._before_write is not None:
             self._before_write()
             timeout = min(timeout, self._write_timeout_seconds or timeout)
+        if method in ("POST", "PUT", "PATCH"):
+            # Who last set which field shows in managedFields.
+            params = {**(params or {}), "fieldManager": FIELD_MANAGER}
         response = self._open(method, path, params, body, content_type, timeout)
         text = _read(response)
         if not 200 <= response.status <= 299:

@@ -100,7 +100,7 @@ class LivePool:
         gpu_resource: resource name of its GPUs.
         boot_seconds: mean time from order to ready, which the policy sees.
         idle_node_watts: power of a node that is on and runs nothing, times PUE.
-        usd_per_kwh: price of energy.
+        usd_per_kwh: price of energy; a trained policy should see the price of its training.
         provider: what makes and deletes its nodes.
         template: its nodes as they will be.
         kwok: settings of the provider `kwok`.
@@ -115,7 +115,7 @@ class LivePool:
     gpu_resource: str = RESOURCE_NVIDIA_GPU
     boot_seconds: float = 300.0
     idle_node_watts: float = 578.4
-    usd_per_kwh: float = 0.1
+    usd_per_kwh: float = 0.15
     provider: ProviderKind = ProviderKind.KWOK
     template: NodeTemplate = field(default_factory=NodeTemplate)
     kwok: KwokSettings = field(default_factory=KwokSettings)
@@ -262,7 +262,7 @@ class LiveConfig:
         decision_interval_seconds: least time between two decisions.
         resync_interval_seconds: most time between two decisions.
         codec: the layout; a trained policy must have the same.
-        usd_per_gpu_hour: what an hour of waiting costs, per GPU asked.
+        usd_per_gpu_hour: what an hour of waiting costs, per GPU asked; likewise.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
         guardrails: what no policy can break.
@@ -277,7 +277,7 @@ class LiveConfig:
     decision_interval_seconds: float = 60.0
     resync_interval_seconds: float = 600.0
     codec: CodecLayout = field(default_factory=CodecLayout)
-    usd_per_gpu_hour: float = 1.0
+    usd_per_gpu_hour: float = 0.1
     dry_run: bool = True
     audit_path: str | None = None
     guardrails: GuardrailConfig = field(default_factory=GuardrailConfig)

@@ -50,7 +50,13 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """A taint of a node."""
+    """A taint of a node.
+
+    Attributes:
+        key: its key.
+        value: its value.
+        effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    """
 
     key: str
     value: str = ""

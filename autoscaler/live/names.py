@@ -17,7 +17,7 @@ class Name:
     """A name and its meaning, as the documentation shows it.
 
     Attributes:
-        kind: `label`, `annotation`, `gate`, `taint`, `resource`, `event`, `metric`, `finalizer` or `object`.
+        kind: `label`, `annotation`, `gate`, `taint`, `resource`, `object`, `event` or `metric`.
         value: the name itself.
         meaning: one line.
         labels: label names of a metric.
@@ -49,8 +49,6 @@ def _metric(metric_type: str, stem: str, meaning: str, *labels: str) -> str:
 LABEL_POOL: Final = _name("label", f"{DOMAIN}/pool", "Node, NodeClaim: the pool of the config that it belongs to.")
 LABEL_GPU_PRODUCT: Final = _name("label", "nvidia.com/gpu.product", "Node: GPU model; a pool's `gpu_type`.")
 LABEL_HOSTNAME: Final = _name("label", "kubernetes.io/hostname", "Node: its host name.")
-LABEL_INSTANCE_TYPE: Final = _name("label", "node.kubernetes.io/instance-type", "Node: machine type.")
-LABEL_JOB_NAME: Final = _name("label", "batch.kubernetes.io/job-name", "Pod: the Job that it belongs to.")
 LABEL_KARPENTER_NODE_POOL: Final = _name("label", "karpenter.sh/nodepool", "NodeClaim, Node: Karpenter's NodePool.")
 
 # Gates.
@@ -63,9 +61,6 @@ GATE_PLACEMENT: Final = _name(
 # Taints.
 TAINT_TO_BE_DELETED: Final = _name(
     "taint", "ToBeDeletedByClusterAutoscaler", "Node, NoSchedule: is being removed; the value is unix seconds."
-)
-TAINT_DELETION_CANDIDATE: Final = _name(
-    "taint", "DeletionCandidateOfClusterAutoscaler", "Node, PreferNoSchedule: may be removed soon; only read."
 )
 TAINT_NOT_READY: Final = _name("taint", "node.kubernetes.io/not-ready", "Node: Kubernetes' own, while it is not ready.")
 TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Node: Kubernetes' own, heartbeat lost.")
@@ -135,18 +130,22 @@ LEASE_NAME: Final = _name("object", "green-autoscaler", "Lease by which one repl
 ORDERS_CONFIG_MAP: Final = _name(
     "object", "green-autoscaler-orders", "ConfigMap beside the Lease: number of the next order of each pool."
 )
-STATUS_CONFIG_MAP: Final = _name("object", "green-autoscaler-status", "ConfigMap with what the leader last did.")
 
 # Events: reasons that users of Cluster Autoscaler know.
-EVENT_TRIGGERED_SCALE_UP: Final = _name("event", "TriggeredScaleUp", "Pod: nodes were ordered for it; says where.")
-EVENT_NOT_TRIGGER_SCALE_UP: Final = _name("event", "NotTriggerScaleUp", "Pod: no pool can or may grow; says why.")
-EVENT_PLACED: Final = _name("event", "Placed", "Pod: its gate was removed; says into which pool.")
+EVENT_TRIGGERED_SCALE_UP: Final = _name(
+    "event", "TriggeredScaleUp", "Job or pod: nodes were ordered while it waited; says where."
+)
+EVENT_NOT_TRIGGER_SCALE_UP: Final = _name(
+    "event", "NotTriggerScaleUp", "Job or pod: no pool can or may grow for it; says why."
+)
+EVENT_PLACED: Final = _name("event", "Placed", "Job or pod: its gates were removed; says for which pool.")
 EVENT_SCALED_UP: Final = _name("event", "ScaledUpGroup", "Node: it was ordered; says for which pool.")
-EVENT_FAILED_TO_SCALE_UP: Final = _name("event", "FailedToScaleUpGroup", "Config pool: an order failed; says why.")
+EVENT_FAILED_TO_SCALE_UP: Final = _name(
+    "event", "FailedToScaleUpGroup", "Lease: an order failed; says of which pool, and why."
+)
 EVENT_SCALE_DOWN: Final = _name("event", "ScaleDown", "Node: its removal began, or it was removed.")
 EVENT_SCALE_DOWN_FAILED: Final = _name("event", "ScaleDownFailed", "Node: a removal was undone; says why.")
-EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable; `reactive` decided.")
-EVENT_OBJECT_SKIPPED: Final = _name("event", "ObjectSkipped", "Any object: it cannot be read; says which field.")
+EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable, `reactive` decided.")
 
 # Metrics of the loop.
 METRIC_NODES: Final = _metric("gauge", "nodes_count", "Nodes by pool and state.", "pool", "state")
@@ -166,7 +165,7 @@ METRIC_EVICTED_PODS: Final = _metric("counter", "evicted_pods_total", "Pods evic
 METRIC_PLACED_PODS: Final = _metric("counter", "placed_pods_total", "Pods whose gate was removed.", "pool")
 METRIC_UNNEEDED: Final = _metric("gauge", "unneeded_nodes_count", "Ready nodes without GPU pods.", "pool")
 METRIC_DURATION: Final = _metric("histogram", "function_duration_seconds", "Wall time of a step.", "function")
-METRIC_LAST_ACTIVITY: Final = _metric("gauge", "last_activity", "Unix seconds of the last reconcile.", "activity")
+METRIC_LAST_ACTIVITY: Final = _metric("gauge", "last_activity", "Clock seconds of the last reconcile.", "activity")
 METRIC_DECISIONS: Final = _metric("counter", "decisions_total", "Reconciles that decided.")
 METRIC_HELD_DECISIONS: Final = _metric("counter", "held_decisions_total", "Reconciles that held: data were stale.")
 METRIC_FALLBACKS: Final = _metric("counter", "policy_fallbacks_total", "Decisions of `reactive` instead.", "reason")

@@ -136,7 +136,7 @@ def test_each_status_is_a_typed_error(server: Server, client: KubeClient, status
     assert (caught.value.status, caught.value.reason) == (status, "Because")
     assert caught.value.message == f"{status} of this"
     assert caught.value.retry_after_seconds == 3.0
-    assert server.requests == ["POST /x"], "a write is never repeated by itself"
+    assert server.requests == ["POST /x?fieldManager=green-autoscaler"], "a write is never repeated by itself"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"\xff\xfe", b"{" * 100])

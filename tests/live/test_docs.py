@@ -1,0 +1,46 @@
+"""docs/live.md says what the code does."""
+
+import re
+from pathlib import Path
+
+from autoscaler.live import names
+from tests.live.live_docs import HEADINGS, MARK, PAGE, keys, updated
+
+SOURCES = Path(__file__).resolve().parents[2] / "autoscaler"
+
+
+def test_every_table_is_as_the_code_has_it() -> None:
+    page = PAGE.read_text()
+    assert updated(page) == page, "write it anew: python -m tests.live.live_docs"
+
+
+def test_every_kind_of_name_has_a_table() -> None:
+    found = {match.group(2) for match in MARK.finditer(PAGE.read_text())}
+    assert found == {*HEADINGS, "metric", "config", "rule", "deploy", "replay"}
+    assert {name.kind for name in names.NAMES} == {*HEADINGS, "metric"}
+
+
+def test_every_config_key_says_what_it_means() -> None:
+    from autoscaler.live.config import LiveConfig
+
+    missing = [key for key, _, meaning in keys(LiveConfig) if not meaning]
+    assert not missing
+
+
+def test_no_name_is_written_out_anywhere_else() -> None:
+    """Names of our domain come from names.py only, so that the documentation is whole."""
+    texts = {path: path.read_text() for path in SOURCES.rglob("*.py") if path.name != "names.py"}
+    found = {
+        str(path): match.group(0)
+        for path, text in texts.items()
+        for match in re.finditer(r'"[^"\n]*autoscaler\.green/[^"\n]*"', text)
+        if not text[: match.start()].rstrip().endswith('"""')
+    }
+    assert not found
+
+
+def test_every_name_is_used() -> None:
+    code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py") if path.name != "names.py")
+    constants = re.findall(r"^([A-Z_]+): Final = _(?:name|metric)\(", (SOURCES / "live" / "names.py").read_text(), re.M)
+    assert len(constants) == len(names.NAMES)
+    assert [name for name in constants if not re.search(rf"\b{name}\b", code)] == []
