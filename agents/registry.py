@@ -7,17 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from agents.baselines import ConstantSetpoint, RandomPolicy
+from agents.errors import UnknownPolicyError
 from agents.policy import Policy
-from configs.errors import UserError, did_you_mean
+from configs.errors import did_you_mean
 from envs.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, CodecLayout
-
-
-class UnknownPolicyError(UserError, KeyError):
-    """No policy has this name."""
-
-    def __str__(self) -> str:
-        """The message without the quotes that KeyError adds."""
-        return str(self.args[0])
 
 
 def _always_on(layout: CodecLayout, _generator: np.random.Generator) -> Policy:

@@ -20,10 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from configs.errors import ConfigError, did_you_mean
 from configs.presets import find_config
-from configs.serialize import dump_yaml, to_dict
+from configs.serialize import dump_yaml, to_dict, to_yaml
 from configs.yaml_reader import KeyPath, parse_mapping, parse_value
 
-__all__ = ["build_config", "dump_yaml", "load_config", "to_dict"]
+__all__ = ["build_config", "dump_yaml", "load_config", "to_dict", "to_yaml"]
 
 T = TypeVar("T")
 

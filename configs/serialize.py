@@ -39,6 +39,11 @@ def _plain(value: Any) -> Any:
     return to_dict(value)
 
 
+def to_yaml(instance: Any) -> str:
+    """A config as YAML that `load_config` reads back to the same one."""
+    return yaml.dump(to_dict(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
 def dump_yaml(instance: Any, path: str | Path) -> None:
     """Write a config so that `load_config` reads the same one back; a failure leaves no half-written file.
 
@@ -49,4 +54,4 @@ def dump_yaml(instance: Any, path: str | Path) -> None:
     Raises:
         OutputFileError: The folder is missing, is not writable or its disk is full.
     """
-    write_text(path, yaml.dump(to_dict(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100))
+    write_text(path, to_yaml(instance))

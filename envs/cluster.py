@@ -20,7 +20,8 @@ AUTO = "auto"
 class PowerConfig:
     """Power of a node, linear in the GPUs that work. The defaults are an 8 x V100 server.
 
-    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share is an assumption of ours
+    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share is an assumption of
+        ours
     for two CPUs, memory and fans.
 
     Attributes:

@@ -10,8 +10,9 @@ from envs.codec import CodecLayout
 from envs.errors import EnvironmentConfigError
 
 PACKERS = ("best-fit", "first-fit", "worst-fit")
-"""In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy node
-with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most room."""
+"""In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy
+node with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most
+room."""
 
 
 @dataclass(frozen=True, slots=True)

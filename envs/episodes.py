@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,3 +39,17 @@ def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None
     if end_seconds is not None:
         last_job = int(np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], round(end_seconds * 1000)))
     return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)
+
+
+def equal_windows(problem: Problem, start_seconds: float, end_seconds: float, count: int) -> NDArray[np.int64]:
+    """[start, end) cut into equal windows, each of which ends when all jobs that were submitted in it are done.
+
+    Windows without a submission are left out.
+
+    Returns:
+        [at most count, 3] int64, as `Simulator.reset` takes them.
+    """
+    edges = np.linspace(start_seconds, end_seconds, count + 1)
+    windows = [episode_of(problem, low, high) for low, high in pairwise(edges)]
+    first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], [window[0, 0] for window in windows])
+    return np.concatenate([window for window, job in zip(windows, first_jobs, strict=True) if window[0, 2] > job])

@@ -28,27 +28,29 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Description
 
-    Jobs of a real or synthetic trace arrive and ask for GPUs; some are gangs over several nodes, some ask a share of one
-    GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how many
-    nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
+    Jobs of a real or synthetic trace arrive and ask for GPUs; some are gangs over several nodes, some ask a share of
+    one GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how
+    many nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
     decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
     an age), at least `decision_interval_seconds` and at most `resync_interval_seconds` later.
 
     ## Action Space
 
-    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*. `Discrete` where that is one
-    component only (one pool, no window).
+    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*. `Discrete` where that is
+    one component only (one pool, no window).
 
     | component | choices | meaning |
     |---|---|---|
-    | setpoint of pool p | `len(layout.setpoints)` | idle nodes go after an idle time-out, a reserve stays; see `CodecLayout.setpoints` |
+    | setpoint of pool p | 25 | idle time-out and reserve, see `CodecLayout.setpoints` |
     | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it has room |
 
-    `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see `envs.codec.decode`.
+    `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see
+    `envs.codec.decode`.
 
     ## Observation Space
 
-    `Box(0, 1, float32)`; `envs.codec.observation_names(layout)` names every entry. Counts x are squashed by x / (x + scale).
+    `Box(0, 1, float32)`; `envs.codec.observation_names(layout)` names every entry. Counts x are squashed by x / (x +
+    scale).
 
     | part | entries | examples |
     |---|---|---|
@@ -58,9 +60,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Rewards
 
-    Minus the money that the time since the last step cost: energy of idle GPUs on busy nodes, idle nodes, booting nodes and
-    nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. The energy of GPUs that work
-    is left out, because no decision changes it. `info` has every term in USD.
+    Minus the money that the time since the last step cost: energy of idle GPUs on busy nodes, idle nodes, booting nodes
+    and nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. The energy of GPUs
+    that work is left out, because no decision changes it. `info` has every term in USD.
 
     ## Starting State
 
@@ -106,7 +108,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         described = auto_cluster(trace) if isinstance(cluster, str) else cluster
         self._simulator = Simulator(trace, described, self.config)
         self.render_mode = render_mode
-        self.observation_space = observation_space(self.config.codec)
+        self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
         self._sizes = np.array(self.config.codec.action_sizes, np.int64)
 
@@ -138,9 +140,10 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """[mask size] bool, the valid choices of every component, one after the other."""
-        return self._simulator.world.outcome.mask[0].copy()
+        mask: NDArray[np.bool_] = self._simulator.world.outcome.mask[0]
+        return mask.copy()
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """One line about the cluster, in mode "ansi"."""
         if self.render_mode != "ansi":
             return None
@@ -154,7 +157,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
 
     def _observation(self) -> NDArray[np.float32]:
-        return self._simulator.world.outcome.observation[0].copy()
+        observation: NDArray[np.float32] = self._simulator.world.outcome.observation[0]
+        return observation.copy()
 
     def _info(self) -> dict[str, Any]:
         terms = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))

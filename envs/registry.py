@@ -10,7 +10,8 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "autoscaler/GpuCluster-v0": {},
     "autoscaler/GpuClusterScaling-v0": {"codec": SCALING_ONLY},
 }
-"""Id: keyword arguments of `envs.gpu_cluster:GpuClusterEnv`. The second one has a single discrete action, as DQN needs."""
+"""Id: keyword arguments of `envs.gpu_cluster:GpuClusterEnv`. The second one has a single
+discrete action, as DQN needs."""
 
 
 def register_envs() -> None:

@@ -1,4 +1,4 @@
-"""Many clusters in one Stable-Baselines3 `VecEnv`: one compiled call steps them all, nothing is pickled or copied per env."""
+"""Many clusters in one Stable-Baselines3 `VecEnv`: one compiled call steps them all, nothing is pickled."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class GpuClusterVecEnv(VecEnv):
 
     def __init__(self, problem: Problem, num_envs: int, seed: int | None = None, reward_scale: float = 1.0) -> None:
         layout = problem.config.codec
+        self.render_mode = None
         super().__init__(num_envs, observation_space(layout), action_space(layout))
         self.problem = problem
         self._sizes = np.array(layout.action_sizes, np.int64)
@@ -49,7 +50,7 @@ class GpuClusterVecEnv(VecEnv):
             self._generator = np.random.default_rng(self._seeds[0])
             self._reset_seeds()
         self._reset_clusters(np.arange(self.num_envs))
-        return self._simulator.world.outcome.observation.copy()
+        return self.observations()
 
     def _reset_clusters(self, clusters: NDArray[np.int64]) -> None:
         self._simulator.reset(clusters, draw_episodes(self.problem, len(clusters), self._generator))
@@ -72,17 +73,15 @@ class GpuClusterVecEnv(VecEnv):
         rewards = (outcome.reward * self.reward_scale).astype(np.float32)
         self._returns += outcome.reward
         self._lengths += 1
+        self._step_seconds = outcome.terms[:, st.TERM_SECONDS].copy()
         infos = self._nothing
         if dones.any():
             infos = list(self._nothing)
             ended = np.flatnonzero(dones)
-            for index in ended:
+            for index in ended.tolist():
                 infos[index] = self._last_info(index)
-            self._step_seconds = outcome.terms[:, st.TERM_SECONDS].copy()
             self._reset_clusters(ended)
-        else:
-            self._step_seconds = outcome.terms[:, st.TERM_SECONDS].copy()
-        return outcome.observation.copy(), rewards, dones, infos
+        return self.observations(), rewards, dones, infos
 
     def _last_info(self, index: int) -> dict[str, Any]:
         outcome, clock = self._simulator.world.outcome, self._simulator.world.clusters.clock[index]
@@ -98,6 +97,10 @@ class GpuClusterVecEnv(VecEnv):
     def step_seconds(self) -> NDArray[np.float64]:
         """[num_envs] simulated seconds that the last step of each cluster took; discounting needs them."""
         return self._step_seconds
+
+    def observations(self) -> NDArray[np.float32]:
+        """[num_envs, observation size] float32, a copy of what every cluster shows now."""
+        return self._simulator.world.outcome.observation.copy()
 
     def action_masks(self) -> NDArray[np.bool_]:
         """[num_envs, mask size] bool, the valid choices of every cluster."""
@@ -145,7 +148,7 @@ class GpuClusterVecEnv(VecEnv):
         answer = getattr(self, method_name)(*method_args, **method_kwargs)
         return answer if indices is None else answer[np.array(list(self._get_indices(indices)))]
 
-    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:  # type: ignore[type-arg]
+    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Clusters of a batch are never wrapped one by one."""
         return [False for _ in self._get_indices(indices)]
 

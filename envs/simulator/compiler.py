@@ -1,8 +1,8 @@
 """How this package compiles: numba's options, where the cache lies, and the codec's functions as compiled copies.
 
-numba decides whether a cached function is stale by looking at that function's own file, not at the files of what it calls.
-Our kernels call across files (the codec, the packers), so the cache folder is named after a digest of all of them: a
-change anywhere compiles anew, and old code never runs.
+numba decides whether a cached function is stale by looking at that function's own file, not at the files of what it
+calls. Our kernels call across files (the codec, the packers), so the cache folder is named after a digest of all of
+them: a change anywhere compiles anew, and old code never runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Energy and money from the simulator's exact integrals.
 
-Source of the split: the energy waterfall of busy GPUs, idle GPUs on busy nodes (fragmentation), idle nodes, boot and off.
-The host's power is shared equally by a node's GPUs, so that the busy part is proportional to the work and no decision
-changes it.
+Source of the split: the energy waterfall of busy GPUs, idle GPUs on busy nodes (fragmentation), idle nodes, boot and
+off. The host's power is shared equally by a node's GPUs, so that the busy part is proportional to the work and no
+decision changes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Energy(NamedTuple):
 
 
 def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
-    """[5] float64, kWh per unit of an integral: idle node ms, unused milli ms on busy nodes, boot, off, used milli ms."""
+    """[5] float64, kWh per unit of an integral: idle node, unused milli on busy nodes, boot, off, used milli."""
     power, gpus = pool.power, pool.gpus_per_node
     idle_node = power.host_watts + gpus * power.gpu_idle_watts
     boot = idle_node if power.boot_watts is None else power.boot_watts

@@ -73,7 +73,7 @@ def integrate(c: Cluster, until: int) -> None:
 
 @helper
 def finish_job(c: Cluster, jobs: Table, pools: Table) -> None:
-    """End the job that finishes first and give back its GPUs: whole nodes in the order they were taken, then the rest."""
+    """End the job that finishes first: give back whole nodes in the order they were taken, then the rest."""
     slot = pop_running(c)
     run = c.run[slot]
     pool = run[st.RUN_POOL]
@@ -192,8 +192,8 @@ def is_finished(c: Cluster) -> bool:
 def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Run to the next decision, or to the end of the episode.
 
-    The next decision follows the first event after the last one: a job ends or is submitted, a node becomes ready, an idle
-    node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
+    The next decision follows the first event after the last one: a job ends or is submitted, a node becomes ready, an
+    idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
     """
     start = c.clock[st.NOW]
     earliest = start + settings.decision_ms

@@ -165,7 +165,7 @@ def may_start_more(c: Cluster) -> bool:
     """Whether a job that waits may still fit somewhere: the smallest that failed in each pool says so."""
     if c.clock[st.PENDING_SHARES] > 0:
         return True
-    for pool in range(c.pool.shape[0]):
+    for pool in range(c.pool.shape[0]):  # noqa: SIM110 (numba compiles no generator)
         if c.pool[pool, st.BLOCKED_MILLI] > 1000:
             return True
     return False
@@ -216,7 +216,7 @@ def switch_on(c: Cluster, pools: Table, pool: int) -> int:
 
 @helper
 def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
-    """Order nodes, or switch off idle nodes, the longest idle first, until `target` are on; busy and booting ones stay."""
+    """Order nodes, or switch off idle nodes, the longest idle first, until `target` are on."""
     row, offset, maximum = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
     idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]

@@ -79,17 +79,20 @@ def _allowed(trace: Trace, cluster: ClusterConfig) -> NDArray[np.bool_]:
     return allowed
 
 
+def _describe(pool: PoolConfig) -> str:
+    model = f" {pool.gpu_model}" if pool.gpu_model else ""
+    return f"{pool.name} ({pool.max_nodes} nodes of {pool.gpus_per_node}{model} GPUs)"
+
+
 def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]) -> None:
     homeless = np.flatnonzero(~allowed.any(axis=1))
     if homeless.size:
         job = int(homeless[0])
-        pools = ", ".join(
-            f"{pool.name} ({pool.max_nodes} x {pool.gpus_per_node} GPUs{f', {pool.gpu_model}' if pool.gpu_model else ''})"
-            for pool in cluster.pools
-        )
+        name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
         raise ClusterError(
-            f"{trace.uri}: job {trace.table.column('job_id')[job]} asks {trace.gpu_milli[job] / 1000:g} GPUs and fits in no pool of the "
-            f"cluster: {pools}; raise max_nodes, or drop the {homeless.size} job(s) that are too large"
+            f"{trace.uri}: job {name} asks {gpus:g} GPUs and fits in no pool of the cluster: "
+            f"{', '.join(_describe(pool) for pool in cluster.pools)}; raise max_nodes, or drop the {homeless.size} "
+            "job(s) that are too large"
         )
 
 

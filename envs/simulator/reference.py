@@ -1,8 +1,8 @@
 """The plain Python twin of the simulator: slow and obvious, it defines what the compiled kernels must do.
 
-Objects, lists and searches over everything instead of flat arrays, heaps and bit sets. The property tests drive both with the
-same traces, clusters and actions, and every number must be equal. The codec is not written twice: this twin calls the plain
-functions of `envs.codec` that the kernels compile.
+Objects, lists and searches over everything instead of flat arrays, heaps and bit sets. The property tests drive both
+with the same traces, clusters and actions, and every number must be equal. The codec is not written twice: this twin
+calls the plain functions of `envs.codec` that the kernels compile.
 """
 
 from __future__ import annotations
@@ -342,7 +342,7 @@ class ReferenceSimulator:
         for _ in range(add):
             node = self._first_off(pool)
             node.state, node.turn = "booting", self._next_turn()
-            node.ready_ms = self.now + int(round(config.boot_seconds * 1000))
+            node.ready_ms = self.now + round(config.boot_seconds * 1000)
         remove = self._idle(pool)[: max(0, nodes - max(target, config.min_nodes))]
         for node in remove:
             node.state, node.free = "off", 0

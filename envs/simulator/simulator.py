@@ -49,12 +49,10 @@ class Simulator:
         self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds)
 
     @classmethod
-    def from_problem(
-        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None
-    ) -> Simulator:
+    def from_problem(cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None) -> Simulator:
         """A simulator of inputs that are checked already."""
         simulator = cls.__new__(cls)
-        simulator._prepare(problem, num_clusters, episode_seconds)
+        simulator._prepare(problem, num_clusters, episode_seconds)  # noqa: SLF001 (its own)
         return simulator
 
     def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None) -> None:
@@ -88,8 +86,8 @@ class Simulator:
 
         Args:
             clusters: [K] int64, which clusters.
-            episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of the
-                first job that is not submitted any more.
+            episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of
+                the first job that is not submitted any more.
         """
         kernels.reset_clusters(self.world, clusters, episodes)
 

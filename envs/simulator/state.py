@@ -1,7 +1,7 @@
 """The memory of the simulator: flat arrays, one row per cluster, and the names of their columns.
 
-Times are integer milliseconds and GPUs integer thousandths, so every integral is an exact integer, whatever the order in
-which it was added up: the compiled kernels and the plain twin agree to the last bit, and energy parts sum exactly.
+Times are integer milliseconds and GPUs integer thousandths, so every integral is an exact integer, whatever the order
+in which it was added up: the compiled kernels and the plain twin agree to the last bit, and energy parts sum exactly.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ POOL_COLUMNS = FREE_COUNT + MAX_GPUS_PER_NODE + 1
 # Columns of `Cluster.node`. The first two belong to a node, the others to a position of its pool's rings.
 FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 
-# Columns of `Cluster.run`. The first seven belong to a running job's slot; HEAP holds slots as a binary heap by (finish,
-# job), and behind it the free slots.
+# Columns of `Cluster.run`. The first seven belong to a running job's slot; HEAP holds slots as a binary heap by
+# (finish, job), and behind it the free slots.
 RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH, HEAP = range(8)
 
 # Columns of `Cluster.queue`: waiting jobs in order of submission; and, for job FIRST_JOB + row, when it started.
@@ -93,7 +93,8 @@ class Settings(NamedTuple):
 class Cluster(NamedTuple):
     """The state of one cluster with P pools, M nodes, R running jobs, Q queued jobs and S shared GPUs at most.
 
-    Few arrays with named columns rather than many arrays: compiled functions pass every array's shape and strides along.
+    Few arrays with named columns rather than many arrays: compiled functions pass every array's shape and strides
+    along.
 
     Attributes:
         clock: [CLOCK_SIZE] int64, times, counters and positions.
@@ -153,7 +154,7 @@ class Capacity(NamedTuple):
 
 
 def allocate_clusters(size: Capacity) -> Cluster:
-    """Zeroed memory for N clusters, each field with a leading dimension N; `kernels.reset_clusters` gives it meaning."""
+    """Zeroed memory for N clusters, each field with a leading dimension N."""
     n = size.clusters
     return Cluster(
         clock=np.zeros((n, CLOCK_SIZE), np.int64),

@@ -87,6 +87,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bo
         reward = slow.step(action)
         assert_equal(fast, slow)
         assert fast.world.outcome.reward[0] == reward
+        assert tuple(fast.world.outcome.terms[0]) == slow.terms
     assert start_times(fast) == slow.job_starts
 
 

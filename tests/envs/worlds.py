@@ -11,7 +11,8 @@ from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
-SECONDS = st.sampled_from([0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0])
+GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
+DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
 MODELS = ("A100", "V100")
 
 
@@ -23,7 +24,7 @@ def pools(draw: st.DrawFn, index: int) -> PoolConfig:
         name=f"pool{index}",
         max_nodes=max_nodes,
         min_nodes=draw(st.integers(0, min(2, max_nodes))),
-        gpus_per_node=draw(st.sampled_from([1, 2, 3, 4, 8])),
+        gpus_per_node=draw(st.sampled_from([1, 2, 4, 8, 8])),
         gpu_model=draw(st.sampled_from([None, *MODELS])),
         boot_seconds=draw(st.sampled_from([0.0, 0.5, 60.0, 300.0])),
         power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
@@ -45,17 +46,19 @@ def jobs(draw: st.DrawFn, cluster: ClusterConfig) -> tuple[float, float, int, li
     """Time since the previous submission, duration, GPU thousandths and models of a job that some pool can run."""
     model = draw(st.sampled_from([name for name in (None, *MODELS) if _homes(cluster, name)]))
     largest = max(pool.max_nodes * pool.gpus_per_node for pool in _homes(cluster, model))
-    share = draw(st.booleans()) and draw(st.booleans())
-    milli = draw(st.sampled_from([1, 125, 250, 500, 999])) if share else 1000 * draw(st.integers(1, largest))
-    gap = draw(st.one_of(st.just(0.0), SECONDS))
-    return gap, draw(SECONDS), milli, None if model is None else [model]
+    kind = draw(st.sampled_from(["share", "small", "small", "any"]))
+    if kind == "share":
+        milli = draw(st.sampled_from([1, 125, 250, 500, 999]))
+    else:
+        milli = 1000 * draw(st.integers(1, min(3, largest) if kind == "small" else largest))
+    return draw(GAPS_SECONDS), draw(DURATIONS_SECONDS), milli, None if model is None else [model]
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
+def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
     """A whole problem."""
     cluster = draw(clusters())
-    rows = draw(st.lists(jobs(cluster), min_size=1, max_size=max_jobs))
+    rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     trace = Trace.from_columns(
         job_id=[str(number) for number in range(len(rows))],
         submit_time_seconds=np.cumsum([row[0] for row in rows]),

@@ -1,0 +1,172 @@
+"""Policy artifacts: a folder of weights, settings and a manifest. Loading one never runs code from it.
+
+manifest.json        schema, agent, codec layout and fingerprint, packer, SHA-256 of every file
+weights.safetensors  the network that scores choices
+policy.onnx          the same network for ONNX Runtime
+config.yaml          the resolved settings of the training run
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import ArtifactError
+from envs.codec import CodecLayout, fingerprint
+
+if TYPE_CHECKING:
+    from agents.sb3.scores import TrainedPolicy
+
+SCHEMA = 1
+MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an artifact says of itself.
+
+    Attributes:
+        agent: name of the agent, one of `agents.config.AGENTS`.
+        hidden_units: width of the network.
+        codec: fields of the codec layout.
+        codec_fingerprint: of that layout, in the version that trained it.
+        packer: the in-pool packer that it was trained with.
+        seed: of the training run.
+        steps: environment steps that its weights have seen.
+    """
+
+    agent: str
+    hidden_units: int
+    codec: Mapping[str, Any]
+    codec_fingerprint: str
+    packer: str
+    seed: int
+    steps: int
+
+    @property
+    def layout(self) -> CodecLayout:
+        """The codec layout."""
+        return CodecLayout(**self.codec)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that then takes the place of `path` as a whole, or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        old = path.with_name(f".{path.name}-old")
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        temporary.chmod(0o755)
+        temporary.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def save_artifact(folder: Path, manifest: Manifest, write_files: Callable[[Path], None]) -> None:
+    """Write an artifact, whole or not at all.
+
+    Args:
+        folder: where; an artifact that is there is replaced.
+        manifest: what it says of itself.
+        write_files: writes all other files into the folder that it is given.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with new_folder(folder) as temporary:
+        write_files(temporary)
+        hashes = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        values = {name: getattr(manifest, name) for name in Manifest.__slots__}
+        document = {"schema": SCHEMA, **values, "codec": dict(manifest.codec), "files": hashes}
+        with (temporary / MANIFEST).open("w") as file:
+            json.dump(document, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def find_artifact(path: str | Path) -> Path:
+    """The artifact's folder of a run folder, or the path itself.
+
+    Raises:
+        ArtifactError: there is no artifact.
+    """
+    for folder in (Path(path) / "policy", Path(path)):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise ArtifactError(f"{path}: there is no policy artifact; give the folder that `autoscaler train` made")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check a manifest, its files and its codec.
+
+    Raises:
+        ArtifactError: damaged, of another schema, or made for another codec.
+    """
+    document = _document(folder)
+    for name, expected in document["files"].items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise ArtifactError(f"{path}: the file is missing; the artifact is damaged, copy or train it again")
+        if _sha256(path) != expected:
+            raise ArtifactError(f"{path}: the content has changed; the artifact is damaged, copy or train it again")
+    try:
+        manifest = Manifest(**{name: document[name] for name in Manifest.__slots__})
+        ours = fingerprint(manifest.layout)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder / MANIFEST}: {error}; the artifact is damaged, copy or train it again") from error
+    if ours != manifest.codec_fingerprint:
+        raise ArtifactError(
+            f"{folder}: the policy was trained for codec {manifest.codec_fingerprint}, this version has codec {ours}; "
+            "train it again, or install the version that trained it"
+        )
+    return manifest
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / MANIFEST).read_text())
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"{folder / MANIFEST}: cannot be read ({error}); copy or train it again") from error
+    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
+        raise ArtifactError(f"{folder / MANIFEST}: is no manifest; the artifact is damaged, copy or train it again")
+    if document.get("schema") != SCHEMA:
+        raise ArtifactError(
+            f"{folder / MANIFEST}: has schema {document.get('schema')!r}, this version reads {SCHEMA}; train it again"
+        )
+    return document
+
+
+def load_policy(path: str | Path) -> TrainedPolicy:
+    """Load the trained policy of a run folder or an artifact folder.
+
+    Raises:
+        ArtifactError: missing, damaged, or made for another codec.
+    """
+    folder = find_artifact(path)
+    manifest = read_manifest(folder)
+    # By name, so that importing this module needs no torch.
+    from importlib import import_module
+
+    loaded: TrainedPolicy = import_module("agents.sb3.files").load_trained(folder, manifest)
+    return loaded
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,21 @@
+"""Errors of agents."""
+
+from __future__ import annotations
+
+from configs.errors import UserError
+
+
+class AgentConfigError(UserError, ValueError):
+    """Settings of an agent or of its training that have no meaning."""
+
+
+class ArtifactError(UserError, ValueError):
+    """A policy artifact or a checkpoint that is missing, damaged or made for something else."""
+
+
+class UnknownPolicyError(UserError, KeyError):
+    """No policy has this name."""
+
+    def __str__(self) -> str:
+        """The message without the quotes that KeyError adds."""
+        return str(self.args[0])

@@ -1,0 +1,112 @@
+"""The network of maskable-ppo: one set of weights for every pool and one for every slot of the queue.
+
+Scores of a pool's setpoints depend on that pool, the cluster and the mean of all pools; scores of a slot's placements
+on that slot, the pool in question and the cluster. So the number of weights does not depend on the number of pools or
+slots.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from envs.codec import CodecLayout, observation_size
+from envs.codec.observation import GLOBAL_FEATURES, POOL_FEATURES, SLOT_FEATURES, SLOT_POOL_FEATURES
+
+DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
+
+
+class SharedNetwork(nn.Module):
+    """Scores of every choice, and features for the value.
+
+    Attributes:
+        latent_dim_pi: length of the scores, the layout's mask size.
+        latent_dim_vf: length of the features that the value is read from.
+    """
+
+    def __init__(self, layout: CodecLayout, hidden: int) -> None:
+        super().__init__()
+        self.pools, self.slots = layout.max_pools, layout.window_slots
+        self.latent_dim_pi, self.latent_dim_vf = layout.mask_size, hidden
+        setpoints = len(layout.setpoints)
+        self.pool_encoder = _mlp(GLOBAL_FEATURES + POOL_FEATURES, hidden, hidden)
+        self.context = _mlp(GLOBAL_FEATURES + hidden, hidden)
+        self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
+        self.slot_encoder = nn.Linear(SLOT_FEATURES + hidden, hidden)
+        self.choice_encoder = nn.Linear(SLOT_POOL_FEATURES + hidden, hidden)
+        self.pool_score = nn.Linear(hidden, 1)
+        self.hold_score = nn.Linear(hidden, 1)
+        self.default_weight = nn.Parameter(torch.zeros(1))
+        self.value_encoder = _mlp(GLOBAL_FEATURES + hidden + SLOT_FEATURES, hidden, hidden)
+        _orthogonal(self)
+        self._split = [
+            GLOBAL_FEATURES,
+            self.pools * POOL_FEATURES,
+            self.slots * (SLOT_FEATURES + SLOT_POOL_FEATURES * self.pools),
+        ]
+        assert sum(self._split) == observation_size(layout)
+
+    def prefer(self, setpoint: int, logit: float) -> None:
+        """Let the untrained network prefer one setpoint and every slot's default pool."""
+        with torch.no_grad():
+            self.setpoint_scores.bias[setpoint] = logit
+            self.default_weight.fill_(logit)
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [B, mask size] and value features [B, hidden] of observations [B, observation size]."""
+        parts = self._encode(observation)
+        return self._actor(*parts), self._critic(*parts)
+
+    def forward_actor(self, observation: Tensor) -> Tensor:
+        """Scores [B, mask size]."""
+        return self._actor(*self._encode(observation))
+
+    def forward_critic(self, observation: Tensor) -> Tensor:
+        """Value features [B, hidden]."""
+        return self._critic(*self._encode(observation))
+
+    def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        cluster, pools, slots = torch.split(observation, self._split, dim=1)
+        pools = pools.reshape(observation.shape[0], self.pools, POOL_FEATURES)
+        slots = slots.reshape(observation.shape[0], self.slots, SLOT_FEATURES + SLOT_POOL_FEATURES * self.pools)
+        around = cluster.unsqueeze(1).expand(-1, self.pools, -1)
+        encoded = self.pool_encoder(torch.cat([around, pools], dim=2))
+        present = pools[:, :, :1]
+        mean = (encoded * present).sum(dim=1) / present.sum(dim=1).clamp(min=1.0)
+        return cluster, encoded, mean, slots
+
+    def _actor(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
+        context = self.context(torch.cat([cluster, mean], dim=1))
+        around = context.unsqueeze(1).expand(-1, self.pools, -1)
+        setpoints: Tensor = self.setpoint_scores(torch.cat([pools, around], dim=2)).flatten(1)
+        if self.slots == 0:
+            return setpoints
+        around = context.unsqueeze(1).expand(-1, self.slots, -1)
+        slot = self.slot_encoder(torch.cat([slots[:, :, :SLOT_FEATURES], around], dim=2))
+        pairs = slots[:, :, SLOT_FEATURES:].reshape(-1, self.slots, self.pools, SLOT_POOL_FEATURES)
+        pool = pools.unsqueeze(1).expand(-1, self.slots, -1, -1)
+        choice = torch.tanh(slot.unsqueeze(2) + self.choice_encoder(torch.cat([pairs, pool], dim=3)))
+        run = self.pool_score(choice).squeeze(3) + self.default_weight * pairs[:, :, :, DEFAULT_FLAG]
+        placements = torch.cat([self.hold_score(torch.tanh(slot)), run], dim=2).flatten(1)
+        return torch.cat([setpoints, placements], dim=1)
+
+    def _critic(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
+        waiting = slots[:, :, :SLOT_FEATURES].sum(dim=1)
+        return self.value_encoder(torch.cat([cluster, mean, waiting], dim=1))  # type: ignore[no-any-return]
+
+
+def _mlp(inputs: int, *widths: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Linear(inputs, width), nn.Tanh()]
+        inputs = width
+    return nn.Sequential(*layers)
+
+
+def _orthogonal(network: SharedNetwork) -> None:
+    """SB3's initialisation: hidden layers with gain sqrt(2), scores nearly zero."""
+    scores = (network.setpoint_scores, network.pool_score, network.hold_score)
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.orthogonal_(module.weight, gain=0.01 if module in scores else 2.0**0.5)
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,100 @@
+"""The deterministic policy of a trained agent: a network that scores every choice, and the best valid one of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.sb3.distribution import INVALID_LOGIT
+from agents.sb3.network import SharedNetwork
+from envs.codec import CodecLayout, fingerprint, observation_size
+
+
+class ScoreNetwork(nn.Module):
+    """Observation and mask to scores: what is saved, exported and deployed.
+
+    Args:
+        body: observation [B, observation size] to scores [B, mask size].
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, observation: Tensor, action_mask: Tensor) -> Tensor:
+        """Scores [B, mask size]; invalid choices score `INVALID_LOGIT`."""
+        return torch.where(action_mask, self.body(observation), INVALID_LOGIT)
+
+
+class SharedBody(nn.Module):
+    """The actor of `SharedNetwork`."""
+
+    def __init__(self, network: SharedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Scores [B, mask size]."""
+        return self.network.forward_actor(observation)
+
+
+def plain_body(layout: CodecLayout, hidden: int, activation: type[nn.Module]) -> nn.Sequential:
+    """Two hidden layers: the actor of Stable-Baselines3's PPO (tanh) or the Q network of its DQN (ReLU)."""
+    return nn.Sequential(
+        nn.Linear(observation_size(layout), hidden),
+        activation(),
+        nn.Linear(hidden, hidden),
+        activation(),
+        nn.Linear(hidden, layout.mask_size),
+    )
+
+
+def empty_body(agent: str, layout: CodecLayout, hidden: int) -> nn.Module:
+    """The body of an agent's network, to load weights into."""
+    if agent == "maskable-ppo":
+        return SharedBody(SharedNetwork(layout, hidden))
+    return plain_body(layout, hidden, nn.Tanh if agent == "ppo" else nn.ReLU)
+
+
+def actor_body(agent: str, model: Any) -> nn.Module:
+    """The part of a Stable-Baselines3 model that scores choices; it shares the model's weights."""
+    if agent == "maskable-ppo":
+        return SharedBody(model.policy.mlp_extractor)
+    if agent == "ppo":
+        return nn.Sequential(*model.policy.mlp_extractor.policy_net, model.policy.action_net)
+    return model.policy.q_net.q_net  # type: ignore[no-any-return]
+
+
+class TrainedPolicy:
+    """A score network as a `agents.policy.Policy`.
+
+    Args:
+        name: name in tables.
+        body: the network, in evaluation mode.
+        layout: the codec layout.
+        packer: the in-pool packer that it was trained with.
+    """
+
+    def __init__(self, name: str, body: nn.Module, layout: CodecLayout, packer: str | None) -> None:
+        self.name = name
+        self.packer = packer
+        self.codec_fingerprint = fingerprint(layout)
+        self.network = ScoreNetwork(body)
+        groups = ((layout.max_pools, len(layout.setpoints)), (layout.window_slots, layout.max_pools + 1))
+        self._groups = [group for group in groups if group[0] > 0]
+        self._widths = [components * choices for components, choices in self._groups]
+
+    def reset(self, num_clusters: int) -> None:
+        """Do nothing: the network has no memory."""
+
+    def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The valid choice with the highest score, of every component; see `agents.policy.Policy`."""
+        with torch.inference_mode():
+            scores = self.network(torch.from_numpy(observations), torch.from_numpy(action_masks))
+            parts = torch.split(scores, self._widths, dim=1)
+            best = [part.reshape(-1, *group).argmax(dim=2) for part, group in zip(parts, self._groups, strict=True)]
+            return torch.cat(best, dim=1).numpy()

@@ -1,0 +1,32 @@
+"""Play a policy on windows of a trace and tell what it cost: for validation during training, and for tuning."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.baselines.tuned import usd_per_hour
+from agents.policy import Policy
+from envs.simulator import Simulator
+from envs.simulator import state as st
+from envs.simulator.problem import Problem
+
+
+def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Play a policy on episodes side by side until all are done.
+
+    Args:
+        policy: any policy of the problem's codec layout.
+        problem: trace, cluster and settings.
+        episodes: [K, 3] int64, as `Simulator.reset` takes them.
+
+    Returns:
+        [K] float64, USD per hour, without the energy of GPUs that work.
+    """
+    simulator = Simulator.from_problem(problem, len(episodes))
+    simulator.reset(np.arange(len(episodes)), episodes)
+    policy.reset(len(episodes))
+    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
+    while not clock[:, st.DONE].all():
+        simulator.step(policy.act(outcome.observation, outcome.mask))
+    return usd_per_hour(simulator)
