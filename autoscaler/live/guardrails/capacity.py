@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from autoscaler.live.guardrails.state import GuardrailState
@@ -29,6 +31,9 @@ def may_run(pod: PodView, node: NodeView) -> bool:
 class Capacity:
     """Free resources of the ready nodes, from which gangs take. It belongs to one evaluation.
 
+    Nodes are kept by their number of free GPUs, as the packers of the simulator keep them, so that a look for the
+    fullest node with room does not go through all of them.
+
     Attributes:
         claimed: names of the nodes on which something was placed that is not bound yet.
     """
@@ -36,11 +41,14 @@ class Capacity:
     def __init__(self, view: ClusterView, state: GuardrailState, gpu_resources: Mapping[str, str]) -> None:
         self.claimed: set[str] = set()
         self._gpu_resources = gpu_resources
-        self._nodes = {pool.name: _usable(pool) for pool in view.pools}
+        self._nodes: dict[str, NodeView] = {}
         self._free: dict[str, dict[str, int]] = {}
-        for nodes in self._nodes.values():
-            for node in nodes:
-                self._free[node.name] = _free(node, view, gpu_resources[node.pool or ""])
+        self._by_free_gpus: dict[str, dict[int, list[str]]] = {pool.name: {} for pool in view.pools}
+        for pool in view.pools:
+            for node in sorted(_usable(pool), key=lambda each: each.name):
+                self._nodes[node.name] = node
+                self._free[node.name] = free = _free(node, view, gpu_resources[pool.name])
+                self._by_free_gpus[pool.name].setdefault(free[gpu_resources[pool.name]], []).append(node.name)
         self._keep_promises(view, state)
 
     def _keep_promises(self, view: ClusterView, state: GuardrailState) -> None:
@@ -53,18 +61,17 @@ class Capacity:
         for pod in sorted(waiting, key=lambda each: (each.created_seconds, each.namespace, each.name)):
             released = state.released.get(pod.uid)
             chosen = released[0] if released is not None else pod.node_selector.get(LABEL_POOL)
-            for pool in self._nodes if chosen is None else (chosen,):
+            for pool in self._by_free_gpus if chosen is None else (chosen,):
                 if self.place(pool, [pod]):
                     break
 
     def has_ready_gpus(self, pool: str) -> bool:
         """Whether a pool has a ready node with allocatable GPUs at all."""
-        return bool(self._nodes.get(pool))
+        return any(self._by_free_gpus.get(pool, {}).values())
 
-    def free_gpus_milli(self, pool: str) -> list[int]:
-        """Free GPUs of each ready node of a pool."""
-        resource = self._gpu_resources[pool]
-        return [self._free[node.name].get(resource, 0) for node in self._nodes.get(pool, ())]
+    def free_gpus_milli(self, pool: str) -> Counter[int]:
+        """How many ready nodes of a pool have so many thousandths of GPUs free."""
+        return Counter({free: len(names) for free, names in self._by_free_gpus[pool].items() if names})
 
     def place(self, pool: str, pods: Sequence[PodView]) -> bool:
         """Take room for all pods, or for none.
@@ -77,28 +84,32 @@ class Capacity:
             name = self._best_fit(pool, pod)
             if name is None:
                 for placed, back in chosen:
-                    self._take(placed, back, sign=1)
+                    self._take(pool, placed, back, sign=1)
                 return False
-            self._take(name, pod, sign=-1)
+            self._take(pool, name, pod, sign=-1)
             chosen.append((name, pod))
         self.claimed.update(name for name, _ in chosen)
         return True
 
     def _best_fit(self, pool: str, pod: PodView) -> str | None:
         """The fullest node that the pod fits on, as the packers of the simulator choose."""
-        resource = self._gpu_resources.get(pool, "")
-        best: tuple[int, str] | None = None
-        for node in self._nodes.get(pool, ()):
-            free = self._free[node.name]
-            key = (free.get(resource, 0), node.name)
-            if (best is None or key < best) and _fits(pod, free) and may_run(pod, node):
-                best = key
-        return None if best is None else best[1]
+        levels = self._by_free_gpus.get(pool, {})
+        needed = pod.requests.get(self._gpu_resources.get(pool, ""), 0)
+        for level in sorted(level for level in levels if level >= needed):
+            for name in levels[level]:
+                if _fits(pod, self._free[name]) and may_run(pod, self._nodes[name]):
+                    return name
+        return None
 
-    def _take(self, node: str, pod: PodView, sign: int) -> None:
-        free = self._free[node]
-        for resource, amount in _needs(pod):
-            free[resource] = free.get(resource, 0) + sign * amount
+    def _take(self, pool: str, node: str, pod: PodView, sign: int) -> None:
+        free, resource = self._free[node], self._gpu_resources[pool]
+        before = free[resource]
+        for each, amount in _needs(pod):
+            free[each] = free.get(each, 0) + sign * amount
+        if free[resource] != before:
+            levels = self._by_free_gpus[pool]
+            levels[before].remove(node)
+            insort(levels.setdefault(free[resource], []), node)
 
 
 def _usable(pool: PoolView) -> tuple[NodeView, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from autoscaler.live.config import LiveConfig, LivePool
@@ -117,7 +118,7 @@ class Orders:
         # Nodes for a part of a gang would idle until they are taken away again.
         waiting, times = self._waiting[pool.name], self._config.guardrails.backoff
         coming = coming_nodes(pool, self._state, self._view.now_seconds, times)
-        free = [*self._capacity.free_gpus_milli(pool.name), *[settings.gpus_per_node * GPU_MILLI] * coming]
+        free = self._capacity.free_gpus_milli(pool.name) + Counter({settings.gpus_per_node * GPU_MILLI: coming})
         reserve = asked - nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, asked)
         whole = nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, nodes)
         reason = "the bound leaves too few nodes for a whole gang, and a part of one is of no use"
@@ -130,12 +131,12 @@ class Orders:
         return most
 
 
-def nodes_for_whole_gangs(gangs: Sequence[GangView], free_milli: Sequence[int], gpus_per_node: int, most: int) -> int:
+def nodes_for_whole_gangs(gangs: Sequence[GangView], free_milli: Counter[int], gpus_per_node: int, most: int) -> int:
     """New nodes that waiting gangs use, when a gang gets all that it needs or nothing.
 
     Args:
         gangs: in the order of the queue.
-        free_milli: free GPUs of each node that is there or coming, in thousandths.
+        free_milli: how many of the nodes that are there or coming have so many thousandths of GPUs free.
         gpus_per_node: of a new node.
         most: new nodes that may be ordered.
     """
@@ -143,20 +144,22 @@ def nodes_for_whole_gangs(gangs: Sequence[GangView], free_milli: Sequence[int], 
     for gang in gangs:
         placed = _pack(gang, free_milli, gpus_per_node * GPU_MILLI, most - used)
         if placed is not None:
-            used += len(placed) - len(free_milli)
+            used += placed.total() - free_milli.total()
             free_milli = placed
     return used
 
 
-def _pack(gang: GangView, free_milli: Sequence[int], node_milli: int, most: int) -> list[int] | None:
-    """Free GPUs per node after a gang was put there and on at most `most` new nodes; None when it does not fit."""
-    result = list(free_milli)
+def _pack(gang: GangView, free_milli: Counter[int], node_milli: int, most: int) -> Counter[int] | None:
+    """Free GPUs of the nodes after a gang was put there and on at most `most` new ones; None when it does not fit."""
+    result, new = Counter(free_milli), 0
     for _ in range(len(gang.pending) + gang.missing_pods):
-        fitting = [index for index, each in enumerate(result) if each >= gang.gpu_milli_per_pod]
+        fitting = [free for free, nodes in result.items() if nodes > 0 and free >= gang.gpu_milli_per_pod]
         if fitting:
-            result[min(fitting, key=result.__getitem__)] -= gang.gpu_milli_per_pod
-        elif len(result) - len(free_milli) < most and gang.gpu_milli_per_pod <= node_milli:
-            result.append(node_milli - gang.gpu_milli_per_pod)
+            free = min(fitting)
+            result[free] -= 1
+        elif new < most and gang.gpu_milli_per_pod <= node_milli:
+            free, new = node_milli, new + 1
         else:
             return None
+        result[free - gang.gpu_milli_per_pod] += 1
     return result
