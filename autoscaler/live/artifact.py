@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import UserError
+from agents.artifact import ONNX, Manifest, find_artifact, read_manifest
+from agents.errors import ArtifactError
 from envs.codec import CodecLayout, fingerprint, observation_size
-
-MANIFEST = "manifest.json"
-MODEL = "policy.onnx"
-SCHEMA = 1
-MAX_MANIFEST_BYTES = 1 << 20
-
-
-class ArtifactError(UserError, ValueError):
-    """A policy artifact that is damaged, of another codec, or none at all."""
 
 
 class PolicyOutputError(ArithmeticError):
     """A policy whose output cannot be used: not a number, or of the wrong shape."""
-
-
-def find_artifact(path: Path) -> Path:
-    """The artifact's folder that a user means: the folder itself, or `policy` inside a run's folder.
-
-    Raises:
-        ArtifactError: there is no manifest.
-    """
-    for folder in (path, path / "policy"):
-        if (folder / MANIFEST).is_file():
-            return folder
-    raise ArtifactError(
-        f"{path}: no policy artifact: it has no {MANIFEST}; give the folder that `autoscaler train` wrote"
-    )
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, after every file that it lists was compared with its SHA-256.
-
-    Raises:
-        ArtifactError: the manifest cannot be read, a file is missing or differs.
-    """
-    path = folder / MANIFEST
-    try:
-        data = path.read_bytes()
-        manifest = json.loads(data[:MAX_MANIFEST_BYTES])
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        found = manifest.get("schema") if isinstance(manifest, dict) else None
-        raise ArtifactError(f"{path}: schema is {found!r}, this version reads {SCHEMA}; train or export it again")
-    files = manifest.get("files")
-    if not isinstance(files, dict) or MODEL not in files:
-        raise ArtifactError(f"{path}: lists no {MODEL}; train or export it again")
-    for name, digest in files.items():
-        _check_file(folder, str(name), str(digest))
-    return manifest
-
-
-def _check_file(folder: Path, name: str, digest: str) -> None:
-    if Path(name).name != name:
-        raise ArtifactError(f"{folder / MANIFEST}: the file name {name!r} points out of the folder")
-    try:
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ArtifactError(f"{folder / name}: cannot be read: {error.strerror}; copy the artifact again") from error
-    if found != digest:
-        raise ArtifactError(f"{folder / name}: is damaged: its SHA-256 is not that of the manifest; copy it again")
 
 
 class OnnxPolicy:
@@ -92,14 +34,13 @@ class OnnxPolicy:
         folder = find_artifact(path)
         manifest = read_manifest(folder)
         _check_codec(folder, manifest, layout)
-        self.name = str(manifest.get("agent") or folder.name)
-        packer = manifest.get("packer")
-        self.packer: str | None = packer if isinstance(packer, str) else None
+        self.name = manifest.agent
+        self.packer: str | None = manifest.packer
         self.codec_fingerprint = fingerprint(layout)
         self._ends = np.cumsum(layout.action_sizes)[:-1]
         self._mask_size = layout.mask_size
-        self._session = _session(folder / MODEL)
-        _check_inputs(folder / MODEL, self._session, layout)
+        self._session = _session(folder / ONNX)
+        _check_inputs(folder / ONNX, self._session, layout)
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: the network has no state."""
@@ -120,23 +61,21 @@ class OnnxPolicy:
         return np.stack([part.argmax(axis=1) for part in np.split(masked, self._ends, axis=1)], axis=1).astype(np.int64)
 
 
-def _check_codec(folder: Path, manifest: dict[str, Any], layout: CodecLayout) -> None:
-    trained, wanted = manifest.get("codec_fingerprint"), fingerprint(layout)
-    if trained == wanted:
-        return
-    codec = manifest.get("codec")
-    differing = (
-        [f"codec.{key}={codec[key]}" for key, value in layout.to_dict().items() if key in codec and codec[key] != value]
-        if isinstance(codec, dict)
-        else []
-    )
-    mend = f"set {' '.join(differing)}" if differing else "it was trained by another version; train it again"
-    raise ArtifactError(f"{folder}: its codec fingerprint is {trained}, this config's is {wanted}; {mend}")
+def _check_codec(folder: Path, manifest: Manifest, layout: CodecLayout) -> None:
+    trained, wanted = manifest.layout.to_dict(), layout.to_dict()
+    differing = [f"--set codec.{key}={trained[key]}" for key, value in wanted.items() if trained[key] != value]
+    if differing:
+        raise ArtifactError(
+            f"{folder}: its codec fingerprint is {manifest.codec_fingerprint}, this config's is {fingerprint(layout)}; "
+            f"give {' '.join(differing)}"
+        )
 
 
 def _session(path: Path) -> Any:
     import onnxruntime
 
+    if not path.is_file():
+        raise ArtifactError(f"{path}: the artifact has no such file; train or export it again")
     options = onnxruntime.SessionOptions()
     # One small network per minute: threads would only spin beside the workload of the node.
     options.intra_op_num_threads = 1

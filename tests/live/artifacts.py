@@ -49,6 +49,10 @@ def write_artifact(folder: Path, layout: CodecLayout, weights: np.ndarray | None
         "codec_fingerprint": fingerprint(layout),
         "codec": layout.to_dict(),
         "agent": "linear",
+        "hidden_units": 0,
+        "packer": "best-fit",
+        "seed": 0,
+        "steps": 0,
         "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in MANIFEST_FILES},
         **manifest,
     }

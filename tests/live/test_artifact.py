@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoscaler.live.artifact import ArtifactError, OnnxPolicy, PolicyOutputError
+from agents.errors import ArtifactError
+from autoscaler.live.artifact import OnnxPolicy, PolicyOutputError
 from envs.codec import CodecLayout, observation_size
 from tests.live.artifacts import write_artifact, write_model
 
@@ -36,7 +37,7 @@ def test_a_run_folder_means_the_policy_inside_it(tmp_path: Path) -> None:
 
 def test_a_policy_of_another_layout_says_which_setting_differs(tmp_path: Path) -> None:
     write_artifact(tmp_path, LAYOUT)
-    with pytest.raises(ArtifactError, match=r"fingerprint.*set codec\.window_slots=3"):
+    with pytest.raises(ArtifactError, match=r"fingerprint.*--set codec\.window_slots=3"):
         OnnxPolicy(tmp_path, CodecLayout(max_pools=2, window_slots=4))
 
 
@@ -46,24 +47,25 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
     content = bytearray((tmp_path / name).read_bytes())
     content[-1] ^= 1
     (tmp_path / name).write_bytes(bytes(content))
-    with pytest.raises(ArtifactError, match=f"{name}: is damaged"):
+    with pytest.raises(ArtifactError, match=f"{name}: the content has changed"):
         OnnxPolicy(tmp_path, LAYOUT)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     write_artifact(tmp_path, LAYOUT)
     (tmp_path / "config.yaml").unlink()
-    with pytest.raises(ArtifactError, match=r"config\.yaml: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"config\.yaml: the file is missing"):
         OnnxPolicy(tmp_path, LAYOUT)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "schema is 2"),
-        ({"files": {}}, "lists no policy.onnx"),
-        ({"files": {"policy.onnx": "0", "../secret": "0"}}, "damaged"),
-        ({"files": {"../secret": "0", "policy.onnx": "0"}}, "points out of the folder"),
+        ({"schema": 2}, "has schema 2"),
+        ({"files": {"../secret": "0"}}, "is missing"),
+        ({"files": []}, "is no manifest"),
+        ({"codec_fingerprint": "0" * 16}, "was trained for codec 0000000000000000"),
+        ({"codec": {"max_pools": -1}}, "damaged"),
     ],
 )
 def test_a_strange_manifest_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -80,8 +82,15 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         OnnxPolicy(tmp_path, LAYOUT)
 
 
+def test_an_artifact_without_the_exported_network_is_refused(tmp_path: Path) -> None:
+    write_artifact(tmp_path, LAYOUT, files={})
+    (tmp_path / "policy.onnx").unlink()
+    with pytest.raises(ArtifactError, match=r"policy\.onnx: the artifact has no such file"):
+        OnnxPolicy(tmp_path, LAYOUT)
+
+
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no policy artifact"):
+    with pytest.raises(ArtifactError, match="there is no policy artifact"):
         OnnxPolicy(tmp_path, LAYOUT)
 
 
