@@ -43,7 +43,7 @@ from autoscaler.live.names import (
     METRIC_SCALED_UP,
 )
 from autoscaler.live.observe.observer import unwritten_idle_nodes
-from autoscaler.live.providers import ProviderError, make_providers
+from autoscaler.live.providers import ProviderError, TransientError, make_providers
 
 _LOG = logging.getLogger(__name__)
 
@@ -141,6 +141,8 @@ class LiveActor:
     def _order_failed(self, pool: str, error: ProviderError, state: GuardrailState) -> GuardrailState:
         self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)
         self._recorder.lease_event("Warning", EVENT_FAILED_TO_SCALE_UP, f"pool {pool}: {error}")
+        if isinstance(error, TransientError):
+            return state  # the API server's fault, not the pool's; the next reconcile asks under the same name
         return after_order_failure(state, pool, self._clock.now(), self._config.guardrails.backoff)
 
     def _tell_waiting(self, message: str, allowed: Allowed, view: ClusterView) -> None:

@@ -261,3 +261,11 @@ def test_without_any_one_right_something_fails_and_the_check_names_it(
     cluster.wait_until(lambda: problem(client).startswith(f"missing rights: {right};"), f"the right to {right} is gone")
     failures = Trial(cluster, client).run()
     assert any("forbidden" in failure.lower() for failure in failures), failures
+
+
+def test_the_api_server_takes_the_example_deployment(cluster: ControlPlane) -> None:
+    """With the strictest validation: an unknown field is an error. Nothing is created."""
+    for item in yaml.safe_load_all((RBAC.parent / "deployment.yaml").read_text(encoding="utf-8")):
+        group = "/api/v1" if item["apiVersion"] == "v1" else f"/apis/{item['apiVersion']}"
+        path = f"{group}/namespaces/{NAMESPACE}/{item['kind'].lower()}s"
+        cluster.request("POST", path, item, query={"dryRun": "All", "fieldValidation": "Strict"})

@@ -99,6 +99,7 @@ class RemovalMachine:
         self._mutex = threading.RLock()
         self._under_way: dict[str, str] = {}  # pool by name of the node
         self._late: set[str] = set()
+        self._waiting_for: dict[str, str] = {}
 
     @property
     def under_way(self) -> tuple[str, ...]:
@@ -152,8 +153,15 @@ class RemovalMachine:
             for name, pool in sorted(self._under_way.items()):
                 try:
                     self._advance(name, pool)
+                    self._waiting_for.pop(name, None)
                 except KubeError as error:
-                    _LOG.warning("a removal waits", extra={"node": name, "reason": error.message})
+                    self._wait(name, error)
+
+    def _wait(self, name: str, error: KubeError) -> None:
+        """Say once what a removal waits for; it is looked at again soon and often."""
+        if self._waiting_for.get(name) != error.kind:
+            self._waiting_for[name] = error.kind
+            _LOG.warning("a removal waits", extra={"node": name, "reason": error.message})
 
     def _advance(self, name: str, pool: str) -> None:
         try:
