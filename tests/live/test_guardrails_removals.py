@@ -139,6 +139,11 @@ def test_a_node_that_pods_are_about_to_use_stays():
     assert (names, rules) == ([], [Rule.PROMISED])
 
 
+def test_a_node_that_a_gang_was_just_sent_to_is_no_reason_to_keep_another_one():
+    nodes = [node("a0", idle_for=9000.0), node("a1", idle_for=8000.0)]
+    assert run(view(nodes, queue=[gang("g")]), decision(a=1, placement=[0])) == (["a1"], [])
+
+
 def test_a_node_that_a_gang_was_just_sent_to_stays():
     cluster = view(idle(2), queue=[gang("g", pods=1)])
     names, rules = run(cluster, decision(a=0, placement=[0]))
@@ -190,6 +195,12 @@ def test_a_node_without_its_gpus_after_15_minutes_is_given_up():
     assert allowed.state.in_backoff("a", NOW)
     rules = [verdict.rule for verdict in allowed.verdicts]
     assert rules == [Rule.BACKOFF, Rule.PROVISION_TIMEOUT]
+
+
+def test_a_restart_does_not_give_a_booting_node_its_15_minutes_anew():
+    first = evaluate(view([booting("late", age=800.0)]), decision(a=1), GuardrailState(), config())
+    again = view([booting("late", age=800.0)], now=NOW + 101.0)
+    assert [each.name for each in evaluate(again, decision(a=1), first.state, config()).removals] == ["late"]
 
 
 def test_an_order_without_a_node_after_15_minutes_is_given_up():

@@ -184,6 +184,15 @@ def test_an_answer_that_comes_after_the_fence_is_too_late(store, elapsed):
     assert not first.attempt()
 
 
+def test_a_read_that_takes_too_long_is_followed_by_no_write(store, elapsed):
+    first = lock(store, elapsed)
+    first.attempt()
+    store.answer_seconds = 11.0
+    writes = len(store.writes)
+    assert not first.attempt()
+    assert len(store.writes) == writes
+
+
 def test_a_candidate_stops_when_it_sees_another_holder(store, elapsed):
     first, second = lock(store, elapsed), lock(store, elapsed, "b")
     first.attempt()

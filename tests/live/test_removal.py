@@ -122,6 +122,20 @@ def test_a_node_that_somebody_changes_meanwhile_is_read_again(world):
     assert world.taint("n") is not None
 
 
+def test_a_taint_that_somebody_adds_at_the_same_moment_is_not_lost(world):
+    theirs = {"key": "theirs", "effect": "NoSchedule"}
+
+    def add(method, path):
+        world.api.before = lambda *_: None
+        item = world.api.objects[NODE("n")]
+        item["spec"]["taints"] = [theirs]
+        world.api.put(NODE("n"), item)
+
+    world.api.before = add
+    world.start("n")
+    assert [taint["key"] for taint in world.api.objects[NODE("n")]["spec"]["taints"]] == ["theirs", TAINT]
+
+
 def test_a_node_that_just_received_a_pod_is_given_back(world):
     world.start("n")
     world.add_pod("late", "n")
