@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, write_json
+from autoscaler.cli._outputs import check_folders
 from autoscaler.cli._progress import progress
 
 if TYPE_CHECKING:
@@ -52,14 +53,17 @@ def command(
     from autoscaler.evaluation.rollouts import Scenario
     from envs.cluster import load_cluster
 
+    check_folders(json_to)
     jobs = traces.load(trace)
-    candidate = load_candidate(policy, seed=seed, packer=packer, overrides=overrides or ())
+    candidate = load_candidate(policy, jobs, seed=seed, packer=packer, overrides=overrides or ())
     scenario = Scenario(jobs, load_cluster(cluster, jobs), candidate.environment)
     document, rows = simulate(candidate.policy, scenario, cluster, seed, quiet=quiet)
     if json_to is not None:
         write_json(document, json_to)
     if json_to != "-":
-        _print_table(f"{candidate.policy.name} on {jobs.uri}", rows)
+        from autoscaler.cli._table import print_pairs
+
+        print_pairs(f"{candidate.policy.name} on {jobs.uri}", rows)
 
 
 def simulate(
@@ -141,17 +145,3 @@ def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, roll
 def _pool_text(pool: Any) -> str:
     nodes = f"{pool.min_nodes} to {pool.max_nodes:,} nodes of {pool.gpus_per_node} GPUs"
     return f"{pool.name}: {nodes}, boot {pool.boot_seconds:g} s"
-
-
-def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_header=False, title=Text(title), title_justify="left")
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for name, value in rows:
-        # As texts: a path may hold what Rich would take for markup.
-        table.add_row(Text(name), Text(value))
-    Console().print(table)

@@ -1,19 +1,32 @@
-"""Candidates: the policies that a user names, with the settings that they need."""
+"""Candidates: the policies that a user names, fixed rules and trained runs, with the settings that they need."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import traces
+from agents.errors import UnknownPolicyError
 from agents.policy import Policy
-from agents.registry import BASELINES, UnknownPolicyError, make_baseline
+from agents.registry import BASELINES, make_baseline
+from autoscaler.evaluation.comparison import Contender
+from autoscaler.experiment import ExperimentConfig
 from configs.errors import did_you_mean
 from configs.loader import build_config, to_dict
 from envs.config import EnvironmentConfig
+from traces.trace import Trace
+
+if TYPE_CHECKING:
+    from agents.baselines.tuned import Tuned
 
 TUNED = "reactive-tuned"
+ALL = "all"
+NONE = "none"
+
+Tune = Callable[[], "Tuned"]
+"""Gives the tuned heuristic when it is asked for, because that takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Candidate:
 
 def load_candidate(
     name: str,
+    trace: Trace,
     *,
     seed: int = 0,
     packer: str | None = None,
@@ -40,42 +54,100 @@ def load_candidate(
 
     Args:
         name: a fixed rule, or the folder of a run or artifact.
+        trace: the jobs; `reactive-tuned` is tuned on the first part of them, as a default experiment splits it.
         seed: for rules that draw lots.
         packer: in-pool packer that takes the place of the policy's own.
         overrides: changes of the environment's settings, `key.of.field=value`.
 
     Raises:
         UnknownPolicyError: there is neither such a rule nor such a folder.
+        ArtifactError: the artifact is damaged or made for another codec.
         ConfigError: an override does not fit.
     """
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
-    if name in BASELINES:
-        environment = environment_config({}, overrides)
-        policy = make_baseline(name, environment.codec, seed)
+    if name in BASELINES or name == TUNED:
+        environment = environment_config(EnvironmentConfig(), overrides)
+        experiment = ExperimentConfig(trace=trace.uri, environment=environment)
+        policy = make_rule(name, environment, seed, lambda: tuned_for(experiment, trace)).policies[0]
+    elif is_run(name):
+        from autoscaler.evaluation.runs import load_run
+
+        run = load_run(name)
+        environment, policy = environment_config(run.experiment.environment, overrides), run.policy
     else:
-        raise UnknownPolicyError(unknown(name))
+        known = did_you_mean(name, [*BASELINES, TUNED])
+        raise UnknownPolicyError(f"unknown policy {name!r}{known}; or give the folder of a trained run")
     if packer is not None:
         policy.packer = None
     return Candidate(policy, environment)
 
 
-def environment_config(settings: Any, overrides: Sequence[str] = ()) -> EnvironmentConfig:
+def is_run(name: str) -> bool:
+    """Whether a user means a folder by a name."""
+    return "/" in name or Path(name).exists()
+
+
+def environment_config(settings: EnvironmentConfig, overrides: Sequence[str] = ()) -> EnvironmentConfig:
     """Settings of an environment with changes.
 
     Args:
-        settings: an `EnvironmentConfig`, or plain values.
+        settings: the settings without them.
         overrides: `key.of.field=value` each.
 
     Raises:
         ConfigError: an unknown key, or a value that has no meaning.
     """
-    data = to_dict(settings) if isinstance(settings, EnvironmentConfig) else settings
-    return build_config(data, EnvironmentConfig, "environment", overrides)
+    return build_config(to_dict(settings), EnvironmentConfig, "environment", overrides)
 
 
-def unknown(name: str) -> str:
-    """The message for a name that is no policy."""
-    if "/" in name or Path(name).exists():
-        return f"{name}: there is no run or policy artifact; give the folder that `autoscaler train` made"
-    return f"unknown policy {name!r}{did_you_mean(name, [*BASELINES, TUNED])}; or give the folder of a trained run"
+def rule_names(text: str) -> list[str]:
+    """The rules that a user lists: `all`, `none`, or names with commas between them.
+
+    Raises:
+        UnknownPolicyError: there is no such rule.
+    """
+    known = [*BASELINES, TUNED]
+    if text in (ALL, NONE):
+        return known if text == ALL else []
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in known:
+            raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*known, ALL, NONE])}")
+    return names
+
+
+def make_rule(name: str, environment: EnvironmentConfig, seed: int, tune: Tune) -> Contender:
+    """A fixed rule by name.
+
+    Args:
+        name: of `rule_names`.
+        environment: settings of the environment that it acts in.
+        seed: for rules that draw lots.
+        tune: gives the tuned heuristic, where it is that.
+    """
+    if name == TUNED:
+        tuned = tune()
+        return Contender(name, (tuned.policy(environment),), "rule", settings=tuned.to_dict())
+    policy = make_baseline(name, environment.codec, seed)
+    return Contender(name, (policy,), "rule", seeds=(seed if name == "random" else None,))
+
+
+def tuned_for(experiment: ExperimentConfig, trace: Trace | None = None) -> Tuned:
+    """The heuristic tuned on the training window of an experiment, which trained policies saw too.
+
+    Args:
+        experiment: trace, cluster, split and settings.
+        trace: the experiment's trace, where it is loaded already.
+
+    Raises:
+        TraceError: the trace cannot be loaded.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    from agents.baselines.tuned import tune
+
+    if trace is None or trace.uri != experiment.trace:
+        trace = traces.load(experiment.trace)
+    start, end = experiment.training_window(trace)
+    cluster, parts = experiment.described_cluster(trace), experiment.train.validation_windows
+    return tune(trace, cluster, experiment.environment, start, end, parts)

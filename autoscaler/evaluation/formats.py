@@ -30,8 +30,10 @@ def number(value: float) -> str:
 
 
 def percent(share: float, signed: bool = False) -> str:
-    """A share as per cent: `0.0213` as `2.1 %`."""
+    """A share as per cent: `0.0213` as `2.1 %`, with one more digit below 1 %."""
     if not math.isfinite(share):
         return UNKNOWN
-    text = f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
+    digits = 2 if abs(share) < 0.01 else 1
+    value = round(100 * share, digits) or 0.0
+    text = f"{value:+.{digits}f}" if signed and value else f"{value:.{digits if value else 0}f}"
     return f"{text.replace('-', '−')} %"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,8 +62,16 @@ def whole_trace(trace: Trace) -> Window:
 
 def moment(trace: Trace, fraction: float) -> int:
     """The time in ms at a fraction of the span from the first submission (0.0) to just after the last (1.0)."""
-    whole = whole_trace(trace)
-    return whole.start_ms + round(fraction * (whole.end_ms - whole.start_ms))
+    if fraction >= 1.0:
+        return whole_trace(trace).end_ms
+    return math.ceil(1000.0 * (trace.first_submit_seconds + fraction * trace.span_seconds))
+
+
+def jobs_of(trace: Trace, windows: Sequence[Window]) -> int:
+    """Jobs that run in windows: those submitted in them, and those that run when they begin."""
+    ends = trace.submit_milliseconds + trace.duration_milliseconds
+    inherited = sum(int((ends[: window.first_job] > window.start_ms).sum()) for window in windows)
+    return inherited + sum(window.num_jobs for window in windows)
 
 
 def equal_windows(trace: Trace, from_fraction: float, until_fraction: float, count: int) -> tuple[Window, ...]:
@@ -78,7 +88,8 @@ def equal_windows(trace: Trace, from_fraction: float, until_fraction: float, cou
     """
     if not 0.0 <= from_fraction < until_fraction <= 1.0:
         span = f"from {from_fraction:g} until {until_fraction:g}"
-        raise EvaluationError(f"the windows run {span}; fractions of the trace must rise and stay within 0 and 1")
+        mend = "fractions of the trace must rise and stay within 0 and 1 (--from, --until)"
+        raise EvaluationError(f"the windows run {span}; {mend}")
     if count < 1:
         raise EvaluationError(f"windows is {count}; it must be at least 1")
     start, end = moment(trace, from_fraction), moment(trace, until_fraction)

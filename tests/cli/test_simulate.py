@@ -88,7 +88,7 @@ def test_the_table_tells_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["--trace", TRACE, "--policy", "reactiv"], "did you mean 'reactive'"),
-        (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no run"),
+        (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no policy artifact"),
         (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--trace", TRACE, "--cluster", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--trace", TRACE, "--cluster", "cluster.yaml"], "did you mean 'max_nodes'"),

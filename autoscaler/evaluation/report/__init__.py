@@ -1,0 +1,6 @@
+"""The HTML report of a comparison: one file that opens offline."""
+
+from autoscaler.evaluation.report.page import render, write_report
+from autoscaler.evaluation.report.picture import write_picture
+
+__all__ = ["render", "write_picture", "write_report"]

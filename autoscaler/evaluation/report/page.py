@@ -1,0 +1,244 @@
+"""The page: figures, tables and words in one HTML file without a single reference to anything outside it."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from autoscaler.evaluation.comparison import Comparison, Result
+from autoscaler.evaluation.formats import UNKNOWN, duration, number, percent
+from autoscaler.evaluation.report import figures
+from autoscaler.evaluation.report.course_figures import over_time
+from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
+from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
+from autoscaler.evaluation.report.words import cards, headline, main_result
+from autoscaler.evaluation.statistics import Estimate
+from configs.files import write_text
+
+Rows = list[dict[str, Any]]
+
+
+def write_report(comparison: Comparison, document: Mapping[str, Any], path: str) -> None:
+    """Write the report of a comparison; the file appears whole or not at all.
+
+    Args:
+        comparison: with timelines.
+        document: of `autoscaler.evaluation.documents.comparison_document`, for the provenance.
+        path: the file.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    write_text(path, render(comparison, document))
+
+
+def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
+    """The report as HTML; the arguments are those of `write_report`."""
+    source = importlib.resources.files("autoscaler.evaluation.report").joinpath("page.html.j2")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(source.read_text(encoding="utf-8"))
+    return template.render(
+        headline=headline(comparison),
+        cards=cards(comparison),
+        facts=_facts(comparison),
+        columns=COLUMNS,
+        rows=_rows(comparison),
+        figures=_figures(comparison),
+        shown=_shown(comparison),
+        reference=comparison.reference,
+        windows=_windows(comparison),
+        settings=_settings(comparison),
+        provenance=_provenance(document),
+        command=document["provenance"]["command"],
+        light=css_variables(),
+        dark=css_variables(dark=True),
+    )
+
+
+def colours_of(comparison: Comparison) -> dict[str, int]:
+    """The colour of each policy: first the main one, then the reference, then the others."""
+    first = [main_result(comparison).contender.name]
+    if comparison.reference is not None:
+        first.append(comparison.reference)
+    return policy_colours(list(dict.fromkeys([*first, *comparison.results])))
+
+
+def chosen(comparison: Comparison) -> list[str]:
+    """The policies that are shown over time: the main one and the reference, or the two cheapest."""
+    main = main_result(comparison).contender.name
+    ranking = [result.contender.name for result in comparison.ranking]
+    order = [main, *([comparison.reference] if comparison.reference is not None else []), *ranking]
+    return list(dict.fromkeys(order))[:2]
+
+
+def window_shown(comparison: Comparison) -> int:
+    """The window that is shown over time: the middle one."""
+    return (len(comparison.windows) - 1) // 2
+
+
+def _figures(comparison: Comparison) -> dict[str, Markup]:
+    colours = colours_of(comparison)
+    with figure_style():
+        drawn = {
+            "energy-wait": (figures.energy_against_wait(comparison, colours), "Energy against wait of all policies"),
+            "energy-parts": (figures.energy_parts(comparison), "Energy of each policy by its parts"),
+            "waits": (figures.wait_distribution(comparison, colours), "Distribution of waits of all policies"),
+        }
+        if any(result.versus is not None for result in comparison.results.values()):
+            title = f"Cost of each policy against {comparison.reference}"
+            drawn["cost"] = (figures.cost_against_reference(comparison, colours), title)
+        if all(result.timelines for result in comparison.results.values()):
+            figure = over_time(comparison, chosen(comparison), window_shown(comparison), colours)
+            drawn["course"] = (figure, "Queue, nodes and power over time")
+    # to_svg escapes the title and takes everything else from matplotlib, which escapes its texts.
+    return {name: Markup(to_svg(figure, name, title)) for name, (figure, title) in drawn.items()}  # noqa: S704
+
+
+COLUMNS = (
+    ("Policy", ""),
+    ("Cost of a window", "USD, 95 % interval"),
+    ("Against reference", "cost, paired"),
+    ("Energy", "kWh"),
+    ("Mean wait", ""),
+    ("Wait p95", ""),
+    ("Node-hours", "/ packed bound"),
+    ("Utilization", "of nodes on"),
+    ("Scaling", "actions / h"),
+)
+
+
+def _rows(comparison: Comparison) -> Rows:
+    main, colours = main_result(comparison).contender.name, colours_of(comparison)
+    return [
+        {
+            "name": result.contender.name,
+            "kind": _kind(result),
+            "colour": colours[result.contender.name],
+            "main": result.contender.name == main,
+            "cells": _cells(result, comparison.reference),
+        }
+        for result in comparison.ranking
+    ]
+
+
+def _kind(result: Result) -> str:
+    seeds = len(result.contender.policies)
+    if result.contender.kind == "trained":
+        return f"trained, {seeds} seeds" if seeds > 1 else "trained, 1 seed"
+    return "fixed rule"
+
+
+def _cells(result: Result, reference: str | None) -> list[tuple[str, str]]:
+    """(text, small text) of each column after the name."""
+    estimates = result.estimates
+    scaling = estimates["metrics.scale_ups_per_hour"].mean + estimates["metrics.scale_downs_per_hour"].mean
+    if result.versus is None:
+        versus = ("reference", "") if result.contender.name == reference else (UNKNOWN, "")
+    else:
+        share = result.versus.objective_share
+        versus = (percent(share.mean, signed=True), interval_text(share, lambda end: percent(end, signed=True)))
+    objective = estimates["objective_usd"]
+    return [
+        (f"{objective.mean:,.2f}", interval_text(objective, lambda end: f"{end:,.0f}")),
+        versus,
+        (number(estimates["energy_kwh.total"].mean), ""),
+        (duration(estimates["metrics.wait_seconds.mean"].mean), ""),
+        (duration(estimates["metrics.wait_seconds.p95"].mean), ""),
+        (f"{estimates['metrics.node_hours_over_bound'].mean:.3f}", ""),
+        (percent(estimates["metrics.utilization"].mean), ""),
+        (f"{scaling:.2f}", ""),
+    ]
+
+
+def interval_text(estimate: Estimate, text: Any) -> str:
+    """Both ends of an interval, or why there is none."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{text(estimate.low)} to {text(estimate.high)}"
+
+
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    trace, windows = comparison.scenario.trace, comparison.windows
+    start = trace.metadata.start_time
+    span = f"{moment_text(start, windows[0].start_ms)} to {moment_text(start, windows[-1].end_ms)}"
+    jobs = sum(window.num_jobs for window in windows)
+    length = duration((windows[0].end_ms - windows[0].start_ms) / 1000.0)
+    several = f"{len(windows)} windows of {length}" if len(windows) > 1 else f"1 window of {length}"
+    pools = comparison.scenario.cluster.pools
+    nodes = ", ".join(f"{pool.max_nodes:,} × {pool.gpus_per_node} GPUs ({pool.name})" for pool in pools)
+    return [
+        ("Trace", f"{trace.uri.partition(':')[0]}: {trace.metadata.source}" if trace.metadata.source else trace.uri),
+        ("Evaluated on", f"{several}, {span}"),
+        ("Jobs", f"{jobs:,}"),
+        ("Cluster", f"at most {nodes}"),
+        ("Policies", f"{len(comparison.results)}"),
+    ]
+
+
+def _shown(comparison: Comparison) -> dict[str, Any]:
+    index = window_shown(comparison)
+    window, start = comparison.windows[index], comparison.scenario.trace.metadata.start_time
+    span = f"{moment_text(start, window.start_ms, clock=True)} to {moment_text(start, window.end_ms, clock=True)}"
+    return {"policies": chosen(comparison), "number": index + 1, "count": len(comparison.windows), "span": span}
+
+
+def _windows(comparison: Comparison) -> Rows:
+    start = comparison.scenario.trace.metadata.start_time
+    names = [result.contender.name for result in comparison.ranking]
+    rows = []
+    for index, window in enumerate(comparison.windows):
+        costs = [float(comparison.results[name].values["objective_usd"][:, index].mean()) for name in names]
+        rows.append(
+            {
+                "number": index + 1,
+                "start": moment_text(start, window.start_ms, clock=True),
+                "days": f"{(window.end_ms - window.start_ms) / MS_PER_DAY:.2f}",
+                "jobs": f"{window.num_jobs:,}",
+                "costs": [(f"{cost:,.2f}", cost == min(costs)) for cost in costs],
+            }
+        )
+    return [{"names": names, "rows": rows}]
+
+
+def _settings(comparison: Comparison) -> list[tuple[str, str]]:
+    """What tuning chose, and where trained policies come from."""
+    lines = []
+    for name, result in comparison.results.items():
+        contender = result.contender
+        if contender.settings:
+            lines.append((name, ", ".join(f"{key} {_plain(value)}" for key, value in contender.settings.items())))
+        if contender.sources:
+            lines.append((name, ", ".join(contender.sources)))
+    return lines
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " / ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    origin = document["provenance"]
+    machine, intervals, environment = origin["machine"], origin["intervals"], origin["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items() if version)
+    prices = environment["objective"]
+    return [
+        ("Created", origin["created"]),
+        ("Version", f"{origin['version']}, revision {origin['git_revision'] or 'unknown'}"),
+        ("Trace", document["trace"]["uri"]),
+        ("SHA-256 of the jobs", origin["trace_sha256"]),
+        ("Cluster", document["cluster"]["source"]),
+        ("Prices", f"{prices['usd_per_kwh']:g} USD per kWh, {prices['usd_per_gpu_hour']:g} USD per waited GPU-hour"),
+        ("Codec fingerprint", origin["codec_fingerprint"]),
+        ("Seed", str(origin["seed"])),
+        ("Intervals", f"{intervals['confidence']:.0%}, {intervals['method']}, {intervals['draws']:,} draws"),
+        ("Packages", packages),
+        ("Machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
+    ]

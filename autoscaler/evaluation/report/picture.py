@@ -1,0 +1,70 @@
+"""One picture of a comparison, for a README or slides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from autoscaler.evaluation.comparison import Comparison
+from autoscaler.evaluation.report.course_figures import course_of, draw_lines, draw_nodes, node_gpus
+from autoscaler.evaluation.report.figures import TICKS, draw_energy_against_wait
+from autoscaler.evaluation.report.page import chosen, colours_of, window_shown
+from autoscaler.evaluation.report.style import INK, figure_style
+from autoscaler.evaluation.report.timeaxis import set_time_axis
+from configs.files import atomic_path
+
+SUFFIXES = (".png", ".svg")
+BACKGROUND = "#ffffff"
+
+
+def draw(comparison: Comparison) -> Figure:
+    """Nodes and queue of the main policy over time, beside energy against wait of all policies.
+
+    Args:
+        comparison: with timelines.
+    """
+    colours, window, names = colours_of(comparison), window_shown(comparison), chosen(comparison)
+    courses = {name: course_of(comparison, name, window) for name in names}
+    figure = Figure(figsize=(11.0, 4.6), layout="constrained", facecolor=BACKGROUND)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1.0), height_ratios=(1.7, 1.0))
+    nodes = figure.add_subplot(grid[0, 0])
+    queue = figure.add_subplot(grid[1, 0], sharex=nodes)
+    plane = figure.add_subplot(grid[:, 1])
+    draw_nodes(nodes, courses[names[0]], node_gpus(comparison))
+    nodes.set_title(f"Nodes under {names[0]}")
+    nodes.set_ylim(0.0, 1.3 * nodes.dataLim.y1)
+    nodes.legend(loc="upper right", ncols=4, handlelength=1.0, columnspacing=1.3)
+    nodes.tick_params(labelbottom=False)
+    draw_lines(queue, courses, "queue_gpus", 1.0, colours)
+    queue.set_title("Queue, GPUs that waiting jobs ask")
+    queue.legend(loc="upper right", ncols=len(names), handlelength=2.4)
+    for axes in (nodes, queue):
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(TICKS)
+    shown, start = comparison.windows[window], comparison.scenario.trace.metadata.start_time
+    set_time_axis(queue, start, shown.start_ms, shown.end_ms)
+    draw_energy_against_wait(plane, comparison, colours)
+    plane.set_title("Energy against wait of all policies", color=INK)
+    return figure
+
+
+def write_picture(comparison: Comparison, path: str) -> None:
+    """Write the picture; the file appears whole or not at all.
+
+    Args:
+        comparison: with timelines.
+        path: the file; its name ends in .png or .svg.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    with figure_style(), mpl.rc_context({"svg.hashsalt": "picture", "svg.fonttype": "path"}):
+        figure = draw(comparison)
+        with atomic_path(path) as temporary:
+            form = Path(path).suffix.removeprefix(".")
+            # Without the date, so that the same results give the same file.
+            metadata = {"Date": None} if form == "svg" else {"Software": None}
+            figure.savefig(temporary, format=form, dpi=150, metadata=metadata)

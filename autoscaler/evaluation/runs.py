@@ -1,0 +1,88 @@
+"""Runs: trained policies with the experiment that made them, and which of them are seeds of one policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.artifact import CONFIG, find_artifact, load_policy
+from agents.errors import ArtifactError
+from autoscaler.evaluation.comparison import Contender
+from autoscaler.experiment import RUN, ExperimentConfig, LoggingConfig
+from configs.loader import load_config
+
+if TYPE_CHECKING:
+    from agents.baselines.tuned import Tuned
+    from agents.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained policy and where it comes from.
+
+    Attributes:
+        source: the folder, as the user wrote it.
+        policy: the policy.
+        experiment: the settings that trained it.
+        tuned: the heuristic that was tuned beside it; None where only the artifact is there.
+    """
+
+    source: str
+    policy: Policy
+    experiment: ExperimentConfig
+    tuned: Tuned | None
+
+
+def load_run(source: str) -> Run:
+    """Load the policy of a run folder or of an artifact.
+
+    Raises:
+        ArtifactError: there is none, it is damaged, or it was made for another codec.
+        ConfigError: its settings cannot be read.
+    """
+    artifact = find_artifact(source)
+    policy = load_policy(source)
+    return Run(source, policy, load_config(artifact / CONFIG, ExperimentConfig), _tuned(Path(source)))
+
+
+def _tuned(folder: Path) -> Tuned | None:
+    from agents.baselines.tuned import Tuned
+
+    path = folder / RUN
+    if not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["tuned"]
+        return Tuned.from_dict(values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}); the run folder is damaged, copy it again") from error
+
+
+def contenders_of(runs: Sequence[Run]) -> list[Contender]:
+    """One contender for all runs of the same experiment: they are seeds of one policy, in the order given.
+
+    A policy has the name of its agent; where two policies would have the same, that of its first run folder too.
+    """
+    groups: dict[ExperimentConfig, list[Run]] = {}
+    for run in runs:
+        key = replace(run.experiment, seed=0, logging=LoggingConfig())
+        groups.setdefault(key, []).append(run)
+    agents = [experiment.agent.name for experiment in groups]
+    contenders = []
+    for experiment, seeds in groups.items():
+        name = experiment.agent.name
+        if agents.count(name) > 1:
+            name = f"{name} ({Path(seeds[0].source).name})"
+        contenders.append(
+            Contender(
+                name=name,
+                policies=tuple(run.policy for run in seeds),
+                kind="trained",
+                seeds=tuple(run.experiment.seed for run in seeds),
+                sources=tuple(run.source for run in seeds),
+            )
+        )
+    return contenders

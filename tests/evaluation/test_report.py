@@ -1,0 +1,216 @@
+"""The report is one file that needs nothing else, and says what the numbers say."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import traces
+from agents.registry import make_baseline
+from autoscaler.evaluation.comparison import Comparison, Contender, compare
+from autoscaler.evaluation.documents import comparison_document
+from autoscaler.evaluation.report import render, write_picture, write_report
+from autoscaler.evaluation.report.figures import bound_energy_kwh
+from autoscaler.evaluation.report.style import spread_labels
+from autoscaler.evaluation.report.timeaxis import moment_text
+from autoscaler.evaluation.report.words import headline
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.windows import equal_windows
+from configs.files import OutputFileError
+from envs.cluster import ClusterConfig, PoolConfig, auto_cluster
+from envs.config import EnvironmentConfig
+
+SECTIONS = [
+    "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "waits", "windows", "terms",
+    "provenance",
+]  # fmt: skip
+VOID = ("meta", "link", "br", "img", "hr", "input")
+
+
+def comparison_of(
+    days: int = 4, windows: int = 5, reference: str | None = "reactive", better: str = "rule"
+) -> Comparison:
+    """Two rules, one of which plays the trained policy."""
+    trace = traces.load(f"synthetic:quickstart?days={days}&seed=2")
+    scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+    layout = scenario.config.codec
+    contenders = [
+        Contender("trained <&>", (make_baseline("always-on", layout),), "trained", sources=("runs/a",)),
+        Contender("reactive", (make_baseline("reactive", layout),), better, settings={"idle_timeout_seconds": 600.0}),
+    ]
+    chosen = equal_windows(trace, 0.4, 1.0, windows)
+    return compare(scenario, contenders, chosen, np.random.default_rng(0), reference=reference)
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return comparison_of()
+
+
+@pytest.fixture(scope="module")
+def page(comparison: Comparison) -> str:
+    return render(comparison, comparison_document(comparison, "auto", 0))
+
+
+class Checker(HTMLParser):
+    """Collects ids and checks that every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_it_is_html_with_every_section(page: str) -> None:
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    assert [name for name in checker.ids if name in SECTIONS] == SECTIONS
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert page.count("<svg") == 5
+
+
+def test_it_refers_to_nothing_outside_itself(page: str) -> None:
+    assert "http" not in page
+    assert "@import" not in page
+    assert "<script" not in page
+    checker = Checker()
+    checker.feed(page)
+    targets = [value for name, value in checker.attributes if name in ("src", "href", "xlink:href", "data", "srcset")]
+    assert targets
+    assert all(target.startswith("#") or target == "data:," for target in targets)
+    references = {target for target in targets if target.startswith("#")}
+    references |= {f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", page)}
+    assert {reference.removeprefix("#") for reference in references} <= set(checker.ids)
+    assert not re.findall(r"url\((?!#)", page)
+
+
+def test_figures_follow_the_page_into_dark_mode(page: str) -> None:
+    """No colour of a figure is fixed, and every variable that is used is defined for both modes."""
+    figures = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert set(re.findall(r"#[0-9a-f]{6}\b", figures)) == set()
+    used = set(re.findall(r"var\(--([a-z0-9-]+)\)", page))
+    light, dark = page.split("@media (prefers-color-scheme: dark)")
+    for name in used - {"font"}:
+        assert f"--{name}:" in light
+        assert f"--{name}:" in dark.split("* {")[0]
+
+
+def test_names_are_escaped(page: str) -> None:
+    assert "trained <&>" not in page
+    assert "trained &lt;&amp;&gt;" in page
+
+
+def test_it_is_small(page: str) -> None:
+    assert len(page.encode()) < 2_000_000
+
+
+def test_the_same_comparison_gives_the_same_page(comparison: Comparison, page: str) -> None:
+    document = comparison_document(comparison, "auto", 0)
+    again = render(comparison, document)
+    created = re.compile(r"<dt>Created</dt><dd>[^<]*")
+    assert created.sub("", again) == created.sub("", page)
+
+
+def test_a_policy_that_loses_is_said_to_lose(comparison: Comparison) -> None:
+    verdict = headline(comparison)
+    assert verdict.verdict == "worse"
+    assert "more than reactive" in verdict.title
+    assert "95 % interval" in verdict.detail
+
+
+def test_few_windows_claim_nothing() -> None:
+    verdict = headline(comparison_of(windows=2))
+    assert verdict.verdict == "open"
+    assert "too few windows" in verdict.detail
+
+
+def test_a_comparison_without_a_reference_has_a_report(comparison: Comparison) -> None:
+    alone = comparison_of(windows=1, reference=None)
+    page = render(alone, comparison_document(alone, "auto", 0))
+    assert 'id="cost"' not in page
+    assert "no reference" in page
+    assert headline(alone).verdict == "open"
+
+
+def test_equal_policies_cost_the_same() -> None:
+    trace = traces.load("synthetic:quickstart?days=3&seed=2")
+    scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+    rule = make_baseline("reactive", scenario.config.codec)
+    twins = [Contender("copy", (rule,), "trained"), Contender("reactive", (rule,), "rule")]
+    windows = equal_windows(trace, 0.2, 1.0, 5)
+    comparison = compare(scenario, twins, windows, np.random.default_rng(0), reference="reactive")
+    assert headline(comparison).title == "copy costs exactly as much as reactive"
+    assert "<svg" in render(comparison, comparison_document(comparison, "auto", 0))
+
+
+def test_unequal_pools_have_a_report_without_a_bound_of_energy() -> None:
+    trace = traces.load("synthetic:quickstart?days=3&seed=2")
+    large = -(-trace.peak_gpu_milli // 8000)
+    cluster = ClusterConfig((PoolConfig("a", max_nodes=large), PoolConfig("b", max_nodes=4, gpus_per_node=4)))
+    scenario = Scenario(trace, cluster, EnvironmentConfig())
+    rules = [
+        Contender(name, (make_baseline(name, scenario.config.codec),), "rule") for name in ("reactive", "always-on")
+    ]
+    comparison = compare(scenario, rules, equal_windows(trace, 0.0, 1.0, 2), np.random.default_rng(0))
+    assert bound_energy_kwh(comparison) is None
+    assert "<svg" in render(comparison, comparison_document(comparison, "auto", 0))
+
+
+def test_energy_at_the_bound_is_below_that_of_every_policy(comparison: Comparison) -> None:
+    bound = bound_energy_kwh(comparison)
+    assert bound is not None
+    assert all(bound < result.estimates["energy_kwh.total"].mean for result in comparison.results.values())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_picture_is_the_same_file_each_time(comparison: Comparison, tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"first{suffix}", tmp_path / f"second{suffix}"]
+    for path in paths:
+        write_picture(comparison, str(path))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].stat().st_size > 10_000
+
+
+def test_a_file_that_cannot_be_written_is_no_half_file(comparison: Comparison, tmp_path: Path) -> None:
+    with pytest.raises(OutputFileError):
+        write_report(comparison, comparison_document(comparison, "auto", 0), str(tmp_path / "nowhere" / "r.html"))
+    with pytest.raises(OutputFileError):
+        write_picture(comparison, str(tmp_path / "nowhere" / "r.png"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_keep_their_distance_and_their_order() -> None:
+    placed = spread_labels([10.0, 11.0, 50.0, 10.5], 15.0)
+    ordered = sorted(placed)
+    assert ordered == [placed[0], placed[3], placed[1], placed[2]]
+    assert min(np.diff(ordered)) >= 15.0 - 1e-9
+    assert placed[2] == 50.0
+
+
+def test_moments_are_dates_where_the_trace_knows_them() -> None:
+    from datetime import datetime
+
+    start = datetime(2021, 4, 8, 21, 0)  # noqa: DTZ001 (traces carry local time)
+    assert moment_text(start, 3 * 3_600_000.0, clock=True) == "9 Apr 2021 00:00"
+    assert moment_text(None, 12 * 86_400_000.0) == "day 12"
