@@ -44,7 +44,7 @@ def command(
     from autoscaler.live.decide import make_decider
     from autoscaler.live.logs import log_json
     from autoscaler.live.preflight import check_cluster
-    from autoscaler.live.process import Options, Process, stop_on_signals
+    from autoscaler.live.process import EXIT_SECONDS, Options, Process, stop_on_signals
     from configs.loader import load_config
 
     settings = with_flags(load_config(config, LiveConfig, overrides or ()), dry_run, audit)
@@ -54,7 +54,7 @@ def command(
     version = check_cluster(client, settings)
     mode = "dry run, nothing is changed" if settings.dry_run else "changes the cluster"
     note(f"{decider.policy.name} on {client.server} ({version}): {mode}")
-    process = Process(settings, client, decider, Options(policy, 1 if once else None))
+    process = Process(settings, client, decider, Options(policy, 1 if once else None, EXIT_SECONDS))
     with stop_on_signals(process):
         status = process.run()
     raise typer.Exit(status)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.artifact import ONNX, Manifest, find_artifact, read_manifest
+from agents.artifact import MANIFEST, ONNX, Manifest, find_artifact, read_manifest
 from agents.errors import ArtifactError
 from envs.codec import CodecLayout, fingerprint, observation_size
 
@@ -74,7 +75,8 @@ def _check_codec(folder: Path, manifest: Manifest, layout: CodecLayout) -> None:
 def _session(path: Path) -> Any:
     import onnxruntime
 
-    if not path.is_file():
+    # The manifest's reader compares the files that are listed: an unlisted one was compared with nothing.
+    if path.name not in json.loads((path.parent / MANIFEST).read_text())["files"] or not path.is_file():
         raise ArtifactError(f"{path}: the artifact has no such file; train or export it again")
     options = onnxruntime.SessionOptions()
     # One small network per minute: threads would only spin beside the workload of the node.

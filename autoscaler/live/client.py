@@ -217,7 +217,7 @@ class KubeClient:
         path: str,
         params: Mapping[str, str],
         read_timeout_seconds: float,
-        on_open: Callable[[], None] = lambda: None,
+        on_open: Callable[[Callable[[], None]], None] = lambda _: None,
     ) -> Iterator[Json]:
         """Yield the events of a watch until the server ends it.
 
@@ -225,7 +225,7 @@ class KubeClient:
             path: the collection.
             params: query parameters; `watch=true` is added.
             read_timeout_seconds: longest silence of the server, in wall seconds.
-            on_open: called when the server has accepted the watch.
+            on_open: called when the server has accepted the watch, with a function that ends it from another thread.
 
         Raises:
             KubeError: one of its subclasses; an event of type ERROR becomes one too.
@@ -236,7 +236,7 @@ class KubeClient:
         try:
             if response.status != 200:
                 raise error_from(response.status, _read(response), response.headers.get("Retry-After"))
-            on_open()
+            on_open(lambda: _shut_down(response))
             for line in _lines(response):
                 event = _object(line)
                 if event.get("type") == "ERROR":
@@ -271,6 +271,12 @@ def _read(response: Any) -> str:
         return bytes(response.read() or b"").decode("utf-8", "replace")
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnreachableError(0, type(error).__name__, f"the answer broke off: {_one_line(error)}") from error
+
+
+def _shut_down(response: Any) -> None:
+    """End a watch that another thread reads; one that has ended already is left alone."""
+    with suppress(ValueError, RuntimeError, OSError, AttributeError):
+        response.response.shutdown()
 
 
 def _lines(response: Any) -> Iterator[str]:

@@ -34,6 +34,9 @@ from envs.codec import fingerprint
 _LOG = logging.getLogger(__name__)
 
 FIRST_LIST_SECONDS = 60.0
+EXIT_SECONDS = 1.0
+"""What a process that lost its Lease may still take to end."""
+
 LOST = 1
 """Exit status of a process that lost its Lease: whoever started it starts it again."""
 
@@ -45,10 +48,13 @@ class Options:
     Attributes:
         policy: the policy as the user gave it, for the audit.
         max_reconciles: end after so many; None: run until SIGTERM.
+        exit_seconds: when the Lease is lost, end at once after so many wall seconds, whatever still waits for an
+            answer; None: never, for a process that does other things too.
     """
 
     policy: str
     max_reconciles: int | None = None
+    exit_seconds: float | None = None
 
 
 class Process:
@@ -94,12 +100,10 @@ class Process:
                     if check is not None:
                         self._loop(stack, check)
             except LeaseLostError:
-                self._lost = True
+                self._on_lost()
             except KubeError as error:
                 _LOG.error("the cluster failed while this process took over", extra={"error": error.message})
                 return LOST
-        if self._lost:
-            _LOG.error("the Lease is lost, nothing more is changed", extra={"identity": self.identity})
         return LOST if self._lost else 0
 
     def _give_up(self) -> int:
@@ -147,8 +151,16 @@ class Process:
             self.health.active()
 
     def _on_lost(self) -> None:
+        """Called by whoever notices first: the thread that renews, or the loop before it writes."""
+        if self._lost:
+            return
         self._lost = True
+        _LOG.error("the Lease is lost, nothing more is changed", extra={"identity": self.identity})
         self.stop()
+        if self.options.exit_seconds is not None:
+            timer = threading.Timer(self.options.exit_seconds, os._exit, (LOST,))
+            timer.daemon = True
+            timer.start()
 
     def _loop(self, stack: contextlib.ExitStack, check: Callable[[], None]) -> None:
         recorder = self._recorder(stack)

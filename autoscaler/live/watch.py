@@ -31,6 +31,9 @@ PATHS: dict[Resource, str] = {
 PAGE_ITEMS = 500
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+STOP_SECONDS = 2.0
+"""How long a stop waits for the thread; it may be in the middle of a list."""
+
 READ_GRACE_SECONDS = 15.0
 """How long a watch may stay silent beyond the time at which the server promised to end it."""
 
@@ -86,6 +89,7 @@ class Watcher:
         self._on_relist, self._on_error = on_relist, on_error
         self._stop = threading.Event()
         self._news = _News()
+        self._end_watch: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=f"watch-{resource}", daemon=True)
 
     def start(self) -> None:
@@ -93,8 +97,11 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does at its next event or time-out."""
+        """End the watch and its thread."""
         self._stop.set()
+        self._end_watch()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
 
     @property
     def listed(self) -> bool:
@@ -123,6 +130,8 @@ class Watcher:
                 pause = FIRST_PAUSE_SECONDS
                 continue
             except KubeError as error:
+                if self._stop.is_set():
+                    return
                 self._on_error(error)
                 _LOG.warning("watching failed", extra={"resource": self.resource, "error": str(error)})
             except Exception:
@@ -171,7 +180,10 @@ class Watcher:
                 break
         return version
 
-    def _opened(self) -> None:
+    def _opened(self, end: Callable[[], None]) -> None:
+        self._end_watch = end
+        if self._stop.is_set():
+            end()
         self._news.watching = True
         self._heard()
 

@@ -82,9 +82,8 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         OnnxPolicy(tmp_path, LAYOUT)
 
 
-def test_an_artifact_without_the_exported_network_is_refused(tmp_path: Path) -> None:
+def test_a_network_that_the_manifest_does_not_list_is_refused(tmp_path: Path) -> None:
     write_artifact(tmp_path, LAYOUT, files={})
-    (tmp_path / "policy.onnx").unlink()
     with pytest.raises(ArtifactError, match=r"policy\.onnx: the artifact has no such file"):
         OnnxPolicy(tmp_path, LAYOUT)
 
