@@ -1,0 +1,50 @@
+"""`autoscaler deploy`, killed again and again from the first order to the last removal."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.live_process import GATED, Command
+from tests.cluster.live_support import removal_marks
+
+QUICK_LEASE = (
+    "leader_election.lease_seconds=1",
+    "leader_election.renew_deadline_seconds=0.8",
+    "leader_election.retry_seconds=0.1",
+    "leader_election.request_timeout_seconds=0.3",
+)
+
+
+def leads(command: Command) -> bool:
+    return command.metric("green_autoscaler_leader") == 1.0
+
+
+def test_a_process_that_is_killed_every_few_seconds_loses_no_node_and_orders_none_twice(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    seen: set[str] = set()
+    cluster.create_gang_job("gang", pods=3, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
+    deadline = time.monotonic() + 120.0
+    lives = 0
+    while True:
+        lives += 1
+        command = Command(cluster.kubeconfig, tmp_path / f"log-{lives}", *QUICK_LEASE, arguments=["--no-dry-run"])
+        try:
+            cluster.wait_until(partial(leads, command), "it leads")
+            # Each process lives a little longer than the one before, so that they die at different steps.
+            end = time.monotonic() + 0.2 * lives
+            while time.monotonic() < end:
+                nodes = cluster.request("GET", "/api/v1/nodes")["items"]
+                seen |= {node["metadata"]["name"] for node in nodes}
+                time.sleep(0.05)
+        finally:
+            command.kill()
+        nodes = cluster.request("GET", "/api/v1/nodes")["items"]
+        status = cluster.request("GET", "/apis/batch/v1/namespaces/default/jobs/gang")["status"]
+        assert not status.get("failed"), "a pod was evicted or lost its node"
+        if status.get("succeeded") == 3 and not nodes:
+            break
+        assert time.monotonic() < deadline, [(node["metadata"]["name"], removal_marks(node)) for node in nodes]
+    assert lives > 3, "the work must take more than a few lives, or this shows nothing"
+    assert len(seen) == 3, "three nodes were needed"
