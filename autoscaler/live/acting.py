@@ -109,6 +109,7 @@ class LiveActor:
             state = self._place(release, state)
         for pool, count in allowed.orders.items():
             state = self._order(pool, count, allowed, view, state)
+        self._removals.adopt(view)
         self._removals.start(allowed.removals)
         self._remember_idle(view)
         failed, self._failed_seconds = self._failed_seconds, None

@@ -8,10 +8,11 @@ from autoscaler.live.client import ConflictError
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.guardrails import Removal
 from autoscaler.live.lease import LeaseLostError
+from autoscaler.live.model import NodeState
 from autoscaler.live.providers import InvalidPoolError, KwokProvider, TransientError
 from autoscaler.live.providers.recording import RecordingProvider
 from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, KilledError, killed, raw_node, raw_pdb, raw_pod
-from tests.live.views import config, node
+from tests.live.views import config, node, view
 
 NOW = 1_000_000.0
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -406,6 +407,19 @@ def test_a_restart_leaves_taints_alone_that_are_not_ours(world):
     world.api.objects[NODE("n")]["spec"]["taints"] = [{"key": TAINT, "value": "1", "effect": "NoSchedule"}]
     world.machine.recover()
     assert world.machine.under_way == ()
+
+
+def test_a_taint_that_arrives_after_the_restart_is_taken_over_too(world):
+    """It sat in the queue of a frozen API server while the new process looked for what was left."""
+    dead = world.machine
+    world.restart()
+    world.machine.recover()
+    dead.start([world.removal("n")])
+    shown = node("n", state=NodeState.DRAINING, annotations={STEP: "tainted empty 1000000.000"})
+    world.machine.adopt(view([shown, node("other", state=NodeState.DRAINING)]))
+    assert world.machine.under_way == ("n",)
+    world.later()
+    assert not world.has(NODE("n"))
 
 
 def test_a_damaged_annotation_gives_the_node_back(world):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from autoscaler.live.actuate.scale_up import ScaleUp, known_names, order_name
+from autoscaler.live.actuate.scale_up import ScaleUp, Sequences, known_names, order_name
+from autoscaler.live.client import ConflictError
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LivePool
 from autoscaler.live.guardrails import GuardrailState, after_order
@@ -126,6 +127,30 @@ def test_a_list_that_fails_orders_nothing(world):
     world.provider.fail("instances", TransientError("timed out", ""))
     assert world.order(2).orders == ()
     assert world.names() == []
+
+
+def test_a_late_write_of_a_dead_process_does_not_turn_the_number_back(world):
+    world.order(2)
+    version = world.api.objects[SEQUENCES]["metadata"]["resourceVersion"]
+    world.order(2)
+    with pytest.raises(ConflictError):
+        Sequences(world.api, "kube-system").advance("a", 1, version)
+    assert world.api.objects[SEQUENCES]["data"] == {"a": "4"}
+
+
+def test_a_number_that_somebody_else_moved_on_is_an_error_and_no_second_order(world):
+    world.order(1)
+
+    def race(method, path):
+        if path == SEQUENCES:
+            world.api.before = lambda *_: None
+            world.api.put(SEQUENCES, world.api.objects[SEQUENCES])
+
+    world.api.before = race
+    ordered = world.order(2)
+    assert isinstance(ordered.error, TransientError)
+    assert len(ordered.orders) == 2
+    assert len(world.names()) == 3
 
 
 def test_a_damaged_number_starts_anew_and_skips_what_exists(world):

@@ -28,7 +28,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.fields import ParseError
 from autoscaler.live.guardrails import Removal
 from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
-from autoscaler.live.model import ObjectRef, PodView
+from autoscaler.live.model import ClusterView, NodeState, ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
 from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider, ProviderError, TransientError
 
@@ -120,6 +120,14 @@ class RemovalMachine:
                 pool = metadata["labels"][LABEL_POOL]
                 if ANNOTATION_REMOVAL_STEP in (metadata.get("annotations") or {}) and pool in self._providers:
                     self._under_way[metadata["name"]] = pool
+
+    def adopt(self, view: ClusterView) -> None:
+        """Take over what appears later: a write of a dead process may leave a frozen API server after `recover`."""
+        with self._mutex:
+            for pool in view.pools:
+                for node in pool.in_state(NodeState.DRAINING):
+                    if ANNOTATION_REMOVAL_STEP in node.annotations and node.deleted_seconds is None:
+                        self._under_way.setdefault(node.name, pool.name)
 
     def start(self, removals: Iterable[Removal]) -> None:
         """Taint all chosen nodes; nothing is evicted or deleted yet. Machines that never became nodes go at once."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from autoscaler.live.client import ConflictError, Json, KubeClient, KubeError, NotFoundError
+from autoscaler.live.client import KubeClient, KubeError, NotFoundError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.fields import ParseError, string_map
@@ -46,34 +46,40 @@ class Sequences:
         self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
         self._path = f"{self._collection}/{ORDERS_CONFIG_MAP}"
 
-    def next(self, pool: str) -> int:
-        """The number of a pool's next order; 0 where none was made.
+    def next(self, pool: str) -> tuple[int, str]:
+        """The number of a pool's next order, 0 where none was made, and the version of the ConfigMap.
 
         Raises:
             KubeError: it cannot be read.
         """
         try:
-            data = string_map(self._client.get(self._path).get("data"), "data")
-            return int(data.get(_key(pool), "0"))
-        except (NotFoundError, ParseError, ValueError):
-            # With a damaged number it starts anew: orders that exist are skipped by their name.
-            return 0
+            item = self._client.get(self._path)
+        except NotFoundError:
+            return 0, ""
+        try:
+            number = int(string_map(item.get("data"), "data").get(_key(pool), "0"))
+        except (ParseError, ValueError):
+            number = 0  # damaged: it starts anew, and orders that exist are skipped by their name
+        return number, str((item.get("metadata") or {}).get("resourceVersion") or "")
 
-    def advance(self, pool: str, sequence: int) -> None:
+    def advance(self, pool: str, sequence: int, version: str) -> None:
         """Set the number of a pool's next order.
 
+        Args:
+            pool: the pool.
+            sequence: the number.
+            version: as `next` returned it. A write that a dead process left in the queue of a frozen API server cannot
+                turn the number back, because it has another one.
+
         Raises:
-            KubeError: it cannot be written.
+            KubeError: it cannot be written, or somebody else wrote it.
         """
-        body: Json = {"data": {_key(pool): str(sequence)}}
-        try:
-            self._client.patch(self._path, body)
-        except NotFoundError:
-            metadata = {"name": ORDERS_CONFIG_MAP}
-            try:
-                self._client.create(self._collection, {"kind": "ConfigMap", "metadata": metadata, **body})
-            except ConflictError:
-                self._client.patch(self._path, body)
+        data = {_key(pool): str(sequence)}
+        if version:
+            self._client.patch(self._path, {"metadata": {"resourceVersion": version}, "data": data})
+        else:
+            body = {"kind": "ConfigMap", "metadata": {"name": ORDERS_CONFIG_MAP}, "data": data}
+            self._client.create(self._collection, body)
 
 
 def _key(pool: str) -> str:
@@ -142,7 +148,8 @@ class ScaleUp:
 
     def _create(self, pool: LivePool, count: int, existing: Mapping[str, Instance], orders: list[OrderView]) -> None:
         """Create until `orders` has `count`, and move the number on for as far as that went."""
-        start = sequence = self._sequences.next(pool.name)
+        start, version = self._sequences.next(pool.name)
+        sequence = start
         failure: ProviderError | None = None
         while len(orders) < count and failure is None:
             name = order_name(pool.name, sequence)
@@ -153,7 +160,7 @@ class ScaleUp:
             except ProviderError as error:
                 failure = error
         if sequence > start:
-            self._sequences.advance(pool.name, sequence)
+            self._sequences.advance(pool.name, sequence, version)
         if failure is not None:
             raise failure
 
