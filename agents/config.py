@@ -35,16 +35,16 @@ class AgentConfig:
     """
 
     name: str = "maskable-ppo"
-    hidden_units: int = 64
+    hidden_units: int = 32
     learning_rate: float = 1e-3
-    rollout_steps: int = 128
-    batch_size: int = 4096
-    epochs: int = 4
-    discount: float = 0.997
-    gae_lambda: float = 0.95
+    rollout_steps: int = 64
+    batch_size: int = 1024
+    epochs: int = 2
+    discount: float = 0.998
+    gae_lambda: float = 0.98
     clip_range: float = 0.2
     entropy_coefficient: float = 0.001
-    start_logit: float = 4.0
+    start_logit: float = 2.0
     replay_transitions: int = 200_000
     exploration_fraction: float = 0.3
 
@@ -83,8 +83,8 @@ class TrainConfig:
         checkpoint_steps: environment steps between two checkpoints.
     """
 
-    total_steps: int = 2_000_000
-    num_envs: int = 128
+    total_steps: int = 3_000_000
+    num_envs: int = 256
     threads: int = 1
     validations: int = 10
     validation_windows: int = 6

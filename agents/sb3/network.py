@@ -32,10 +32,14 @@ class SharedNetwork(nn.Module):
         self.pool_encoder = _mlp(GLOBAL_FEATURES + POOL_FEATURES, hidden, hidden)
         self.context = _mlp(GLOBAL_FEATURES + hidden, hidden)
         self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
-        self.slot_encoder = nn.Linear(SLOT_FEATURES + hidden, hidden)
-        self.choice_encoder = nn.Linear(SLOT_POOL_FEATURES + hidden, hidden)
-        self.pool_score = nn.Linear(hidden, 1)
-        self.hold_score = nn.Linear(hidden, 1)
+        # A sum of linear maps, each computed once per cluster, pool, slot or pair: cheaper than one map of all of them.
+        narrow = max(hidden // 2, 1)
+        self.slot_of_context = nn.Linear(hidden, narrow)
+        self.slot_of_slot = nn.Linear(SLOT_FEATURES, narrow, bias=False)
+        self.choice_of_pool = nn.Linear(hidden, narrow, bias=False)
+        self.choice_of_pair = nn.Linear(SLOT_POOL_FEATURES, narrow, bias=False)
+        self.pool_score = nn.Linear(narrow, 1)
+        self.hold_score = nn.Linear(narrow, 1)
         self.default_weight = nn.Parameter(torch.zeros(1))
         self.value_encoder = _mlp(GLOBAL_FEATURES + hidden + SLOT_FEATURES, hidden, hidden)
         _orthogonal(self)
@@ -81,13 +85,12 @@ class SharedNetwork(nn.Module):
         setpoints: Tensor = self.setpoint_scores(torch.cat([pools, around], dim=2)).flatten(1)
         if self.slots == 0:
             return setpoints
-        around = context.unsqueeze(1).expand(-1, self.slots, -1)
-        slot = self.slot_encoder(torch.cat([slots[:, :, :SLOT_FEATURES], around], dim=2))
+        slot = self.slot_of_slot(slots[:, :, :SLOT_FEATURES]) + self.slot_of_context(context).unsqueeze(1)
         pairs = slots[:, :, SLOT_FEATURES:].reshape(-1, self.slots, self.pools, SLOT_POOL_FEATURES)
-        pool = pools.unsqueeze(1).expand(-1, self.slots, -1, -1)
-        choice = torch.tanh(slot.unsqueeze(2) + self.choice_encoder(torch.cat([pairs, pool], dim=3)))
+        pool = self.choice_of_pool(pools).unsqueeze(1)
+        choice = torch.relu(slot.unsqueeze(2) + pool + self.choice_of_pair(pairs))
         run = self.pool_score(choice).squeeze(3) + self.default_weight * pairs[:, :, :, DEFAULT_FLAG]
-        placements = torch.cat([self.hold_score(torch.tanh(slot)), run], dim=2).flatten(1)
+        placements = torch.cat([self.hold_score(torch.relu(slot)), run], dim=2).flatten(1)
         return torch.cat([setpoints, placements], dim=1)
 
     def _critic(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
@@ -98,7 +101,7 @@ class SharedNetwork(nn.Module):
 def _mlp(inputs: int, *widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width in widths:
-        layers += [nn.Linear(inputs, width), nn.Tanh()]
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
         inputs = width
     return nn.Sequential(*layers)
 
@@ -109,4 +112,5 @@ def _orthogonal(network: SharedNetwork) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.orthogonal_(module.weight, gain=0.01 if module in scores else 2.0**0.5)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
