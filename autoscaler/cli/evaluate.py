@@ -131,6 +131,7 @@ def _contenders(
     quiet: bool,
 ) -> list[Contender]:
     from autoscaler.evaluation.candidates import make_rule, tuned_for
+    from autoscaler.evaluation.rollouts import check_codec
 
     def tune() -> Tuned:
         if loaded and loaded[0].tuned is not None and not retune:
@@ -143,6 +144,8 @@ def _contenders(
         from autoscaler.evaluation.runs import contenders_of
 
         contenders = contenders_of(loaded)
+        for run in loaded:
+            check_codec(run.policy, scenario.config)  # before seconds go into tuning
     return [*contenders, *(make_rule(name, scenario.config, seed, tune) for name in names)]
 
 

@@ -37,14 +37,20 @@ class Run:
 
 
 def load_run(source: str) -> Run:
-    """Load the policy of a run folder or of an artifact.
+    """Load the policy of a run folder or of an artifact, to be run by one thread.
+
+    Networks are small and so are batches of windows: more threads only wait for each other, and make the last bits of a
+    result depend on the machine.
 
     Raises:
         ArtifactError: there is none, it is damaged, or it was made for another codec.
         ConfigError: its settings cannot be read.
     """
+    import torch
+
     artifact = find_artifact(source)
     policy = load_policy(source)
+    torch.set_num_threads(1)
     return Run(source, policy, load_config(artifact / CONFIG, ExperimentConfig), _tuned(Path(source)))
 
 

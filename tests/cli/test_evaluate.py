@@ -112,3 +112,36 @@ def test_a_mistake_is_one_line_and_status_2(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_seeds_of_one_policy_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two short runs are two seeds of one policy; the heuristic that was tuned beside them is the reference."""
+    sizes = ["total_steps=1024", "num_envs=8", "validations=1", "validation_windows=2", "checkpoint_steps=1024"]
+    short = ["agent.rollout_steps=64", *(f"train.{size}" for size in sizes)]
+    overrides = [word for override in short for word in ("--set", override)]
+    folders = []
+    for seed in ("0", "1"):
+        arguments = ["--trace", TRACE, "--seed", seed, "--out", str(tmp_path / "runs"), "--name", f"seed{seed}", "-q"]
+        assert main(["train", "experiment/quickstart", *arguments, *overrides]) == 0
+        folders.append(capsys.readouterr().out.strip())
+    report = tmp_path / "report.html"
+    assert main(["evaluate", *folders, "--report", str(report), "--json", "-", "--quiet"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    trained = document["policies"]["maskable-ppo"]
+    assert trained["kind"] == "trained"
+    assert trained["seeds"] == [0, 1]
+    assert trained["runs"] == folders
+    assert trained["versus_reference"]["objective_share"]["low"] is not None
+    assert document["trace"]["uri"] == TRACE
+    record = json.loads((Path(folders[0]) / "run.json").read_text())
+    assert document["policies"]["reactive-tuned"]["settings"] == record["tuned"]
+    assert "trained, 2 seeds" in report.read_text(encoding="utf-8")
+    assert main(["evaluate", folders[0], "--set", "codec.window_slots=3", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "was made for codec" in error
+    assert error.count("\n") == 1
+    assert main(["simulate", "--policy", folders[1], "--trace", TRACE, "--json", "-", "--quiet"]) == 0
+    simulated = json.loads(capsys.readouterr().out)
+    assert simulated["policy"] == "maskable-ppo"
+    assert simulated["metrics"]["jobs_unfinished"] == 0

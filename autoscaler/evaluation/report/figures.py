@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
 
 from autoscaler.evaluation.comparison import EXCEEDANCE, Comparison, Result
 from autoscaler.evaluation.formats import number, percent
@@ -27,7 +28,7 @@ Colours = dict[str, int]
 def cost_against_reference(comparison: Comparison, colours: Colours) -> Figure:
     """The paired difference of the objective to the reference, per cent, with its interval and every window."""
     rows = [result for result in comparison.ranking if result.versus is not None]
-    reach = _reach(rows, main_result(comparison))
+    reach = _reach(rows, comparison)
     figure = Figure(figsize=(WIDTH_INCHES, 0.75 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0.0, color=INK, linewidth=1.0)
@@ -43,20 +44,30 @@ def cost_against_reference(comparison: Comparison, colours: Colours) -> Figure:
     return figure
 
 
-def _reach(rows: Sequence[Result], main: Result) -> float:
+def _reach(rows: Sequence[Result], comparison: Comparison) -> float:
     """Half the width of the axis, per cent: the main policy fits, others get an arrow where they would squeeze it."""
     ends = {}
     for result in rows:
         assert result.versus is not None
         share = result.versus.objective_share
-        ends[result.contender.name] = 100.0 * max(abs(end) for end in share if end is not None)
-    first = ends.get(main.contender.name, min(ends.values()))
+        windows = window_differences(result, comparison)
+        ends[result.contender.name] = max(
+            float(np.abs(windows).max()), *(100.0 * abs(end) for end in share if end is not None)
+        )
+    first = ends.get(main_result(comparison).contender.name, min(ends.values()))
     return max([first, 0.1, *(end for end in ends.values() if end <= max(2.5 * first, 5.0))])
+
+
+def window_differences(result: Result, comparison: Comparison) -> NDArray[np.float64]:
+    """[W] float64, cost of each window against the reference, per cent, means over seeds."""
+    assert comparison.reference is not None
+    ours, base = result.values["objective_usd"], comparison.results[comparison.reference].values["objective_usd"]
+    differences: NDArray[np.float64] = 100.0 * (ours.mean(axis=0) / base.mean(axis=0) - 1.0)
+    return differences
 
 
 def _difference_row(axes: Axes, at: int, result: Result, comparison: Comparison, colour: str, reach: float) -> None:
     assert result.versus is not None
-    assert comparison.reference is not None
     share = result.versus.objective_share
     text = percent(share.mean, signed=True)
     if 100.0 * share.mean > reach:
@@ -65,8 +76,7 @@ def _difference_row(axes: Axes, at: int, result: Result, comparison: Comparison,
         )
         axes.text(reach * 1.07, at, text, va="center", color=INK)
         return
-    base = comparison.results[comparison.reference].values["objective_usd"].mean(axis=0)
-    windows = 100.0 * (result.values["objective_usd"].mean(axis=0) / base - 1.0)
+    windows = window_differences(result, comparison)
     shown = windows[np.abs(windows) <= reach]
     axes.plot(shown, np.full(len(shown), at + 0.22), "|", color=colour, markersize=6, alpha=0.6)
     if share.low is not None and share.high is not None:
@@ -143,13 +153,15 @@ def _energy_axis(axes: Axes, comparison: Comparison) -> float:
 
 def _label_points(axes: Axes, points: Mapping[str, tuple[Estimate, Estimate]], limit: float, colours: Colours) -> None:
     """Names beside the points, moved apart where they would overlap; those at the edge with their energy."""
-    places = [axes.transData.transform((min(energy.mean, limit), wait.mean)) for energy, wait in points.values()]
-    heights = spread_labels([float(place[1]) + 9.0 for place in places], 15.0)
+    shown = [(min(energy.mean, limit), wait.mean) for energy, wait in points.values()]
+    points_per_pixel = 72.0 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    places = [float(axes.transData.transform(point)[1]) * points_per_pixel for point in shown]
+    heights = spread_labels([place + 6.0 for place in places], 11.0)
     for (name, (energy, wait)), place, height in zip(points.items(), places, heights, strict=True):
         beyond = energy.mean > limit
         axes.annotate(
             f"{name}, {number(energy.mean)} kWh" if beyond else name, (min(energy.mean, limit), wait.mean),
-            xytext=(-9 if beyond else 9, height - float(place[1])), textcoords="offset pixels",
+            xytext=(-7 if beyond else 7, height - place), textcoords="offset points",
             ha="right" if beyond else "left", va="center", color=SERIES[colours[name]], fontweight="bold",
         )  # fmt: skip
 

@@ -173,7 +173,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     pools = comparison.scenario.cluster.pools
     nodes = ", ".join(f"{pool.max_nodes:,} × {pool.gpus_per_node} GPUs ({pool.name})" for pool in pools)
     return [
-        ("Trace", f"{trace.uri.partition(':')[0]}: {trace.metadata.source}" if trace.metadata.source else trace.uri),
+        ("Trace", trace.metadata.source if trace.metadata.source != "unknown" else trace.uri),
         ("Evaluated on", f"{several}, {span}"),
         ("Jobs", f"{jobs:,}"),
         ("Cluster", f"at most {nodes}"),

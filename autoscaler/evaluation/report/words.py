@@ -70,7 +70,7 @@ def _verdict(name: str, reference: str, share: Estimate) -> tuple[str, str, str]
         return f"{name} costs {size} {way} than {reference} on average", detail, "open"
     interval = f"from {_more_or_less(share.low)} to {_more_or_less(share.high)}"
     if share.low == share.high == 0.0:
-        return f"{name} costs exactly as much as {reference}", "It decides the same everywhere.", "open"
+        return f"{name} costs exactly as much as {reference}", "Their costs are equal in every window.", "open"
     if share.includes_zero:
         title = f"{name} and {reference} cost the same, as far as these windows can tell"
         return (
