@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import traces
-from envs.cluster import ClusterConfig, auto_cluster
+from envs.cluster import AUTO, ClusterConfig, load_cluster
 from envs.codec import CodecLayout, Pool
 from envs.config import EnvironmentConfig
 from envs.episodes import draw_episodes, episode_of
+from envs.errors import EnvironmentConfigError
 from envs.simulator import Simulator
 from envs.simulator import state as st
 from envs.spaces import action_space, check_actions, observation_space
@@ -68,7 +69,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     A random moment of the trace, with the jobs that then run (as if each had started when it was submitted), on as many
     nodes as they need. `reset(options={"start_seconds": s, "end_seconds": e})` chooses the window: then jobs submitted
-    before `e` arrive and the episode ends when all are done.
+    before `e` arrive and the episode ends when all are done. Without `e` that is the rest of the trace.
 
     ## Episode End
 
@@ -78,7 +79,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     Args:
         trace: a `Trace` or its URI.
-        cluster: a `ClusterConfig`, or "auto": one pool of 8-GPU nodes, as large as the trace's peak.
+        cluster: a `ClusterConfig`, "auto" (one pool of 8-GPU nodes, as large as the trace's peak), or another source
+            that `envs.cluster.load_cluster` takes, such as a YAML file.
         config: settings, prices and the codec's sizes.
         codec: overrides of `config.codec`, by field name.
         render_mode: None or "ansi".
@@ -97,7 +99,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     def __init__(
         self,
         trace: Trace | str = DEFAULT_TRACE,
-        cluster: ClusterConfig | str = "auto",
+        cluster: ClusterConfig | str = AUTO,
         config: EnvironmentConfig | None = None,
         codec: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
@@ -105,7 +107,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         config = config or EnvironmentConfig()
         self.config = replace(config, codec=CodecLayout(**{**config.codec.to_dict(), **(codec or {})}))
         trace = traces.load(trace) if isinstance(trace, str) else trace
-        described = auto_cluster(trace) if isinstance(cluster, str) else cluster
+        described = load_cluster(cluster, trace) if isinstance(cluster, str) else cluster
         self._simulator = Simulator(trace, described, self.config)
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
@@ -115,13 +117,16 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode; see the class for `options`."""
+        """Begin an episode; see the class for `options`.
+
+        Raises:
+            EnvironmentConfigError: an option has no meaning, or no job is submitted in the window.
+        """
         super().reset(seed=seed)
-        problem = self._simulator.problem
-        if options and "start_seconds" in options:
-            episode = episode_of(problem, options["start_seconds"], options.get("end_seconds"))
+        if options:
+            episode = self._window(**_checked(options))
         else:
-            episode = draw_episodes(problem, 1, self.np_random)
+            episode = draw_episodes(self._simulator.problem, 1, self.np_random)
         self._simulator.reset(np.zeros(1, np.int64), episode)
         return self._observation(), self._info()
 
@@ -156,6 +161,17 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         waiting = int(clock[st.QUEUE_TAIL] - clock[st.QUEUE_HEAD])
         return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
 
+    def _window(self, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
+        problem = self._simulator.problem
+        episode = episode_of(problem, start_seconds, end_seconds)
+        if episode[0, 2] <= np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
+            raise EnvironmentConfigError(
+                f"no job is submitted in the window from {start_seconds} s to {'the end' if end_seconds is None else f'{end_seconds} s'}; the "
+                f"trace's jobs are submitted from {problem.jobs[0, st.SUBMIT_MS] / 1000} s to "
+                f"{problem.jobs[-2, st.SUBMIT_MS] / 1000} s"
+            )
+        return episode
+
     def _observation(self) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = self._simulator.world.outcome.observation[0]
         return observation.copy()
@@ -163,3 +179,11 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     def _info(self) -> dict[str, Any]:
         terms = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))
         return {**terms, "time_seconds": float(self._simulator.world.clusters.clock[0, st.NOW]) / 1000}
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    if "start_seconds" not in options or options.keys() - {"start_seconds", "end_seconds"}:
+        raise EnvironmentConfigError(
+            f"the options of reset are start_seconds and, if wanted, end_seconds, not {', '.join(sorted(options))}"
+        )
+    return options
