@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents.errors import ArtifactError
+from agents.policy import Policy
 from envs.codec import CodecLayout, fingerprint
-
-if TYPE_CHECKING:
-    from agents.sb3.scores import TrainedPolicy
 
 SCHEMA = 1
 MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"
@@ -153,7 +151,7 @@ def _document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def load_policy(path: str | Path) -> TrainedPolicy:
+def load_policy(path: str | Path) -> Policy:
     """Load the trained policy of a run folder or an artifact folder.
 
     Raises:
@@ -164,7 +162,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
     # By name, so that importing this module needs no torch.
     from importlib import import_module
 
-    loaded: TrainedPolicy = import_module("agents.sb3.files").load_trained(folder, manifest)
+    loaded: Policy = import_module("agents.sb3.files").load_trained(folder, manifest)
     return loaded
 
 

@@ -172,6 +172,8 @@ def next_age(c: Cluster, pools: Table) -> int:
     for pool in range(c.pool.shape[0]):
         head, tail = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_TAIL]
         old = tail - head
+        if old == 0:
+            continue
         for edge in EDGES_MS:
             before_edge = old
             old = idle_for(c, pools, pool, edge, old)
