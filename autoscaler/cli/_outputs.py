@@ -1,8 +1,10 @@
-"""Files that a subcommand writes when its work is done."""
+"""What subcommands that take a while do before their work: check where the result goes, and say why it takes long."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from autoscaler.cli._common import note
 
 
 def check_folders(*paths: str | None) -> None:
@@ -20,3 +22,11 @@ def check_folders(*paths: str | None) -> None:
         if path is not None and path != "-" and not Path(path).parent.is_dir():
             folder = Path(path).parent
             raise OutputFileError(f"{path}: cannot be written (there is no folder {folder}); make the folder first")
+
+
+def note_compiling(quiet: bool) -> None:
+    """Say that the simulator is compiled first, where it is not in the cache."""
+    from autoscaler.evaluation.rollouts import is_compiled
+
+    if not is_compiled():
+        note("compiling the simulator: about a minute, once after each installation or update", quiet)

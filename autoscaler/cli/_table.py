@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """A table of names and values."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -17,24 +20,25 @@ def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         # As texts: a path may hold what Rich would take for markup.
         table.add_row(Text(name), Text(value))
-    Console().print(table)
+    _console(120).print(table)
 
 
 def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table with a header; all columns but the first are numbers.
-
-    Where stdout is no terminal it is as wide as it needs to be, so that other tools see no broken lines.
-    """
-    from rich.console import Console
+    """A table with a header; all columns but the first are numbers."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
     table = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(header):
         table.add_column(Text(name), justify="right" if index else "left", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(Text(value) for value in row))
-    console.print(table)
+    _console(200).print(table)
+
+
+def _console(width: int) -> Console:
+    """stdout, `width` columns wide where it is no terminal, so that lines in a file are not broken without need."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=width)

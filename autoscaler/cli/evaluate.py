@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, note, write_json
-from autoscaler.cli._outputs import check_folders
+from autoscaler.cli._outputs import check_folders, note_compiling
 from autoscaler.cli._progress import progress
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def _compare(
     from autoscaler.evaluation.windows import jobs_of
 
     scenario.problem()  # what does not fit is refused before kernels are compiled
+    note_compiling(quiet)
     for policy in {type(contender.policies[0]): contender.policies[0] for contender in contenders}.values():
         warm_up(policy, scenario)
     runs = sum(len(contender.policies) for contender in contenders)

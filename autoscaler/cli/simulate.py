@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, write_json
-from autoscaler.cli._outputs import check_folders
+from autoscaler.cli._outputs import check_folders, note_compiling
 from autoscaler.cli._progress import progress
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def simulate(
     from configs.loader import to_dict
 
     problem = scenario.problem(policy.packer)
+    note_compiling(quiet)
     compile_seconds = warm_up(policy, scenario)
     windows = [whole_trace(scenario.trace)]
     simulator = prepare(policy, scenario, windows)

@@ -30,10 +30,10 @@ def number(value: float) -> str:
 
 
 def percent(share: float, signed: bool = False) -> str:
-    """A share as per cent: `0.0213` as `2.1 %`, with one more digit below 1 %."""
+    """A share as per cent, with two or three digits: `0.0213` as `2.1 %`, `0.0021` as `0.21 %`."""
     if not math.isfinite(share):
         return UNKNOWN
-    digits = 2 if abs(share) < 0.01 else 1
+    digits = next((digits for least, digits in ((1.0, 0), (0.01, 1), (0.001, 2)) if abs(share) >= least), 3)
     value = round(100 * share, digits) or 0.0
-    text = f"{value:+.{digits}f}" if signed and value else f"{value:.{digits if value else 0}f}"
+    text = f"{value:{'+' if signed and value else ''},.{digits if value else 0}f}"
     return f"{text.replace('-', '−')} %"

@@ -19,6 +19,7 @@ from envs.codec import fingerprint
 from envs.config import EnvironmentConfig
 from envs.simulator import Simulator, kernels
 from envs.simulator import state as st
+from envs.simulator.compiler import cache_folder
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -145,6 +146,12 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window]) -> Si
         np.array([(window.start_ms, st.NEVER, window.last_job) for window in windows], np.int64),
     )
     return simulator
+
+
+def is_compiled() -> bool:
+    """Whether compiled kernels lie in the cache; without them the first rollout takes about a minute longer."""
+    folder = cache_folder()
+    return folder is not None and any(folder.rglob("*.nbi"))
 
 
 def warm_up(policy: Policy, scenario: Scenario) -> float:
