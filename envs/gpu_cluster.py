@@ -165,10 +165,11 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         problem = self._simulator.problem
         episode = episode_of(problem, start_seconds, end_seconds)
         if episode[0, 2] <= np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
+            until = "the end" if end_seconds is None else f"{end_seconds} s"
+            first, last = problem.jobs[0, st.SUBMIT_MS] / 1000, problem.jobs[-2, st.SUBMIT_MS] / 1000
             raise EnvironmentConfigError(
-                f"no job is submitted in the window from {start_seconds} s to {'the end' if end_seconds is None else f'{end_seconds} s'}; the "
-                f"trace's jobs are submitted from {problem.jobs[0, st.SUBMIT_MS] / 1000} s to "
-                f"{problem.jobs[-2, st.SUBMIT_MS] / 1000} s"
+                f"no job is submitted in the window from {start_seconds} s to {until}; the trace's jobs are submitted "
+                f"from {first} s to {last} s"
             )
         return episode
 

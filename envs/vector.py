@@ -40,6 +40,7 @@ class GpuClusterVecEnv(VecEnv):
         self._generator = np.random.default_rng(seed)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)
+        self._step_seconds = np.zeros(num_envs)
         self._started = time.monotonic()
         self._nothing: list[dict[str, Any]] = [{} for _ in range(num_envs)]
         self._reset_clusters(np.arange(num_envs))
