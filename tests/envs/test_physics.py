@@ -155,7 +155,7 @@ def test_without_events_decisions_come_at_the_resync_interval() -> None:
     ],
 )
 def test_packers_choose_their_node(packer: str, max_nodes: int, free: dict[int, int]) -> None:
-    """Six GPUs go to the last node, four to the one before it; then two find 2 free there, 4 free here, or idle nodes."""
+    """Six GPUs go to the last node, four to the one before; two more find 2 free there, 4 free here, or idle nodes."""
     jobs = [(0.0, 5000.0, 6.0), (0.0, 5000.0, 4.0), (0.0, 5000.0, 2.0)]
     pool = PoolConfig("gpu", max_nodes=max_nodes, min_nodes=max_nodes)
     play = Play(small_problem(jobs, [pool], packer=packer))
