@@ -27,8 +27,9 @@ class Tuned:
         idle_timeout_seconds: of the best setpoint.
         headroom: of the best setpoint, a fraction of the demand.
         packer: the best packer.
-        usd_per_hour: what it cost on the training window per simulated hour, without the energy of GPUs that work.
-        half_usd_per_hour: (first half, second half): the same for what a search on every other window would have
+        usd_per_window: what it cost on a window of the training part, without the energy of GPUs that work.
+        usd_per_hour: the same per hour of the windows.
+        half_usd_per_window: (first half, second half): the same for what a search on every other window would have
             chosen.
         half_choices: what those two searches chose: how much the choice depends on the sample.
     """
@@ -36,8 +37,9 @@ class Tuned:
     idle_timeout_seconds: float
     headroom: float
     packer: str
+    usd_per_window: float
     usd_per_hour: float
-    half_usd_per_hour: tuple[float, float]
+    half_usd_per_window: tuple[float, float]
     half_choices: tuple[str, str]
 
     def policy(self, config: EnvironmentConfig) -> ConstantSetpoint:
@@ -94,8 +96,9 @@ def tune(
         idle_timeout_seconds=setpoints[best[1]][0],
         headroom=setpoints[best[1]][1],
         packer=PACKERS[best[0]],
-        usd_per_hour=float(costs[best].mean()),
-        half_usd_per_hour=(float(costs[halves[0]].mean()), float(costs[halves[1]].mean())),
+        usd_per_window=float(costs[best].mean()),
+        usd_per_hour=float(costs[best].mean()) * windows * 3600.0 / (end_seconds - start_seconds),
+        half_usd_per_window=(float(costs[halves[0]].mean()), float(costs[halves[1]].mean())),
         half_choices=tuple(  # type: ignore[arg-type]
             f"{PACKERS[packer]}, {setpoints[setpoint][0]:g} s, {setpoints[setpoint][1]:g}"
             for packer, setpoint in halves
@@ -117,7 +120,7 @@ def _costs(
     windows: int,
     progress: Callable[[int], None] | None,
 ) -> NDArray[np.float64]:
-    """[setpoints, windows] USD per hour of one packer."""
+    """[setpoints, windows] USD of one packer."""
     problem = make_problem(trace, cluster, config)
     half = (end_seconds - start_seconds) / windows / 2
     episodes = np.concatenate([
@@ -130,15 +133,12 @@ def _costs(
     simulator.replay(np.repeat(np.arange(setpoints), len(episodes)))
     if progress is not None:
         progress(1)
-    return usd_per_hour(simulator).reshape(setpoints, len(episodes))
+    return cost_usd(simulator).reshape(setpoints, len(episodes))
 
 
-def usd_per_hour(simulator: Simulator) -> NDArray[np.float64]:
-    """[N] cost of each cluster's episode per hour of simulated time, without the energy of GPUs that work."""
+def cost_usd(simulator: Simulator) -> NDArray[np.float64]:
+    """[N] what each cluster's episode cost so far in USD, without the energy of GPUs that work."""
     objective = simulator.problem.config.objective
-    clock = simulator.world.clusters.clock
-    hours = (clock[:, st.NOW] - clock[:, st.EPISODE_START]) / 3.6e6
-    waiting = clock[:, st.WAITED_MILLI_MS] / 3.6e9 * objective.usd_per_gpu_hour
+    waiting = simulator.world.clusters.clock[:, st.WAITED_MILLI_MS] / 3.6e9 * objective.usd_per_gpu_hour
     energy = [simulator.energy(index) for index in range(simulator.num_clusters)]
-    overhead = np.array([parts.total - parts.busy for parts in energy]) * objective.usd_per_kwh
-    return np.asarray((overhead + waiting) / hours)
+    return np.asarray([parts.total - parts.busy for parts in energy]) * objective.usd_per_kwh + waiting

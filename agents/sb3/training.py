@@ -84,14 +84,14 @@ class Result:
     Attributes:
         steps: environment steps done.
         finished: False if it was stopped before.
-        best_usd_per_hour: validation score of the saved policy.
-        tuned_usd_per_hour: that of the tuned heuristic.
+        best_usd: validation score of the saved policy: USD per window, without the energy of GPUs that work.
+        tuned_usd: that of the tuned heuristic.
     """
 
     steps: int
     finished: bool
-    best_usd_per_hour: float
-    tuned_usd_per_hour: float
+    best_usd: float
+    tuned_usd: float
 
 
 class CurveWriter(KVWriter):
@@ -191,9 +191,9 @@ class RunCallback(BaseCallback):
             self.best_cost = cost
             save_trained(self.folder / POLICY, self.model, self._manifest(), self.task.config_text)
         entry = {
-            "validation/usd_per_hour": cost,
-            "validation/best_usd_per_hour": self.best_cost,
-            "validation/tuned_usd_per_hour": self.tuned_cost,
+            "validation/usd": cost,
+            "validation/best_usd": self.best_cost,
+            "validation/tuned_usd": self.tuned_cost,
         }
         for writer in self.logger.output_formats:
             writer.write(entry, dict.fromkeys(entry, ()), self.num_timesteps)

@@ -59,10 +59,10 @@ def command(
     if not result.finished:
         note(f"stopped at {result.steps:,} steps; go on with: autoscaler train --resume {folder}", quiet)
         raise typer.Exit(INTERRUPTED)
-    gain = 1.0 - result.best_usd_per_hour / result.tuned_usd_per_hour
+    gain = 1.0 - result.best_usd / result.tuned_usd
     note(
-        f"validation: {result.best_usd_per_hour:.4f} USD/h beside the energy of busy GPUs, "
-        f"reactive-tuned {result.tuned_usd_per_hour:.4f} ({gain:+.1%})",
+        f"validation: {result.best_usd:.2f} USD per training window beside the energy of busy GPUs, "
+        f"reactive-tuned {result.tuned_usd:.2f} ({-gain:+.1%})",
         quiet,
     )
     typer.echo(str(folder))
