@@ -2,9 +2,9 @@
 
     python benchmarks/seeds.py configs/experiment/quickstart.yaml --seeds 10 --out runs/quickstart-seeds
 
-Every seed is a run folder; seeds that are finished already are not trained again. The comparison is `autoscaler evaluate`
-of all runs together: on later windows than those that were trained and tuned on, with paired bootstrap intervals over
-seeds and windows.
+Every seed is a run folder; seeds that are finished already are not trained again. The comparison is
+`autoscaler evaluate` of all runs together: on later windows than those that were trained and tuned on, with paired
+bootstrap intervals over seeds and windows.
 """
 
 from __future__ import annotations
