@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compare a policy with baselines and a bound; write a report.",
     ),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
-    "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; a dry run unless told otherwise."),
+    "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),
     "doctor": ("autoscaler.cli.doctor", "Check this installation and say how to mend what is wrong."),
