@@ -88,7 +88,7 @@ class Process:
 
     def run(self) -> int:
         """Run until `stop`, the number of reconciles, or the loss of the Lease; return the exit status."""
-        self.health.not_ready = self._not_ready
+        self.health.not_ready, self.health.before_metrics = self._not_ready, self.observer.stale
         with contextlib.ExitStack() as stack:
             self._serve(stack)
             self.observer.start(self.client)

@@ -19,12 +19,17 @@ class Health:
 
     Args:
         activity_timeout_seconds: wall seconds without activity after which it is not healthy.
+
+    Attributes:
+        not_ready: says why the process is not ready, empty: it is.
+        before_metrics: called before metrics are shown, for those that change by themselves.
     """
 
     def __init__(self, activity_timeout_seconds: float) -> None:
         self._timeout = activity_timeout_seconds
         self._active = time.monotonic()
         self.not_ready: Callable[[], str] = lambda: "starting"
+        self.before_metrics: Callable[[], object] = lambda: None
 
     def active(self) -> None:
         """Tell that the loop is alive."""
@@ -47,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         pages: dict[str, Callable[[], tuple[int, str]]] = {
             "/healthz": lambda: _verdict(self.health.unhealthy()),
             "/readyz": lambda: _verdict(self.health.not_ready()),
-            "/metrics": lambda: (200, self.metrics.render()),
+            "/metrics": self._metrics,
         }
         page = pages.get(self.path.partition("?")[0])
         status, text = page() if page is not None else (404, "not found\n")
@@ -57,6 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _metrics(self) -> tuple[int, str]:
+        self.health.before_metrics()
+        return 200, self.metrics.render()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
         """Say nothing: probes come every few seconds."""

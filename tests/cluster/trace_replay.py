@@ -1,0 +1,313 @@
+"""Replay a window of a trace as real Jobs, 60 times as fast, and compare policies, Karpenter and the simulator.
+
+    python -m tests.cluster.trace_replay --kubeconfig K --policies reactive runs/quickstart karpenter
+
+`K` is that of `python -m tests.cluster up --karpenter`. Every policy gets the same Jobs on an empty cluster; the policy
+`karpenter` means that the real Karpenter decides alone, on Jobs without our gate.
+"""
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import traces
+from autoscaler.live.client import KubeClient, connect
+from autoscaler.live.clock import Clock, ScaledClock
+from autoscaler.live.config import ApiSettings, LiveConfig
+from autoscaler.live.decide import make_decider
+from autoscaler.live.logs import log_json
+from autoscaler.live.names import METRIC_DECISIONS, METRIC_EVICTED_PODS
+from autoscaler.live.process import Options, Process
+from autoscaler.live.store import Resource
+from autoscaler.live.watch import Watcher
+from envs.cluster import ClusterConfig, PoolConfig
+from envs.config import EnvironmentConfig
+from envs.simulator.problem import make_problem
+from envs.simulator.reference import ReferenceSimulator
+from envs.simulator.state import NEVER
+from tests.cluster import karpenter as manifests
+from tests.cluster.cluster import Cluster
+from tests.cluster.live_process import GATED, TIME_SCALE, Running, live_settings
+from tests.cluster.objects import gang_job
+from traces.trace import Trace
+
+GPUS_PER_NODE = 8
+KARPENTER = "karpenter"
+BOOT_SECONDS = 60.0
+IDLE_SECONDS = 600.0
+LEAD_SECONDS = 120.0  # clock seconds from the start of the autoscaler to the first submission
+MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC
+JOBS = "/apis/batch/v1/namespaces/default/jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job of the window.
+
+    Attributes:
+        name: of its Job.
+        submit_seconds: from the beginning of the window.
+        run_seconds: how long its pods run.
+        pods: its pods.
+        gpus_per_pod: GPUs of each.
+    """
+
+    name: str
+    submit_seconds: float
+    run_seconds: float
+    pods: int
+    gpus_per_pod: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a replay came to, in trace seconds.
+
+    Attributes:
+        name: who decided.
+        node_seconds: nodes that exist, from the first submission to the end of the last job.
+        waits_seconds: from submission until the last pod of the job has a node, by job.
+        finished: jobs that completed.
+        evicted: pods that were evicted.
+        decisions: reconciles.
+    """
+
+    name: str
+    node_seconds: float
+    waits_seconds: tuple[float, ...]
+    finished: int
+    evicted: int = 0
+    decisions: int = 0
+
+    def row(self) -> str:
+        """One line of the table."""
+        waits = np.array(self.waits_seconds)
+        numbers = f"{self.node_seconds / 3600.0:10.2f} {waits.mean():9.1f} {np.percentile(waits, 95):9.1f}"
+        return f"{self.name:28} {numbers} {waits.max():9.1f} {self.finished:8d} {self.evicted:7d} {self.decisions:9d}"
+
+
+HEAD = (
+    f"{'':28} {'node-hours':>10} {'mean wait':>9} {'p95 wait':>9} {'max wait':>9} {'finished':>8} {'evicted':>7} "
+    f"{'decisions':>9}"
+)
+
+
+def window_of(uri: str, start_seconds: float, hours: float, longest_seconds: float) -> Trace:
+    """The window, from second 0 on, with durations cut to `longest_seconds`."""
+    whole = traces.load(uri)
+    window = whole.window(start_seconds, start_seconds + hours * 3600.0)
+    begin = whole.metadata.start_time
+    metadata = replace(whole.metadata, start_time=None if begin is None else begin + timedelta(seconds=start_seconds))
+    return Trace.from_columns(
+        submit_time_seconds=np.round(window.submit_time_seconds - start_seconds, 3),
+        duration_seconds=np.minimum(window.duration_seconds, longest_seconds),
+        gpu_milli=window.gpu_milli,
+        metadata=metadata,
+    )
+
+
+def works_of(trace: Trace) -> list[Work]:
+    """Gangs on nodes of eight GPUs: below eight one pod, else pods of eight."""
+    found = []
+    rows = zip(trace.submit_time_seconds, trace.duration_seconds, trace.gpu_milli, strict=True)
+    for index, (submit, run, milli) in enumerate(rows):
+        gpus = int(milli) // 1000
+        assert gpus < GPUS_PER_NODE or gpus % GPUS_PER_NODE == 0, f"a gang of {gpus} GPUs has no pods that are alike"
+        pods = max(1, gpus // GPUS_PER_NODE)
+        found.append(Work(f"job-{index:04d}", float(submit), float(run), pods, gpus // pods))
+    return found
+
+
+def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
+    """What the simulator says of the same window."""
+    pool = config.pools[0]
+    cluster = ClusterConfig((PoolConfig(pool.name, pool.max_nodes, boot_seconds=pool.boot_seconds),))
+    policy = make_decider(name, config.codec).policy
+    environment = EnvironmentConfig(codec=config.codec, packer=policy.packer or "best-fit")
+    problem = make_problem(trace, cluster, environment)
+    simulator = ReferenceSimulator(problem)
+    simulator.reset(0, NEVER, problem.num_jobs)
+    while not simulator.done:
+        simulator.step(policy.act(simulator.observation[None], simulator.mask[None])[0])
+    totals = simulator.totals[0]
+    node_ms = totals.idle_node_ms + totals.busy_node_ms + totals.boot_node_ms
+    starts = simulator.job_starts
+    waits = tuple((starts[job.number] - job.submit_ms) / 1000.0 for job in simulator.trace)
+    label = f"{Path(name).name}, simulated"
+    return Result(label, node_ms / 1000.0, waits, simulator.finished, decisions=simulator.decisions)
+
+
+@dataclass
+class Witness:
+    """Sees machines and pods come and go, with the time of each; takes the place of a store.
+
+    Attributes:
+        clock: in whose seconds the times are.
+        machines: when each was first and last there, by uid; None: it is.
+        bound: when each pod got its node, by job and uid.
+        finished: when each pod succeeded, by job and uid.
+    """
+
+    clock: Clock
+    machines: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    bound: dict[str, dict[str, float]] = field(default_factory=dict)
+    finished: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def replace(self, resource: Resource, items: Sequence[Any]) -> None:
+        """A list."""
+        for item in items:
+            self.apply(resource, "ADDED", item)
+
+    def apply(self, resource: Resource, kind: str, item: Any) -> None:
+        """An event."""
+        uid, now = item["metadata"]["uid"], self.clock.now()
+        if resource is not Resource.PODS:
+            first, last = self.machines.get(uid, (now, None))
+            self.machines[uid] = (first, now if kind == "DELETED" else last)
+            return
+        job = item["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name", "")
+        if item["spec"].get("nodeName"):
+            self.bound.setdefault(job, {}).setdefault(uid, now)
+        if item["status"].get("phase") == "Succeeded":
+            self.finished.setdefault(job, {}).setdefault(uid, now)
+
+    def machine_seconds(self, start: float, end: float) -> float:
+        """Sum over machines of the time that each was there."""
+        spans = [(max(first, start), min(end, end if last is None else last)) for first, last in self.machines.values()]
+        return sum(max(0.0, last - first) for first, last in spans)
+
+
+def submit(client: KubeClient, works: list[Work], clock: Clock, start: float, gated: bool) -> dict[str, float]:
+    """Create each Job at its time; return when each was created, in clock seconds."""
+    created = {}
+    for work in works:
+        clock.wait(threading.Event(), start + work.submit_seconds - clock.now())
+        body = gang_job(
+            work.name,
+            pods=work.pods,
+            gpus_per_pod=work.gpus_per_pod,
+            run_seconds=work.run_seconds / TIME_SCALE,
+            pod_spec=GATED if gated else {},
+        )
+        created[work.name] = clock.now()
+        client.create(JOBS, body)
+    return created
+
+
+def watched(client: KubeClient, witness: Witness, machines: Resource) -> list[Watcher]:
+    """Watches that tell a witness."""
+    watchers = [Watcher(client, each, witness, ApiSettings()) for each in (machines, Resource.PODS)]  # type: ignore[arg-type]
+    for watcher in watchers:
+        watcher.start()
+    return watchers
+
+
+def run(cluster: Cluster, works: list[Work], clock: Clock, machines: Resource, gated: bool, name: str) -> Result:
+    """Submit the window and see what becomes of it."""
+    client = connect(str(cluster.kubeconfig))
+    witness = Witness(clock)
+    watchers = watched(client, witness, machines)
+    start = clock.now() + LEAD_SECONDS
+    created = submit(client, works, clock, start, gated)
+    longest = max(work.run_seconds for work in works)
+    deadline = time.monotonic() + (4.0 * longest + 7200.0) / TIME_SCALE + 60.0
+    while not all(len(witness.finished.get(work.name, ())) >= work.pods for work in works):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    for watcher in watchers:
+        watcher.stop()
+    client.close()
+    ends = [max(witness.finished[name].values()) for name in created if name in witness.finished]
+    waits = [max(witness.bound[name].values()) - at for name, at in created.items() if name in witness.bound]
+    done = sum(len(witness.finished.get(work.name, ())) >= work.pods for work in works)
+    seconds = witness.machine_seconds(start, max(ends, default=start))
+    return Result(name, seconds, tuple(waits), done)
+
+
+def with_policy(cluster: Cluster, works: list[Work], config: LiveConfig, policy: str) -> tuple[Result, Running]:
+    """Our autoscaler decides."""
+    client = connect(str(cluster.kubeconfig), None, config.api.request_timeout_seconds)
+    process = Process(config, client, make_decider(policy, config.codec), Options(policy))
+    running = Running(process)
+    try:
+        result = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live")
+    finally:
+        running.stop()
+        client.close()
+    metrics = process.metrics
+    evicted, decisions = metrics.value(METRIC_EVICTED_PODS), metrics.value(METRIC_DECISIONS)
+    return replace(result, evicted=int(evicted), decisions=int(decisions)), running
+
+
+def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig) -> Result:
+    """The real Karpenter decides, with the same boot time, idle time-out and most nodes."""
+    pool = config.pools[0]
+    delay = max(1, round(pool.boot_seconds / TIME_SCALE))
+    cluster.request("POST", manifests.NODE_CLASSES, manifests.node_class("replay", registration_delay_seconds=delay))
+    nodes = manifests.node_pool(
+        "replay",
+        node_class="replay",
+        gpu_limit=pool.max_nodes * pool.gpus_per_node,
+        consolidate_after=f"{IDLE_SECONDS / TIME_SCALE:.0f}s",
+    )
+    cluster.request("POST", manifests.NODE_POOLS, nodes)
+    return run(cluster, works, ScaledClock(TIME_SCALE), Resource.NODE_CLAIMS, False, "Karpenter alone, live")
+
+
+def settings_of(max_nodes: int, *overrides: str) -> LiveConfig:
+    """One pool from zero."""
+    return live_settings(f"pools.0.max_nodes={max_nodes}", f"pools.0.boot_seconds={BOOT_SECONDS}", *overrides)
+
+
+def at_its_hour(config: LiveConfig, trace: Trace) -> LiveConfig:
+    """The same settings with a clock that shows the trace's weekday and hour at the first submission."""
+    epoch = MONDAY + trace.week_offset_seconds - LEAD_SECONDS
+    return replace(config, clock=replace(config.clock, epoch_seconds=epoch))
+
+
+def results(cluster: Cluster, trace: Trace, config: LiveConfig, policies: Sequence[str]) -> Iterator[Result]:
+    """The table, row by row."""
+    works = works_of(trace)
+    for policy in policies:
+        cluster.reset()
+        if policy == KARPENTER:
+            yield with_karpenter(cluster, works, config)
+        else:
+            yield simulate(policy, trace, config)
+            yield with_policy(cluster, works, at_its_hour(config, trace), policy)[0]
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.trace_replay", description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
+    parser.add_argument("--trace", required=True, help="for example itp:cluster08.csv.gz")
+    parser.add_argument("--start-seconds", type=float, default=3_405_600.0, help="where the window begins")
+    parser.add_argument("--hours", type=float, default=2.0, help="its length")
+    parser.add_argument("--longest-seconds", type=float, default=5400.0, help="longer jobs are cut, in both worlds")
+    parser.add_argument("--max-nodes", type=int, default=12)
+    parser.add_argument("--policies", nargs="+", default=["reactive"])
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="override of the live config")
+    options = parser.parse_args()
+    trace = window_of(options.trace, options.start_seconds, options.hours, options.longest_seconds)
+    cluster = Cluster(options.kubeconfig)
+    log_json("WARNING")
+    sys.stdout.write(f"{trace.num_jobs} jobs of {options.hours:g} h at {TIME_SCALE:g} times the clock\n{HEAD}\n")
+    for result in results(cluster, trace, settings_of(options.max_nodes, *options.overrides), options.policies):
+        sys.stdout.write(f"{result.row()}\n")
+        sys.stdout.flush()
+    cluster.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The simulator in the state that a live view shows, so that both can be asked for their snapshot."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.observe.submissions import milliseconds
+from envs.cluster import ClusterConfig, PoolConfig
+from envs.codec import ClusterSnapshot
+from envs.config import EnvironmentConfig, ObjectiveConfig
+from envs.simulator.problem import make_problem
+from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
+from traces.trace import Trace
+
+WEEK_MS = 7 * 86_400_000
+MONDAY_MS = 4 * 86_400_000  # the first Monday after the unix epoch, a Thursday
+
+
+def simulated_snapshot(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfig) -> ClusterSnapshot:
+    """The simulator's snapshot of the state that a view shows.
+
+    Args:
+        view: nodes, waiting and running gangs.
+        jobs: submission in ms and thousandths of a GPU of every job so far, in order.
+        config: pools and prices.
+    """
+    simulator = _simulator(view, jobs, config)
+    _fill_nodes(simulator, view)
+    _fill_jobs(simulator, view)
+    return simulator._snapshot()
+
+
+def _simulator(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfig) -> ReferenceSimulator:
+    pools = tuple(
+        PoolConfig(pool.name, pool.max_nodes, pool.min_nodes, pool.gpus_per_node, boot_seconds=pool.boot_seconds)
+        for pool in config.pools
+    )
+    (price,) = {pool.usd_per_kwh for pool in config.pools}
+    objective = ObjectiveConfig(usd_per_kwh=price, usd_per_gpu_hour=config.usd_per_gpu_hour)
+    now = milliseconds(view.now_seconds)
+    known = jobs or [(now, 1000)]
+    trace = Trace.from_columns(
+        submit_time_seconds=np.array([at for at, _ in known]) / 1000.0,
+        duration_seconds=np.ones(len(known)),
+        gpu_milli=np.array([milli for _, milli in known]),
+    )
+    problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=config.codec, objective=objective))
+    simulator = ReferenceSimulator(problem)
+    simulator.reset(now, 2 * now, problem.num_jobs)
+    # The trace counts unix milliseconds here: how far second 0 is from a Monday.
+    simulator.problem = replace(problem, settings=problem.settings._replace(week_offset_ms=-MONDAY_MS % WEEK_MS))
+    simulator.now, simulator.start = now, 0
+    simulator.next_job = len(jobs)
+    simulator.queue, simulator.running = [], []
+    return simulator
+
+
+def _fill_nodes(simulator: ReferenceSimulator, view: ClusterView) -> None:
+    for node in simulator.nodes:
+        node.state, node.free = "off", 0
+    for pool in view.pools:
+        off = iter([node for node in simulator.nodes if node.pool == pool.index])
+        for _ in pool.orders:
+            next(off).state = "booting"
+        for seen in pool.nodes:
+            if seen.state in (NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING):
+                _fill_node(next(off), seen.state, seen.used_gpu_milli // 1000, seen.idle_since_seconds)
+
+
+def _fill_node(node: Node, state: NodeState, used: int, idle_since: float | None) -> None:
+    node.state = "booting" if state is NodeState.BOOTING else "on"
+    node.free = node.gpus - used
+    node.since_ms = 0 if idle_since is None else milliseconds(idle_since)
+
+
+def _fill_jobs(simulator: ReferenceSimulator, view: ClusterView) -> None:
+    rows = {pool.name: pool.index for pool in view.pools}
+    pools_of = {node.name: pool.index for pool in view.pools for node in pool.nodes}
+    for number, gang in enumerate(view.queue):
+        pools = [rows[name] for name in gang.allowed_pools]
+        simulator.queue.append(Job(number, milliseconds(gang.submitted_seconds), 1, gang.pending_gpu_milli, pools))
+    for number, gang in enumerate(view.running):
+        milli = sum(pod.gpu_milli for pod in gang.pods if pod.node_name)
+        pool = pools_of[next(pod.node_name for pod in gang.pods if pod.node_name)]
+        simulator.running.append(Running(Job(number, 0, 1, milli, [pool]), pool, simulator.now + 1))
