@@ -183,8 +183,8 @@ class Loop:
         last = view.now_seconds
         self._clock.wait(stop, last + self._config.decision_interval_seconds - self._clock.now())
         until = min(last + self._config.resync_interval_seconds, next_age_seconds(view))
-        if view.stale_resources:
-            return
+        if view.stale_resources or not view.pools:
+            return  # nothing was decided: look again, whether or not something happens
         if self._clock.wait(self._wake.event, until - self._clock.now()):
             settle = self._config.api.settle_seconds
             for _ in range(MAX_SETTLES):
