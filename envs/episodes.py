@@ -47,9 +47,12 @@ def equal_windows(problem: Problem, start_seconds: float, end_seconds: float, co
     Windows without a submission are left out.
 
     Returns:
-        [at most count, 3] int64, as `Simulator.reset` takes them.
+        [0 to count, 3] int64, as `Simulator.reset` takes them.
     """
     edges = np.linspace(start_seconds, end_seconds, count + 1)
     windows = [episode_of(problem, low, high) for low, high in pairwise(edges)]
     first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], [window[0, 0] for window in windows])
-    return np.concatenate([window for window, job in zip(windows, first_jobs, strict=True) if window[0, 2] > job])
+    none = np.zeros((0, 3), np.int64)
+    return np.concatenate(
+        [none, *(window for window, job in zip(windows, first_jobs, strict=True) if window[0, 2] > job)]
+    )

@@ -13,6 +13,7 @@ from agents.baselines.constant import ConstantSetpoint
 from envs.cluster import ClusterConfig
 from envs.config import PACKERS, EnvironmentConfig
 from envs.episodes import equal_windows
+from envs.errors import ClusterError
 from envs.simulator import Simulator
 from envs.simulator import state as st
 from envs.simulator.problem import make_problem
@@ -83,7 +84,7 @@ def tune(
         progress: called with 1 after each packer.
 
     Raises:
-        ClusterError: trace, cluster and codec do not fit together.
+        ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
     costs = np.stack(
         [_costs(trace, cluster, replace(config, packer=packer), start_seconds, end_seconds, windows, progress)
@@ -91,7 +92,7 @@ def tune(
     )  # fmt: skip
     setpoints = config.codec.setpoints
     best = _cheapest(costs)
-    halves = [_cheapest(costs[:, :, half::2]) for half in (0, 1)]
+    halves = [_cheapest(costs[:, :, half::2] if costs.shape[2] > 1 else costs) for half in (0, 1)]
     return Tuned(
         idle_timeout_seconds=setpoints[best[1]][0],
         headroom=setpoints[best[1]][1],
@@ -127,6 +128,11 @@ def _costs(
         equal_windows(problem, start_seconds, end_seconds, windows),
         equal_windows(problem, start_seconds + half, end_seconds - half, windows - 1),
     ]) if windows > 1 else equal_windows(problem, start_seconds, end_seconds, 1)  # fmt: skip
+    if len(episodes) == 0:
+        raise ClusterError(
+            f"{trace.uri}: no job is submitted in the training window from {start_seconds} s to {end_seconds} s; use a "
+            "longer trace or a larger split.train"
+        )
     setpoints = len(config.codec.setpoints)
     simulator = Simulator.from_problem(problem, setpoints * len(episodes))
     simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (setpoints, 1)))
