@@ -12,7 +12,7 @@ from autoscaler.evaluation.comparison import Comparison
 from autoscaler.evaluation.report.course_figures import course_of, draw_lines, draw_nodes, node_gpus
 from autoscaler.evaluation.report.figures import TICKS, draw_energy_against_wait
 from autoscaler.evaluation.report.page import chosen, colours_of, window_shown
-from autoscaler.evaluation.report.style import INK, figure_style
+from autoscaler.evaluation.report.style import INK, figure_style, stable_ids
 from autoscaler.evaluation.report.timeaxis import set_time_axis
 from configs.files import atomic_path
 
@@ -68,3 +68,5 @@ def write_picture(comparison: Comparison, path: str) -> None:
             # Without the date, so that the same results give the same file.
             metadata = {"Date": None} if form == "svg" else {"Software": None}
             figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+            if form == "svg":
+                temporary.write_text(stable_ids(temporary.read_text(encoding="utf-8")), encoding="utf-8")

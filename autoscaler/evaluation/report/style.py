@@ -103,7 +103,7 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({**_PARAMETERS, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
+    text = stable_ids(buffer.getvalue())
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
@@ -116,6 +116,12 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
     for colour, variable in _variables().items():
         text = text.replace(colour, f"var(--{variable})")
     return _opening(text, title)
+
+
+def stable_ids(svg: str) -> str:
+    """Name clip paths by their order: matplotlib hashes memory addresses into them, which differ each time."""
+    names: dict[str, str] = {}
+    return re.sub(r"\bp[0-9a-f]{10}\b", lambda found: names.setdefault(found[0], f"clip{len(names)}"), svg)
 
 
 def _variables() -> Mapping[str, str]:
