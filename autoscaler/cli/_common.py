@@ -18,7 +18,7 @@ JsonOption = Annotated[
 ]
 OverridesOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the config, for example train.seed=3."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the config by its dotted key."),
 ]
 
 

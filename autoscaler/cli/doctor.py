@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,28 +172,14 @@ def check_environment(findings: Findings) -> None:
 
 def check_numba_cache(findings: Findings) -> None:
     """Where numba keeps compiled kernels; without a writable place every start compiles again."""
-    folder = numba_cache_folder(os.environ)
+    from envs.simulator.compiler import cache_root
+
+    folder = cache_root()
     writable = is_writable(folder)
     findings.numba_cache = {"path": str(folder), "writable": writable}
     if not writable:
         mend = "set NUMBA_CACHE_DIR to a folder that you may write to"
         findings.problems.append(Problem(f"numba cannot write its cache to {folder}", mend))
-
-
-def numba_cache_folder(environment: Mapping[str, str]) -> Path:
-    """The folder that numba chooses for the kernels of `envs`.
-
-    Source: numba's documentation of `cache=True`: NUMBA_CACHE_DIR, else `__pycache__` beside the source, else the
-    user's cache.
-    """
-    if environment.get("NUMBA_CACHE_DIR"):
-        return Path(environment["NUMBA_CACHE_DIR"])
-    spec = importlib.util.find_spec("envs")
-    if spec is not None and spec.origin:
-        beside = Path(spec.origin).parent / "simulator" / "__pycache__"
-        if is_writable(beside):
-            return beside
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
 
 
 def is_writable(folder: Path) -> bool:

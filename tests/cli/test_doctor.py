@@ -33,7 +33,7 @@ def test_text_names_every_problem_and_its_mend(monkeypatch, capsys):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
     assert cli.main(["doctor"]) == 1
     output = capsys.readouterr().out
-    assert "- numba cannot write its cache to /proc/nowhere\n  mend: set NUMBA_CACHE_DIR" in output
+    assert "- numba cannot write its cache to /proc/nowhere/autoscaler\n  mend: set NUMBA_CACHE_DIR" in output
 
 
 def test_a_check_that_breaks_becomes_a_problem_and_the_others_go_on(monkeypatch):
@@ -92,11 +92,9 @@ def test_the_installed_root_of_an_editable_install_is_the_checkout(monkeypatch, 
     assert doctor.installed_root() == tmp_path / "my checkout"
 
 
-def test_numba_cache_folder_follows_its_variable_then_the_source_then_the_user(monkeypatch, tmp_path):
-    assert doctor.numba_cache_folder({"NUMBA_CACHE_DIR": str(tmp_path)}) == tmp_path
-    assert doctor.numba_cache_folder({}).name == "__pycache__"
-    monkeypatch.setattr(doctor, "is_writable", lambda _folder: False)
-    assert doctor.numba_cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "numba"
+def test_the_cache_is_where_the_kernels_are_cached(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert doctor.examine().numba_cache == {"path": str(tmp_path / "autoscaler"), "writable": True}
 
 
 def test_a_folder_that_is_missing_is_writable_when_it_can_be_made(tmp_path):
