@@ -71,7 +71,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(old)
         temporary.chmod(0o755)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from agents.artifact import CONFIG, ONNX, WEIGHTS, Manifest, save_artifact
+from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
+from agents.config import AGENTS
 from agents.errors import ArtifactError
 from agents.sb3.scores import ScoreNetwork, TrainedPolicy, actor_body, empty_body
+from configs.errors import did_you_mean
 from envs.codec import CodecLayout, observation_size
 
 ONNX_OPSET = 17
+MAX_HIDDEN_UNITS = 65_536
 
 
 def save_trained(folder: Path, model: Any, manifest: Manifest, config_text: str) -> None:
@@ -49,14 +53,32 @@ def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy:
     Raises:
         ArtifactError: the weights do not fit the network that the manifest describes.
     """
+    _check(folder, manifest)
     try:
         body = empty_body(manifest.agent, manifest.layout, manifest.hidden_units)
         body.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (RuntimeError, safetensors.SafetensorError) as error:
         first_line = str(error).splitlines()[0]
         raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: {first_line}; train it again") from error
+    if not all(torch.isfinite(parameter).all() for parameter in body.parameters()):
+        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
     body.eval()
     return TrainedPolicy(manifest.agent, body, manifest.layout, manifest.packer)
+
+
+def _check(folder: Path, manifest: Manifest) -> None:
+    """Refuse what no training writes: weights without a hash, an unknown network."""
+    # The manifest's reader compares the files that are listed: an unlisted one was compared with nothing.
+    if WEIGHTS not in json.loads((folder / MANIFEST).read_text())["files"]:
+        raise ArtifactError(f"{folder / WEIGHTS}: the manifest does not list the file; copy or train it again")
+    if manifest.agent not in AGENTS:
+        raise ArtifactError(
+            f"{folder / MANIFEST}: unknown agent {manifest.agent!r}{did_you_mean(str(manifest.agent), AGENTS)}"
+        )
+    if not isinstance(manifest.hidden_units, int) or not 1 <= manifest.hidden_units <= MAX_HIDDEN_UNITS:
+        raise ArtifactError(
+            f"{folder / MANIFEST}: hidden_units is {manifest.hidden_units!r}; it must be 1 to {MAX_HIDDEN_UNITS}"
+        )
 
 
 def export_onnx(body: nn.Module, layout: CodecLayout, path: Path) -> None:
