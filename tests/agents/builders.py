@@ -1,0 +1,108 @@
+"""Small models, artifacts and training tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+import traces
+from agents.artifact import Manifest
+from agents.baselines.tuned import Tuned
+from agents.config import AgentConfig, TrainConfig
+from agents.sb3.files import save_trained
+from agents.sb3.models import make_model
+from agents.sb3.training import Task
+from envs.cluster import auto_cluster
+from envs.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
+from envs.config import EnvironmentConfig
+from envs.episodes import equal_windows
+from envs.simulator.problem import Problem, make_problem
+from envs.vector import GpuClusterVecEnv
+from tests.envs.snapshots import random_snapshot
+
+LAYOUTS = {
+    "maskable-ppo": CodecLayout(max_pools=2, window_slots=3),
+    "ppo": CodecLayout(max_pools=2, window_slots=3),
+    "dqn": CodecLayout(max_pools=1, window_slots=0),
+}
+HIDDEN = 8
+
+
+def small_problem(layout: CodecLayout) -> Problem:
+    """Two days of jobs, episodes of six hours."""
+    trace = traces.load("synthetic:quickstart?days=2&seed=0")
+    return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=layout, episode_seconds=21_600.0))
+
+
+def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train: Any = None, **config: Any) -> Task:
+    """A training of a few seconds; `train` and `config` override its settings."""
+    problem = problem or small_problem(LAYOUTS[agent])
+    settings = {"hidden_units": HIDDEN, "rollout_steps": 32, "batch_size": 128, "epochs": 2, "replay_transitions": 2000}
+    start = float(problem.jobs[0, 0]) / 1000
+    lengths = {
+        "total_steps": 4096,
+        "num_envs": 16,
+        "validations": 4,
+        "validation_windows": 2,
+        "checkpoint_steps": 10**9,
+    }
+    return Task(
+        agent=AgentConfig(agent, **{**settings, **config}),
+        train=TrainConfig(**{**lengths, **(train or {})}),
+        problem=problem,
+        validation=equal_windows(problem, start, start + 86_400.0, 2),
+        tuned=Tuned(600.0, 0.0, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", "")),
+        seed=seed,
+        config_text="agent: test\n",
+    )
+
+
+def small_model(agent: str, seed: int = 0) -> BaseAlgorithm:
+    """An untrained model whose weights are by lot and not nearly zero."""
+    task = small_task(agent, seed, batch_size=64)
+    env = GpuClusterVecEnv(task.problem, 2, seed)
+    model = make_model(task.agent, task.train, env, seed, 4)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.normal_(0.0, 0.4)
+    return model
+
+
+def manifest_of(agent: str, **values: Any) -> Manifest:
+    layout = LAYOUTS[agent]
+    return Manifest(
+        **{
+            "agent": agent,
+            "hidden_units": HIDDEN,
+            "codec": layout.to_dict(),
+            "codec_fingerprint": fingerprint(layout),
+            "packer": "first-fit",
+            "seed": 3,
+            "steps": 77,
+            **values,
+        }
+    )
+
+
+def write_artifact(folder: Path, agent: str = "maskable-ppo", seed: int = 0) -> BaseAlgorithm:
+    """Save an artifact; return the model that it holds."""
+    model = small_model(agent, seed)
+    save_trained(folder, model, manifest_of(agent), "agent: test\n")
+    return model
+
+
+def observations_and_masks(layout: CodecLayout, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """What the codec makes of random snapshots."""
+    generator = np.random.default_rng(seed)
+    observations = np.zeros((count, observation_size(layout)), np.float32)
+    masks = np.zeros((count, layout.mask_size), np.bool_)
+    for observation, mask in zip(observations, masks, strict=True):
+        snapshot = random_snapshot(layout, generator)
+        encode(snapshot, layout.tables(), empty_plan(layout), observation)
+        write_mask(snapshot, layout.tables(), mask)
+    return observations, masks
