@@ -32,7 +32,7 @@ class Manifest:
     """What an artifact says of itself.
 
     Attributes:
-        agent: name of the agent, one of `agents.config.AGENTS`.
+        agent: name of the agent, one of `agents.registry.AGENTS`.
         hidden_units: width of the network.
         codec: fields of the codec layout.
         codec_fingerprint: of that layout, in the version that trained it.

@@ -6,12 +6,8 @@ import math
 from dataclasses import dataclass
 
 from agents.errors import AgentConfigError
+from agents.registry import AGENTS
 from configs.errors import did_you_mean
-
-AGENTS = ("maskable-ppo", "ppo", "dqn")
-"""Trainable agents. maskable-ppo: sb3-contrib's, with our network that shares its weights among pools and slots. ppo
-and
-dqn: Stable-Baselines3's with a plain network; dqn needs a single discrete action (one pool, no window)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +15,7 @@ class AgentConfig:
     """An agent and its hyperparameters; the defaults train on two cores in about a minute.
 
     Attributes:
-        name: one of `AGENTS`.
+        name: one of `agents.registry.AGENTS`.
         hidden_units: width of the hidden layers.
         learning_rate: of Adam; falls linearly to 0.
         rollout_steps: steps of each environment between two updates (PPO).

@@ -1,4 +1,4 @@
-"""Names of policies: fixed rules that need no training. Trained agents are in `agents.training`."""
+"""Names of policies: fixed rules that need no training, and agents that are trained."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ BASELINES: dict[str, Callable[[CodecLayout, np.random.Generator], Policy]] = {
     "random": RandomPolicy,
 }
 """Fixed rules by name. `reactive-tuned` is one too, but it must see a training window: `agents.baselines.tuned`."""
+
+
+AGENTS: dict[str, str] = {
+    "maskable-ppo": "agents.sb3.maskable_ppo",
+    "ppo": "agents.sb3.ppo",
+    "dqn": "agents.sb3.dqn",
+}
+"""Trainable agents, and the module of each by name, because it imports torch; see `agents.sb3.models.Agent`."""
 
 
 def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:

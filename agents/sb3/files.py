@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
-from agents.config import AGENTS
 from agents.errors import ArtifactError
-from agents.sb3.scores import ScoreNetwork, TrainedPolicy, actor_body, empty_body
+from agents.registry import AGENTS
+from agents.sb3.models import agent_module
+from agents.sb3.scores import ScoreNetwork, TrainedPolicy
 from configs.errors import did_you_mean
 from envs.codec import CodecLayout, observation_size
 
@@ -29,10 +30,10 @@ def save_trained(folder: Path, model: Any, manifest: Manifest, config_text: str)
     Raises:
         OSError: the folder cannot be written; nothing half-written is left.
     """
-    body = actor_body(manifest.agent, model)
+    body = agent_module(manifest.agent).actor_body(model)
 
     def write(temporary: Path) -> None:
-        tensors = _tensors(body, empty_body(manifest.agent, manifest.layout, manifest.hidden_units))
+        tensors = _tensors(body, agent_module(manifest.agent).empty_body(manifest.layout, manifest.hidden_units))
         safetensors.torch.save_file(tensors, temporary / WEIGHTS)
         export_onnx(body, manifest.layout, temporary / ONNX)
         (temporary / CONFIG).write_text(config_text)
@@ -55,7 +56,7 @@ def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy:
     """
     _check(folder, manifest)
     try:
-        body = empty_body(manifest.agent, manifest.layout, manifest.hidden_units)
+        body = agent_module(manifest.agent).empty_body(manifest.layout, manifest.hidden_units)
         body.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (RuntimeError, safetensors.SafetensorError) as error:
         first_line = str(error).splitlines()[0]
@@ -75,9 +76,10 @@ def _check(folder: Path, manifest: Manifest) -> None:
         raise ArtifactError(
             f"{folder / MANIFEST}: unknown agent {manifest.agent!r}{did_you_mean(str(manifest.agent), AGENTS)}"
         )
-    if not isinstance(manifest.hidden_units, int) or not 1 <= manifest.hidden_units <= MAX_HIDDEN_UNITS:
+    hidden: object = manifest.hidden_units  # as the file has it
+    if not (isinstance(hidden, int) and 1 <= hidden <= MAX_HIDDEN_UNITS):
         raise ArtifactError(
-            f"{folder / MANIFEST}: hidden_units is {manifest.hidden_units!r}; it must be 1 to {MAX_HIDDEN_UNITS}"
+            f"{folder / MANIFEST}: hidden_units is {hidden!r}; it must be 1 to {MAX_HIDDEN_UNITS}"
         )
 
 

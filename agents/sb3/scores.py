@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.sb3.distribution import INVALID_LOGIT
-from agents.sb3.network import SharedNetwork
-from envs.codec import CodecLayout, fingerprint, observation_size
+from envs.codec import CodecLayout, fingerprint
 
 
 class ScoreNetwork(nn.Module):
@@ -28,45 +25,6 @@ class ScoreNetwork(nn.Module):
     def forward(self, observation: Tensor, action_mask: Tensor) -> Tensor:
         """Scores [B, mask size]; invalid choices score `INVALID_LOGIT`."""
         return torch.where(action_mask, self.body(observation), INVALID_LOGIT)
-
-
-class SharedBody(nn.Module):
-    """The actor of `SharedNetwork`."""
-
-    def __init__(self, network: SharedNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Scores [B, mask size]."""
-        return self.network.forward_actor(observation)
-
-
-def plain_body(layout: CodecLayout, hidden: int, activation: type[nn.Module]) -> nn.Sequential:
-    """Two hidden layers: the actor of Stable-Baselines3's PPO (tanh) or the Q network of its DQN (ReLU)."""
-    return nn.Sequential(
-        nn.Linear(observation_size(layout), hidden),
-        activation(),
-        nn.Linear(hidden, hidden),
-        activation(),
-        nn.Linear(hidden, layout.mask_size),
-    )
-
-
-def empty_body(agent: str, layout: CodecLayout, hidden: int) -> nn.Module:
-    """The body of an agent's network, to load weights into."""
-    if agent == "maskable-ppo":
-        return SharedBody(SharedNetwork(layout, hidden))
-    return plain_body(layout, hidden, nn.Tanh if agent == "ppo" else nn.ReLU)
-
-
-def actor_body(agent: str, model: Any) -> nn.Module:
-    """The part of a Stable-Baselines3 model that scores choices; it shares the model's weights."""
-    if agent == "maskable-ppo":
-        return SharedBody(model.policy.mlp_extractor)
-    if agent == "ppo":
-        return nn.Sequential(*model.policy.mlp_extractor.policy_net, model.policy.action_net)
-    return model.policy.q_net.q_net  # type: ignore[no-any-return]
 
 
 class TrainedPolicy:

@@ -21,8 +21,8 @@ from agents.config import AgentConfig, TrainConfig
 from agents.errors import ArtifactError
 from agents.sb3.checkpoint import load_checkpoint, save_checkpoint
 from agents.sb3.files import save_trained
-from agents.sb3.models import make_model
-from agents.sb3.scores import TrainedPolicy, actor_body
+from agents.sb3.models import agent_module, make_model
+from agents.sb3.scores import TrainedPolicy
 from agents.scoring import score
 from envs.codec import fingerprint
 from envs.simulator.problem import Problem
@@ -184,7 +184,7 @@ class RunCallback(BaseCallback):
     def validate(self) -> None:
         """Score the deterministic policy, and save it if it is the best so far."""
         agent, layout = self.task.agent.name, self.task.problem.config.codec
-        policy = TrainedPolicy(agent, actor_body(agent, self.model), layout, None)
+        policy = TrainedPolicy(agent, agent_module(agent).actor_body(self.model), layout, None)
         cost = float(score(policy, self.task.problem, self.task.validation).mean())
         self.validated_at = self.num_timesteps
         if cost < self.best_cost:
