@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from envs.vector import GpuClusterVecEnv
 
 MODEL, ARRAYS, STATE = "model.safetensors", "arrays.npz", "state.json"
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")
+DAMAGES = (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError, EOFError, zipfile.BadZipFile)
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -52,7 +54,9 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, e
     state = {
         "counters": {name: getattr(model, name) for name in COUNTERS if hasattr(model, name)},
         "episodes": list(model.ep_info_buffer or ()),
-        "logged": {key: float(value) for key, value in model.logger.name_to_value.items()},
+        "logged": [
+            [key, float(value), model.logger.name_to_excluded[key]] for key, value in model.logger.name_to_value.items()
+        ],
         "env_generator": env_state["generator"],
         "numpy_generator": [name, *position],
         "python_generator": random.getstate(),
@@ -80,13 +84,15 @@ def load_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv) -
     """
     try:
         state = json.loads((folder / STATE).read_text())
-        with np.load(folder / ARRAYS, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that is no archive.
+        with (folder / ARRAYS).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = dict(file)
         tensors = safetensors.torch.load_file(folder / MODEL)
         _restore(model, env, state, arrays, tensors)
-    except (KeyError, ValueError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+    except (*DAMAGES, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())
         raise ArtifactError(
-            f"{folder}: the checkpoint cannot be resumed ({error}); remove it to resume from the one before"
+            f"{folder}: the checkpoint cannot be resumed ({reason}); remove it to resume from the one before"
         ) from error
     extra: dict[str, Any] = state["extra"]
     return extra
@@ -111,7 +117,8 @@ def _restore(
         buffer.pos, buffer.full = state["replay"]["pos"], state["replay"]["full"]
     assert model.ep_info_buffer is not None
     model.ep_info_buffer.extend(state["episodes"])
-    model.logger.name_to_value.update(state["logged"])
+    for key, value, excluded in state["logged"]:
+        model.logger.record(key, value, tuple(excluded))
     model._last_obs = env.observations()  # noqa: SLF001
     model._last_episode_starts = arrays["last_episode_starts"]  # noqa: SLF001
     torch.set_rng_state(torch.from_numpy(arrays["torch_generator"]))
