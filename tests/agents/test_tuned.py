@@ -1,0 +1,150 @@
+"""The tuned heuristic is the cheapest constant on the training window, and has seen nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import traces
+from agents.baselines.tuned import Tuned, tune
+from agents.registry import make_baseline
+from agents.scoring import score
+from envs.cluster import auto_cluster
+from envs.codec import CodecLayout
+from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.episodes import equal_windows
+from envs.errors import ClusterError
+from envs.simulator import Simulator
+from envs.simulator import state as columns
+from envs.simulator.problem import make_problem
+from tests.envs.builders import make_trace
+from traces.trace import Trace
+
+PRICES = ObjectiveConfig(usd_per_kwh=0.3, usd_per_gpu_hour=0.05)
+CONFIG = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=2), objective=PRICES)
+DAY = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return traces.load("synthetic:quickstart?days=3&seed=0")
+
+
+def tuned_on(trace: Trace, start: float, end: float, windows: int = 2, config: EnvironmentConfig = CONFIG) -> Tuned:
+    return tune(trace, auto_cluster(trace), config, start, end, windows)
+
+
+def brute_force(trace: Trace, start: float, end: float, windows: int) -> dict[tuple[str, float, float], list[float]]:
+    """USD of every rule on every window, each replayed alone: energy that works apart, waiting and the rest."""
+    costs = {}
+    half = (end - start) / windows / 2
+    for packer in PACKERS:
+        problem = make_problem(trace, auto_cluster(trace), replace(CONFIG, packer=packer))
+        episodes = equal_windows(problem, start, end, windows)
+        if windows > 1:
+            episodes = np.concatenate([episodes, equal_windows(problem, start + half, end - half, windows - 1)])
+        for index, (timeout, headroom) in enumerate(CONFIG.codec.setpoints):
+            costs[packer, timeout, headroom] = []
+            for episode in episodes:
+                simulator = Simulator.from_problem(problem)
+                simulator.reset(np.array([0]), episode[None])
+                simulator.replay(np.array([index]))
+                energy = simulator.energy()
+                waited_gpu_hours = simulator.world.clusters.clock[0, columns.WAITED_MILLI_MS] / 3.6e9
+                costs[packer, timeout, headroom].append(
+                    (energy.fragmentation + energy.idle + energy.boot + energy.off) * 0.3 + waited_gpu_hours * 0.05
+                )
+    return costs
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+def test_it_is_the_cheapest_rule_of_all(trace: Trace, windows: int) -> None:
+    start = trace.first_submit_seconds
+    costs = brute_force(trace, start, start + DAY, windows)
+    tuned = tuned_on(trace, start, start + DAY, windows)
+    means = {rule: float(np.mean(values)) for rule, values in costs.items()}
+    best = min(means.values())
+    assert tuned.usd_per_window == pytest.approx(best, rel=1e-9)
+    assert means[tuned.packer, tuned.idle_timeout_seconds, tuned.headroom] == pytest.approx(best, rel=1e-9)
+    assert len(costs) == len(PACKERS) * len(CONFIG.codec.setpoints)
+    assert tuned.usd_per_window < means["best-fit", 600.0, 0.0]
+    assert min(tuned.half_usd_per_window) >= tuned.usd_per_window - 1e-9
+
+
+def test_only_the_window_is_used(trace: Trace) -> None:
+    """Other jobs after the window change nothing, other jobs inside do."""
+    start, end = trace.first_submit_seconds, trace.first_submit_seconds + DAY
+    cluster = auto_cluster(trace)
+    alone = trace.window(None, end)
+    later = trace.submit_time_seconds >= end
+    other = Trace.from_columns(
+        submit_time_seconds=trace.submit_time_seconds,
+        duration_seconds=np.where(later, 7.0 * trace.duration_seconds, trace.duration_seconds),
+        gpu_milli=np.where(later, 1000, trace.gpu_milli),
+    )
+    tuned = [tune(one, cluster, CONFIG, start, end, 2) for one in (trace, alone, other)]
+    assert tuned[0] == tuned[1] == tuned[2]
+    assert tune(trace, cluster, CONFIG, start, end + DAY, 2).usd_per_window != tuned[0].usd_per_window
+
+
+def test_its_policy_costs_what_it_says(trace: Trace) -> None:
+    start = trace.first_submit_seconds
+    tuned = tuned_on(trace, start, start + DAY, 1)
+    problem = make_problem(trace, auto_cluster(trace), replace(CONFIG, packer=tuned.packer))
+    policy = tuned.policy(CONFIG)
+    assert (policy.name, policy.packer) == ("reactive-tuned", tuned.packer)
+    cost = score(policy, problem, equal_windows(problem, start, start + DAY, 1))
+    assert cost.mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
+    assert tuned.usd_per_hour == pytest.approx(tuned.usd_per_window / 24.0)
+
+
+def test_prices_decide_the_choice(trace: Trace) -> None:
+    """Free waiting: nodes go at once. Free energy: all nodes are on, or nobody waits at least."""
+    start = trace.first_submit_seconds
+    free_waiting = replace(CONFIG, objective=ObjectiveConfig(usd_per_kwh=0.15, usd_per_gpu_hour=0.0))
+    free_energy = replace(CONFIG, objective=ObjectiveConfig(usd_per_kwh=0.0, usd_per_gpu_hour=0.1))
+    frugal = tuned_on(trace, start, start + DAY, 2, free_waiting)
+    lavish = tuned_on(trace, start, start + DAY, 2, free_energy)
+    assert (frugal.idle_timeout_seconds, frugal.headroom) == (0.0, 0.0)
+    assert frugal.packer != "worst-fit"
+    assert lavish.headroom != 0.0
+
+
+def test_it_survives_json(trace: Trace) -> None:
+    tuned = tuned_on(trace, trace.first_submit_seconds, trace.first_submit_seconds + DAY)
+    assert Tuned.from_dict(json.loads(json.dumps(tuned.to_dict()))) == tuned
+
+
+def test_progress_is_told_per_packer(trace: Trace) -> None:
+    told: list[int] = []
+    start = trace.first_submit_seconds
+    tune(trace, auto_cluster(trace), CONFIG, start, start + DAY, 1, told.append)
+    assert told == [1] * len(PACKERS)
+
+
+def test_a_window_without_jobs_is_refused() -> None:
+    trace = make_trace([(0.0, 60.0, 1.0), (1e6, 60.0, 1.0)])
+    with pytest.raises(ClusterError, match=r"no job is submitted in the training window from 10\.0 s to 20\.0 s"):
+        tuned_on(trace, 10.0, 20.0)
+
+
+@pytest.mark.parametrize("windows", [1, 3, 6])
+def test_a_burst_in_one_window_is_enough(windows: int) -> None:
+    """All the other windows are empty, those in between too."""
+    trace = make_trace([(0.0, 60.0, 1.0), (1.0, 60.0, 1.0), (1e6, 60.0, 1.0)])
+    tuned = tuned_on(trace, 0.0, 1e5, windows)
+    assert tuned.usd_per_window > 0.0
+
+
+def test_scores_do_not_depend_on_which_windows_are_played_together(trace: Trace) -> None:
+    problem = make_problem(trace, auto_cluster(trace), CONFIG)
+    episodes = equal_windows(problem, 0.0, 3 * DAY, 5)
+    policy = make_baseline("reactive", CONFIG.codec)
+    together = score(policy, problem, episodes)
+    alone = [score(policy, problem, episode[None])[0] for episode in episodes]
+    assert together.tolist() == alone
+    assert all(one != other for one, other in itertools.pairwise(alone))
