@@ -45,8 +45,8 @@ def command(
     run is the only line on stdout.
     """
     if resume is not None:
-        if config is not None or trace is not None or overrides:
-            raise typer.BadParameter("--resume takes everything from the run; leave out the config, --trace and --set")
+        if overrides or any(value is not None for value in (config, trace, seed, name)):
+            raise typer.BadParameter("--resume takes everything from the run; leave out the config and all else")
         folder, experiment = resume, _saved_experiment(resume)
     else:
         if config is None:
@@ -100,8 +100,9 @@ def _train(experiment: ExperimentConfig, folder: Path, resume: bool, quiet: bool
             _write_record(folder, task)
         return _run(experiment, task, folder, resume, quiet)
     except BaseException:
-        if not any((folder / "checkpoints").glob("step-*")):
-            shutil.rmtree(folder, ignore_errors=True)  # nothing in it could be used
+        # A new folder in which nothing could be used goes; one that was there before is never touched.
+        if not resume and not any((folder / "checkpoints").glob("step-*")):
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -112,6 +113,7 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
     import traces
     from agents.baselines.tuned import Tuned, tune
     from agents.sb3.training import Task
+    from autoscaler.experiment import RUN, ExperimentError
     from configs.loader import to_yaml
     from envs.config import PACKERS
     from envs.episodes import equal_windows
@@ -122,7 +124,10 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
     start, end = experiment.training_window(trace)
     windows = experiment.train.validation_windows
     if saved is not None:
-        tuned = Tuned.from_dict(_read_record(saved)["tuned"])
+        try:
+            tuned = Tuned.from_dict(_read_record(saved)["tuned"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ExperimentError(f"{saved / RUN}: its tuned heuristic cannot be read; train anew") from error
     else:
         with progress("tune the heuristic", len(PACKERS), "packers", quiet=quiet) as bar:
             tuned = tune(trace, cluster, experiment.environment, start, end, windows, bar.advance)
