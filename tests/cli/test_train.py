@@ -1,0 +1,285 @@
+"""`autoscaler train` from the command line: run folders, resuming, Ctrl-C, and mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents.artifact import load_policy
+from autoscaler.cli import main
+
+CONFIG = """\
+trace: synthetic:quickstart?days=3&seed=0
+environment:
+  episode_seconds: 21600
+  codec: {max_pools: 1, window_slots: 2}
+agent: {hidden_units: 8, rollout_steps: 32, batch_size: 128, epochs: 2}
+train: {total_steps: 2048, num_envs: 16, validations: 2, validation_windows: 2}
+"""
+ROOT = str(Path(__file__).resolve().parents[2])
+ENTRIES = {"config.yaml", "run.json", "metrics.jsonl", "checkpoints", "policy", "tensorboard"}
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A training of a second, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder that is complete, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.yaml").write_text(CONFIG)
+    assert main(["train", str(folder / "small.yaml"), "--seed", "3", "--out", str(folder), "--name", "run", "-q"]) == 0
+    return folder / "run"
+
+
+def train(config: Path, *arguments: str) -> int:
+    return main(["train", str(config), "--quiet", "--out", "runs", "--name", "run", *arguments])
+
+
+def only_line(captured: Any) -> str:
+    """The message, which is one line and no traceback; stdout stays empty."""
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ")
+    assert "internal" not in captured.err
+    return str(captured.err)
+
+
+def test_a_run_folder_holds_all_that_a_run_is(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == ENTRIES
+    resolved = yaml.safe_load((finished / "config.yaml").read_text())
+    assert resolved["seed"] == 3
+    assert resolved["agent"]["name"] == "maskable-ppo"
+    assert resolved["environment"]["objective"] == {"usd_per_kwh": 0.15, "usd_per_gpu_hour": 0.1}
+    record = json.loads((finished / "run.json").read_text())
+    assert record["schema"] == "autoscaler.run/1"
+    assert record["tuned"]["packer"] in {"best-fit", "first-fit", "worst-fit"}
+    assert record["provenance"]
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "validation/usd" in line] == [0, 1024, 2048]
+    assert load_policy(finished).name == "maskable-ppo"
+    assert (finished / "policy" / "config.yaml").read_text() == (finished / "config.yaml").read_text()
+
+
+def test_the_folder_is_the_only_line_on_stdout(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(config), "--out", "runs", "--name", "run"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "runs/run\n"
+    assert "reactive-tuned" in captured.err
+    assert "tune the heuristic" in captured.err
+
+
+def test_quiet_says_nothing_but_the_folder(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(config), "--seed", "1", "--quiet", "--out", "runs"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    name = Path(captured.out.strip()).name
+    assert name.startswith("maskable-ppo-seed1-")
+
+
+def test_the_same_command_gives_the_same_bits(config: Path, finished: Path) -> None:
+    assert train(config, "--seed", "3") == 0
+    for name in ("metrics.jsonl", "policy/weights.safetensors", "policy/policy.onnx", "config.yaml"):
+        assert (Path("runs/run") / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_trace_and_values_can_be_given_on_the_command_line(config: Path) -> None:
+    uri = "synthetic:quickstart?days=2&seed=5"
+    assert train(config, "--trace", uri, "--set", "train.total_steps=512", "--set", "agent.hidden_units=4") == 0
+    resolved = yaml.safe_load(Path("runs/run/config.yaml").read_text())
+    assert (resolved["trace"], resolved["train"]["total_steps"]) == (uri, 512)
+    assert load_policy("runs/run").name == "maskable-ppo"
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_the_other_agents_train_too(config: Path, agent: str) -> None:
+    arguments = ["--set", f"agent.name={agent}", "--set", "train.total_steps=1024"]
+    if agent == "dqn":
+        arguments += ["--set", "environment.codec.window_slots=0"]
+    assert train(config, *arguments) == 0
+    assert load_policy("runs/run").name == agent
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    before = (run / "metrics.jsonl").read_bytes(), (run / "run.json").read_bytes()
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert capsys.readouterr().out == f"{run}\n"
+    assert ((run / "metrics.jsonl").read_bytes(), (run / "run.json").read_bytes()) == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_goes_on_to_the_same_bits(config: Path) -> None:
+    """Against a run that nothing interrupted. Ctrl-C comes as soon as the learning curve begins."""
+    longer = ["--set", "train.total_steps=32768"]
+    command = [sys.executable, "-m", "autoscaler", "train", str(config), *longer, "--out", "runs", "--name", "run"]
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    curve = Path("runs/run/metrics.jsonl")
+    deadline = time.monotonic() + 120
+    while not (curve.is_file() and curve.stat().st_size > 0):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert "go on with: autoscaler train --resume runs/run" in err
+    assert len(list(Path("runs/run/checkpoints").iterdir())) >= 1
+    before = len(curve.read_text().splitlines())
+    assert main(["train", "--resume", "runs/run", "--quiet"]) == 0
+    assert main(["train", str(config), *longer, "--quiet", "--out", "runs", "--name", "whole"]) == 0
+    assert before < len(curve.read_text().splitlines())
+    for name in ("metrics.jsonl", "policy/weights.safetensors", "config.yaml"):
+        assert (Path("runs/run") / name).read_bytes() == (Path("runs/whole") / name).read_bytes(), name
+
+
+MISTAKES = [
+    (["--set", "agent.learning_rat=1"], "did you mean 'learning_rate'"),
+    (["--set", "agnt.name=ppo"], "did you mean 'agent'"),
+    (["--set", "agent.name=maskable"], "did you mean 'maskable-ppo'"),
+    (["--set", "agent.learning_rate=-1"], "learning_rate is -1"),
+    (["--set", "agent.learning_rate=fast"], "learning_rate"),
+    (["--set", "train.num_envs=0"], "num_envs is 0"),
+    (["--set", "environment.codec.max_pools=0"], "max_pools is 0"),
+    (["--set", "environment.packer=bestfit"], "did you mean 'best-fit'"),
+    (["--set", "split.train=0"], "split.train is 0"),
+    (["--set", "logging.wandb=on"], "logging.wandb is"),
+    (["--set", "cluster=automatic"], "it must be auto"),
+    (["--set", "agent.name=dqn"], "agent dqn needs a single discrete action"),
+    (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
+    (["--trace", "itp:negative.csv"], "negative.csv: row 1, column duration: -5.0 is negative"),
+    (["--trace", "itp:nan.csv"], "nan.csv"),
+    (["--trace", "itp:column.csv"], "duration"),
+    (["--trace", "ipt:negative.csv"], "did you mean 'itp'"),
+    (["--trace", "synthetic:quickstrat?days=2"], "did you mean 'quickstart'"),
+    (["--trace", "itp:one.csv"], "no job is submitted in the training window"),
+    (["--set", "cluster={pools: [{name: a, max_nodes: 1, gpus_per_node: 1}]}"], "fits in no pool"),
+    (["--set", "cluster={pools: [{name: a, max_nodes: 99}, {name: b, max_nodes: 1}]}"], "raise codec.max_pools"),
+    (["--name", "../run"], "--name is '../run'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_no_folder(
+    arguments: list[str], message: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "job_id,submission_time,duration,num_gpu\n"
+    Path("negative.csv").write_text(header + "a,0,-5,1\n")
+    Path("nan.csv").write_text(header + "a,0,nan,1\n")
+    Path("column.csv").write_text(header.replace("duration", "length") + "a,0,5,1\n")
+    Path("one.csv").write_text(header + "a,0,5,1\n")
+    before = {path.name for path in Path.cwd().iterdir()}
+    assert train(config, *arguments) == 2
+    assert message in only_line(capsys.readouterr())
+    assert {path.name for path in Path.cwd().iterdir()} - {"runs"} == before
+    assert not list(Path("runs").glob("*"))
+
+
+def test_a_folder_that_exists_is_not_overwritten(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/run").mkdir(parents=True)
+    Path("runs/run/precious.txt").write_text("keep")
+    assert train(config) == 2
+    assert "runs/run: the folder exists; resume it with --resume runs/run" in only_line(capsys.readouterr())
+    assert [path.name for path in Path("runs/run").iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give an experiment config"),
+        (["nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["experiment/quickstrat"], "did you mean 'experiment/quickstart'"),
+        (["--resume", "nowhere"], "nowhere: is no run folder"),
+        (["--resume", "nowhere", "--seed", "3"], "--resume takes everything from the run"),
+        (["--resume", "nowhere", "--set", "seed=3"], "--resume takes everything from the run"),
+    ],
+)
+def test_a_command_that_names_nothing_is_refused(
+    arguments: list[str], message: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *arguments, "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def damage(run: Path, what: str) -> None:
+    if what == "no checkpoint":
+        shutil.rmtree(run / "checkpoints")
+    elif what == "no record":
+        (run / "run.json").unlink()
+    elif what == "no tuned":
+        (run / "run.json").write_text("{}")
+    elif what == "record cut":
+        (run / "run.json").write_text("{")
+    elif what == "config":
+        (run / "config.yaml").write_text(CONFIG.replace("hidden_units: 8", "hidden_units: 16"))
+    else:
+        for path in run.glob("checkpoints/*/arrays.npz"):
+            path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("what", ["no checkpoint", "no record", "no tuned", "record cut", "config", "checkpoint"])
+def test_a_run_that_cannot_be_resumed_is_left_as_it_is(
+    what: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Above all, its policy is never removed."""
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    damage(run, what)
+    before = {path for path in run.rglob("*") if "tensorboard" not in path.parts}
+    assert main(["train", "--resume", str(run), "--quiet"]) == 2
+    only_line(capsys.readouterr())
+    assert {path for path in run.rglob("*") if "tensorboard" not in path.parts} == before
+    assert load_policy(run).name == "maskable-ppo"
+
+
+def test_a_full_disk_leaves_no_folder(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import errno
+
+    import safetensors.torch
+
+    def full(_tensors: Any, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    assert train(config) == 2
+    assert "No space left on device" in only_line(capsys.readouterr())
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_weights_and_biases_works_offline(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neither network nor account: every connection fails, and the home is empty."""
+    pytest.importorskip("wandb")
+
+    def offline(*arguments: Any, **_keywords: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "create_connection", offline)
+    monkeypatch.setenv("HOME", str(config.parent / "home"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert train(config, "--set", "logging.wandb=offline", "--set", "train.total_steps=512") == 0
+    assert list(Path("runs/run").glob("wandb/offline-run-*/run-*.wandb"))
