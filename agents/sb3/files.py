@@ -78,9 +78,7 @@ def _check(folder: Path, manifest: Manifest) -> None:
         )
     hidden: object = manifest.hidden_units  # as the file has it
     if not (isinstance(hidden, int) and 1 <= hidden <= MAX_HIDDEN_UNITS):
-        raise ArtifactError(
-            f"{folder / MANIFEST}: hidden_units is {hidden!r}; it must be 1 to {MAX_HIDDEN_UNITS}"
-        )
+        raise ArtifactError(f"{folder / MANIFEST}: hidden_units is {hidden!r}; it must be 1 to {MAX_HIDDEN_UNITS}")
 
 
 def export_onnx(body: nn.Module, layout: CodecLayout, path: Path) -> None:
