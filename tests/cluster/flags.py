@@ -63,9 +63,9 @@ def api_server(url: str, etcd_url: str, credentials: Credentials) -> list[str]:
     ]
 
 
-def scheduler(url: str, kubeconfig: Path, credentials: Credentials) -> list[str]:
-    """Return the flags of the scheduler."""
-    return _controller(url, kubeconfig, credentials)
+def scheduler(url: str, kubeconfig: Path, config: Path) -> list[str]:
+    """Return the flags of the scheduler; with a config file, it takes the API server's address from there only."""
+    return [f"--config={config}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}"]
 
 
 def controller_manager(
