@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, default=0, help="fake GPU nodes to create (default: none)")
     up.add_argument("--gpus-per-node", type=int, default=8, help="nvidia.com/gpu of each (default: 8)")
     up.add_argument("--boot-seconds", type=float, default=0.0, help="until each is Ready (default: 0)")
+    up.add_argument("--spread", action="store_true", help="the scheduler spreads pods, as is its default")
     return parser
 
 
@@ -57,7 +58,7 @@ def _up(options: argparse.Namespace) -> int:
     if target.exists() and not kubeconfig.is_ours(target):
         say(f"error: {target} exists and is not a kubeconfig of a test cluster: name another file")
         return 2
-    with ControlPlane(find_binaries(karpenter=options.karpenter)) as control_plane:
+    with ControlPlane(find_binaries(karpenter=options.karpenter), spread=options.spread) as control_plane:
         try:
             if options.karpenter:
                 control_plane.start_karpenter()

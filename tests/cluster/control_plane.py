@@ -28,6 +28,7 @@ class ControlPlane(Cluster):
         binaries: Where the programs are; found or built when None.
         node_monitor_grace_seconds: How long after its last heartbeat a node is no longer Ready.
         node_lease_seconds: Duration of a node's Lease; KWOK renews it four times as often.
+        spread: Let the scheduler spread pods over nodes, as is its default, instead of filling them.
         extra_flags: Further flags of a component, by its name.
 
     Attributes:
@@ -43,11 +44,13 @@ class ControlPlane(Cluster):
         *,
         node_monitor_grace_seconds: float = 8.0,
         node_lease_seconds: int = 8,
+        spread: bool = False,
         extra_flags: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._binaries = binaries or find_binaries()
         self._node_monitor_grace_seconds = node_monitor_grace_seconds
         self._node_lease_seconds = node_lease_seconds
+        self._spread = spread
         self._flags = dict(extra_flags or {})
         self.components: dict[str, Component] = {}
         self._workspace = Workspace()
@@ -196,7 +199,7 @@ class ControlPlane(Cluster):
         self._add("kube-apiserver", flags.api_server(self.server, etcd_url, keys), self._serves(self.server, "readyz"))
         self._add(
             "kube-scheduler",
-            flags.scheduler(scheduler_url, self._client_kubeconfig("system:kube-scheduler"), keys),
+            self._scheduler_flags(scheduler_url),
             self._serves(scheduler_url, "healthz"),
         )
         self._add(
@@ -227,6 +230,12 @@ class ControlPlane(Cluster):
             "the controller manager has made the default ServiceAccount",
             describe=self.components["kube-controller-manager"].log_tail,
         )
+
+    def _scheduler_flags(self, url: str) -> list[str]:
+        kubeconfig = self._client_kubeconfig("system:kube-scheduler")
+        config = self.directory / "kube-scheduler.yaml"
+        config.write_text(yaml.safe_dump(flags.scheduler_config(kubeconfig, spread=self._spread)))
+        return flags.scheduler(url, kubeconfig, config, self._credentials)
 
     def _add(
         self, name: str, own_flags: Sequence[str], is_ready: Callable[[], bool], **options: Mapping[str, str]

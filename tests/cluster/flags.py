@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.cluster import constants
 from tests.cluster.certificates import KeyPair
 
 STAGES = Path(__file__).parent / "stages"
 INSTANCE_TYPES = Path(__file__).parent / "karpenter_instance_types.json"
+SCHEDULER_CONFIG = Path(__file__).parents[2] / "deploy" / "kube-scheduler.yaml"
+
+# The defaults are made for clusters that share their API server: they would slow down the start.
+API_QPS, API_BURST = 500, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +70,24 @@ def api_server(url: str, etcd_url: str, credentials: Credentials) -> list[str]:
     ]
 
 
-def scheduler(url: str, kubeconfig: Path, config: Path) -> list[str]:
-    """Return the flags of the scheduler; with a config file, it takes the API server's address from there only."""
-    return [f"--config={config}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}"]
+def scheduler(url: str, kubeconfig: Path, config: Path, credentials: Credentials) -> list[str]:
+    """Return the flags of the scheduler."""
+    return [
+        *_serving(url, credentials),
+        f"--config={config}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+    ]
+
+
+def scheduler_config(kubeconfig: Path, *, spread: bool) -> dict[str, Any]:
+    """Return the scheduler's config: the one that we ship, or the default, which spreads pods over nodes."""
+    config: dict[str, Any] = yaml.safe_load(SCHEDULER_CONFIG.read_text())
+    if spread:
+        del config["profiles"]
+    # With a config file, the scheduler ignores the flags of the same meaning.
+    connection = {"kubeconfig": str(kubeconfig), "qps": API_QPS, "burst": API_BURST}
+    return {**config, "leaderElection": {"leaderElect": False}, "clientConnection": connection}
 
 
 def controller_manager(
@@ -125,7 +147,6 @@ def _controller(url: str, kubeconfig: Path, credentials: Credentials) -> list[st
         f"--authentication-kubeconfig={kubeconfig}",
         f"--authorization-kubeconfig={kubeconfig}",
         "--leader-elect=false",
-        # The defaults are made for clusters that share their API server: they would slow down the start.
-        "--kube-api-qps=500",
-        "--kube-api-burst=1000",
+        f"--kube-api-qps={API_QPS}",
+        f"--kube-api-burst={API_BURST}",
     ]
