@@ -11,10 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import ApiSettings, LiveConfig
 from autoscaler.live.decide import make_decider
 from autoscaler.live.logs import log_json
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_EVICTED_PODS
 from autoscaler.live.process import Options, Process
 from autoscaler.live.store import Resource
@@ -37,6 +37,15 @@ from tests.cluster import karpenter as manifests
 from tests.cluster.cluster import Cluster
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, live_settings
 from tests.cluster.objects import gang_job
+from tests.cluster.witness import (
+    NodeParts,
+    WaitParts,
+    Witness,
+    boot_seconds,
+    extra_run_seconds,
+    node_parts,
+    wait_parts,
+)
 from traces.trace import Trace
 
 GPUS_PER_NODE = 8
@@ -78,6 +87,10 @@ class Result:
         finished: jobs that completed.
         evicted: pods that were evicted.
         decisions: reconciles.
+        nodes: what the nodes did.
+        parts: what each job waited for; empty where nobody asked us.
+        boot_seconds: mean, from a node's order until it is usable.
+        extra_run_seconds: mean time by which pods hold their node longer than they run.
     """
 
     name: str
@@ -86,12 +99,33 @@ class Result:
     finished: int
     evicted: int = 0
     decisions: int = 0
+    nodes: NodeParts | None = None
+    parts: tuple[WaitParts, ...] = ()
+    boot_seconds: float = 0.0
+    extra_run_seconds: float = 0.0
 
     def row(self) -> str:
         """One line of the table."""
         waits = np.array(self.waits_seconds)
         numbers = f"{self.node_seconds / 3600.0:10.2f} {waits.mean():9.1f} {np.percentile(waits, 95):9.1f}"
         return f"{self.name:28} {numbers} {waits.max():9.1f} {self.finished:8d} {self.evicted:7d} {self.decisions:9d}"
+
+    def details(self) -> str:
+        """Where the node-hours and the waits come from, in lines below the table."""
+        text = f"{self.name}:"
+        if self.nodes is not None:
+            hours = [(each.name, getattr(self.nodes, each.name) / 3600.0) for each in fields(self.nodes)]
+            text += "\n  node-hours: " + ", ".join(f"{name} {value:.2f}" for name, value in hours)
+        if self.boot_seconds:
+            text += (
+                f"\n  seconds: node boot {self.boot_seconds:.1f}, pod longer than its run {self.extra_run_seconds:.1f}"
+            )
+        if self.parts:
+            means = [
+                (each.name, np.mean([getattr(part, each.name) for part in self.parts])) for each in fields(WaitParts)
+            ]
+            text += f"\n  mean wait, {len(self.parts)} jobs: " + ", ".join(f"{name} {mean:.1f}" for name, mean in means)
+        return f"{text}\n"
 
 
 HEAD = (
@@ -142,47 +176,23 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
     starts = simulator.job_starts
     waits = tuple((starts[job.number] - job.submit_ms) / 1000.0 for job in simulator.trace)
     label = f"{Path(name).name}, simulated"
-    return Result(label, node_ms / 1000.0, waits, simulator.finished, decisions=simulator.decisions)
+    nodes = NodeParts(totals.boot_node_ms / 1000.0, totals.busy_node_ms / 1000.0, totals.idle_node_ms / 1000.0, 0.0)
+    return Result(label, node_ms / 1000.0, waits, simulator.finished, decisions=simulator.decisions, nodes=nodes)
 
 
-@dataclass
-class Witness:
-    """Sees machines and pods come and go, with the time of each; takes the place of a store.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A replay that ended.
 
     Attributes:
-        clock: in whose seconds the times are.
-        machines: when each was first and last there, by uid; None: it is.
-        bound: when each pod got its node, by job and uid.
-        finished: when each pod succeeded, by job and uid.
+        result: what it came to.
+        witness: what was seen.
+        created: when each job was submitted, in clock seconds.
     """
 
-    clock: Clock
-    machines: dict[str, tuple[float, float | None]] = field(default_factory=dict)
-    bound: dict[str, dict[str, float]] = field(default_factory=dict)
-    finished: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def replace(self, resource: Resource, items: Sequence[Any]) -> None:
-        """A list."""
-        for item in items:
-            self.apply(resource, "ADDED", item)
-
-    def apply(self, resource: Resource, kind: str, item: Any) -> None:
-        """An event."""
-        uid, now = item["metadata"]["uid"], self.clock.now()
-        if resource is not Resource.PODS:
-            first, last = self.machines.get(uid, (now, None))
-            self.machines[uid] = (first, now if kind == "DELETED" else last)
-            return
-        job = item["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name", "")
-        if item["spec"].get("nodeName"):
-            self.bound.setdefault(job, {}).setdefault(uid, now)
-        if item["status"].get("phase") == "Succeeded":
-            self.finished.setdefault(job, {}).setdefault(uid, now)
-
-    def machine_seconds(self, start: float, end: float) -> float:
-        """Sum over machines of the time that each was there."""
-        spans = [(max(first, start), min(end, end if last is None else last)) for first, last in self.machines.values()]
-        return sum(max(0.0, last - first) for first, last in spans)
+    result: Result
+    witness: Witness
+    created: dict[str, float]
 
 
 def submit(client: KubeClient, works: list[Work], clock: Clock, start: float, gated: bool) -> dict[str, float]:
@@ -210,7 +220,7 @@ def watched(client: KubeClient, witness: Witness, machines: Resource) -> list[Wa
     return watchers
 
 
-def run(cluster: Cluster, works: list[Work], clock: Clock, machines: Resource, gated: bool, name: str) -> Result:
+def run(cluster: Cluster, works: list[Work], clock: Clock, machines: Resource, gated: bool, name: str) -> Ran:
     """Submit the window and see what becomes of it."""
     client = connect(str(cluster.kubeconfig))
     witness = Witness(clock)
@@ -219,18 +229,33 @@ def run(cluster: Cluster, works: list[Work], clock: Clock, machines: Resource, g
     created = submit(client, works, clock, start, gated)
     longest = max(work.run_seconds for work in works)
     deadline = time.monotonic() + (4.0 * longest + 7200.0) / TIME_SCALE + 60.0
-    while not all(len(witness.finished.get(work.name, ())) >= work.pods for work in works):
+    while not all(witness.finished(work.name) >= work.pods for work in works):
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)
     for watcher in watchers:
         watcher.stop()
     client.close()
-    ends = [max(witness.finished[name].values()) for name in created if name in witness.finished]
-    waits = [max(witness.bound[name].values()) - at for name, at in created.items() if name in witness.bound]
-    done = sum(len(witness.finished.get(work.name, ())) >= work.pods for work in works)
-    seconds = witness.machine_seconds(start, max(ends, default=start))
-    return Result(name, seconds, tuple(waits), done)
+    bound = {name: witness.bound_at(name) for name in created}
+    waits = tuple(at - created[name] for name, at in bound.items() if at is not None)
+    done = sum(witness.finished(work.name) >= work.pods for work in works)
+    end = witness.last_end(start)
+    result = Result(
+        name,
+        witness.machine_seconds(start, end),
+        waits,
+        done,
+        nodes=node_parts(witness, start, end),
+        boot_seconds=boot_seconds(witness),
+        extra_run_seconds=extra_run_seconds(witness, {work.name: work.run_seconds for work in works}),
+    )
+    return Ran(result, witness, created)
+
+
+def parts_of(ran: Ran, views: Sequence[ClusterView]) -> tuple[WaitParts, ...]:
+    """What each job waited for."""
+    parts = [wait_parts(ran.witness, name, at, views) for name, at in ran.created.items()]
+    return tuple(part for part in parts if part is not None)
 
 
 def with_policy(cluster: Cluster, works: list[Work], config: LiveConfig, policy: str) -> tuple[Result, Running]:
@@ -239,13 +264,14 @@ def with_policy(cluster: Cluster, works: list[Work], config: LiveConfig, policy:
     process = Process(config, client, make_decider(policy, config.codec), Options(policy))
     running = Running(process)
     try:
-        result = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live")
+        ran = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live")
     finally:
         running.stop()
         client.close()
     metrics = process.metrics
     evicted, decisions = metrics.value(METRIC_EVICTED_PODS), metrics.value(METRIC_DECISIONS)
-    return replace(result, evicted=int(evicted), decisions=int(decisions)), running
+    parts = parts_of(ran, [seen.view for seen in running.observations])
+    return replace(ran.result, evicted=int(evicted), decisions=int(decisions), parts=parts), running
 
 
 def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig) -> Result:
@@ -260,7 +286,7 @@ def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig) -> R
         consolidate_after=f"{IDLE_SECONDS / TIME_SCALE:.0f}s",
     )
     cluster.request("POST", manifests.NODE_POOLS, nodes)
-    return run(cluster, works, ScaledClock(TIME_SCALE), Resource.NODE_CLAIMS, False, "Karpenter alone, live")
+    return run(cluster, works, ScaledClock(TIME_SCALE), Resource.NODE_CLAIMS, False, "Karpenter alone, live").result
 
 
 def settings_of(max_nodes: int, *overrides: str) -> LiveConfig:
@@ -302,9 +328,12 @@ def main() -> int:
     cluster = Cluster(options.kubeconfig)
     log_json("WARNING")
     sys.stdout.write(f"{trace.num_jobs} jobs of {options.hours:g} h at {TIME_SCALE:g} times the clock\n{HEAD}\n")
+    found = []
     for result in results(cluster, trace, settings_of(options.max_nodes, *options.overrides), options.policies):
+        found.append(result)
         sys.stdout.write(f"{result.row()}\n")
         sys.stdout.flush()
+    sys.stdout.write("".join(["\n", *(result.details() for result in found)]))
     cluster.close()
     return 0
 
