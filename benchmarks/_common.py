@@ -1,0 +1,93 @@
+"""What the benchmarks share: the machine's description, repeated runs, a table, and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoscaler.evaluation.provenance import git_revision, machine, package_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """How fast one thing ran, several times over.
+
+    Attributes:
+        name: what ran.
+        unit: of the rates.
+        rates: one per run, in the order of the runs.
+    """
+
+    name: str
+    unit: str
+    rates: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "min": min(self.rates),
+            "median": statistics.median(self.rates),
+            "max": max(self.rates),
+            "rates": list(self.rates),
+        }
+
+
+def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--repeats", type=int, default=repeats, help="timed runs of each row (default %(default)s)")
+    result.add_argument("--json", metavar="PATH", type=Path, help="write the measurements as JSON to this file")
+    return result
+
+
+def measure(name: str, unit: str, amount: float, run: Callable[[], object], repeats: int) -> Measurement:
+    """Time `run`, which does `amount` units of work; the caller has run it once, so that all is compiled."""
+    rates = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run()
+        rates.append(amount / (time.perf_counter() - begin))
+    return Measurement(name, unit, tuple(rates))
+
+
+def describe() -> dict[str, Any]:
+    """The machine, the versions, and how busy the machine is with other things (load of the last 1, 5, 15 minutes)."""
+    return {**machine(), "load_average": os.getloadavg(), "revision": git_revision(), "versions": package_versions()}
+
+
+def report(title: str, before: dict[str, Any], measurements: list[Measurement], path: Path | None, **more: Any) -> None:
+    """Print the machine and a table; write the same as JSON if wanted.
+
+    Args:
+        title: what was measured.
+        before: `describe()` from before the first run.
+        measurements: the rows.
+        path: where the JSON goes, or None.
+        more: further values for the text and the JSON.
+    """
+    loads = [" ".join(f"{load:.1f}" for load in moment["load_average"]) for moment in (before, describe())]
+    print(title)
+    print(f"  {before['processor']}, {before['cores']} cores, {before['system']}")
+    print("  " + ", ".join(f"{name} {version}" for name, version in before["versions"].items()))
+    print(f"  revision {before['revision']}; load average {loads[0]} before, {loads[1]} after")
+    for name, value in more.items():
+        print(f"  {name.replace('_', ' ')}: {value:.2f}" if isinstance(value, float) else f"  {name}: {value}")
+    width = max(len(row.name) for row in measurements)
+    print(f"\n  {'':{width}}  {'min':>12}  {'median':>12}  {'max':>12}")
+    for row in measurements:
+        low, middle, high = (
+            f"{value:,.0f}" for value in (min(row.rates), statistics.median(row.rates), max(row.rates))
+        )
+        print(f"  {row.name:{width}}  {low:>12}  {middle:>12}  {high:>12}  {row.unit}")
+    if path is not None:
+        document = {"title": title, "machine": before, **more, "measurements": [row.to_dict() for row in measurements]}
+        path.write_text(json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,87 @@
+"""Environment steps per second of training: maskable-ppo as in the quickstart config, and peers on the same machine.
+
+A row is whole iterations: rollout, update, nothing else. Peers: Stable-Baselines3's PPO with the same sizes, on our
+batch of clusters and on its own DummyVecEnv of our Gymnasium environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from _common import Measurement, describe, measure, parser, report
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+import traces
+from agents.sb3.models import make_model
+from autoscaler.experiment import ExperimentConfig
+from configs.loader import load_config
+from envs.gpu_cluster import GpuClusterEnv
+from envs.simulator.problem import Problem, make_problem
+from envs.vector import GpuClusterVecEnv
+from traces.trace import Trace
+
+PEER_ITERATIONS = 1
+
+
+def ours(name: str, experiment: ExperimentConfig, problem: Problem) -> BaseAlgorithm:
+    """One of our agents on the batch of clusters."""
+    agent = replace(experiment.agent, name=name)
+    env = GpuClusterVecEnv(problem, experiment.train.num_envs, seed=0)
+    return make_model(agent, experiment.train, env, 0, problem.config.codec.setpoint(600.0, 0.0))
+
+
+def peer(experiment: ExperimentConfig, trace: Trace) -> BaseAlgorithm:
+    """Stable-Baselines3's PPO with the same sizes, on Python's loop over single environments."""
+    agent = experiment.agent
+    env = DummyVecEnv([lambda: GpuClusterEnv(trace, config=experiment.environment)] * experiment.train.num_envs)
+    sizes: dict[str, Any] = {
+        "n_steps": agent.rollout_steps,
+        "batch_size": agent.batch_size,
+        "n_epochs": agent.epochs,
+        "policy_kwargs": {"net_arch": [agent.hidden_units, agent.hidden_units]},
+    }
+    return PPO("MlpPolicy", env, seed=0, device="cpu", **sizes)
+
+
+def speed(label: str, model: BaseAlgorithm, steps: int, repeats: int) -> Measurement:
+    """Time iterations, after one that is not counted."""
+    model.learn(1)
+    return measure(label, "env steps/s", steps, lambda: model.learn(steps), repeats)
+
+
+def main() -> None:
+    """Train and print."""
+    options = parser(__doc__, repeats=5)
+    options.add_argument("--config", default="experiment/quickstart", help="an experiment config")
+    options.add_argument("--iterations", type=int, default=8, help="iterations of a run (default %(default)s)")
+    arguments = options.parse_args()
+    before = describe()
+    experiment = load_config(arguments.config, ExperimentConfig)
+    trace = traces.load(experiment.trace)
+    problem = make_problem(trace, experiment.described_cluster(trace), experiment.environment)
+    iteration = experiment.agent.rollout_steps * experiment.train.num_envs
+    rows = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        models = [
+            ("maskable-ppo", ours("maskable-ppo", experiment, problem), arguments.iterations),
+            ("ppo (SB3), our batch", ours("ppo", experiment, problem), arguments.iterations),
+            ("ppo (SB3), DummyVecEnv", peer(experiment, trace), PEER_ITERATIONS),
+        ]
+        for label, model, iterations in models:
+            name = f"{label}, {threads} thread{'s'[: threads - 1]}"
+            rows.append(speed(name, model, iterations * iteration, arguments.repeats))
+    agent = experiment.agent
+    title = (
+        f"training, {experiment.train.num_envs} envs, rollout {agent.rollout_steps}, batch {agent.batch_size}, "
+        f"{agent.epochs} epochs, {agent.hidden_units} hidden units"
+    )
+    report(title, before, rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
