@@ -10,6 +10,7 @@ from contextlib import suppress
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
 from autoscaler.live.actuate.scale_up import ScaleUp, known_names
+from autoscaler.live.actuate.taints import soft_taint_changes, write_soft_taints
 from autoscaler.live.client import KubeClient, KubeError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
@@ -44,6 +45,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.observe.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, TransientError, make_providers
+from autoscaler.live.status_map import StatusWriter
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class LiveActor:
         providers = make_providers(self._client, config, clock)
         self._scale_up = ScaleUp(self._client, config, clock, providers)
         self._removals = RemovalMachine(self._client, config, clock, providers, self._reported)
+        self._status = StatusWriter(self._client, config, clock)
         self._failed_seconds: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
@@ -112,6 +115,8 @@ class LiveActor:
         self._removals.adopt(view)
         self._removals.start(allowed.removals)
         self._remember_idle(view)
+        self._mark_candidates(allowed, view)
+        self._status.update(view, allowed)
         failed, self._failed_seconds = self._failed_seconds, None
         return state if failed is None else after_removal_failure(state, failed)
 
@@ -160,6 +165,15 @@ class LiveActor:
             except KubeError as error:
                 self._metrics.add(METRIC_ERRORS, 1, error.kind)
 
+    def _mark_candidates(self, allowed: Allowed, view: ClusterView) -> None:
+        """Let the scheduler prefer nodes that stay; what fails is tried again in the next reconcile."""
+        if allowed.candidates is None:
+            return
+        limit = self._config.guardrails.steps.max_soft_taints
+        changes = soft_taint_changes(view, allowed.candidates, limit)
+        for error in write_soft_taints(self._client, changes, self._clock.wall()):
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
     def _reported(self, report: Report) -> None:
         failed = report.outcome in (Outcome.UNDONE, Outcome.FAILED)
         if report.outcome is Outcome.REMOVED:
@@ -177,10 +191,17 @@ class LiveActor:
         # The Lease's own thread ends the process when it is lost.
         with suppress(LeaseLostError):
             while not self._stop.wait(ADVANCE_SECONDS):
-                try:
-                    if self._removals.under_way:
-                        self._removals.advance()
-                except LeaseLostError:
-                    raise
-                except Exception:
-                    _LOG.exception("removals could not be taken further")
+                self._advance_once()
+
+    def _advance_once(self) -> None:
+        try:
+            if self._removals.under_way:
+                self._removals.advance()
+            self._status.flush()
+        except LeaseLostError:
+            raise
+        except KubeError as error:
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+            _LOG.warning("the status was not written", extra={"error": error.message})
+        except Exception:
+            _LOG.exception("removals could not be taken further")

@@ -58,11 +58,14 @@ class StepLimits:
             1000.
         max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
         max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
+        max_soft_taints: soft taints of idle nodes that are set or taken back; 0: they are left alone. CA:
+            `--max-bulk-soft-taint-count`, 10.
     """
 
     max_new_nodes: int = 1000
     max_removals: int = 10
     max_draining: int = 1
+    max_soft_taints: int = 10
 
     def __post_init__(self) -> None:
         """Refuse negative numbers.
@@ -73,6 +76,7 @@ class StepLimits:
         _check("steps.max_new_nodes", self.max_new_nodes, 1)
         _check("steps.max_removals", self.max_removals, 0)
         _check("steps.max_draining", self.max_draining, 0)
+        _check("steps.max_soft_taints", self.max_soft_taints, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ GATE_PLACEMENT: Final = _name(
 TAINT_TO_BE_DELETED: Final = _name(
     "taint", "ToBeDeletedByClusterAutoscaler", "Node, NoSchedule: is being removed; the value is unix seconds."
 )
+TAINT_CANDIDATE: Final = _name(
+    "taint",
+    "DeletionCandidateOfClusterAutoscaler",
+    "Node, PreferNoSchedule: is idle and may be removed soon; the value is unix seconds.",
+)
 TAINT_NOT_READY: Final = _name("taint", "node.kubernetes.io/not-ready", "Node: Kubernetes' own, while it is not ready.")
 TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Node: Kubernetes' own, heartbeat lost.")
 TAINT_UNINITIALIZED: Final = _name(
@@ -129,6 +134,11 @@ FIELD_MANAGER: Final = _name("object", "green-autoscaler", "Field manager of our
 LEASE_NAME: Final = _name("object", "green-autoscaler", "Lease by which one replica leads.")
 ORDERS_CONFIG_MAP: Final = _name(
     "object", "green-autoscaler-orders", "ConfigMap beside the Lease: number of the next order of each pool."
+)
+STATUS_CONFIG_MAP: Final = _name(
+    "object",
+    "green-autoscaler-status",
+    "ConfigMap beside the Lease: health, pools and activity, in the shape of `cluster-autoscaler-status`.",
 )
 
 # Events: reasons that users of Cluster Autoscaler know.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.live.config import LiveConfig, ProviderKind
-from autoscaler.live.names import ORDERS_CONFIG_MAP
+from autoscaler.live.names import ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,11 @@ def orders() -> tuple[Right, ...]:
     return _of_one("", "configmaps", "patch", ORDERS_CONFIG_MAP, "count orders, so that none is made twice")
 
 
+def status() -> tuple[Right, ...]:
+    """The ConfigMap with the status; `orders` brings the right to create it."""
+    return (Right("", "configmaps", "patch", "say how it is", namespaced=True, name=STATUS_CONFIG_MAP),)
+
+
 def lead(lease_name: str) -> tuple[Right, ...]:
     """The Lease."""
     return _of_one("coordination.k8s.io", "leases", "update", lease_name, "lead")
@@ -79,7 +84,7 @@ def needed(config: LiveConfig) -> tuple[Right, ...]:
     rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ())]
     if config.dry_run:
         return tuple(rights)
-    rights += [*ACT, *orders()]
+    rights += [*ACT, *orders(), *status()]
     providers = {pool.provider for pool in config.pools}
     if ProviderKind.KWOK in providers:
         rights += ACT_KWOK

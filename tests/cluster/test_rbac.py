@@ -14,18 +14,20 @@ import yaml
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import RemovalMachine
 from autoscaler.live.actuate.scale_up import ScaleUp
+from autoscaler.live.actuate.taints import write_soft_taints
 from autoscaler.live.client import ClusterAccessError, KubeClient, KubeError, connect
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LeaderElection, LivePool, ProviderKind
 from autoscaler.live.events import EventRecorder
-from autoscaler.live.guardrails import Removal
+from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
 from autoscaler.live.lease import KubeLeaseStore, LeaseLock
 from autoscaler.live.metrics import Metrics
-from autoscaler.live.model import NodeView, ObjectRef
-from autoscaler.live.names import METRIC_ERRORS, ORDERS_CONFIG_MAP
+from autoscaler.live.model import ClusterView, NodeView, ObjectRef
+from autoscaler.live.names import METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 from autoscaler.live.preflight import check_cluster
 from autoscaler.live.providers import ProviderError, make_providers
 from autoscaler.live.rights import Right, needed
+from autoscaler.live.status_map import StatusWriter
 from autoscaler.live.watch import list_all
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
@@ -103,7 +105,18 @@ class Trial:
         self.failures: list[str] = []
 
     def run(self) -> list[str]:
-        for step in (self.observe, self.lead, self.order, self.order, self.claim, self.place, self.remove, self.tell):
+        for step in (
+            self.observe,
+            self.lead,
+            self.order,
+            self.order,
+            self.claim,
+            self.place,
+            self.remove,
+            self.mark,
+            self.say,
+            self.tell,
+        ):
             try:
                 step()
             except (KubeError, ProviderError) as error:
@@ -165,6 +178,19 @@ class Trial:
             machine._advance(name, pool)  # `advance` would only log what is forbidden and try again
         return not machine.under_way
 
+    def mark(self) -> None:
+        name = f"old-{self.number}"
+        if not self.cluster._exists(f"/api/v1/nodes/{name}"):
+            self.cluster.create_gpu_node(name, labels={"autoscaler.green/pool": "a"})
+        view = NodeView(name=name, uid=self.cluster.node(name)["metadata"]["uid"], pool="a")
+        self.failures.extend(str(error) for error in write_soft_taints(self.client, [(view, True)], 1.0))
+
+    def say(self) -> None:
+        writer = StatusWriter(self.client, CONFIG, self.clock)
+        view = ClusterView(now_seconds=0.0, pools=())
+        writer.update(view, Allowed({}, (), (), (), GuardrailState()))
+        writer.flush()
+
     def tell(self) -> None:
         metrics = Metrics()
         lease = ObjectRef("Lease", ACCOUNT, NAMESPACE, "", "coordination.k8s.io/v1")
@@ -203,9 +229,10 @@ class Noting(KubeLeaseStore):
 def client(cluster: ControlPlane) -> Iterator[KubeClient]:
     """A client with the ServiceAccount's token; it has no rights yet, and nothing of its objects exists."""
     cluster.install_karpenter_crds()
-    numbers = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{ORDERS_CONFIG_MAP}"
-    if cluster._exists(numbers):
-        cluster.request("DELETE", numbers)
+    for name in (ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP):
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}"
+        if cluster._exists(path):
+            cluster.request("DELETE", path)
     made = connect(str(cluster.service_account_kubeconfig(ACCOUNT, NAMESPACE)))
     yield made
     made.close()

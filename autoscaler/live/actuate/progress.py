@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autoscaler.live.client import ConflictError, Json, KubeClient
+from autoscaler.live.actuate.taints import write_taint
+from autoscaler.live.client import Json, KubeClient
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, TAINT_TO_BE_DELETED
-
-ATTEMPTS = 5
-"""Writes of a node are repeated so often when somebody else changed it in between."""
 
 
 class Step(StrEnum):
@@ -70,31 +68,6 @@ def clear_progress(client: KubeClient, node: Json) -> Json:
 
 
 def _write(client: KubeClient, node: Json, annotation: str | None, taint: Mapping[str, str] | None) -> Json:
-    """A merge patch replaces the whole list of taints, so the resourceVersion guards those of others."""
-    path = f"/api/v1/nodes/{node['metadata']['name']}"
-    uid = node["metadata"]["uid"]
-    for attempt in range(ATTEMPTS):
-        metadata = {
-            "uid": uid,
-            "resourceVersion": node["metadata"]["resourceVersion"],
-            "annotations": {ANNOTATION_REMOVAL_STEP: annotation},
-        }
-        try:
-            return client.patch(path, {"metadata": metadata, "spec": {"taints": _taints(node, taint)}})
-        except ConflictError:
-            if attempt == ATTEMPTS - 1:
-                raise
-            node = client.get(path)
-            if node["metadata"]["uid"] != uid:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _taints(node: Json, ours: Mapping[str, str] | None) -> list[Json]:
-    """The taints of a node with ours set (None: without it); an empty mapping keeps the value that it has."""
-    taints = list(node.get("spec", {}).get("taints") or [])
-    others = [taint for taint in taints if taint.get("key") != TAINT_TO_BE_DELETED]
-    if ours is None:
-        return others
-    before: Json = next((taint for taint in taints if taint.get("key") == TAINT_TO_BE_DELETED), {})
-    return [*others, {**before, "key": TAINT_TO_BE_DELETED, "effect": "NoSchedule", **ours}]
+    """None takes annotation and taint away; an empty mapping keeps the taint's value."""
+    ours = {"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule", **(taint or {})}
+    return write_taint(client, node, ours, taint is not None, {ANNOTATION_REMOVAL_STEP: annotation})

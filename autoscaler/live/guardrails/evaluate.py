@@ -38,7 +38,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     removals = Removals(view, state, config, capacity, orders.nodes)
     removals.choose(decision)
     verdicts = (*refused, *orders.verdicts, *removals.verdicts)
-    return Allowed(orders.nodes, tuple(removals.chosen), tuple(released), verdicts, state)
+    return Allowed(orders.nodes, tuple(removals.chosen), tuple(released), verdicts, state, removals.candidates())
 
 
 def stopped(view: ClusterView, health: HealthStop) -> Verdict | None:

@@ -55,6 +55,20 @@ class Removals:
         for pool in self._view.pools:
             self._shrink(pool, int(decision.target_nodes[pool.index]))
 
+    def candidates(self) -> tuple[str, ...]:
+        """Names of idle nodes that only the policy or a waiting time still keeps; not those that go already."""
+        going = {removal.name for removal in self.chosen}
+        found: list[str] = []
+        for pool in self._view.pools:
+            free = [node.name for node in self._candidates(pool) if node.name not in going and self._is_free(node)]
+            left = self._counted[pool.name] - sum(removal.pool == pool.name for removal in self.chosen)
+            found += free[: max(0, left - self._config.pool(pool.name).min_nodes)]
+        return tuple(found)
+
+    def _is_free(self, node: NodeView) -> bool:
+        protection = self._config.guardrails.protection
+        return node.name not in self._capacity.claimed and node_hold(node, self._view, protection) is None
+
     def _give_up_overdue(self, pool: PoolView) -> None:
         times = self._config.guardrails.backoff
         settings = self._config.pool(pool.name)

@@ -118,6 +118,7 @@ class Allowed:
         releases: gangs to release.
         verdicts: what the rules changed.
         state: the state with what this view showed; write down what was done in it.
+        candidates: names of idle nodes that may be removed soon; None: nothing may be changed, their taints neither.
     """
 
     orders: Mapping[str, int]
@@ -125,3 +126,4 @@ class Allowed:
     releases: tuple[Release, ...]
     verdicts: tuple[Verdict, ...]
     state: GuardrailState
+    candidates: tuple[str, ...] | None = None

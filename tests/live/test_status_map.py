@@ -1,0 +1,131 @@
+"""The status ConfigMap: what stands in it, and when it is written."""
+
+import pytest
+import yaml
+
+from autoscaler.live import status_map
+from autoscaler.live.clock import ManualClock
+from autoscaler.live.guardrails import GuardrailState, after_order, after_order_failure, evaluate
+from autoscaler.live.names import STATUS_CONFIG_MAP
+from autoscaler.live.status_map import StatusWriter, cluster_status
+from tests.live.fake_api import FakeApi
+from tests.live.views import NOW, booting, config, decision, gang, node, order, unready, view
+
+PATH = f"/api/v1/namespaces/kube-system/configmaps/{STATUS_CONFIG_MAP}"
+
+
+def status(cluster, want=None, state=None, settings=None):
+    settings = settings or config()
+    allowed = evaluate(cluster, want or decision(a=10, b=10), state or GuardrailState(), settings)
+    return cluster_status(cluster, allowed, settings)
+
+
+def test_each_pool_says_its_bounds_and_how_many_nodes_are_how_far():
+    cluster = view([node("n"), booting("s"), unready("u"), node("x", "b")], orders=[order("o")])
+    pool_a, pool_b = status(cluster, decision(a=3, b=1), settings=config(a={"min_nodes": 1, "max_nodes": 5}))[
+        "nodeGroups"
+    ]
+    assert pool_a["name"] == "a"
+    counts = {"registered": 3, "ready": 1, "notStarted": 2, "beingDeleted": 0, "unready": 1}
+    assert pool_a["health"]["nodeCounts"] == counts
+    assert (pool_a["health"]["minSize"], pool_a["health"]["maxSize"]) == (1, 5)
+    assert pool_a["health"]["cloudProviderTarget"] == 4
+    assert pool_a["health"]["status"] == "Unhealthy"
+    assert pool_b["health"]["status"] == "Healthy"
+
+
+def test_the_whole_cluster_is_the_sum_of_its_pools():
+    total = status(view([node("n"), node("x", "b")]))["clusterWide"]
+    assert total["health"]["nodeCounts"]["ready"] == 2
+    assert total["health"]["status"] == "Healthy"
+
+
+def test_too_many_unready_nodes_are_an_unhealthy_cluster():
+    total = status(view([unready(f"u{index}") for index in range(5)]))["clusterWide"]
+    assert total["health"]["status"] == "Unhealthy"
+
+
+def test_scale_up_is_in_progress_from_the_order_on():
+    assert status(view(), decision())["nodeGroups"][0]["scaleUp"]["status"] == "NoActivity"
+    wanted = view(queue=[gang("g")])
+    assert status(wanted, decision(a=1))["nodeGroups"][0]["scaleUp"]["status"] == "InProgress"
+    assert status(view(), state=after_order(GuardrailState(), order("o")))["clusterWide"]["scaleUp"] == {
+        "status": "InProgress"
+    }
+
+
+def test_a_pool_that_failed_is_in_backoff():
+    settings = config()
+    state = after_order_failure(GuardrailState(), "b", NOW, settings.guardrails.backoff)
+    found = status(view(), decision(), state, settings)
+    assert [group["scaleUp"]["status"] for group in found["nodeGroups"]] == ["NoActivity", "Backoff"]
+
+
+def test_idle_nodes_are_candidates_of_scale_down():
+    found = status(view([node("n")]), decision(a=1))
+    assert found["nodeGroups"][0]["scaleDown"] == {"status": "CandidatesPresent", "candidates": 1}
+    assert found["nodeGroups"][1]["scaleDown"] == {"status": "NoCandidates", "candidates": 0}
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """An API server and a writer with its own wall clock."""
+    wall = [100.0]
+    monkeypatch.setattr(status_map.time, "monotonic", lambda: wall[0])
+    api, clock = FakeApi(), ManualClock(NOW)
+    return api, StatusWriter(api, config(), clock), clock, wall
+
+
+def reconcile(writer, cluster):
+    writer.update(cluster, evaluate(cluster, decision(a=10), GuardrailState(), config()))
+
+
+def content(api):
+    return yaml.safe_load(api.objects[PATH]["data"]["status"])
+
+
+def test_it_is_made_where_it_is_missing_and_patched_from_then_on(written):
+    api, writer, _, wall = written
+    reconcile(writer, view())
+    writer.flush()
+    wall[0] += 60.0
+    reconcile(writer, view())
+    writer.flush()
+    assert [method for method, _ in api.writes] == ["POST", "PATCH"]
+
+
+def test_it_is_written_at_most_every_ten_seconds_and_then_with_the_latest(written):
+    api, writer, _, wall = written
+    reconcile(writer, view())
+    writer.flush()
+    reconcile(writer, view([node("n")]))
+    wall[0] += 9.0
+    writer.flush()
+    assert content(api)["nodeGroups"][0]["health"]["nodeCounts"]["ready"] == 0
+    wall[0] += 1.0
+    writer.flush()
+    assert content(api)["nodeGroups"][0]["health"]["nodeCounts"]["ready"] == 1
+
+
+def test_it_says_when_it_looked_and_since_when_it_is_so(written):
+    api, writer, _, wall = written
+    for seconds, nodes in ((0.0, ()), (600.0, ()), (1200.0, [node("n")])):
+        reconcile(writer, view(nodes, now=NOW + seconds))
+        wall[0] += 60.0
+        writer.flush()
+        found = content(api)["nodeGroups"][0]
+        health, down = found["health"], found["scaleDown"]
+        assert health["lastTransitionTime"] == "1970-01-02T03:46:40Z"
+    assert health["lastProbeTime"] == down["lastProbeTime"] == down["lastTransitionTime"] == "1970-01-02T04:06:40Z"
+
+
+def test_what_could_not_be_written_is_written_later(written):
+    api, writer, _, wall = written
+    api.before = lambda method, path: (_ for _ in ()).throw(OSError("frozen"))
+    reconcile(writer, view())
+    with pytest.raises(OSError, match="frozen"):
+        writer.flush()
+    api.before = lambda method, path: None
+    wall[0] += 60.0
+    writer.flush()
+    assert PATH in api.objects
