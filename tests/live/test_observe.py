@@ -156,6 +156,18 @@ def test_which_pods_a_pool_can_ever_run(spec: dict[str, Any], runs: bool) -> Non
     assert (bool(view.queue), bool(view.unplaceable)) == (runs, not runs)
 
 
+@pytest.mark.parametrize("resource", ["nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi", "gpu.intel.com/xe"])
+def test_gpus_of_every_vendor_count(resource: str) -> None:
+    node, waiting = raw.node("n", gpus=None), raw.pod("p")
+    node["status"]["allocatable"][resource] = "8"
+    waiting["spec"]["containers"][0]["resources"] = {"limits": {resource: "4"}}
+    settings = raw.config(LivePool("gpu", max_nodes=8, gpu_resource=resource))
+    view, _ = look(World(settings).listed([node], [waiting]))
+    (gang,) = view.queue
+    assert states(view) == {"n": "idle"}
+    assert (gang.pending_gpu_milli, gang.allowed_pools) == (4000, ("gpu",))
+
+
 def test_only_our_namespaces_count_but_all_pods_fill_nodes() -> None:
     world = World(raw.config(namespaces=("team",))).listed([raw.node("n")], [raw.pod("p", 8, "n"), raw.pod("q")])
     view, _ = look(world)
