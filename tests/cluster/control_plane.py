@@ -159,6 +159,15 @@ class ControlPlane(Cluster):
                 timeout_seconds=timeout_seconds,
             )
 
+    def remove_crds(self, *, timeout_seconds: float = 30.0) -> None:
+        """Remove every CustomResourceDefinition; `reset` keeps them, so an earlier test may have installed some."""
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        for crd in self.request("GET", path)["items"]:
+            self.request("DELETE", f"{path}/{crd['metadata']['name']}")
+        self.wait_until(
+            lambda: not self.request("GET", path)["items"], "no CRD is left", timeout_seconds=timeout_seconds
+        )
+
     def _is_established(self, path: str) -> bool:
         return condition_status(self.request("GET", path), "Established") == "True"
 
