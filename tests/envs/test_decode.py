@@ -158,6 +158,13 @@ def test_booting_nodes_are_part_of_the_reserve_and_are_never_cancelled() -> None
     assert target(snapshot, AT_ONCE) == 12
 
 
+def test_an_old_idle_node_that_a_gang_waits_for_stays_beside_spare_booting_ones() -> None:
+    """The gang takes the idle node and one of three that boot; the other two cannot be cancelled."""
+    snapshot = one_pool(idle_nodes=1, booting_nodes=3)
+    add_job(snapshot, 0, 16.0)
+    assert target(snapshot, AT_ONCE) == 4
+
+
 def test_headroom_counts_the_nodes_that_the_queue_will_need() -> None:
     snapshot = one_pool(busy_nodes=6)
     add_job(snapshot, 0, 32.0)
