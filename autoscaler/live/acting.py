@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from autoscaler.live.actuate.eviction import evict
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
 from autoscaler.live.actuate.scale_up import ScaleUp, known_names
@@ -19,6 +20,7 @@ from autoscaler.live.guardrails import (
     Allowed,
     GuardrailState,
     Release,
+    Stranded,
     after_order,
     after_order_failure,
     after_release,
@@ -31,6 +33,7 @@ from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
     EVENT_FAILED_TO_SCALE_UP,
     EVENT_PLACED,
+    EVENT_POOL_DIED,
     EVENT_SCALE_DOWN,
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
@@ -110,6 +113,8 @@ class LiveActor:
         state = allowed.state
         for release in allowed.releases:
             state = self._place(release, state)
+        for each in allowed.stranded:
+            self._rescue(each)
         for pool, count in allowed.orders.items():
             state = self._order(pool, count, allowed, view, state)
         self._removals.adopt(view)
@@ -129,6 +134,17 @@ class LiveActor:
         if placed.pods:
             self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, f"sent to pool {release.pool}")
         return after_release(state, [pod.uid for pod in placed.pods], release.pool, self._clock.now())
+
+    def _rescue(self, stranded: Stranded) -> None:
+        """Evict the pods of a gang whose pool died, all or as far as it goes: the next reconcile sees the rest."""
+        self._recorder.event(stranded.gang.ref, "Warning", EVENT_POOL_DIED, stranded.reason)
+        for pod in stranded.gang.pods if stranded.restart else ():
+            if pod.deleted_seconds is None:
+                try:
+                    evict(self._client, pod)
+                    self._metrics.add(METRIC_EVICTED_PODS, 1)
+                except KubeError as error:
+                    self._metrics.add(METRIC_ERRORS, 1, error.kind)
 
     def _order(
         self, pool: str, count: int, allowed: Allowed, view: ClusterView, state: GuardrailState

@@ -263,6 +263,9 @@ class JobView(ObjectView):
         finished_seconds: when it was first seen finished.
         gpu_milli_per_pod: asked by its template.
         gates: names of its template's scheduling gates.
+        template_pool: pool that its template selects, None: none.
+        failures_left: pods that may still fail before it fails.
+        ignores_disruptions: its podFailurePolicy does not count evicted pods as failed.
     """
 
     parallelism: int = 1
@@ -276,6 +279,9 @@ class JobView(ObjectView):
     finished_seconds: float | None = None
     gpu_milli_per_pod: int = 0
     gates: tuple[str, ...] = ()
+    template_pool: str | None = None
+    failures_left: int = 0
+    ignores_disruptions: bool = False
 
     @property
     def ref(self) -> ObjectRef:
@@ -359,6 +365,8 @@ class GangView:
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.
         protected: it must not be moved (see the guardrails); False for queued gangs.
+        replaceable: its pods can be evicted before they run: its Job makes them again at our gate, for any pool, and
+            does not fail by it.
     """
 
     key: str
@@ -372,6 +380,7 @@ class GangView:
     pods: tuple[PodView, ...] = ()
     allowed_pools: tuple[str, ...] = ()
     protected: bool = False
+    replaceable: bool = False
 
     @property
     def pending(self) -> tuple[PodView, ...]:

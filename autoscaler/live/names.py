@@ -155,6 +155,9 @@ EVENT_FAILED_TO_SCALE_UP: Final = _name(
 )
 EVENT_SCALE_DOWN: Final = _name("event", "ScaleDown", "Node: its removal began, or it was removed.")
 EVENT_SCALE_DOWN_FAILED: Final = _name("event", "ScaleDownFailed", "Node: a removal was undone; says why.")
+EVENT_POOL_DIED: Final = _name(
+    "event", "PoolDied", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
+)
 EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable, `reactive` decided.")
 
 # Metrics of the loop.

@@ -139,6 +139,9 @@ class Parser:
             finished_seconds=next((moment for moment in ended if moment is not None), None),
             gpu_milli_per_pod=sum(requests.get(resource, 0) for resource in self._gpu_resources),
             gates=fields.gates(template),
+            template_pool=string_map(template.get("nodeSelector"), "spec.template.spec.nodeSelector").get(LABEL_POOL),
+            failures_left=_failures_left(spec, status),
+            ignores_disruptions=_ignores_disruptions(spec),
         )
 
     def pdb(self, raw: Json) -> PdbView:
@@ -216,6 +219,23 @@ class Parser:
             if end is not None:
                 ends.append(end)
         return max(ends, default=None)
+
+
+def _failures_left(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:
+    """Pods that may fail before the Job does. A limit per index says nothing of their sum, so it counts as none."""
+    default = 0 if "backoffLimitPerIndex" in spec else 6
+    limit = count(spec.get("backoffLimit"), "spec.backoffLimit", default)
+    return max(0, limit - count(status.get("failed"), "status.failed"))
+
+
+def _ignores_disruptions(spec: Mapping[str, Any]) -> bool:
+    """Whether the first rule of the podFailurePolicy about evicted pods ignores them."""
+    policy = mapping(spec.get("podFailurePolicy"), "spec.podFailurePolicy")
+    for rule in items(policy.get("rules"), "spec.podFailurePolicy.rules"):
+        states = items(rule.get("onPodConditions"), "spec.podFailurePolicy.rules.onPodConditions")
+        if any(state.get("type") == "DisruptionTarget" for state in states):
+            return rule.get("action") == "Ignore"
+    return False
 
 
 def _metadata_of(base: ObjectView) -> dict[str, Any]:

@@ -114,6 +114,19 @@ def test_the_scheduler_counts_gpus(cluster: ControlPlane) -> None:
     cluster.wait_until(refused, "the second pod is Unschedulable for want of GPUs")
 
 
+def test_the_scheduler_fills_a_node_before_it_uses_another(cluster: ControlPlane) -> None:
+    """By `deploy/kube-scheduler.yaml`; its default would send the second pod to the empty node."""
+    for name in ("first", "second"):
+        cluster.create_gpu_node(name, gpus=8)
+    for name in ("first", "second"):
+        cluster.wait_for_node(name, gpus=8)
+    used = set()
+    for index, gpus in enumerate((2, 4, 1, 1)):
+        cluster.create_pod(f"pod-{index}", gpus=gpus)
+        used.add(cluster.wait_for_pod(f"pod-{index}", "Running")["spec"]["nodeName"])
+    assert len(used) == 1
+
+
 def test_a_failing_pod_fails_its_job(cluster: ControlPlane) -> None:
     cluster.create_gpu_node("node", gpus=8)
     cluster.create_gang_job("gang", pods=1, gpus_per_pod=8, run_seconds=0.5, outcome="fail")

@@ -12,6 +12,7 @@ STATUS = f"/api/v1/namespaces/kube-system/configmaps/{STATUS_CONFIG_MAP}"
 
 
 def status(cluster: ControlPlane) -> dict[str, Any]:
+    assert cluster._exists(STATUS), "it is not written yet"
     found: dict[str, Any] = yaml.safe_load(cluster.request("GET", STATUS)["data"]["status"])
     return found
 

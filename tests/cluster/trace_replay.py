@@ -169,7 +169,9 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
     problem = make_problem(trace, cluster, environment)
     simulator = ReferenceSimulator(problem)
     simulator.reset(0, NEVER, problem.num_jobs)
+    moments = []
     while not simulator.done:
+        moments.append(simulator.now)
         simulator.step(policy.act(simulator.observation[None], simulator.mask[None])[0])
     totals = simulator.totals[0]
     node_ms = totals.idle_node_ms + totals.busy_node_ms + totals.boot_node_ms
@@ -177,7 +179,16 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
     waits = tuple((starts[job.number] - job.submit_ms) / 1000.0 for job in simulator.trace)
     label = f"{Path(name).name}, simulated"
     nodes = NodeParts(totals.boot_node_ms / 1000.0, totals.busy_node_ms / 1000.0, totals.idle_node_ms / 1000.0, 0.0)
-    return Result(label, node_ms / 1000.0, waits, simulator.finished, decisions=simulator.decisions, nodes=nodes)
+    parts = tuple(_simulated_parts(job.submit_ms, starts[job.number], moments) for job in simulator.trace)
+    return Result(
+        label, node_ms / 1000.0, waits, simulator.finished, decisions=simulator.decisions, nodes=nodes, parts=parts
+    )
+
+
+def _simulated_parts(submitted_ms: int, started_ms: int, decisions_ms: Sequence[int]) -> WaitParts:
+    """Jobs start in a decision, so what follows the first one that saw them is room and later decisions."""
+    saw = min((at for at in decisions_ms if at >= submitted_ms), default=started_ms)
+    return WaitParts(0.0, (saw - submitted_ms) / 1000.0, (started_ms - saw) / 1000.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

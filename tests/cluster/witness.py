@@ -38,7 +38,7 @@ class MachineTimes:
     """When a machine got how far, in clock seconds; None: not yet.
 
     Attributes:
-        name: its name.
+        name: name of its node.
         seen: it was there, so it was ordered.
         usable: it was ready with its GPUs.
         tainted: its removal began.
@@ -79,6 +79,8 @@ class Witness:
             self._pod(self.pods.setdefault(job, {}).setdefault(metadata["uid"], PodTimes(now)), item, now)
             return
         machine = self.machines.setdefault(metadata["uid"], MachineTimes(metadata["name"], now))
+        # A NodeClaim says which node it became.
+        machine.name = item.get("status", {}).get("nodeName") or machine.name
         if kind == "DELETED":
             machine.gone = now
         if machine.usable is None and _is_usable(item):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autoscaler.live.actuate.eviction import evict
 from autoscaler.live.actuate.fresh import Freshness, FreshNode
 from autoscaler.live.actuate.progress import Progress, Step, clear_progress, read_progress, write_progress
 from autoscaler.live.client import (
@@ -247,14 +248,9 @@ class RemovalMachine:
 
     def _evict_pod(self, pod: PodView, pool: str) -> str | None:
         """Evict one pod; return why it was refused and may be tried again."""
-        options: Json = {"preconditions": {"uid": pod.uid}}
-        if pod.grace_seconds > self._times.grace_timeout_seconds:
-            options["gracePeriodSeconds"] = int(self._times.grace_timeout_seconds)
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        metadata = {"name": pod.name, "namespace": pod.namespace}
-        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+        most = self._times.grace_timeout_seconds
         try:
-            self._client.create(f"{path}/eviction", body)
+            evict(self._client, pod, int(most) if pod.grace_seconds > most else None)
         except (NotFoundError, ConflictError):
             return None  # gone, or another pod of the same name, which the next look shows
         except (TooManyRequestsError, UnreachableError) as error:

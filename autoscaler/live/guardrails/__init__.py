@@ -2,8 +2,8 @@
 
     allowed = evaluate(view, decision, state, config)
 
-`placement`, `orders` and `removals` hold the rules, `protection` those about pods that hold their node, `state` what is
-remembered between two reconciles.
+`placement`, `orders` and `removals` hold the rules, `protection` those about pods that hold their node, `stranded`
+finds gangs whose pool died, `state` is what is remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
@@ -15,6 +15,7 @@ from autoscaler.live.guardrails.state import (
     after_release,
     after_removal_failure,
 )
+from autoscaler.live.guardrails.stranded import Stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Release, Removal, Rule, Verdict
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Release",
     "Removal",
     "Rule",
+    "Stranded",
     "Verdict",
     "after_order",
     "after_order_failure",

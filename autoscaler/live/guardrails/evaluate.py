@@ -9,6 +9,7 @@ from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.placement import releases
 from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.state import GuardrailState, refresh
+from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.model import ClusterView, NodeState
 from envs.codec import Decision
@@ -38,7 +39,15 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     removals = Removals(view, state, config, capacity, orders.nodes)
     removals.choose(decision)
     verdicts = (*refused, *orders.verdicts, *removals.verdicts)
-    return Allowed(orders.nodes, tuple(removals.chosen), tuple(released), verdicts, state, removals.candidates())
+    return Allowed(
+        orders.nodes,
+        tuple(removals.chosen),
+        tuple(released),
+        verdicts,
+        state,
+        removals.candidates(),
+        stranded(view, state, config),
+    )
 
 
 def stopped(view: ClusterView, health: HealthStop) -> Verdict | None:

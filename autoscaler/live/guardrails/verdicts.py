@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.guardrails.stranded import Stranded
 from autoscaler.live.model import GangView, NodeView, PodView
 
 
@@ -119,6 +120,7 @@ class Allowed:
         verdicts: what the rules changed.
         state: the state with what this view showed; write down what was done in it.
         candidates: names of idle nodes that may be removed soon; None: nothing may be changed, their taints neither.
+        stranded: gangs whose pool died.
     """
 
     orders: Mapping[str, int]
@@ -127,3 +129,4 @@ class Allowed:
     verdicts: tuple[Verdict, ...]
     state: GuardrailState
     candidates: tuple[str, ...] | None = None
+    stranded: tuple[Stranded, ...] = ()

@@ -149,6 +149,7 @@ class GangBuilder:
             missing_pods=missing,
             pods=tuple(alive),
             allowed_pools=self._allowed(waiting, total) if waiting else (),
+            replaceable=job is not None and _replaceable(job, len(alive)),
         )
 
     def _allowed(self, waiting: Iterable[PodView], total_milli: int) -> tuple[str, ...]:
@@ -159,6 +160,12 @@ class GangBuilder:
             if total_milli <= pool.max_nodes * pool.gpus_per_node * 1000
             and all(may_run(pod, pool, self._templates[pool.name]) for pod in pods)
         )
+
+
+def _replaceable(job: JobView, pods: int) -> bool:
+    """Whether a Job survives the eviction of so many pods, and makes them again as we want them."""
+    survives = job.ignores_disruptions or job.failures_left >= pods
+    return survives and job.gates == (GATE_PLACEMENT,) and job.template_pool is None
 
 
 def _wanted(job: JobView) -> int:
