@@ -1,77 +1,17 @@
-"""The order of a removal, what undoes it, and a process that dies after any of its writes."""
+"""The order of a removal, what undoes it."""
 
 import pytest
 
-from autoscaler.live.actuate.progress import Progress, Step, read_progress
-from autoscaler.live.actuate.removal import Outcome, RemovalMachine
+from autoscaler.live.actuate.removal import Outcome
 from autoscaler.live.client import ConflictError
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.guardrails import Removal
 from autoscaler.live.lease import LeaseLostError
-from autoscaler.live.model import NodeState
 from autoscaler.live.providers import InvalidPoolError, KwokProvider, TransientError
 from autoscaler.live.providers.recording import RecordingProvider
-from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, KilledError, killed, raw_node, raw_pdb, raw_pod
-from tests.live.views import config, node, view
-
-NOW = 1_000_000.0
-SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-
-
-class World:
-    """A fake API server, a recording provider whose machines are its nodes, and a machine that can be restarted."""
-
-    def __init__(self):
-        self.api = FakeApi()
-        self.clock = ManualClock(NOW)
-        self.reports = []
-        self.provider = RecordingProvider(self.clock.now, on_delete=self._node_goes)
-        self.restart()
-
-    def _node_goes(self, instance):
-        self.api.objects.pop(NODE(instance.name), None)
-
-    def restart(self):
-        providers = {"a": self.provider, "b": self.provider}
-        self.machine = RemovalMachine(self.api, config(), self.clock, providers, self.reports.append)
-
-    def add_node(self, name, **spec):
-        self.api.put(NODE(name), raw_node(name, **spec))
-        # The provider knows the machine already; its node is what the API has.
-        self.provider.create(config().pool("a"), name)
-        self.provider.calls.clear()
-
-    def add_pod(self, name, on, **fields):
-        return self.api.put(POD(name), raw_pod(name, on, **fields))
-
-    def removal(self, name, *, drain=False):
-        uid = self.api.objects[NODE(name)]["metadata"]["uid"]
-        view = node(name)
-        view = type(view)(**{field: getattr(view, field) for field in view.__dataclass_fields__} | {"uid": uid})
-        return Removal("a", name, view, ("uid",) if drain else (), "not needed")
-
-    def start(self, *names, drain=False):
-        self.machine.start([self.removal(name, drain=drain) for name in names])
-
-    def later(self, seconds=5.0):
-        self.clock.seconds += seconds
-        self.machine.advance()
-
-    def taint(self, name):
-        taints = self.api.objects[NODE(name)]["spec"].get("taints", [])
-        return next((taint for taint in taints if taint["key"] == TAINT), None)
-
-    def step(self, name):
-        return self.api.objects[NODE(name)]["metadata"]["annotations"].get(STEP)
-
-    def outcomes(self):
-        return [(report.outcome, report.about.name) for report in self.reports]
-
-    def has(self, path):
-        return path in self.api.objects
-
-    def is_untouched(self, name):
-        return self.has(NODE(name)) and self.taint(name) is None and self.step(name) is None
+from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, raw_node, raw_pdb
+from tests.live.removal_world import NOW, SAFE, World
+from tests.live.views import config
 
 
 @pytest.fixture
@@ -385,119 +325,6 @@ def test_a_lost_lease_stops_at_once(world):
 # What a restart finds.
 
 
-def test_a_restart_goes_on(world):
-    world.start("n")
-    world.restart()
-    world.machine.recover()
-    assert world.machine.under_way == ("n",)
-    world.later()
-    assert not world.has(NODE("n"))
-
-
-def test_a_restart_after_a_long_time_gives_the_node_back(world):
-    world.start("n")
-    world.restart()
-    world.clock.seconds += 3600.0
-    world.machine.recover()
-    world.machine.advance()
-    assert world.is_untouched("n")
-
-
-def test_a_restart_leaves_taints_alone_that_are_not_ours(world):
-    world.api.objects[NODE("n")]["spec"]["taints"] = [{"key": TAINT, "value": "1", "effect": "NoSchedule"}]
-    world.machine.recover()
-    assert world.machine.under_way == ()
-
-
-def test_a_taint_that_arrives_after_the_restart_is_taken_over_too(world):
-    """It sat in the queue of a frozen API server while the new process looked for what was left."""
-    dead = world.machine
-    world.restart()
-    world.machine.recover()
-    dead.start([world.removal("n")])
-    shown = node("n", state=NodeState.DRAINING, annotations={STEP: "tainted empty 1000000.000"})
-    world.machine.adopt(view([shown, node("other", state=NodeState.DRAINING)]))
-    assert world.machine.under_way == ("n",)
-    world.later()
-    assert not world.has(NODE("n"))
-
-
-def test_a_damaged_annotation_gives_the_node_back(world):
-    world.start("n")
-    world.api.objects[NODE("n")]["metadata"]["annotations"][STEP] = "nonsense"
-    world.restart()
-    world.machine.recover()
-    world.machine.advance()
-    assert world.is_untouched("n")
-
-
-def test_an_unreadable_node_is_given_back(world):
-    world.start("n")
-    world.api.objects[NODE("n")]["status"]["allocatable"] = "nonsense"
-    world.later()
-    assert world.is_untouched("n")
-
-
-def test_progress_reads_what_it_writes():
-    for step in Step:
-        for drains in (True, False):
-            progress = Progress(step, drains, 1764000000.125)
-            assert read_progress({STEP: str(progress)}) == progress
-    assert read_progress({}) is None
-    assert read_progress({STEP: "tainted"}) is None
-    assert read_progress({STEP: "what empty 1"}) is None
-
-
-@pytest.mark.parametrize("kind", ["empty", "drain", "late pod", "guarded pod", "refused"])
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("write", range(6))
-def test_a_process_that_dies_around_any_write_loses_nothing(kind, when, write):
-    """A new process finds what the dead one left: no node stays tainted, no protected pod is evicted."""
-    world = World()
-    for name in ("n", "m"):
-        world.add_node(name)
-    world.add_pod("guard", "other", owner=None)
-    if kind != "empty":
-        world.add_pod("web", "n")
-    if kind == "refused":
-        world.provider.fail("delete", InvalidPoolError("no", "a"))
-    count = iter(range(1000))
-
-    def die(method, path):
-        if next(count) == write:
-            world.api.before = world.api.after = lambda *_: None
-            killed()
-
-    setattr(world.api, when, die)
-    died = False
-    for step in range(12):
-        try:
-            if step == 0:
-                world.start("n", drain=kind != "empty")
-                world.start("m")
-            if step == 1 and kind == "late pod":
-                world.add_pod("late", "m")
-            if step == 1 and kind == "guarded pod":
-                world.add_pod("guarded", "n", owner=None)
-            world.later(3.0)
-        except KilledError:
-            died = True
-            world.restart()
-            world.machine.recover()
-    assert died or write >= 3
-    for name in ("n", "m"):
-        assert not world.has(NODE(name)) or world.is_untouched(name)
-    assert world.has(POD("guard"))
-    if kind == "late pod":
-        assert not died or world.has(POD("late"))
-        assert world.has(NODE("m")) == world.has(POD("late"))
-    if kind == "guarded pod":
-        assert world.has(POD("guarded"))
-        assert world.has(NODE("n"))
-    deleted = [call.name for call in world.provider.calls if call.method == "delete"]
-    assert len([name for name in deleted if name not in world.provider.existing]) <= 4
-
-
 def test_kwok_deletes_only_the_node_it_means():
     api, clock = FakeApi(), ManualClock(NOW)
     provider = KwokProvider(api, config(), clock)
@@ -508,25 +335,3 @@ def test_kwok_deletes_only_the_node_it_means():
     assert NODE("n") in api.objects
     with pytest.raises(ConflictError):
         api.create("/api/v1/nodes", raw_node("n"))
-
-
-@pytest.mark.parametrize("takes_effect", [True, False])
-def test_a_process_that_dies_in_the_providers_call_loses_nothing(world, takes_effect):
-    delete = world.provider.delete
-
-    def die(instance):
-        world.provider.delete = delete
-        if takes_effect:
-            delete(instance)
-        killed()
-
-    world.provider.delete = die
-    world.start("n")
-    with pytest.raises(KilledError):
-        world.later()
-    world.restart()
-    world.machine.recover()
-    world.later(1.0)
-    world.later(1.0)
-    assert not world.has(NODE("n"))
-    assert world.provider.existing == {}

@@ -1,0 +1,152 @@
+"""A restart in the middle of a removal: whatever the dead process left is finished or undone."""
+
+import pytest
+
+from autoscaler.live.actuate.progress import Progress, Step, read_progress
+from autoscaler.live.model import NodeState
+from autoscaler.live.providers import InvalidPoolError
+from tests.live.fake_api import NODE, POD, STEP, TAINT, KilledError, killed
+from tests.live.removal_world import World
+from tests.live.views import node, view
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.add_node("n")
+    return made
+
+
+def test_a_restart_goes_on(world):
+    world.start("n")
+    world.restart()
+    world.machine.recover()
+    assert world.machine.under_way == ("n",)
+    world.later()
+    assert not world.has(NODE("n"))
+
+
+def test_a_restart_after_a_long_time_gives_the_node_back(world):
+    world.start("n")
+    world.restart()
+    world.clock.seconds += 3600.0
+    world.machine.recover()
+    world.machine.advance()
+    assert world.is_untouched("n")
+
+
+def test_a_restart_leaves_taints_alone_that_are_not_ours(world):
+    world.api.objects[NODE("n")]["spec"]["taints"] = [{"key": TAINT, "value": "1", "effect": "NoSchedule"}]
+    world.machine.recover()
+    assert world.machine.under_way == ()
+
+
+def test_a_taint_that_arrives_after_the_restart_is_taken_over_too(world):
+    """It sat in the queue of a frozen API server while the new process looked for what was left."""
+    dead = world.machine
+    world.restart()
+    world.machine.recover()
+    dead.start([world.removal("n")])
+    shown = node("n", state=NodeState.DRAINING, annotations={STEP: "tainted empty 1000000.000"})
+    world.machine.adopt(view([shown, node("other", state=NodeState.DRAINING)]))
+    assert world.machine.under_way == ("n",)
+    world.later()
+    assert not world.has(NODE("n"))
+
+
+def test_a_damaged_annotation_gives_the_node_back(world):
+    world.start("n")
+    world.api.objects[NODE("n")]["metadata"]["annotations"][STEP] = "nonsense"
+    world.restart()
+    world.machine.recover()
+    world.machine.advance()
+    assert world.is_untouched("n")
+
+
+def test_an_unreadable_node_is_given_back(world):
+    world.start("n")
+    world.api.objects[NODE("n")]["status"]["allocatable"] = "nonsense"
+    world.later()
+    assert world.is_untouched("n")
+
+
+def test_progress_reads_what_it_writes():
+    for step in Step:
+        for drains in (True, False):
+            progress = Progress(step, drains, 1764000000.125)
+            assert read_progress({STEP: str(progress)}) == progress
+    assert read_progress({}) is None
+    assert read_progress({STEP: "tainted"}) is None
+    assert read_progress({STEP: "what empty 1"}) is None
+
+
+@pytest.mark.parametrize("kind", ["empty", "drain", "late pod", "guarded pod", "refused"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("write", range(6))
+def test_a_process_that_dies_around_any_write_loses_nothing(kind, when, write):
+    """A new process finds what the dead one left: no node stays tainted, no protected pod is evicted."""
+    world = World()
+    for name in ("n", "m"):
+        world.add_node(name)
+    world.add_pod("guard", "other", owner=None)
+    if kind != "empty":
+        world.add_pod("web", "n")
+    if kind == "refused":
+        world.provider.fail("delete", InvalidPoolError("no", "a"))
+    count = iter(range(1000))
+
+    def die(method, path):
+        if next(count) == write:
+            world.api.before = world.api.after = lambda *_: None
+            killed()
+
+    setattr(world.api, when, die)
+    died = False
+    for step in range(12):
+        try:
+            if step == 0:
+                world.start("n", drain=kind != "empty")
+                world.start("m")
+            if step == 1 and kind == "late pod":
+                world.add_pod("late", "m")
+            if step == 1 and kind == "guarded pod":
+                world.add_pod("guarded", "n", owner=None)
+            world.later(3.0)
+        except KilledError:
+            died = True
+            world.restart()
+            world.machine.recover()
+    assert died or write >= 3
+    for name in ("n", "m"):
+        assert not world.has(NODE(name)) or world.is_untouched(name)
+    assert world.has(POD("guard"))
+    if kind == "late pod":
+        assert not died or world.has(POD("late"))
+        assert world.has(NODE("m")) == world.has(POD("late"))
+    if kind == "guarded pod":
+        assert world.has(POD("guarded"))
+        assert world.has(NODE("n"))
+    deleted = [call.name for call in world.provider.calls if call.method == "delete"]
+    assert len([name for name in deleted if name not in world.provider.existing]) <= 4
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+def test_a_process_that_dies_in_the_providers_call_loses_nothing(world, takes_effect):
+    delete = world.provider.delete
+
+    def die(instance):
+        world.provider.delete = delete
+        if takes_effect:
+            delete(instance)
+        killed()
+
+    world.provider.delete = die
+    world.start("n")
+    with pytest.raises(KilledError):
+        world.later()
+    world.restart()
+    world.machine.recover()
+    world.later(1.0)
+    world.later(1.0)
+    assert not world.has(NODE("n"))
+    assert world.provider.existing == {}
