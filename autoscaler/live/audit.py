@@ -106,6 +106,7 @@ class AuditWriter:
                     {"gang": release.gang.key, "pool": release.pool, "pods": [pod.uid for pod in release.pods]}
                     for release in allowed.releases
                 ],
+                "restarts": [each.gang.key for each in allowed.stranded if each.restart],
             }
         )
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from autoscaler.live.audit import AuditWriter, Header, read_audit
 from autoscaler.live.guardrails import GuardrailState, after_order, after_order_failure, evaluate
 from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
 from autoscaler.live.observe.view import ViewBuilder
+from envs.codec import CodecLayout
 from tests.live import raw
 from tests.live.views import JOB, NOW, booting, config, decision, gang, node, order, pod, unready, view
 
@@ -67,6 +69,14 @@ def test_a_gang_whose_job_would_fail_by_it_is_only_told():
 def test_a_gang_that_waits_at_the_gate_or_runs_in_part_or_was_placed_by_others_is_left_alone(fields):
     one, other = sent().pods[0], sent(**fields).pods[1]
     assert found([replace(sent(), pods=(one, other))]) == []
+
+
+def test_the_audit_names_the_gangs_whose_pods_are_made_again(tmp_path):
+    audit = AuditWriter(tmp_path / "audit.jsonl", Header(CodecLayout(), "", "reactive", False))
+    audit.verdicts(NOW, evaluate(view([unready("u")], queue=[sent()]), decision(), dead(), config()))
+    audit.close()
+    (_, _), (_, record) = read_audit(tmp_path / "audit.jsonl")
+    assert record["restarts"] == ["gang-g"]
 
 
 IGNORE = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
