@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,8 +98,10 @@ def _train(experiment: ExperimentConfig, folder: Path, resume: bool, quiet: bool
     try:
         if not resume:
             dump_yaml(experiment, folder / CONFIG)
-            _write_record(folder, task)
-        return _run(experiment, task, folder, resume, quiet)
+            _write_record(folder, _new_record(task))
+        result = _run(experiment, task, folder, resume, quiet)
+        _write_record(folder, {**_read_record(folder), "result": asdict(result)})
+        return result
     except BaseException:
         # A new folder in which nothing could be used goes; one that was there before is never touched.
         if not resume and not any((folder / "checkpoints").glob("step-*")):
@@ -171,12 +174,16 @@ def _wandb_writers(experiment: ExperimentConfig, folder: Path) -> tuple[Any, ...
     return (WandbWriter(experiment, folder),)
 
 
-def _write_record(folder: Path, task: Task) -> None:
+def _new_record(task: Task) -> dict[str, Any]:
     from autoscaler.evaluation.provenance import provenance
+
+    return {"schema": "autoscaler.run/1", "provenance": provenance(), "tuned": task.tuned.to_dict()}
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
     from autoscaler.experiment import RUN
     from configs.files import write_text
 
-    record = {"schema": "autoscaler.run/1", "provenance": provenance(), "tuned": task.tuned.to_dict()}
     write_text(folder / RUN, json.dumps(record, indent=2) + "\n")
 
 

@@ -71,6 +71,8 @@ def test_a_run_folder_holds_all_that_a_run_is(finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     assert record["schema"] == "autoscaler.run/1"
     assert record["tuned"]["packer"] in {"best-fit", "first-fit", "worst-fit"}
+    assert record["result"]["finished"]
+    assert record["result"]["best_usd"] <= record["result"]["tuned_usd"]
     assert record["provenance"]
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "validation/usd" in line] == [0, 1024, 2048]
