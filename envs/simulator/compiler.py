@@ -54,7 +54,7 @@ def cache_folder() -> Path | None:
 
 
 # IEEE-exact arithmetic without exceptions, and no reference counting: kernels allocate nothing, and counting references
-# of the arrays that functions hand on made them ten times slower.
+# of the arrays that functions hand on made them several times slower.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 
 
