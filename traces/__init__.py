@@ -7,10 +7,12 @@
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes
-from traces.trace import SCHEMA, Trace, TraceMetadata
+from traces.trace import NO_DEADLINE, OPTIONAL, SCHEMA, Trace, TraceMetadata
 
 __all__ = [
     "NODE_SCHEMA",
+    "NO_DEADLINE",
+    "OPTIONAL",
     "SCHEMA",
     "FormatInfo",
     "Nodes",

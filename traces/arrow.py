@@ -35,6 +35,21 @@ def is_null(values: pa.ChunkedArray) -> NDArray[np.bool_]:
     return to_numpy(pc.is_null(values).cast(pa.int8())).astype(np.bool_)
 
 
+def filled(values: pa.ChunkedArray, default: NDArray[Any]) -> NDArray[Any]:
+    """Return a float64 or int64 column as numpy, shape (rows,), with the cell of `default` (rows,) where it is null."""
+    if not values.null_count:
+        return to_numpy(values)
+    # Not fill_null: it makes a scalar, which imports pandas.
+    return to_numpy(pc.coalesce(values, pa.chunked_array([from_numpy(default)])))
+
+
+def nullable(values: NDArray[Any], present: NDArray[np.bool_]) -> pa.Array:
+    """Return a float64, int64 or int32 array, shape (rows,), as Arrow; null where `present` (rows,) is False."""
+    bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(_TYPES[values.dtype], len(values), [bitmap, buffer])
+
+
 def strings(values: Sequence[str]) -> pa.Array:
     """Return strings as Arrow, shape (rows,)."""
     encoded = [value.encode() for value in values]

@@ -1,13 +1,15 @@
 """Wall-clock times of traces."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from traces.arrow import to_numpy
+from traces.arrow import filled, is_null, nullable, to_numpy
 from traces.validation import Origin, check_present
+
+_EPOCH = datetime.fromisoformat("1970-01-01")
 
 
 def from_timestamps(
@@ -29,7 +31,24 @@ def from_timestamps(
     check_present(values, column, origin)
     if not len(values):
         return np.zeros(0), None
-    microseconds = to_numpy(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
+    microseconds = to_numpy(_microseconds(values))
     earliest = microseconds.min()
     start: datetime = earliest.astype("datetime64[us]").item()
     return (microseconds - earliest) / 1e6, start
+
+
+def seconds_since(values: pa.ChunkedArray, start: datetime) -> pa.Array:
+    """Return seconds from `start`, float64, shape (rows,); null where the timestamp is.
+
+    Args:
+        values: Arrow timestamps, shape (rows,); with a zone they are read as UTC wall-clock times.
+        start: Wall-clock time of second 0, without a zone.
+    """
+    zero = (start - _EPOCH) // timedelta(microseconds=1)
+    present = ~is_null(values)
+    microseconds = filled(_microseconds(values), np.full(len(values), zero))
+    return nullable((microseconds - zero) / 1e6, present)
+
+
+def _microseconds(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64())

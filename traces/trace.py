@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from traces.arrow import from_numpy, labels, to_numpy
+from traces.arrow import filled, from_numpy, labels, to_numpy
 from traces.errors import TraceValueError
 from traces.files import read_parquet, write_parquet
-from traces.validation import Origin, check_gpu_milli, check_present, check_seconds, check_unique
+from traces.validation import Origin, check_gpu_milli, check_optional, check_present, check_seconds, check_unique
 
 Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any]
 
@@ -29,12 +29,27 @@ SCHEMA = pa.schema(
         pa.field("cpu_milli", pa.int64()),
         pa.field("memory_mib", pa.int64()),
         pa.field("status", pa.string()),
+        pa.field("priority", pa.int64()),
+        pa.field("predicted_duration_seconds", pa.float64()),
+        pa.field("latest_start_seconds", pa.float64()),
+        pa.field("deadline_seconds", pa.float64()),
+        pa.field("min_gpus", pa.int64()),
+        pa.field("max_gpus", pa.int64()),
+        pa.field("workload", pa.string()),
+        pa.field("checkpoint_interval_seconds", pa.float64()),
+        pa.field("image", pa.string()),
     ]
 )
 """Arrow schema of `Trace.table`; the columns are described in `Trace`."""
 
 REQUIRED = tuple(column.name for column in SCHEMA if not column.nullable)
 """Names of the columns that hold a value for every job."""
+
+OPTIONAL = tuple(column.name for column in SCHEMA if column.nullable)
+"""Names of the columns that may be null, in the order of `SCHEMA`."""
+
+NO_DEADLINE: Final = 2**62
+"""`Trace.deadline_milliseconds` of a job without a deadline, milliseconds: after every time of a trace."""
 
 _METADATA_KEY = b"autoscaler.trace"
 
@@ -97,25 +112,46 @@ class Trace:
 
     Attributes:
         table: One row per job, every column of `SCHEMA` in its order, each in one chunk. A ``?`` marks a
-            nullable column: null where the data set does not say.
+            nullable column: null where the data set does not say. Seconds are trace time, from second 0.
 
-            ===================  =============  ==========================================================
-            column               dtype          meaning, unit, invariant
-            ===================  =============  ==========================================================
-            job_id               string         unique
-            submit_time_seconds  float64        seconds from second 0 of the trace; finite, >= 0, ascending
-                                                (equal times keep the order of the original file)
-            duration_seconds     float64        run time on the GPUs asked, seconds; finite, > 0
-            gpu_milli            int64          GPUs asked by the whole job, in thousandths; > 0. Below
-                                                1000: a share of one GPU. Else a multiple of 1000: whole
-                                                GPUs, a gang where one node does not hold them
-            user                 string?        who submitted
-            group                string?        virtual cluster, organisation or team
-            gpu_models           list<string>?  models that the job may run on; null or empty: any
-            cpu_milli            int64?         CPUs asked by the whole job, thousandths of a core
-            memory_mib           int64?         memory asked by the whole job, MiB
-            status               string?        how the job ended, in the words of the data set
-            ===================  =============  ==========================================================
+            ===========================  =============  ==================================================
+            column                       dtype          meaning, unit, invariant
+            ===========================  =============  ==================================================
+            job_id                       string         unique
+            submit_time_seconds          float64        seconds; finite, >= 0, ascending (equal times keep
+                                                        the order of the original file)
+            duration_seconds             float64        run time on the GPUs asked, seconds; finite, > 0
+            gpu_milli                    int64          GPUs asked by the whole job, in thousandths; > 0.
+                                                        Below 1000: a share of one GPU. Else a multiple
+                                                        of 1000: whole GPUs, a gang where one node does
+                                                        not hold them
+            user                         string?        who submitted
+            group                        string?        virtual cluster, organisation or team
+            gpu_models                   list<string>?  models that the job may run on; null or empty: any
+            cpu_milli                    int64?         CPUs asked by the whole job, thousandths of a core
+            memory_mib                   int64?         memory asked by the whole job, MiB
+            status                       string?        how the job ended, in the words of the data set
+            priority                     int64?         higher is more urgent; null: 0; within 32 bits
+            predicted_duration_seconds   float64?       the user's estimate of the run time on the GPUs
+                                                        asked, seconds; > 0. What a scheduler may know,
+                                                        where duration_seconds is the truth
+            latest_start_seconds         float64?       the job may be deferred until then, seconds;
+                                                        >= submit time. Null: it is to start at once
+            deadline_seconds             float64?       by when it should have ended, seconds; > submit
+                                                        time. Null: none
+            min_gpus                     int64?         fewest whole GPUs on which it runs (elastic); from
+                                                        1 to the GPUs asked. Null: the GPUs asked
+            max_gpus                     int64?         most whole GPUs that it can use; >= the GPUs
+                                                        asked. Null: the GPUs asked. Both are null where
+                                                        a share of one GPU is asked
+            workload                     string?        class of the job, such as the name of the network
+                                                        that it trains: the key of speeds, scaling and
+                                                        power in `traces.curves`; not ""
+            checkpoint_interval_seconds  float64?       run time between its checkpoints, seconds; > 0. A
+                                                        stop loses at most that much. Null: the job cannot
+                                                        be checkpointed, so neither moved nor preempted
+            image                        string?        container image, for caches on nodes; not ""
+            ===========================  =============  ==================================================
 
         uri: The URI that gives this trace again.
         metadata: Source, licence, wall-clock time of second 0, dropped rows.
@@ -143,6 +179,15 @@ class Trace:
         cpu_milli: Column | None = None,
         memory_mib: Column | None = None,
         status: Column | None = None,
+        priority: Column | None = None,
+        predicted_duration_seconds: Column | None = None,
+        latest_start_seconds: Column | None = None,
+        deadline_seconds: Column | None = None,
+        min_gpus: Column | None = None,
+        max_gpus: Column | None = None,
+        workload: Column | None = None,
+        checkpoint_interval_seconds: Column | None = None,
+        image: Column | None = None,
         uri: str = "",
         metadata: TraceMetadata | None = None,
         origin: Origin | None = None,
@@ -160,6 +205,15 @@ class Trace:
             cpu_milli: int64, shape (jobs,), thousandths of a core, or None.
             memory_mib: int64, shape (jobs,), MiB, or None.
             status: string, shape (jobs,), or None.
+            priority: int64, shape (jobs,), or None.
+            predicted_duration_seconds: float64, shape (jobs,), seconds, or None.
+            latest_start_seconds: float64, shape (jobs,), seconds of trace time, or None.
+            deadline_seconds: float64, shape (jobs,), seconds of trace time, or None.
+            min_gpus: int64, shape (jobs,), GPUs, or None.
+            max_gpus: int64, shape (jobs,), GPUs, or None.
+            workload: string, shape (jobs,), or None.
+            checkpoint_interval_seconds: float64, shape (jobs,), seconds, or None.
+            image: string, shape (jobs,), or None.
             uri: The URI that gives this trace again.
             metadata: What is known about the trace as a whole.
             origin: File, rows and column names for messages.
@@ -179,6 +233,15 @@ class Trace:
             "cpu_milli": cpu_milli,
             "memory_mib": memory_mib,
             "status": status,
+            "priority": priority,
+            "predicted_duration_seconds": predicted_duration_seconds,
+            "latest_start_seconds": latest_start_seconds,
+            "deadline_seconds": deadline_seconds,
+            "min_gpus": min_gpus,
+            "max_gpus": max_gpus,
+            "workload": workload,
+            "checkpoint_interval_seconds": checkpoint_interval_seconds,
+            "image": image,
         }
         table = _validated(given, len(submit_time_seconds), origin)
         return cls(table=_sorted(table), uri=uri, metadata=metadata or TraceMetadata())
@@ -241,6 +304,63 @@ class Trace:
         return values
 
     @property
+    def priority(self) -> NDArray[np.int64]:
+        """Priorities, int64, shape (jobs,), higher is more urgent; 0 where null."""
+        return self._filled("priority", np.zeros(self.num_jobs, np.int64))
+
+    @property
+    def predicted_duration_milliseconds(self) -> NDArray[np.int64]:
+        """Estimates of the run time, int64, shape (jobs,), milliseconds, at least 1; 0 where nobody estimated."""
+        return _interval(self._filled("predicted_duration_seconds", np.zeros(self.num_jobs)))
+
+    @property
+    def latest_start_milliseconds(self) -> NDArray[np.int64]:
+        """Times until which a start may be deferred, int64, shape (jobs,), milliseconds; the submit time where null."""
+        return _milliseconds(self._filled("latest_start_seconds", self.submit_time_seconds))
+
+    @property
+    def deadline_milliseconds(self) -> NDArray[np.int64]:
+        """Times by which jobs should have ended, int64, shape (jobs,), milliseconds; `NO_DEADLINE` where null."""
+        values = _milliseconds(self._filled("deadline_seconds", np.full(self.num_jobs, -1.0)))
+        return np.where(values < 0, NO_DEADLINE, values)
+
+    @property
+    def min_gpu_milli(self) -> NDArray[np.int64]:
+        """Fewest GPUs of an elastic job, int64, shape (jobs,), thousandths of a GPU; the GPUs asked where null."""
+        return _gpus_or(self._filled("min_gpus", np.zeros(self.num_jobs, np.int64)), self.gpu_milli)
+
+    @property
+    def max_gpu_milli(self) -> NDArray[np.int64]:
+        """Most GPUs of an elastic job, int64, shape (jobs,), thousandths of a GPU; the GPUs asked where null."""
+        return _gpus_or(self._filled("max_gpus", np.zeros(self.num_jobs, np.int64)), self.gpu_milli)
+
+    @property
+    def checkpoint_interval_milliseconds(self) -> NDArray[np.int64]:
+        """Time between checkpoints, int64, shape (jobs,), milliseconds, at least 1; 0: it cannot be checkpointed."""
+        return _interval(self._filled("checkpoint_interval_seconds", np.zeros(self.num_jobs)))
+
+    def codes(self, column: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Return a column of strings as numbers.
+
+        Args:
+            column: ``user``, ``group``, ``status``, ``workload`` or ``image``.
+
+        Returns:
+            The distinct values, ascending; and the index of each job's value among them, int64, shape (jobs,), -1 where
+            null.
+        """
+        coded = self.table.column(column).combine_chunks().dictionary_encode()
+        names = coded.dictionary.to_pylist()
+        order = sorted(range(len(names)), key=names.__getitem__)
+        rank = np.empty(len(names) + 1, np.int64)
+        rank[order], rank[-1] = np.arange(len(names)), -1
+        indices = pa.chunked_array([coded.indices.cast(pa.int64())])
+        return tuple(names[index] for index in order), rank[filled(indices, np.full(self.num_jobs, -1))]
+
+    def _filled(self, column: str, default: NDArray[Any]) -> NDArray[Any]:
+        return filled(self.table.column(column), default)
+
+    @property
     def gpu_hours(self) -> float:
         """Work of all jobs, GPU-hours."""
         return float(np.dot(self.gpu_milli, self.duration_seconds)) / 3.6e6
@@ -292,7 +412,7 @@ class Trace:
     def read(cls, path: str) -> Self:
         """Read a Parquet file with the columns of `SCHEMA`, required ones at least, and validate it.
 
-        Job ids are made from the rows where the file has none.
+        Job ids are made from the rows where the file has none; other columns that it lacks are null.
 
         Raises:
             TraceFileError: The file is missing or damaged.
@@ -315,6 +435,15 @@ def _milliseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     # Not floor(x + 0.5): that sum itself rounds, and moves the largest double below one half up.
     rounded: NDArray[np.int64] = (whole + (scaled - whole >= 0.5)).astype(np.int64)
     return rounded
+
+
+def _interval(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return milliseconds, at least 1 where there is an interval at all."""
+    return np.maximum(_milliseconds(seconds), seconds > 0)
+
+
+def _gpus_or(gpus: NDArray[np.int64], gpu_milli: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(gpus > 0, gpus * 1000, gpu_milli)
 
 
 def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin) -> pa.ChunkedArray:
@@ -350,7 +479,9 @@ def _validated(given: Mapping[str, Column | None], length: int, origin: Origin) 
     submit, duration = to_numpy(columns["submit_time_seconds"]), to_numpy(columns["duration_seconds"])
     check_seconds(submit, "submit_time_seconds", origin, positive=False, noun="submit times")
     check_seconds(duration, "duration_seconds", origin, positive=True, noun="durations")
-    check_gpu_milli(to_numpy(columns["gpu_milli"]), "gpu_milli", origin)
+    gpu_milli = to_numpy(columns["gpu_milli"])
+    check_gpu_milli(gpu_milli, "gpu_milli", origin)
+    check_optional(columns, submit, gpu_milli, origin)
     return pa.table(columns, schema=SCHEMA)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from traces.arrow import is_null, to_numpy
+from traces.arrow import filled, is_null, to_numpy
 from traces.errors import TraceValueError
 
 MAX_SECONDS = 4e9
@@ -16,6 +16,15 @@ MAX_SECONDS = 4e9
 
 MAX_GPUS = 1e6
 """Largest number of GPUs that one job may ask."""
+
+MAX_PRIORITY = 2**31 - 1
+"""Largest size of a priority; Kubernetes keeps them in 32 bits too."""
+
+
+_INTERVALS = {
+    "predicted_duration_seconds": "estimates of run times",
+    "checkpoint_interval_seconds": "checkpoint intervals",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,15 @@ def check_present(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
         raise origin.error(index, column, "is empty; every job needs a value here: fill it in or remove the row")
 
 
-def check_seconds(values: NDArray[np.float64], column: str, origin: Origin, *, positive: bool, noun: str) -> None:
+def check_seconds(
+    values: NDArray[np.float64],
+    column: str,
+    origin: Origin,
+    *,
+    positive: bool,
+    noun: str,
+    zero_mend: str = "remove jobs that never ran",
+) -> None:
     """Raise unless every value is a finite number of seconds, at least 0 (or above 0 where `positive`).
 
     Args:
@@ -68,6 +85,7 @@ def check_seconds(values: NDArray[np.float64], column: str, origin: Origin, *, p
         origin: Where the rows come from.
         positive: Whether 0 is refused as well.
         noun: What the values are, in the plural, for the message.
+        zero_mend: What to do about a 0 that is refused, for the message.
 
     Raises:
         TraceValueError: Names the first value that breaks the rule.
@@ -79,7 +97,7 @@ def check_seconds(values: NDArray[np.float64], column: str, origin: Origin, *, p
     index = first(values <= 0 if positive else values < 0)
     if index is not None:
         state = "negative" if values[index] < 0 else "zero"
-        mend = "" if state == "negative" else ", so remove jobs that never ran"
+        mend = "" if state == "negative" else f", so {zero_mend}"
         raise origin.error(index, column, f"{values[index]} is {state}; {rule}{mend}")
     index = first(values > MAX_SECONDS)
     if index is not None:
@@ -109,6 +127,72 @@ def check_gpu_milli(values: NDArray[np.int64], column: str, origin: Origin) -> N
     if index is not None:
         rule = f"more than {MAX_GPUS:.0f} GPUs; the unit is 1/1000 GPU"
         raise origin.error(index, column, f"{values[index]} is {rule}")
+
+
+def check_optional(
+    columns: Mapping[str, pa.ChunkedArray],
+    submit_time_seconds: NDArray[np.float64],
+    gpu_milli: NDArray[np.int64],
+    origin: Origin,
+) -> None:
+    """Raise unless the values of the nullable columns keep the invariants of `traces.Trace`; nulls always do.
+
+    Args:
+        columns: Column -> values, shape (rows,) each; columns without a value are passed over.
+        submit_time_seconds: float64, shape (rows,), seconds, valid.
+        gpu_milli: int64, shape (rows,), thousandths of a GPU, valid.
+        origin: Where the rows come from.
+
+    Raises:
+        TraceValueError: Names the first value that breaks a rule.
+    """
+    given = {name: values for name, values in columns.items() if values.null_count < len(values)}
+    for name, noun in _INTERVALS.items():
+        if name in given:
+            values = filled(given[name], np.ones(len(gpu_milli)))
+            check_seconds(values, name, origin, positive=True, noun=noun, zero_mend="leave the cell empty")
+    for name in ("latest_start_seconds", "deadline_seconds"):
+        if name in given:
+            _check_not_before(given[name], submit_time_seconds, name, origin)
+    for name in ("min_gpus", "max_gpus"):
+        if name in given:
+            _check_width(given[name], gpu_milli, name, origin)
+    if "priority" in given:
+        priority: NDArray[np.int64] = filled(given["priority"], np.zeros_like(gpu_milli))
+        index = first((priority > MAX_PRIORITY) | (priority < -MAX_PRIORITY))
+        if index is not None:
+            problem = f"{priority[index]} is outside of {-MAX_PRIORITY} to {MAX_PRIORITY}; priorities have 32 bits"
+            raise origin.error(index, "priority", problem)
+    for name in ("workload", "image"):
+        if name in given and pc.min(pc.binary_length(given[name])).as_py() == 0:
+            index = given[name].to_pylist().index("")
+            raise origin.error(index, name, "is an empty text; leave the cell null where it is unknown")
+
+
+def _check_not_before(values: pa.ChunkedArray, submit: NDArray[np.float64], column: str, origin: Origin) -> None:
+    is_deadline = column == "deadline_seconds"
+    times: NDArray[np.float64] = filled(values, submit + 1)
+    check_seconds(times, column, origin, positive=False, noun="deadlines" if is_deadline else "latest starts")
+    index = first(times <= submit if is_deadline else times < submit)
+    if index is not None:
+        mend = "it is a time of the trace, as submit times are, not a length"
+        state = "not after" if is_deadline else "before"
+        raise origin.error(index, column, f"{times[index]} is {state} the submit time {submit[index]}; {mend}")
+
+
+def _check_width(values: pa.ChunkedArray, gpu_milli: NDArray[np.int64], column: str, origin: Origin) -> None:
+    gpus: NDArray[np.int64] = filled(values, gpu_milli // 1000)
+    index = first((gpu_milli < 1000) & ~is_null(values))
+    if index is not None:
+        problem = f"{gpus[index]} for a job that asks a share of one GPU; leave the cell empty: only whole GPUs stretch"
+        raise origin.error(index, column, problem)
+    low, high = (1, gpu_milli // 1000) if column == "min_gpus" else (gpu_milli // 1000, int(MAX_GPUS))
+    index = first((gpu_milli >= 1000) & ((gpus < low) | (gpus > high)))
+    if index is not None:
+        asked = gpu_milli[index] // 1000
+        rule = f"from 1 to the {asked} GPUs asked" if column == "min_gpus" else f"at least the {asked} GPUs asked"
+        limit = f" and at most {MAX_GPUS:.0f}" if column == "max_gpus" else ""
+        raise origin.error(index, column, f"{gpus[index]} is no width of this job; it must be {rule}{limit}")
 
 
 def check_unique(values: pa.ChunkedArray, column: str, origin: Origin) -> None:

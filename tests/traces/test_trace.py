@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.files import OutputFileError
-from traces import SCHEMA, Trace, TraceError, TraceFileError, TraceMetadata, TraceValueError
+from traces import NO_DEADLINE, OPTIONAL, SCHEMA, Trace, TraceError, TraceFileError, TraceMetadata, TraceValueError
 
 seconds = st.floats(0, 1e7, allow_nan=False)
 jobs = st.lists(
@@ -74,6 +74,101 @@ def test_parquet_gives_the_same_trace_back(tmp_path_factory: pytest.TempPathFact
     assert again.table.equals(trace.table)
     assert again.metadata == metadata
     assert again.uri == path
+
+
+OPTIONALS = {
+    "priority": [3, None, -1],
+    "predicted_duration_seconds": [7.5, None, 0.0001],
+    "latest_start_seconds": [100.0, None, 2.0],
+    "deadline_seconds": [None, 500.5, 3.0],
+    "min_gpus": [1, None, None],
+    "max_gpus": [None, 8, None],
+    "workload": ["resnet50", None, "bert"],
+    "checkpoint_interval_seconds": [600.0, None, 0.0001],
+    "image": [None, "train:1", "train:1"],
+}
+
+
+def with_optionals(**change: object) -> Trace:
+    return simple([0.0, 1.0, 2.0], [5.0] * 3, [4000, 4000, 500], **(OPTIONALS | change))
+
+
+def test_facts_of_some_jobs_are_arrays_with_a_default_for_the_others() -> None:
+    trace = with_optionals()
+    assert trace.priority.tolist() == [3, 0, -1]
+    assert trace.predicted_duration_milliseconds.tolist() == [7500, 0, 1]
+    assert trace.latest_start_milliseconds.tolist() == [100_000, 1000, 2000]
+    assert trace.deadline_milliseconds.tolist() == [NO_DEADLINE, 500_500, 3000]
+    assert trace.min_gpu_milli.tolist() == [1000, 4000, 500]
+    assert trace.max_gpu_milli.tolist() == [4000, 8000, 500]
+    assert trace.checkpoint_interval_milliseconds.tolist() == [600_000, 0, 1]
+    assert trace.codes("workload")[0] == ("bert", "resnet50")
+    assert trace.codes("workload")[1].tolist() == [1, -1, 0]
+    assert trace.codes("user")[0] == ()
+    assert trace.codes("user")[1].tolist() == [-1] * 3
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_trace_without_these_facts_has_the_defaults(count: int) -> None:
+    trace = simple([1.5] * count, [2] * count, [2000] * count)
+    assert all(trace.table[name].null_count == count for name in OPTIONAL)
+    arrays = {
+        "priority": 0,
+        "predicted_duration_milliseconds": 0,
+        "latest_start_milliseconds": 1500,
+        "deadline_milliseconds": NO_DEADLINE,
+        "min_gpu_milli": 2000,
+        "max_gpu_milli": 2000,
+        "checkpoint_interval_milliseconds": 0,
+    }
+    for name, default in arrays.items():
+        values = getattr(trace, name)
+        assert values.dtype == np.int64, name
+        assert values.tolist() == [default] * count, name
+    assert trace.codes("image")[1].tolist() == [-1] * count
+
+
+def test_parquet_and_windows_keep_these_facts(tmp_path: Path) -> None:
+    trace = with_optionals()
+    trace.to_parquet(str(tmp_path / "x.parquet"))
+    assert Trace.read(str(tmp_path / "x.parquet")).table.equals(trace.table)
+    assert trace.window(1).table.to_pylist() == trace.table.to_pylist()[1:]
+
+
+def test_a_parquet_file_from_before_these_facts_still_loads(tmp_path: Path) -> None:
+    trace = with_optionals()
+    pq.write_table(trace.table.drop_columns(list(OPTIONALS)), tmp_path / "x.parquet")
+    again = Trace.read(str(tmp_path / "x.parquet"))
+    assert again.table.drop_columns(list(OPTIONALS)).equals(trace.table.drop_columns(list(OPTIONALS)))
+    assert all(again.table[name].null_count == 3 for name in OPTIONALS)
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "message"),
+    [
+        ("priority", 2, 2**31, "2147483648 is outside of"),
+        ("priority", 1, 0.5, "column priority cannot be read as int64"),
+        ("predicted_duration_seconds", 2, 0.0, "0.0 is zero; estimates of run times must be > 0.*leave the cell empty"),
+        ("predicted_duration_seconds", 1, float("nan"), "nan is not a finite number"),
+        ("latest_start_seconds", 2, 0.5, "0.5 is before the submit time 1.0; it is a time of the trace"),
+        ("latest_start_seconds", 2, 5e12, "is the column in milliseconds"),
+        ("deadline_seconds", 3, 2.0, "2.0 is not after the submit time 2.0"),
+        ("min_gpus", 1, 0, "0 is no width of this job; it must be from 1 to the 4 GPUs asked"),
+        ("min_gpus", 2, 5, "5 is no width of this job"),
+        ("min_gpus", 3, 1, "1 for a job that asks a share of one GPU"),
+        ("max_gpus", 1, 3, "3 is no width of this job; it must be at least the 4 GPUs asked"),
+        ("max_gpus", 2, 10**9, ".* and at most 1000000"),
+        ("workload", 2, "", "is an empty text"),
+        ("checkpoint_interval_seconds", 2, -1.0, "-1.0 is negative; checkpoint intervals must be > 0"),
+        ("image", 3, "", "is an empty text"),
+    ],
+)
+def test_a_broken_fact_names_row_column_and_value(column: str, row: int, value: object, message: str) -> None:
+    values = list(OPTIONALS[column])
+    values[row - 1] = value
+    where = "" if "column" in message else f"row {row}, column {column}: "
+    with pytest.raises(TraceValueError, match=where + message):
+        with_optionals(**{column: values})
 
 
 def test_times_in_milliseconds_round_halves_up_and_no_job_lasts_zero() -> None:
@@ -179,9 +274,9 @@ def test_a_damaged_parquet_file_is_one_clear_error(tmp_path: Path, content: byte
 
 @pytest.fixture
 def small_disk() -> Iterator[None]:
-    """No file may grow over 4 KiB, as on a full disk."""
+    """No file may grow over 16 KiB, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 

@@ -27,6 +27,42 @@ def test_columns_are_named_by_options(tmp_path: Path) -> None:
     assert trace.metadata.start_time is None
 
 
+FACTS = "at,s,n,pri,guess,by,due,few,many,class,save,box\n"
+FACTS_QUERY = (
+    "?submit=at&duration=s&gpus=n&priority=pri&predicted_duration=guess&latest_start=by&deadline=due"
+    "&min_gpus=few&max_gpus=many&workload=class&checkpoint_interval=save&image=box"
+)
+FACT_COLUMNS = (
+    *("priority", "predicted_duration_seconds", "latest_start_seconds", "deadline_seconds"),
+    *("min_gpus", "max_gpus", "workload", "checkpoint_interval_seconds", "image"),
+)
+
+
+def facts(tmp_path: Path, rows: str) -> traces.Trace:
+    (tmp_path / "x.csv").write_text(FACTS + rows)
+    return traces.load(f"csv:{tmp_path}/x.csv{FACTS_QUERY}")
+
+
+def test_facts_of_jobs_are_read_and_empty_cells_are_null(tmp_path: Path) -> None:
+    trace = facts(tmp_path, "0,5,0,,,,,,,,,\n1,5,4,2,6.5,10,20.5,1,8,bert,600,a:1\n2,5,4,,,,,,,,,\n")
+    rows = trace.table.select(FACT_COLUMNS).to_pylist()
+    assert list(rows[0].values()) == [2, 6.5, 10.0, 20.5, 1, 8, "bert", 600.0, "a:1"]
+    assert set(rows[1].values()) == {None}
+    with pytest.raises(traces.TraceValueError, match=r"row 2, column due: 1\.0 is not after the submit time 1\.0"):
+        facts(tmp_path, "0,5,0,,,,,,,,,\n1,5,4,,,,1,,,,,\n")
+    with pytest.raises(traces.TraceValueError, match="row 1, column due: 'soon' is not a number"):
+        facts(tmp_path, "1,5,4,,,,soon,,,,,\n")
+
+
+def test_deadlines_may_be_timestamps_as_submit_times_are(tmp_path: Path) -> None:
+    day = "2024-05-01 00:"
+    trace = facts(tmp_path, f"{day}01:00,5,1,,,,,,,,,\n{day}00:00,5,1,,,{day}00:30,{day}02:00.5,,,,,\n")
+    assert trace.table["latest_start_seconds"].to_pylist() == [30.0, None]
+    assert trace.table["deadline_seconds"].to_pylist() == [120.5, None]
+    with pytest.raises(traces.TraceURIError, match="column due holds timestamps; option start_time must say"):
+        facts(tmp_path, f"1,5,4,,,,{day}00:30,,,,,\n")
+
+
 @pytest.mark.parametrize(
     "time", ["2024-05-01 00:00:10", "2024-05-01T00:00:10", "2024-05-01 00:00:10.000", "2024-05-01 00:00:10Z"]
 )
