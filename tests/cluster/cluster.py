@@ -9,7 +9,7 @@ from kubernetes import client
 
 from tests.cluster import constants, objects, rest
 from tests.cluster.reset import reset
-from tests.cluster.waiting import wait_until
+from tests.cluster.waiting import PATIENCE_SECONDS, wait_until
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Cluster:
         """Make a plain JSON request, see `rest.request`."""
         return rest.request(self.api, method, path, body, **options)
 
-    def reset(self, timeout_seconds: float = 60.0) -> None:
+    def reset(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Delete everything that tests may have made, and wait until it is gone."""
         reset(self.api, timeout_seconds)
 
@@ -97,6 +97,10 @@ class Cluster:
         """Return a node."""
         return self.request("GET", f"/api/v1/nodes/{name}")
 
+    def pod(self, name: str, namespace: str = "default") -> rest.Json:
+        """Return a pod."""
+        return self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+
     def stop_heartbeat(self, node: str) -> None:
         """Let a fake node stop renewing its Lease: it is not Ready after the grace period."""
         self._annotate_node(node, {constants.ANNOTATION_HEARTBEAT_SECONDS: "0"})
@@ -113,12 +117,14 @@ class Cluster:
 
     # Waiting and looking.
 
-    def wait_until(self, condition: Callable[[], T | None], what: str, *, timeout_seconds: float = 30.0) -> T:
+    def wait_until(
+        self, condition: Callable[[], T | None], what: str, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> T:
         """Wait like `waiting.wait_until`; the message of a failure shows nodes, pods and Jobs."""
         return wait_until(condition, what, timeout_seconds=timeout_seconds, describe=self.describe)
 
     def wait_for_node(
-        self, name: str, *, ready: bool = True, gpus: int | None = None, timeout_seconds: float = 30.0
+        self, name: str, *, ready: bool = True, gpus: int | None = None, timeout_seconds: float = PATIENCE_SECONDS
     ) -> rest.Json:
         """Wait until a node is Ready or is not, and has so many allocatable GPUs; return it."""
         what = f"node {name} is {'' if ready else 'not '}Ready" + ("" if gpus is None else f", {gpus} GPUs")
@@ -131,7 +137,12 @@ class Cluster:
         return self.wait_until(condition, what, timeout_seconds=timeout_seconds)
 
     def wait_for_job(
-        self, name: str, condition: str = "Complete", *, namespace: str = "default", timeout_seconds: float = 30.0
+        self,
+        name: str,
+        condition: str = "Complete",
+        *,
+        namespace: str = "default",
+        timeout_seconds: float = PATIENCE_SECONDS,
     ) -> rest.Json:
         """Wait until a Job has a condition, `Complete` or `Failed`; return the Job."""
         path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}"
@@ -143,7 +154,7 @@ class Cluster:
         return self.wait_until(reached, f"Job {name} is {condition}", timeout_seconds=timeout_seconds)
 
     def wait_for_pod(
-        self, name: str, phase: str, *, namespace: str = "default", timeout_seconds: float = 30.0
+        self, name: str, phase: str, *, namespace: str = "default", timeout_seconds: float = PATIENCE_SECONDS
     ) -> rest.Json:
         """Wait until a pod is in a phase; return it."""
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"

@@ -13,10 +13,11 @@ from tests.cluster.gobuild import GoUnavailableError
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder with `cluster`."""
+    """Mark every test of this folder with `cluster`, and give it one more try, which the summary shows as RERUN."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("cluster")
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +41,13 @@ def control_plane(binaries: Binaries) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane: all programs run, and nothing of an earlier test is left."""
+def cluster(control_plane: ControlPlane, request: pytest.FixtureRequest) -> ControlPlane:
+    """The session's control plane: all programs run, and nothing of an earlier test is left.
+
+    For a second try of a test it is a new one: what the first try failed of may still be in it.
+    """
+    if getattr(request.node, "execution_count", 1) > 1:
+        control_plane.begin_anew()
     control_plane.repair()
     control_plane.reset()
     return control_plane

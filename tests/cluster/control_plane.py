@@ -1,6 +1,7 @@
 """A real Kubernetes control plane on this machine: plain processes on loopback, TLS, RBAC, fake kubelets."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.cluster.cluster import Cluster, condition_status
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.processes import Component, Workspace, free_port
 from tests.cluster.readiness import listens, serves
-from tests.cluster.waiting import wait_until
+from tests.cluster.waiting import PATIENCE_SECONDS, wait_until
 
 
 class ControlPlane(Cluster):
@@ -42,7 +43,7 @@ class ControlPlane(Cluster):
         self,
         binaries: Binaries | None = None,
         *,
-        node_monitor_grace_seconds: float = 8.0,
+        node_monitor_grace_seconds: float = 12.0,
         node_lease_seconds: int = 8,
         spread: bool = False,
         extra_flags: Mapping[str, Sequence[str]] | None = None,
@@ -124,6 +125,14 @@ class ControlPlane(Cluster):
         for component in self.components.values():
             component.wait_ready()
 
+    def begin_anew(self) -> None:
+        """End all programs, forget every object, and start again at the same addresses with the same credentials."""
+        self.stop_karpenter()
+        for component in reversed(self.components.values()):
+            component.stop(polite=False)
+        shutil.rmtree(self._etcd_data)
+        self._start_components()
+
     # Identities, CRDs, Karpenter.
 
     def service_account_kubeconfig(self, name: str, namespace: str = "default", expiration_seconds: int = 3600) -> Path:
@@ -142,7 +151,7 @@ class ControlPlane(Cluster):
         admin = KeyPair(self.ca.parent / "admin.crt", self.ca.parent / "admin.key")
         return write_kubeconfig(path, server=self.server, ca=self.ca, credentials=admin)
 
-    def install_crds(self, manifests: Iterable[Path], *, timeout_seconds: float = 30.0) -> None:
+    def install_crds(self, manifests: Iterable[Path], *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Install CustomResourceDefinitions that are not there yet and wait until they are served."""
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         names = []
@@ -159,7 +168,7 @@ class ControlPlane(Cluster):
                 timeout_seconds=timeout_seconds,
             )
 
-    def remove_crds(self, *, timeout_seconds: float = 30.0) -> None:
+    def remove_crds(self, *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Remove every CustomResourceDefinition; `reset` keeps them, so an earlier test may have installed some."""
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         for crd in self.request("GET", path)["items"]:
@@ -200,11 +209,15 @@ class ControlPlane(Cluster):
 
     # How it starts.
 
+    @property
+    def _etcd_data(self) -> Path:
+        return self.directory / "etcd"
+
     def _start(self) -> None:
         etcd_url, kwok_port = _url(), free_port()
         scheduler_url, manager_url = _url(), _url()
         keys = self._credentials
-        self._add("etcd", flags.etcd(etcd_url, self.directory / "etcd", keys), listens(etcd_url))
+        self._add("etcd", flags.etcd(etcd_url, self._etcd_data, keys), listens(etcd_url))
         self._add("kube-apiserver", flags.api_server(self.server, etcd_url, keys), self._serves(self.server, "readyz"))
         self._add(
             "kube-scheduler",
@@ -229,6 +242,9 @@ class ControlPlane(Cluster):
             # The stages read KWOK's time stamps with CEL, which wants them in UTC.
             environment={"TZ": "UTC"},
         )
+        self._start_components()
+
+    def _start_components(self) -> None:
         for group in (["etcd"], ["kube-apiserver"], ["kube-scheduler", "kube-controller-manager", "kwok"]):
             for name in group:
                 self.components[name].start()

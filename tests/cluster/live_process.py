@@ -24,6 +24,7 @@ from autoscaler.live.preflight import check_cluster
 from autoscaler.live.process import Options, Process
 from configs.loader import load_config
 from tests.cluster.cluster import Cluster
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 TIME_SCALE = 60.0
 GATED = {"schedulingGates": [{"name": GATE_PLACEMENT}]}
@@ -33,6 +34,13 @@ OVERRIDES = (
     "guardrails.removal.taint_wait_seconds=0.2",
     "guardrails.backoff.provision_timeout_seconds=3600.0",
 )
+QUICK_LEASE = (
+    "leader_election.lease_seconds=5",
+    "leader_election.renew_deadline_seconds=3.5",
+    "leader_election.retry_seconds=0.3",
+    "leader_election.request_timeout_seconds=1.0",
+)
+"""A Lease that a killed process leaves soon, and that a slow machine can still renew in time."""
 
 
 def live_settings(*overrides: str) -> LiveConfig:
@@ -70,7 +78,7 @@ class Running:
     def stop(self) -> None:
         """End it like SIGTERM, and wait."""
         self.process.stop()
-        self._thread.join(60.0)
+        self._thread.join(PATIENCE_SECONDS)
         assert self.status is not None, "the process did not end"
 
 
@@ -136,7 +144,7 @@ class Command:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def wait(self, timeout_seconds: float = 60.0) -> int:
+    def wait(self, timeout_seconds: float = PATIENCE_SECONDS) -> int:
         """Its exit status."""
         return self._process.wait(timeout_seconds)
 
@@ -149,7 +157,7 @@ class Command:
         """End it at once, if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(10.0)
+            self._process.wait(PATIENCE_SECONDS)
 
     def log(self) -> list[dict[str, Any]]:
         """Its log so far."""

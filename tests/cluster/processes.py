@@ -17,6 +17,7 @@ from typing import IO
 
 from tests.cluster import watchdog
 from tests.cluster.constants import DIRECTORY_PREFIX
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 # Below the ports that the kernel hands out to connections, so that none of those takes a port between our
 # test of it and its use.
@@ -97,7 +98,7 @@ class Component:
             )
         self._frozen = False
 
-    def wait_ready(self, timeout_seconds: float = 60.0) -> None:
+    def wait_ready(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until it serves.
 
         Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import binaries, constants, gobuild
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +48,7 @@ def executable(path: Path, output: str) -> None:
 def test_two_processes_build_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     running = [subprocess.Popen([sys.executable, "-c", BUILDER, str(log)], cwd=ROOT) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in running] == [0, 0]
+    assert [process.wait(timeout=PATIENCE_SECONDS) for process in running] == [0, 0]
     assert log.read_text() == "built\n"
 
 

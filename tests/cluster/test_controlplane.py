@@ -1,14 +1,16 @@
 """The control plane is a real one: RBAC, scheduling, Jobs, node health, evictions, and it can fail."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
 import urllib3
 from kubernetes import client
 
+from autoscaler.live.client import connect
 from tests.cluster import constants, rest
-from tests.cluster.cluster import allocatable_gpus, is_ready
+from tests.cluster.cluster import allocatable_gpus, condition_status, is_ready
 from tests.cluster.control_plane import ControlPlane
 
 
@@ -56,14 +58,25 @@ def test_who_has_no_credentials_is_refused(cluster: ControlPlane) -> None:
 
 def test_a_node_is_ready_after_its_boot_delay_and_its_gpus_come_later(cluster: ControlPlane) -> None:
     started = time.monotonic()
-    cluster.create_gpu_node("slow", gpus=8, boot_seconds=2, gpu_delay_seconds=2)
-    node = cluster.wait_for_node("slow")
-    ready_after = time.monotonic() - started
-    assert allocatable_gpus(node) == 0
+    created = cluster.create_gpu_node("slow", gpus=8, boot_seconds=2, gpu_delay_seconds=2)
+    cluster.wait_for_node("slow")
+    assert time.monotonic() - started >= 2
     cluster.wait_for_node("slow", gpus=8)
-    gpus_after = time.monotonic() - started
-    assert 2 <= ready_after < 3.5
-    assert 4 <= gpus_after < 5.5
+    assert time.monotonic() - started >= 4
+    assert gpus_in_its_first_ready_version(cluster, created) == 0
+
+
+def gpus_in_its_first_ready_version(cluster: ControlPlane, created: Any) -> int:
+    """Of a node, from its history: who polls may miss versions."""
+    kube = connect(str(cluster.kubeconfig))
+    query = {"resourceVersion": created["metadata"]["resourceVersion"], "timeoutSeconds": "60"}
+    try:
+        for event in kube.watch("/api/v1/nodes", query, 60.0):
+            if is_ready(event["object"]):
+                return allocatable_gpus(event["object"])
+    finally:
+        kube.close()
+    raise AssertionError("no version of the node is Ready")
 
 
 def test_gpus_may_never_come(cluster: ControlPlane) -> None:
@@ -84,19 +97,30 @@ def test_kwok_leaves_other_nodes_alone(cluster: ControlPlane) -> None:
 def test_a_gang_runs_for_its_annotated_time_and_completes(cluster: ControlPlane) -> None:
     cluster.create_gpu_node("node", gpus=8)
     cluster.wait_for_node("node", gpus=8)
-    cluster.create_gang_job("gang", pods=2, gpus_per_pod=4, run_seconds=2)
-    cluster.wait_until(
-        lambda: [pod["status"].get("phase") for pod in cluster.pods("job-name=gang")] == ["Running"] * 2,
-        "both pods run",
-    )
-    started = time.monotonic()
+    cluster.create_gang_job("gang", pods=2, gpus_per_pod=4, run_seconds=4)
     cluster.wait_for_job("gang")
-    assert 1 <= time.monotonic() - started < 4
     ended = cluster.pods("job-name=gang")
+    for pod in ended:
+        finished = pod["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
+        # finishedAt has whole seconds.
+        assert datetime.fromisoformat(finished).timestamp() - run_started(pod) > 3
     assert [pod["status"]["phase"] for pod in ended] == ["Succeeded"] * 2
     assert {pod["spec"]["nodeName"] for pod in ended} == {"node"}
     indexes = {pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for pod in ended}
     assert indexes == {"0", "1"}
+
+
+def run_started(pod: Any) -> float:
+    """When KWOK let a pod run, in unix seconds; AssertionError: not yet."""
+    written = pod["metadata"]["annotations"].get(constants.ANNOTATION_RUN_STARTED_AT)
+    assert written is not None, "it does not run yet"
+    return datetime.fromisoformat(written).timestamp()
+
+
+def wait_until_due(cluster: ControlPlane, name: str, run_seconds: float) -> None:
+    """Sleep until KWOK should have ended a pod that has begun to run, and a little longer."""
+    started = cluster.wait_until(lambda: run_started(cluster.pod(name)), f"{name} runs")
+    time.sleep(max(0.0, started + run_seconds + 2.0 - time.time()))
 
 
 def test_the_scheduler_counts_gpus(cluster: ControlPlane) -> None:
@@ -160,28 +184,31 @@ def test_a_node_can_be_made_to_stop_its_heartbeat_after_a_while(cluster: Control
 
 
 def test_a_pod_does_not_end_while_its_node_is_unreachable(cluster: ControlPlane) -> None:
+    # Several times what it takes to see that the heartbeat stopped, or the pod ends before the node is unreachable.
+    run_seconds = 45.0
     cluster.create_gpu_node("node", gpus=8)
-    cluster.create_pod("trainer", gpus=1, run_seconds=10)
-    started = time.monotonic()
+    cluster.create_pod("trainer", gpus=1, run_seconds=run_seconds)
     cluster.wait_for_pod("trainer", "Running")
     cluster.stop_heartbeat("node")
     cluster.wait_for_node("node", ready=False)
-    time.sleep(max(0.0, started + 12 - time.monotonic()))
-    cluster.wait_for_pod("trainer", "Running", timeout_seconds=0)
+    # The controller manager says so of the pods a moment after it said so of the node.
+    cluster.wait_until(lambda: condition_status(cluster.pod("trainer"), "Ready") == "False", "the pod is not Ready")
+    wait_until_due(cluster, "trainer", run_seconds)
+    assert cluster.pod("trainer")["status"]["phase"] == "Running"
     cluster.start_heartbeat("node")
     cluster.wait_for_pod("trainer", "Succeeded")
 
 
 def test_a_new_pod_does_not_inherit_the_end_of_an_old_one_of_its_name(cluster: ControlPlane) -> None:
+    run_seconds = 10.0
     cluster.create_gpu_node("node", gpus=8)
-    cluster.create_pod("trainer", gpus=1, run_seconds=2)
-    cluster.wait_for_pod("trainer", "Running")
+    cluster.create_pod("trainer", gpus=1, run_seconds=run_seconds)
+    cluster.wait_until(lambda: run_started(cluster.pod("trainer")), "the old one runs")
     cluster.reset()
     cluster.create_gpu_node("node", gpus=8)
     cluster.create_pod("trainer", gpus=1)
-    cluster.wait_for_pod("trainer", "Running")
-    time.sleep(3)
-    cluster.wait_for_pod("trainer", "Running", timeout_seconds=0)
+    wait_until_due(cluster, "trainer", run_seconds)
+    assert cluster.pod("trainer")["status"]["phase"] == "Running"
 
 
 def evict(cluster: ControlPlane, name: str, **preconditions: Any) -> Any:
@@ -223,10 +250,10 @@ def test_a_pod_takes_its_annotated_time_to_terminate(cluster: ControlPlane) -> N
     cluster.create_pod("lingering", gpus=1, termination_seconds=2)
     cluster.wait_for_pod("lingering", "Running")
     started = time.monotonic()
-    cluster.request("DELETE", "/api/v1/namespaces/default/pods/lingering")
-    assert cluster.pods()[0]["metadata"]["deletionTimestamp"]
+    deleted = cluster.request("DELETE", "/api/v1/namespaces/default/pods/lingering")
+    assert deleted["metadata"]["deletionTimestamp"]
     cluster.wait_until(lambda: not cluster.pods(), "the pod is gone")
-    assert 1.8 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 2
 
 
 def test_an_evicted_pod_of_a_job_is_replaced(cluster: ControlPlane) -> None:
@@ -244,7 +271,7 @@ def test_an_evicted_pod_of_a_job_is_replaced(cluster: ControlPlane) -> None:
             pods[0]["metadata"]["uid"] != first["metadata"]["uid"]
         )
 
-    cluster.wait_until(replaced, "another pod runs in its place", timeout_seconds=60)
+    cluster.wait_until(replaced, "another pod runs in its place")
 
 
 def test_a_frozen_api_server_answers_nothing_and_then_goes_on(cluster: ControlPlane) -> None:
@@ -263,7 +290,19 @@ def test_the_api_server_comes_back_with_all_objects(cluster: ControlPlane, polit
     cluster.wait_for_node("node", gpus=8)
 
 
-def test_reset_leaves_nothing_and_is_fast(cluster: ControlPlane) -> None:
+def test_a_control_plane_that_begins_anew_has_forgotten_everything_and_works(cluster: ControlPlane) -> None:
+    cluster.install_karpenter_crds()
+    cluster.create_gpu_node("old")
+    cluster.freeze_api_server()
+    cluster.begin_anew()
+    assert cluster.request("GET", "/api/v1/nodes")["items"] == []
+    assert cluster.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"] == []
+    cluster.create_gpu_node("node", gpus=8)
+    cluster.create_gang_job("gang", pods=2, gpus_per_pod=4, run_seconds=0)
+    cluster.wait_for_job("gang")
+
+
+def test_reset_leaves_nothing(cluster: ControlPlane) -> None:
     for index in range(5):
         cluster.create_gpu_node(f"node-{index}", gpus=8)
         cluster.create_gang_job(f"gang-{index}", pods=2, gpus_per_pod=4)
@@ -274,9 +313,7 @@ def test_reset_leaves_nothing_and_is_fast(cluster: ControlPlane) -> None:
     cluster.wait_until(
         lambda: sum(pod["status"]["phase"] == "Running" for pod in cluster.pods()) == 10, "all gangs run"
     )
-    started = time.monotonic()
     cluster.reset()
-    assert time.monotonic() - started < 20
     for path in ("/api/v1/nodes", "/api/v1/pods", "/apis/batch/v1/jobs", "/apis/policy/v1/poddisruptionbudgets"):
         assert cluster.request("GET", path)["items"] == []
     namespaces = {item["metadata"]["name"] for item in cluster.request("GET", "/api/v1/namespaces")["items"]}

@@ -18,6 +18,7 @@ from tests.cluster import karpenter as manifests
 from tests.cluster.cluster import allocatable_gpus
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_support import MortalClient, exists, live_config, mortal_client
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 NODE = "/api/v1/nodes/{}".format
 
@@ -90,7 +91,7 @@ def test_a_removal_deletes_the_claim_and_with_it_the_node(karpenter: ControlPlan
     machine = RemovalMachine(client, config, clock, make_providers(client, config, clock), reports.append)
     view = NodeView(name=node_name, uid=node["metadata"]["uid"], pool="a")
     machine.start([Removal("a", node_name, view, (), "not needed")])
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while machine.under_way:
         assert time.monotonic() < deadline, reports
         machine.advance()

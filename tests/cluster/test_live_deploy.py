@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import pytest
 
 from autoscaler.cli import main
 from autoscaler.live import names
-from autoscaler.live.config import LiveConfig
+from autoscaler.live.config import LeaderElection, LiveConfig
 from autoscaler.live.observe.submissions import milliseconds
 from envs.codec import ClusterSnapshot
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubeconfig import write_kubeconfig
-from tests.cluster.live_process import GATED, Command, Running, deployed, live_settings
+from tests.cluster.live_process import GATED, QUICK_LEASE, Command, Running, deployed, live_settings
 from tests.parity.live_state import simulated_snapshot
 
 NODES = "/api/v1/nodes"
+QUIET_SECONDS = 3.0
 
 
 def nodes(cluster: ControlPlane) -> list[dict[str, Any]]:
@@ -30,11 +32,33 @@ def nodes(cluster: ControlPlane) -> list[dict[str, Any]]:
 
 
 def everything(cluster: ControlPlane) -> dict[str, str]:
-    """Version of each object that a deploy could have touched."""
+    """Version of each object that a deploy could have touched, once controllers have nothing more to write.
+
+    The API server's own Lease is left out: it is renewed every ten seconds.
+    """
+    seen: dict[str, str] = {}
+    quiet_since = time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal seen, quiet_since
+        found = versions(cluster)
+        if found != seen:
+            seen, quiet_since = found, time.monotonic()
+        return time.monotonic() - quiet_since > QUIET_SECONDS
+
+    cluster.wait_until(quiet, "nobody changes anything")
+    return seen
+
+
+def versions(cluster: ControlPlane) -> dict[str, str]:
     paths = (NODES, "/api/v1/pods", "/api/v1/events", "/api/v1/configmaps", "/apis/batch/v1/jobs")
     paths = (*paths, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases")
     items = [item for path in paths for item in cluster.request("GET", path)["items"]]
-    return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in items}
+    return {
+        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
+        for item in items
+        if not item["metadata"]["name"].startswith("apiserver-")
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -115,22 +139,26 @@ def test_a_pool_goes_from_zero_to_n_to_zero_and_every_gang_runs_whole(cluster: C
         cluster.create_gang_job("gang", pods=3, gpus_per_pod=8, run_seconds=3, pod_spec=GATED)
         cluster.create_gang_job("later", pods=2, gpus_per_pod=8, run_seconds=2, pod_spec=GATED)
         for name in ("half", "gang", "later"):
-            cluster.wait_for_job(name, timeout_seconds=60.0)
-        cluster.wait_until(lambda: True if not nodes(cluster) else None, "the pool is empty", timeout_seconds=60.0)
+            cluster.wait_for_job(name)
+        cluster.wait_until(lambda: True if not nodes(cluster) else None, "the pool is empty")
         metrics = live.process.metrics
         assert metrics.value(names.METRIC_EVICTED_PODS) == 0
         assert metrics.value(names.METRIC_PLACED_PODS, "gpu") == 6
         ordered = metrics.value(names.METRIC_SCALED_UP, "gpu")
-        assert 4 <= ordered <= 6
+        assert 3 <= ordered <= 6
         cluster.wait_until(
             lambda: metrics.value(names.METRIC_SCALED_DOWN, "gpu") == ordered or None, "each removal is reported"
         )
-        assert max(len(seen.view.pools[0].nodes) for seen in live.observations) == 4
+        assert 3 <= max(len(seen.view.pools[0].nodes) for seen in live.observations) <= 4
     assert live.status == 0
     assert main(["replay", str(audit)]) == 0
     assert_parity(live, config)
-    events = {event["reason"] for event in cluster.request("GET", "/api/v1/namespaces/default/events")["items"]}
-    assert {names.EVENT_TRIGGERED_SCALE_UP, names.EVENT_PLACED, names.EVENT_SCALED_UP, names.EVENT_SCALE_DOWN} <= events
+    told = {names.EVENT_TRIGGERED_SCALE_UP, names.EVENT_PLACED, names.EVENT_SCALED_UP, names.EVENT_SCALE_DOWN}
+    cluster.wait_until(lambda: told <= event_reasons(cluster), "people are told")
+
+
+def event_reasons(cluster: ControlPlane) -> set[str]:
+    return {event["reason"] for event in cluster.request("GET", "/api/v1/namespaces/default/events")["items"]}
 
 
 def assert_parity(live: Running, config: LiveConfig) -> None:
@@ -159,7 +187,7 @@ def test_nodes_whose_gpus_are_late_are_not_ordered_again(cluster: ControlPlane) 
         for index in range(3):
             cluster.create_gang_job(f"job-{index}", pods=1, run_seconds=1, pod_spec=GATED)
         for index in range(3):
-            cluster.wait_for_job(f"job-{index}", timeout_seconds=60.0)
+            cluster.wait_for_job(f"job-{index}")
         assert live.process.metrics.value(names.METRIC_SCALED_UP, "gpu") == 3
 
 
@@ -167,7 +195,7 @@ def test_a_gang_that_is_larger_than_the_pool_starts_no_pod(cluster: ControlPlane
     with deployed(cluster, live_settings("pools.0.max_nodes=2")) as live:
         cluster.create_gang_job("large", pods=3, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
         cluster.create_gang_job("small", pods=1, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
-        cluster.wait_for_job("small", timeout_seconds=60.0)
+        cluster.wait_for_job("small")
         assert all("nodeName" not in pod["spec"] for pod in cluster.pods("job-name=large"))
         assert len(live.observations[-1].view.unplaceable) == 1
 
@@ -175,7 +203,7 @@ def test_a_gang_that_is_larger_than_the_pool_starts_no_pod(cluster: ControlPlane
 def test_a_pod_without_our_gate_gets_a_node_when_the_scheduler_says_unschedulable(cluster: ControlPlane) -> None:
     with deployed(cluster, live_settings()):
         cluster.create_pod("plain", gpus=8, run_seconds=1.0)
-        cluster.wait_for_pod("plain", "Succeeded", timeout_seconds=60.0)
+        cluster.wait_for_pod("plain", "Succeeded")
 
 
 def test_odd_objects_are_skipped_and_the_others_served(cluster: ControlPlane) -> None:
@@ -185,9 +213,9 @@ def test_odd_objects_are_skipped_and_the_others_served(cluster: ControlPlane) ->
     cluster.create_gpu_node("no-gpus", gpus=0, labels=label)
     cluster.create_pod("greedy", gpus=1_000_000, spec={**GATED, "nodeSelector": {"a": "b"}})
     # The node without GPUs counts as one that starts, until its time is up.
-    with deployed(cluster, live_settings("guardrails.backoff.provision_timeout_seconds=300.0")) as live:
+    with deployed(cluster, live_settings("guardrails.backoff.provision_timeout_seconds=900.0")) as live:
         cluster.create_gang_job("job", pods=2, run_seconds=1, pod_spec=GATED)
-        cluster.wait_for_job("job", timeout_seconds=60.0)
+        cluster.wait_for_job("job")
         assert [gang.ref.name for gang in live.observations[-1].view.unplaceable] == ["greedy"]
         (annotations,) = {
             tuple(node.annotations) for node in live.observations[0].view.pools[0].nodes if node.name == "strange"
@@ -205,7 +233,7 @@ def command(cluster: ControlPlane, tmp_path: Path) -> Iterator[Command]:
 def test_sigterm_ends_it_in_order_and_gives_the_lease_back(cluster: ControlPlane, command: Command) -> None:
     cluster.wait_until(lambda: command.metric("green_autoscaler_leader") == 1.0 or None, "it leads")
     assert command.get("/healthz") == (200, "ok\n")
-    assert command.get("/readyz") == (200, "ok\n")
+    cluster.wait_until(lambda: command.get("/readyz") == (200, "ok\n"), "it is ready")
     command.send(signal.SIGTERM)
     assert command.wait() == 0
     path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/green-autoscaler"
@@ -215,19 +243,15 @@ def test_sigterm_ends_it_in_order_and_gives_the_lease_back(cluster: ControlPlane
 def test_a_process_that_was_killed_is_followed_by_one_that_orders_nothing_twice(
     cluster: ControlPlane, tmp_path: Path
 ) -> None:
-    slow = (
-        "pools.0.boot_seconds=240.0",
-        "leader_election.lease_seconds=3",
-        "leader_election.renew_deadline_seconds=2.0",
-    )
-    slow = (*slow, "leader_election.retry_seconds=0.4", "leader_election.request_timeout_seconds=0.7")
+    # The nodes boot for 20 s of the wall clock: until after the second process leads.
+    slow = ("pools.0.boot_seconds=1200.0", *QUICK_LEASE)
     cluster.create_gang_job("gang", pods=3, run_seconds=1, pod_spec=GATED)
     first = Command(cluster.kubeconfig, tmp_path / "first", *slow, arguments=["--no-dry-run"])
     cluster.wait_until(lambda: True if len(nodes(cluster)) == 3 else None, "three nodes are ordered")
     first.kill()
     second = Command(cluster.kubeconfig, tmp_path / "second", *slow, arguments=["--no-dry-run"])
     try:
-        cluster.wait_for_job("gang", timeout_seconds=60.0)
+        cluster.wait_for_job("gang")
         assert second.metric('green_autoscaler_scaled_up_nodes_total{pool="gpu"}') in (0.0, None)
         assert len(nodes(cluster)) <= 3
     finally:
@@ -243,15 +267,17 @@ def test_a_frozen_api_server_holds_the_decision_shows_and_fences_the_leader(
     try:
         cluster.wait_until(lambda: command.metric("green_autoscaler_decisions_total") or None, "it has decided")
         with cluster.frozen_api_server():
-            frozen = time.monotonic()
+            frozen = time.time()
             status, text = 200, ""
-            while status != 503 and time.monotonic() < frozen + 9.0:
+            while status != 503 and not command.ended:
                 status, text = command.get("/readyz")
                 time.sleep(0.1)
             assert (status, text.startswith("no fresh data of: ")) == (503, True)
-            assert command.wait(20.0) == 1
-            assert time.monotonic() - frozen < 15.0, "it must stop before the Lease can be taken over"
-        assert any("Lease is lost" in entry["message"] for entry in command.log())
+            assert command.wait() == 1
+        lost = [entry["time"] for entry in command.log() if "Lease is lost" in entry["message"]]
+        assert lost
+        stopped = datetime.fromisoformat(lost[0]).timestamp()
+        assert stopped - frozen < LeaderElection().lease_seconds, "it must stop before the Lease can be taken over"
     finally:
         command.kill()
 
@@ -266,13 +292,10 @@ def test_with_karpenter_a_pool_goes_from_zero_to_n_to_zero(karpenter: ControlPla
         karpenter.create_gang_job("gang", pods=2, gpus_per_pod=8, run_seconds=2, pod_spec=GATED)
         karpenter.create_gang_job("half", pods=1, gpus_per_pod=4, run_seconds=2, pod_spec=GATED)
         for name in ("gang", "half"):
-            karpenter.wait_for_job(name, timeout_seconds=90.0)
-        claims = karpenter.request("GET", manifests.NODE_CLAIMS)["items"]
-        assert len(claims) == 3
+            karpenter.wait_for_job(name)
         karpenter.wait_until(
-            lambda: True if not karpenter.request("GET", manifests.NODE_CLAIMS)["items"] else None,
-            "the pool is empty",
-            timeout_seconds=90.0,
+            lambda: True if not karpenter.request("GET", manifests.NODE_CLAIMS)["items"] else None, "the pool is empty"
         )
-        assert live.process.metrics.value(names.METRIC_SCALED_UP, "gpu") == 3
+        # Where the gang has ended before the half node is asked for, it runs on one of the gang's.
+        assert 2 <= live.process.metrics.value(names.METRIC_SCALED_UP, "gpu") <= 3
         assert live.process.metrics.value(names.METRIC_EVICTED_PODS) == 0

@@ -29,7 +29,6 @@ def test_the_status_says_what_each_pool_has_and_does(cluster: ControlPlane) -> N
         cluster.wait_until(
             lambda: status(cluster)["nodeGroups"][0]["health"]["nodeCounts"]["ready"] == 1 or None,
             "the status shows the first node",
-            timeout_seconds=60.0,
         )
         found = status(cluster)
     (group,) = found["nodeGroups"]
@@ -45,11 +44,9 @@ def test_an_idle_node_is_marked_and_the_mark_goes_when_it_works_again(cluster: C
     # Idle nodes stay for the longest time that a guardrail knows here.
     with deployed(cluster, live_settings("pools.0.max_nodes=1", "guardrails.cooldowns.unneeded_seconds=36000.0")):
         cluster.create_gang_job("first", pods=1, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
-        cluster.wait_for_job("first", timeout_seconds=60.0)
+        cluster.wait_for_job("first")
         cluster.wait_until(lambda: soft_taint(cluster) == "PreferNoSchedule" or None, "it is a candidate")
-        cluster.create_gang_job("second", pods=1, gpus_per_pod=8, run_seconds=20, pod_spec=GATED)
-        cluster.wait_until(
-            lambda: soft_taint(cluster) is None or None, "it is no candidate any more", timeout_seconds=30.0
-        )
+        cluster.create_gang_job("second", pods=1, gpus_per_pod=8, pod_spec=GATED)
+        cluster.wait_until(lambda: soft_taint(cluster) is None or None, "it is no candidate any more")
         (pod,) = cluster.pods("job-name=second")
         assert pod["status"]["phase"] in ("Pending", "Running")

@@ -48,7 +48,7 @@ def test_its_job_makes_the_pods_again_and_they_run_elsewhere(
 ) -> None:
     sent_to_a_pool_that_is_gone(cluster, monkeypatch, **spec)
     with deployed(cluster, live_settings("pools.0.max_nodes=2")):
-        cluster.wait_for_job("gang", timeout_seconds=60.0)
+        cluster.wait_for_job("gang")
         cluster.wait_until(lambda: told(cluster) or None, "people are told")
     assert job(cluster)["status"]["succeeded"] == 2
 
@@ -59,7 +59,7 @@ def test_a_job_that_would_fail_by_it_keeps_its_pods_and_people_are_told(
     sent_to_a_pool_that_is_gone(cluster, monkeypatch, backoffLimit=0)
     before = {pod["metadata"]["uid"] for pod in cluster.pods("job-name=gang")}
     with deployed(cluster, live_settings("pools.0.max_nodes=2")):
-        cluster.wait_until(lambda: told(cluster) or None, "people are told", timeout_seconds=30.0)
+        cluster.wait_until(lambda: told(cluster) or None, "people are told")
     assert "delete its pods yourself" in told(cluster)[0]
     assert {pod["metadata"]["uid"] for pod in cluster.pods("job-name=gang")} == before
     assert "conditions" not in job(cluster)["status"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import kubeconfig, processes, rest, watchdog
 from tests.cluster.binaries import Binaries
-from tests.cluster.waiting import wait_until
+from tests.cluster.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +70,7 @@ def start_up(binaries: Binaries, tmp_path: Path) -> Iterator[StartUp]:
     yield start
     for up in started:
         up.kill()
-        wait_until(up.is_gone, "everything is gone", timeout_seconds=30)
+        wait_until(up.is_gone, "everything is gone")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -82,7 +82,7 @@ def test_up_serves_until_a_signal_and_leaves_nothing(start_up: StartUp, number: 
     assert [node["metadata"]["name"] for node in nodes] == ["gpu-0", "gpu-1"]
 
     up.process.send_signal(number)
-    assert up.process.wait(timeout=30) == 128 + number
+    assert up.process.wait(timeout=PATIENCE_SECONDS) == 128 + number
     assert up.is_gone()
     assert not up.kubeconfig.exists()
 
@@ -91,7 +91,7 @@ def test_the_watchdog_cleans_up_after_a_kill_and_up_works_again(start_up: StartU
     up = start_up()
     assert up.children()
     up.kill()
-    wait_until(up.is_gone, "the watchdog has killed everything", timeout_seconds=30)
+    wait_until(up.is_gone, "the watchdog has killed everything")
     assert kubeconfig.is_ours(up.kubeconfig)
 
     again = start_up()
@@ -130,7 +130,7 @@ def test_up_does_not_overwrite_a_kubeconfig_of_somebody_else(tmp_path: Path) -> 
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert reply.returncode == 2
     assert reply.stderr.count("\n") == 1

@@ -7,6 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 180.0
+"""How long tests wait for what must come: a wait that is met costs nothing, and machines of CI can be very slow."""
 
 
 class WaitTimeoutError(AssertionError, TimeoutError):
@@ -17,7 +19,7 @@ def wait_until(
     condition: Callable[[], T | None],
     what: str,
     *,
-    timeout_seconds: float = 30.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
     poll_seconds: float = POLL_SECONDS,
     describe: Callable[[], str] | None = None,
 ) -> T:
