@@ -4,9 +4,10 @@
 >>> trace = traces.load("synthetic:quickstart?days=2&seed=0")
 """
 
+from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
-from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes
+from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes, shared_options
 from traces.trace import NO_DEADLINE, OPTIONAL, SCHEMA, Trace, TraceMetadata
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "NO_DEADLINE",
     "OPTIONAL",
     "SCHEMA",
+    "Enrichment",
     "FormatInfo",
     "Nodes",
     "Trace",
@@ -22,8 +24,10 @@ __all__ = [
     "TraceMetadata",
     "TraceURIError",
     "TraceValueError",
+    "enrich",
     "formats",
     "holds_nodes",
     "load",
     "load_nodes",
+    "shared_options",
 ]

@@ -10,7 +10,12 @@ from traces.errors import TraceURIError
 
 OptionsT = TypeVar("OptionsT")
 
-_NOUNS = {int: "a whole number", float: "a number", datetime: "a time such as 2021-03-04T00:00"}
+_NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    datetime: "a time such as 2021-03-04T00:00",
+    Mapping: "names and weights such as a:0.7,b:0.3",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ def parse(schema: type[OptionsT], values: Mapping[str, str], where: str) -> Opti
     """Return the options dataclass filled with the texts of a URI.
 
     Args:
-        schema: A frozen dataclass with defaults; fields of str, int, float, Literal, or one of these or None.
+        schema: A frozen dataclass with defaults; fields of str, int, float, Literal, a mapping of
+            weights (``a:0.7,b:0.3``), or one of these or None.
         values: Option -> text.
         where: The URI, for messages.
 
@@ -85,6 +91,8 @@ def _bare(hint: Any) -> Any:
 
 def _kind(hint: Any) -> str:
     bare = _bare(hint)
+    if get_origin(bare) is Mapping:
+        return "mix"
     return "|".join(get_args(bare)) if get_origin(bare) is Literal else str(bare.__name__)
 
 
@@ -95,6 +103,23 @@ def _value(hint: Any, text: str, name: str) -> Any:
             raise ValueError(f"option {name} takes {' or '.join(get_args(bare))}, not {text!r}")
         return text
     try:
+        if get_origin(bare) is Mapping:
+            return _mix(get_args(bare)[0], text)
         return datetime.fromisoformat(text) if bare is datetime else bare(text)
     except ValueError as error:
-        raise ValueError(f"option {name} takes {_NOUNS[bare]}, not {text!r}") from error
+        raise ValueError(f"option {name} takes {_NOUNS[get_origin(bare) or bare]}, not {text!r}") from error
+
+
+def _mix(key_type: Any, text: str) -> dict[Any, float]:
+    """Return ``a:0.7,b:0.3`` as a mapping; a name may hold a colon.
+
+    Raises:
+        ValueError: A part is no name and weight, or a name occurs twice.
+    """
+    mix: dict[Any, float] = {}
+    for part in text.split(","):
+        key, _, weight = part.rpartition(":")
+        if not key or key_type(key) in mix:
+            raise ValueError(text)
+        mix[key_type(key)] = float(weight)
+    return mix

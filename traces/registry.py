@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from configs.errors import did_you_mean
-from traces.errors import TraceURIError
+from traces.enrich import Enrichment, enrich
+from traces.errors import TraceURIError, TraceValueError
 from traces.formats import FORMATS
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
@@ -47,7 +48,7 @@ class FormatInfo:
         description: One line.
         licence: Licence of the data.
         example: A URI.
-        options: Own options first, then those of every format of jobs.
+        options: Own options first, then `shared_options` where rows are jobs.
     """
 
     name: str
@@ -63,6 +64,11 @@ def formats() -> list[FormatInfo]:
     return [_info(name, _format(name)) for name in sorted(FORMATS)]
 
 
+def shared_options() -> tuple[Option, ...]:
+    """Return the options that every format of jobs takes: those of `SelectionOptions`, then of `Enrichment`."""
+    return (*describe(SelectionOptions), *describe(Enrichment))
+
+
 def holds_nodes(uri: str) -> bool:
     """Return whether `uri` is of a format of nodes (`load_nodes`), not of jobs (`load`).
 
@@ -76,7 +82,8 @@ def load(uri: str) -> Trace:
     """Return the jobs at `uri`, such as ``itp:data/cluster02.csv.gz?end_seconds=864000``.
 
     Relative paths start at the working directory. Every format takes `SelectionOptions`: ``start_seconds`` and
-    ``end_seconds`` (jobs submitted from the one until before the other), then ``limit`` (the first jobs of these).
+    ``end_seconds`` (jobs submitted from the one until before the other), then ``limit`` (the first jobs of these); and
+    the fields of `Enrichment`, such as ``checkpointable=0.8&deferrable=0.5``, for what the data do not say.
 
     Raises:
         TraceURIError: The format or an option is unknown or malformed; the nearest name is proposed.
@@ -87,17 +94,17 @@ def load(uri: str) -> Trace:
     form = _format(parsed.scheme)
     if form.load is None:
         raise TraceURIError(f"{uri}: {parsed.scheme} is a format of nodes, not of jobs; use traces.load_nodes")
-    selection_names = {item.name for item in fields(SelectionOptions)}
-    _check_names(parsed, {item.name for item in fields(form.options)} | selection_names)
-    own = {name: text for name, text in parsed.options.items() if name not in selection_names}
-    picked = {name: text for name, text in parsed.options.items() if name in selection_names}
-    selection = parse(SelectionOptions, picked, uri)
+    own = _given(parsed, form.options)
+    chosen, added = _given(parsed, SelectionOptions), _given(parsed, Enrichment)
+    known = (*fields(form.options), *fields(SelectionOptions), *fields(Enrichment))
+    _check_names(parsed, {item.name for item in known})
+    selection, enrichment = parse(SelectionOptions, chosen, uri), parse(Enrichment, added, uri)
     trace = form.load(parsed.path, parse(form.options, own, uri))
-    # A format may resolve its URI (a seed that was drawn); what selects jobs is added to it.
+    # A format may resolve its URI (a seed that was drawn); what selects and enriches jobs is added to it.
     base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))
-    resolved = str(TraceURI(base.scheme, base.path, {**base.options, **picked}))
+    resolved = str(TraceURI(base.scheme, base.path, {**base.options, **chosen, **added}))
     metadata = replace(trace.metadata, origin=trace.metadata.origin or resolved)
-    return _select(replace(trace, uri=resolved, metadata=metadata), selection)
+    return _enrich(_select(replace(trace, uri=resolved, metadata=metadata), selection), enrichment)
 
 
 def load_nodes(uri: str) -> Nodes:
@@ -128,8 +135,12 @@ def _info(name: str, form: Format[Any]) -> FormatInfo:
     own = describe(form.options)
     if form.load is None:
         return FormatInfo(name, "nodes", form.description, form.licence, form.example, own)
-    options = (*own, *describe(SelectionOptions))
-    return FormatInfo(name, "jobs", form.description, form.licence, form.example, options)
+    return FormatInfo(name, "jobs", form.description, form.licence, form.example, (*own, *shared_options()))
+
+
+def _given(uri: TraceURI, schema: type[Any]) -> dict[str, str]:
+    names = {item.name for item in fields(schema)}
+    return {name: text for name, text in uri.options.items() if name in names}
 
 
 def _check_names(uri: TraceURI, known: set[str]) -> None:
@@ -147,6 +158,13 @@ def _select(trace: Trace, selection: SelectionOptions) -> Trace:
         reason = f"no job in this window; {span}" if trace.num_jobs else _why_empty(trace)
         raise TraceURIError(f"{trace.uri}: {reason}")
     return chosen if selection.limit is None else chosen.head(selection.limit)
+
+
+def _enrich(trace: Trace, enrichment: Enrichment) -> Trace:
+    try:
+        return enrich(trace, enrichment)
+    except TraceValueError as error:
+        raise TraceURIError(f"{trace.uri}: {error}") from error
 
 
 def _why_empty(trace: Trace) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from traces.trace import Trace
+from traces.trace import OPTIONAL, Trace
 
 SHARED = "<1"
 """Label of the jobs that ask a share of one GPU."""
@@ -47,6 +47,8 @@ class TraceSummary:
             hours from second 0.
         users: Number of users, None where the data set does not say.
         groups: Number of groups, None where the data set does not say.
+        jobs_with: Optional column -> jobs that have a value in it.
+        synthetic_columns: Columns whose values, some or all, were drawn and not measured.
         dropped: Reason -> rows of the original file that are no jobs here.
     """
 
@@ -64,6 +66,8 @@ class TraceSummary:
     jobs_by_hour: tuple[int, ...]
     users: int | None
     groups: int | None
+    jobs_with: Mapping[str, int]
+    synthetic_columns: tuple[str, ...]
     dropped: Mapping[str, int]
 
 
@@ -88,6 +92,8 @@ def summarize(trace: Trace) -> TraceSummary:
         jobs_by_hour=tuple(by_hour.tolist()),
         users=_distinct(trace, "user"),
         groups=_distinct(trace, "group"),
+        jobs_with={name: trace.num_jobs - trace.table.column(name).null_count for name in OPTIONAL},
+        synthetic_columns=trace.metadata.synthetic_columns,
         dropped=dict(trace.metadata.dropped),
     )
 

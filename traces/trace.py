@@ -64,6 +64,7 @@ class TraceMetadata:
         start_time: Local wall-clock time of second 0, without a time zone; None where unknown.
         dropped: Reason -> number of rows of the original file that are not jobs of this trace.
         origin: URI from which the rows were imported first; it survives a copy to Parquet.
+        synthetic_columns: Columns whose values, some or all, `traces.enrich` drew, and no data set said.
     """
 
     source: str = "unknown"
@@ -71,6 +72,7 @@ class TraceMetadata:
     start_time: datetime | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
+    synthetic_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_time is not None and self.start_time.tzinfo is not None:
@@ -87,6 +89,7 @@ class TraceMetadata:
                 "start_time": start,
                 "dropped": dict(self.dropped),
                 "origin": self.origin,
+                "synthetic_columns": self.synthetic_columns,
             }
         )
 
@@ -100,7 +103,9 @@ class TraceMetadata:
         try:
             values = json.loads(text)
             start = values.pop("start_time")
-            return cls(start_time=None if start is None else datetime.fromisoformat(start), **values)
+            synthetic = tuple(values.pop("synthetic_columns", ()))
+            start_time = None if start is None else datetime.fromisoformat(start)
+            return cls(start_time=start_time, synthetic_columns=synthetic, **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             problem = f"the trace's metadata cannot be read ({error}); import the trace again"
             raise TraceValueError(problem) from error
@@ -288,6 +293,11 @@ class Trace:
         return values
 
     @property
+    def checkpoint_interval_seconds(self) -> NDArray[np.float64]:
+        """Time between checkpoints, float64, shape (jobs,), seconds, > 0; 0.0: it cannot be checkpointed."""
+        return self._filled("checkpoint_interval_seconds", np.zeros(self.num_jobs))
+
+    @property
     def submit_milliseconds(self) -> NDArray[np.int64]:
         """Submit times, int64, shape (jobs,), milliseconds, ascending; halves are rounded up."""
         return _milliseconds(self.submit_time_seconds)
@@ -337,7 +347,7 @@ class Trace:
     @property
     def checkpoint_interval_milliseconds(self) -> NDArray[np.int64]:
         """Time between checkpoints, int64, shape (jobs,), milliseconds, at least 1; 0: it cannot be checkpointed."""
-        return _interval(self._filled("checkpoint_interval_seconds", np.zeros(self.num_jobs)))
+        return _interval(self.checkpoint_interval_seconds)
 
     def codes(self, column: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """Return a column of strings as numbers.

@@ -11,6 +11,7 @@ from autoscaler.cli._common import JsonOption, QuietOption, note, write_json
 
 if TYPE_CHECKING:
     from traces import Nodes, Trace
+    from traces.options import Option
     from traces.summary import TraceSummary
 
 LIST_SCHEMA = "autoscaler.traces.list/1"
@@ -49,18 +50,21 @@ def list_formats(json_to: JsonOption = None) -> None:
         write_json({"schema": LIST_SCHEMA, "formats": [asdict(item) for item in known]}, json_to)
     if json_to == "-":
         return
-    shared = ("start_seconds", "end_seconds", "limit")
+    shared = traces.shared_options()
     for item in known:
         typer.echo(f"{item.name:12} {item.description}")
         typer.echo(f"{'':12} licence: {item.licence}; example: {item.example}")
         for option in item.options:
-            if option.name not in shared:
-                default = f" (default {option.default})" if option.default else ""
-                typer.echo(f"{'':12}   {option.name}={option.kind}: {option.description}{default}")
+            if option not in shared:
+                typer.echo(_option_line(option))
     typer.echo("every format of jobs takes")
-    for option in next(item for item in known if item.rows == "jobs").options:
-        if option.name in shared:
-            typer.echo(f"{'':12}   {option.name}={option.kind}: {option.description}")
+    for option in shared:
+        typer.echo(_option_line(option))
+
+
+def _option_line(option: Option) -> str:
+    default = f" (default {option.default})" if option.default else ""
+    return f"{'':12}   {option.name}={option.kind}: {option.description}{default}"
 
 
 @app.command("info")
@@ -146,8 +150,20 @@ def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
         (f"jobs by hour ({hours})", f"0h {sparkline(summary.jobs_by_hour)} 23h"),
     ]
     rows += [(name, f"{count:,}") for name, count in (("users", summary.users), ("groups", summary.groups)) if count]
+    rows.append(("jobs that say", _jobs_with(summary)))
     rows += [("dropped", f"{count:,} rows: {reason}") for reason, count in summary.dropped.items()]
     return rows
+
+
+def _jobs_with(summary: TraceSummary) -> str:
+    width = max(map(len, summary.jobs_with))
+    lines = []
+    for name, count in summary.jobs_with.items():
+        drawn = ", drawn" if name in summary.synthetic_columns else ""
+        lines.append(
+            f"{name:{width}} : {count:,} ({count / summary.jobs:.0%}{drawn})" if count else f"{name:{width}} : -"
+        )
+    return "\n".join(lines)
 
 
 def _gpu_mix(summary: TraceSummary) -> str:

@@ -37,6 +37,25 @@ def test_generate_import_and_info(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "100" in capsys.readouterr().out
 
 
+def test_info_counts_the_jobs_that_carry_each_optional_fact(capsys: pytest.CaptureFixture[str]) -> None:
+    uri = "synthetic:quickstart?days=3&seed=0&limit=100&checkpointable=1&priorities=0:1,5:1"
+    assert main(["traces", "info", uri, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["jobs_with"]["checkpoint_interval_seconds"] == document["jobs_with"]["user"] == 100
+    assert document["jobs_with"]["deadline_seconds"] == 0
+    assert document["synthetic_columns"] == ["priority", "checkpoint_interval_seconds"]
+    assert main(["traces", "info", uri]) == 0
+    out = capsys.readouterr().out
+    assert "100 (100%, drawn)" in out
+    assert "100 (100%)" in out
+
+
+def test_list_names_the_shared_options_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "list"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("checkpointable=") == out.count("limit=") == 1
+
+
 def test_generate_repeats_itself(tmp_path: Path) -> None:
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     for path in paths:

@@ -26,6 +26,9 @@ def test_numbers_of_a_small_trace() -> None:
     assert summary.jobs_by_hour[23] == 2
     assert summary.jobs_by_hour[0] == 1
     assert (summary.users, summary.groups) == (2, None)
+    assert summary.jobs_with["user"] == 3
+    assert summary.jobs_with["priority"] == summary.jobs_with["group"] == 0
+    assert summary.synthetic_columns == ()
     assert summary.dropped == {"it asks no GPU": 2}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.files import OutputFileError
@@ -62,6 +62,7 @@ def test_every_trace_has_the_schema_and_ascending_times(rows: list[tuple]) -> No
     assert all(column.num_chunks <= 1 for column in trace.table.columns)
 
 
+@settings(deadline=None)
 @given(jobs)
 def test_parquet_gives_the_same_trace_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
     metadata = TraceMetadata(
