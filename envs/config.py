@@ -47,6 +47,7 @@ class EnvironmentConfig:
         resync_interval_seconds: most time between two decisions, when nothing happens.
         episode_seconds: length of a training episode.
         packer: in-pool packer, one of `PACKERS`.
+        move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
         codec: sizes of observation and action.
         objective: prices.
     """
@@ -55,6 +56,7 @@ class EnvironmentConfig:
     resync_interval_seconds: float = 600.0
     episode_seconds: float = 7 * 86400.0
     packer: str = "best-fit"
+    move_seconds: float = 120.0
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
@@ -78,5 +80,7 @@ class EnvironmentConfig:
                 f"episode_seconds is {self.episode_seconds}; it must be at least decision_interval_seconds "
                 f"({self.decision_interval_seconds})"
             )
+        if not 0.0 <= self.move_seconds < math.inf:
+            raise EnvironmentConfigError(f"move_seconds is {self.move_seconds}; it must be finite and >= 0")
         if self.packer not in PACKERS:
             raise EnvironmentConfigError(f"unknown packer {self.packer!r}{did_you_mean(self.packer, PACKERS)}")

@@ -24,6 +24,9 @@ class ConstantSetpoint:
             `envs.codec.ALWAYS_ON`.
         name: name in tables.
         packer: in-pool packer, None for the environment's own.
+        consolidation: index into `envs.codec.CONSOLIDATION_CHOICES`, used in every pool whenever that is valid.
+        power_cap: index into `envs.codec.POWER_CAP_FRACTIONS`.
+        width: index into `envs.codec.WIDTH_CHOICES`, used whenever that is valid.
 
     Raises:
         ValueError: there is no such setpoint.
@@ -36,6 +39,9 @@ class ConstantSetpoint:
         headroom: float = 0.0,
         name: str = "reactive",
         packer: str | None = None,
+        consolidation: int = 0,
+        power_cap: int = 0,
+        width: int = 0,
     ) -> None:
         self.name = name
         self.packer = packer
@@ -47,6 +53,12 @@ class ConstantSetpoint:
         shape = (layout.window_slots, layout.max_pools)
         default = [names[f"slot{slot}.pool{pool}.default"] for slot in slots for pool in pools]
         self._default = np.array(default, dtype=np.int64).reshape(shape)
+        levers = [size for size in layout.lever_sizes for _ in pools]
+        ends = np.cumsum([0, *levers])
+        choices = (layout.consolidation, consolidation), (layout.power_caps, power_cap), (layout.elastic_width, width)
+        wanted = [choice for is_on, choice in choices if is_on for _ in pools]
+        self._levers = np.array(wanted, dtype=np.int64)
+        self._valid = layout.mask_size - ends[-1] + ends[:-1] + self._levers
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: a constant has no state."""
@@ -56,4 +68,5 @@ class ConstantSetpoint:
         setpoints = np.where(observations[:, self._present] > 0.0, self.setpoint, 0)
         default = observations[:, self._default] > 0.0
         placements = np.where(default.any(axis=2), default.argmax(axis=2) + 1, 0)
-        return np.concatenate([setpoints, placements], axis=1).astype(np.int64)
+        levers = np.where(action_masks[:, self._valid], self._levers, 0)
+        return np.concatenate([setpoints, placements, levers], axis=1).astype(np.int64)

@@ -6,30 +6,50 @@
 needs numpy only and imports no other package of this project.
 """
 
-from envs.codec.action import HOLD, Decision, decode, default_action, write_mask
+from envs.codec.action import HOLD, decode, default_action, write_mask
 from envs.codec.fingerprint import description, fingerprint
 from envs.codec.layout import (
     ALWAYS_ON,
+    CONSOLIDATION_CHOICES,
     HEADROOM_FRACTIONS,
     IDLE_AGE_EDGES_SECONDS,
     MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
+    WIDTH_CHOICES,
     CodecLayout,
     CodecTables,
     Pool,
     Signal,
     Slot,
 )
+from envs.codec.levers import (
+    RULE_CONSOLIDATION,
+    RULE_POWER_CAP,
+    RULE_SETPOINT,
+    RULE_SIZE,
+    RULE_WIDTH,
+    Decision,
+    empty_decision,
+)
 from envs.codec.observation import encode, observation_names, observation_size
 from envs.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
 
 __all__ = [
     "ALWAYS_ON",
+    "CONSOLIDATION_CHOICES",
     "HEADROOM_FRACTIONS",
     "HOLD",
     "IDLE_AGE_EDGES_SECONDS",
     "MAX_GPUS_PER_NODE",
+    "POWER_CAP_FRACTIONS",
+    "RULE_CONSOLIDATION",
+    "RULE_POWER_CAP",
+    "RULE_SETPOINT",
+    "RULE_SIZE",
+    "RULE_WIDTH",
     "SUBMIT_WINDOWS_SECONDS",
+    "WIDTH_CHOICES",
     "ClusterSnapshot",
     "CodecLayout",
     "CodecTables",
@@ -41,6 +61,7 @@ __all__ = [
     "decode",
     "default_action",
     "description",
+    "empty_decision",
     "empty_plan",
     "empty_snapshot",
     "encode",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.codec.layout import CodecTables, Pool, Slot
+from envs.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
 from envs.codec.packing import (
     POOL_BOOTING_NODES,
     POOL_GPUS_PER_NODE,
@@ -26,28 +25,23 @@ POOL_MIN_NODES = int(Pool.MIN_NODES)
 POOL_MAX_NODES = int(Pool.MAX_NODES)
 POOL_BUSY_NODES = int(Pool.BUSY_NODES)
 SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
+SLOT_SLACK_SECONDS = int(Slot.SLACK_SECONDS)
 
 HOLD = 0
 """Placement that leaves a job in the queue; placement k > 0 sends it to pool k - 1."""
 
 
-class Decision(NamedTuple):
-    """What an action means for this cluster now.
-
-    Attributes:
-        target_nodes: [P] int64, nodes that shall be on (ready or booting); 0 for an absent pool.
-        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose
-            pool has no room yet waits for it and counts as its demand.
-    """
-
-    target_nodes: NDArray[np.int64]
-    placement: NDArray[np.int64]
+def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
+    """Whether the job of a slot may stay in the queue although a pool could run it."""
+    row = snapshot.queue[slot]
+    return bool(row[SLOT_WAITED_SECONDS] < tables.max_hold_seconds or row[SLOT_SLACK_SECONDS] > 0.0)
 
 
 def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
     """Mark the valid choices of every component of the action.
 
-    An absent pool has only setpoint 0 and an absent slot only `HOLD`, so no component ever lacks a valid choice.
+    An absent pool has only setpoint 0, an absent slot only `HOLD`, and choice 0 of a lever does nothing and is always
+    valid, so no component ever lacks a valid choice.
 
     Args:
         snapshot: the cluster now.
@@ -67,13 +61,14 @@ def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.
             mask[at + 1 + pool] = may_run
             if may_run:
                 allowed += 1
-        mask[at] = allowed == 0 or snapshot.queue[slot, SLOT_WAITED_SECONDS] < tables.max_hold_seconds
+        mask[at] = allowed == 0 or may_hold(snapshot, tables, slot)
         at += tables.max_pools + 1
+    write_lever_mask(snapshot, tables, at, mask)
 
 
 def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, choice: int, slot: int) -> int:
     """The pool that a slot's choice means, -1 for none; a choice outside the mask means the default pool."""
-    if choice == HOLD and snapshot.queue[slot, SLOT_WAITED_SECONDS] < tables.max_hold_seconds:
+    if choice == HOLD and may_hold(snapshot, tables, slot):
         return -1
     if 0 < choice <= tables.max_pools and snapshot.allowed[slot, choice - 1] > 0.0:
         return choice - 1
@@ -112,7 +107,8 @@ def decode(
     """Turn an action into a decision.
 
     Args:
-        action: [P + W] int64, a setpoint per pool, then a placement per slot (`HOLD`, or pool + 1).
+        action: [components] int64, a setpoint per pool, a placement per slot (`HOLD`, or pool + 1), and for each lever
+            that is on a choice per pool.
         snapshot: the cluster now.
         tables: the layout.
         plan: scratch memory.
@@ -132,22 +128,28 @@ def decode(
         decision.target_nodes[pool] = 0
         if snapshot.pools[pool, POOL_PRESENT] > 0.0:
             decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, action[pool])
+    decode_levers(action, snapshot, tables, decision)
 
 
 def default_action(
-    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, setpoint: int, action: NDArray[np.int64]
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    rule: NDArray[np.int64],
+    action: NDArray[np.int64],
 ) -> None:
-    """Write the action of a fixed rule: one setpoint everywhere, every job to its default pool.
+    """Write the action of a fixed rule: the same choices everywhere, every job to its default pool.
 
     Args:
         snapshot: the cluster now.
         tables: the layout.
         plan: scratch memory.
-        setpoint: index of the setpoint, for every pool that is present.
-        action: [P + W] int64, written.
+        rule: [RULE_SIZE] int64, the setpoint, and the choice of each lever wherever that is valid.
+        action: [components] int64, written.
     """
     for pool in range(tables.max_pools):
-        action[pool] = setpoint if snapshot.pools[pool, POOL_PRESENT] > 0.0 else 0
+        action[pool] = rule[RULE_SETPOINT] if snapshot.pools[pool, POOL_PRESENT] > 0.0 else 0
+    default_levers(snapshot, tables, rule, action)
     start_plan(snapshot, tables, plan)
     for slot in range(tables.window_slots):
         action[tables.max_pools + slot] = HOLD

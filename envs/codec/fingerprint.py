@@ -6,7 +6,17 @@ import hashlib
 import json
 
 from envs.codec import observation as obs
-from envs.codec.layout import CODEC_VERSION, MAX_GPUS_PER_NODE, CodecLayout, Pool, Signal, Slot
+from envs.codec.layout import (
+    CODEC_VERSION,
+    CONSOLIDATION_CHOICES,
+    MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
+    WIDTH_CHOICES,
+    CodecLayout,
+    Pool,
+    Signal,
+    Slot,
+)
 from envs.codec.observation import observation_names
 
 
@@ -18,6 +28,7 @@ def description(layout: CodecLayout) -> dict[str, object]:
         "observation": observation_names(layout),
         "setpoints": layout.setpoints,
         "action_sizes": layout.action_sizes,
+        "levers": [CONSOLIDATION_CHOICES, POWER_CAP_FRACTIONS, WIDTH_CHOICES],
         "max_gpus_per_node": MAX_GPUS_PER_NODE,
         "submitted_scales_gpus": obs.SUBMITTED_SCALES_GPUS,
         "snapshot": [[field.name for field in fields] for fields in (Pool, Slot, Signal)],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 1
+CODEC_VERSION = 2
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
@@ -28,6 +28,16 @@ ALWAYS_ON = -1.0
 
 SUBMIT_WINDOWS_SECONDS = (600.0, 3600.0, 21600.0, 86400.0)
 """Sliding windows over which submitted GPUs are counted."""
+
+
+CONSOLIDATION_CHOICES = ("none", "one", "all")
+"""What a pool's consolidation lever can do: nothing, empty the emptiest busy node, or empty all that can be."""
+
+POWER_CAP_FRACTIONS = (1.0, 0.85, 0.7, 0.55)
+"""Caps of a GPU's power that the power lever can choose, as a fraction of its own limit; the first is no cap."""
+
+WIDTH_CHOICES = ("keep", "shrink", "grow")
+"""What a pool's width lever does to its elastic jobs: nothing, narrow them, or widen them into free GPUs."""
 
 
 class _Field(IntEnum):
@@ -54,6 +64,14 @@ class Pool(_Field):
     USED_GPUS = auto()  # shares of a GPU count as their fraction
     SHARED_FREE_GPUS = auto()  # unused shares of the GPUs that are shared
     BACKLOG_GPUS = auto()  # asked by the jobs beyond the queue window whose default is this pool
+    EMPTIABLE_NODES = auto()  # busy nodes, partly free, all of whose jobs may be moved
+    CONSOLIDATABLE = auto()  # 1 where a node can be emptied now: it is time, and its jobs fit on other busy nodes
+    SINCE_CONSOLIDATION_SECONDS = auto()  # since jobs were last moved, or since the episode began
+    POWER_CAP = auto()  # the cap in force, an index into `POWER_CAP_FRACTIONS`
+    BUSY_GPU_WATTS = auto()  # what a GPU draws more when it works uncapped, times PUE
+    SHRINKABLE_GPUS = auto()  # that elastic jobs would give back if all were narrowed
+    GROWABLE_GPUS = auto()  # that elastic jobs would take if all were widened
+    UNAVAILABLE_NODES = auto()  # failed or reclaimed: neither on nor to be ordered now
 
 
 class Slot(_Field):
@@ -62,6 +80,11 @@ class Slot(_Field):
     PRESENT = auto()
     GPUS = auto()
     WAITED_SECONDS = auto()
+    PREDICTED_SECONDS = auto()  # the run time that is expected, 0: unknown
+    SLACK_SECONDS = auto()  # until the latest start of a job that may be deferred, 0: none
+    PRIORITY = auto()
+    MIN_GPUS = auto()  # the width range of an elastic job; both are GPUS where it is not
+    MAX_GPUS = auto()
 
 
 class Signal(_Field):
@@ -89,7 +112,12 @@ class CodecTables(NamedTuple):
         setpoints: number of setpoints of a pool.
         setpoint_edge: [setpoints] int64, the index into `IDLE_AGE_EDGES_SECONDS` of the idle time-out.
         setpoint_headroom: [setpoints] float64, reserve as a fraction of the demand, or `ALWAYS_ON`.
-        max_hold_seconds: a job that waited as long as this can no longer be held.
+        max_hold_seconds: a job that waited as long as this, and has no slack, can no longer be held.
+        consolidation_seconds: least time between two consolidations of a pool.
+        has_consolidation: whether the consolidation lever is on.
+        has_power_caps: whether the power lever is on.
+        has_width: whether the width lever is on.
+        has_job_hints: whether slots show what is known of a job beyond its size.
     """
 
     max_pools: int
@@ -98,6 +126,11 @@ class CodecTables(NamedTuple):
     setpoint_edge: NDArray[np.int64]
     setpoint_headroom: NDArray[np.float64]
     max_hold_seconds: float
+    consolidation_seconds: float
+    has_consolidation: bool
+    has_power_caps: bool
+    has_width: bool
+    has_job_hints: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +141,23 @@ class CodecLayout:
         max_pools: largest number of pools that a policy of this layout can serve.
         window_slots: jobs at the head of the queue that the policy places one by one; the jobs behind them follow the
             default (the first pool that may run them). 0: the policy scales only.
-        max_hold_seconds: the longest time that the policy may hold a job back, from its submission.
+        max_hold_seconds: the longest time that the policy may hold a job back, from its submission; a job that may be
+            deferred can be held until its latest start.
+        consolidation: a lever per pool that moves jobs off nearly empty nodes, see `CONSOLIDATION_CHOICES`.
+        consolidation_interval_seconds: least time between two uses of it in a pool.
+        power_caps: a lever per pool that caps the power of its GPUs, see `POWER_CAP_FRACTIONS`.
+        elastic_width: a lever per pool that changes the width of elastic jobs, see `WIDTH_CHOICES`.
+        job_hints: show for each slot the expected run time, slack, priority, width range and speed in each pool.
     """
 
     max_pools: int = 4
     window_slots: int = 8
     max_hold_seconds: float = 3600.0
+    consolidation: bool = False
+    consolidation_interval_seconds: float = 1800.0
+    power_caps: bool = False
+    elastic_width: bool = False
+    job_hints: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that have no meaning.
@@ -127,6 +171,11 @@ class CodecLayout:
             raise ValueError(f"codec.window_slots is {self.window_slots}; it must be 0 to 256")
         if not 0.0 <= self.max_hold_seconds < float("inf"):
             raise ValueError(f"codec.max_hold_seconds is {self.max_hold_seconds}; it must be finite and >= 0")
+        if not 0.0 <= self.consolidation_interval_seconds < float("inf"):
+            raise ValueError(
+                f"codec.consolidation_interval_seconds is {self.consolidation_interval_seconds}; it must be finite and "
+                ">= 0"
+            )
 
     @property
     def setpoints(self) -> tuple[tuple[float, float], ...]:
@@ -136,8 +185,21 @@ class CodecLayout:
 
     @property
     def action_sizes(self) -> tuple[int, ...]:
-        """Choices of each component of the action: a setpoint per pool, then a placement per slot."""
-        return (len(self.setpoints),) * self.max_pools + (self.max_pools + 1,) * self.window_slots
+        """Choices of each component of the action: a setpoint per pool, a placement per slot, the levers per pool."""
+        sizes = (len(self.setpoints),) * self.max_pools + (self.max_pools + 1,) * self.window_slots
+        for lever in self.lever_sizes:
+            sizes += (lever,) * self.max_pools
+        return sizes
+
+    @property
+    def lever_sizes(self) -> tuple[int, ...]:
+        """Choices of each lever that is on, in the order of the action: consolidation, power caps, width."""
+        levers = (
+            (self.consolidation, CONSOLIDATION_CHOICES),
+            (self.power_caps, POWER_CAP_FRACTIONS),
+            (self.elastic_width, WIDTH_CHOICES),
+        )
+        return tuple(len(choices) for is_on, choices in levers if is_on)
 
     @property
     def mask_size(self) -> int:
@@ -168,6 +230,11 @@ class CodecLayout:
             np.array(edges, dtype=np.int64),
             np.array([headroom for _, headroom in self.setpoints], dtype=np.float64),
             float(self.max_hold_seconds),
+            float(self.consolidation_interval_seconds),
+            bool(self.consolidation),
+            bool(self.power_caps),
+            bool(self.elastic_width),
+            bool(self.job_hints),
         )
 
     def to_dict(self) -> dict[str, float]:

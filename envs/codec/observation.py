@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from envs.codec.layout import (
     IDLE_AGE_EDGES_SECONDS,
     MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
     CodecLayout,
     CodecTables,
@@ -42,7 +43,19 @@ POOL_IDLE_NODE_WATTS = int(Pool.IDLE_NODE_WATTS)
 POOL_USD_PER_KWH = int(Pool.USD_PER_KWH)
 POOL_BUSY_NODES = int(Pool.BUSY_NODES)
 POOL_USED_GPUS = int(Pool.USED_GPUS)
+POOL_EMPTIABLE_NODES = int(Pool.EMPTIABLE_NODES)
+POOL_CONSOLIDATABLE = int(Pool.CONSOLIDATABLE)
+POOL_SINCE_CONSOLIDATION_SECONDS = int(Pool.SINCE_CONSOLIDATION_SECONDS)
+POOL_POWER_CAP = int(Pool.POWER_CAP)
+POOL_BUSY_GPU_WATTS = int(Pool.BUSY_GPU_WATTS)
+POOL_SHRINKABLE_GPUS = int(Pool.SHRINKABLE_GPUS)
+POOL_GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
 SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
+SLOT_PREDICTED_SECONDS = int(Slot.PREDICTED_SECONDS)
+SLOT_SLACK_SECONDS = int(Slot.SLACK_SECONDS)
+SLOT_PRIORITY = int(Slot.PRIORITY)
+SLOT_MIN_GPUS = int(Slot.MIN_GPUS)
+SLOT_MAX_GPUS = int(Slot.MAX_GPUS)
 WEEK_SECONDS = int(Signal.WEEK_SECONDS)
 SUBMITTED_GPUS_10MIN = int(Signal.SUBMITTED_GPUS_10MIN)
 SUBMITTED_GPUS_1H = int(Signal.SUBMITTED_GPUS_1H)
@@ -56,6 +69,7 @@ USD_PER_GPU_HOUR = int(Signal.USD_PER_GPU_HOUR)
 
 AGE_EDGES = len(IDLE_AGE_EDGES_SECONDS)
 SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
+POWER_CAPS = len(POWER_CAP_FRACTIONS)
 HOUR_CENTRES = 6  # a hat function every 4 hours; two overlap at any time and sum to 1
 HAT_HOURS = 24.0 / HOUR_CENTRES
 
@@ -65,6 +79,35 @@ GLOBAL_FEATURES = HOUR_CENTRES + 1 + SUBMIT_WINDOWS + 2 + 6
 POOL_FEATURES = 11 + AGE_EDGES + 3 + 3 + 3
 SLOT_FEATURES = 4
 SLOT_POOL_FEATURES = 3
+
+# What each lever adds to a pool's features, and the hints to those of a slot and of a slot and pool.
+CONSOLIDATION_FEATURES = 3
+POWER_CAP_FEATURES = 2
+WIDTH_FEATURES = 2
+HINT_FEATURES = 6
+HINT_POOL_FEATURES = 1
+
+
+def pool_features(tables: CodecTables) -> int:
+    """Features of a pool."""
+    size = POOL_FEATURES
+    if tables.has_consolidation:
+        size += CONSOLIDATION_FEATURES
+    if tables.has_power_caps:
+        size += POWER_CAP_FEATURES
+    if tables.has_width:
+        size += WIDTH_FEATURES
+    return size
+
+
+def slot_features(tables: CodecTables) -> int:
+    """Features of a slot, without its pools."""
+    return SLOT_FEATURES + HINT_FEATURES if tables.has_job_hints else SLOT_FEATURES
+
+
+def slot_pool_features(tables: CodecTables) -> int:
+    """Features of a slot and a pool together."""
+    return SLOT_POOL_FEATURES + HINT_POOL_FEATURES if tables.has_job_hints else SLOT_POOL_FEATURES
 
 
 def squash(value: float, scale: float) -> float:
@@ -150,6 +193,36 @@ def write_pool(
     observation[at + 8] = share(usd_per_idle_hour, snapshot.signals[USD_PER_GPU_HOUR] * gpus_per_node)
 
 
+def write_levers(
+    snapshot: ClusterSnapshot, tables: CodecTables, pool: int, at: int, observation: NDArray[np.float32]
+) -> None:
+    """Write what the levers that are on need to know of a pool, from index `at` on."""
+    row = snapshot.pools[pool]
+    if tables.has_consolidation:
+        observation[at] = squash(row[POOL_EMPTIABLE_NODES], 4.0)
+        observation[at + 1] = row[POOL_CONSOLIDATABLE]
+        observation[at + 2] = squash(row[POOL_SINCE_CONSOLIDATION_SECONDS], 1800.0)
+        at += CONSOLIDATION_FEATURES
+    if tables.has_power_caps:
+        observation[at] = row[POOL_POWER_CAP] / POWER_CAPS
+        observation[at + 1] = squash(row[POOL_BUSY_GPU_WATTS], 300.0)
+        at += POWER_CAP_FEATURES
+    if tables.has_width:
+        observation[at] = squash(row[POOL_SHRINKABLE_GPUS], 8.0)
+        observation[at + 1] = squash(row[POOL_GROWABLE_GPUS], 8.0)
+
+
+def write_hints(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDArray[np.float32]) -> None:
+    """Write what is known of the job of a slot beyond its size, from index `at` on."""
+    row = snapshot.queue[slot]
+    observation[at] = 1.0 if row[SLOT_PREDICTED_SECONDS] > 0.0 else 0.0
+    observation[at + 1] = squash(row[SLOT_PREDICTED_SECONDS], 3600.0)
+    observation[at + 2] = squash(row[SLOT_SLACK_SECONDS], 3600.0)
+    observation[at + 3] = squash(max(row[SLOT_PRIORITY], 0.0), 1.0)
+    observation[at + 4] = squash(row[SLOT_GPUS] - row[SLOT_MIN_GPUS], 4.0)
+    observation[at + 5] = squash(row[SLOT_MAX_GPUS] - row[SLOT_GPUS], 4.0)
+
+
 def write_slot(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDArray[np.float32]) -> None:
     """Write the features of one slot of the queue window, without its pools, from index `at` on."""
     largest_node = 1.0
@@ -178,14 +251,17 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
         observation[index] = 0.0
     at = write_global(snapshot, tables, observation)
     start_plan(snapshot, tables, plan)
-    slots_at = at + tables.max_pools * POOL_FEATURES
-    per_slot = SLOT_FEATURES + SLOT_POOL_FEATURES * tables.max_pools
+    per_pool, per_pair = pool_features(tables), slot_pool_features(tables)
+    slots_at = at + tables.max_pools * per_pool
+    per_slot = slot_features(tables) + per_pair * tables.max_pools
     for slot in range(tables.window_slots):
         if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
             slot_at = slots_at + slot * per_slot
             write_slot(snapshot, slot, slot_at, observation)
+            if tables.has_job_hints:
+                write_hints(snapshot, slot, slot_at + SLOT_FEATURES, observation)
             gpus = snapshot.queue[slot, SLOT_GPUS]
-            slot_at += SLOT_FEATURES
+            slot_at += slot_features(tables)
             default = default_pool(snapshot, tables, plan, slot)
             for pool in range(tables.max_pools):
                 if snapshot.allowed[slot, pool] > 0.0:
@@ -193,14 +269,17 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
                     observation[slot_at] = 1.0
                     observation[slot_at + 1] = 1.0 if fits_now(plan, pool, gpus, gpus_per_node) else 0.0
                     observation[slot_at + 2] = 1.0 if pool == default else 0.0
-                slot_at += SLOT_POOL_FEATURES
+                    if tables.has_job_hints:
+                        observation[slot_at + 3] = squash(snapshot.allowed[slot, pool], 1.0)
+                slot_at += per_pair
             if default >= 0:
                 place(plan, default, gpus, int(snapshot.pools[default, POOL_GPUS_PER_NODE]))
     place_backlog(snapshot, tables, plan)
     for pool in range(tables.max_pools):
         if snapshot.pools[pool, POOL_PRESENT] > 0.0:
             write_pool(snapshot, plan, pool, at, observation)
-        at += POOL_FEATURES
+            write_levers(snapshot, tables, pool, at + POOL_FEATURES, observation)
+        at += per_pool
 
 
 def observation_names(layout: CodecLayout) -> tuple[str, ...]:
@@ -215,16 +294,27 @@ def observation_names(layout: CodecLayout) -> tuple[str, ...]:
     pool_names += ["nodes_with_1_free", "nodes_with_2_free", "nodes_with_4_free"]
     pool_names += ["planned_new_nodes", "planned_idle_nodes", "backlog_gpus"]
     pool_names += ["gpus_per_node", "boot_seconds", "idle_cost_against_wait_cost"]
+    if layout.consolidation:
+        pool_names += ["emptiable_nodes", "consolidatable", "since_consolidation"]
+    if layout.power_caps:
+        pool_names += ["power_cap", "busy_gpu_watts"]
+    if layout.elastic_width:
+        pool_names += ["shrinkable_gpus", "growable_gpus"]
+    slot_names, pair_names = ["present", "gpus", "gang", "waited"], ["allowed", "fits_now", "default"]
+    if layout.job_hints:
+        slot_names += ["is_predicted", "predicted", "slack", "priority", "narrower_gpus", "wider_gpus"]
+        pair_names += ["speed"]
     for pool in range(layout.max_pools):
         names += [f"pool{pool}.{name}" for name in pool_names]
     for slot in range(layout.window_slots):
-        names += [f"slot{slot}.{name}" for name in ("present", "gpus", "gang", "waited")]
+        names += [f"slot{slot}.{name}" for name in slot_names]
         for pool in range(layout.max_pools):
-            names += [f"slot{slot}.pool{pool}.{name}" for name in ("allowed", "fits_now", "default")]
+            names += [f"slot{slot}.pool{pool}.{name}" for name in pair_names]
     return tuple(names)
 
 
 def observation_size(layout: CodecLayout) -> int:
     """Length of the observation of a layout."""
-    per_slot = SLOT_FEATURES + SLOT_POOL_FEATURES * layout.max_pools
-    return GLOBAL_FEATURES + layout.max_pools * POOL_FEATURES + layout.window_slots * per_slot
+    tables = layout.tables()
+    per_slot = slot_features(tables) + slot_pool_features(tables) * layout.max_pools
+    return GLOBAL_FEATURES + layout.max_pools * pool_features(tables) + layout.window_slots * per_slot

@@ -19,7 +19,7 @@ from typing import Any
 import numba
 
 import envs.codec
-from envs.codec import action, observation, packing
+from envs.codec import action, levers, observation, packing
 
 SOURCES = (Path(__file__).parent, Path(envs.codec.__file__).parent)
 
@@ -91,8 +91,10 @@ def compile_codec() -> dict[str, Any]:
     for module, names in (
         (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
         (packing, ("default_pool", "place_backlog")),
-        (action, ("write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
-        (observation, ("squash", "share", "write_global", "write_pool", "write_slot", "encode")),
+        (levers, ("may_consolidate", "may_cap", "may_resize", "write_lever_mask", "decode_levers", "default_levers")),
+        (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
+        (observation, ("pool_features", "slot_features", "slot_pool_features", "squash", "share", "write_global")),
+        (observation, ("write_pool", "write_levers", "write_hints", "write_slot", "encode")),
     ):
         for name in names:
             compiled[name] = _compiled_copy(getattr(module, name), dict(compiled))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envs.codec import IDLE_AGE_EDGES_SECONDS
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.packers import drop_oldest, move_node, release_share, wrap
+from envs.simulator.packers import drop_oldest, move_node, release_share, unlink_part, wrap
 from envs.simulator.state import Cluster, Settings, Table
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -56,6 +56,25 @@ def pop_running(c: Cluster) -> int:
 
 
 @helper
+def change_finish(c: Cluster, slot: int, finish: int) -> None:
+    """Give a running slot a later finish and put it in its place in the heap, which is searched for it."""
+    c.run[slot, st.RUN_FINISH] = finish
+    at = 0
+    while c.run[at, st.HEAP] != slot:
+        at += 1
+    size = c.clock[st.RUNNING]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and before(c, c.run[child + 1, st.HEAP], c.run[child, st.HEAP]):
+            child += 1
+        if before(c, slot, c.run[child, st.HEAP]):
+            break
+        c.run[at, st.HEAP] = c.run[child, st.HEAP]
+        at = child
+    c.run[at, st.HEAP] = slot
+
+
+@helper
 def integrate(c: Cluster, until: int) -> None:
     """Add the time from now to `until` to every integral and move the clock."""
     elapsed = until - c.clock[st.NOW]
@@ -72,7 +91,7 @@ def integrate(c: Cluster, until: int) -> None:
 
 
 @helper
-def finish_job(c: Cluster, jobs: Table, pools: Table) -> None:
+def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """End the job that finishes first: give back whole nodes in the order they were taken, then the rest."""
     slot = pop_running(c)
     run = c.run[slot]
@@ -88,8 +107,12 @@ def finish_job(c: Cluster, jobs: Table, pools: Table) -> None:
         release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
     elif run[st.RUN_GPUS] > 0:
         node = run[st.RUN_NODE]
+        if settings.moves_jobs:
+            unlink_part(c, jobs, slot, node)
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
     c.pool[pool, st.USED_MILLI] -= milli
+    if run[st.RUN_JOB] >= c.clock[st.FIRST_JOB]:
+        c.queue[run[st.RUN_JOB] - c.clock[st.FIRST_JOB], st.JOB_END] = now
     c.clock[st.FINISHED] += 1
 
 
@@ -138,11 +161,11 @@ def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
 
 
 @helper
-def process(c: Cluster, jobs: Table, pools: Table, time: int) -> None:
+def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
     """Let everything of one moment happen: jobs end, then nodes become ready, then jobs are submitted."""
     integrate(c, time)
     while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
-        finish_job(c, jobs, pools)
+        finish_job(c, jobs, pools, settings)
     for pool in range(c.pool.shape[0]):
         while next_ready(c, pools, pool) <= time:
             ready_node(c, pools, pool)
@@ -207,7 +230,7 @@ def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
         decision = c.clock[st.EPISODE_END]
         c.clock[st.TRUNCATED] = 1
     while event <= decision:
-        process(c, jobs, pools, event)
+        process(c, jobs, pools, settings, event)
         if is_finished(c):
             c.clock[st.DONE] = 1
             c.clock[st.TRUNCATED] = 0

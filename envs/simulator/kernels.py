@@ -24,10 +24,12 @@ from envs.codec import (
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
 from envs.simulator.events import EDGES_MS, advance, enqueue, idle_for, push_running
+from envs.simulator.moves import consolidate, count_emptiable, first_to_empty, is_due
 from envs.simulator.packers import (
     busy_node,
     clear_bit,
     drop_oldest,
+    link_part,
     lowest_node,
     set_bit,
     take_gpus,
@@ -48,6 +50,9 @@ SUBMIT_WINDOWS_MS = tuple(round(seconds * 1000) for seconds in SUBMIT_WINDOWS_SE
 WEEK_MS = 7 * 86_400_000
 IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODES), int(Pool.BOOTING_NODES)
 USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
+EMPTIABLE_NODES, CONSOLIDATABLE = int(Pool.EMPTIABLE_NODES), int(Pool.CONSOLIDATABLE)
+SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
+SLOT_MIN_GPUS, SLOT_MAX_GPUS = int(Slot.MIN_GPUS), int(Slot.MAX_GPUS)
 SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
 SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
 SIGNAL_SUBMITTED_JOBS, SIGNAL_SINCE = int(Signal.SUBMITTED_JOBS_1H), int(Signal.SINCE_SUBMIT_SECONDS)
@@ -145,6 +150,8 @@ def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: in
     run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
     c.run[slot, st.RUN_FINISH] = finish
     push_running(c, slot)
+    if settings.moves_jobs and rest > 0:
+        link_part(c, jobs, slot, node)
     c.pool[pool, st.USED_MILLI] += milli
     return True
 
@@ -239,7 +246,19 @@ def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
 
 
 @helper
-def fill_pools(c: Cluster, pools: Table, template: NDArray[np.float64], snapshot: ClusterSnapshot) -> None:
+def fill_consolidation(c: Cluster, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+    """Write what the consolidation lever needs to know of a pool."""
+    out[SINCE_CONSOLIDATION] = (c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
+    out[EMPTIABLE_NODES], out[CONSOLIDATABLE] = 0.0, 0.0
+    if is_due(c, settings, pool):
+        out[EMPTIABLE_NODES] = count_emptiable(c, pools, pool)
+        out[CONSOLIDATABLE] = 1.0 if first_to_empty(c, pools, pool) >= 0 else 0.0
+
+
+@helper
+def fill_pools(
+    c: Cluster, pools: Table, settings: Settings, template: NDArray[np.float64], snapshot: ClusterSnapshot
+) -> None:
     """Write the pools of the snapshot."""
     for pool in range(pools.shape[0]):
         row, out = c.pool[pool], snapshot.pools[pool]
@@ -251,6 +270,8 @@ def fill_pools(c: Cluster, pools: Table, template: NDArray[np.float64], snapshot
         out[BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
         out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
+        if settings.moves_jobs:
+            fill_consolidation(c, pools, settings, pool, out)
         for edge in range(EDGES):
             if idle > 0:
                 idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
@@ -268,14 +289,14 @@ def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot)
     for slot in range(snapshot.queue.shape[0]):
         out = snapshot.queue[slot]
         if head + slot >= tail:
-            out[SLOT_PRESENT], out[SLOT_GPUS], out[SLOT_WAITED] = 0.0, 0.0, 0.0
+            out[:] = 0.0
             for pool in range(pools.shape[0]):
                 snapshot.allowed[slot, pool] = 0.0
             continue
         job = c.queue[head + slot, st.QUEUE_JOB]
         submitted = max(jobs[job, st.SUBMIT_MS], c.clock[st.EPISODE_START])
         out[SLOT_PRESENT] = 1.0
-        out[SLOT_GPUS] = jobs[job, st.MILLI] / 1000.0
+        out[SLOT_GPUS] = out[SLOT_MIN_GPUS] = out[SLOT_MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
         out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
         for pool in range(pools.shape[0]):
             snapshot.allowed[slot, pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
@@ -308,7 +329,7 @@ def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[n
 @helper
 def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
     """Write the snapshot of a cluster."""
-    fill_pools(c, w.pools, w.template, snapshot)
+    fill_pools(c, w.pools, w.settings, w.template, snapshot)
     fill_queue(c, w.jobs, w.pools, snapshot)
     fill_signals(c, w.jobs, w.settings, snapshot.signals)
 
@@ -318,7 +339,7 @@ def charge(w: World, index: int, c: Cluster) -> None:
     """Write the terms of the cost since the last charge, and the reward."""
     terms, paid, last = w.outcome.terms[index], w.outcome.paid[index], w.pools.shape[0]
     terms[:] = 0.0
-    elapsed = c.clock[st.NOW] - paid[last, 1]
+    elapsed = c.clock[st.NOW] - paid[last, st.PAID_TIME]
     for pool in range(last):
         row, rates = c.pool[pool], w.rates[pool]
         idle = row[st.IDLE_NODE_MS] - paid[pool, 0]
@@ -330,16 +351,18 @@ def charge(w: World, index: int, c: Cluster) -> None:
         terms[st.TERM_FRAGMENTATION] += (busy * w.pools[pool, st.GPUS] * 1000 - used) * rates[1]
         terms[st.TERM_BOOT] += boot * rates[2]
         terms[st.TERM_OFF] += off * rates[3]
-        for column in range(4):
+        overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
+        terms[st.TERM_OVERHEAD] += overhead * (rates[4] + w.settings.usd_per_waited_milli_ms)
+        for column in range(st.PAID_COLUMNS):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
-    waited = c.clock[st.WAITED_MILLI_MS] - paid[last, 0]
+    waited = c.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
     terms[st.TERM_WAITING] = waited * w.settings.usd_per_waited_milli_ms
     cost = 0.0
     for term in range(st.TERM_SECONDS):
         cost += terms[term]
     w.outcome.reward[index] = -cost
     terms[st.TERM_SECONDS] = elapsed / 1000.0
-    paid[last, 0], paid[last, 1] = c.clock[st.WAITED_MILLI_MS], c.clock[st.NOW]
+    paid[last, st.PAID_WAITED], paid[last, st.PAID_TIME] = c.clock[st.WAITED_MILLI_MS], c.clock[st.NOW]
 
 
 @helper
@@ -349,6 +372,10 @@ def clear(c: Cluster, pools: Table) -> None:
     c.pool[:] = 0
     c.bits[:] = 0
     c.queue[:, st.JOB_START] = st.NEVER
+    c.queue[:, st.JOB_END] = st.NEVER
+    c.node[:, st.NODE_SLOTS] = 0
+    c.node[:, st.NODE_FIXED] = 0
+    c.node[:, st.NODE_ROUND] = 0
     c.level[:, : st.LEVELS] = -1
     c.level[:, st.LEVELS :] = 0
     c.clock[st.UNUSED_SHARES] = c.share.shape[0]
@@ -392,6 +419,7 @@ def reset(c: Cluster, jobs: Table, pools: Table, settings: Settings, start: int,
     c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
     c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job
     for pool in range(pools.shape[0]):
+        c.pool[pool, st.CONSOLIDATED_MS] = start
         for _ in range(pools[pool, st.MIN_NODES]):
             add_idle(c, pools, pool)
     for job in range(first):
@@ -413,8 +441,13 @@ def observe(w: World, index: int, snapshot: ClusterSnapshot) -> None:
 def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
     """Carry out an action, then run to the next decision."""
     target_nodes, placement = w.outcome.target_nodes[index], w.outcome.placement[index]
-    decode(w.outcome.action[index], snapshot, w.tables, w.plan, Decision(target_nodes, placement))
+    levers = w.outcome.levers[index]
+    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2])
+    decode(w.outcome.action[index], snapshot, w.tables, w.plan, decision)
     start_jobs(c, w.jobs, w.pools, w.settings, placement)
+    for pool in range(w.pools.shape[0]):
+        if decision.consolidation[pool] > 0:
+            consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
     for pool in range(w.pools.shape[0]):
         scale(c, w.pools, pool, target_nodes[pool])
     c.clock[st.DECISIONS] += 1
@@ -437,7 +470,7 @@ def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.i
         c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
         reset(c, w.jobs, w.pools, w.settings, episodes[k, 0], episodes[k, 1], episodes[k, 2])
         w.outcome.paid[index] = 0
-        w.outcome.paid[index, w.pools.shape[0], 1] = c.clock[st.NOW]
+        w.outcome.paid[index, w.pools.shape[0], st.PAID_TIME] = c.clock[st.NOW]
         w.outcome.reward[index] = 0.0
         w.outcome.terms[index] = 0.0
         fill_snapshot(w, c, snapshot)
@@ -456,12 +489,12 @@ def step_clusters(w: World) -> None:
 
 
 @kernel
-def replay_clusters(w: World, setpoints: NDArray[np.int64], decisions: int) -> bool:
+def replay_clusters(w: World, rules: NDArray[np.int64], decisions: int) -> bool:
     """Run every cluster under a fixed rule, for at most `decisions` more decisions each; return whether all are done.
 
     Args:
         w: the world.
-        setpoints: [N] int64, the setpoint of each cluster.
+        rules: [N, RULE_SIZE] int64, the choices of each cluster, see `envs.codec.default_action`.
         decisions: how many.
     """
     done = True
@@ -470,7 +503,7 @@ def replay_clusters(w: World, setpoints: NDArray[np.int64], decisions: int) -> b
         for _ in range(decisions):
             if c.clock[st.DONE] != 0:
                 break
-            default_action(snapshot, w.tables, w.plan, setpoints[index], w.outcome.action[index])
+            default_action(snapshot, w.tables, w.plan, rules[index], w.outcome.action[index])
             decide(w, index, c, snapshot)
         done = done and c.clock[st.DONE] != 0
     return done

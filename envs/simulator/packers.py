@@ -56,6 +56,23 @@ def lowest_node(c: Cluster, pools: Table, pool: int, row: int) -> int:
 
 
 @helper
+def next_node(c: Cluster, pools: Table, pool: int, row: int, node: int) -> int:
+    """The next node of a pool after `node` whose bit is set in `node_bits[row]`, -1 if none."""
+    word = node >> 6
+    end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
+    if node & 63 < 63:
+        bits = c.bits[row, word] >> np.uint64((node & 63) + 1)
+        if bits != 0:
+            return node + 1 + lowest_bit(bits)
+    word += 1
+    while word < end:
+        if c.bits[row, word] != 0:
+            return (word << 6) + lowest_bit(c.bits[row, word])
+        word += 1
+    return -1
+
+
+@helper
 def set_bit(c: Cluster, row: int, node: int) -> None:
     """Set the bit of a node in `node_bits[row]`."""
     c.bits[row, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
@@ -193,6 +210,7 @@ def take_share(c: Cluster, pools: Table, packer: int, pool: int, milli: int, now
     c.clock[st.UNUSED_SHARES] -= 1
     share = c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK]
     c.share[share, st.SHARE_NODE] = node
+    c.node[node, st.NODE_FIXED] += 1  # a shared GPU is not moved
     link_share(c, pool, share, 1000 - milli)
     c.pool[pool, st.SHARED_FREE_MILLI] += 1000 - milli
     return share
@@ -211,4 +229,32 @@ def release_share(c: Cluster, pools: Table, pool: int, share: int, milli: int, n
     c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK] = share
     c.clock[st.UNUSED_SHARES] += 1
     node = c.share[share, st.SHARE_NODE]
+    c.node[node, st.NODE_FIXED] -= 1
     move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + 1, now)
+
+
+@helper
+def link_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+    """Add a running slot to the list of the node that it has a part of."""
+    head = c.node[node, st.NODE_SLOTS] - 1  # the column holds slot + 1, so that zeroed memory is an empty list
+    c.run[slot, st.RUN_NEXT] = head
+    c.run[slot, st.RUN_PREVIOUS] = -1
+    if head >= 0:
+        c.run[head, st.RUN_PREVIOUS] = slot
+    c.node[node, st.NODE_SLOTS] = slot + 1
+    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        c.node[node, st.NODE_FIXED] += 1
+
+
+@helper
+def unlink_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+    """Take a running slot out of the list of its node."""
+    after, before = c.run[slot, st.RUN_NEXT], c.run[slot, st.RUN_PREVIOUS]
+    if before >= 0:
+        c.run[before, st.RUN_NEXT] = after
+    else:
+        c.node[node, st.NODE_SLOTS] = after + 1
+    if after >= 0:
+        c.run[after, st.RUN_PREVIOUS] = before
+    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        c.node[node, st.NODE_FIXED] -= 1

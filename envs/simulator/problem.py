@@ -24,7 +24,7 @@ class Problem:
     """Everything that stays the same during a run.
 
     Attributes:
-        jobs: [J + 1, 6] int64, the trace; the columns have names in `envs.simulator.state`.
+        jobs: [J + 1, JOB_COLUMNS] int64, the trace; the columns have names in `envs.simulator.state`.
         pools: [P, 5] int64, the cluster, likewise.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
@@ -118,16 +118,18 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
         row[Pool.BOOT_SECONDS] = pool.boot_seconds
         row[Pool.IDLE_NODE_WATTS] = power.pue * (power.host_watts + pool.gpus_per_node * power.gpu_idle_watts)
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
+        row[Pool.BUSY_GPU_WATTS] = power.pue * (power.gpu_busy_watts - power.gpu_idle_watts)
     return template
 
 
 def _jobs(trace: Trace, allowed: NDArray[np.bool_]) -> Table:
-    table = np.zeros((trace.num_jobs + 1, 6), np.int64)
+    table = np.zeros((trace.num_jobs + 1, st.JOB_COLUMNS), np.int64)
     table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
     table[:-1, st.DURATION_MS] = trace.duration_milliseconds
     table[:-1, st.MILLI] = trace.gpu_milli
     table[:-1, st.ALLOWED_BITS] = allowed @ (1 << np.arange(allowed.shape[1]))
     table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
+    table[:-1, st.FLAGS] = np.where(trace.checkpoint_interval_milliseconds > 0, st.MOVABLE, 0)
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 
@@ -155,6 +157,9 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         week_offset_ms=round(trace.week_offset_seconds * 1000),
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
+        moves_jobs=bool(config.codec.consolidation),
+        move_ms=round(config.move_seconds * 1000),
+        consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
     )
     return Problem(
         jobs=_jobs(trace, allowed),

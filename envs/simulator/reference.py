@@ -7,20 +7,21 @@ calls the plain functions of `envs.codec` that the kernels compile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.codec import (
+    CONSOLIDATION_CHOICES,
     IDLE_AGE_EDGES_SECONDS,
     SUBMIT_WINDOWS_SECONDS,
     ClusterSnapshot,
-    Decision,
     Pool,
     Signal,
     Slot,
     decode,
+    empty_decision,
     empty_plan,
     empty_snapshot,
     encode,
@@ -28,7 +29,7 @@ from envs.codec import (
     write_mask,
 )
 from envs.simulator.problem import Problem
-from envs.simulator.state import NEVER
+from envs.simulator.state import MOVABLE, NEVER
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -43,6 +44,7 @@ class Job:
     remaining_ms: int
     milli: int
     pools: list[int]
+    is_movable: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +99,8 @@ class Totals:
     busy_node_ms: int = 0
     boot_node_ms: int = 0
     used_milli_ms: int = 0
+    overhead_milli_ms: int = 0
+    moves: int = 0
     nodes_added: int = 0
     nodes_removed: int = 0
     scale_ups: int = 0
@@ -113,16 +117,15 @@ class ReferenceSimulator:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.plan = empty_plan(problem.config.codec)
-        slots = problem.tables.window_slots
-        self.decision = Decision(np.zeros(problem.tables.max_pools, np.int64), np.zeros(slots, np.int64))
+        self.decision = empty_decision(problem.config.codec)
         self.observation = np.zeros(observation_size(problem.config.codec), np.float32)
         self.mask = np.zeros(problem.config.codec.mask_size, np.bool_)
         self.trace = [self._job(number) for number in range(problem.num_jobs)]
 
     def _job(self, number: int) -> Job:
-        submit, duration, milli, bits, *_ = (int(value) for value in self.problem.jobs[number])
+        submit, duration, milli, bits, _, _, flags = (int(value) for value in self.problem.jobs[number])
         pools = [pool for pool in range(len(self.problem.pools)) if bits >> pool & 1]
-        return Job(number, submit, duration, milli, pools)
+        return Job(number, submit, duration, milli, pools, bool(flags & MOVABLE))
 
     def reset(self, start_ms: int, end_ms: int, last_job: int) -> None:
         """Begin an episode; see `Simulator.reset`."""
@@ -141,6 +144,8 @@ class ReferenceSimulator:
         self.totals = [Totals() for _ in self.problem.pools]
         self.waited_milli_ms = self.finished = self.decisions = 0
         self.job_starts: dict[int, int] = {}
+        self.job_ends: dict[int, int] = {}
+        self.consolidated = [start_ms for _ in self.problem.pools]
         self.paid = self._cost_integrals()
         for pool, config in enumerate(self.problem.cluster.pools):
             for _ in range(config.min_nodes):
@@ -154,7 +159,7 @@ class ReferenceSimulator:
         self._observe()
 
     def _begin_running(self, job: Job) -> None:
-        left = Job(job.number, self.start, job.submit_ms + job.remaining_ms - self.start, job.milli, job.pools)
+        left = replace(job, submit_ms=self.start, remaining_ms=job.submit_ms + job.remaining_ms - self.start)
         pool = job.pools[0]
         while not self._start(left, pool):
             if not any(node.state == "off" for node in self._of_pool(pool)):
@@ -253,6 +258,8 @@ class ReferenceSimulator:
                 self._give_back(run.share.node, 1)
         self.running.remove(run)
         self.finished += 1
+        if run.job.number >= self.first_job:
+            self.job_ends[run.job.number] = self.now
 
     # Time
 
@@ -318,6 +325,9 @@ class ReferenceSimulator:
         """Carry out an action, run to the next decision and return the reward in USD."""
         decode(action, self.snapshot, self.problem.tables, self.plan, self.decision)
         self._start_jobs()
+        for pool, choice in enumerate(self.decision.consolidation[: len(self.totals)]):
+            if choice > 0:
+                self._consolidate(pool, CONSOLIDATION_CHOICES[choice])
         for pool in range(len(self.totals)):
             self._scale(pool, int(self.decision.target_nodes[pool]))
         self.decisions += 1
@@ -334,6 +344,57 @@ class ReferenceSimulator:
                 self.queue.remove(job)
                 if job.number >= self.first_job:
                     self.job_starts[job.number] = self.now
+
+    # Consolidation
+
+    def _parts_on(self, node: Node) -> list[tuple[Running, int]]:
+        """Jobs with some GPUs of a node, the largest part first."""
+        parts = [(run, gpus) for run in self.running for other, gpus in run.parts if other is node]
+        return sorted(parts, key=lambda part: (-part[1], part[0].job.number))
+
+    def _emptiable(self, pool: int) -> list[Node]:
+        """Busy nodes, partly free, all of whose jobs may be moved (a shared GPU may not), the emptiest first."""
+        shared = [share.node for share in self.shares]
+        nodes = [node for node in self._of_pool(pool) if node.is_busy and node.free > 0 and node not in shared]
+        movable = [node for node in nodes if all(run.job.is_movable for run, _ in self._parts_on(node))]
+        return sorted(movable, key=lambda node: (-node.free, node.number))
+
+    def _targets(self, node: Node) -> list[Node] | None:
+        """For each part on a node the other busy node that it would move to, None if one finds no room."""
+        room = {other: other.free for other in self._of_pool(node.pool) if other.is_busy and other is not node}
+        targets = []
+        for _, gpus in self._parts_on(node):
+            roomy = [other for other in room if room[other] >= gpus]
+            if not roomy:
+                return None
+            target = min(roomy, key=lambda other: (room[other], other.number))
+            room[target] -= gpus
+            targets.append(target)
+        return targets
+
+    def _consolidate(self, pool: int, choice: str) -> None:
+        """Empty the emptiest node, or all that can be emptied; what has received jobs is not emptied itself."""
+        received: list[Node] = []
+        emptied = 0
+        for node in self._emptiable(pool):
+            targets = None if node in received else self._targets(node)
+            if targets is None or (choice == "one" and emptied > 0):
+                continue
+            for (run, gpus), target in zip(self._parts_on(node), targets, strict=True):
+                run.parts[run.parts.index((node, gpus))] = (target, gpus)
+                target.free -= gpus
+                self._delay(run, self.problem.settings.move_ms)
+                self.totals[pool].moves += 1
+            received += targets
+            self._become_idle(node)
+            emptied += 1
+        if emptied > 0:
+            self.consolidated[pool] = self.now
+
+    def _delay(self, run: Running, milliseconds: int) -> None:
+        """Let a running job hold its GPUs for a while without progress."""
+        run.finish_ms += milliseconds
+        self.totals[run.pool].overhead_milli_ms += run.job.milli * milliseconds
 
     def _scale(self, pool: int, target: int) -> None:
         config, totals = self.problem.cluster.pools[pool], self.totals[pool]
@@ -354,7 +415,8 @@ class ReferenceSimulator:
     def _cost_integrals(self) -> list[tuple[int, int, int, int, int]]:
         waiting = (self.waited_milli_ms, self.now, 0, 0, 0)
         pools = [
-            (pool.idle_node_ms, pool.busy_node_ms, pool.boot_node_ms, pool.used_milli_ms, 0) for pool in self.totals
+            (pool.idle_node_ms, pool.busy_node_ms, pool.boot_node_ms, pool.used_milli_ms, pool.overhead_milli_ms)
+            for pool in self.totals
         ]
         return [*pools, waiting]
 
@@ -366,15 +428,16 @@ class ReferenceSimulator:
             for row, paid in zip(integrals, self.paid, strict=True)
         ]
         self.paid = integrals
-        terms = [0.0] * 5
-        for config, rates, (idle, busy, boot, used, _) in zip(
+        terms = [0.0] * 6
+        for config, rates, (idle, busy, boot, used, overhead) in zip(
             self.problem.cluster.pools, self.problem.rates, spent[:-1], strict=True
         ):
             off = spent[-1][1] * config.max_nodes - idle - busy - boot
             amounts = (idle, busy * config.gpus_per_node * 1000 - used, boot, off)
             for index, amount in enumerate(amounts):
                 terms[index] += amount * rates[index]
-        terms[4] = spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
+            terms[4] += overhead * (rates[4] + self.problem.settings.usd_per_waited_milli_ms)
+        terms[5] = spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
         self.terms = (*terms, spent[-1][1] / 1000)
         return -sum(terms)
 
@@ -389,7 +452,7 @@ class ReferenceSimulator:
             self._fill_pool(snapshot, pool)
         for slot, job in enumerate(self.queue[: self.problem.tables.window_slots]):
             snapshot.queue[slot, Slot.PRESENT] = 1.0
-            snapshot.queue[slot, Slot.GPUS] = job.milli / 1000
+            snapshot.queue[slot, [Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.milli / 1000
             snapshot.queue[slot, Slot.WAITED_SECONDS] = (self.now - max(job.submit_ms, self.start)) / 1000
             snapshot.allowed[slot, job.pools] = 1.0
         self._fill_signals(snapshot.signals)
@@ -404,6 +467,8 @@ class ReferenceSimulator:
         row[Pool.USED_GPUS] = self._used_milli(pool) / 1000
         shared = sum(share.free_milli for share in self.shares if share.node.pool == pool)
         row[Pool.SHARED_FREE_GPUS] = shared / 1000
+        if self.problem.config.codec.consolidation:
+            self._fill_consolidation(row, pool)
         behind = self.queue[self.problem.tables.window_slots :]
         row[Pool.BACKLOG_GPUS] = sum(job.milli for job in behind if job.pools[0] == pool) / 1000
         for index, edge in enumerate(EDGES_MS):
@@ -413,6 +478,14 @@ class ReferenceSimulator:
         for node in nodes:
             if node.is_busy:
                 snapshot.free_nodes[pool, node.free] += 1.0
+
+    def _fill_consolidation(self, row: NDArray[np.float64], pool: int) -> None:
+        since_ms = self.now - self.consolidated[pool]
+        row[Pool.SINCE_CONSOLIDATION_SECONDS] = since_ms / 1000
+        if since_ms >= self.problem.settings.consolidation_ms:
+            emptiable = self._emptiable(pool)
+            row[Pool.EMPTIABLE_NODES] = len(emptiable)
+            row[Pool.CONSOLIDATABLE] = any(self._targets(node) is not None for node in emptiable)
 
     def _fill_signals(self, signals: NDArray[np.float64]) -> None:
         submitted = self.trace[: self.next_job]

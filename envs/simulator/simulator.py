@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.cluster import ClusterConfig
-from envs.codec import ClusterSnapshot, empty_plan
+from envs.codec import RULE_SIZE, ClusterSnapshot, empty_plan
 from envs.config import EnvironmentConfig
 from envs.simulator import kernels
 from envs.simulator import state as st
@@ -101,19 +101,22 @@ class Simulator:
         """Carry out an action per cluster and run to the next decision; clusters that are done stay as they are.
 
         Args:
-            actions: [N, P + W] int64, see `envs.codec.decode`.
+            actions: [N, components] int64, see `envs.codec.decode`.
         """
         self.world.outcome.action[:] = actions
         kernels.step_clusters(self.world)
 
-    def replay(self, setpoints: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
+    def replay(self, rules: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
         """Run every cluster to the end of its episode under a fixed rule.
 
         Args:
-            setpoints: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`).
+            rules: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`), every lever at rest; or
+                [N, RULE_SIZE] int64, with the choice of each lever, see `envs.codec.default_action`.
             progress: called now and then with the jobs finished so far.
         """
-        while not kernels.replay_clusters(self.world, setpoints, REPLAY_CHUNK):
+        table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
+        table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
+        while not kernels.replay_clusters(self.world, table, REPLAY_CHUNK):
             if progress is not None:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
 

@@ -37,19 +37,30 @@ CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 # the number of entries.
 IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI, PENDING_DEFAULT_MILLI = range(8)
 IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
-NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(12, 17)
-FREE_COUNT = 17  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
-POOL_COLUMNS = FREE_COUNT + MAX_GPUS_PER_NODE + 1
+OVERHEAD_MILLI_MS = 12  # GPUs held without progress: checkpoints, restarts, moves
+NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(13, 18)
+CONSOLIDATED_MS, MOVES, ROUND = range(18, 21)
+FREE_COUNT = 21  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
+PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
+POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
 
 # Columns of `Cluster.node`. The first two belong to a node, the others to a position of its pool's rings.
 FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
+# Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
+# node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
+NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
+NODE_COLUMNS = 9
 
-# Columns of `Cluster.run`. The first seven belong to a running job's slot; HEAP holds slots as a binary heap by
-# (finish, job), and behind it the free slots.
+# Columns of `Cluster.run`. HEAP holds slots as a binary heap by (finish, job), and behind it the free slots; the others
+# belong to a running job's slot. The last two link the slots that have a part of the same node.
 RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH, HEAP = range(8)
+RUN_NEXT, RUN_PREVIOUS = range(8, 10)
+RUN_COLUMNS = 10
 
-# Columns of `Cluster.queue`: waiting jobs in order of submission; and, for job FIRST_JOB + row, when it started.
-QUEUE_JOB, JOB_START = range(2)
+# Columns of `Cluster.queue`: waiting jobs in order of submission; and, for job FIRST_JOB + row, when it first started
+# and when it ended.
+QUEUE_JOB, JOB_START, JOB_END = range(3)
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
@@ -60,14 +71,20 @@ LEVELS = 1001
 LEVEL_WORDS = 16
 
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
-SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE = range(6)
+SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
+JOB_COLUMNS = 7
+MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 
 # Columns of `Outcome.terms`.
-TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "waiting_usd", "step_seconds")
-TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_WAITING, TERM_SECONDS = range(6)
+TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "overhead_usd", "waiting_usd", "step_seconds")
+TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_WAITING, TERM_SECONDS = range(7)
+
+# Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time.
+PAID_COLUMNS = 5
+PAID_WAITED, PAID_TIME = range(2)
 
 
 class Settings(NamedTuple):
@@ -80,6 +97,9 @@ class Settings(NamedTuple):
         week_offset_ms: from Monday 00:00 to time 0 of the trace.
         usd_per_gpu_hour: price of waiting.
         usd_per_waited_milli_ms: the same in the kernels' units.
+        moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
+        move_ms: how long a job that is moved makes no progress.
+        consolidation_ms: least time between two consolidations of a pool.
     """
 
     decision_ms: int
@@ -88,6 +108,9 @@ class Settings(NamedTuple):
     week_offset_ms: int
     usd_per_gpu_hour: float
     usd_per_waited_milli_ms: float
+    moves_jobs: bool
+    move_ms: int
+    consolidation_ms: int
 
 
 class Cluster(NamedTuple):
@@ -99,10 +122,10 @@ class Cluster(NamedTuple):
     Attributes:
         clock: [CLOCK_SIZE] int64, times, counters and positions.
         pool: [P, POOL_COLUMNS] int64, counters and integrals.
-        node: [M, 6] int64.
+        node: [M, NODE_COLUMNS] int64.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
-        run: [R, 8] int64.
-        queue: [Q, 2] int64.
+        run: [R, RUN_COLUMNS] int64.
+        queue: [Q, 3] int64.
         share: [S, 5] int64.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
     """
@@ -121,20 +144,22 @@ class Outcome(NamedTuple):
     """What N clusters show to the outside after a step.
 
     Attributes:
-        action: [N, P + W] int64, the action to carry out next.
+        action: [N, components] int64, the action to carry out next.
         target_nodes: [N, P] int64, of the last `Decision`.
         placement: [N, W] int64, of the last `Decision`.
+        levers: [N, 3, P] int64, consolidation, power cap and width of the last `Decision`.
         observation: [N, observation size] float32.
         mask: [N, mask size] bool.
         reward: [N] float64, USD: minus the sum of the cost terms.
         terms: [N, len(TERMS)] float64, what the time since the last decision cost, in USD, without the energy of GPUs
             that work, and in the last column that time in seconds.
-        paid: [N, P + 1, 4] int64, integrals that earlier rewards have paid for; row P: waiting and time.
+        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that earlier rewards have paid for.
     """
 
     action: NDArray[np.int64]
     target_nodes: NDArray[np.int64]
     placement: NDArray[np.int64]
+    levers: NDArray[np.int64]
     observation: NDArray[np.float32]
     mask: NDArray[np.bool_]
     reward: NDArray[np.float64]
@@ -159,10 +184,10 @@ def allocate_clusters(size: Capacity) -> Cluster:
     return Cluster(
         clock=np.zeros((n, CLOCK_SIZE), np.int64),
         pool=np.zeros((n, size.pools, POOL_COLUMNS), np.int64),
-        node=np.zeros((n, size.nodes, 6), np.int64),
+        node=np.zeros((n, size.nodes, NODE_COLUMNS), np.int64),
         bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
-        run=np.zeros((n, size.running, 8), np.int64),
-        queue=np.zeros((n, size.queued, 2), np.int64),
+        run=np.zeros((n, size.running, RUN_COLUMNS), np.int64),
+        queue=np.zeros((n, size.queued, 3), np.int64),
         share=np.zeros((n, size.shares, 5), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
     )
@@ -177,12 +202,13 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
     """Zeroed memory for what N clusters show."""
     pools, slots = layout.max_pools, layout.window_slots
     return Outcome(
-        action=np.zeros((clusters, pools + slots), np.int64),
+        action=np.zeros((clusters, len(layout.action_sizes)), np.int64),
         target_nodes=np.zeros((clusters, pools), np.int64),
         placement=np.zeros((clusters, slots), np.int64),
+        levers=np.zeros((clusters, 3, pools), np.int64),
         observation=np.zeros((clusters, observation_size(layout)), np.float32),
         mask=np.zeros((clusters, layout.mask_size), np.bool_),
         reward=np.zeros(clusters),
         terms=np.zeros((clusters, len(TERMS))),
-        paid=np.zeros((clusters, num_pools + 1, 4), np.int64),
+        paid=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
     )

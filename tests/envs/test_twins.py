@@ -20,6 +20,8 @@ TOTALS = {
     "busy_node_ms": columns.BUSY_NODE_MS,
     "boot_node_ms": columns.BOOT_NODE_MS,
     "used_milli_ms": columns.USED_MILLI_MS,
+    "overhead_milli_ms": columns.OVERHEAD_MILLI_MS,
+    "moves": columns.MOVES,
     "nodes_added": columns.NODES_ADDED,
     "nodes_removed": columns.NODES_REMOVED,
     "scale_ups": columns.SCALE_UPS,
@@ -47,11 +49,11 @@ def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
     np.testing.assert_array_equal(fast.world.outcome.mask[0], slow.mask)
 
 
-def start_times(fast: Simulator) -> dict[int, int]:
-    """Start in ms of each job of the episode that has started."""
+def times(fast: Simulator, column: int) -> dict[int, int]:
+    """Start or end in ms of each job of the episode that has one."""
     first = fast.world.clusters.clock[0, columns.FIRST_JOB]
-    starts = fast.world.clusters.queue[0, :, columns.JOB_START]
-    return {int(first + row): int(start) for row, start in enumerate(starts) if start != columns.NEVER}
+    moments = fast.world.clusters.queue[0, :, column]
+    return {int(first + row): int(moment) for row, moment in enumerate(moments) if moment != columns.NEVER}
 
 
 def twins(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, ReferenceSimulator]:
@@ -88,7 +90,8 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bo
         assert_equal(fast, slow)
         assert fast.world.outcome.reward[0] == reward
         assert tuple(fast.world.outcome.terms[0]) == slow.terms
-    assert start_times(fast) == slow.job_starts
+    assert times(fast, columns.JOB_START) == slow.job_starts
+    assert times(fast, columns.JOB_END) == slow.job_ends
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,7 +134,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
         stepped.step(policy.act(outcome.observation, outcome.mask))
     np.testing.assert_array_equal(replayed.world.clusters.clock, stepped.world.clusters.clock)
     np.testing.assert_array_equal(replayed.world.clusters.pool, stepped.world.clusters.pool)
-    assert start_times(replayed) == start_times(stepped)
+    assert times(replayed, columns.JOB_START) == times(stepped, columns.JOB_START)
 
 
 @pytest.mark.parametrize("clusters", [1, 3])

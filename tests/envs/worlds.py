@@ -13,6 +13,7 @@ from traces.trace import Trace
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
+INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
 MODELS = ("A100", "V100")
 
 
@@ -65,16 +66,20 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         duration_seconds=[row[1] for row in rows],
         gpu_milli=[row[2] for row in rows],
         gpu_models=[row[3] for row in rows],
+        checkpoint_interval_seconds=draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
     )
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
     config = EnvironmentConfig(
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(PACKERS)),
+        move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
         codec=CodecLayout(
             max_pools=draw(st.sampled_from([3, 4])),
             window_slots=draw(st.sampled_from([0, 2, 5])),
             max_hold_seconds=draw(st.sampled_from([0.0, 600.0])),
+            consolidation=draw(st.booleans()),
+            consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
         objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1]))),
     )
