@@ -17,6 +17,7 @@ from envs.codec import (
     CodecLayout,
     Decision,
     decode,
+    empty_decision,
     empty_plan,
     encode,
     fingerprint,
@@ -110,9 +111,7 @@ class Decider:
 
     def decode(self, action: NDArray[np.int64], snapshot: ClusterSnapshot) -> Decision:
         """What an action means for a snapshot."""
-        decision = Decision(
-            np.zeros(self._layout.max_pools, np.int64), np.full(self._layout.window_slots, -1, np.int64)
-        )
+        decision = empty_decision(self._layout)
         decode(action, snapshot, self._tables, self._plan, decision)
         return decision
 

@@ -92,7 +92,7 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
     for slot, gang in enumerate(slots):
         row = snapshot.queue[slot]
         row[Slot.PRESENT] = 1.0
-        row[Slot.GPUS] = gang.pending_gpu_milli / 1000.0
+        row[[Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = gang.pending_gpu_milli / 1000.0
         row[Slot.WAITED_SECONDS] = max(0, now - milliseconds(gang.submitted_seconds)) / 1000.0
         for pool in gang.allowed_pools:
             snapshot.allowed[slot, rows[pool]] = 1.0
