@@ -1,0 +1,121 @@
+"""Step times that Pollux measured by placement: scaling, and the cost of spreading GPUs over nodes."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from traces.arrow import to_numpy
+from traces.curves.arrays import column_medians
+from traces.curves.names import workload_name
+from traces.curves.tables import ScalingTable, SpreadTable
+from traces.errors import TraceFileError
+from traces.tables import read_csv
+from traces.validation import Origin, check_present, check_seconds
+
+GPUS_PER_NODE = 4
+"""GPUs of a node of that cluster, NVIDIA T4."""
+
+_Points = dict[tuple[int, int, int], list[float]]
+"""(nodes, GPUs, batch of each GPU) -> samples per second."""
+
+
+def load_pollux_spread(folder: str) -> SpreadTable:
+    """Return the speed on several nodes over that on one, from a folder with ``<application>/placements.csv``.
+
+    A placement is written as the GPUs on each node: 4 is one node, 22 and 112 are 4 GPUs on two and three. Compared are
+    runs with the same GPUs and the same batch, for jobs that fit on one node (up to 4 GPUs); the value is the median
+    over GPUs and batches. On that cluster two nodes are slower than three or four for most applications: the table says
+    what was measured.
+
+    Source: Qiao et al., "Pollux" (OSDI 2021); github.com/petuum/adaptdl, branch osdi21-artifact, Apache-2.0.
+
+    Raises:
+        TraceFileError: The folder or a file cannot be read.
+        TraceValueError: A cell is not valid.
+    """
+    nodes = tuple(range(1, GPUS_PER_NODE + 1))
+    rows: dict[str, list[float]] = {}
+    for application in _applications(folder):
+        runs = _medians(_placements(application / "placements.csv"))
+        ratios: list[list[float]] = []
+        for (count, gpus, batch), speed in runs.items():
+            if count == 1:
+                ratios.append([runs.get((other, gpus, batch), np.nan) / speed for other in nodes])
+        rows[workload_name(application.name)] = column_medians(np.array(ratios).reshape(-1, len(nodes))).tolist()
+    names = tuple(sorted(rows))
+    return SpreadTable(names, nodes, np.array([rows[name] for name in names]), f"Pollux {folder}")
+
+
+def load_pollux_scaling(folder: str) -> ScalingTable:
+    """Return the speed-up in samples per second on as few nodes as possible, with the same batch on each GPU.
+
+    This is weak scaling: what an elastic job gains that may grow its batch. From ``placements.csv`` (up to 4 nodes) and
+    ``scalability.csv`` (up to 16 nodes) of each application; the median over batches.
+
+    Source: as `load_pollux_spread`.
+
+    Raises:
+        TraceFileError: The folder or a file cannot be read.
+        TraceValueError: A cell is not valid.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for application in _applications(folder):
+        points = _placements(application / "placements.csv")
+        for key, speeds in _scalability(application / "scalability.csv").items():
+            points.setdefault(key, []).extend(speeds)
+        runs = _medians(points)
+        ratios: dict[int, list[float]] = defaultdict(list)
+        for (nodes, gpus, batch), speed in runs.items():
+            if nodes == -(-gpus // GPUS_PER_NODE) and (1, 1, batch) in runs:
+                ratios[gpus].append(speed / runs[1, 1, batch])
+        curves[workload_name(application.name)] = {gpus: float(np.median(speeds)) for gpus, speeds in ratios.items()}
+    widths = tuple(sorted({gpus for curve in curves.values() for gpus in curve}))
+    names = tuple(sorted(curves))
+    speedup = np.array([[curves[name].get(gpus, np.nan) for gpus in widths] for name in names])
+    return ScalingTable(names, widths, speedup.reshape(len(names), len(widths)), f"Pollux {folder}")
+
+
+def _applications(folder: str) -> list[Path]:
+    found = sorted(path.parent for path in Path(folder).glob("*/placements.csv"))
+    if not found:
+        raise TraceFileError(f"{folder}: has no <application>/placements.csv; give the folder of the applications")
+    return found
+
+
+def _placements(path: Path) -> _Points:
+    table = read_csv(str(path), {"placement": pa.string(), "local_bsz": pa.int64(), "step_time": pa.float64()})
+    origin = Origin(str(path))
+    check_present(table["placement"], "placement", origin)
+    placements = table["placement"].to_pylist()
+    for index, text in enumerate(placements):
+        if not text.isdigit() or "0" in text:
+            raise origin.error(index, "placement", f"{text!r} is no placement; write the GPUs on each node, such as 22")
+    nodes = [len(text) for text in placements]
+    return _points(table, nodes, [sum(map(int, text)) for text in placements], origin)
+
+
+def _scalability(path: Path) -> _Points:
+    whole = dict.fromkeys(("num_nodes", "num_replicas", "local_bsz"), pa.int64())
+    table = read_csv(str(path), {**whole, "step_time": pa.float64()})
+    origin = Origin(str(path))
+    for name in ("num_nodes", "num_replicas"):
+        check_present(table[name], name, origin)
+    return _points(table, table["num_nodes"].to_pylist(), table["num_replicas"].to_pylist(), origin)
+
+
+def _points(table: pa.Table, nodes: list[int], gpus: list[int], origin: Origin) -> _Points:
+    for name in ("local_bsz", "step_time"):
+        check_present(table[name], name, origin)
+    seconds = to_numpy(table["step_time"])
+    check_seconds(seconds, "step_time", origin, positive=True, noun="step times", zero_mend="remove the row")
+    points: _Points = defaultdict(list)
+    for key in zip(nodes, gpus, table["local_bsz"].to_pylist(), seconds.tolist(), strict=True):
+        count, width, batch, step = key
+        points[count, width, batch].append(width * batch / step)
+    return points
+
+
+def _medians(points: _Points) -> dict[tuple[int, int, int], float]:
+    return {key: float(np.median(speeds)) for key, speeds in points.items()}
