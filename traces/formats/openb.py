@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from traces.arrow import from_numpy, is_null, strings, to_numpy
+from traces.arrow import from_numpy, is_null, nullable, strings, to_numpy
 from traces.registry import Format
 from traces.tables import read_csv
 from traces.trace import Trace, TraceMetadata
@@ -37,6 +37,7 @@ _NAMES = {
     "gpu_models": "gpu_spec",
     "status": "pod_phase",
 }
+_PRIORITIES = {"BE": 0, "LS": 1, "Burstable": 1, "Guaranteed": 1}
 _REQUIRED = ("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time")
 
 
@@ -58,7 +59,10 @@ def load(path: str, options: Options) -> Trace:
       ``pending=drop`` leaves them out.
     - GPUs are ``num_gpu`` times ``gpu_milli`` (which is 1000 for pods with several GPUs).
     - ``gpu_spec`` ("A|B") lists the GPU models allowed, without a repeated one; empty: any.
-    - ``qos`` is our ``group``, ``pod_phase`` our ``status``.
+    - ``qos`` is our ``group``, ``pod_phase`` our ``status``. Priority is 0 for best effort (BE), 1 for those that it
+      gives way to (latency-sensitive LS, Burstable, Guaranteed); how these rank among each other is not said. Another
+      class has none.
+    - CPUs and memory are those of the pod. It says neither estimates, deadlines, checkpoints nor images.
     - Dropped and counted: pods without a GPU (CPU pods), and pods that were deleted in the second of their start (one,
       which is Pending; it never held a GPU).
     - A life ends at the latest with the collection (second 12,902,960), so the longest are cut there.
@@ -91,6 +95,7 @@ def load(path: str, options: Options) -> Trace:
         cpu_milli=table["cpu_milli"],
         memory_mib=table["memory_mib"],
         status=table["pod_phase"],
+        priority=_priorities(table["qos"]),
         metadata=TraceMetadata("Alibaba GPU cluster 2023 (openb)", LICENCE, dropped=dropped),
         origin=Origin(path, _NAMES, np.flatnonzero(keep) + 1),
     )
@@ -106,6 +111,13 @@ def _keep(rules: dict[str, NDArray[np.bool_]], rows: int) -> tuple[NDArray[np.bo
             dropped[reason] = int(mask.sum())
         keep &= ~mask
     return keep, dropped
+
+
+def _priorities(qos: pa.ChunkedArray) -> pa.Array:
+    """Return the priority of each class of service, int64, shape (rows,); null where it is unknown."""
+    levels = [_PRIORITIES.get(name, -1) for name in qos.to_pylist()]
+    values = np.array(levels, dtype=np.int64)
+    return nullable(values, values >= 0)
 
 
 def _models(specs: pa.ChunkedArray) -> pa.Array:

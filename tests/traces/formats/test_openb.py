@@ -29,7 +29,18 @@ def test_pods_become_jobs(tmp_path: Path) -> None:
     assert trace.gpu_milli.tolist() == [8000, 460]
     assert trace.table["gpu_models"].to_pylist() == [["V100M16", "V100M32"], None]
     assert trace.table["group"].to_pylist() == ["BE", "LS"]
+    assert trace.table["cpu_milli"].to_pylist() == [6000, 6000]
+    assert trace.table["memory_mib"].to_pylist() == [12_288, 12_288]
     assert trace.metadata.dropped == {}
+
+
+def test_best_effort_gives_way_and_an_unknown_class_has_no_priority(tmp_path: Path) -> None:
+    rows = [
+        SHARED.replace("shared", qos).replace(",LS,", f",{qos},") for qos in ("BE", "LS", "Guaranteed", "Burstable")
+    ]
+    trace = load(tmp_path, "".join(rows) + SHARED.replace(",LS,", ",other,") + PENDING.replace(",LS,", ",,"))
+    assert trace.table["priority"].to_pylist() == [0, 1, 1, 1, None, None]
+    assert trace.metadata.synthetic_columns == ()
 
 
 def test_pods_that_are_no_gpu_jobs_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -59,6 +70,8 @@ def test_the_real_default_list_accounts_for_all_8152_pods(data_dir: Path) -> Non
     trace = traces.load(f"openb:{data_dir}/traces/openb/openb_pod_list_default.csv.gz")
     assert trace.num_jobs + sum(trace.metadata.dropped.values()) == 8152
     assert sorted(trace.metadata.dropped.values()) == [1, 1088]
+    assert trace.table["priority"].null_count == 0
+    assert set(trace.priority.tolist()) == {0, 1}
     assert trace.table["gpu_models"].null_count == trace.num_jobs
 
 
