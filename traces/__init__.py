@@ -8,7 +8,8 @@ from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes, shared_options
-from traces.trace import NO_DEADLINE, OPTIONAL, SCHEMA, Trace, TraceMetadata
+from traces.schema import OPTIONAL, SCHEMA
+from traces.trace import NO_DEADLINE, Trace, TraceMetadata
 
 __all__ = [
     "NODE_SCHEMA",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from traces.arrow import is_null, nullable, strings
 from traces.errors import TraceValueError
-from traces.trace import SCHEMA, Trace
+from traces.schema import SCHEMA
+from traces.trace import Trace
 from traces.validation import MAX_GPUS, MAX_SECONDS
 
 USUAL_SECONDS: Final = (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from traces.trace import OPTIONAL, Trace
+from traces.schema import OPTIONAL
+from traces.trace import Trace
 
 SHARED = "<1"
 """Label of the jobs that ask a share of one GPU."""

@@ -1,52 +1,20 @@
 """The `Trace`: jobs that users submitted to a GPU cluster, as one validated Arrow table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from traces.arrow import filled, from_numpy, labels, to_numpy
+from traces.arrow import filled, to_numpy
 from traces.errors import TraceValueError
 from traces.files import read_parquet, write_parquet
-from traces.validation import Origin, check_gpu_milli, check_optional, check_present, check_seconds, check_unique
-
-Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any]
-
-SCHEMA = pa.schema(
-    [
-        pa.field("job_id", pa.string(), nullable=False),
-        pa.field("submit_time_seconds", pa.float64(), nullable=False),
-        pa.field("duration_seconds", pa.float64(), nullable=False),
-        pa.field("gpu_milli", pa.int64(), nullable=False),
-        pa.field("user", pa.string()),
-        pa.field("group", pa.string()),
-        pa.field("gpu_models", pa.list_(pa.string())),
-        pa.field("cpu_milli", pa.int64()),
-        pa.field("memory_mib", pa.int64()),
-        pa.field("status", pa.string()),
-        pa.field("priority", pa.int64()),
-        pa.field("predicted_duration_seconds", pa.float64()),
-        pa.field("latest_start_seconds", pa.float64()),
-        pa.field("deadline_seconds", pa.float64()),
-        pa.field("min_gpus", pa.int64()),
-        pa.field("max_gpus", pa.int64()),
-        pa.field("workload", pa.string()),
-        pa.field("checkpoint_interval_seconds", pa.float64()),
-        pa.field("image", pa.string()),
-    ]
-)
-"""Arrow schema of `Trace.table`; the columns are described in `Trace`."""
-
-REQUIRED = tuple(column.name for column in SCHEMA if not column.nullable)
-"""Names of the columns that hold a value for every job."""
-
-OPTIONAL = tuple(column.name for column in SCHEMA if column.nullable)
-"""Names of the columns that may be null, in the order of `SCHEMA`."""
+from traces.schema import REQUIRED, SCHEMA, Column, make_table
+from traces.validation import Origin
 
 NO_DEADLINE: Final = 2**62
 """`Trace.deadline_milliseconds` of a job without a deadline, milliseconds: after every time of a trace."""
@@ -248,8 +216,8 @@ class Trace:
             "checkpoint_interval_seconds": checkpoint_interval_seconds,
             "image": image,
         }
-        table = _validated(given, len(submit_time_seconds), origin)
-        return cls(table=_sorted(table), uri=uri, metadata=metadata or TraceMetadata())
+        table = make_table(given, len(submit_time_seconds), origin)
+        return cls(table=table, uri=uri, metadata=metadata or TraceMetadata())
 
     @property
     def num_jobs(self) -> int:
@@ -454,50 +422,3 @@ def _interval(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _gpus_or(gpus: NDArray[np.int64], gpu_milli: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(gpus > 0, gpus * 1000, gpu_milli)
-
-
-def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin) -> pa.ChunkedArray:
-    """Return values in the dtype of `column`, all null where `values` is None."""
-    name = origin.columns.get(column.name, column.name)
-    if values is None:
-        return pa.chunked_array([pa.nulls(length, column.type)])
-    if len(values) != length:
-        problem = f"column {name} has {len(values)} rows, the submit times {length}"
-        raise TraceValueError(f"{origin.name}: {problem}; columns of a trace have the same length")
-    try:
-        if isinstance(values, pa.ChunkedArray):
-            return values.cast(column.type)
-        if isinstance(values, np.ndarray) and values.dtype in (np.float64, np.int64):
-            # A copy: the caller may go on writing to its array, and a trace never changes.
-            return pa.chunked_array([from_numpy(values.copy()).cast(column.type)])
-        return pa.chunked_array([pa.array(values).cast(column.type) if len(values) else pa.array([], column.type)])
-    except (pa.ArrowException, OverflowError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        problem = f"column {name} cannot be read as {column.type}: {reason}"
-        raise TraceValueError(f"{origin.name}: {problem}") from error
-
-
-def _validated(given: Mapping[str, Column | None], length: int, origin: Origin) -> pa.Table:
-    given = dict(given)
-    if given["job_id"] is None:
-        rows = np.arange(1, length + 1) if origin.rows is None else origin.rows
-        given["job_id"] = labels("job-", rows)
-    columns = {column.name: _arrow(given[column.name], column, length, origin) for column in SCHEMA}
-    for name in REQUIRED:
-        check_present(columns[name], name, origin)
-    check_unique(columns["job_id"], "job_id", origin)
-    submit, duration = to_numpy(columns["submit_time_seconds"]), to_numpy(columns["duration_seconds"])
-    check_seconds(submit, "submit_time_seconds", origin, positive=False, noun="submit times")
-    check_seconds(duration, "duration_seconds", origin, positive=True, noun="durations")
-    gpu_milli = to_numpy(columns["gpu_milli"])
-    check_gpu_milli(gpu_milli, "gpu_milli", origin)
-    check_optional(columns, submit, gpu_milli, origin)
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _sorted(table: pa.Table) -> pa.Table:
-    submit = to_numpy(table.column("submit_time_seconds"))
-    if not np.all(submit[1:] >= submit[:-1]):
-        # Arrow's own sort is not stable, numpy's is when asked.
-        table = table.take(from_numpy(np.argsort(submit, kind="stable")))
-    return table.combine_chunks()
