@@ -22,21 +22,30 @@ def command(
 ) -> None:
     """Decide every decision of an audit again and compare it to the bit.
 
-    Observation, mask, action, target nodes and placement must be the same; the guardrails' verdicts stand in the audit
-    and are not decided again. Exits with 0 when nothing differs and with 1 otherwise.
+    Observation, mask, action and decision must be the same, and so must be what the guardrails left of it, and why.
+    Verdicts of older audits, and those whose view was too large to be written, are only counted.
+
+    Exits with 0 when nothing differs and with 1 otherwise.
     """
-    from autoscaler.live.audit import Header, count_differences, replay
+    from autoscaler.live.audit import Header
     from autoscaler.live.decide import Decider, make_decider
+    from autoscaler.live.replay import replay, summarize
 
     def make(header: Header) -> Decider:
         return make_decider(policy or header.policy, header.layout)
 
-    total, different = count_differences(replay(audit, make))
+    found = summarize(replay(audit, make))
     if json_to is not None:
-        lines = [{"line": each.line, "part": each.part, "index": each.index} for each in different]
-        write_json({"schema": SCHEMA, "audit": str(audit), "decisions": total, "different": lines}, json_to)
+        lines = [{"line": each.line, "part": each.part, "index": each.index} for each in found.different]
+        counts = {
+            "decisions": found.decisions,
+            "verdicts": found.verdicts,
+            "verdicts_without_view": found.without_view,
+        }
+        write_json({"schema": SCHEMA, "audit": str(audit), **counts, "different": lines}, json_to)
     if json_to != "-":
-        typer.echo(f"{total} decisions, {len(different)} differ")
-        for difference in different[:SHOWN]:
+        left = f" ({found.without_view} verdicts without a view were not decided again)" if found.without_view else ""
+        typer.echo(f"{found.decisions} decisions, {found.verdicts} verdicts, {len(found.different)} differ{left}")
+        for difference in found.different[:SHOWN]:
             typer.echo(f"  {difference}")
-    raise typer.Exit(1 if different else 0)
+    raise typer.Exit(1 if found.different else 0)

@@ -1,26 +1,32 @@
-"""The audit: one JSON line per decision with all that it rests on, so that it can be decided again elsewhere.
+"""The audit: one JSON line per decision and one per verdicts, with all that they rest on.
 
-Floats are written with `repr`, so they are read back as the same bits.
+So that both can be decided again elsewhere, see `autoscaler.live.replay`. Floats are written with `repr`, so they are
+read back as the same bits.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autoscaler.live.decide import Decided, Decider
-from autoscaler.live.guardrails import Allowed, Verdict
-from configs.errors import UserError
-from envs.codec import ClusterSnapshot, CodecLayout, fingerprint
+from autoscaler.live.config import AuditSettings, LiveConfig
+from autoscaler.live.decide import Decided
+from autoscaler.live.guardrails import Allowed, GuardrailState, Verdict
+from autoscaler.live.guardrails.record import pack
+from autoscaler.live.model import ClusterView
+from configs.errors import ConfigError, UserError
+from configs.loader import build_config
+from configs.serialize import to_dict
+from envs.codec import ClusterSnapshot, CodecLayout, Decision, fingerprint
 
 SCHEMA = 1
+
+JUDGED_BY = ("pools", "guardrails")
+"""What of the config the guardrails read."""
 
 
 class AuditError(UserError, ValueError):
@@ -36,27 +42,40 @@ class Header:
         codec_fingerprint: of that layout and the version that wrote it.
         policy: what the user gave as the policy.
         dry_run: whether nothing was changed.
+        config: pools and guardrails; None: an older audit, whose verdicts are not decided again.
     """
 
     layout: CodecLayout
     codec_fingerprint: str
     policy: str
     dry_run: bool
+    config: LiveConfig | None = None
 
 
 class AuditWriter:
     """Appends lines; each is on disk before the decision is carried out.
 
+    A file that is full becomes `<path>.1`, what was that becomes `<path>.2`, and so on. Each file begins with a header
+    and can be replayed by itself.
+
     Args:
         path: the file; it is created where it is missing.
         header: what stands before the decisions of this process.
+        settings: when a file is full, and how many are kept.
 
     Raises:
         OSError: it cannot be opened for writing.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, settings: AuditSettings | None = None) -> None:
+        self._path, self._header, self._settings = path, header, settings or AuditSettings()
         self._file = path.open("a", encoding="utf-8")
+        self._rotate_if_full()
+        self._write_header()
+
+    def _write_header(self) -> None:
+        header = self._header
+        guardrails = {} if header.config is None else {name: to_dict(header.config)[name] for name in JUDGED_BY}
         self._write(
             {
                 "schema": SCHEMA,
@@ -65,8 +84,21 @@ class AuditWriter:
                 "codec_fingerprint": header.codec_fingerprint,
                 "policy": header.policy,
                 "dry_run": header.dry_run,
+                **({"config": guardrails} if guardrails else {}),
             }
         )
+
+    def _rotate_if_full(self) -> bool:
+        """Begin a new file when this one is full."""
+        if self._file.tell() < self._settings.max_file_bytes:
+            return False
+        self._file.close()
+        for number in range(self._settings.keep_files, 0, -1):
+            older = self._path if number == 1 else rotated(self._path, number - 1)
+            if older.exists():
+                older.replace(rotated(self._path, number))
+        self._file = self._path.open("w", encoding="utf-8")
+        return True
 
     def decision(self, now_seconds: float, wall_seconds: float, snapshot: ClusterSnapshot, decided: Decided) -> int:
         """Write a decision and return its number of bytes.
@@ -77,6 +109,9 @@ class AuditWriter:
             snapshot: what the policy saw.
             decided: what it decided.
         """
+        # Here and not between a decision and its verdicts, which are replayed together.
+        if self._rotate_if_full():
+            self._write_header()
         return self._write(
             {
                 "kind": "decision",
@@ -88,27 +123,24 @@ class AuditWriter:
                 "observation": [float(value) for value in decided.observation],
                 "mask": "".join("1" if valid else "0" for valid in decided.mask),
                 "action": decided.action.tolist(),
-                "target_nodes": decided.decision.target_nodes.tolist(),
-                "placement": decided.decision.placement.tolist(),
+                **{name: getattr(decided.decision, name).tolist() for name in Decision._fields},
             }
         )
 
-    def verdicts(self, now_seconds: float, allowed: Allowed) -> int:
-        """Write what the guardrails left of the decision before."""
-        return self._write(
-            {
-                "kind": "verdicts",
-                "now_seconds": now_seconds,
-                "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
-                "orders": dict(allowed.orders),
-                "removals": [removal.name for removal in allowed.removals],
-                "releases": [
-                    {"gang": release.gang.key, "pool": release.pool, "pods": [pod.uid for pod in release.pods]}
-                    for release in allowed.releases
-                ],
-                "restarts": [each.gang.key for each in allowed.stranded if each.restart],
-            }
-        )
+    def verdicts(self, view: ClusterView, state: GuardrailState, allowed: Allowed) -> int:
+        """Write what the guardrails left of the decision before, and return its number of bytes.
+
+        What they judged by is left out where it is larger than `max_view_bytes`: a line has a bound.
+
+        Args:
+            view: what they saw.
+            state: what they remembered before.
+            allowed: what they allowed.
+        """
+        judged_by = json.dumps(pack(view, state), separators=(",", ":"))
+        fits = len(judged_by) <= self._settings.max_view_bytes
+        record = {"kind": "verdicts", "now_seconds": view.now_seconds, **allowed_dict(allowed)}
+        return self._write(record, f',"judged_by":{judged_by if fits else "null"}')
 
     def held(self, now_seconds: float, stale_resources: Iterable[str]) -> int:
         """Write that nothing was decided, because data were stale."""
@@ -118,12 +150,32 @@ class AuditWriter:
         """Close the file."""
         self._file.close()
 
-    def _write(self, record: Mapping[str, Any]) -> int:
-        line = json.dumps(record, separators=(",", ":")) + "\n"
+    def _write(self, record: Mapping[str, Any], more: str = "") -> int:
+        line = f"{json.dumps(record, separators=(',', ':'))[:-1]}{more}}}\n"
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
         return len(line)
+
+
+def rotated(path: Path, number: int) -> Path:
+    """Where a full audit file goes: 1 is the one before."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+def allowed_dict(allowed: Allowed) -> dict[str, Any]:
+    """What the guardrails allow, by names."""
+    return {
+        "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
+        "orders": dict(allowed.orders),
+        "removals": [removal.name for removal in allowed.removals],
+        "releases": [
+            {"gang": release.gang.key, "pool": release.pool, "pods": [pod.uid for pod in release.pods]}
+            for release in allowed.releases
+        ],
+        "restarts": [each.gang.key for each in allowed.stranded if each.restart],
+        "candidates": None if allowed.candidates is None else list(allowed.candidates),
+    }
 
 
 def verdict_dict(verdict: Verdict) -> dict[str, Any]:
@@ -165,7 +217,11 @@ def read_header(path: Path, number: int, record: Mapping[str, Any]) -> Header:
     except (KeyError, TypeError, ValueError) as error:
         raise AuditError(f"{path}:{number}: its codec layout cannot be read: {error}") from error
     header = Header(
-        layout, str(record.get("codec_fingerprint")), str(record.get("policy")), bool(record.get("dry_run"))
+        layout,
+        str(record.get("codec_fingerprint")),
+        str(record.get("policy")),
+        bool(record.get("dry_run")),
+        _read_config(f"{path}:{number}", record),
     )
     if header.codec_fingerprint != fingerprint(layout):
         raise AuditError(
@@ -175,98 +231,10 @@ def read_header(path: Path, number: int, record: Mapping[str, Any]) -> Header:
     return header
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A decision that came out otherwise.
-
-    Attributes:
-        line: of the audit file.
-        part: `observation`, `mask`, `action`, `target_nodes` or `placement`.
-        index: the first entry that differs.
-        recorded: its value in the file.
-        replayed: its value now.
-    """
-
-    line: int
-    part: str
-    index: int
-    recorded: float
-    replayed: float
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"line {self.line}: {self.part}[{self.index}] is {self.replayed!r} now, {self.recorded!r} was recorded"
-
-
-def compare(line: int, record: Mapping[str, Any], decider: Decider) -> Difference | None:
-    """Decide a record again and say what differs first, None: nothing, to the bit.
-
-    Raises:
-        AuditError: the record is incomplete.
-    """
-    try:
-        snapshot = ClusterSnapshot(
-            *(np.array(record["snapshot"][name], np.float64) for name in ClusterSnapshot._fields)
-        )
-        recorded = {
-            "observation": np.array(record["observation"], np.float32),
-            "mask": np.array([digit == "1" for digit in record["mask"]], np.bool_),
-            **{name: np.array(record[name], np.int64) for name in ("action", "target_nodes", "placement")},
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise AuditError(f"line {line}: the record is incomplete: {error!r}") from error
-    decided = decider.decide(snapshot)
-    replayed: dict[str, NDArray[Any]] = {
-        "observation": decided.observation,
-        "mask": decided.mask,
-        "action": decided.action,
-        "target_nodes": decided.decision.target_nodes,
-        "placement": decided.decision.placement,
-    }
-    for part, before in recorded.items():
-        difference = _first_difference(line, part, before, replayed[part])
-        if difference is not None:
-            return difference
-    return None
-
-
-def _first_difference(line: int, part: str, before: NDArray[Any], after: NDArray[Any]) -> Difference | None:
-    if before.shape != after.shape:
-        return Difference(line, part, min(len(before), len(after)), float(len(before)), float(len(after)))
-    if before.tobytes() == after.tobytes():
+def _read_config(where: str, record: Mapping[str, Any]) -> LiveConfig | None:
+    if "config" not in record:
         return None
-    index = next(i for i in range(len(before)) if before[i].tobytes() != after[i].tobytes())
-    return Difference(line, part, index, float(before[index]), float(after[index]))
-
-
-def replay(path: Path, make: Callable[[Header], Decider]) -> Iterator[tuple[int, Difference | None]]:
-    """Decide every record of an audit again.
-
-    Args:
-        path: the audit file.
-        make: builds the decider of a header.
-
-    Yields:
-        Line number, and what differs.
-
-    Raises:
-        AuditError: the file cannot be read.
-    """
-    decider: Decider | None = None
-    for number, record in read_audit(path):
-        if record["kind"] == "header":
-            decider = make(read_header(path, number, record))
-        elif record["kind"] == "decision":
-            if decider is None:
-                raise AuditError(f"{path}:{number}: a decision without a header before it")
-            yield number, compare(number, record, decider)
-
-
-def count_differences(results: Iterable[tuple[int, Difference | None]]) -> tuple[int, list[Difference]]:
-    """Decisions, and those that differ."""
-    total, different = 0, []
-    for _, difference in results:
-        total += 1
-        if difference is not None:
-            different.append(difference)
-    return total, different
+    try:
+        return build_config({**record["config"], "codec": record["codec"]}, LiveConfig, where)
+    except (ConfigError, TypeError) as error:
+        raise AuditError(f"{where}: its pools and guardrails cannot be read: {error}") from error

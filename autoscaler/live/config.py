@@ -226,6 +226,32 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How large the audit may become. A line for 100 nodes is about 100 KiB.
+
+    Attributes:
+        max_file_bytes: a file that is larger is set aside as `<audit_path>.1`, and a new one begun.
+        keep_files: files that are set aside and kept; 0: none, a full file is overwritten.
+        max_view_bytes: what the guardrails judged by is left out of a line where it is larger; `autoscaler replay` then
+            does not judge this decision again.
+    """
+
+    max_file_bytes: int = 256 * 1024 * 1024
+    keep_files: int = 4
+    max_view_bytes: int = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            LiveConfigError: a size or a number is out of range.
+        """
+        check_range("audit.max_file_bytes", self.max_file_bytes, 1)
+        check_range("audit.keep_files", self.keep_files, 0)
+        check_range("audit.max_view_bytes", self.max_view_bytes, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """The clock of the loop; see `autoscaler.live.clock`.
 
@@ -265,6 +291,7 @@ class LiveConfig:
         usd_per_gpu_hour: what an hour of waiting costs, per GPU asked; likewise.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
+        audit: how large the audit may become.
         guardrails: what no policy can break.
         clock: the clock.
         api: how the API server is called.
@@ -280,6 +307,7 @@ class LiveConfig:
     usd_per_gpu_hour: float = 0.1
     dry_run: bool = True
     audit_path: str | None = None
+    audit: AuditSettings = field(default_factory=AuditSettings)
     guardrails: GuardrailConfig = field(default_factory=GuardrailConfig)
     clock: ClockSettings = field(default_factory=ClockSettings)
     api: ApiSettings = field(default_factory=ApiSettings)

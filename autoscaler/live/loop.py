@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from autoscaler.live.audit import AuditWriter
 from autoscaler.live.client import KubeError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.decide import Decided, Decider
 from autoscaler.live.events import Recorder
-from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate
+from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate, with_backlog
 from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView, NodeState
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
@@ -24,7 +22,7 @@ from autoscaler.live.observe.observer import Observation, Observer
 from autoscaler.live.server import Health
 from autoscaler.live.status import report_outcome, report_view
 from autoscaler.live.wake import Wake
-from envs.codec import IDLE_AGE_EDGES_SECONDS, Decision
+from envs.codec import IDLE_AGE_EDGES_SECONDS
 
 _LOG = logging.getLogger(__name__)
 
@@ -143,9 +141,9 @@ class Loop:
             with self._metrics.timed("guardrails"):
                 decision = with_backlog(decided.decision, observation.view)
                 allowed = evaluate(observation.view, decision, self.state, self._config)
-            self.state = allowed.state
             if self._audit is not None:
-                self._audit.verdicts(observation.view.now_seconds, allowed)
+                self._audit.verdicts(observation.view, self.state, allowed)
+            self.state = allowed.state
             report_outcome(observation.view, decided, allowed, self._config, self._metrics, self._recorder)
             with self._metrics.timed("act"):
                 self.state = self._actor.carry_out(allowed, observation.view)
@@ -208,12 +206,3 @@ def next_age_seconds(view: ClusterView) -> float:
         for edge in IDLE_AGE_EDGES_SECONDS
     ]
     return min((age for age in ages if age > now), default=float("inf"))
-
-
-def with_backlog(decision: Decision, view: ClusterView) -> Decision:
-    """The decision with a placement for every job: those behind the window go to the first pool that may run them."""
-    rows = {pool.name: pool.index for pool in view.pools}
-    behind = [rows[gang.allowed_pools[0]] for gang in view.queue[len(decision.placement) :]]
-    if not behind:
-        return decision
-    return Decision(decision.target_nodes, np.concatenate([decision.placement, np.array(behind, np.int64)]))

@@ -192,8 +192,8 @@ class Process:
         if self.config.audit_path is None:
             return None
         layout = self.config.codec
-        header = Header(layout, fingerprint(layout), self.options.policy, self.config.dry_run)
-        audit = AuditWriter(Path(self.config.audit_path), header)
+        header = Header(layout, fingerprint(layout), self.options.policy, self.config.dry_run, self.config)
+        audit = AuditWriter(Path(self.config.audit_path), header, self.config.audit)
         stack.callback(audit.close)
         return audit
 

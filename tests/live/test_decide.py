@@ -9,8 +9,9 @@ import pytest
 
 from agents.registry import make_baseline
 from autoscaler.cli import main
-from autoscaler.live.audit import AuditError, AuditWriter, Header, compare, count_differences, read_audit, replay
+from autoscaler.live.audit import AuditError, AuditWriter, Header, read_audit
 from autoscaler.live.decide import Decider, PolicyError, load_policy, make_decider
+from autoscaler.live.replay import compare, replay, summarize
 from configs.errors import UserError
 from envs.codec import ClusterSnapshot, CodecLayout, Pool, Slot, empty_snapshot, fingerprint, observation_size
 from tests.live.artifacts import write_artifact
@@ -104,8 +105,8 @@ def test_an_audit_decides_again_to_the_same_bits(tmp_path: Path) -> None:
     policy = str(write_artifact(tmp_path / "p", LAYOUT))
     path = write_audit(tmp_path / "audit.jsonl", policy)
     write_audit(path, "reactive", count=2)
-    total, different = count_differences(replay(path, lambda header: make_decider(header.policy, header.layout)))
-    assert (total, different) == (7, [])
+    found = summarize(replay(path, lambda header: make_decider(header.policy, header.layout)))
+    assert (found.decisions, found.different) == (7, [])
 
 
 @pytest.mark.parametrize("part", ["observation", "action", "target_nodes", "placement"])
@@ -144,7 +145,7 @@ def test_an_audit_of_another_codec_is_refused(tmp_path: Path) -> None:
 def test_the_command_says_how_many_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_audit(tmp_path / "audit.jsonl", "reactive", count=3)
     assert main(["replay", str(path)]) == 0
-    assert capsys.readouterr().out == "3 decisions, 0 differ\n"
+    assert capsys.readouterr().out == "3 decisions, 0 verdicts, 0 differ\n"
     assert main(["replay", str(path), "--policy", "always-on"]) == 1
     assert "line 2: action[0]" in capsys.readouterr().out
     assert main(["replay", str(tmp_path / "none")]) == 2

@@ -11,9 +11,9 @@ from autoscaler.live.client import UnreachableError
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LivePool
 from autoscaler.live.decide import make_decider
-from autoscaler.live.guardrails import Allowed, GuardrailState
+from autoscaler.live.guardrails import Allowed, GuardrailState, with_backlog
 from autoscaler.live.lease import LeaseLostError
-from autoscaler.live.loop import DryRun, Loop, next_age_seconds, with_backlog
+from autoscaler.live.loop import DryRun, Loop, next_age_seconds
 from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import METRIC_ERRORS, METRIC_GUARDRAIL, METRIC_HELD_DECISIONS, METRIC_NODES
@@ -21,9 +21,10 @@ from autoscaler.live.observe.observer import Observer
 from autoscaler.live.server import Health
 from autoscaler.live.store import Resource, Store
 from autoscaler.live.wake import Wake
-from envs.codec import CodecLayout, Decision, fingerprint
+from envs.codec import CodecLayout, fingerprint
 from tests.live import raw
 from tests.live.raw import START
+from tests.live.views import decision_of
 
 
 class Recorder:
@@ -229,7 +230,7 @@ def test_jobs_behind_the_window_go_to_their_first_pool() -> None:
     rig = Rig(pools=(LivePool("a", 4), LivePool("b", 4)), layout=layout)
     rig.store.replace(Resource.PODS, [raw.pod(name) for name in "pqr"])
     view = rig.observer.observe(GuardrailState()).view
-    decision = with_backlog(Decision(np.zeros(4, np.int64), np.array([1])), view)
+    decision = with_backlog(decision_of(np.zeros(4, np.int64), np.array([1])), view)
     assert decision.placement.tolist() == [1, 0, 0]
 
 

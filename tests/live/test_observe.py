@@ -89,7 +89,7 @@ def test_a_gang_is_its_job_with_all_its_pods_whole() -> None:
     view, snapshot = look(world)
     (gang,) = view.queue
     assert (gang.key, gang.parallelism, gang.missing_pods, gang.pending_gpu_milli) == ("uid-j", 3, 1, 24000)
-    assert list(snapshot.queue[0]) == [1.0, 24.0, 90.0]
+    assert [snapshot.queue[0, slot] for slot in (Slot.PRESENT, Slot.GPUS, Slot.WAITED_SECONDS)] == [1.0, 24.0, 90.0]
     assert snapshot.signals[Signal.QUEUE_JOBS] == 1
     assert snapshot.signals[Signal.QUEUE_GPUS] == 24
 

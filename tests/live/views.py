@@ -133,7 +133,13 @@ def decision(a=0, b=0, placement=()):
     """Target nodes of the pools a and b; the pool of each slot, -1 to hold."""
     slots = np.full(8, -1, dtype=np.int64)
     slots[: len(placement)] = placement
-    return Decision(np.array([a, b, 0, 0], dtype=np.int64), slots)
+    return decision_of(np.array([a, b, 0, 0], dtype=np.int64), slots)
+
+
+def decision_of(target_nodes, placement):
+    """A decision that does nothing else, whatever the codec can do besides."""
+    given = {"target_nodes": target_nodes, "placement": placement}
+    return Decision(*(given.get(name, np.zeros(len(target_nodes), np.int64)) for name in Decision._fields))
 
 
 def config(*, a=None, b=None, **guardrails):

@@ -7,6 +7,7 @@ finds gangs whose pool died, `state` is what is remembered between two reconcile
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
+from autoscaler.live.guardrails.placement import with_backlog
 from autoscaler.live.guardrails.state import (
     GuardrailState,
     PoolBackoff,
@@ -32,4 +33,5 @@ __all__ = [
     "after_release",
     "after_removal_failure",
     "evaluate",
+    "with_backlog",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
@@ -38,6 +40,15 @@ def chosen_pools(view: ClusterView, decision: Decision) -> Iterator[tuple[GangVi
     for slot, gang in enumerate(view.queue):
         choice = int(decision.placement[slot]) if slot < len(decision.placement) else -1
         yield gang, names.get(choice)
+
+
+def with_backlog(decision: Decision, view: ClusterView) -> Decision:
+    """The decision with a placement for every job: those behind the window go to the first pool that may run them."""
+    rows = {pool.name: pool.index for pool in view.pools}
+    behind = [rows[gang.allowed_pools[0]] for gang in view.queue[len(decision.placement) :]]
+    if not behind:
+        return decision
+    return decision._replace(placement=np.concatenate([decision.placement, np.array(behind, np.int64)]))
 
 
 def releases(

@@ -1,0 +1,219 @@
+"""What the guardrails judge by, as plain values that are small and read back as the same: for the audit.
+
+Kept is what a rule reads: nodes of pools, pods on them, pods and gangs that wait, disruption budgets that select a pod
+on a node, claims, and the memory. Labels are kept where something selects by them, annotations where a rule knows
+them. Nodes of a pool and pods of a job are alike in all but a few fields, so what they share is written once:
+
+    {"shared": [{...}, ...], "rows": [[index into shared, {own fields}], ...]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.model import ClusterView, GangView, NodeClaimView, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.names import (
+    ANNOTATION_DO_NOT_DISRUPT,
+    ANNOTATION_MIRROR_POD,
+    ANNOTATION_PLACED_AT,
+    ANNOTATION_SAFE_LOCAL_VOLUMES,
+    ANNOTATION_SAFE_TO_EVICT,
+    ANNOTATION_SCALE_DOWN_DISABLED,
+    LABEL_POOL,
+)
+
+ANNOTATIONS = frozenset(
+    {
+        ANNOTATION_DO_NOT_DISRUPT,
+        ANNOTATION_MIRROR_POD,
+        ANNOTATION_PLACED_AT,
+        ANNOTATION_SAFE_LOCAL_VOLUMES,
+        ANNOTATION_SAFE_TO_EVICT,
+        ANNOTATION_SCALE_DOWN_DISABLED,
+    }
+)
+"""Annotations of nodes and pods that a rule reads."""
+
+UNREAD = frozenset({"resource_version", "finalizers", "provider_id", "ready_reason", "scheduler_name", "grace_seconds"})
+UNREAD |= {"unschedulable_message", "started_seconds", "finished_seconds", "ready_since_seconds", "gang"}
+"""Fields that no rule reads."""
+
+OWN = frozenset({"name", "uid", "created_seconds", "deleted_seconds", "node_name", "used_gpu_milli"})
+OWN |= {"idle_since_seconds", "pods", "key", "ref", "submitted_seconds", "missing_pods", "pending_gpu_milli"}
+"""Fields in which objects that are alike differ."""
+
+Plain = dict[str, Any]
+
+
+def pack(view: ClusterView, state: GuardrailState) -> Plain:
+    """A view and a memory as plain values; `unpack` returns what `evaluate` judges as it judges these."""
+    nodes = [node for pool in view.pools for node in pool.nodes]
+    gangs = [*view.queue, *view.unplaceable]
+    pods = _pods(view, nodes, gangs, state)
+    budgets = [pdb for pdb in view.pdbs if any(pdb.selects(pod) for pod in pods.values() if pod.node_name)]
+    index = {uid: place for place, uid in enumerate(pods)}
+    node_labels, pod_labels = _node_labels(pods.values()), _pod_labels(budgets)
+    return {
+        "now_seconds": view.now_seconds,
+        "pools": [
+            {
+                "name": pool.name,
+                "index": pool.index,
+                "nodes": _table([_node(node, node_labels, index) for node in pool.nodes]),
+                "orders": _plain(pool.orders),
+            }
+            for pool in view.pools
+        ],
+        "queue": _table([_gang(gang, index) for gang in view.queue]),
+        "unplaceable": _table([_gang(gang, index) for gang in view.unplaceable]),
+        "pods": _table([_pod(pod, pod_labels) for pod in pods.values()]),
+        "pdbs": [_brief(pdb) for pdb in budgets],
+        "node_claims": [_brief(claim) for claim in view.node_claims],
+        "stale_resources": list(view.stale_resources),
+        "state": _brief(state),
+    }
+
+
+def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
+    """The view and the memory of `pack`.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    try:
+        pods: list[PodView] = [_read(PodView, each) for each in _rows(record["pods"])]
+        uids = [pod.uid for pod in pods]
+        view = ClusterView(
+            now_seconds=record["now_seconds"],
+            pools=tuple(_pool(each, uids) for each in record["pools"]),
+            queue=tuple(_read_gang(each, pods) for each in _rows(record["queue"])),
+            unplaceable=tuple(_read_gang(each, pods) for each in _rows(record["unplaceable"])),
+            pods={pod.uid: pod for pod in pods},
+            pdbs=tuple(_read(PdbView, each) for each in record["pdbs"]),
+            node_claims=tuple(_read(NodeClaimView, each) for each in record["node_claims"]),
+            stale_resources=tuple(record["stale_resources"]),
+        )
+        return view, _read(GuardrailState, record["state"])
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"the guardrails' view cannot be read: {error!r}") from error
+
+
+def _pods(
+    view: ClusterView, nodes: Iterable[NodeView], gangs: Iterable[GangView], state: GuardrailState
+) -> dict[str, PodView]:
+    """The pods that a rule looks at, by uid."""
+    on_nodes = {uid for node in nodes for uid in node.pods}
+    chosen = {
+        uid: pod for uid, pod in view.pods.items() if not pod.node_name or uid in on_nodes or uid in state.released
+    }
+    return {**chosen, **{pod.uid: pod for gang in gangs for pod in gang.pods if pod.uid not in chosen}}
+
+
+def _node_labels(pods: Iterable[PodView]) -> set[str]:
+    """Labels of nodes by which a pod selects."""
+    keys = {LABEL_POOL}
+    for pod in pods:
+        keys.update(pod.node_selector)
+        keys.update(requirement.key for term in pod.affinity_terms for requirement in term)
+    return keys
+
+
+def _pod_labels(budgets: Iterable[PdbView]) -> set[str]:
+    """Labels of pods by which a budget selects."""
+    keys: set[str] = set()
+    for pdb in budgets:
+        keys.update(pdb.match_labels)
+        keys.update(requirement.key for requirement in pdb.match_expressions)
+    return keys
+
+
+def _node(node: NodeView, labels: Collection[str], index: Mapping[str, int]) -> Plain:
+    pods = [index[uid] for uid in node.pods if uid in index]
+    return {**_brief(node, labels), "pods": pods}
+
+
+def _pod(pod: PodView, labels: Collection[str]) -> Plain:
+    # When a pod was created matters for the order in which those without a node are served.
+    return {key: value for key, value in _brief(pod, labels).items() if key != "created_seconds" or not pod.node_name}
+
+
+def _gang(gang: GangView, index: Mapping[str, int]) -> Plain:
+    return {**_brief(gang), "pods": [index[pod.uid] for pod in gang.pods]}
+
+
+def _brief(item: Any, labels: Collection[str] | None = None) -> Plain:
+    """The fields of a dataclass that are read and are not at their default."""
+    brief: Plain = {}
+    for each in _kept(item):
+        value = getattr(item, each.name)
+        if each.name == "annotations":
+            value = {key: text for key, text in value.items() if key in ANNOTATIONS}
+        elif each.name == "labels":
+            value = {key: text for key, text in value.items() if key in (labels or ())}
+        if value != _default(each):
+            brief[each.name] = _plain(value)
+    return brief
+
+
+def _kept(item: Any) -> Iterator[Field[Any]]:
+    # Pods of nodes and gangs are written as places in the table of pods.
+    return (each for each in fields(item) if each.name not in UNREAD and each.name != "pods")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum) or value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if is_dataclass(value):
+        return _brief(value)
+    return [_plain(each) for each in (sorted(value) if isinstance(value, frozenset) else value)]
+
+
+def _default(each: Field[Any]) -> Any:
+    if each.default_factory is not MISSING:
+        return each.default_factory()
+    return each.default
+
+
+def _table(items: Sequence[Plain]) -> Plain:
+    """Rows with what they share written once."""
+    shared: dict[str, int] = {}
+    rows = []
+    for item in items:
+        common = {key: value for key, value in item.items() if key not in OWN}
+        place = shared.setdefault(json.dumps(common), len(shared))
+        rows.append([place, {key: value for key, value in item.items() if key in OWN}])
+    return {"shared": [json.loads(text) for text in shared], "rows": rows}
+
+
+def _rows(table: Mapping[str, Any]) -> list[Plain]:
+    return [{**table["shared"][place], **own} for place, own in table["rows"]]
+
+
+def _pool(record: Mapping[str, Any], uids: Sequence[str]) -> PoolView:
+    nodes = [{**each, "pods": [uids[place] for place in each["pods"]]} for each in _rows(record["nodes"])]
+    pool: PoolView = _read(PoolView, {**record, "nodes": nodes})
+    return pool
+
+
+def _read_gang(record: Plain, pods: Sequence[PodView]) -> GangView:
+    gang: GangView = _read(GangView, {**record, "pods": ()})
+    return replace(gang, pods=tuple(pods[place] for place in record["pods"]))
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _read(kind: type, record: Mapping[str, Any]) -> Any:
+    return _adapter(kind).validate_python(record)
