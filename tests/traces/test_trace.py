@@ -129,6 +129,55 @@ def test_a_trace_without_these_facts_has_the_defaults(count: int) -> None:
     assert trace.codes("image")[1].tolist() == [-1] * count
 
 
+maybe = st.none() | st.floats(0.001, 1e6)
+facts = st.lists(
+    st.tuples(
+        st.floats(0, 1e6),
+        st.integers(1, 64),
+        st.none() | st.integers(-(2**31) + 1, 2**31 - 1),
+        *(maybe, maybe, maybe, maybe),
+        st.none() | st.floats(0, 1),
+        st.none() | st.integers(0, 64),
+        st.none() | st.text(min_size=1, max_size=3),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(facts)
+def test_any_valid_facts_survive_a_file_and_keep_their_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]
+) -> None:
+    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * 10
+    submit, gpus, priority, estimate, slack, due, interval, narrow, wide, name = columns
+    trace = simple(
+        submit,
+        [1.0] * len(rows),
+        [1000 * count for count in gpus],
+        priority=priority,
+        predicted_duration_seconds=estimate,
+        latest_start_seconds=[more and start + more for start, more in zip(submit, slack, strict=True)],
+        deadline_seconds=[more and start + more for start, more in zip(submit, due, strict=True)],
+        checkpoint_interval_seconds=interval,
+        min_gpus=[None if part is None else max(int(part * n), 1) for part, n in zip(narrow, gpus, strict=True)],
+        max_gpus=[None if more is None else n + more for more, n in zip(wide, gpus, strict=True)],
+        workload=name,
+        image=name[::-1],
+    )
+    path = str(tmp_path_factory.mktemp("facts") / "x.parquet")
+    trace.to_parquet(path)
+    assert Trace.read(path).table.equals(trace.table)
+    assert np.all(trace.latest_start_milliseconds >= trace.submit_milliseconds)
+    assert np.all(trace.deadline_milliseconds >= trace.submit_milliseconds)
+    assert np.all((trace.min_gpu_milli >= 1000) & (trace.min_gpu_milli <= trace.gpu_milli))
+    assert np.all(trace.max_gpu_milli >= trace.gpu_milli)
+    names, codes = trace.codes("workload")
+    assert list(names) == sorted(set(names))
+    expected = trace.table["workload"].to_pylist()
+    assert [names[code] if code >= 0 else None for code in codes.tolist()] == expected
+
+
 def test_parquet_and_windows_keep_these_facts(tmp_path: Path) -> None:
     trace = with_optionals()
     trace.to_parquet(str(tmp_path / "x.parquet"))
