@@ -39,6 +39,30 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PhysicsConfig:
+    """What happens beyond jobs that run for their duration on nodes that boot; all of it is off by default.
+
+    Attributes:
+        tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
+        restart_seconds: how long a job that was preempted makes no progress when it runs again.
+    """
+
+    tracks_work: bool = False
+    restart_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is negative or not finite.
+        """
+        if not 0.0 <= self.restart_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"physics.restart_seconds is {self.restart_seconds}; it must be finite and >= 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentConfig:
     """How a cluster is simulated and what the agent sees of it.
 
@@ -48,6 +72,7 @@ class EnvironmentConfig:
         episode_seconds: length of a training episode.
         packer: in-pool packer, one of `PACKERS`.
         move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
+        physics: what happens beyond jobs that run for their duration on nodes that boot.
         codec: sizes of observation and action.
         objective: prices.
     """
@@ -57,6 +82,7 @@ class EnvironmentConfig:
     episode_seconds: float = 7 * 86400.0
     packer: str = "best-fit"
     move_seconds: float = 120.0
+    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 

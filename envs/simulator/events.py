@@ -5,7 +5,7 @@ from __future__ import annotations
 from envs.codec import IDLE_AGE_EDGES_SECONDS
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.packers import drop_oldest, move_node, release_share, unlink_part, wrap
+from envs.simulator.packers import drop_oldest, release, wrap
 from envs.simulator.state import Cluster, Settings, Table
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -23,15 +23,8 @@ def before(c: Cluster, slot: int, other: int) -> bool:
 @helper
 def push_running(c: Cluster, slot: int) -> None:
     """Add a slot to the heap of finishes."""
-    at = c.clock[st.RUNNING]
     c.clock[st.RUNNING] += 1
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not before(c, slot, c.run[parent, st.HEAP]):
-            break
-        c.run[at, st.HEAP] = c.run[parent, st.HEAP]
-        at = parent
-    c.run[at, st.HEAP] = slot
+    sift(c, c.clock[st.RUNNING] - 1, slot)
 
 
 @helper
@@ -40,28 +33,26 @@ def pop_running(c: Cluster) -> int:
     first = c.run[0, st.HEAP]
     size = c.clock[st.RUNNING] - 1
     c.clock[st.RUNNING] = size
-    slot = c.run[size, st.HEAP]
-    at = 0
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
-        if child + 1 < size and before(c, c.run[child + 1, st.HEAP], c.run[child, st.HEAP]):
-            child += 1
-        if before(c, slot, c.run[child, st.HEAP]):
-            break
-        c.run[at, st.HEAP] = c.run[child, st.HEAP]
-        at = child
-    c.run[at, st.HEAP] = slot
+    sift(c, 0, c.run[size, st.HEAP])
     c.run[size, st.HEAP] = first
     return first
 
 
 @helper
-def change_finish(c: Cluster, slot: int, finish: int) -> None:
-    """Give a running slot a later finish and put it in its place in the heap, which is searched for it."""
-    c.run[slot, st.RUN_FINISH] = finish
+def position_of(c: Cluster, slot: int) -> int:
+    """Where a running slot stands in the heap, which is searched for it."""
     at = 0
     while c.run[at, st.HEAP] != slot:
         at += 1
+    return at
+
+
+@helper
+def sift(c: Cluster, at: int, slot: int) -> None:
+    """Put a slot where it belongs in the heap, beginning at a position that may be overwritten."""
+    while at > 0 and before(c, slot, c.run[(at - 1) >> 1, st.HEAP]):
+        c.run[at, st.HEAP] = c.run[(at - 1) >> 1, st.HEAP]
+        at = (at - 1) >> 1
     size = c.clock[st.RUNNING]
     while 2 * at + 1 < size:
         child = 2 * at + 1
@@ -72,6 +63,25 @@ def change_finish(c: Cluster, slot: int, finish: int) -> None:
         c.run[at, st.HEAP] = c.run[child, st.HEAP]
         at = child
     c.run[at, st.HEAP] = slot
+
+
+@helper
+def remove_running(c: Cluster, slot: int) -> None:
+    """Take a slot out of the heap, wherever it stands; it goes to the free slots behind the heap."""
+    at, size = position_of(c, slot), c.clock[st.RUNNING] - 1
+    c.clock[st.RUNNING] = size
+    last = c.run[size, st.HEAP]
+    if at < size:
+        sift(c, at, last)
+    c.run[size, st.HEAP] = slot
+
+
+@helper
+def change_finish(c: Cluster, slot: int, finish: int) -> None:
+    """Give a running slot another finish and put it in its place in the heap."""
+    at = position_of(c, slot)
+    c.run[slot, st.RUN_FINISH] = finish
+    sift(c, at, slot)
 
 
 @helper
@@ -92,27 +102,12 @@ def integrate(c: Cluster, until: int) -> None:
 
 @helper
 def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
-    """End the job that finishes first: give back whole nodes in the order they were taken, then the rest."""
+    """End the job that finishes first."""
     slot = pop_running(c)
-    run = c.run[slot]
-    pool = run[st.RUN_POOL]
-    milli = jobs[run[st.RUN_JOB], st.MILLI]
-    now = c.clock[st.NOW]
-    node = run[st.RUN_CHAIN]
-    while node >= 0:
-        after = c.node[node, st.NEXT_NODE]
-        move_node(c, pools, pool, node, pools[pool, st.GPUS], now)
-        node = after
-    if run[st.RUN_SHARE] >= 0:
-        release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
-    elif run[st.RUN_GPUS] > 0:
-        node = run[st.RUN_NODE]
-        if settings.moves_jobs:
-            unlink_part(c, jobs, slot, node)
-        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
-    c.pool[pool, st.USED_MILLI] -= milli
-    if run[st.RUN_JOB] >= c.clock[st.FIRST_JOB]:
-        c.queue[run[st.RUN_JOB] - c.clock[st.FIRST_JOB], st.JOB_END] = now
+    job = c.run[slot, st.RUN_JOB]
+    release(c, jobs, pools, settings, slot)
+    if job >= c.clock[st.FIRST_JOB]:
+        c.queue[job - c.clock[st.FIRST_JOB], st.JOB_END] = c.clock[st.NOW]
     c.clock[st.FINISHED] += 1
 
 
@@ -129,9 +124,30 @@ def ready_node(c: Cluster, pools: Table, pool: int) -> None:
 
 
 @helper
-def enqueue(c: Cluster, jobs: Table, job: int) -> None:
-    """Put a job at the end of the queue."""
-    c.queue[c.clock[st.QUEUE_TAIL], st.QUEUE_JOB] = job
+def make_room(c: Cluster, settings: Settings) -> None:
+    """Move the queue to the front of its memory; preempted jobs come back and could run out of it."""
+    head, length = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
+    for index in range(length):
+        c.queue[index, st.QUEUE_JOB] = c.queue[head + index, st.QUEUE_JOB]
+        if settings.tracks_work:
+            c.queue[index, st.QUEUE_LEFT] = c.queue[head + index, st.QUEUE_LEFT]
+    c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] = 0, length
+
+
+@helper
+def enqueue(c: Cluster, jobs: Table, settings: Settings, job: int, left: int) -> None:
+    """Put a job with `left` of its work in its place in the queue."""
+    if c.clock[st.QUEUE_TAIL] == c.queue.shape[0]:
+        make_room(c, settings)
+    at = c.clock[st.QUEUE_TAIL]
+    while at > c.clock[st.QUEUE_HEAD] and job < c.queue[at - 1, st.QUEUE_JOB]:
+        c.queue[at, st.QUEUE_JOB] = c.queue[at - 1, st.QUEUE_JOB]
+        if settings.tracks_work:
+            c.queue[at, st.QUEUE_LEFT] = c.queue[at - 1, st.QUEUE_LEFT]
+        at -= 1
+    c.queue[at, st.QUEUE_JOB] = job
+    if settings.tracks_work:
+        c.queue[at, st.QUEUE_LEFT] = left
     c.clock[st.QUEUE_TAIL] += 1
     c.clock[st.PENDING_MILLI] += jobs[job, st.MILLI]
     if jobs[job, st.MILLI] < 1000:
@@ -170,7 +186,7 @@ def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int
         while next_ready(c, pools, pool) <= time:
             ready_node(c, pools, pool)
     while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
-        enqueue(c, jobs, c.clock[st.NEXT_JOB])
+        enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
 
 

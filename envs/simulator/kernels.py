@@ -38,6 +38,7 @@ from envs.simulator.packers import (
     wrap,
 )
 from envs.simulator.state import Cluster, Outcome, Settings, Table
+from envs.simulator.work import begin_work
 
 _codec = compile_codec()
 encode, decode, write_mask, default_action = (
@@ -117,8 +118,18 @@ def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
 
 
 @helper
-def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, finish: int) -> bool:
-    """Start a job in a pool if there is room for all of it now."""
+def start_work(c: Cluster, jobs: Table, settings: Settings, slot: int, left: int) -> None:
+    """Let the job of a slot begin or go on with its work; one that was preempted restarts first."""
+    job = c.run[slot, st.RUN_JOB]
+    is_restart = job >= c.clock[st.FIRST_JOB] and c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] != st.NEVER
+    delay_ms = settings.restart_ms if is_restart else 0
+    c.pool[c.run[slot, st.RUN_POOL], st.OVERHEAD_MILLI_MS] += delay_ms * jobs[job, st.MILLI]
+    begin_work(c, slot, left, st.PPM, delay_ms)
+
+
+@helper
+def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, left: int) -> bool:
+    """Start a job with `left` of its work in a pool, if there is room for all of it now."""
     milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], c.clock[st.NOW]
     full_nodes, rest, share, node, chain = 0, 0, -1, -1, -1
     if milli < 1000:
@@ -148,7 +159,10 @@ def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: in
     run = c.run[slot]
     run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
     run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
-    c.run[slot, st.RUN_FINISH] = finish
+    if settings.tracks_work:
+        start_work(c, jobs, settings, slot, left)
+    else:
+        c.run[slot, st.RUN_FINISH] = now + left // st.PPM
     push_running(c, slot)
     if settings.moves_jobs and rest > 0:
         link_part(c, jobs, slot, node)
@@ -163,8 +177,9 @@ def leave_queue(c: Cluster, jobs: Table, job: int) -> None:
     if jobs[job, st.MILLI] < 1000:
         c.clock[st.PENDING_SHARES] -= 1
     c.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] -= jobs[job, st.MILLI]
-    if job >= c.clock[st.FIRST_JOB]:
-        c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] = c.clock[st.NOW]
+    row = job - c.clock[st.FIRST_JOB]
+    if row >= 0 and c.queue[row, st.JOB_START] == st.NEVER:
+        c.queue[row, st.JOB_START] = c.clock[st.NOW]
 
 
 @helper
@@ -179,12 +194,31 @@ def may_start_more(c: Cluster) -> bool:
 
 
 @helper
+def work_left(c: Cluster, jobs: Table, settings: Settings, at: int) -> int:
+    """The work that is left of the job at a position of the queue."""
+    if settings.tracks_work:
+        return c.queue[at, st.QUEUE_LEFT]
+    job = c.queue[at, st.QUEUE_JOB]
+    left = jobs[job, st.DURATION_MS]
+    if job < c.clock[st.FIRST_JOB]:  # it ran before the episode began: only its remainder is left
+        left += jobs[job, st.SUBMIT_MS] - c.clock[st.EPISODE_START]
+    return left * st.PPM
+
+
+@helper
+def move_waiting(c: Cluster, settings: Settings, at: int, to: int) -> None:
+    """Copy an entry of the queue."""
+    c.queue[to, st.QUEUE_JOB] = c.queue[at, st.QUEUE_JOB]
+    if settings.tracks_work:
+        c.queue[to, st.QUEUE_LEFT] = c.queue[at, st.QUEUE_LEFT]
+
+
+@helper
 def start_jobs(c: Cluster, jobs: Table, pools: Table, settings: Settings, placement: NDArray[np.int64]) -> None:
     """Go through the queue once, in order; start each job that has a pool and fits, the others stay in order."""
     head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
     if head == tail:
         return
-    now, first = c.clock[st.NOW], c.clock[st.FIRST_JOB]
     for pool in range(pools.shape[0]):
         c.pool[pool, st.BLOCKED_MILLI] = st.NEVER
     at, stay = head, head
@@ -194,22 +228,19 @@ def start_jobs(c: Cluster, jobs: Table, pools: Table, settings: Settings, placem
         pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
         started = False
         if pool >= 0 and jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]:
-            finish = now + jobs[job, st.DURATION_MS]
-            if job < first:  # it ran before the episode began: only its remainder is left
-                finish = now + jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - c.clock[st.EPISODE_START]
-            started = start_job(c, jobs, pools, settings, job, pool, finish)
+            started = start_job(c, jobs, pools, settings, job, pool, work_left(c, jobs, settings, at))
             if not started:
                 c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
         at += 1
         if started:
             leave_queue(c, jobs, job)
         else:
-            c.queue[stay, st.QUEUE_JOB] = job
+            move_waiting(c, settings, at - 1, stay)
             stay += 1
     removed = at - stay
     if removed > 0:
         for index in range(stay - 1, head - 1, -1):
-            c.queue[index + removed, st.QUEUE_JOB] = c.queue[index, st.QUEUE_JOB]
+            move_waiting(c, settings, index, index + removed)
         c.clock[st.QUEUE_HEAD] = head + removed
 
 
@@ -402,11 +433,11 @@ def add_idle(c: Cluster, pools: Table, pool: int) -> None:
 def begin_running(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int) -> None:
     """Let a job run that was submitted before the episode: on as many nodes as it takes, else in the queue."""
     pool = jobs[job, st.DEFAULT_POOL]
-    finish = jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS]
-    while not start_job(c, jobs, pools, settings, job, pool, finish):
+    left = (jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - c.clock[st.NOW]) * st.PPM
+    while not start_job(c, jobs, pools, settings, job, pool, left):
         row = c.pool[pool]
         if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
-            enqueue(c, jobs, job)
+            enqueue(c, jobs, settings, job, left)
             return
         add_idle(c, pools, pool)
 
@@ -426,7 +457,7 @@ def reset(c: Cluster, jobs: Table, pools: Table, settings: Settings, start: int,
         if jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] > start:
             begin_running(c, jobs, pools, settings, job)
     while c.clock[st.NEXT_JOB] < last_job and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= start:
-        enqueue(c, jobs, c.clock[st.NEXT_JOB])
+        enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.events import change_finish
 from envs.simulator.packers import clear_bit, link_part, lowest_node, move_node, next_node, set_bit, unlink_part
 from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.work import delay
 
 
 @helper
@@ -51,14 +51,6 @@ def largest_part(c: Cluster, node: int) -> int:
 
 
 @helper
-def delay(c: Cluster, jobs: Table, slot: int, milliseconds: int) -> None:
-    """Let a running job hold its GPUs for a while without progress."""
-    job, pool = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL]
-    c.pool[pool, st.OVERHEAD_MILLI_MS] += jobs[job, st.MILLI] * milliseconds
-    change_finish(c, slot, c.run[slot, st.RUN_FINISH] + milliseconds)
-
-
-@helper
 def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> None:
     """Move all parts of a node to other busy nodes, which must have room; it becomes idle."""
     now, gpus, free = c.clock[st.NOW], pools[pool, st.GPUS], c.node[node, st.FREE_GPUS]
@@ -75,7 +67,7 @@ def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
         link_part(c, jobs, slot, target)
         move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
         c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
-        delay(c, jobs, slot, settings.move_ms)
+        delay(c, jobs, settings, slot, settings.move_ms)
         c.pool[pool, st.MOVES] += 1
         slot = largest_part(c, node)
     set_bit(c, free, node)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.state import Cluster, Table
+from envs.simulator.state import Cluster, Settings, Table
 
 BEST_FIT, FIRST_FIT, WORST_FIT = range(3)  # indices into `envs.config.PACKERS`
 
@@ -258,3 +258,24 @@ def unlink_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
         c.run[after, st.RUN_PREVIOUS] = before
     if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
         c.node[node, st.NODE_FIXED] -= 1
+
+
+@helper
+def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
+    """Give back what a job holds: whole nodes in the order they were taken, then the rest."""
+    run = c.run[slot]
+    pool, now = run[st.RUN_POOL], c.clock[st.NOW]
+    milli = jobs[run[st.RUN_JOB], st.MILLI]
+    node = run[st.RUN_CHAIN]
+    while node >= 0:
+        after = c.node[node, st.NEXT_NODE]
+        move_node(c, pools, pool, node, pools[pool, st.GPUS], now)
+        node = after
+    if run[st.RUN_SHARE] >= 0:
+        release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
+    elif run[st.RUN_GPUS] > 0:
+        node = run[st.RUN_NODE]
+        if settings.moves_jobs:
+            unlink_part(c, jobs, slot, node)
+        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
+    c.pool[pool, st.USED_MILLI] -= milli

@@ -24,7 +24,8 @@ class Problem:
     """Everything that stays the same during a run.
 
     Attributes:
-        jobs: [J + 1, JOB_COLUMNS] int64, the trace; the columns have names in `envs.simulator.state`.
+        jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
+            have names in `envs.simulator.state`.
         pools: [P, 5] int64, the cluster, likewise.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
@@ -44,6 +45,13 @@ class Problem:
     cluster: ClusterConfig
     config: EnvironmentConfig
     num_nodes: int
+
+    @property
+    def checkpoint_ms(self) -> NDArray[np.int64]:
+        """[J] int64, run time between checkpoints of each job in ms, 0: it writes none."""
+        if self.jobs.shape[1] > st.CHECKPOINT_MS:
+            return self.jobs[:-1, st.CHECKPOINT_MS]
+        return np.where(self.jobs[:-1, st.FLAGS] & st.MOVABLE, 1, 0)
 
     @property
     def num_jobs(self) -> int:
@@ -122,14 +130,18 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
     return template
 
 
-def _jobs(trace: Trace, allowed: NDArray[np.bool_]) -> Table:
-    table = np.zeros((trace.num_jobs + 1, st.JOB_COLUMNS), np.int64)
+def _jobs(trace: Trace, allowed: NDArray[np.bool_], tracks_work: bool) -> Table:
+    columns = st.JOB_COLUMNS if tracks_work else st.CHECKPOINT_MS
+    table = np.zeros((trace.num_jobs + 1, columns), np.int64)
     table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
     table[:-1, st.DURATION_MS] = trace.duration_milliseconds
     table[:-1, st.MILLI] = trace.gpu_milli
     table[:-1, st.ALLOWED_BITS] = allowed @ (1 << np.arange(allowed.shape[1]))
     table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
-    table[:-1, st.FLAGS] = np.where(trace.checkpoint_interval_milliseconds > 0, st.MOVABLE, 0)
+    checkpoint_ms = trace.checkpoint_interval_milliseconds
+    table[:-1, st.FLAGS] = np.where(checkpoint_ms > 0, st.MOVABLE, 0)
+    if tracks_work:
+        table[:-1, st.CHECKPOINT_MS] = checkpoint_ms
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 
@@ -158,11 +170,13 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
         moves_jobs=bool(config.codec.consolidation),
+        tracks_work=config.physics.tracks_work,
+        restart_ms=round(config.physics.restart_seconds * 1000),
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
     )
     return Problem(
-        jobs=_jobs(trace, allowed),
+        jobs=_jobs(trace, allowed, settings.tracks_work),
         pools=pools,
         template=_template(cluster, config.objective),
         rates=np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools]),

@@ -29,7 +29,7 @@ from envs.codec import (
     write_mask,
 )
 from envs.simulator.problem import Problem
-from envs.simulator.state import MOVABLE, NEVER
+from envs.simulator.state import NEVER, PPM
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -37,14 +37,20 @@ EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
 
 @dataclass(slots=True)
 class Job:
-    """A job of the trace; `remaining_ms` is what is left of it when it starts."""
+    """A job of the trace.
+
+    `work` is all that it has to do and `left` what is left of that, in millionths of a ms at its reference speed; it
+    writes a checkpoint each `checkpoint` of work, never where that is 0.
+    """
 
     number: int
     submit_ms: int
-    remaining_ms: int
+    work: int
+    left: int
     milli: int
     pools: list[int]
-    is_movable: bool
+    checkpoint: int = 0
+    has_run: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -86,9 +92,15 @@ class Running:
 
     job: Job
     pool: int
-    finish_ms: int
+    since_ms: int  # the job has `job.left` of its work then, and makes no progress before
+    rate: int = PPM
     parts: list[tuple[Node, int]] = field(default_factory=list)
     share: SharedGpu | None = None
+
+    @property
+    def finish_ms(self) -> int:
+        """When it ends at its present rate."""
+        return self.since_ms + -(-self.job.left // self.rate)
 
 
 @dataclass(slots=True)
@@ -101,6 +113,7 @@ class Totals:
     used_milli_ms: int = 0
     overhead_milli_ms: int = 0
     moves: int = 0
+    preemptions: int = 0
     nodes_added: int = 0
     nodes_removed: int = 0
     scale_ups: int = 0
@@ -123,9 +136,10 @@ class ReferenceSimulator:
         self.trace = [self._job(number) for number in range(problem.num_jobs)]
 
     def _job(self, number: int) -> Job:
-        submit, duration, milli, bits, _, _, flags = (int(value) for value in self.problem.jobs[number])
+        submit, duration, milli, bits = (int(value) for value in self.problem.jobs[number, :4])
         pools = [pool for pool in range(len(self.problem.pools)) if bits >> pool & 1]
-        return Job(number, submit, duration, milli, pools, bool(flags & MOVABLE))
+        checkpoint = int(self.problem.checkpoint_ms[number]) * PPM
+        return Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
 
     def reset(self, start_ms: int, end_ms: int, last_job: int) -> None:
         """Begin an episode; see `Simulator.reset`."""
@@ -152,18 +166,18 @@ class ReferenceSimulator:
                 self._switch_on_at_once(pool)
         self.first_job = sum(job.submit_ms < start_ms for job in self.trace)
         for job in self.trace[: self.first_job]:
-            if job.submit_ms + job.remaining_ms > start_ms:
+            if job.submit_ms + job.work // PPM > start_ms:
                 self._begin_running(job)
         self.next_job = self.first_job
         self._submit()
         self._observe()
 
     def _begin_running(self, job: Job) -> None:
-        left = replace(job, submit_ms=self.start, remaining_ms=job.submit_ms + job.remaining_ms - self.start)
+        left = replace(job, submit_ms=self.start, left=job.work - (self.start - job.submit_ms) * PPM)
         pool = job.pools[0]
         while not self._start(left, pool):
             if not any(node.state == "off" for node in self._of_pool(pool)):
-                self.queue.append(left)
+                self._enqueue(left)
                 return
             self._switch_on_at_once(pool)
 
@@ -202,7 +216,8 @@ class ReferenceSimulator:
 
     def _start(self, job: Job, pool: int) -> bool:
         """Start a job on a pool if there is room for all of it."""
-        run = Running(job, pool, self.now + job.remaining_ms)
+        delay_ms = self.problem.settings.restart_ms if job.has_run else 0
+        run = Running(job, pool, self.now + delay_ms)
         if job.milli < 1000:
             run.share = self._take_share(pool, job.milli)
             if run.share is None:
@@ -226,6 +241,7 @@ class ReferenceSimulator:
                 last.free -= rest
                 run.parts.append((last, rest))
         self.running.append(run)
+        self.totals[pool].overhead_milli_ms += job.milli * delay_ms
         return True
 
     def _take_share(self, pool: int, milli: int) -> SharedGpu | None:
@@ -247,7 +263,8 @@ class ReferenceSimulator:
         if node.free == node.gpus:
             self._become_idle(node)
 
-    def _finish(self, run: Running) -> None:
+    def _release(self, run: Running) -> None:
+        """Give back what a job holds."""
         for node, gpus in run.parts:
             self._give_back(node, gpus)
         if run.share is not None:
@@ -257,6 +274,9 @@ class ReferenceSimulator:
                 self.shares.remove(run.share)
                 self._give_back(run.share.node, 1)
         self.running.remove(run)
+
+    def _finish(self, run: Running) -> None:
+        self._release(run)
         self.finished += 1
         if run.job.number >= self.first_job:
             self.job_ends[run.job.number] = self.now
@@ -290,8 +310,13 @@ class ReferenceSimulator:
 
     def _submit(self) -> None:
         while self.next_job < self.last_job and self.trace[self.next_job].submit_ms <= self.now:
-            self.queue.append(self.trace[self.next_job])
+            self._enqueue(replace(self.trace[self.next_job]))
             self.next_job += 1
+
+    def _enqueue(self, job: Job) -> None:
+        """Put a job in its place in the queue: in order of submission."""
+        self.queue.append(job)
+        self.queue.sort(key=lambda job: job.number)
 
     def _process(self, time: int) -> None:
         """All that happens at one moment: jobs end, then nodes become ready, then jobs are submitted."""
@@ -343,7 +368,8 @@ class ReferenceSimulator:
             if pool >= 0 and self._start(job, pool):
                 self.queue.remove(job)
                 if job.number >= self.first_job:
-                    self.job_starts[job.number] = self.now
+                    job.has_run = True
+                    self.job_starts.setdefault(job.number, self.now)
 
     # Consolidation
 
@@ -356,7 +382,7 @@ class ReferenceSimulator:
         """Busy nodes, partly free, all of whose jobs may be moved (a shared GPU may not), the emptiest first."""
         shared = [share.node for share in self.shares]
         nodes = [node for node in self._of_pool(pool) if node.is_busy and node.free > 0 and node not in shared]
-        movable = [node for node in nodes if all(run.job.is_movable for run, _ in self._parts_on(node))]
+        movable = [node for node in nodes if all(run.job.checkpoint > 0 for run, _ in self._parts_on(node))]
         return sorted(movable, key=lambda node: (-node.free, node.number))
 
     def _targets(self, node: Node) -> list[Node] | None:
@@ -393,8 +419,37 @@ class ReferenceSimulator:
 
     def _delay(self, run: Running, milliseconds: int) -> None:
         """Let a running job hold its GPUs for a while without progress."""
-        run.finish_ms += milliseconds
+        self._settle(run)
+        run.since_ms += milliseconds
         self.totals[run.pool].overhead_milli_ms += run.job.milli * milliseconds
+
+    # Work
+
+    def _settle(self, run: Running) -> None:
+        """Count the work that a running job has done until now."""
+        elapsed = self.now - run.since_ms
+        if elapsed > 0:
+            run.job.left = max(0, run.job.left - elapsed * run.rate)
+            run.since_ms = self.now
+
+    def _change_rate(self, run: Running, rate: int) -> None:
+        """Let a running job go on at another rate."""
+        if rate != run.rate:
+            self._settle(run)
+            run.rate = rate
+
+    def _preempt(self, run: Running, has_notice: bool) -> None:
+        """Stop a job and queue it again; work since its last checkpoint is lost, unless it could write one in time."""
+        self._settle(run)
+        job = run.job
+        if not (has_notice and job.checkpoint > 0):
+            done = job.work - job.left
+            lost = done % job.checkpoint if job.checkpoint > 0 else done
+            self.totals[run.pool].overhead_milli_ms += lost // PPM * job.milli
+            job.left += lost
+        self.totals[run.pool].preemptions += 1
+        self._release(run)
+        self._enqueue(job)
 
     def _scale(self, pool: int, target: int) -> None:
         config, totals = self.problem.cluster.pools[pool], self.totals[pool]

@@ -58,6 +58,7 @@ class Simulator:
     def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None) -> None:
         config = problem.config
         self.problem = problem
+        settings = problem.settings
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
         size = st.Capacity(
             clusters=num_clusters,
@@ -66,6 +67,8 @@ class Simulator:
             running=max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest))),
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
+            run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
+            queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,
         )
         self.world = kernels.World(
             clusters=st.allocate_clusters(size),

@@ -23,6 +23,9 @@ from envs.codec import (
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
 
+PPM = 1_000_000
+"""Work done per ms by a job at its reference speed."""
+
 NEVER = int(np.iinfo(np.int64).max)
 """A time that does not come."""
 
@@ -39,8 +42,8 @@ IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI,
 IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
 OVERHEAD_MILLI_MS = 12  # GPUs held without progress: checkpoints, restarts, moves
 NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(13, 18)
-CONSOLIDATED_MS, MOVES, ROUND = range(18, 21)
-FREE_COUNT = 21  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(18, 22)
+FREE_COUNT = 22  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -53,14 +56,19 @@ NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
 NODE_COLUMNS = 9
 
 # Columns of `Cluster.run`. HEAP holds slots as a binary heap by (finish, job), and behind it the free slots; the others
-# belong to a running job's slot. The last two link the slots that have a part of the same node.
+# belong to a running job's slot.
 RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH, HEAP = range(8)
+# They link the slots that have a part of the same node, where jobs may be moved.
 RUN_NEXT, RUN_PREVIOUS = range(8, 10)
-RUN_COLUMNS = 10
+# The work that was left at a moment, which may lie ahead (the job then makes no progress until it comes), and the work
+# done per ms from then on; where work is tracked.
+RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
+RUN_COLUMNS = 13
 
-# Columns of `Cluster.queue`: waiting jobs in order of submission; and, for job FIRST_JOB + row, when it first started
-# and when it ended.
-QUEUE_JOB, JOB_START, JOB_END = range(3)
+# Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
+# ended; and, where work is tracked, the work that is left of a waiting job.
+QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT = range(4)
+QUEUE_COLUMNS = 4
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
@@ -72,7 +80,9 @@ LEVEL_WORDS = 16
 
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
 SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
-JOB_COLUMNS = 7
+# They are there only where the physics needs them: run time between checkpoints, 0: none.
+CHECKPOINT_MS = 7
+JOB_COLUMNS = 8
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
@@ -98,6 +108,8 @@ class Settings(NamedTuple):
         usd_per_gpu_hour: price of waiting.
         usd_per_waited_milli_ms: the same in the kernels' units.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
+        tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
+        restart_ms: how long a job that was preempted makes no progress when it runs again.
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
     """
@@ -109,6 +121,8 @@ class Settings(NamedTuple):
     usd_per_gpu_hour: float
     usd_per_waited_milli_ms: float
     moves_jobs: bool
+    tracks_work: bool
+    restart_ms: int
     move_ms: int
     consolidation_ms: int
 
@@ -124,8 +138,8 @@ class Cluster(NamedTuple):
         pool: [P, POOL_COLUMNS] int64, counters and integrals.
         node: [M, NODE_COLUMNS] int64.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
-        run: [R, RUN_COLUMNS] int64.
-        queue: [Q, 3] int64.
+        run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
+        queue: [Q, QUEUE_COLUMNS] int64, without the last column where work is not tracked.
         share: [S, 5] int64.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
     """
@@ -168,7 +182,7 @@ class Outcome(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """Sizes of a batch: N clusters, and M, R, Q, S of `Cluster`."""
+    """Sizes of a batch: N clusters, and M, R, Q, S of `Cluster`; and which columns there are."""
 
     clusters: int
     pools: int
@@ -176,6 +190,8 @@ class Capacity(NamedTuple):
     running: int
     queued: int
     shares: int
+    run_columns: int
+    queue_columns: int
 
 
 def allocate_clusters(size: Capacity) -> Cluster:
@@ -186,8 +202,8 @@ def allocate_clusters(size: Capacity) -> Cluster:
         pool=np.zeros((n, size.pools, POOL_COLUMNS), np.int64),
         node=np.zeros((n, size.nodes, NODE_COLUMNS), np.int64),
         bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
-        run=np.zeros((n, size.running, RUN_COLUMNS), np.int64),
-        queue=np.zeros((n, size.queued, 3), np.int64),
+        run=np.zeros((n, size.running, size.run_columns), np.int64),
+        queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, 5), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
     )

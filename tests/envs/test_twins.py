@@ -22,6 +22,7 @@ TOTALS = {
     "used_milli_ms": columns.USED_MILLI_MS,
     "overhead_milli_ms": columns.OVERHEAD_MILLI_MS,
     "moves": columns.MOVES,
+    "preemptions": columns.PREEMPTIONS,
     "nodes_added": columns.NODES_ADDED,
     "nodes_removed": columns.NODES_REMOVED,
     "scale_ups": columns.SCALE_UPS,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
 from envs.codec import CodecLayout
-from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -73,6 +73,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(PACKERS)),
+        physics=PhysicsConfig(tracks_work=draw(st.booleans())),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
         codec=CodecLayout(
             max_pools=draw(st.sampled_from([3, 4])),
