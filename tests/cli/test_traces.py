@@ -1,6 +1,7 @@
 """`autoscaler traces` from the command line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import traces
 from autoscaler.cli import main
+from tests.conftest import ROOT
 
 
 def test_list_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +50,15 @@ def test_info_counts_the_jobs_that_carry_each_optional_fact(capsys: pytest.Captu
     out = capsys.readouterr().out
     assert "100 (100%, drawn)" in out
     assert "100 (100%)" in out
+
+
+def test_the_documentation_names_every_field_of_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "info", "synthetic:quickstart?days=2&seed=0", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8").partition("## `autoscaler.traces.info/1`")[2]
+    rows = [line.split(" | ")[0] for line in text.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    named = {name.split(".")[0].removesuffix("[]") for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert named == set(document) - {"schema"}
 
 
 def test_list_names_the_shared_options_once(capsys: pytest.CaptureFixture[str]) -> None:
