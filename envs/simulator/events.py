@@ -1,4 +1,4 @@
-"""What happens in a cluster between two decisions: jobs end, nodes become ready, jobs are submitted. Compiled."""
+"""What can happen in a cluster between two decisions: jobs end, nodes become ready, jobs are submitted. Compiled."""
 
 from __future__ import annotations
 
@@ -164,33 +164,6 @@ def next_ready(c: Cluster, pools: Table, pool: int) -> int:
 
 
 @helper
-def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
-    """When the next job ends, node becomes ready or job is submitted."""
-    time = st.NEVER
-    if c.clock[st.RUNNING] > 0:
-        time = c.run[c.run[0, st.HEAP], st.RUN_FINISH]
-    if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
-        time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
-    for pool in range(c.pool.shape[0]):
-        time = min(time, next_ready(c, pools, pool))
-    return time
-
-
-@helper
-def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
-    """Let everything of one moment happen: jobs end, then nodes become ready, then jobs are submitted."""
-    integrate(c, time)
-    while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
-        finish_job(c, jobs, pools, settings)
-    for pool in range(c.pool.shape[0]):
-        while next_ready(c, pools, pool) <= time:
-            ready_node(c, pools, pool)
-    while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
-        enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
-        c.clock[st.NEXT_JOB] += 1
-
-
-@helper
 def idle_for(c: Cluster, pools: Table, pool: int, age_ms: int, most: int) -> int:
     """How many idle nodes of a pool, at most `most`, have been idle for `age_ms`; they are the first of the ring."""
     low, high = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_HEAD] + most
@@ -221,36 +194,3 @@ def next_age(c: Cluster, pools: Table) -> int:
                 since = c.node[pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES]), st.IDLE_SINCE]
                 time = min(time, since + edge)
     return time
-
-
-@helper
-def is_finished(c: Cluster) -> bool:
-    """Whether every job of the episode has ended."""
-    return c.clock[st.NEXT_JOB] == c.clock[st.LAST_JOB] and c.clock[st.PENDING_MILLI] == 0 and c.clock[st.RUNNING] == 0
-
-
-@helper
-def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
-    """Run to the next decision, or to the end of the episode.
-
-    The next decision follows the first event after the last one: a job ends or is submitted, a node becomes ready, an
-    idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
-    """
-    start = c.clock[st.NOW]
-    earliest = start + settings.decision_ms
-    event = next_event(c, jobs, pools)
-    decision = earliest
-    if event > earliest:
-        decision = min(max(earliest, min(event, next_age(c, pools))), start + settings.resync_ms)
-    if decision >= c.clock[st.EPISODE_END]:
-        decision = c.clock[st.EPISODE_END]
-        c.clock[st.TRUNCATED] = 1
-    while event <= decision:
-        process(c, jobs, pools, settings, event)
-        if is_finished(c):
-            c.clock[st.DONE] = 1
-            c.clock[st.TRUNCATED] = 0
-            return
-        event = next_event(c, jobs, pools)
-    integrate(c, decision)
-    c.clock[st.DONE] = c.clock[st.TRUNCATED]

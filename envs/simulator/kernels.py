@@ -23,7 +23,7 @@ from envs.codec import (
 )
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
-from envs.simulator.events import EDGES_MS, advance, enqueue, idle_for, push_running
+from envs.simulator.events import EDGES_MS, enqueue, idle_for, push_running
 from envs.simulator.moves import consolidate, count_emptiable, first_to_empty, is_due
 from envs.simulator.packers import (
     busy_node,
@@ -38,6 +38,7 @@ from envs.simulator.packers import (
     wrap,
 )
 from envs.simulator.state import Cluster, Outcome, Settings, Table
+from envs.simulator.timeline import advance
 from envs.simulator.work import begin_work
 
 _codec = compile_codec()
