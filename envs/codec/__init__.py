@@ -7,6 +7,7 @@ needs numpy only and imports no other package of this project.
 """
 
 from envs.codec.action import HOLD, decode, default_action, write_mask
+from envs.codec.consolidation import BusyNode, Emptying, consolidation_plan, emptiable
 from envs.codec.fingerprint import description, fingerprint
 from envs.codec.layout import (
     ALWAYS_ON,
@@ -50,17 +51,21 @@ __all__ = [
     "RULE_WIDTH",
     "SUBMIT_WINDOWS_SECONDS",
     "WIDTH_CHOICES",
+    "BusyNode",
     "ClusterSnapshot",
     "CodecLayout",
     "CodecTables",
     "Decision",
+    "Emptying",
     "PackingPlan",
     "Pool",
     "Signal",
     "Slot",
+    "consolidation_plan",
     "decode",
     "default_action",
     "description",
+    "emptiable",
     "empty_decision",
     "empty_plan",
     "empty_snapshot",

@@ -16,11 +16,14 @@ from envs.codec import (
     CONSOLIDATION_CHOICES,
     IDLE_AGE_EDGES_SECONDS,
     SUBMIT_WINDOWS_SECONDS,
+    BusyNode,
     ClusterSnapshot,
     Pool,
     Signal,
     Slot,
+    consolidation_plan,
     decode,
+    emptiable,
     empty_decision,
     empty_plan,
     empty_snapshot,
@@ -378,43 +381,30 @@ class ReferenceSimulator:
         parts = [(run, gpus) for run in self.running for other, gpus in run.parts if other is node]
         return sorted(parts, key=lambda part: (-part[1], part[0].job.number))
 
-    def _emptiable(self, pool: int) -> list[Node]:
-        """Busy nodes, partly free, all of whose jobs may be moved (a shared GPU may not), the emptiest first."""
+    def _busy(self, pool: int) -> tuple[list[Node], list[BusyNode]]:
+        """The busy nodes of a pool, and what the rule of `envs.codec` must know of each."""
         shared = [share.node for share in self.shares]
-        nodes = [node for node in self._of_pool(pool) if node.is_busy and node.free > 0 and node not in shared]
-        movable = [node for node in nodes if all(run.job.checkpoint > 0 for run, _ in self._parts_on(node))]
-        return sorted(movable, key=lambda node: (-node.free, node.number))
-
-    def _targets(self, node: Node) -> list[Node] | None:
-        """For each part on a node the other busy node that it would move to, None if one finds no room."""
-        room = {other: other.free for other in self._of_pool(node.pool) if other.is_busy and other is not node}
-        targets = []
-        for _, gpus in self._parts_on(node):
-            roomy = [other for other in room if room[other] >= gpus]
-            if not roomy:
-                return None
-            target = min(roomy, key=lambda other: (room[other], other.number))
-            room[target] -= gpus
-            targets.append(target)
-        return targets
+        nodes = [node for node in self._of_pool(pool) if node.is_busy]
+        known = []
+        for node in nodes:
+            parts = self._parts_on(node)
+            is_movable = node not in shared and all(run.job.checkpoint > 0 for run, _ in parts)
+            known.append(BusyNode(node.free, tuple(gpus for _, gpus in parts), is_movable))
+        return nodes, known
 
     def _consolidate(self, pool: int, choice: str) -> None:
-        """Empty the emptiest node, or all that can be emptied; what has received jobs is not emptied itself."""
-        received: list[Node] = []
-        emptied = 0
-        for node in self._emptiable(pool):
-            targets = None if node in received else self._targets(node)
-            if targets is None or (choice == "one" and emptied > 0):
-                continue
+        """Empty the emptiest node, or all that can be emptied."""
+        nodes, known = self._busy(pool)
+        plan = consolidation_plan(known, only_one=choice == "one")
+        for place, targets in plan:
+            node = nodes[place]
             for (run, gpus), target in zip(self._parts_on(node), targets, strict=True):
-                run.parts[run.parts.index((node, gpus))] = (target, gpus)
-                target.free -= gpus
+                run.parts[run.parts.index((node, gpus))] = (nodes[target], gpus)
+                nodes[target].free -= gpus
                 self._delay(run, self.problem.settings.move_ms)
                 self.totals[pool].moves += 1
-            received += targets
             self._become_idle(node)
-            emptied += 1
-        if emptied > 0:
+        if plan:
             self.consolidated[pool] = self.now
 
     def _delay(self, run: Running, milliseconds: int) -> None:
@@ -538,9 +528,9 @@ class ReferenceSimulator:
         since_ms = self.now - self.consolidated[pool]
         row[Pool.SINCE_CONSOLIDATION_SECONDS] = since_ms / 1000
         if since_ms >= self.problem.settings.consolidation_ms:
-            emptiable = self._emptiable(pool)
-            row[Pool.EMPTIABLE_NODES] = len(emptiable)
-            row[Pool.CONSOLIDATABLE] = any(self._targets(node) is not None for node in emptiable)
+            _, known = self._busy(pool)
+            row[Pool.EMPTIABLE_NODES] = len(emptiable(known))
+            row[Pool.CONSOLIDATABLE] = len(consolidation_plan(known, only_one=True))
 
     def _fill_signals(self, signals: NDArray[np.float64]) -> None:
         submitted = self.trace[: self.next_job]
