@@ -39,16 +39,58 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvesConfig:
+    """Measured curves that make jobs faster or slower; each is off where its URI is None.
+
+    Attributes:
+        speeds: speed of GPU models by workload, `preset:gavel` or `gavel:PATH`; a pool without a model counts as the
+            reference.
+        reference_model: the model on which the durations of the trace were measured.
+        spread: slow-down of jobs over several nodes, `preset:pollux` or `pollux:FOLDER`.
+        scaling: throughput by width for elastic jobs, `preset:elasticflow`, `elasticflow:FOLDER` or `pollux:FOLDER`;
+            None: linear.
+        power_caps: speed and power under a cap, `preset:V100` (`A40`, `P100`, `RTX6000`) or `zeus:PATH`; None: a cap
+            changes nothing.
+        resize_seconds: how long a job whose width changes makes no progress.
+    """
+
+    speeds: str | None = None
+    reference_model: str = "V100"
+    spread: str | None = None
+    scaling: str | None = None
+    power_caps: str | None = None
+    resize_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is negative or not finite.
+        """
+        if not 0.0 <= self.resize_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"physics.curves.resize_seconds is {self.resize_seconds}; it must be finite and >= 0"
+            )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any curve is given."""
+        return any(uri is not None for uri in (self.speeds, self.spread, self.scaling, self.power_caps))
+
+
+@dataclass(frozen=True, slots=True)
 class PhysicsConfig:
     """What happens beyond jobs that run for their duration on nodes that boot; all of it is off by default.
 
     Attributes:
         tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
+        curves: what makes jobs faster or slower.
     """
 
     tracks_work: bool = False
     restart_seconds: float = 60.0
+    curves: CurvesConfig = field(default_factory=CurvesConfig)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.

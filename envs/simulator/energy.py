@@ -40,7 +40,11 @@ class Energy(NamedTuple):
 
 
 def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
-    """[5] float64, kWh per unit of an integral: idle node, unused milli on busy nodes, boot, off, used milli."""
+    """[6] float64, kWh per unit of an integral.
+
+    Idle node, unused milli on busy nodes, boot, off, used milli, and used milli whose power (without the host's share)
+    a cap saves.
+    """
     power, gpus = pool.power, pool.gpus_per_node
     idle_node = power.host_watts + gpus * power.gpu_idle_watts
     boot = idle_node if power.boot_watts is None else power.boot_watts
@@ -51,6 +55,7 @@ def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
         boot,
         power.off_watts,
         (power.gpu_busy_watts + host_share) / 1000.0,
+        power.gpu_busy_watts / 1000.0,
     ]
     return np.array(watts) * power.pue / WATT_MS_PER_KWH
 
@@ -69,7 +74,7 @@ def pool_energy(pool: PoolConfig, counters: NDArray[np.int64], elapsed_ms: int) 
     unused = busy * pool.gpus_per_node * 1000 - used
     off = elapsed_ms * pool.max_nodes - idle - busy - boot
     return Energy(
-        busy=float(used * rates[4]),
+        busy=float(used * rates[4] - int(counters[st.SAVED_MILLI_MS]) * rates[5]),
         fragmentation=float(unused * rates[1]),
         idle=float(idle * rates[0]),
         boot=float(boot * rates[2]),

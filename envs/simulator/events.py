@@ -85,6 +85,17 @@ def change_finish(c: Cluster, slot: int, finish: int) -> None:
 
 
 @helper
+def heapify(c: Cluster) -> None:
+    """Bring the heap in order after many finishes changed."""
+    for at in range(1, c.clock[st.RUNNING]):
+        slot, to = c.run[at, st.HEAP], at
+        while to > 0 and before(c, slot, c.run[(to - 1) >> 1, st.HEAP]):
+            c.run[to, st.HEAP] = c.run[(to - 1) >> 1, st.HEAP]
+            to = (to - 1) >> 1
+        c.run[to, st.HEAP] = slot
+
+
+@helper
 def integrate(c: Cluster, until: int) -> None:
     """Add the time from now to `until` to every integral and move the clock."""
     elapsed = until - c.clock[st.NOW]
@@ -96,6 +107,8 @@ def integrate(c: Cluster, until: int) -> None:
         row[st.BUSY_NODE_MS] += elapsed * row[st.BUSY]
         row[st.BOOT_NODE_MS] += elapsed * (row[st.BOOT_TAIL] - row[st.BOOT_HEAD])
         row[st.USED_MILLI_MS] += elapsed * row[st.USED_MILLI]
+        row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
+        row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
     c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
     c.clock[st.NOW] = until
 

@@ -21,6 +21,7 @@ from envs.codec import (
     Signal,
     Slot,
 )
+from envs.codec.levers import GROW, SHRINK
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
 from envs.simulator.events import EDGES_MS, enqueue, idle_for, push_running
@@ -37,9 +38,10 @@ from envs.simulator.packers import (
     take_share,
     wrap,
 )
+from envs.simulator.rates import cap_power, grow_jobs, growable, pace, shrink_jobs, shrinkable
 from envs.simulator.state import Cluster, Outcome, Settings, Table
 from envs.simulator.timeline import advance
-from envs.simulator.work import begin_work
+from envs.simulator.work import finish_time, hold, set_pace
 
 _codec = compile_codec()
 encode, decode, write_mask, default_action = (
@@ -54,6 +56,8 @@ IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODE
 USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
 EMPTIABLE_NODES, CONSOLIDATABLE = int(Pool.EMPTIABLE_NODES), int(Pool.CONSOLIDATABLE)
 SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
+POOL_CAP, SHRINKABLE_GPUS = int(Pool.POWER_CAP), int(Pool.SHRINKABLE_GPUS)
+GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
 SLOT_MIN_GPUS, SLOT_MAX_GPUS = int(Slot.MIN_GPUS), int(Slot.MAX_GPUS)
 SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
 SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
@@ -72,8 +76,9 @@ class World(NamedTuple):
         plan: scratch memory of the codec, shared.
         jobs: [J + 1, 6] int64, the trace.
         pools: [P, 5] int64, the cluster.
+        curves: [C, columns] int64, see `envs.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
+        rates: [P, 6] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
         settings: numbers of the environment.
         tables: the codec's layout.
     """
@@ -84,6 +89,7 @@ class World(NamedTuple):
     plan: PackingPlan
     jobs: Table
     pools: Table
+    curves: Table
     template: NDArray[np.float64]
     rates: NDArray[np.float64]
     settings: Settings
@@ -119,17 +125,24 @@ def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
 
 
 @helper
-def start_work(c: Cluster, jobs: Table, settings: Settings, slot: int, left: int) -> None:
+def start_work(c: Cluster, jobs: Table, curves: Table, settings: Settings, slot: int, left: int) -> None:
     """Let the job of a slot begin or go on with its work; one that was preempted restarts first."""
     job = c.run[slot, st.RUN_JOB]
     is_restart = job >= c.clock[st.FIRST_JOB] and c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] != st.NEVER
-    delay_ms = settings.restart_ms if is_restart else 0
-    c.pool[c.run[slot, st.RUN_POOL], st.OVERHEAD_MILLI_MS] += delay_ms * jobs[job, st.MILLI]
-    begin_work(c, slot, left, st.PPM, delay_ms)
+    c.run[slot, st.RUN_LEFT], c.run[slot, st.RUN_SINCE] = left, c.clock[st.NOW]
+    c.run[slot, st.RUN_MILLI], c.run[slot, st.RUN_SLOW], c.run[slot, st.RUN_SAVED] = jobs[job, st.MILLI], 0, 0
+    if settings.has_curves:
+        pace(c, jobs, curves, slot)
+    else:
+        set_pace(c, slot, st.PPM, 0, 0)
+    hold(c, slot, settings.restart_ms if is_restart else 0)
+    c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
 
 
 @helper
-def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, left: int) -> bool:
+def start_job(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int, pool: int, left: int
+) -> bool:
     """Start a job with `left` of its work in a pool, if there is room for all of it now."""
     milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], c.clock[st.NOW]
     full_nodes, rest, share, node, chain = 0, 0, -1, -1, -1
@@ -161,7 +174,7 @@ def start_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: in
     run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
     run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
     if settings.tracks_work:
-        start_work(c, jobs, settings, slot, left)
+        start_work(c, jobs, curves, settings, slot, left)
     else:
         c.run[slot, st.RUN_FINISH] = now + left // st.PPM
     push_running(c, slot)
@@ -215,7 +228,9 @@ def move_waiting(c: Cluster, settings: Settings, at: int, to: int) -> None:
 
 
 @helper
-def start_jobs(c: Cluster, jobs: Table, pools: Table, settings: Settings, placement: NDArray[np.int64]) -> None:
+def start_jobs(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, placement: NDArray[np.int64]
+) -> None:
     """Go through the queue once, in order; start each job that has a pool and fits, the others stay in order."""
     head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
     if head == tail:
@@ -229,7 +244,7 @@ def start_jobs(c: Cluster, jobs: Table, pools: Table, settings: Settings, placem
         pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
         started = False
         if pool >= 0 and jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]:
-            started = start_job(c, jobs, pools, settings, job, pool, work_left(c, jobs, settings, at))
+            started = start_job(c, jobs, pools, curves, settings, job, pool, work_left(c, jobs, settings, at))
             if not started:
                 c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
         at += 1
@@ -288,8 +303,20 @@ def fill_consolidation(c: Cluster, pools: Table, settings: Settings, pool: int, 
 
 
 @helper
+def fill_width(c: Cluster, jobs: Table, pools: Table, pool: int, out: NDArray[np.float64]) -> None:
+    """Write what the power and the width lever need to know of a pool; each job's room to grow is counted alone."""
+    out[POOL_CAP] = c.pool[pool, st.POWER_CAP]
+    out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        if c.run[slot, st.RUN_POOL] == pool:
+            out[SHRINKABLE_GPUS] += shrinkable(c, jobs, pools, slot)
+            out[GROWABLE_GPUS] += growable(c, jobs, slot)
+
+
+@helper
 def fill_pools(
-    c: Cluster, pools: Table, settings: Settings, template: NDArray[np.float64], snapshot: ClusterSnapshot
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, template: NDArray[np.float64], snapshot: ClusterSnapshot
 ) -> None:
     """Write the pools of the snapshot."""
     for pool in range(pools.shape[0]):
@@ -304,6 +331,8 @@ def fill_pools(
         out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
             fill_consolidation(c, pools, settings, pool, out)
+        if settings.has_curves:
+            fill_width(c, jobs, pools, pool, out)
         for edge in range(EDGES):
             if idle > 0:
                 idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
@@ -313,7 +342,9 @@ def fill_pools(
 
 
 @helper
-def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot) -> None:
+def fill_queue(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot
+) -> None:
     """Write the queue window of the snapshot, and the backlog behind it."""
     head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
@@ -332,6 +363,10 @@ def fill_queue(c: Cluster, jobs: Table, pools: Table, snapshot: ClusterSnapshot)
         out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
         for pool in range(pools.shape[0]):
             snapshot.allowed[slot, pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
+            if settings.has_curves:
+                snapshot.allowed[slot, pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
+        if settings.has_curves:
+            out[SLOT_MIN_GPUS], out[SLOT_MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
         snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
     for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
         snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
@@ -361,8 +396,8 @@ def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[n
 @helper
 def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
     """Write the snapshot of a cluster."""
-    fill_pools(c, w.pools, w.settings, w.template, snapshot)
-    fill_queue(c, w.jobs, w.pools, snapshot)
+    fill_pools(c, w.jobs, w.pools, w.settings, w.template, snapshot)
+    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot)
     fill_signals(c, w.jobs, w.settings, snapshot.signals)
 
 
@@ -384,7 +419,9 @@ def charge(w: World, index: int, c: Cluster) -> None:
         terms[st.TERM_BOOT] += boot * rates[2]
         terms[st.TERM_OFF] += off * rates[3]
         overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
+        saved = row[st.SAVED_MILLI_MS] - paid[pool, 5]
         terms[st.TERM_OVERHEAD] += overhead * (rates[4] + w.settings.usd_per_waited_milli_ms)
+        terms[st.TERM_BUSY] += (used - overhead) * (rates[4] - w.settings.usd_per_milli_ms) - saved * rates[5]
         for column in range(st.PAID_COLUMNS):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
     waited = c.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
@@ -431,11 +468,11 @@ def add_idle(c: Cluster, pools: Table, pool: int) -> None:
 
 
 @helper
-def begin_running(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int) -> None:
+def begin_running(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int) -> None:
     """Let a job run that was submitted before the episode: on as many nodes as it takes, else in the queue."""
     pool = jobs[job, st.DEFAULT_POOL]
     left = (jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - c.clock[st.NOW]) * st.PPM
-    while not start_job(c, jobs, pools, settings, job, pool, left):
+    while not start_job(c, jobs, pools, curves, settings, job, pool, left):
         row = c.pool[pool]
         if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
             enqueue(c, jobs, settings, job, left)
@@ -444,7 +481,9 @@ def begin_running(c: Cluster, jobs: Table, pools: Table, settings: Settings, job
 
 
 @helper
-def reset(c: Cluster, jobs: Table, pools: Table, settings: Settings, start: int, end: int, last_job: int) -> None:
+def reset(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, start: int, end: int, last_job: int
+) -> None:
     """Begin an episode at `start` with the jobs that then run, if each had started when it was submitted."""
     clear(c, pools)
     first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
@@ -456,7 +495,7 @@ def reset(c: Cluster, jobs: Table, pools: Table, settings: Settings, start: int,
             add_idle(c, pools, pool)
     for job in range(first):
         if jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] > start:
-            begin_running(c, jobs, pools, settings, job)
+            begin_running(c, jobs, pools, curves, settings, job)
     while c.clock[st.NEXT_JOB] < last_job and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= start:
         enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
@@ -476,8 +515,15 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
     levers = w.outcome.levers[index]
     decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2])
     decode(w.outcome.action[index], snapshot, w.tables, w.plan, decision)
-    start_jobs(c, w.jobs, w.pools, w.settings, placement)
+    if w.settings.has_curves:
+        for pool in range(w.pools.shape[0]):
+            cap_power(c, w.jobs, w.curves, pool, decision.power_cap[pool])
+            if decision.width[pool] == SHRINK:
+                shrink_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
+    start_jobs(c, w.jobs, w.pools, w.curves, w.settings, placement)
     for pool in range(w.pools.shape[0]):
+        if decision.width[pool] == GROW and w.settings.has_curves:
+            grow_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
         if decision.consolidation[pool] > 0:
             consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
     for pool in range(w.pools.shape[0]):
@@ -500,7 +546,7 @@ def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.i
     for k in range(clusters.shape[0]):
         index = clusters[k]
         c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
-        reset(c, w.jobs, w.pools, w.settings, episodes[k, 0], episodes[k, 1], episodes[k, 2])
+        reset(c, w.jobs, w.pools, w.curves, w.settings, episodes[k, 0], episodes[k, 1], episodes[k, 2])
         w.outcome.paid[index] = 0
         w.outcome.paid[index, w.pools.shape[0], st.PAID_TIME] = c.clock[st.NOW]
         w.outcome.reward[index] = 0.0

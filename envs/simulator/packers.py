@@ -265,7 +265,7 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
     """Give back what a job holds: whole nodes in the order they were taken, then the rest."""
     run = c.run[slot]
     pool, now = run[st.RUN_POOL], c.clock[st.NOW]
-    milli = jobs[run[st.RUN_JOB], st.MILLI]
+    milli = run[st.RUN_MILLI] if settings.tracks_work else jobs[run[st.RUN_JOB], st.MILLI]
     node = run[st.RUN_CHAIN]
     while node >= 0:
         after = c.node[node, st.NEXT_NODE]
@@ -279,3 +279,7 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
             unlink_part(c, jobs, slot, node)
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
     c.pool[pool, st.USED_MILLI] -= milli
+    if settings.tracks_work:
+        c.pool[pool, st.SLOW_MILLI] -= run[st.RUN_SLOW]
+        c.pool[pool, st.SAVED_MILLI] -= run[st.RUN_SAVED]
+        c.run[slot, st.RUN_MILLI] = 0

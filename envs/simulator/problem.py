@@ -12,6 +12,7 @@ from envs.codec import CodecTables, Pool
 from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
 from envs.errors import ClusterError
 from envs.simulator import state as st
+from envs.simulator.curves import Curves, make_curves
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.simulator.state import Settings, Table
 from traces.trace import Trace
@@ -27,8 +28,9 @@ class Problem:
         jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
             have names in `envs.simulator.state`.
         pools: [P, 5] int64, the cluster, likewise.
+        curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 5] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
+        rates: [P, 6] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
         settings: numbers of the environment.
         tables: the codec's layout.
         cluster: the cluster as described.
@@ -38,6 +40,7 @@ class Problem:
 
     jobs: Table
     pools: Table
+    curves: Curves
     template: NDArray[np.float64]
     rates: NDArray[np.float64]
     settings: Settings
@@ -130,7 +133,7 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
     return template
 
 
-def _jobs(trace: Trace, allowed: NDArray[np.bool_], tracks_work: bool) -> Table:
+def _jobs(trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64], tracks_work: bool) -> Table:
     columns = st.JOB_COLUMNS if tracks_work else st.CHECKPOINT_MS
     table = np.zeros((trace.num_jobs + 1, columns), np.int64)
     table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
@@ -142,6 +145,9 @@ def _jobs(trace: Trace, allowed: NDArray[np.bool_], tracks_work: bool) -> Table:
     table[:-1, st.FLAGS] = np.where(checkpoint_ms > 0, st.MOVABLE, 0)
     if tracks_work:
         table[:-1, st.CHECKPOINT_MS] = checkpoint_ms
+        table[:-1, st.WORKLOAD] = workload
+        table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
+        table[:-1, st.MAX_MILLI] = np.maximum(trace.max_gpu_milli, trace.gpu_milli)
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 
@@ -162,6 +168,9 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     allowed = _allowed(trace, cluster)
     _check_fits(trace, cluster, allowed)
     pools, num_nodes = _pools(cluster)
+    curves, workload = make_curves(trace, cluster, config.physics.curves)
+    rates = np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools])
+    has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
     settings = Settings(
         decision_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),
@@ -170,16 +179,20 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
         moves_jobs=bool(config.codec.consolidation),
-        tracks_work=config.physics.tracks_work,
+        tracks_work=config.physics.tracks_work or has_curves,
+        has_curves=has_curves,
+        resize_ms=round(config.physics.curves.resize_seconds * 1000),
+        usd_per_milli_ms=float(rates[:, 4].min()),
         restart_ms=round(config.physics.restart_seconds * 1000),
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
     )
     return Problem(
-        jobs=_jobs(trace, allowed, settings.tracks_work),
+        jobs=_jobs(trace, allowed, workload, settings.tracks_work),
         pools=pools,
+        curves=curves,
         template=_template(cluster, config.objective),
-        rates=np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools]),
+        rates=rates,
         settings=settings,
         tables=config.codec.tables(),
         cluster=cluster,

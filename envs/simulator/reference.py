@@ -16,6 +16,7 @@ from envs.codec import (
     CONSOLIDATION_CHOICES,
     IDLE_AGE_EDGES_SECONDS,
     SUBMIT_WINDOWS_SECONDS,
+    WIDTH_CHOICES,
     BusyNode,
     ClusterSnapshot,
     Pool,
@@ -32,7 +33,7 @@ from envs.codec import (
     write_mask,
 )
 from envs.simulator.problem import Problem
-from envs.simulator.state import NEVER, PPM
+from envs.simulator.state import MAX_SPREAD_NODES, MAX_WIDTH_GPUS, NEVER, PPM, WORKLOAD
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -54,6 +55,9 @@ class Job:
     pools: list[int]
     checkpoint: int = 0
     has_run: bool = False
+    workload: int = -1  # row of the curves
+    min_milli: int = 0
+    max_milli: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -96,14 +100,22 @@ class Running:
     job: Job
     pool: int
     since_ms: int  # the job has `job.left` of its work then, and makes no progress before
+    milli: int
     rate: int = PPM
+    saved_milli: int = 0  # GPUs that the power saved by a cap is worth
     parts: list[tuple[Node, int]] = field(default_factory=list)
+    has_part: bool = False  # whether the last of its parts is one of a node that others may share
     share: SharedGpu | None = None
 
     @property
     def finish_ms(self) -> int:
         """When it ends at its present rate."""
         return self.since_ms + -(-self.job.left // self.rate)
+
+    @property
+    def slow_milli(self) -> int:
+        """GPUs that make no progress: those it has beyond those that would do its work at reference speed."""
+        return self.milli - self.job.milli * self.rate // PPM
 
 
 @dataclass(slots=True)
@@ -115,6 +127,7 @@ class Totals:
     boot_node_ms: int = 0
     used_milli_ms: int = 0
     overhead_milli_ms: int = 0
+    saved_milli_ms: int = 0
     moves: int = 0
     preemptions: int = 0
     nodes_added: int = 0
@@ -142,7 +155,10 @@ class ReferenceSimulator:
         submit, duration, milli, bits = (int(value) for value in self.problem.jobs[number, :4])
         pools = [pool for pool in range(len(self.problem.pools)) if bits >> pool & 1]
         checkpoint = int(self.problem.checkpoint_ms[number]) * PPM
-        return Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
+        job = Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
+        if self.problem.settings.has_curves:
+            job.workload, job.min_milli, job.max_milli = (int(x) for x in self.problem.jobs[number, WORKLOAD:][:3])
+        return job
 
     def reset(self, start_ms: int, end_ms: int, last_job: int) -> None:
         """Begin an episode; see `Simulator.reset`."""
@@ -163,6 +179,7 @@ class ReferenceSimulator:
         self.job_starts: dict[int, int] = {}
         self.job_ends: dict[int, int] = {}
         self.consolidated = [start_ms for _ in self.problem.pools]
+        self.power_cap = [0 for _ in self.problem.pools]
         self.paid = self._cost_integrals()
         for pool, config in enumerate(self.problem.cluster.pools):
             for _ in range(config.min_nodes):
@@ -219,8 +236,7 @@ class ReferenceSimulator:
 
     def _start(self, job: Job, pool: int) -> bool:
         """Start a job on a pool if there is room for all of it."""
-        delay_ms = self.problem.settings.restart_ms if job.has_run else 0
-        run = Running(job, pool, self.now + delay_ms)
+        run = Running(job, pool, self.now, job.milli)
         if job.milli < 1000:
             run.share = self._take_share(pool, job.milli)
             if run.share is None:
@@ -243,8 +259,10 @@ class ReferenceSimulator:
             if last is not None:
                 last.free -= rest
                 run.parts.append((last, rest))
+                run.has_part = True
         self.running.append(run)
-        self.totals[pool].overhead_milli_ms += job.milli * delay_ms
+        self._pace(run)
+        self._hold(run, self.problem.settings.restart_ms if job.has_run else 0)
         return True
 
     def _take_share(self, pool: int, milli: int) -> SharedGpu | None:
@@ -294,11 +312,14 @@ class ReferenceSimulator:
             totals.busy_node_ms += elapsed * sum(node.is_busy for node in nodes)
             totals.boot_node_ms += elapsed * sum(node.state == "booting" for node in nodes)
             totals.used_milli_ms += elapsed * self._used_milli(pool)
+            running = [run for run in self.running if run.pool == pool]
+            totals.overhead_milli_ms += elapsed * sum(run.slow_milli for run in running)
+            totals.saved_milli_ms += elapsed * sum(run.saved_milli for run in running)
         self.waited_milli_ms += elapsed * sum(job.milli for job in self.queue)
         self.now = until
 
     def _used_milli(self, pool: int) -> int:
-        return sum(run.job.milli for run in self.running if run.pool == pool)
+        return sum(run.milli for run in self.running if run.pool == pool)
 
     def _next_event(self) -> int:
         times = [run.finish_ms for run in self.running]
@@ -352,7 +373,16 @@ class ReferenceSimulator:
     def step(self, action: NDArray[np.int64]) -> float:
         """Carry out an action, run to the next decision and return the reward in USD."""
         decode(action, self.snapshot, self.problem.tables, self.plan, self.decision)
+        pools = range(len(self.totals))
+        if self.problem.settings.has_curves:
+            for pool in pools:
+                self._cap_power(pool, int(self.decision.power_cap[pool]))
+                if WIDTH_CHOICES[self.decision.width[pool]] == "shrink":
+                    self._change_width(pool, grow=False)
         self._start_jobs()
+        for pool in pools:
+            if self.problem.settings.has_curves and WIDTH_CHOICES[self.decision.width[pool]] == "grow":
+                self._change_width(pool, grow=True)
         for pool, choice in enumerate(self.decision.consolidation[: len(self.totals)]):
             if choice > 0:
                 self._consolidate(pool, CONSOLIDATION_CHOICES[choice])
@@ -410,8 +440,12 @@ class ReferenceSimulator:
     def _delay(self, run: Running, milliseconds: int) -> None:
         """Let a running job hold its GPUs for a while without progress."""
         self._settle(run)
+        self._hold(run, milliseconds)
+
+    def _hold(self, run: Running, milliseconds: int) -> None:
+        """What it would have got done in that time is overhead."""
         run.since_ms += milliseconds
-        self.totals[run.pool].overhead_milli_ms += run.job.milli * milliseconds
+        self.totals[run.pool].overhead_milli_ms += (run.milli - run.slow_milli) * milliseconds
 
     # Work
 
@@ -422,15 +456,65 @@ class ReferenceSimulator:
             run.job.left = max(0, run.job.left - elapsed * run.rate)
             run.since_ms = self.now
 
-    def _change_rate(self, run: Running, rate: int) -> None:
-        """Let a running job go on at another rate."""
-        if rate != run.rate:
-            self._settle(run)
-            run.rate = rate
+    def _pace(self, run: Running) -> None:
+        """Work out the speed of a job: what its GPU model, its nodes, its width and the power cap make of it."""
+        if not self.problem.settings.has_curves:
+            return
+        curves, job, cap = self.problem.curves, run.job, self.power_cap[run.pool]
+        nodes = len({id(node) for node, _ in run.parts}) or 1
+        rate = int(curves.speed[job.workload, run.pool])
+        rate = rate * int(curves.spread[job.workload, min(nodes, MAX_SPREAD_NODES)]) // PPM
+        if run.milli != job.milli:
+            asked, width = (min(milli // 1000, MAX_WIDTH_GPUS) for milli in (job.milli, run.milli))
+            rate = rate * int(curves.scaling[job.workload, width]) // int(curves.scaling[job.workload, asked])
+        run.rate = max(1, rate * int(curves.cap_speed[job.workload, run.pool, cap]) // PPM)
+        run.saved_milli = run.milli * (PPM - int(curves.cap_watts[job.workload, run.pool, cap])) // PPM
+
+    def _cap_power(self, pool: int, level: int) -> None:
+        """Put a pool under a power cap; its jobs go on at once at their new speed."""
+        self.power_cap[pool] = level
+        for run in self.running:
+            if run.pool == pool:
+                self._settle(run)
+                self._pace(run)
+
+    def _shrinkable(self, run: Running) -> int:
+        """GPUs that a job would give back if it were narrowed; it keeps one on the last of its nodes."""
+        if run.share is not None:
+            return 0
+        last = run.parts[-1][1]
+        return max(0, min((run.milli - run.job.min_milli) // 1000, last - 1))
+
+    def _growable(self, run: Running) -> int:
+        """GPUs that a job would take if it were widened: those free on the node that it has a part of."""
+        if run.share is not None or not run.has_part:
+            return 0
+        return max(0, min((run.job.max_milli - run.milli) // 1000, run.parts[-1][0].free))
+
+    def _resize(self, run: Running, gpus: int) -> None:
+        """Change the part of the last node that a job has; it restarts."""
+        if not run.has_part:  # of whole nodes the one that it took first becomes a part, as large as the node
+            run.parts.append(run.parts.pop(0))
+            run.has_part = True
+        node, part = run.parts[-1]
+        run.parts[-1] = (node, part + gpus)
+        node.free -= gpus
+        run.milli += 1000 * gpus
+        self._settle(run)
+        self._pace(run)
+        self._hold(run, self.problem.settings.resize_ms)
+
+    def _change_width(self, pool: int, grow: bool) -> None:
+        """Narrow all elastic jobs of a pool, or widen them in order of submission."""
+        for run in sorted((run for run in self.running if run.pool == pool), key=lambda run: run.job.number):
+            gpus = self._growable(run) if grow else -self._shrinkable(run)
+            if gpus != 0:
+                self._resize(run, gpus)
 
     def _preempt(self, run: Running, has_notice: bool) -> None:
         """Stop a job and queue it again; work since its last checkpoint is lost, unless it could write one in time."""
         self._settle(run)
+        self._hold(run, min(0, self.now - run.since_ms))  # a delay that it does not live to see
         job = run.job
         if not (has_notice and job.checkpoint > 0):
             done = job.work - job.left
@@ -457,10 +541,17 @@ class ReferenceSimulator:
         totals.nodes_removed += len(remove)
         totals.scale_downs += bool(remove)
 
-    def _cost_integrals(self) -> list[tuple[int, int, int, int, int]]:
-        waiting = (self.waited_milli_ms, self.now, 0, 0, 0)
+    def _cost_integrals(self) -> list[tuple[int, ...]]:
+        waiting = (self.waited_milli_ms, self.now, 0, 0, 0, 0)
         pools = [
-            (pool.idle_node_ms, pool.busy_node_ms, pool.boot_node_ms, pool.used_milli_ms, pool.overhead_milli_ms)
+            (
+                pool.idle_node_ms,
+                pool.busy_node_ms,
+                pool.boot_node_ms,
+                pool.used_milli_ms,
+                pool.overhead_milli_ms,
+                pool.saved_milli_ms,
+            )
             for pool in self.totals
         ]
         return [*pools, waiting]
@@ -473,16 +564,18 @@ class ReferenceSimulator:
             for row, paid in zip(integrals, self.paid, strict=True)
         ]
         self.paid = integrals
-        terms = [0.0] * 6
-        for config, rates, (idle, busy, boot, used, overhead) in zip(
+        terms = [0.0] * 7
+        settings = self.problem.settings
+        for config, rates, (idle, busy, boot, used, overhead, saved) in zip(
             self.problem.cluster.pools, self.problem.rates, spent[:-1], strict=True
         ):
             off = spent[-1][1] * config.max_nodes - idle - busy - boot
             amounts = (idle, busy * config.gpus_per_node * 1000 - used, boot, off)
             for index, amount in enumerate(amounts):
                 terms[index] += amount * rates[index]
-            terms[4] += overhead * (rates[4] + self.problem.settings.usd_per_waited_milli_ms)
-        terms[5] = spent[-1][0] * self.problem.settings.usd_per_waited_milli_ms
+            terms[4] += overhead * (rates[4] + settings.usd_per_waited_milli_ms)
+            terms[5] += (used - overhead) * (rates[4] - settings.usd_per_milli_ms) - saved * rates[5]
+        terms[6] = spent[-1][0] * settings.usd_per_waited_milli_ms
         self.terms = (*terms, spent[-1][1] / 1000)
         return -sum(terms)
 
@@ -500,6 +593,9 @@ class ReferenceSimulator:
             snapshot.queue[slot, [Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.milli / 1000
             snapshot.queue[slot, Slot.WAITED_SECONDS] = (self.now - max(job.submit_ms, self.start)) / 1000
             snapshot.allowed[slot, job.pools] = 1.0
+            if self.problem.settings.has_curves:
+                snapshot.allowed[slot, : len(self.totals)] *= self.problem.curves.speed[job.workload] / 1e6
+                snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
         self._fill_signals(snapshot.signals)
         return snapshot
 
@@ -514,6 +610,11 @@ class ReferenceSimulator:
         row[Pool.SHARED_FREE_GPUS] = shared / 1000
         if self.problem.config.codec.consolidation:
             self._fill_consolidation(row, pool)
+        if self.problem.settings.has_curves:
+            running = [run for run in self.running if run.pool == pool]
+            row[Pool.POWER_CAP] = self.power_cap[pool]
+            row[Pool.SHRINKABLE_GPUS] = sum(self._shrinkable(run) for run in running)
+            row[Pool.GROWABLE_GPUS] = sum(self._growable(run) for run in running)
         behind = self.queue[self.problem.tables.window_slots :]
         row[Pool.BACKLOG_GPUS] = sum(job.milli for job in behind if job.pools[0] == pool) / 1000
         for index, edge in enumerate(EDGES_MS):

@@ -77,6 +77,7 @@ class Simulator:
             plan=empty_plan(config.codec),
             jobs=self.problem.jobs,
             pools=self.problem.pools,
+            curves=self.problem.curves.flat(),
             template=self.problem.template,
             rates=self.problem.rates,
             settings=self.problem.settings,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from envs.codec import (
     MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
     ClusterSnapshot,
     CodecLayout,
@@ -22,6 +23,11 @@ from envs.codec import (
 
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
+
+POWER_CAPS = len(POWER_CAP_FRACTIONS)
+MAX_SPREAD_NODES = 16
+MAX_WIDTH_GPUS = 64
+"""Columns of `Problem.curves` by nodes and by GPUs; beyond them the last one holds."""
 
 PPM = 1_000_000
 """Work done per ms by a job at its reference speed."""
@@ -40,10 +46,12 @@ CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 # the number of entries.
 IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI, PENDING_DEFAULT_MILLI = range(8)
 IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
-OVERHEAD_MILLI_MS = 12  # GPUs held without progress: checkpoints, restarts, moves
-NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(13, 18)
-CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(18, 22)
-FREE_COUNT = 22  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+OVERHEAD_MILLI_MS = 12  # GPU time beyond the work done: checkpoints, restarts, work done twice or slowly
+SAVED_MILLI_MS = 13  # GPU time that the power saved by caps is worth
+NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(14, 19)
+CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
+POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
+FREE_COUNT = 27  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -63,7 +71,9 @@ RUN_NEXT, RUN_PREVIOUS = range(8, 10)
 # The work that was left at a moment, which may lie ahead (the job then makes no progress until it comes), and the work
 # done per ms from then on; where work is tracked.
 RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
-RUN_COLUMNS = 13
+# Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
+RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
+RUN_COLUMNS = 16
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; and, where work is tracked, the work that is left of a waiting job.
@@ -80,20 +90,24 @@ LEVEL_WORDS = 16
 
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
 SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
-# They are there only where the physics needs them: run time between checkpoints, 0: none.
-CHECKPOINT_MS = 7
-JOB_COLUMNS = 8
+# They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
+# fewest and most GPUs.
+CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI = range(7, 11)
+JOB_COLUMNS = 11
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 
 # Columns of `Outcome.terms`.
-TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "overhead_usd", "waiting_usd", "step_seconds")
-TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_WAITING, TERM_SECONDS = range(7)
+TERMS = (
+    *("idle_usd", "fragmentation_usd", "boot_usd", "off_usd"),
+    *("overhead_usd", "busy_usd", "waiting_usd", "step_seconds"),
+)
+TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_BUSY, TERM_WAITING, TERM_SECONDS = range(8)
 
 # Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time.
-PAID_COLUMNS = 5
+PAID_COLUMNS = 6
 PAID_WAITED, PAID_TIME = range(2)
 
 
@@ -110,6 +124,9 @@ class Settings(NamedTuple):
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
+        has_curves: whether the speed of a job depends on pool, spread, width or power cap.
+        resize_ms: how long a job whose width changes makes no progress.
+        usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
     """
@@ -123,6 +140,9 @@ class Settings(NamedTuple):
     moves_jobs: bool
     tracks_work: bool
     restart_ms: int
+    has_curves: bool
+    resize_ms: int
+    usd_per_milli_ms: float
     move_ms: int
     consolidation_ms: int
 

@@ -22,12 +22,20 @@ def finish_time(c: Cluster, slot: int) -> int:
 
 
 @helper
-def begin_work(c: Cluster, slot: int, left: int, rate: int, delay_ms: int) -> None:
-    """Let the job of a slot begin with `left` of its work after a delay; its finish is set, the heap not touched."""
-    c.run[slot, st.RUN_SINCE] = c.clock[st.NOW] + delay_ms
-    c.run[slot, st.RUN_LEFT] = left
-    c.run[slot, st.RUN_RATE] = rate
-    c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
+def set_pace(c: Cluster, slot: int, rate: int, slow: int, saved: int) -> None:
+    """Write the rate of a running job and how many thousandths of its GPUs it loses and saves, with the pool's sums."""
+    pool = c.run[slot, st.RUN_POOL]
+    c.pool[pool, st.SLOW_MILLI] += slow - c.run[slot, st.RUN_SLOW]
+    c.pool[pool, st.SAVED_MILLI] += saved - c.run[slot, st.RUN_SAVED]
+    c.run[slot, st.RUN_RATE], c.run[slot, st.RUN_SLOW], c.run[slot, st.RUN_SAVED] = rate, slow, saved
+
+
+@helper
+def hold(c: Cluster, slot: int, milliseconds: int) -> None:
+    """Let a job hold its GPUs for a while longer without progress: what it would have got done is overhead."""
+    useful = c.run[slot, st.RUN_MILLI] - c.run[slot, st.RUN_SLOW]
+    c.pool[c.run[slot, st.RUN_POOL], st.OVERHEAD_MILLI_MS] += useful * milliseconds
+    c.run[slot, st.RUN_SINCE] += milliseconds
 
 
 @helper
@@ -40,24 +48,15 @@ def settle(c: Cluster, slot: int) -> None:
 
 
 @helper
-def change_rate(c: Cluster, slot: int, rate: int) -> None:
-    """Let a running job go on at another rate."""
-    if rate != c.run[slot, st.RUN_RATE]:
-        settle(c, slot)
-        c.run[slot, st.RUN_RATE] = rate
-        change_finish(c, slot, finish_time(c, slot))
-
-
-@helper
 def delay(c: Cluster, jobs: Table, settings: Settings, slot: int, milliseconds: int) -> None:
     """Let a running job hold its GPUs for a while without progress."""
-    job, pool = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL]
-    c.pool[pool, st.OVERHEAD_MILLI_MS] += jobs[job, st.MILLI] * milliseconds
     if settings.tracks_work:
         settle(c, slot)
-        c.run[slot, st.RUN_SINCE] += milliseconds
+        hold(c, slot, milliseconds)
         change_finish(c, slot, finish_time(c, slot))
     else:
+        job, pool = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL]
+        c.pool[pool, st.OVERHEAD_MILLI_MS] += jobs[job, st.MILLI] * milliseconds
         change_finish(c, slot, c.run[slot, st.RUN_FINISH] + milliseconds)
 
 
@@ -81,6 +80,7 @@ def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         has_notice: the job could write a checkpoint just before, if it writes any: then nothing is lost.
     """
     settle(c, slot)
+    hold(c, slot, min(0, c.clock[st.NOW] - c.run[slot, st.RUN_SINCE]))  # a delay that it does not live to see
     job, pool = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL]
     left = c.run[slot, st.RUN_LEFT]
     if not (has_notice and jobs[job, st.CHECKPOINT_MS] > 0):

@@ -21,6 +21,7 @@ TOTALS = {
     "boot_node_ms": columns.BOOT_NODE_MS,
     "used_milli_ms": columns.USED_MILLI_MS,
     "overhead_milli_ms": columns.OVERHEAD_MILLI_MS,
+    "saved_milli_ms": columns.SAVED_MILLI_MS,
     "moves": columns.MOVES,
     "preemptions": columns.PREEMPTIONS,
     "nodes_added": columns.NODES_ADDED,

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
 from envs.codec import CodecLayout
-from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
+from envs.config import PACKERS, CurvesConfig, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
 INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
-MODELS = ("A100", "V100")
+MODELS = ("P100", "V100")
 
 
 @st.composite
@@ -56,6 +56,14 @@ def jobs(draw: st.DrawFn, cluster: ClusterConfig) -> tuple[float, float, int, li
 
 
 @st.composite
+def curves(draw: st.DrawFn) -> CurvesConfig:
+    """Any of the measured curves, as presets."""
+    names = {"speeds": "gavel", "spread": "pollux", "scaling": "elasticflow", "power_caps": "V100"}
+    chosen = {key: f"preset:{name}" for key, name in names.items() if draw(st.integers(0, 2)) == 2}
+    return CurvesConfig(**chosen, reference_model="V100", resize_seconds=draw(st.sampled_from([0.0, 30.0])))
+
+
+@st.composite
 def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
     """A whole problem."""
     cluster = draw(clusters())
@@ -66,6 +74,9 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         duration_seconds=[row[1] for row in rows],
         gpu_milli=[row[2] for row in rows],
         gpu_models=[row[3] for row in rows],
+        workload=draw(st.lists(st.sampled_from([None, "resnet50", "bert"]), min_size=len(rows), max_size=len(rows))),
+        min_gpus=[1 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
+        max_gpus=[row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         checkpoint_interval_seconds=draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
     )
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
@@ -73,13 +84,16 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(PACKERS)),
-        physics=PhysicsConfig(tracks_work=draw(st.booleans())),
+        physics=PhysicsConfig(tracks_work=draw(st.booleans()), curves=draw(curves())),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
         codec=CodecLayout(
             max_pools=draw(st.sampled_from([3, 4])),
             window_slots=draw(st.sampled_from([0, 2, 5])),
             max_hold_seconds=draw(st.sampled_from([0.0, 600.0])),
             consolidation=draw(st.booleans()),
+            power_caps=draw(st.booleans()),
+            elastic_width=draw(st.booleans()),
+            job_hints=draw(st.booleans()),
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
         objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1]))),

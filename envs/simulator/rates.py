@@ -1,0 +1,136 @@
+"""How fast a running job goes, what that costs, and the two levers that change it: power caps and elastic width.
+
+Compiled; `reference.py` says the same in plain words. The speed of a job is the product of what its GPU model, the
+number of its nodes, its width and the power cap make of it, each looked up in `Problem.curves`.
+"""
+
+from __future__ import annotations
+
+from envs.simulator import state as st
+from envs.simulator.compiler import helper
+from envs.simulator.events import heapify
+from envs.simulator.packers import link_part, move_node
+from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.work import delay, finish_time, set_pace, settle
+
+
+@helper
+def count_nodes(c: Cluster, slot: int) -> int:
+    """The nodes that a running job is on."""
+    nodes = 1 if c.run[slot, st.RUN_GPUS] > 0 or c.run[slot, st.RUN_SHARE] >= 0 else 0
+    node = c.run[slot, st.RUN_CHAIN]
+    while node >= 0:
+        nodes += 1
+        node = c.node[node, st.NEXT_NODE]
+    return nodes
+
+
+@helper
+def times(rate: int, ppm: int) -> int:
+    """A rate times parts per million, rounded down."""
+    return rate * ppm // st.PPM
+
+
+@helper
+def pace(c: Cluster, jobs: Table, curves: Table, slot: int) -> None:
+    """Work out the rate of a running job, and what its GPUs lose and save; its finish is not changed."""
+    job, pool, pools = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL], c.pool.shape[0]
+    row, milli = curves[jobs[job, st.WORKLOAD]], c.run[slot, st.RUN_MILLI]
+    spread_at = pools
+    scaling_at = spread_at + st.MAX_SPREAD_NODES + 1
+    cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS + c.pool[pool, st.POWER_CAP]
+    rate = times(st.PPM, row[pool])
+    rate = times(rate, row[spread_at + min(count_nodes(c, slot), st.MAX_SPREAD_NODES)])
+    if milli != jobs[job, st.MILLI]:
+        asked = row[scaling_at + min(jobs[job, st.MILLI] // 1000, st.MAX_WIDTH_GPUS)]
+        rate = rate * row[scaling_at + min(milli // 1000, st.MAX_WIDTH_GPUS)] // asked
+    rate = max(1, times(rate, row[cap_at]))
+    saved = times(milli, st.PPM - row[cap_at + pools * st.POWER_CAPS])
+    set_pace(c, slot, rate, milli - times(jobs[job, st.MILLI], rate), saved)
+
+
+@helper
+def cap_power(c: Cluster, jobs: Table, curves: Table, pool: int, level: int) -> None:
+    """Put a pool's GPUs under a power cap; all its jobs go on at once at their new speed."""
+    if level == c.pool[pool, st.POWER_CAP]:
+        return
+    c.pool[pool, st.POWER_CAP] = level
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        if c.run[slot, st.RUN_POOL] == pool:
+            settle(c, slot)
+            pace(c, jobs, curves, slot)
+            c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
+    heapify(c)
+
+
+@helper
+def shrinkable(c: Cluster, jobs: Table, pools: Table, slot: int) -> int:
+    """GPUs that a running job would give back if it were narrowed; it keeps one on its last node."""
+    above = (c.run[slot, st.RUN_MILLI] - jobs[c.run[slot, st.RUN_JOB], st.MIN_MILLI]) // 1000
+    last = c.run[slot, st.RUN_GPUS] if c.run[slot, st.RUN_GPUS] > 0 else pools[c.run[slot, st.RUN_POOL], st.GPUS]
+    return max(0, min(above, last - 1)) if c.run[slot, st.RUN_SHARE] < 0 else 0
+
+
+@helper
+def growable(c: Cluster, jobs: Table, slot: int) -> int:
+    """GPUs that a running job would take if it were widened: those free on the node that it has a part of."""
+    below = (jobs[c.run[slot, st.RUN_JOB], st.MAX_MILLI] - c.run[slot, st.RUN_MILLI]) // 1000
+    if below <= 0 or c.run[slot, st.RUN_GPUS] == 0:
+        return 0
+    return min(below, c.node[c.run[slot, st.RUN_NODE], st.FREE_GPUS])
+
+
+@helper
+def resize(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, gpus: int) -> None:
+    """Give a running job more GPUs of the node that it has a part of, or take some away; it restarts."""
+    pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_NODE]
+    c.run[slot, st.RUN_GPUS] += gpus
+    move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
+    c.run[slot, st.RUN_MILLI] += gpus * 1000
+    c.pool[pool, st.USED_MILLI] += gpus * 1000
+    settle(c, slot)
+    pace(c, jobs, curves, slot)
+    delay(c, jobs, settings, slot, settings.resize_ms)
+
+
+@helper
+def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
+    """Let a job of whole nodes have a part of one instead, as large as the node: the one that it took first."""
+    node = c.run[slot, st.RUN_CHAIN]
+    c.run[slot, st.RUN_CHAIN] = c.node[node, st.NEXT_NODE]
+    c.run[slot, st.RUN_NODE], c.run[slot, st.RUN_GPUS] = node, pools[c.run[slot, st.RUN_POOL], st.GPUS]
+    if settings.moves_jobs:
+        link_part(c, jobs, slot, node)
+
+
+@helper
+def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
+    """Narrow all elastic jobs of a pool."""
+    for slot in range(c.run.shape[0]):
+        if c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool:
+            gpus = shrinkable(c, jobs, pools, slot)
+            if gpus > 0:
+                if c.run[slot, st.RUN_GPUS] == 0:
+                    open_last_node(c, jobs, pools, settings, slot)
+                resize(c, jobs, pools, curves, settings, slot, -gpus)
+
+
+@helper
+def next_to_grow(c: Cluster, jobs: Table, pool: int) -> int:
+    """The running slot of the lowest job of a pool that can be widened, -1 if there is none."""
+    best = -1
+    for slot in range(c.run.shape[0]):
+        is_here = c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool
+        if is_here and growable(c, jobs, slot) > 0 and (best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]):
+            best = slot
+    return best
+
+
+@helper
+def grow_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
+    """Widen all elastic jobs of a pool into free GPUs of their nodes, in order of submission."""
+    slot = next_to_grow(c, jobs, pool)
+    while slot >= 0:
+        resize(c, jobs, pools, curves, settings, slot, growable(c, jobs, slot))
+        slot = next_to_grow(c, jobs, pool)
