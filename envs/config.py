@@ -114,6 +114,7 @@ class EnvironmentConfig:
         episode_seconds: length of a training episode.
         packer: in-pool packer, one of `PACKERS`.
         move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
+        debug: check every invariant of the simulator after every event (many times slower).
         physics: what happens beyond jobs that run for their duration on nodes that boot.
         codec: sizes of observation and action.
         objective: prices.
@@ -124,6 +125,7 @@ class EnvironmentConfig:
     episode_seconds: float = 7 * 86400.0
     packer: str = "best-fit"
     move_seconds: float = 120.0
+    debug: bool = False
     physics: PhysicsConfig = field(default_factory=PhysicsConfig)
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

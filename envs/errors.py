@@ -15,3 +15,7 @@ class EnvironmentConfigError(UserError, ValueError):
 
 class InvalidActionError(ValueError):
     """An action outside the action space."""
+
+
+class SimulatorError(RuntimeError):
+    """The simulator found itself in a state that cannot be, or its event log was too small."""

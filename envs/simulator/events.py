@@ -5,6 +5,7 @@ from __future__ import annotations
 from envs.codec import IDLE_AGE_EDGES_SECONDS
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
+from envs.simulator.log import JOB_END, NODE_READY, record, record_parts
 from envs.simulator.packers import drop_oldest, release, wrap
 from envs.simulator.state import Cluster, Settings, Table
 
@@ -118,6 +119,7 @@ def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> Non
     """End the job that finishes first."""
     slot = pop_running(c)
     job = c.run[slot, st.RUN_JOB]
+    record_parts(c, jobs, pools, JOB_END, slot)
     release(c, jobs, pools, settings, slot)
     if job >= c.clock[st.FIRST_JOB]:
         c.queue[job - c.clock[st.FIRST_JOB], st.JOB_END] = c.clock[st.NOW]
@@ -134,6 +136,7 @@ def ready_node(c: Cluster, pools: Table, pool: int) -> None:
     c.node[at, st.IDLE_NODE] = node
     c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
     c.pool[pool, st.IDLE_TAIL] += 1
+    record(c, NODE_READY, pool, -1, node, 0)
 
 
 @helper

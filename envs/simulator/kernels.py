@@ -25,6 +25,17 @@ from envs.codec.levers import GROW, SHRINK
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
 from envs.simulator.events import EDGES_MS, enqueue, idle_for, push_running
+from envs.simulator.invariants import check
+from envs.simulator.log import (
+    DECISION,
+    JOB_START,
+    NODE_OFF,
+    NODE_ORDER,
+    NODE_READY,
+    is_log_filling,
+    record,
+    record_parts,
+)
 from envs.simulator.moves import consolidate, count_emptiable, first_to_empty, is_due
 from envs.simulator.packers import (
     busy_node,
@@ -108,6 +119,7 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.queue[index],
         batch.share[index],
         batch.level[index],
+        batch.log[index],
     )
 
 
@@ -180,6 +192,7 @@ def start_job(
     push_running(c, slot)
     if settings.moves_jobs and rest > 0:
         link_part(c, jobs, slot, node)
+    record_parts(c, jobs, pools, JOB_START, slot)
     c.pool[pool, st.USED_MILLI] += milli
     return True
 
@@ -279,6 +292,7 @@ def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
         for _ in range(add):
             at = offset + wrap(row[st.BOOT_TAIL], maximum)
             c.node[at, st.BOOT_NODE] = switch_on(c, pools, pool)
+            record(c, NODE_ORDER, pool, -1, c.node[at, st.BOOT_NODE], 0)
             c.node[at, st.BOOT_READY] = c.clock[st.NOW] + pools[pool, st.BOOT_MS]
             row[st.BOOT_TAIL] += 1
         row[st.NODES_ADDED] += add
@@ -287,6 +301,7 @@ def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
     if remove > 0:
         for _ in range(remove):
             set_bit(c, 0, c.node[offset + row[st.IDLE_HEAD], st.IDLE_NODE])
+            record(c, NODE_OFF, pool, -1, c.node[offset + row[st.IDLE_HEAD], st.IDLE_NODE], 0)
             drop_oldest(row, st.IDLE_HEAD, maximum)
         row[st.NODES_REMOVED] += remove
         row[st.SCALE_DOWNS] += 1
@@ -463,6 +478,7 @@ def add_idle(c: Cluster, pools: Table, pool: int) -> None:
     """Switch a node on that is ready at once, at the start of an episode; one must be off."""
     at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
     c.node[at, st.IDLE_NODE] = switch_on(c, pools, pool)
+    record(c, NODE_READY, pool, -1, c.node[at, st.IDLE_NODE], 0)
     c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
     c.pool[pool, st.IDLE_TAIL] += 1
 
@@ -528,6 +544,9 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
             consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
     for pool in range(w.pools.shape[0]):
         scale(c, w.pools, pool, target_nodes[pool])
+        record(c, DECISION, pool, -1, -1, target_nodes[pool])
+    if w.settings.debug:
+        check(c, w.jobs, w.pools, w.settings)
     c.clock[st.DECISIONS] += 1
     advance(c, w.jobs, w.pools, w.settings)
     fill_snapshot(w, c, snapshot)
@@ -579,7 +598,7 @@ def replay_clusters(w: World, rules: NDArray[np.int64], decisions: int) -> bool:
     for index in range(w.clusters.clock.shape[0]):
         c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
         for _ in range(decisions):
-            if c.clock[st.DONE] != 0:
+            if c.clock[st.DONE] != 0 or is_log_filling(c):
                 break
             default_action(snapshot, w.tables, w.plan, rules[index], w.outcome.action[index])
             decide(w, index, c, snapshot)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
+from envs.simulator.log import JOB_MOVE, record
 from envs.simulator.packers import clear_bit, link_part, lowest_node, move_node, next_node, set_bit, unlink_part
 from envs.simulator.state import Cluster, Settings, Table
 from envs.simulator.work import delay
@@ -69,6 +70,7 @@ def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
         c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
         delay(c, jobs, settings, slot, settings.move_ms)
         c.pool[pool, st.MOVES] += 1
+        record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
         slot = largest_part(c, node)
     set_bit(c, free, node)
     move_node(c, pools, pool, node, gpus, now)

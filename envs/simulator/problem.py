@@ -178,6 +178,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         week_offset_ms=round(trace.week_offset_seconds * 1000),
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
+        debug=bool(config.debug),
         moves_jobs=bool(config.codec.consolidation),
         tracks_work=config.physics.tracks_work or has_curves,
         has_curves=has_curves,

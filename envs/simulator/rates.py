@@ -9,6 +9,7 @@ from __future__ import annotations
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
 from envs.simulator.events import heapify
+from envs.simulator.log import JOB_RESIZE, record
 from envs.simulator.packers import link_part, move_node
 from envs.simulator.state import Cluster, Settings, Table
 from envs.simulator.work import delay, finish_time, set_pace, settle
@@ -89,6 +90,8 @@ def resize(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Setti
     move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
     c.run[slot, st.RUN_MILLI] += gpus * 1000
     c.pool[pool, st.USED_MILLI] += gpus * 1000
+    record(c, JOB_RESIZE, pool, c.run[slot, st.RUN_JOB], node, c.run[slot, st.RUN_GPUS] * 1000)
+    c.pool[pool, st.RESIZES] += 1
     settle(c, slot)
     pace(c, jobs, curves, slot)
     delay(c, jobs, settings, slot, settings.resize_ms)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from envs.cluster import ClusterConfig
 from envs.codec import RULE_SIZE, ClusterSnapshot, empty_plan
 from envs.config import EnvironmentConfig
+from envs.errors import SimulatorError
 from envs.simulator import kernels
 from envs.simulator import state as st
 from envs.simulator.energy import Energy, pool_energy, sum_energy
+from envs.simulator.invariants import describe_broken
+from envs.simulator.log import to_table
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -29,6 +33,7 @@ class Simulator:
         config: settings of the environment.
         num_clusters: clusters in the batch.
         episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
+        log_rows: rows of the event log between two drains, for each cluster; 0: nothing is logged.
 
     Attributes:
         problem: the checked inputs.
@@ -45,17 +50,20 @@ class Simulator:
         config: EnvironmentConfig,
         num_clusters: int = 1,
         episode_seconds: float | None = None,
+        log_rows: int = 0,
     ) -> None:
-        self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds)
+        self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds, log_rows)
 
     @classmethod
-    def from_problem(cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None) -> Simulator:
+    def from_problem(
+        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None, log_rows: int = 0
+    ) -> Simulator:
         """A simulator of inputs that are checked already."""
         simulator = cls.__new__(cls)
-        simulator._prepare(problem, num_clusters, episode_seconds)  # noqa: SLF001 (its own)
+        simulator._prepare(problem, num_clusters, episode_seconds, log_rows)  # noqa: SLF001 (its own)
         return simulator
 
-    def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None) -> None:
+    def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None, log_rows: int) -> None:
         config = problem.config
         self.problem = problem
         settings = problem.settings
@@ -68,6 +76,7 @@ class Simulator:
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
             run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
+            log_rows=log_rows,
             queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,
         )
         self.world = kernels.World(
@@ -84,6 +93,7 @@ class Simulator:
             tables=self.problem.tables,
         )
         self.num_clusters = num_clusters
+        self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
 
     def reset(self, clusters: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
         """Begin episodes and observe their first moment.
@@ -94,6 +104,9 @@ class Simulator:
                 the first job that is not submitted any more.
         """
         kernels.reset_clusters(self.world, clusters, episodes)
+        for cluster in clusters:
+            self._logs[cluster].clear()
+        self._after()
 
     def reset_all(self) -> None:
         """Begin the whole trace in every cluster: empty at the first submission, until every job is done."""
@@ -109,6 +122,7 @@ class Simulator:
         """
         self.world.outcome.action[:] = actions
         kernels.step_clusters(self.world)
+        self._after()
 
     def replay(self, rules: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
         """Run every cluster to the end of its episode under a fixed rule.
@@ -121,8 +135,32 @@ class Simulator:
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
         while not kernels.replay_clusters(self.world, table, REPLAY_CHUNK):
+            self._after()
             if progress is not None:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
+        self._after()
+
+    def _after(self) -> None:
+        """Drain the log, and raise what the debug mode found."""
+        clock, log = self.world.clusters.clock, self.world.clusters.log
+        if log.shape[1] > 0:
+            for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
+                rows = int(clock[index, st.LOGGED])
+                if rows > log.shape[1]:
+                    raise SimulatorError(
+                        f"the event log has room for {log.shape[1]} rows and {rows} came before it could be drained; "
+                        "raise log_rows"
+                    )
+                self._logs[index].append(log[index, :rows].copy())
+                clock[index, st.LOGGED] = 0
+        if self.problem.settings.debug:
+            for index in range(self.num_clusters):
+                if broken := describe_broken(clock[index]):
+                    raise SimulatorError(f"cluster {index}: {broken}; this is a bug of the simulator")
+
+    def event_log(self, cluster: int = 0) -> pa.Table:
+        """What happened in a cluster since its reset, a table of `envs.simulator.log.SCHEMA`; needs `log_rows`."""
+        return to_table(np.concatenate([np.zeros((0, 6), np.int64), *self._logs[cluster]]))
 
     def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
         """The snapshot at the last decision, as views into the batch."""

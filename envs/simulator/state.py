@@ -39,7 +39,8 @@ NEVER = int(np.iinfo(np.int64).max)
 NOW, EPISODE_START, EPISODE_END, FIRST_JOB, NEXT_JOB, LAST_JOB = range(6)
 QUEUE_HEAD, QUEUE_TAIL, PENDING_MILLI, PENDING_SHARES, RUNNING = range(6, 11)
 WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11, 17)
-SUBMIT_WINDOW = 17  # and the next entries: the oldest job inside each sliding window
+BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
+SUBMIT_WINDOW = 20  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -121,6 +122,7 @@ class Settings(NamedTuple):
         week_offset_ms: from Monday 00:00 to time 0 of the trace.
         usd_per_gpu_hour: price of waiting.
         usd_per_waited_milli_ms: the same in the kernels' units.
+        debug: check every invariant after every event.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
@@ -137,6 +139,7 @@ class Settings(NamedTuple):
     week_offset_ms: int
     usd_per_gpu_hour: float
     usd_per_waited_milli_ms: float
+    debug: bool
     moves_jobs: bool
     tracks_work: bool
     restart_ms: int
@@ -161,6 +164,7 @@ class Cluster(NamedTuple):
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         queue: [Q, QUEUE_COLUMNS] int64, without the last column where work is not tracked.
         share: [S, 5] int64.
+        log: [L, 6] int64, see `envs.simulator.log`; no row where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
     """
 
@@ -172,6 +176,7 @@ class Cluster(NamedTuple):
     queue: NDArray[np.int64]
     share: NDArray[np.int64]
     level: NDArray[np.int64]
+    log: NDArray[np.int64]
 
 
 class Outcome(NamedTuple):
@@ -212,6 +217,7 @@ class Capacity(NamedTuple):
     shares: int
     run_columns: int
     queue_columns: int
+    log_rows: int
 
 
 def allocate_clusters(size: Capacity) -> Cluster:
@@ -225,6 +231,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, 5), np.int64),
+        log=np.zeros((n, size.log_rows, 6), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
     )
 

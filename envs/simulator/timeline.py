@@ -5,6 +5,7 @@ from __future__ import annotations
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
 from envs.simulator.events import enqueue, finish_job, integrate, next_age, next_ready, ready_node
+from envs.simulator.invariants import check
 from envs.simulator.state import Cluster, Settings, Table
 
 
@@ -59,6 +60,8 @@ def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
         c.clock[st.TRUNCATED] = 1
     while event <= decision:
         process(c, jobs, pools, settings, event)
+        if settings.debug:
+            check(c, jobs, pools, settings)
         if is_finished(c):
             c.clock[st.DONE] = 1
             c.clock[st.TRUNCATED] = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
 from envs.simulator.events import change_finish, enqueue, remove_running
+from envs.simulator.log import JOB_PREEMPT, record_parts
 from envs.simulator.packers import release
 from envs.simulator.state import Cluster, Settings, Table
 
@@ -88,6 +89,7 @@ def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         c.pool[pool, st.OVERHEAD_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         left += lost
     c.pool[pool, st.PREEMPTIONS] += 1
+    record_parts(c, jobs, pools, JOB_PREEMPT, slot)
     remove_running(c, slot)
     release(c, jobs, pools, settings, slot)
     enqueue(c, jobs, settings, job, left)

@@ -85,6 +85,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(PACKERS)),
         physics=PhysicsConfig(tracks_work=draw(st.booleans()), curves=draw(curves())),
+        debug=draw(st.booleans()),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
         codec=CodecLayout(
             max_pools=draw(st.sampled_from([3, 4])),

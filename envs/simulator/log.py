@@ -1,0 +1,106 @@
+"""The event log: what happened in a cluster and when, row by row. Compiled, except for the table at the end.
+
+It is off, and costs nothing, where `Cluster.log` has no rows. Python drains it between two calls of a kernel, see
+`envs.simulator.simulator.Simulator.replay`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from envs.simulator import state as st
+from envs.simulator.compiler import helper
+from envs.simulator.state import Cluster, Table
+
+KINDS = (
+    *("job_start", "job_end", "job_move", "job_preempt", "job_resize"),
+    *("node_order", "node_ready", "node_off", "decision"),
+)
+"""What happens, by number."""
+
+JOB_START, JOB_END, JOB_MOVE, JOB_PREEMPT, JOB_RESIZE, NODE_ORDER, NODE_READY, NODE_OFF, DECISION = range(len(KINDS))
+
+
+@helper
+def record(c: Cluster, kind: int, pool: int, job: int, node: int, value: int) -> None:
+    """Add a row; where the log is full, only count it."""
+    if c.log.shape[0] == 0:
+        return
+    at = c.clock[st.LOGGED]
+    c.clock[st.LOGGED] += 1
+    if at < c.log.shape[0]:
+        row = c.log[at]
+        row[0], row[1], row[2], row[3], row[4], row[5] = c.clock[st.NOW], kind, pool, job, node, value
+
+
+@helper
+def record_parts(c: Cluster, jobs: Table, pools: Table, kind: int, slot: int) -> None:
+    """Add a row for each node that a running job has GPUs of, with their number in thousandths."""
+    if c.log.shape[0] == 0:
+        return
+    run = c.run[slot]
+    job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
+    node = run[st.RUN_CHAIN]
+    while node >= 0:
+        record(c, kind, pool, job, node, gpus * 1000)
+        node = c.node[node, st.NEXT_NODE]
+    if run[st.RUN_SHARE] >= 0:
+        record(c, kind, pool, job, c.share[run[st.RUN_SHARE], st.SHARE_NODE], jobs[job, st.MILLI])
+    elif run[st.RUN_GPUS] > 0:
+        record(c, kind, pool, job, run[st.RUN_NODE], run[st.RUN_GPUS] * 1000)
+
+
+@helper
+def is_log_filling(c: Cluster) -> bool:
+    """Whether the log should be drained before the next decision."""
+    return 2 * c.clock[st.LOGGED] > c.log.shape[0] > 0
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("time_ms", pa.int64(), nullable=False),
+        pa.field("event", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("pool", pa.int32(), nullable=False),
+        pa.field("job", pa.int64()),
+        pa.field("node", pa.int64()),
+        pa.field("value", pa.int64(), nullable=False),
+    ]
+)
+"""The log as a table.
+
+===========  ============================================================================================
+event        rows, and the meaning of `value`
+===========  ============================================================================================
+job_start    one for each node that the job got: thousandths of its GPUs
+job_end      one for each node that it had: likewise
+job_preempt  likewise: it was stopped and waits again
+job_move     one for each part that moved: `node` is the new one, `value` thousandths of its GPUs
+job_resize   one: `node` is the node where the width changed, `value` the thousandths that it has there now
+node_order   one: ordered, not ready yet; `value` 0
+node_ready   one: ready and idle; `value` 0
+node_off     one: switched off; `value` 0
+decision     one for each pool: `value` is the target number of nodes
+===========  ============================================================================================
+
+`job` is the row of the job in the trace, `node` a number that is unique in the cluster; null where none is meant.
+"""
+
+
+def to_table(rows: NDArray[np.int64]) -> pa.Table:
+    """The rows of a log as a table of `SCHEMA`.
+
+    Args:
+        rows: [L, 6] int64: time in ms, kind, pool, job, node, value; -1: no job, no node.
+    """
+    kinds = pa.DictionaryArray.from_arrays(pa.array(rows[:, 1].astype(np.int8)), pa.array(KINDS))
+    columns = [
+        pa.array(rows[:, 0]),
+        kinds,
+        pa.array(rows[:, 2].astype(np.int32)),
+        pa.array(rows[:, 3], mask=rows[:, 3] < 0),
+        pa.array(rows[:, 4], mask=rows[:, 4] < 0),
+        pa.array(rows[:, 5]),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
