@@ -165,12 +165,15 @@ def test_a_node_whose_heartbeat_stops_is_not_ready_until_it_goes_on(cluster: Con
     cluster.wait_for_node("node", gpus=8)
     cluster.stop_heartbeat("node")
     node = cluster.wait_for_node("node", ready=False)
-    assert cluster.wait_until(
-        lambda: "node.kubernetes.io/unreachable" in {taint["key"] for taint in cluster.node("node")["spec"]["taints"]},
-        f"the node is tainted, {node['spec']}",
+    cluster.wait_until(
+        lambda: "node.kubernetes.io/unreachable" in taints(cluster, "node"), f"it is tainted, {node['spec']}"
     )
     cluster.start_heartbeat("node")
     cluster.wait_for_node("node", gpus=8)
+
+
+def taints(cluster: ControlPlane, node: str) -> set[str]:
+    return {taint["key"] for taint in cluster.node(node)["spec"].get("taints", ())}
 
 
 def test_a_node_can_be_made_to_stop_its_heartbeat_after_a_while(cluster: ControlPlane) -> None:
@@ -193,6 +196,9 @@ def test_a_pod_does_not_end_while_its_node_is_unreachable(cluster: ControlPlane)
     cluster.wait_for_node("node", ready=False)
     # The controller manager says so of the pods a moment after it said so of the node.
     cluster.wait_until(lambda: condition_status(cluster.pod("trainer"), "Ready") == "False", "the pod is not Ready")
+    assert cluster.pod("trainer")["status"]["phase"] == "Running", (
+        "it ended before anybody saw that the heartbeat stopped"
+    )
     wait_until_due(cluster, "trainer", run_seconds)
     assert cluster.pod("trainer")["status"]["phase"] == "Running"
     cluster.start_heartbeat("node")

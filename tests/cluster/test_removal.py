@@ -253,7 +253,9 @@ def test_a_pod_that_tolerates_every_taint_and_comes_back_ends_the_removal(
 ) -> None:
     """Its ReplicaSet makes it again and the scheduler puts it there again: that must not go on for ever."""
     pool_node(cluster, "n")
-    replica_set(cluster, "web", "n", spec={"tolerations": [{"operator": "Exists"}]})
+    # While it ends, the next one comes: a node that is empty for a moment would be deleted, and rightly so.
+    slow = {"autoscaler.green/termination-seconds": "5.000"}
+    replica_set(cluster, "web", "n", annotations=slow, spec={"tolerations": [{"operator": "Exists"}]})
     removing = Removing(client)
     removing.machine.start([removal_of(cluster, "n", drain=True)])
     removing.run()
