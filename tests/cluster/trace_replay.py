@@ -269,13 +269,17 @@ def parts_of(ran: Ran, views: Sequence[ClusterView]) -> tuple[WaitParts, ...]:
     return tuple(part for part in parts if part is not None)
 
 
-def with_policy(cluster: Cluster, works: list[Work], config: LiveConfig, policy: str) -> tuple[Result, Running]:
-    """Our autoscaler decides."""
+def with_policy(
+    cluster: Cluster, works: list[Work], config: LiveConfig, policy: str, *, until_empty: bool = False
+) -> tuple[Result, Running]:
+    """Our autoscaler decides; `until_empty`: until the last node is gone, and not until the last job is done."""
     client = connect(str(cluster.kubeconfig), None, config.api.request_timeout_seconds)
     process = Process(config, client, make_decider(policy, config.codec), Options(policy))
     running = Running(process)
     try:
         ran = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live")
+        if until_empty:
+            cluster.wait_until(lambda: not cluster.request("GET", "/api/v1/nodes")["items"], "the pool is empty")
     finally:
         running.stop()
         client.close()
