@@ -43,6 +43,7 @@ def command(
     from autoscaler.live.config import LiveConfig, with_flags
     from autoscaler.live.decide import make_decider
     from autoscaler.live.logs import log_json
+    from autoscaler.live.node_group import with_node_groups
     from autoscaler.live.preflight import check_cluster
     from autoscaler.live.process import EXIT_SECONDS, Options, Process, stop_on_signals
     from configs.loader import load_config
@@ -52,6 +53,7 @@ def command(
     decider = make_decider(policy, settings.codec)
     client = connect(kubeconfig, context, settings.api.request_timeout_seconds)
     version = check_cluster(client, settings)
+    settings = with_node_groups(settings, client)
     mode = "dry run, nothing is changed" if settings.dry_run else "changes the cluster"
     note(f"{decider.policy.name} on {client.server} ({version}): {mode}")
     process = Process(settings, client, decider, Options(policy, 1 if once else None, EXIT_SECONDS))

@@ -91,16 +91,20 @@ class LiveActor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
 
-    def recover(self) -> None:
-        """Take over removals that another process left, and begin to take removals further.
+    def recover(self) -> GuardrailState:
+        """Take over what another process left: its removals, and its cooldowns and backoffs, which are returned.
+
+        Removals are taken further from now on.
 
         Raises:
-            KubeError: the nodes cannot be listed.
+            KubeError: the nodes cannot be listed, or the status cannot be read.
         """
+        state = self._status.restore()
         self._removals.recover()
         if self._removals.under_way:
             _LOG.info("removals taken over", extra={"nodes": self._removals.under_way})
         self._thread.start()
+        return state
 
     def close(self) -> None:
         """Finish the step in hand; what is left stands on the nodes."""
@@ -121,9 +125,11 @@ class LiveActor:
         self._removals.start(allowed.removals)
         self._remember_idle(view)
         self._mark_candidates(allowed, view)
-        self._status.update(view, allowed)
         failed, self._failed_seconds = self._failed_seconds, None
-        return state if failed is None else after_removal_failure(state, failed)
+        if failed is not None:
+            state = after_removal_failure(state, failed)
+        self._status.update(view, allowed, state)
+        return state
 
     def _place(self, release: Release, state: GuardrailState) -> GuardrailState:
         placed = place(self._client, release, self._clock.wall())

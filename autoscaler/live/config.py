@@ -88,6 +88,30 @@ class KarpenterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """An object of Cluster API whose annotations say bounds and template of a pool; it is read once, at the start.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace.
+        group: its API group.
+        version: version of the group.
+        resource: its kind, in the plural: `machinedeployments`, `machinesets` or `machinepools`.
+    """
+
+    name: str
+    namespace: str = "default"
+    group: str = "cluster.x-k8s.io"
+    version: str = "v1beta2"
+    resource: str = "machinedeployments"
+
+    @property
+    def path(self) -> str:
+        """Where the API server has it."""
+        return f"/apis/{self.group}/{self.version}/namespaces/{self.namespace}/{self.resource}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class LivePool:
     """A node pool.
 
@@ -103,6 +127,8 @@ class LivePool:
         usd_per_kwh: price of energy; a trained policy should see the price of its training.
         provider: what makes and deletes its nodes.
         template: its nodes as they will be.
+        node_group: object whose annotations take the place of `min_nodes`, `max_nodes`, GPUs and template where they
+            say something else; None: none.
         kwok: settings of the provider `kwok`.
         karpenter: settings of the provider `karpenter`.
     """
@@ -118,6 +144,7 @@ class LivePool:
     usd_per_kwh: float = 0.15
     provider: ProviderKind = ProviderKind.KWOK
     template: NodeTemplate = field(default_factory=NodeTemplate)
+    node_group: NodeGroup | None = None
     kwok: KwokSettings = field(default_factory=KwokSettings)
     karpenter: KarpenterSettings = field(default_factory=KarpenterSettings)
 

@@ -76,6 +76,7 @@ class Loop:
         wake: says that something happened.
         audit: keeps the decisions; None: nothing does.
         check: called before each reconcile; raises when this process may not act any more.
+        state: what the guardrails remember at first; None: nothing.
     """
 
     def __init__(
@@ -91,12 +92,13 @@ class Loop:
         wake: Wake,
         audit: AuditWriter | None = None,
         check: Callable[[], None] = lambda: None,
+        state: GuardrailState | None = None,
     ) -> None:
         self._config, self._clock, self._observer, self._decider, self._actor = config, clock, observer, decider, actor
         self._metrics, self._recorder, self._health, self._wake = metrics, recorder, health, wake
         self._audit, self._check = audit, check
         self._holding: tuple[str, ...] = ()
-        self.state = GuardrailState()
+        self.state = state or GuardrailState()
 
     def run(self, stop: threading.Event, max_reconciles: int | None = None) -> None:
         """Reconcile, wait, and so on.

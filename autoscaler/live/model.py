@@ -435,6 +435,7 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
+        unserved: GPU pods that wait for a ProvisioningRequest; they are left alone.
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
         node_claims: all NodeClaims; empty without Karpenter.
@@ -447,6 +448,7 @@ class ClusterView:
     queue: tuple[GangView, ...] = ()
     running: tuple[GangView, ...] = ()
     unplaceable: tuple[GangView, ...] = ()
+    unserved: tuple[PodView, ...] = ()
     pods: Mapping[str, PodView] = field(default_factory=dict)
     pdbs: tuple[PdbView, ...] = ()
     node_claims: tuple[NodeClaimView, ...] = ()

@@ -112,6 +112,55 @@ ANNOTATION_MIRROR_POD: Final = _name(
     "annotation", "kubernetes.io/config.mirror", "Pod: a mirror of a static pod; it neither counts nor holds a node."
 )
 
+ANNOTATION_CONSUME_REQUEST: Final = _name(
+    "annotation",
+    "autoscaling.x-k8s.io/consume-provisioning-request",
+    "Pod: it waits for a ProvisioningRequest, which is not served; the pod is left alone.",
+)
+ANNOTATION_CONSUME_REQUEST_OLD: Final = _name(
+    "annotation", "cluster-autoscaler.kubernetes.io/consume-provisioning-request", "Pod: the older name of the same."
+)
+
+# Annotations of a node group of Cluster API, which say what its pool is like.
+ANNOTATION_GROUP_MIN: Final = _name(
+    "annotation", "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size", "Node group: `min_nodes`."
+)
+ANNOTATION_GROUP_MAX: Final = _name(
+    "annotation", "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size", "Node group: `max_nodes`."
+)
+ANNOTATION_CAPACITY_CPU: Final = _name(
+    "annotation", "capacity.cluster-autoscaler.kubernetes.io/cpu", "Node group: `template.allocatable.cpu`."
+)
+ANNOTATION_CAPACITY_MEMORY: Final = _name(
+    "annotation", "capacity.cluster-autoscaler.kubernetes.io/memory", "Node group: `template.allocatable.memory`."
+)
+ANNOTATION_CAPACITY_DISK: Final = _name(
+    "annotation",
+    "capacity.cluster-autoscaler.kubernetes.io/ephemeral-disk",
+    "Node group: `template.allocatable.ephemeral-storage`.",
+)
+ANNOTATION_CAPACITY_PODS: Final = _name(
+    "annotation", "capacity.cluster-autoscaler.kubernetes.io/maxPods", "Node group: `template.allocatable.pods`."
+)
+ANNOTATION_CAPACITY_GPUS: Final = _name(
+    "annotation", "capacity.cluster-autoscaler.kubernetes.io/gpu-count", "Node group: `gpus_per_node`."
+)
+ANNOTATION_CAPACITY_GPU_TYPE: Final = _name(
+    "annotation",
+    "capacity.cluster-autoscaler.kubernetes.io/gpu-type",
+    "Node group: `gpu_resource`, such as `nvidia.com/gpu`.",
+)
+ANNOTATION_CAPACITY_LABELS: Final = _name(
+    "annotation",
+    "capacity.cluster-autoscaler.kubernetes.io/labels",
+    "Node group: `template.labels`, as `key=value,key=value`.",
+)
+ANNOTATION_CAPACITY_TAINTS: Final = _name(
+    "annotation",
+    "capacity.cluster-autoscaler.kubernetes.io/taints",
+    "Node group: `template.taints`, as `key=value:Effect,key:Effect`.",
+)
+
 # Annotations for KWOK's fake nodes.
 ANNOTATION_KWOK_NODE: Final = _name("annotation", "kwok.x-k8s.io/node", 'Node: "fake" lets KWOK run it.')
 ANNOTATION_KWOK_BOOT_SECONDS: Final = _name(
@@ -163,6 +212,9 @@ EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's ou
 # Metrics of the loop.
 METRIC_NODES: Final = _metric("gauge", "nodes_count", "Nodes by pool and state.", "pool", "state")
 METRIC_UNSCHEDULABLE_PODS: Final = _metric("gauge", "unschedulable_pods_count", "GPU pods that wait for a node.")
+METRIC_UNSERVED_PODS: Final = _metric(
+    "gauge", "unserved_pods_count", "GPU pods that wait and are left alone, by what they wait for.", "reason"
+)
 METRIC_QUEUE_JOBS: Final = _metric("gauge", "queue_jobs", "Jobs that wait.")
 METRIC_QUEUE_GPUS: Final = _metric("gauge", "queue_gpus", "GPUs that waiting jobs ask for.")
 METRIC_RUNNING_JOBS: Final = _metric("gauge", "running_jobs", "Jobs whose pods all have a node.")

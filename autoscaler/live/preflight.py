@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from autoscaler.live.client import ClusterAccessError, ForbiddenError, Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
 from autoscaler.live.rights import Right, needed
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KARPENTER = "/apis/karpenter.sh/v1"
+PROVISIONING_REQUESTS = "/apis/autoscaling.x-k8s.io/v1"
+
+_LOG = logging.getLogger(__name__)
 
 
 def check_cluster(client: KubeClient, config: LiveConfig) -> str:
@@ -25,6 +30,8 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
         _check_karpenter(client, config)
     if config.leader_election.enabled and not config.dry_run:
         _check_namespace(client, config.leader_election.namespace)
+    if _kinds(client, PROVISIONING_REQUESTS):
+        _LOG.warning("ProvisioningRequests are not served: pods that consume one are left alone")
     return version
 
 

@@ -21,6 +21,7 @@ from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.decide import Decider
 from autoscaler.live.events import EventRecorder, LogRecorder, Recorder
+from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from autoscaler.live.loop import Actor, DryRun, Loop
 from autoscaler.live.metrics import Metrics
@@ -164,18 +165,20 @@ class Process:
 
     def _loop(self, stack: contextlib.ExitStack, check: Callable[[], None]) -> None:
         recorder = self._recorder(stack)
+        actor, state = self._actor(stack, check, recorder)
         loop = Loop(
             self.config,
             self.clock,
             self.observer,
             self.decider,
-            self._actor(stack, check, recorder),
+            actor,
             self.metrics,
             recorder,
             self.health,
             self.wake,
             self._audit(stack),
             check,
+            state,
         )
         loop.run(self.stop_event, self.options.max_reconciles)
 
@@ -197,13 +200,15 @@ class Process:
         stack.callback(audit.close)
         return audit
 
-    def _actor(self, stack: contextlib.ExitStack, check: Callable[[], None], recorder: Recorder) -> Actor:
+    def _actor(
+        self, stack: contextlib.ExitStack, check: Callable[[], None], recorder: Recorder
+    ) -> tuple[Actor, GuardrailState]:
+        """What acts, and what the process before remembered."""
         if self.config.dry_run:
-            return DryRun()
+            return DryRun(), GuardrailState()
         actor = LiveActor(self.config, self.client, self.clock, self.metrics, recorder, check)
         stack.callback(actor.close)
-        actor.recover()
-        return actor
+        return actor, actor.recover()
 
 
 @contextlib.contextmanager

@@ -71,7 +71,8 @@ def orders() -> tuple[Right, ...]:
 
 def status() -> tuple[Right, ...]:
     """The ConfigMap with the status; `orders` brings the right to create it."""
-    return (Right("", "configmaps", "patch", "say how it is", namespaced=True, name=STATUS_CONFIG_MAP),)
+    purpose = "say how it is, and remember cooldowns and backoffs"
+    return tuple(Right("", "configmaps", verb, purpose, True, STATUS_CONFIG_MAP) for verb in ("get", "patch"))
 
 
 def lead(lease_name: str) -> tuple[Right, ...]:
@@ -79,9 +80,16 @@ def lead(lease_name: str) -> tuple[Right, ...]:
     return _of_one("coordination.k8s.io", "leases", "update", lease_name, "lead")
 
 
+def _groups(config: LiveConfig) -> list[Right]:
+    """The node groups that say what pools are like."""
+    groups = [pool.node_group for pool in config.pools if pool.node_group is not None]
+    kinds = dict.fromkeys((group.group, group.resource) for group in groups)
+    return [Right(group, resource, "get", "read bounds and templates of node groups") for group, resource in kinds]
+
+
 def needed(config: LiveConfig) -> tuple[Right, ...]:
     """The rights that a config needs; a dry run only observes."""
-    rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ())]
+    rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ()), *_groups(config)]
     if config.dry_run:
         return tuple(rights)
     rights += [*ACT, *orders(), *status()]

@@ -26,6 +26,7 @@ from autoscaler.live.names import (
     METRIC_TARGET,
     METRIC_UNNEEDED,
     METRIC_UNSCHEDULABLE_PODS,
+    METRIC_UNSERVED_PODS,
     METRIC_USED_GPUS,
 )
 from envs.codec import ClusterSnapshot, Pool
@@ -56,6 +57,7 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
     metrics.set(METRIC_RUNNING_JOBS, float(len(view.running)))
     waiting = sum(len(gang.pending) for gang in (*view.queue, *view.unplaceable))
     metrics.set(METRIC_UNSCHEDULABLE_PODS, float(waiting))
+    metrics.set(METRIC_UNSERVED_PODS, float(len(view.unserved)), "provisioning-request")
     metrics.set(METRIC_LAST_ACTIVITY, view.now_seconds, "reconcile")
 
 
@@ -90,6 +92,9 @@ def _tell_waiting(view: ClusterView, allowed: Allowed, recorder: Recorder) -> No
     for gang in view.unplaceable[:MAX_EVENTS]:
         message = "no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template"
         recorder.event(gang.ref, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
+    for owner in list(dict.fromkeys(pod.owner or pod.ref for pod in view.unserved))[:MAX_EVENTS]:
+        message = "it waits for a ProvisioningRequest, which is not served here; take the annotation away to be served"
+        recorder.event(owner, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
     reasons = [f"pool {each.subject}: {each.reason}" for each in allowed.verdicts if each.rule in NO_GROWTH]
     released = {release.gang.key for release in allowed.releases}
     waiting = [gang for gang in view.queue if gang.key not in released]

@@ -1,4 +1,7 @@
-"""The status ConfigMap, in the shape of `cluster-autoscaler-status`, so that whoever reads that one can read it."""
+"""The status ConfigMap, in the shape of `cluster-autoscaler-status`, so that whoever reads that one can read it.
+
+Under a second key it holds what a restart must know: see `autoscaler.live.memory`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ import yaml
 from autoscaler.live.client import Json, KubeClient, NotFoundError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.guardrails import Allowed, Rule
+from autoscaler.live.guardrails import Allowed, GuardrailState, Rule
+from autoscaler.live.memory import from_text, to_text
 from autoscaler.live.model import ClusterView, NodeState, PoolView
 from autoscaler.live.names import STATUS_CONFIG_MAP
 
 WRITE_SECONDS = 10.0
 """It is written at most this often, in wall seconds: Cluster Autoscaler's scan interval."""
+
+MEMORY_KEY = "memory"
 
 READY = (NodeState.IDLE, NodeState.BUSY, NodeState.CORDONED)
 
@@ -94,9 +100,34 @@ class StatusWriter:
         self._latest: dict[str, Any] | None = None
         self._transitions: dict[str, tuple[str, str]] = {}
         self._written: float | None = None
+        self._memory = self._written_memory = to_text(GuardrailState(), clock)
 
-    def update(self, view: ClusterView, allowed: Allowed) -> None:
-        """Remember the status of a reconcile; `flush` writes it."""
+    def restore(self) -> GuardrailState:
+        """The memory that the process before left; empty where there is none.
+
+        Raises:
+            KubeError: it could not be read.
+        """
+        try:
+            data = self._client.get(f"{self._collection}/{STATUS_CONFIG_MAP}").get("data")
+        except NotFoundError:
+            return GuardrailState()
+        text = data.get(MEMORY_KEY) if isinstance(data, dict) else None
+        if not isinstance(text, str):
+            return GuardrailState()
+        state = from_text(text, self._clock, self._config)
+        self._memory = self._written_memory = to_text(state, self._clock)
+        return state
+
+    def update(self, view: ClusterView, allowed: Allowed, state: GuardrailState) -> None:
+        """Remember the status of a reconcile; `flush` writes it.
+
+        Args:
+            view: the cluster.
+            allowed: what the guardrails left of the decision.
+            state: the memory with what was done.
+        """
+        self._memory = to_text(state, self._clock)
         now = _rfc3339(self._clock.to_wall(view.now_seconds))
         status = cluster_status(view, allowed, self._config)
         for prefix, part in [("", status["clusterWide"]), *((each["name"], each) for each in status["nodeGroups"])]:
@@ -108,21 +139,23 @@ class StatusWriter:
         self._latest = {"time": now, **status}
 
     def flush(self) -> None:
-        """Write what is new, if the last time is long enough ago.
+        """Write what is new: the memory at once, all else if the last time is long enough ago.
 
         Raises:
             KubeError: it could not be written; it is tried again later.
         """
-        latest, now = self._latest, time.monotonic()
-        if latest is None or (self._written is not None and now - self._written < WRITE_SECONDS):
+        latest, memory, now = self._latest, self._memory, time.monotonic()
+        is_soon = self._written is not None and now - self._written < WRITE_SECONDS
+        if latest is None or (is_soon and memory == self._written_memory):
             return
         self._written = now
-        body: Json = {"data": {"status": yaml.safe_dump(latest, sort_keys=False)}}
+        body: Json = {"data": {"status": yaml.safe_dump(latest, sort_keys=False), MEMORY_KEY: memory}}
         try:
             self._client.patch(f"{self._collection}/{STATUS_CONFIG_MAP}", body)
         except NotFoundError:
             named = {"kind": "ConfigMap", "metadata": {"name": STATUS_CONFIG_MAP}, **body}
             self._client.create(self._collection, named)
+        self._written_memory = memory
         if self._latest is latest:
             self._latest = None
 

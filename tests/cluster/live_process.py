@@ -19,6 +19,7 @@ from autoscaler.live.client import connect
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.decide import make_decider
 from autoscaler.live.names import GATE_PLACEMENT
+from autoscaler.live.node_group import with_node_groups
 from autoscaler.live.observe.observer import Observation
 from autoscaler.live.preflight import check_cluster
 from autoscaler.live.process import Options, Process
@@ -87,6 +88,7 @@ def deployed(cluster: Cluster, config: LiveConfig, policy: str = "reactive") -> 
     """Run a policy on a cluster while the block runs."""
     client = connect(str(cluster.kubeconfig), None, config.api.request_timeout_seconds)
     check_cluster(client, config)
+    config = with_node_groups(config, client)
     running = Running(Process(config, client, make_decider(policy, config.codec), Options(policy)))
     try:
         yield running

@@ -17,18 +17,20 @@ from autoscaler.live.actuate.scale_up import ScaleUp
 from autoscaler.live.actuate.taints import write_soft_taints
 from autoscaler.live.client import ClusterAccessError, KubeClient, KubeError, connect
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.config import LeaderElection, LivePool, ProviderKind
+from autoscaler.live.config import LeaderElection, LivePool, NodeGroup, ProviderKind
 from autoscaler.live.events import EventRecorder
 from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
 from autoscaler.live.lease import KubeLeaseStore, LeaseLock
 from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView, NodeView, ObjectRef
-from autoscaler.live.names import METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.names import ANNOTATION_GROUP_MAX, METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.node_group import with_node_groups
 from autoscaler.live.preflight import check_cluster
 from autoscaler.live.providers import ProviderError, make_providers
 from autoscaler.live.rights import Right, needed
 from autoscaler.live.status_map import StatusWriter
 from autoscaler.live.watch import list_all
+from tests.cluster import foreign
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_support import gated_gang, live_config, release_of
@@ -38,7 +40,12 @@ NAMESPACE = "kube-system"
 ACCOUNT = "green-autoscaler"
 BASE = live_config(taint_wait_seconds=0.0)
 CONFIG = replace(
-    BASE, pools=(BASE.pools[0], LivePool("k", 10, provider=ProviderKind.KARPENTER)), leader_election=LeaderElection()
+    BASE,
+    pools=(
+        replace(BASE.pools[0], node_group=NodeGroup("gpus")),
+        LivePool("k", 10, provider=ProviderKind.KARPENTER),
+    ),
+    leader_election=LeaderElection(),
 )
 RIGHTS = needed(CONFIG)
 WATCHED = (
@@ -106,6 +113,7 @@ class Trial:
 
     def run(self) -> list[str]:
         for step in (
+            self.read_groups,
             self.observe,
             self.lead,
             self.order,
@@ -119,9 +127,12 @@ class Trial:
         ):
             try:
                 step()
-            except (KubeError, ProviderError) as error:
+            except (ClusterAccessError, KubeError, ProviderError) as error:
                 self.failures.append(f"{step.__name__}: {error}")
         return self.failures
+
+    def read_groups(self) -> None:
+        assert with_node_groups(CONFIG, self.client).pool("a").max_nodes == 7
 
     def observe(self) -> None:
         with ThreadPoolExecutor(len(WATCHED)) as pool:
@@ -160,7 +171,8 @@ class Trial:
 
     def remove(self) -> None:
         name = f"old-{self.number}"
-        self.cluster.create_gpu_node(name, labels={"autoscaler.green/pool": "a"})
+        # Without GPUs: the pod that was just placed must not come here and hold the node.
+        self.cluster.create_gpu_node(name, gpus=0, labels={"autoscaler.green/pool": "a"})
         safe = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
         self.cluster.create_pod(f"web-{self.number}", gpus=0, annotations=safe, spec={"nodeName": name})
         view = NodeView(name=name, uid=self.cluster.node(name)["metadata"]["uid"], pool="a")
@@ -181,15 +193,16 @@ class Trial:
     def mark(self) -> None:
         name = f"old-{self.number}"
         if not self.cluster._exists(f"/api/v1/nodes/{name}"):
-            self.cluster.create_gpu_node(name, labels={"autoscaler.green/pool": "a"})
+            self.cluster.create_gpu_node(name, gpus=0, labels={"autoscaler.green/pool": "a"})
         view = NodeView(name=name, uid=self.cluster.node(name)["metadata"]["uid"], pool="a")
         self.failures.extend(str(error) for error in write_soft_taints(self.client, [(view, True)], 1.0))
 
     def say(self) -> None:
         writer = StatusWriter(self.client, CONFIG, self.clock)
         view = ClusterView(now_seconds=0.0, pools=())
-        writer.update(view, Allowed({}, (), (), (), GuardrailState()))
+        writer.update(view, Allowed({}, (), (), (), GuardrailState()), GuardrailState())
         writer.flush()
+        writer.restore()
 
     def tell(self) -> None:
         metrics = Metrics()
@@ -229,6 +242,7 @@ class Noting(KubeLeaseStore):
 def client(cluster: ControlPlane) -> Iterator[KubeClient]:
     """A client with the ServiceAccount's token; it has no rights yet, and nothing of its objects exists."""
     cluster.install_karpenter_crds()
+    foreign.machine_deployment(cluster, "gpus", {ANNOTATION_GROUP_MAX: "7"})
     for name in (ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP):
         path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}"
         if cluster._exists(path):

@@ -8,7 +8,7 @@ import yaml
 
 from autoscaler.live import rights
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.config import LiveConfig, LivePool, ProviderKind, with_flags
+from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, ProviderKind, with_flags
 from autoscaler.live.names import LEASE_NAME
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
@@ -66,7 +66,7 @@ def granted() -> set[rights.Right]:
 
 
 def test_the_manifest_grants_what_is_asked_for_and_nothing_else() -> None:
-    pools = (LivePool("a", 1), LivePool("b", 1, provider=ProviderKind.KARPENTER))
+    pools = (LivePool("a", 1, node_group=NodeGroup("a")), LivePool("b", 1, provider=ProviderKind.KARPENTER))
     needed = rights.needed(raw.config(*pools, dry_run=False))
     wanted = {rights.Right(each.group, each.resource, each.verb, "", each.namespaced, each.name) for each in needed}
     assert granted() == wanted

@@ -1,11 +1,20 @@
 """The status ConfigMap: what stands in it, and when it is written."""
 
+import json
+
 import pytest
 import yaml
 
 from autoscaler.live import status_map
 from autoscaler.live.clock import ManualClock
-from autoscaler.live.guardrails import GuardrailState, after_order, after_order_failure, evaluate
+from autoscaler.live.guardrails import (
+    GuardrailState,
+    PoolBackoff,
+    after_order,
+    after_order_failure,
+    after_removal_failure,
+    evaluate,
+)
 from autoscaler.live.names import STATUS_CONFIG_MAP
 from autoscaler.live.status_map import StatusWriter, cluster_status
 from tests.live.fake_api import FakeApi
@@ -76,8 +85,9 @@ def written(monkeypatch):
     return api, StatusWriter(api, config(), clock), clock, wall
 
 
-def reconcile(writer, cluster):
-    writer.update(cluster, evaluate(cluster, decision(a=10), GuardrailState(), config()))
+def reconcile(writer, cluster, state=None):
+    allowed = evaluate(cluster, decision(a=10), GuardrailState(), config())
+    writer.update(cluster, allowed, allowed.state if state is None else state)
 
 
 def content(api):
@@ -129,3 +139,77 @@ def test_what_could_not_be_written_is_written_later(written):
     wall[0] += 60.0
     writer.flush()
     assert PATH in api.objects
+
+
+def remembered():
+    """Cooldowns and backoffs of a process that ordered, failed to order and failed to remove."""
+    times = config().guardrails.backoff
+    state = after_order(GuardrailState(), order("o", age=30.0))
+    state = after_order_failure(state, "b", NOW - 400.0, times)
+    state = after_order_failure(state, "b", NOW - 20.0, times)
+    return after_removal_failure(state, NOW - 10.0)
+
+
+def restored(api, now=NOW, settings=None):
+    return StatusWriter(api, settings or config(), ManualClock(now)).restore()
+
+
+def test_a_restart_remembers_cooldowns_and_backoffs_and_nothing_else(written):
+    api, writer, *_ = written
+    state = remembered()
+    reconcile(writer, view(), state)
+    writer.flush()
+    found = restored(api, NOW + 60.0)
+    assert (found.scaled_up, found.removal_failed_seconds) == (state.scaled_up, state.removal_failed_seconds)
+    assert found.backoffs == state.backoffs
+    assert found.backoffs["b"].duration_seconds == 600.0, "the doubling goes on"
+    assert not found.orders
+
+
+def test_what_it_remembers_is_written_at_once(written):
+    api, writer, *_ = written
+    reconcile(writer, view())
+    writer.flush()
+    reconcile(writer, view(), remembered())
+    writer.flush()
+    assert restored(api).scaled_up == {"a": NOW - 30.0}
+    writes = len(api.writes)
+    reconcile(writer, view(), remembered())
+    writer.flush()
+    assert len(api.writes) == writes, "the rest waits its ten seconds"
+
+
+def test_the_first_process_remembers_nothing(written):
+    api, writer, *_ = written
+    assert restored(api) == GuardrailState()
+    reconcile(writer, view())
+    writer.flush()
+    del api.objects[PATH]["data"]["memory"]  # an older version wrote it
+    assert restored(api) == GuardrailState()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"scaled_up": 1, "backoffs": {}}', '{"scaled_up": {}}'])
+def test_a_damaged_memory_is_no_memory(written, text):
+    api, writer, *_ = written
+    reconcile(writer, view())
+    writer.flush()
+    api.objects[PATH]["data"]["memory"] = text
+    assert restored(api) == GuardrailState()
+
+
+def test_an_odd_memory_costs_one_waiting_time_at_most(written):
+    """Times to come, endless backoffs, values of another kind, pools that are gone."""
+    api, writer, *_ = written
+    reconcile(writer, view())
+    writer.flush()
+    backoffs = {
+        "a": {"failed": NOW + 1e6, "duration_seconds": 1e9},
+        "b": {"failed": "now", "duration_seconds": 300.0},
+        "gone": {"failed": NOW, "duration_seconds": 300.0},
+    }
+    ups = {"a": NOW + 1e6, "b": None, "gone": NOW}
+    api.objects[PATH]["data"]["memory"] = json.dumps({"scaled_up": ups, "removal_failed": True, "backoffs": backoffs})
+    longest = config().guardrails.backoff.max_seconds
+    assert restored(api) == GuardrailState(
+        scaled_up={"a": NOW}, backoffs={"a": PoolBackoff(NOW + longest, longest, NOW)}
+    )

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import GangState, GangView, JobView, PodView, Taint
-from autoscaler.live.names import ANNOTATION_MIRROR_POD, GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.names import (
+    ANNOTATION_CONSUME_REQUEST,
+    ANNOTATION_CONSUME_REQUEST_OLD,
+    ANNOTATION_MIRROR_POD,
+    GATE_PLACEMENT,
+    LABEL_POOL,
+)
 from autoscaler.live.observe.nodes import BLOCKING_EFFECTS
 from autoscaler.live.quantities import QuantityError, parse_milli
 from autoscaler.live.store import Contents
@@ -29,8 +35,18 @@ class Submission:
     gpu_milli: int
 
 
+def consumes_request(pod: PodView) -> bool:
+    """Whether a pod waits for a ProvisioningRequest: who serves that one makes its nodes, and places it."""
+    return ANNOTATION_CONSUME_REQUEST in pod.annotations or ANNOTATION_CONSUME_REQUEST_OLD in pod.annotations
+
+
 def counts(pod: PodView, config: LiveConfig) -> bool:
-    """Whether a pod asks us for GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
+    """Whether a pod is ours to serve: it asks for GPUs, and waits for no ProvisioningRequest."""
+    return asks(pod, config) and not consumes_request(pod)
+
+
+def asks(pod: PodView, config: LiveConfig) -> bool:
+    """Whether a pod asks for GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
     return (
         pod.gpu_milli > 0
         and not pod.is_daemon_set

@@ -10,7 +10,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, GangState, NodeClaimView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
-from autoscaler.live.observe.gangs import GangBuilder, Submission
+from autoscaler.live.observe.gangs import GangBuilder, Submission, asks, consumes_request
 from autoscaler.live.observe.nodes import fill_node
 from autoscaler.live.store import Contents
 
@@ -59,12 +59,16 @@ class ViewBuilder:
             queue=tuple(gang for gang in queue if gang.allowed_pools),
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
             unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
+            unserved=tuple(pod for pod in pods.values() if self._is_unserved(pod)),
             pods=pods,
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
             node_claims=tuple(sorted(contents.node_claims.values(), key=lambda claim: claim.name)),
             stale_resources=stale_resources,
         )
         return view, submissions
+
+    def _is_unserved(self, pod: PodView) -> bool:
+        return not pod.node_name and consumes_request(pod) and asks(pod, self._config)
 
     def _node(
         self,
