@@ -315,16 +315,41 @@ def at_its_hour(config: LiveConfig, trace: Trace) -> LiveConfig:
     return replace(config, clock=replace(config.clock, epoch_seconds=epoch))
 
 
-def results(cluster: Cluster, trace: Trace, config: LiveConfig, policies: Sequence[str]) -> Iterator[Result]:
-    """The table, row by row."""
+def results(
+    cluster: Cluster, trace: Trace, config: LiveConfig, policies: Sequence[str], repeat: int = 1
+) -> Iterator[Result]:
+    """The table, row by row. Each round has every policy, so that what changes on the machine meets all of them."""
     works = works_of(trace)
-    for policy in policies:
-        cluster.reset()
-        if policy == KARPENTER:
-            yield with_karpenter(cluster, works, config)
-        else:
-            yield simulate(policy, trace, config)
-            yield with_policy(cluster, works, at_its_hour(config, trace), policy)[0]
+    for number in range(repeat):
+        for policy in policies:
+            cluster.reset()
+            if policy == KARPENTER:
+                yield with_karpenter(cluster, works, config)
+            else:
+                if number == 0:  # the simulator says the same each time
+                    yield simulate(policy, trace, config)
+                yield with_policy(cluster, works, at_its_hour(config, trace), policy)[0]
+
+
+def spread(found: Sequence[Result]) -> str:
+    """Least, median and most of each live row that there are several of: a table."""
+    lines = [
+        f"{'min / median / max':28} {'runs':>4} {'node-hours':>23} {'mean wait':>23} {'p95 wait':>23} {'finished':>8}"
+    ]
+    for name in dict.fromkeys(result.name for result in found):
+        runs = [result for result in found if result.name == name]
+        if len(runs) > 1:
+            hours = [result.node_seconds / 3600.0 for result in runs]
+            means = [float(np.mean(result.waits_seconds)) for result in runs]
+            tails = [float(np.percentile(result.waits_seconds, 95)) for result in runs]
+            columns = f"{_span(hours, 2)} {_span(means, 1)} {_span(tails, 1)}"
+            lines.append(f"{name:28} {len(runs):4d} {columns} {min(result.finished for result in runs):8d}")
+    return "\n".join(lines) + "\n"
+
+
+def _span(values: Sequence[float], digits: int) -> str:
+    middle = float(np.median(values))
+    return f"{' / '.join(f'{value:.{digits}f}' for value in (min(values), middle, max(values))):>23}"
 
 
 def main() -> int:
@@ -337,6 +362,7 @@ def main() -> int:
     parser.add_argument("--longest-seconds", type=float, default=5400.0, help="longer jobs are cut, in both worlds")
     parser.add_argument("--max-nodes", type=int, default=12)
     parser.add_argument("--policies", nargs="+", default=["reactive"])
+    parser.add_argument("--repeat", type=int, default=1, help="rounds; more than one shows min, median and max")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="override of the live config")
     options = parser.parse_args()
     trace = window_of(options.trace, options.start_seconds, options.hours, options.longest_seconds)
@@ -344,10 +370,13 @@ def main() -> int:
     log_json("WARNING")
     sys.stdout.write(f"{trace.num_jobs} jobs of {options.hours:g} h at {TIME_SCALE:g} times the clock\n{HEAD}\n")
     found = []
-    for result in results(cluster, trace, settings_of(options.max_nodes, *options.overrides), options.policies):
+    config = settings_of(options.max_nodes, *options.overrides)
+    for result in results(cluster, trace, config, options.policies, options.repeat):
         found.append(result)
         sys.stdout.write(f"{result.row()}\n")
         sys.stdout.flush()
+    if options.repeat > 1:
+        sys.stdout.write(f"\n{spread(found)}")
     sys.stdout.write("".join(["\n", *(result.details() for result in found)]))
     cluster.close()
     return 0
