@@ -28,6 +28,10 @@ class ConstantSetpoint:
         power_cap: index into `envs.codec.POWER_CAP_FRACTIONS`.
         width: index into `envs.codec.WIDTH_CHOICES`, used whenever that is valid.
 
+    Attributes:
+        setpoint: index into the layout's setpoints.
+        rule: [RULE_SIZE] int64, the same as `envs.codec.default_action` takes it.
+
     Raises:
         ValueError: there is no such setpoint.
     """
@@ -47,6 +51,7 @@ class ConstantSetpoint:
         self.packer = packer
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
+        self.rule = np.array([self.setpoint, consolidation, power_cap, width], dtype=np.int64)
         names = {entry: index for index, entry in enumerate(observation_names(layout))}
         pools, slots = range(layout.max_pools), range(layout.window_slots)
         self._present = np.array([names[f"pool{pool}.present"] for pool in pools])

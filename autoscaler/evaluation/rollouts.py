@@ -206,11 +206,11 @@ Advance = Callable[[int | None], bool]
 
 
 def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:
-    setpoints = np.full(simulator.num_clusters, policy.setpoint, np.int64)
+    rules = np.tile(policy.rule, (simulator.num_clusters, 1))
 
     def advance(decisions: int | None) -> bool:
         chunk = 200_000 if decisions is None else decisions
-        return bool(kernels.replay_clusters(simulator.world, setpoints, chunk))
+        return bool(kernels.replay_clusters(simulator.world, rules, chunk))
 
     return advance
 

@@ -124,6 +124,7 @@ class LivePool:
         gpu_resource: resource name of its GPUs.
         boot_seconds: mean time from order to ready, which the policy sees.
         idle_node_watts: power of a node that is on and runs nothing, times PUE.
+        busy_gpu_watts: what a GPU draws more when it works, times PUE.
         usd_per_kwh: price of energy; a trained policy should see the price of its training.
         provider: what makes and deletes its nodes.
         template: its nodes as they will be.
@@ -141,6 +142,7 @@ class LivePool:
     gpu_resource: str = RESOURCE_NVIDIA_GPU
     boot_seconds: float = 300.0
     idle_node_watts: float = 578.4
+    busy_gpu_watts: float = 270.8
     usd_per_kwh: float = 0.15
     provider: ProviderKind = ProviderKind.KWOK
     template: NodeTemplate = field(default_factory=NodeTemplate)
@@ -158,7 +160,7 @@ class LivePool:
         check_range(f"{where}: gpus_per_node", self.gpus_per_node, 1, MAX_GPUS_PER_NODE)
         check_range(f"{where}: max_nodes", self.max_nodes, 1)
         check_range(f"{where}: min_nodes", self.min_nodes, 0, self.max_nodes)
-        for name in ("boot_seconds", "idle_node_watts", "usd_per_kwh"):
+        for name in ("boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"):
             check_range(f"{where}: {name}", getattr(self, name), 0.0)
 
     @property

@@ -22,7 +22,8 @@ from envs.codec import (
 from tests.envs.builders import Play, small_problem
 from tests.envs.snapshots import random_snapshot
 
-LAYOUTS = [CodecLayout(max_pools=3, window_slots=4), CodecLayout(max_pools=1, window_slots=0), CodecLayout()]
+FULL = CodecLayout(max_pools=3, window_slots=4, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
+LAYOUTS = [CodecLayout(max_pools=3, window_slots=4), CodecLayout(max_pools=1, window_slots=0), CodecLayout(), FULL]
 
 
 def seen(layout: CodecLayout, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list]:
@@ -50,7 +51,7 @@ def test_a_constant_setpoint_is_the_codecs_default_action(layout: CodecLayout) -
     assert actions.dtype == np.int64
     expected = np.zeros_like(actions)
     for snapshot, action in zip(snapshots, expected, strict=True):
-        default_action(snapshot, layout.tables(), empty_plan(layout), policy.setpoint, action)
+        default_action(snapshot, layout.tables(), empty_plan(layout), policy.rule, action)
     np.testing.assert_array_equal(actions, expected)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from envs.codec import (
     IDLE_AGE_EDGES_SECONDS,
+    POWER_CAP_FRACTIONS,
     ClusterSnapshot,
     CodecLayout,
     Pool,
@@ -17,6 +19,8 @@ from envs.codec import (
 )
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=2, max_hold_seconds=600.0)
+FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
+"""The same with every lever and the hints: its snapshots have the same shapes."""
 
 
 def add_pool(snapshot: ClusterSnapshot, pool: int, **columns: float) -> None:
@@ -34,7 +38,8 @@ def add_job(
 ) -> None:
     """A waiting job that may run in `pools`."""
     row = snapshot.queue[slot]
-    row[Slot.PRESENT], row[Slot.GPUS], row[Slot.WAITED_SECONDS] = 1.0, gpus, waited
+    row[Slot.PRESENT], row[Slot.WAITED_SECONDS] = 1.0, waited
+    row[[Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = gpus
     snapshot.allowed[slot, list(pools)] = 1.0
 
 
@@ -65,6 +70,28 @@ def copy_of(snapshot: ClusterSnapshot) -> ClusterSnapshot:
     return ClusterSnapshot(*(field.copy() for field in snapshot))
 
 
+def _add_levers(row: Any, busy: int, generator: Any) -> None:
+    """What a pool shows of its levers, by lot."""
+    row[Pool.EMPTIABLE_NODES] = generator.integers(0, busy + 1)
+    row[Pool.CONSOLIDATABLE] = float(row[Pool.EMPTIABLE_NODES] > 0 and generator.random() < 0.7)
+    row[Pool.SINCE_CONSOLIDATION_SECONDS] = generator.choice([0.0, 59.9, 1800.0, 1e6])
+    row[Pool.POWER_CAP] = generator.integers(0, len(POWER_CAP_FRACTIONS))
+    row[Pool.BUSY_GPU_WATTS] = generator.random() * 400.0
+    row[Pool.SHRINKABLE_GPUS] = generator.choice([0.0, 1.0, 12.0])
+    row[Pool.GROWABLE_GPUS] = generator.choice([0.0, 3.0, 40.0])
+
+
+def _add_hints(snapshot: ClusterSnapshot, slot: int, generator: Any) -> None:
+    """What is known of a waiting job, by lot."""
+    row = snapshot.queue[slot]
+    row[Slot.PREDICTED_SECONDS] = generator.choice([0.0, 61.7, 86400.0])
+    row[Slot.SLACK_SECONDS] = generator.choice([0.0, 0.001, 7200.0])
+    row[Slot.PRIORITY] = generator.choice([-1.0, 0.0, 1.0, 3.0])
+    row[Slot.MIN_GPUS] = generator.choice([0.5, 1.0]) * row[Slot.GPUS]
+    row[Slot.MAX_GPUS] = generator.choice([1.0, 2.0]) * row[Slot.GPUS]
+    snapshot.allowed[slot] *= generator.choice([0.4, 1.0, 1.7])
+
+
 def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
     """Any consistent snapshot: counts fit each other, some pools and slots are absent."""
     snapshot = empty_snapshot(layout)
@@ -83,10 +110,12 @@ def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
         np.add.at(snapshot.free_nodes[pool], free, 1.0)
         ages = np.sort(generator.integers(0, idle + 1, len(IDLE_AGE_EDGES_SECONDS) - 1))[::-1]
         snapshot.idle_age_nodes[pool] = [idle, *ages]
+        _add_levers(snapshot.pools[pool], busy, generator)
     for slot in range(int(generator.integers(0, layout.window_slots + 1))):
         gpus = generator.choice([0.125, 0.999, 1.0, 2.0, 7.0, 8.0, 40.0])
         pools = tuple(np.flatnonzero(np.atleast_1d(generator.random(present)) < 0.7)) or (0,)
         add_job(snapshot, slot, float(gpus), float(generator.choice([0.0, 59.9, 600.0, 1e6])), pools)
+        _add_hints(snapshot, slot, generator)
     snapshot.signals[:] = generator.exponential(50.0, len(Signal)) * generator.integers(0, 2, len(Signal))
     snapshot.signals[Signal.WEEK_SECONDS] = generator.random() * 7 * 86400.0
     return snapshot

@@ -22,6 +22,7 @@ from envs.codec import (
     decode,
     default_action,
     description,
+    empty_decision,
     empty_plan,
     empty_snapshot,
     encode,
@@ -34,7 +35,7 @@ from envs.codec import (
 )
 from envs.codec.layout import CODEC_VERSION
 from envs.simulator import Simulator, kernels
-from tests.envs.snapshots import LAYOUT, copy_of, plain_snapshot, random_snapshot
+from tests.envs.snapshots import FULL, LAYOUT, copy_of, plain_snapshot, random_snapshot
 from tests.envs.worlds import problems
 
 LAYOUTS = [
@@ -42,6 +43,12 @@ LAYOUTS = [
     CodecLayout(max_pools=1, window_slots=0),
     CodecLayout(max_pools=1, window_slots=4),
     CodecLayout(max_pools=3, window_slots=5, max_hold_seconds=600.0),
+    CodecLayout(max_pools=2, window_slots=3, consolidation=True),
+    CodecLayout(max_pools=2, window_slots=3, power_caps=True),
+    CodecLayout(max_pools=2, window_slots=3, elastic_width=True),
+    CodecLayout(max_pools=3, window_slots=3, job_hints=True),
+    CodecLayout(max_pools=3, window_slots=0, consolidation=True, elastic_width=True),
+    CodecLayout(max_pools=3, window_slots=3, consolidation=True, power_caps=True, elastic_width=True, job_hints=True),
 ]
 
 
@@ -52,8 +59,8 @@ def observe(snapshot: ClusterSnapshot, codec: CodecLayout = LAYOUT) -> np.ndarra
     return result
 
 
-def features(snapshot: ClusterSnapshot) -> dict[str, float]:
-    return dict(zip(observation_names(LAYOUT), observe(snapshot).tolist(), strict=True))
+def features(snapshot: ClusterSnapshot, codec: CodecLayout = LAYOUT) -> dict[str, float]:
+    return dict(zip(observation_names(codec), observe(snapshot, codec).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("codec", LAYOUTS)
@@ -101,6 +108,22 @@ POOL_CHANGES: dict[str, tuple[float, set[str]]] = {
     "USED_GPUS": (21.0, {"used_share", "fragmented_gpus", "used_gpus"}),
     "SHARED_FREE_GPUS": (0.7, {"shared_free_gpus"}),
     "BACKLOG_GPUS": (60.0, {"backlog_gpus", "planned_idle_nodes", "planned_new_nodes"}),
+    "EMPTIABLE_NODES": (2.0, {"emptiable_nodes"}),
+    "CONSOLIDATABLE": (1.0, {"consolidatable"}),
+    "SINCE_CONSOLIDATION_SECONDS": (60.0, {"since_consolidation"}),
+    "POWER_CAP": (2.0, {"power_cap"}),
+    "BUSY_GPU_WATTS": (200.0, {"busy_gpu_watts"}),
+    "SHRINKABLE_GPUS": (4.0, {"shrinkable_gpus"}),
+    "GROWABLE_GPUS": (4.0, {"growable_gpus"}),
+    "UNAVAILABLE_NODES": (1.0, set()),
+}
+SLOT_CHANGES: dict[str, tuple[float, set[str]]] = {
+    "WAITED_SECONDS": (500.0, {"waited"}),
+    "PREDICTED_SECONDS": (60.0, {"is_predicted", "predicted"}),
+    "SLACK_SECONDS": (60.0, {"slack"}),
+    "PRIORITY": (2.0, {"priority"}),
+    "MIN_GPUS": (1.0, {"narrower_gpus"}),
+    "MAX_GPUS": (4.0, {"wider_gpus"}),
 }
 SIGNAL_CHANGES: dict[str, tuple[float, set[str]]] = {
     "SUBMITTED_GPUS_10MIN": (5.0, {"submitted_gpus_600s", "submitted_10min_against_1h"}),
@@ -118,9 +141,9 @@ SIGNAL_CHANGES: dict[str, tuple[float, set[str]]] = {
 
 def changed(change: Callable[[ClusterSnapshot], None]) -> set[str]:
     snapshot = plain_snapshot()
-    before = features(snapshot)
+    before = features(snapshot, FULL)
     change(snapshot)
-    return {name for name, value in features(snapshot).items() if value != before[name]}
+    return {name for name, value in features(snapshot, FULL).items() if value != before[name]}
 
 
 @pytest.mark.parametrize("column", [column for column in Pool if column not in {Pool.PRESENT, Pool.GPUS_PER_NODE}])
@@ -132,6 +155,33 @@ def test_each_column_of_a_pool_moves_its_features(column: Pool) -> None:
 
     names = {name if name == "used_gpus" else f"pool0.{name}" for name in expected}
     assert changed(change) == names
+
+
+@pytest.mark.parametrize("column", list(Slot)[2:])
+def test_each_column_of_a_slot_moves_its_features(column: Slot) -> None:
+    value, expected = SLOT_CHANGES[column.name]
+    names = changed(lambda snapshot: snapshot.queue.__setitem__((0, column), value))
+    assert names == {f"slot0.{name}" for name in expected}
+
+
+def test_the_speed_of_a_job_in_a_pool_is_a_feature() -> None:
+    assert changed(lambda snapshot: snapshot.allowed.__setitem__((0, 1), 0.5)) == {"slot0.pool1.speed"}
+
+
+def test_levers_and_hints_add_features_and_change_no_other() -> None:
+    """What a lever needs is seen only where the lever is on; the rest keeps its value."""
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        snapshot = random_snapshot(LAYOUT, generator)
+        without, full = features(snapshot), features(snapshot, FULL)
+        assert without.items() <= full.items()
+        assert {name.rpartition(".")[2] for name in full.keys() - without.keys()} == LEVER_FEATURES
+
+
+LEVER_FEATURES = {
+    "emptiable_nodes", "consolidatable", "since_consolidation", "power_cap", "busy_gpu_watts", "shrinkable_gpus",
+    "growable_gpus", "is_predicted", "predicted", "slack", "priority", "narrower_gpus", "wider_gpus", "speed",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("column", list(Signal)[1:])
@@ -174,7 +224,7 @@ def test_a_waiting_job_shows_its_size_its_wait_and_where_it_fits() -> None:
     assert (seen["slot1.pool0.fits_now"], seen["slot1.pool1.fits_now"]) == (1.0, 0.0)
     assert changed(lambda snapshot: snapshot.queue.__setitem__((0, Slot.WAITED_SECONDS), 500.0)) == {"slot0.waited"}
     without = changed(lambda snapshot: snapshot.allowed.__setitem__((0, 1), 0.0))
-    assert without == {"slot0.pool1.allowed", "slot0.pool1.fits_now"}
+    assert without == {"slot0.pool1.allowed", "slot0.pool1.fits_now", "slot0.pool1.speed"}
 
 
 def test_an_absent_pool_and_an_absent_slot_are_all_zero() -> None:
@@ -217,10 +267,15 @@ def test_encoding_changes_nothing_in_the_snapshot() -> None:
 # The fingerprint
 
 
-@pytest.mark.parametrize("change", [{"max_pools": 3}, {"window_slots": 7}, {"max_hold_seconds": 3601.0}])
-def test_every_field_of_the_layout_is_in_the_fingerprint(change: dict[str, float]) -> None:
-    assert set(CodecLayout().to_dict()) == {"max_pools", "window_slots", "max_hold_seconds"}
-    assert fingerprint(CodecLayout(**change)) != fingerprint(CodecLayout())  # type: ignore[arg-type]
+OTHER_LAYOUT = {
+    "max_pools": 3, "window_slots": 7, "max_hold_seconds": 3601.0, "consolidation": True,
+    "consolidation_interval_seconds": 1801.0, "power_caps": True, "elastic_width": True, "job_hints": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", CodecLayout().to_dict())
+def test_every_field_of_the_layout_is_in_the_fingerprint(field: str) -> None:
+    assert fingerprint(CodecLayout(**{field: OTHER_LAYOUT[field]})) != fingerprint(CodecLayout())
 
 
 @pytest.mark.parametrize(
@@ -228,6 +283,9 @@ def test_every_field_of_the_layout_is_in_the_fingerprint(change: dict[str, float
     [
         ("envs.codec.fingerprint", "CODEC_VERSION", CODEC_VERSION + 1),
         ("envs.codec.fingerprint", "MAX_GPUS_PER_NODE", 32),
+        ("envs.codec.fingerprint", "CONSOLIDATION_CHOICES", ("none", "all", "one")),
+        ("envs.codec.fingerprint", "POWER_CAP_FRACTIONS", (1.0, 0.8, 0.7, 0.55)),
+        ("envs.codec.fingerprint", "WIDTH_CHOICES", ("keep", "grow", "shrink")),
         ("envs.codec.layout", "IDLE_AGE_EDGES_SECONDS", (0.0, 60.0)),
         ("envs.codec.layout", "HEADROOM_FRACTIONS", (0.0, 0.1)),
         ("envs.codec.observation", "SUBMITTED_SCALES_GPUS", (8.0, 32.0, 128.0, 511.0)),
@@ -258,13 +316,12 @@ def outcome(snapshot: ClusterSnapshot, codec: CodecLayout, action: np.ndarray, f
         "observation": np.zeros(observation_size(codec), np.float32),
         "mask": np.zeros(codec.mask_size, np.bool_),
         "default": np.zeros(len(codec.action_sizes), np.int64),
-        "target_nodes": np.zeros(codec.max_pools, np.int64),
-        "placement": np.zeros(codec.window_slots, np.int64),
+        **empty_decision(codec)._asdict(),
     }
     functions.encode(snapshot, tables, plan, result["observation"])
     functions.write_mask(snapshot, tables, result["mask"])
-    functions.default_action(snapshot, tables, plan, 4, result["default"])
-    functions.decode(action, snapshot, tables, plan, Decision(result["target_nodes"], result["placement"]))
+    functions.default_action(snapshot, tables, plan, np.array([4, 2, 1, 2]), result["default"])
+    functions.decode(action, snapshot, tables, plan, Decision(*(result[name] for name in Decision._fields)))
     return result
 
 
@@ -304,7 +361,7 @@ class Frozen:
         return scale * self.random(size)
 
 
-PINNED = {1: "3d51450f4b9b11fc"}
+PINNED = {2: "a6caeae3df23f59a"}
 """Digest of what the codec makes of fixed snapshots, by `CODEC_VERSION`. Trained policies depend on it: when this test
 fails and the change is meant, raise `CODEC_VERSION` and add its digest here."""
 
@@ -318,7 +375,8 @@ def test_the_arithmetic_changes_only_with_the_version() -> None:
             action = np.array([generator.integers(0, size) for size in codec.action_sizes])
             for values in outcome(snapshot, codec, action, Plain).values():
                 digest.update(values.tobytes())
-    for values in outcome(plain_snapshot(), LAYOUT, np.array([4, 9, 1, 0]), Plain).values():
-        digest.update(values.tobytes())
+    for codec, levers in ((LAYOUT, []), (FULL, [2, 1, 3, 0, 1, 2])):
+        for values in outcome(plain_snapshot(), codec, np.array([4, 9, 1, 0, *levers]), Plain).values():
+            digest.update(values.tobytes())
     assert observation.SUBMITTED_SCALES_GPUS == (8.0, 32.0, 128.0, 512.0)
     assert digest.hexdigest()[:16] == PINNED[CODEC_VERSION]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,13 +15,15 @@ from envs.codec import (
     CodecLayout,
     Decision,
     Pool,
+    Slot,
     decode,
     default_action,
+    empty_decision,
     empty_plan,
     empty_snapshot,
     write_mask,
 )
-from tests.envs.snapshots import LAYOUT, add_job, add_pool, random_snapshot
+from tests.envs.snapshots import FULL, LAYOUT, add_job, add_pool, random_snapshot
 
 KEEP = LAYOUT.setpoint(3600.0, 0.0)
 AT_ONCE = LAYOUT.setpoint(0.0, 0.0)
@@ -27,7 +31,7 @@ AT_ONCE = LAYOUT.setpoint(0.0, 0.0)
 
 def decide(snapshot: ClusterSnapshot, *setpoints: int, placement: tuple[int, ...] = (1, 1)) -> Decision:
     """The decision of setpoints per pool and placements per slot."""
-    decision = Decision(np.full(2, -9), np.full(2, -9))
+    decision = Decision(*(np.full(2, -9) for _ in Decision._fields))
     action = np.array([*setpoints, *[KEEP] * (2 - len(setpoints)), *placement])
     decode(action, snapshot, LAYOUT.tables(), empty_plan(LAYOUT), decision)
     return decision
@@ -43,11 +47,12 @@ def target(snapshot: ClusterSnapshot, setpoint: int = KEEP, placement: tuple[int
     return int(decide(snapshot, setpoint, placement=placement).target_nodes[0])
 
 
-def mask_of(snapshot: ClusterSnapshot) -> list[list[bool]]:
-    """The mask, component by component."""
-    mask = np.full(LAYOUT.mask_size, 7, np.uint8).view(np.bool_)
-    write_mask(snapshot, LAYOUT.tables(), mask)
-    return [part.tolist() for part in np.split(mask, np.cumsum(LAYOUT.action_sizes)[:-1])]
+def mask_of(snapshot: ClusterSnapshot, codec: CodecLayout = LAYOUT) -> list[list[bool]]:
+    """The mask, component by component; also shows that every entry is written."""
+    mask = np.full(codec.mask_size, 7, np.uint8)
+    write_mask(snapshot, codec.tables(), mask.view(np.bool_))
+    assert mask.max() <= 1
+    return [part.astype(np.bool_).tolist() for part in np.split(mask, np.cumsum(codec.action_sizes)[:-1])]
 
 
 # Nodes for the queue
@@ -256,9 +261,10 @@ def test_the_default_action_is_a_setpoint_and_the_default_pools() -> None:
     snapshot = two_pools()
     add_job(snapshot, 1, 8.0, 0.0, (0, 1))
     action = np.full(4, -9)
-    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), 6, action)
+    rule = np.array([6, 0, 0, 0])
+    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), rule, action)
     assert action.tolist() == [6, 6, 2, 1]
-    default_action(one_pool(), LAYOUT.tables(), empty_plan(LAYOUT), 6, action)
+    default_action(one_pool(), LAYOUT.tables(), empty_plan(LAYOUT), rule, action)
     assert action.tolist() == [6, 0, HOLD, HOLD]
 
 
@@ -282,7 +288,7 @@ def test_the_mask_is_exact() -> None:
 
 def _follows_its_choices(snapshot: ClusterSnapshot, codec: CodecLayout, action: np.ndarray) -> bool:
     """Whether a valid placement is carried out as it says."""
-    decision = Decision(np.zeros(codec.max_pools, np.int64), np.zeros(codec.window_slots, np.int64))
+    decision = empty_decision(codec)
     decode(action, snapshot, codec.tables(), empty_plan(codec), decision)
     return decision.placement.tolist() == (action[codec.max_pools :] - 1).tolist()
 
@@ -317,3 +323,102 @@ def test_any_target_keeps_busy_and_booting_nodes_and_the_limits(setpoint: int) -
         for row, nodes in zip(snapshot.pools, decision.target_nodes, strict=True):
             working = row[Pool.BUSY_NODES] + row[Pool.BOOTING_NODES]
             assert max(row[Pool.MIN_NODES], working) <= nodes <= row[Pool.MAX_NODES]
+
+
+# Levers
+
+
+LEVERS = ("consolidation", "power_cap", "width")
+
+
+def levers_of(snapshot: ClusterSnapshot, levers: list[int]) -> dict[str, list[int]]:
+    """The levers' part of the decision for choices of consolidation, power cap and width, two pools each."""
+    decision = Decision(*(np.full(2, -9) for _ in Decision._fields))
+    decode(np.array([KEEP, KEEP, 1, 1, *levers]), snapshot, FULL.tables(), empty_plan(FULL), decision)
+    return {name: getattr(decision, name).tolist() for name in LEVERS}
+
+
+def all_levers(**columns: float) -> ClusterSnapshot:
+    """A first pool in which every choice of every lever is valid, and a second that is absent."""
+    valid = {"consolidatable": 1.0, "shrinkable_gpus": 2.0, "growable_gpus": 2.0}
+    return one_pool(**{**valid, **columns})
+
+
+def test_the_levers_follow_the_placements_in_the_action() -> None:
+    """Two components each: consolidation, power caps, width."""
+    assert FULL.action_sizes == (*LAYOUT.action_sizes, 3, 3, 4, 4, 3, 3)
+    chosen = levers_of(all_levers(), [2, 0, 3, 0, 1, 0])
+    assert chosen == {"consolidation": [2, 0], "power_cap": [3, 0], "width": [1, 0]}
+    snapshot = all_levers()
+    add_pool(snapshot, 1, consolidatable=1.0, growable_gpus=1.0)
+    chosen = levers_of(snapshot, [0, 1, 1, 2, 0, 2])
+    assert chosen == {"consolidation": [0, 1], "power_cap": [1, 2], "width": [0, 2]}
+
+
+@pytest.mark.parametrize("flag", ["consolidation", "power_caps", "elastic_width"])
+def test_a_lever_alone_stands_right_after_the_placements(flag: str) -> None:
+    codec = replace(LAYOUT, **{flag: True})
+    decision = empty_decision(codec)
+    decode(np.array([KEEP, KEEP, 1, 1, 2, 0]), all_levers(), codec.tables(), empty_plan(codec), decision)
+    chosen = {name: getattr(decision, name).tolist() for name in LEVERS}
+    moved = LEVERS[["consolidation", "power_caps", "elastic_width"].index(flag)]
+    assert chosen == {name: [2 if name == moved else 0, 0] for name in LEVERS}
+
+
+def test_a_lever_that_is_off_does_nothing() -> None:
+    chosen = decide(all_levers(), KEEP, KEEP)
+    assert all(getattr(chosen, name).tolist() == [0, 0] for name in LEVERS)
+
+
+@pytest.mark.parametrize("choice", [-1, 9])
+def test_a_choice_of_a_lever_outside_its_range_does_nothing(choice: int) -> None:
+    assert levers_of(all_levers(), [choice] * 6) == {name: [0, 0] for name in LEVERS}
+
+
+@pytest.mark.parametrize(
+    ("columns", "consolidation", "width"),
+    [
+        ({}, [True] * 3, [True] * 3),
+        ({"consolidatable": 0.0, "emptiable_nodes": 3.0}, [True, False, False], [True] * 3),
+        ({"shrinkable_gpus": 0.0}, [True] * 3, [True, False, True]),
+        ({"growable_gpus": 0.0}, [True] * 3, [True, True, False]),
+    ],
+)
+def test_the_mask_of_the_levers_is_exact(
+    columns: dict[str, float], consolidation: list[bool], width: list[bool]
+) -> None:
+    """A cap can always be chosen where there is a pool; an absent pool has choice 0 only."""
+    first = [True, False, False]
+    mask = mask_of(all_levers(**columns), FULL)
+    assert mask[4:] == [consolidation, first, [True] * 4, [True, False, False, False], width, first]
+    assert mask[:4] == mask_of(all_levers(**columns))
+
+
+def test_a_choice_of_a_lever_is_carried_out_exactly_if_the_mask_allows_it() -> None:
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        snapshot = random_snapshot(FULL, generator)
+        action = generator.integers(FULL.action_sizes)
+        valid = [mask_of(snapshot, FULL)[at][action[at]] for at in range(4, 10)]
+        chosen = levers_of(snapshot, action[4:].tolist())
+        expected = [int(choice) if ok else 0 for choice, ok in zip(action[4:], valid, strict=True)]
+        assert chosen["consolidation"] + chosen["power_cap"] + chosen["width"] == expected
+        refused += valid.count(False)
+    assert refused > 200
+
+
+def test_a_rule_uses_each_lever_wherever_that_is_valid() -> None:
+    action = np.full(10, -9)
+    rule = np.array([6, 2, 1, 2])
+    default_action(all_levers(), FULL.tables(), empty_plan(FULL), rule, action)
+    assert action.tolist() == [6, 0, HOLD, HOLD, 2, 0, 1, 0, 2, 0]
+    default_action(one_pool(), FULL.tables(), empty_plan(FULL), rule, action)
+    assert action.tolist() == [6, 0, HOLD, HOLD, 0, 0, 1, 0, 0, 0]
+
+
+def test_a_job_with_slack_may_be_held_for_longer() -> None:
+    snapshot = two_pools(600.0)
+    snapshot.queue[0, Slot.SLACK_SECONDS] = 0.001
+    assert mask_of(snapshot)[2] == [True, True, True]
+    assert decide(snapshot, placement=(HOLD, HOLD)).placement[0] == -1

@@ -24,7 +24,7 @@ from envs.registry import ENVIRONMENTS, register_envs
 from tests.envs.builders import make_trace
 
 TRACE = "synthetic:quickstart?days=10&seed=0"
-TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "waiting_usd")
+TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "overhead_usd", "busy_usd", "waiting_usd")
 
 Maker = Callable[..., gymnasium.Env[Any, Any]]
 Steps = list[tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from envs.codec import Pool
 from envs.simulator import Simulator
 from envs.simulator import state as columns
+from envs.simulator.costs import decided_usd
 from envs.simulator.problem import Problem
 from tests.envs.worlds import problems
 
@@ -47,6 +48,12 @@ def starts_of(simulator: Simulator) -> np.ndarray:
     return starts
 
 
+def ends_of(simulator: Simulator) -> np.ndarray:
+    """[J] end of each job in ms."""
+    ends: np.ndarray = simulator.world.clusters.queue[0, : simulator.problem.num_jobs, columns.JOB_END]
+    return ends
+
+
 @WORLD
 @given(problem=problems(), seed=SEEDS)
 def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed: int) -> None:
@@ -54,14 +61,32 @@ def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed:
     clock, jobs = simulator.world.clusters.clock[0], problem.jobs[:-1]
     assert clock[columns.FINISHED] == problem.num_jobs
     assert clock[columns.RUNNING] == clock[columns.PENDING_MILLI] == 0
-    asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
-    assert simulator.world.clusters.pool[0, :, columns.USED_MILLI_MS].sum() == asked
-    starts = starts_of(simulator)
+    pools = simulator.world.clusters.pool[0]
+    starts, ends = starts_of(simulator), ends_of(simulator)
+    if not problem.settings.has_curves:
+        _check_run_times(simulator, starts, ends)
+    if not problem.config.codec.consolidation:
+        assert pools[:, columns.MOVES].sum() == 0
     assert (starts != columns.NEVER).all()
     assert (starts >= jobs[:, columns.SUBMIT_MS]).all()
     waited = (starts - jobs[:, columns.SUBMIT_MS]) @ jobs[:, columns.MILLI]
     assert clock[columns.WAITED_MILLI_MS] == waited
-    assert clock[columns.NOW] == (starts + jobs[:, columns.DURATION_MS]).max()
+    assert clock[columns.NOW] == ends.max()
+
+
+def _check_run_times(simulator: Simulator, starts: np.ndarray, ends: np.ndarray) -> None:
+    """Where all jobs have their reference speed, they run for their duration and for each move."""
+    jobs, pools = simulator.problem.jobs[:-1], simulator.world.clusters.pool[0]
+    asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
+    overhead = pools[:, columns.OVERHEAD_MILLI_MS].sum()
+    assert pools[:, columns.USED_MILLI_MS].sum() == asked + overhead
+    late = ends - starts - jobs[:, columns.DURATION_MS]
+    move_ms = simulator.problem.settings.move_ms
+    assert (late >= 0).all()
+    assert late @ jobs[:, columns.MILLI] == overhead
+    assert (late[jobs[:, columns.FLAGS] & columns.MOVABLE == 0] == 0).all()
+    # A gang may have parts on several nodes that are emptied, each a move of its own.
+    assert late.sum() == pools[:, columns.MOVES].sum() * move_ms
 
 
 @WORLD
@@ -105,7 +130,7 @@ def test_nodes_stay_within_their_limits_and_gpus_within_the_nodes_that_are_on(pr
 @WORLD
 @given(problem=problems(), seed=SEEDS)
 def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
-    """Node time to pool size times time; parts to the total; rewards to the price of both terms."""
+    """Node time to pool size times time; parts to the total; rewards to the price of all that decisions change."""
     rewards = 0.0
     for simulator in play(problem, seed):
         rewards += simulator.world.outcome.reward[0]
@@ -126,8 +151,16 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
     assert min(parts.values()) >= 0.0
     if simulator.world.clusters.clock[0, columns.DECISIONS] <= MAX_STEPS:
         prices = problem.config.objective
-        waited = clock[columns.WAITED_MILLI_MS] / 3.6e9 * prices.usd_per_gpu_hour
-        assert -rewards == pytest.approx((total - energy.busy) * prices.usd_per_kwh + waited, rel=1e-9, abs=1e-12)
+        lost = pools[:, columns.OVERHEAD_MILLI_MS].sum()
+        least_watts = min(
+            (pool.power.gpu_busy_watts + pool.power.host_watts / pool.gpus_per_node) * pool.power.pue
+            for pool in problem.cluster.pools
+        )
+        useful_kwh = (pools[:, columns.USED_MILLI_MS].sum() - lost) / 3.6e12 * least_watts
+        hours = (clock[columns.WAITED_MILLI_MS] + lost) / 3.6e9
+        usd = (total - useful_kwh) * prices.usd_per_kwh + hours * prices.usd_per_gpu_hour
+        assert -rewards == pytest.approx(usd, rel=1e-9, abs=1e-9)
+        assert -rewards == pytest.approx(decided_usd(simulator)[0], rel=1e-9, abs=1e-9)
 
 
 @WORLD
@@ -137,8 +170,7 @@ def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, da
     jobs = problem.jobs[:-1]
     last_ms = int(jobs[-1, columns.SUBMIT_MS])
     moment = data.draw(st.integers(int(jobs[0, columns.SUBMIT_MS]), last_ms + 20_000_000), label="moment_ms")
-    starts = starts_of(end_of(problem, seed))
-    unfinished = np.minimum(starts, columns.NEVER // 2) + jobs[:, columns.DURATION_MS] > moment
+    unfinished = ends_of(end_of(problem, seed)) > moment
     changed = _changed(problem, unfinished, jobs[:, columns.SUBMIT_MS] > moment)
     compared = 0
     for ours, theirs in zip(play(problem, seed), play(changed, seed), strict=False):
@@ -153,6 +185,7 @@ def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, da
         np.testing.assert_array_equal(ours.world.outcome.mask, theirs.world.outcome.mask)
         np.testing.assert_array_equal(ours.world.outcome.placement, theirs.world.outcome.placement)
         np.testing.assert_array_equal(ours.world.outcome.target_nodes, theirs.world.outcome.target_nodes)
+        np.testing.assert_array_equal(ours.world.outcome.levers, theirs.world.outcome.levers)
         assert ours.world.outcome.reward[0] == theirs.world.outcome.reward[0]
         compared += 1
     assert compared > 0

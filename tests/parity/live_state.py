@@ -80,8 +80,10 @@ def _fill_jobs(simulator: ReferenceSimulator, view: ClusterView) -> None:
     pools_of = {node.name: pool.index for pool in view.pools for node in pool.nodes}
     for number, gang in enumerate(view.queue):
         pools = [rows[name] for name in gang.allowed_pools]
-        simulator.queue.append(Job(number, milliseconds(gang.submitted_seconds), 1, gang.pending_gpu_milli, pools))
+        simulator.queue.append(
+            Job(number, milliseconds(gang.submitted_seconds), 1, gang.pending_gpu_milli, pools, False)
+        )
     for number, gang in enumerate(view.running):
         milli = sum(pod.gpu_milli for pod in gang.pods if pod.node_name)
         pool = pools_of[next(pod.node_name for pod in gang.pods if pod.node_name)]
-        simulator.running.append(Running(Job(number, 0, 1, milli, [pool]), pool, simulator.now + 1))
+        simulator.running.append(Running(Job(number, 0, 1, milli, [pool], False), pool, simulator.now + 1))
