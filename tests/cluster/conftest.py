@@ -9,7 +9,9 @@ import pytest
 from tests.cluster.binaries import Binaries, find_binaries
 from tests.cluster.constants import ALLOW_SKIP_VARIABLE
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.gobuild import GoUnavailableError
+from tests.cluster.gobuild import BuildError, GoUnavailableError
+
+BINARIES: pytest.StashKey[Binaries | GoUnavailableError | BuildError] = pytest.StashKey()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,17 +22,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-@pytest.fixture(scope="session")
-def binaries(request: pytest.FixtureRequest) -> Binaries:
-    """The programs of the control plane, built on first use with progress on the terminal."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the programs of the control plane on first use, with progress on the terminal.
+
+    Here and not in a fixture, because that takes longer on a slow machine than a test may take.
+    """
+    wanted = any("binaries" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         try:
-            return find_binaries(karpenter=True)
-        except GoUnavailableError as error:
-            if os.environ.get(ALLOW_SKIP_VARIABLE):
-                pytest.skip(f"no control plane: {error}")
-            raise
+            session.config.stash[BINARIES] = find_binaries(karpenter=True)
+        except (GoUnavailableError, BuildError) as error:
+            session.config.stash[BINARIES] = error
+
+
+@pytest.fixture(scope="session")
+def binaries(request: pytest.FixtureRequest) -> Binaries:
+    """The programs of the control plane."""
+    found = request.config.stash[BINARIES]
+    if isinstance(found, GoUnavailableError) and os.environ.get(ALLOW_SKIP_VARIABLE):
+        pytest.skip(f"no control plane: {found}")
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 @pytest.fixture(scope="session")
