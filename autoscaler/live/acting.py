@@ -21,6 +21,7 @@ from autoscaler.live.guardrails import (
     GuardrailState,
     Release,
     Stranded,
+    after_consolidation,
     after_order,
     after_order_failure,
     after_release,
@@ -31,6 +32,8 @@ from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView, ObjectRef
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
+    EVENT_CONSOLIDATED,
+    EVENT_CONSOLIDATION_FAILED,
     EVENT_FAILED_TO_SCALE_UP,
     EVENT_PLACED,
     EVENT_POOL_DIED,
@@ -38,8 +41,10 @@ from autoscaler.live.names import (
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
     EVENT_TRIGGERED_SCALE_UP,
+    METRIC_CONSOLIDATED,
     METRIC_ERRORS,
     METRIC_EVICTED_PODS,
+    METRIC_FAILED_CONSOLIDATIONS,
     METRIC_FAILED_SCALE_DOWNS,
     METRIC_FAILED_SCALE_UPS,
     METRIC_PLACED_PODS,
@@ -113,7 +118,7 @@ class LiveActor:
             self._thread.join(4.0 * self._config.leader_election.request_timeout_seconds)
 
     def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
-        """Place, order, remove, in this order; see `autoscaler.live.loop.Actor`."""
+        """Place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
         state = allowed.state
         for release in allowed.releases:
             state = self._place(release, state)
@@ -123,6 +128,8 @@ class LiveActor:
             state = self._order(pool, count, allowed, view, state)
         self._removals.adopt(view)
         self._removals.start(allowed.removals)
+        for pool in self._removals.empty(allowed.consolidations):
+            state = after_consolidation(state, pool, view.now_seconds)
         self._remember_idle(view)
         self._mark_candidates(allowed, view)
         failed, self._failed_seconds = self._failed_seconds, None
@@ -200,12 +207,18 @@ class LiveActor:
         failed = report.outcome in (Outcome.UNDONE, Outcome.FAILED)
         if report.outcome is Outcome.REMOVED:
             self._metrics.add(METRIC_SCALED_DOWN, 1, report.pool)
+        elif report.outcome is Outcome.EMPTIED:
+            self._metrics.add(METRIC_CONSOLIDATED, 1, report.pool)
         elif report.outcome is Outcome.EVICTED:
             self._metrics.add(METRIC_EVICTED_PODS, 1)
         elif failed:
             self._failed_seconds = self._clock.now()
-            self._metrics.add(METRIC_FAILED_SCALE_DOWNS, 1, report.pool, str(report.outcome))
-        reason = EVENT_SCALE_DOWN_FAILED if failed else EVENT_SCALE_DOWN
+            failures = METRIC_FAILED_CONSOLIDATIONS if report.moves else METRIC_FAILED_SCALE_DOWNS
+            self._metrics.add(failures, 1, report.pool, str(report.outcome))
+        if report.moves:
+            reason = EVENT_CONSOLIDATION_FAILED if failed else EVENT_CONSOLIDATED
+        else:
+            reason = EVENT_SCALE_DOWN_FAILED if failed else EVENT_SCALE_DOWN
         message = f"{report.outcome}: {report.reason}"
         self._recorder.event(report.about, "Warning" if failed else "Normal", reason, message)
 

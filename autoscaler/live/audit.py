@@ -174,6 +174,7 @@ def allowed_dict(allowed: Allowed) -> dict[str, Any]:
             for release in allowed.releases
         ],
         "restarts": [each.gang.key for each in allowed.stranded if each.restart],
+        "consolidations": [{"node": each.node.name, "pods": list(each.evict)} for each in allowed.consolidations],
         "candidates": None if allowed.candidates is None else list(allowed.candidates),
     }
 

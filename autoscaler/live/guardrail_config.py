@@ -58,6 +58,7 @@ class StepLimits:
             1000.
         max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
         max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
+        max_emptied: busy nodes, of all pools, whose jobs consolidation moves away. CA: none.
         max_soft_taints: soft taints of idle nodes that are set or taken back; 0: they are left alone. CA:
             `--max-bulk-soft-taint-count`, 10.
     """
@@ -65,6 +66,7 @@ class StepLimits:
     max_new_nodes: int = 1000
     max_removals: int = 10
     max_draining: int = 1
+    max_emptied: int = 3
     max_soft_taints: int = 10
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class StepLimits:
         _check("steps.max_new_nodes", self.max_new_nodes, 1)
         _check("steps.max_removals", self.max_removals, 0)
         _check("steps.max_draining", self.max_draining, 0)
+        _check("steps.max_emptied", self.max_emptied, 0)
         _check("steps.max_soft_taints", self.max_soft_taints, 0)
 
 
@@ -188,12 +191,15 @@ class RemovalTimes:
             `--max-pod-eviction-time`, 2 min.
         grace_timeout_seconds: pods get the time that they ask for to end, at most this. CA:
             `--max-graceful-termination-sec`, 10 min.
+        settle_timeout_seconds: a node that was emptied by consolidation keeps its taint until the jobs of its pods run
+            elsewhere, at most this long.
         delete_timeout_seconds: the provider gets this long to let the node go before it is reported.
     """
 
     taint_wait_seconds: float = 5.0
     eviction_timeout_seconds: float = 120.0
     grace_timeout_seconds: float = 600.0
+    settle_timeout_seconds: float = 300.0
     delete_timeout_seconds: float = 600.0
 
     def __post_init__(self) -> None:
@@ -206,6 +212,7 @@ class RemovalTimes:
             "taint_wait_seconds",
             "eviction_timeout_seconds",
             "grace_timeout_seconds",
+            "settle_timeout_seconds",
             "delete_timeout_seconds",
         ):
             _check(f"removal.{name}", getattr(self, name), 0.0)

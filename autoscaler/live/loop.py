@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autoscaler.live.audit import AuditWriter
@@ -98,7 +98,7 @@ class Loop:
         self._metrics, self._recorder, self._health, self._wake = metrics, recorder, health, wake
         self._audit, self._check = audit, check
         self._holding: tuple[str, ...] = ()
-        self.state = state or GuardrailState()
+        self.state = replace(state or GuardrailState(), began_seconds=clock.now())
 
     def run(self, stop: threading.Event, max_reconciles: int | None = None) -> None:
         """Reconcile, wait, and so on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from autoscaler.live.clock import Clock
@@ -27,6 +27,7 @@ def to_text(state: GuardrailState, clock: Clock) -> str:
     failed = state.removal_failed_seconds
     record = {
         "scaled_up": {pool: wall(at) for pool, at in sorted(state.scaled_up.items())},
+        "consolidated": {pool: wall(at) for pool, at in sorted(state.consolidated.items())},
         "removal_failed": None if failed is None else wall(failed),
         "backoffs": {
             pool: {"failed": wall(each.failed_seconds), "duration_seconds": each.duration_seconds}
@@ -44,6 +45,8 @@ def from_text(text: str, clock: Clock, config: LiveConfig) -> GuardrailState:
     try:
         record = json.loads(text)
         scaled_up, backoffs = _mapping(record, "scaled_up"), _mapping(record, "backoffs")
+        # Texts of older versions know nothing of it.
+        consolidated = _mapping({"consolidated": {}, **record}, "consolidated")
     except ValueError as error:
         _LOG.warning("cooldowns and backoffs begin anew", extra={"problem": str(error)})
         return GuardrailState()
@@ -56,9 +59,9 @@ def from_text(text: str, clock: Clock, config: LiveConfig) -> GuardrailState:
         if failed is not None and duration is not None:
             duration = min(max(0.0, duration), longest)
             found[pool] = PoolBackoff(failed + duration, duration, failed)
-    ups = {pool: _past(scaled_up[pool], clock) for pool in sorted(pools & scaled_up.keys())}
     return GuardrailState(
-        scaled_up={pool: at for pool, at in ups.items() if at is not None},
+        scaled_up=_times(scaled_up, pools, clock),
+        consolidated=_times(consolidated, pools, clock),
         removal_failed_seconds=_past(record.get("removal_failed"), clock),
         backoffs=found,
     )
@@ -69,6 +72,12 @@ def _mapping(record: Any, key: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{key} is no mapping")
     return value
+
+
+def _times(moments: Mapping[str, Any], pools: Set[str], clock: Clock) -> dict[str, float]:
+    """Clock seconds by pool, of those that can be read."""
+    read = {pool: _past(moments[pool], clock) for pool in sorted(pools & moments.keys())}
+    return {pool: at for pool, at in read.items() if at is not None}
 
 
 def _number(value: Any) -> float | None:

@@ -365,6 +365,7 @@ class GangView:
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.
         protected: it must not be moved (see the guardrails); False for queued gangs.
+        evictions_left: pods of its Job that may be evicted before the Job fails by it; None: any number.
         replaceable: its pods can be evicted before they run: its Job makes them again at our gate, for any pool, and
             does not fail by it.
     """
@@ -381,6 +382,7 @@ class GangView:
     allowed_pools: tuple[str, ...] = ()
     protected: bool = False
     replaceable: bool = False
+    evictions_left: int | None = 0
 
     @property
     def pending(self) -> tuple[PodView, ...]:

@@ -49,6 +49,7 @@ def _metric(metric_type: str, stem: str, meaning: str, *labels: str) -> str:
 LABEL_POOL: Final = _name("label", f"{DOMAIN}/pool", "Node, NodeClaim: the pool of the config that it belongs to.")
 LABEL_GPU_PRODUCT: Final = _name("label", "nvidia.com/gpu.product", "Node: GPU model; a pool's `gpu_type`.")
 LABEL_HOSTNAME: Final = _name("label", "kubernetes.io/hostname", "Node: its host name.")
+LABEL_JOB_UID: Final = _name("label", "batch.kubernetes.io/controller-uid", "Pod: uid of the Job that made it.")
 LABEL_KARPENTER_NODE_POOL: Final = _name("label", "karpenter.sh/nodepool", "NodeClaim, Node: Karpenter's NodePool.")
 
 # Gates.
@@ -107,6 +108,11 @@ ANNOTATION_DO_NOT_DISRUPT: Final = _name(
 )
 ANNOTATION_SCALE_DOWN_DISABLED: Final = _name(
     "annotation", "cluster-autoscaler.kubernetes.io/scale-down-disabled", 'Node: "true" keeps it.'
+)
+ANNOTATION_CHECKPOINTABLE: Final = _name(
+    "annotation",
+    f"{DOMAIN}/checkpointable",
+    'Pod of a Job: "true" lets consolidation evict it: the Job goes on from its checkpoint.',
 )
 ANNOTATION_MIRROR_POD: Final = _name(
     "annotation", "kubernetes.io/config.mirror", "Pod: a mirror of a static pod; it neither counts nor holds a node."
@@ -204,6 +210,10 @@ EVENT_FAILED_TO_SCALE_UP: Final = _name(
 )
 EVENT_SCALE_DOWN: Final = _name("event", "ScaleDown", "Node: its removal began, or it was removed.")
 EVENT_SCALE_DOWN_FAILED: Final = _name("event", "ScaleDownFailed", "Node: a removal was undone; says why.")
+EVENT_CONSOLIDATED: Final = _name(
+    "event", "Consolidated", "Node: its jobs are being moved off it, or were; Job: a pod of it was evicted for that."
+)
+EVENT_CONSOLIDATION_FAILED: Final = _name("event", "ConsolidationFailed", "Node: its jobs stay; says why.")
 EVENT_POOL_DIED: Final = _name(
     "event", "PoolDied", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
 )
@@ -226,6 +236,10 @@ METRIC_SCALED_UP: Final = _metric("counter", "scaled_up_nodes_total", "Nodes ord
 METRIC_SCALED_DOWN: Final = _metric("counter", "scaled_down_nodes_total", "Nodes removed.", "pool")
 METRIC_FAILED_SCALE_UPS: Final = _metric("counter", "failed_scale_ups_total", "Orders that failed.", "pool", "reason")
 METRIC_FAILED_SCALE_DOWNS: Final = _metric("counter", "failed_scale_downs_total", "Removals undone.", "pool", "reason")
+METRIC_CONSOLIDATED: Final = _metric("counter", "consolidated_nodes_total", "Nodes emptied of their jobs.", "pool")
+METRIC_FAILED_CONSOLIDATIONS: Final = _metric(
+    "counter", "failed_consolidations_total", "Nodes whose jobs were to be moved and stay.", "pool", "reason"
+)
 METRIC_EVICTED_PODS: Final = _metric("counter", "evicted_pods_total", "Pods evicted.")
 METRIC_PLACED_PODS: Final = _metric("counter", "placed_pods_total", "Pods whose gate was removed.", "pool")
 METRIC_UNNEEDED: Final = _metric("gauge", "unneeded_nodes_count", "Ready nodes without GPU pods.", "pool")
@@ -234,7 +248,9 @@ METRIC_LAST_ACTIVITY: Final = _metric("gauge", "last_activity", "Clock seconds o
 METRIC_DECISIONS: Final = _metric("counter", "decisions_total", "Reconciles that decided.")
 METRIC_HELD_DECISIONS: Final = _metric("counter", "held_decisions_total", "Reconciles that held: data were stale.")
 METRIC_FALLBACKS: Final = _metric("counter", "policy_fallbacks_total", "Decisions of `reactive` instead.", "reason")
-METRIC_SKIPPED: Final = _metric("counter", "skipped_objects_total", "Objects that cannot be read.", "resource")
+METRIC_SKIPPED: Final = _metric(
+    "counter", "skipped_objects_total", "Objects and annotations that cannot be read.", "resource"
+)
 METRIC_STALE_SECONDS: Final = _metric("gauge", "data_age_seconds", "Wall seconds since news of a resource.", "resource")
 METRIC_RELISTS: Final = _metric("counter", "relists_total", "Full lists of a resource.", "resource", "reason")
 METRIC_LEADER: Final = _metric("gauge", "leader", "1 while this process holds the Lease.")

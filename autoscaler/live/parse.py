@@ -15,7 +15,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.fields import ParseError, conditions, count, items, mapping, string_map, strings, text
 from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
-from autoscaler.live.names import LABEL_KARPENTER_NODE_POOL, LABEL_POOL
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_KARPENTER_NODE_POOL, LABEL_POOL
 
 _METADATA = tuple(field.name for field in dataclasses.fields(ObjectView))
 
@@ -219,6 +219,14 @@ class Parser:
             if end is not None:
                 ends.append(end)
         return max(ends, default=None)
+
+
+def odd_annotation(pod: PodView) -> str:
+    """What is wrong with an annotation that was read as if it were not there; empty: nothing."""
+    value = pod.annotations.get(ANNOTATION_CHECKPOINTABLE, "false")
+    if value in ("true", "false"):
+        return ""
+    return f'metadata.annotations.{ANNOTATION_CHECKPOINTABLE}: must be "true" or "false", is {value[:40]!r}'
 
 
 def _failures_left(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:

@@ -78,6 +78,7 @@ def report_outcome(
             "nodes": {pool.name: pool.decided_nodes for pool in view.pools},
             "orders": dict(allowed.orders),
             "removals": [removal.name for removal in allowed.removals],
+            "consolidations": [{"node": each.node.name, "reason": each.reason} for each in allowed.consolidations],
             "releases": [f"{release.gang.ref.namespace}/{release.gang.ref.name}" for release in allowed.releases],
             "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
             "dry_run": config.dry_run,

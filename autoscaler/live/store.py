@@ -18,7 +18,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.fields import ParseError
 from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.observe.nodes import is_usable
-from autoscaler.live.parse import Parser
+from autoscaler.live.parse import Parser, odd_annotation
 
 _LOG = logging.getLogger(__name__)
 
@@ -143,7 +143,10 @@ class Store:
 
     def _read(self, resource: Resource, item: Any) -> ObjectView | None:
         try:
-            return self._parse[resource](item)
+            view = self._parse[resource](item)
+            if isinstance(view, PodView) and (problem := odd_annotation(view)):
+                self._report(resource, item, problem, "an annotation")
+            return view
         except ParseError as error:
             self._report(resource, item, str(error))
         except Exception as error:
@@ -151,7 +154,7 @@ class Store:
             self._report(resource, item, f"{type(error).__name__}: {error}")
         return self._parser.unreadable_pod(item) if resource is Resource.PODS else None
 
-    def _report(self, resource: Resource, item: Any, problem: str) -> None:
+    def _report(self, resource: Resource, item: Any, problem: str, what: str = "an object") -> None:
         metadata = item.get("metadata") if isinstance(item, dict) else None
         about = metadata if isinstance(metadata, dict) else {}
         name = f"{about.get('namespace') or ''}/{about.get('name') or '?'}".lstrip("/")[:300]
@@ -161,7 +164,7 @@ class Store:
         if len(self._reported) < MAX_REPORTED:
             self._reported.add(key)
         _LOG.warning(
-            "an object cannot be read and is skipped", extra={"resource": resource, "object": name, "problem": key[2]}
+            f"{what} cannot be read and is skipped", extra={"resource": resource, "object": name, "problem": key[2]}
         )
         self._on_skip(resource, name, key[2])
 

@@ -1,7 +1,7 @@
 """Consolidation: moving the jobs of nearly empty nodes to other busy nodes, so that the nodes can be switched off.
 
-Compiled; `reference.py` says the same in plain words. Where jobs may be moved, every busy node keeps a list of the
-running jobs that have a part of it (a whole node has no list: its job leaves no room to gain).
+Compiled; `envs.codec.consolidation` says the same in plain words. Where jobs may be moved, every busy node keeps a list
+of the running jobs that have a part of it (a whole node has no list: its job leaves no room to gain).
 """
 
 from __future__ import annotations

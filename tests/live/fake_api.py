@@ -68,13 +68,15 @@ class FakeApi(KubeClient):
     def _get(self, path, params):
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
-        if path.rsplit("/", 1)[1] not in ("nodes", "pods", "poddisruptionbudgets", "nodeclaims"):
+        if path.rsplit("/", 1)[1] not in ("nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims"):
             raise NotFoundError(404, "NotFound", f"404 {path}")
         plural = path.rsplit("/", 1)[1]
         items = [item for key, item in self.objects.items() if key.rsplit("/", 2)[1] == plural]
         label = params.get("labelSelector")
         if label is not None:
-            items = [item for item in items if label in (item["metadata"].get("labels") or {})]
+            key, _, value = label.partition("=")
+            found = [(item, (item["metadata"].get("labels") or {}).get(key)) for item in items]
+            items = [item for item, has in found if (has == value if value else has is not None)]
         field = params.get("fieldSelector")
         if field is not None:
             node = field.removeprefix("spec.nodeName=")

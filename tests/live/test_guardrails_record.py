@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_release, evaluate
+from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_consolidation, after_release, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
 from autoscaler.live.model import NodeClaimView, Requirement
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
+from tests.live import test_guardrails_consolidations as moves
 from tests.live.test_guardrails_properties import scenarios
 from tests.live.views import DAEMON_SET, JOB, NOW, TOLERATE_ALL, config, decision, gang, node, pdb, pod, view
 
@@ -28,6 +29,7 @@ def judged(cluster, want, state, limits):
         [(each.gang.key, each.restart, each.reason) for each in allowed.stranded],
         allowed.verdicts,
         allowed.candidates,
+        [(each.pool, each.node.name, each.evict, each.reason) for each in allowed.consolidations],
         allowed.state,
     )
 
@@ -39,6 +41,18 @@ def test_what_is_kept_decides_as_the_view_does(scenario):
     again, memory = through_json(cluster, state)
     assert memory == state
     assert judged(again, want, memory, limits) == judged(cluster, want, state, limits)
+
+
+@pytest.mark.parametrize(("gangs", "fields", "rule"), [(moves.two(), {}, None), *moves.HELD.values()])
+@pytest.mark.parametrize("state", [GuardrailState(), after_consolidation(GuardrailState(began_seconds=1.5), "a", NOW)])
+def test_which_jobs_may_be_moved_is_kept(gangs, fields, rule, state):
+    cluster = moves.cluster(*gangs, **fields)
+    again, memory = through_json(cluster, state)
+    assert memory == state
+    want, limits = moves.decide(a=len(cluster.pool("a").nodes)), moves.config()
+    before = judged(cluster, want, state, limits)
+    assert judged(again, want, memory, limits) == before
+    assert before[-2] or before[4] or rule is not None
 
 
 def test_selectors_budgets_affinities_and_every_memory_are_kept():

@@ -8,7 +8,13 @@ import pytest
 from autoscaler.live.config import LivePool, NodeTemplate
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.model import ClusterView, NodeState, Taint
-from autoscaler.live.names import ANNOTATION_IDLE_SINCE, LABEL_POOL, TAINT_TO_BE_DELETED
+from autoscaler.live.names import (
+    ANNOTATION_CHECKPOINTABLE,
+    ANNOTATION_IDLE_SINCE,
+    ANNOTATION_REMOVAL_STEP,
+    LABEL_POOL,
+    TAINT_TO_BE_DELETED,
+)
 from autoscaler.live.observe.observer import unseen_orders, unwritten_idle_nodes
 from autoscaler.live.observe.snapshot import fill_snapshot, week_seconds
 from autoscaler.live.observe.submissions import Submissions
@@ -17,6 +23,8 @@ from autoscaler.live.store import Resource
 from envs.codec import ClusterSnapshot, CodecLayout, Pool, Signal, Slot
 from tests.live import raw
 from tests.live.raw import START, World
+
+IGNORE = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 
 
 def look(world: World, **options: Any) -> tuple[ClusterView, ClusterSnapshot]:
@@ -286,3 +294,54 @@ def test_an_empty_cluster_is_a_snapshot_of_zeros_but_for_the_pools_and_the_time(
 
 def test_node_states_are_all_named() -> None:
     assert {str(state) for state in NodeState} == {"booting", "idle", "busy", "cordoned", "draining", "unready"}
+
+
+def test_what_can_be_emptied_shows_once_the_interval_is_over() -> None:
+    """Two nodes with half their GPUs free, and a third whose job does not go on from a checkpoint."""
+    world = World(raw.config(layout=CodecLayout(consolidation=True)))
+    annotated = {"annotations": {ANNOTATION_CHECKPOINTABLE: "true"}}
+    pods = [raw.pod(name, 4, f"n-{name}", job=name, metadata=annotated) for name in ("x", "y")]
+    pods.append(raw.pod("z", 4, "n-z", job="z"))
+    world.listed([raw.node(f"n-{name}") for name in "xyz"], pods, [raw.job(name, 1, 4) for name in "xyz"])
+    view, _ = ViewBuilder(world.config, world.clock).build(world.store.contents())
+    columns = [Pool.EMPTIABLE_NODES, Pool.CONSOLIDATABLE, Pool.SINCE_CONSOLIDATION_SECONDS]
+
+    def seen(since: float | None) -> list[float]:
+        moved = None if since is None else {"gpu": START - since}
+        snapshot = fill_snapshot(view, Submissions(START), world.config, consolidated=moved)
+        return [float(snapshot.pools[0, column]) for column in columns]
+
+    assert seen(1800.0) == [2.0, 1.0, 1800.0]
+    assert seen(1799.999) == [0.0, 0.0, 1799.999]
+    assert seen(None) == [0.0, 0.0, 0.0]
+    off = raw.config()
+    assert fill_snapshot(view, Submissions(START), off).pools[0, columns].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("step", "booting"), [("evicting move 1.0 u=1", 1.0), ("evicting drain 1.0", 0.0)])
+def test_a_node_that_is_being_emptied_is_a_node_to_come(step: str, booting: float) -> None:
+    taints = [{"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}]
+    leaving = raw.node("n", metadata={"annotations": {ANNOTATION_REMOVAL_STEP: step}}, spec={"taints": taints})
+    view, snapshot = look(World().listed([leaving]))
+    assert states(view) == {"n": "draining"}
+    row = snapshot.pools[0]
+    assert (row[Pool.BOOTING_NODES], row[Pool.IDLE_NODES], row[Pool.BUSY_NODES]) == (booting, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "left"),
+    [
+        ({}, {}, 6),
+        ({"backoffLimit": 3}, {"failed": 1}, 2),
+        ({"backoffLimit": 0, "podFailurePolicy": {"rules": [IGNORE]}}, {}, None),
+    ],
+)
+def test_how_often_pods_of_a_job_may_be_evicted(spec: dict[str, Any], status: dict[str, Any], left: int | None) -> None:
+    """Also of a Job that is no gang: its pods are jobs of their own, which share the limit."""
+    for parallel, mode in ((1, "Indexed"), (2, "NonIndexed")):
+        made = raw.job("j", parallel, 4, spec={**spec, "completionMode": mode}, status=status)
+        pods = [raw.pod(f"j-{index}", 4, "n", job="j") for index in range(parallel)]
+        view, _ = look(World().listed([raw.node("n")], pods, [made]))
+        assert [gang.evictions_left for gang in view.running] == [left] * parallel
+    view, _ = look(World().listed([raw.node("n")], [raw.pod("bare", 4, "n")]))
+    assert view.running[0].evictions_left == 0

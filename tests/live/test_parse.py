@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.fields import ParseError
+from autoscaler.live.guardrails.movable import is_checkpointable
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
 from autoscaler.live.parse import Parser
 from autoscaler.live.store import Resource
 from tests.live import raw
@@ -77,6 +79,23 @@ def test_odd_objects_are_reported_once_and_skipped_and_good_ones_kept() -> None:
     assert any(pod.name == "good" for pod in world.store.contents().pods.values())
     assert len(world.skipped) == len({(name, problem) for _, name, problem in world.skipped})
     assert any("many" in problem for _, _, problem in world.skipped)
+
+
+@pytest.mark.parametrize("value", ["", "True", "yes", "x" * 1000])
+def test_an_odd_checkpointable_annotation_is_told_once_and_counts_as_none(value: str) -> None:
+    world = World()
+    odd = raw.pod("odd", node_name="n", metadata={"annotations": {ANNOTATION_CHECKPOINTABLE: value}})
+    good = raw.pod("good", node_name="n", metadata={"annotations": {ANNOTATION_CHECKPOINTABLE: "true"}})
+    for _ in range(3):
+        world.store.replace(Resource.PODS, [odd, good])
+        world.store.apply(Resource.PODS, "MODIFIED", odd)
+    ((resource, name, problem),) = world.skipped
+    assert (resource, name) == ("pods", "default/odd")
+    assert ANNOTATION_CHECKPOINTABLE in problem
+    assert len(problem) < 300
+    pods = {pod.name: pod for pod in world.store.contents().pods.values()}
+    assert pods["odd"].readable
+    assert {pod.name for pod in pods.values() if is_checkpointable(pod)} == {"good"}
 
 
 def test_a_pod_that_cannot_be_read_still_protects_its_node() -> None:

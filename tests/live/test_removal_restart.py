@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoscaler.live.actuate.progress import Progress, Step, read_progress
+from autoscaler.live.actuate.progress import Mode, Progress, Step, read_progress
 from autoscaler.live.model import NodeState
 from autoscaler.live.providers import InvalidPoolError
 from tests.live.fake_api import NODE, POD, STEP, TAINT, KilledError, killed
@@ -72,12 +72,16 @@ def test_an_unreadable_node_is_given_back(world):
 
 def test_progress_reads_what_it_writes():
     for step in Step:
-        for drains in (True, False):
-            progress = Progress(step, drains, 1764000000.125)
-            assert read_progress({STEP: str(progress)}) == progress
+        for mode in Mode:
+            for jobs in ({}, {"a-b": 1}, {"a-b": 1, "c": 2}):
+                progress = Progress(step, mode, 1764000000.125, jobs)
+                assert read_progress({STEP: str(progress)}) == progress
     assert read_progress({}) is None
     assert read_progress({STEP: "tainted"}) is None
     assert read_progress({STEP: "what empty 1"}) is None
+    assert read_progress({STEP: "tainted what 1"}) is None
+    assert read_progress({STEP: "settling move 1 a=b"}) is None
+    assert read_progress({STEP: "settling move 1 a=1 c=2"}) is None
 
 
 @pytest.mark.parametrize("kind", ["empty", "drain", "late pod", "guarded pod", "refused"])

@@ -10,6 +10,7 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.guardrails import (
     GuardrailState,
     PoolBackoff,
+    after_consolidation,
     after_order,
     after_order_failure,
     after_removal_failure,
@@ -142,11 +143,12 @@ def test_what_could_not_be_written_is_written_later(written):
 
 
 def remembered():
-    """Cooldowns and backoffs of a process that ordered, failed to order and failed to remove."""
+    """Cooldowns and backoffs of a process that ordered, moved jobs, failed to order and failed to remove."""
     times = config().guardrails.backoff
     state = after_order(GuardrailState(), order("o", age=30.0))
     state = after_order_failure(state, "b", NOW - 400.0, times)
     state = after_order_failure(state, "b", NOW - 20.0, times)
+    state = after_consolidation(state, "a", NOW - 50.0)
     return after_removal_failure(state, NOW - 10.0)
 
 
@@ -162,6 +164,7 @@ def test_a_restart_remembers_cooldowns_and_backoffs_and_nothing_else(written):
     found = restored(api, NOW + 60.0)
     assert (found.scaled_up, found.removal_failed_seconds) == (state.scaled_up, state.removal_failed_seconds)
     assert found.backoffs == state.backoffs
+    assert found.consolidated == {"a": NOW - 50.0}
     assert found.backoffs["b"].duration_seconds == 600.0, "the doubling goes on"
     assert not found.orders
 
@@ -188,7 +191,10 @@ def test_the_first_process_remembers_nothing(written):
     assert restored(api) == GuardrailState()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"scaled_up": 1, "backoffs": {}}', '{"scaled_up": {}}'])
+DAMAGED = ("", "{", "[]", "null", '{"scaled_up": 1, "backoffs": {}}', '{"scaled_up": {}}')
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, '{"scaled_up": {}, "backoffs": {}, "consolidated": 1}'])
 def test_a_damaged_memory_is_no_memory(written, text):
     api, writer, *_ = written
     reconcile(writer, view())
@@ -208,8 +214,9 @@ def test_an_odd_memory_costs_one_waiting_time_at_most(written):
         "gone": {"failed": NOW, "duration_seconds": 300.0},
     }
     ups = {"a": NOW + 1e6, "b": None, "gone": NOW}
-    api.objects[PATH]["data"]["memory"] = json.dumps({"scaled_up": ups, "removal_failed": True, "backoffs": backoffs})
+    record = {"scaled_up": ups, "consolidated": ups, "removal_failed": True, "backoffs": backoffs}
+    api.objects[PATH]["data"]["memory"] = json.dumps(record)
     longest = config().guardrails.backoff.max_seconds
     assert restored(api) == GuardrailState(
-        scaled_up={"a": NOW}, backoffs={"a": PoolBackoff(NOW + longest, longest, NOW)}
+        scaled_up={"a": NOW}, consolidated={"a": NOW}, backoffs={"a": PoolBackoff(NOW + longest, longest, NOW)}
     )

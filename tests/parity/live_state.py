@@ -11,7 +11,7 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import ClusterSnapshot
 from envs.config import EnvironmentConfig, ObjectiveConfig
 from envs.simulator.problem import make_problem
-from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
+from envs.simulator.reference import PPM, Job, Node, ReferenceSimulator, Running
 from traces.trace import Trace
 
 WEEK_MS = 7 * 86_400_000
@@ -80,10 +80,9 @@ def _fill_jobs(simulator: ReferenceSimulator, view: ClusterView) -> None:
     pools_of = {node.name: pool.index for pool in view.pools for node in pool.nodes}
     for number, gang in enumerate(view.queue):
         pools = [rows[name] for name in gang.allowed_pools]
-        simulator.queue.append(
-            Job(number, milliseconds(gang.submitted_seconds), 1, gang.pending_gpu_milli, pools, False)
-        )
+        submitted = milliseconds(gang.submitted_seconds)
+        simulator.queue.append(Job(number, submitted, PPM, PPM, gang.pending_gpu_milli, pools))
     for number, gang in enumerate(view.running):
         milli = sum(pod.gpu_milli for pod in gang.pods if pod.node_name)
         pool = pools_of[next(pod.node_name for pod in gang.pods if pod.node_name)]
-        simulator.running.append(Running(Job(number, 0, 1, milli, [pool], False), pool, simulator.now + 1))
+        simulator.running.append(Running(Job(number, 0, PPM, PPM, milli, [pool]), pool, simulator.now))

@@ -4,22 +4,26 @@ The plain twin of the simulator runs a trace; whatever happens in it is told to 
 tell it, at the same moment. At every decision, snapshot, observation, mask and decision must be equal.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 
+from agents.baselines import ConstantSetpoint
+from agents.policy import Policy
 from agents.registry import make_baseline
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.decide import Decider, make_decider
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
 from autoscaler.live.observe.snapshot import fill_snapshot
 from autoscaler.live.observe.submissions import Submissions
 from autoscaler.live.observe.view import ViewBuilder
 from autoscaler.live.parse import Parser
 from autoscaler.live.store import Resource, Store
 from envs.cluster import ClusterConfig, PoolConfig
-from envs.codec import ClusterSnapshot, CodecLayout, Pool
+from envs.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
 from envs.config import EnvironmentConfig
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
@@ -31,14 +35,15 @@ MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC, where the trace's second 0 lie
 GPUS = 8
 
 
-def make_trace(seed: int, jobs: int) -> Trace:
-    """Gangs whose pods are all alike, as an Indexed Job has them."""
+def make_trace(seed: int, jobs: int, checkpointed: float = 0.0) -> Trace:
+    """Gangs whose pods are all alike, as an Indexed Job has them; a share of them goes on from checkpoints."""
     generator = np.random.default_rng(seed)
     gpus = generator.choice([1, 2, 4, 8, 16, 24], jobs, p=[0.3, 0.2, 0.2, 0.15, 0.1, 0.05])
     return Trace.from_columns(
         submit_time_seconds=np.sort(np.round(generator.uniform(0.0, 7200.0, jobs), 3)),
         duration_seconds=np.round(generator.exponential(1200.0, jobs) + 1.0, 3),
         gpu_milli=gpus * 1000,
+        checkpoint_interval_seconds=[60.0 if draw < checkpointed else None for draw in generator.random(jobs)],
     )
 
 
@@ -66,6 +71,8 @@ class LiveTwin:
         self.submissions = Submissions(self.clock.now())
         self.names: dict[int, str] = {}  # a simulated node that is on -> the name of its Node
         self.ordered = 0
+        self.consolidated = {pool.name: self.clock.now() for pool in pools}
+        self.moves: Counter[str] = Counter()  # how often a pod was made again, by its first name
 
     def at(self, milliseconds: int) -> None:
         self.clock.seconds = MONDAY + milliseconds / 1000.0
@@ -80,12 +87,23 @@ class LiveTwin:
     def pods(self, kind: str, job: Job, nodes: list[Node] | None = None, phase: str | None = None) -> None:
         count = max(1, job.milli // 1000 // GPUS)
         for index in range(count):
-            node = self.names[id(nodes[index])] if nodes else None
-            state = {"phase": phase} if phase else {}
-            pod = raw.pod(
-                f"{name_of(job)}-{index}", job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, **state
-            )
-            self.store.apply(Resource.PODS, kind, pod)
+            self.pod(kind, job, index, self.names[id(nodes[index])] if nodes else None, phase)
+
+    def pod(self, kind: str, job: Job, index: int, node: str | None, phase: str | None = None) -> None:
+        count = max(1, job.milli // 1000 // GPUS)
+        first = f"{name_of(job)}-{index}"
+        name = f"{first}-{self.moves[first]}" if self.moves[first] else first
+        annotations = {ANNOTATION_CHECKPOINTABLE: "true"} if job.checkpoint > 0 else {}
+        state: dict[str, Any] = {"phase": phase} if phase else {}
+        meta = {"annotations": annotations}
+        pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)
+        self.store.apply(Resource.PODS, kind, pod)
+
+    def move(self, job: Job, index: int, before: Node, after: Node) -> None:
+        """A pod is evicted, and its Job makes it again, which the scheduler puts on another node."""
+        self.pod("DELETED", job, index, self.names[id(before)])
+        self.moves[f"{name_of(job)}-{index}"] += 1
+        self.pod("ADDED", job, index, self.names[id(after)])
 
     def order(self, node: Node) -> None:
         self.ordered += 1
@@ -106,7 +124,7 @@ class LiveTwin:
     def snapshot(self) -> ClusterSnapshot:
         view, submitted = self.views.build(self.store.contents())
         self.submissions.note(submitted, view.now_seconds)
-        return fill_snapshot(view, self.submissions, self.config)
+        return fill_snapshot(view, self.submissions, self.config, consolidated=self.consolidated)
 
 
 def name_of(job: Job) -> str:
@@ -147,6 +165,16 @@ class ToldSimulator(ReferenceSimulator):
         super()._submit()
         for job in self.trace[before : self.next_job]:
             self.live.submit(job)
+
+    def _consolidate(self, pool: int, choice: str) -> None:
+        before = {id(run): list(run.parts) for run in self.running}
+        super()._consolidate(pool, choice)
+        self.live.at(self.now)
+        for run in self.running:
+            for index, ((left, _), (now, _)) in enumerate(zip(before[id(run)], run.parts, strict=True)):
+                if left is not now:
+                    self.live.move(run.job, index, left, now)
+                    self.live.consolidated[self.live.config.pools[pool].name] = self.live.clock.now()
 
     def _scale(self, pool: int, target: int) -> None:
         before = {id(node): node.state for node in self.nodes}
@@ -189,16 +217,38 @@ def test_live_and_simulated_state_are_equal_to_the_bit(pools: tuple[PoolConfig, 
     layout = CodecLayout(max_pools=3, window_slots=4, max_hold_seconds=1800.0)
     problem = make_problem(make_trace(seed, 60), ClusterConfig(pools), EnvironmentConfig(codec=layout))
     simulator = ToldSimulator(problem, LiveTwin(problem, layout))
-    simulator.reset(0, NEVER, problem.num_jobs)
-    decider = make_decider("reactive", layout)
     acting = make_baseline(policy, layout, seed)
+    assert run(simulator, acting, layout) > 50
+
+
+@pytest.mark.parametrize("pools", CLUSTERS.values(), ids=CLUSTERS)
+@pytest.mark.parametrize("policy", ["one", "all", "random"])
+@pytest.mark.parametrize("checkpointed", [0.8, 1.0])
+def test_the_same_while_jobs_are_moved(pools: tuple[PoolConfig, ...], policy: str, checkpointed: float) -> None:
+    """With the consolidation lever: what can be emptied, whether it is time, and the decision."""
+    layout = CodecLayout(max_pools=3, window_slots=4, consolidation=True, consolidation_interval_seconds=60.0)
+    trace = make_trace(6, 80, checkpointed)
+    problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
+    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    if policy == "random":
+        acting = make_baseline("random", layout, 0)
+    else:
+        acting = ConstantSetpoint(layout, consolidation=CONSOLIDATION_CHOICES.index(policy))
+    assert run(simulator, acting, layout) > 50
+    assert sum(totals.moves for totals in simulator.totals) >= 3
+
+
+def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:
+    """Play the whole trace and compare every decision; return how many there were."""
+    simulator.reset(0, NEVER, simulator.problem.num_jobs)
+    decider = make_decider("reactive", layout)
     decisions = 0
     while not simulator.done:
         snapshot = check(simulator, decider)
         action = acting.act(simulator.observation[None], simulator.mask[None])[0]
         decision = decider.decode(action, snapshot)
         simulator.step(action)
-        assert decision.target_nodes.tobytes() == simulator.decision.target_nodes.tobytes()
-        assert decision.placement.tobytes() == simulator.decision.placement.tobytes()
+        for name in Decision._fields:
+            assert getattr(decision, name).tobytes() == getattr(simulator.decision, name).tobytes(), name
         decisions += 1
-    assert decisions > 50
+    return decisions

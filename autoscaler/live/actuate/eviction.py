@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from autoscaler.live.client import Json, KubeClient
+from dataclasses import dataclass
+
+from autoscaler.live.client import (
+    ConflictError,
+    Json,
+    KubeClient,
+    NotFoundError,
+    TooManyRequestsError,
+    UnreachableError,
+)
 from autoscaler.live.model import PodView
+
+
+class UndoError(Exception):
+    """What is done with a node must not go on."""
 
 
 def evict(client: KubeClient, pod: PodView, grace_seconds: int | None = None) -> None:
@@ -24,3 +37,39 @@ def evict(client: KubeClient, pod: PodView, grace_seconds: int | None = None) ->
     metadata = {"name": pod.name, "namespace": pod.namespace}
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
     client.create(path, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of an eviction; neither evicted nor refused: the pod is gone.
+
+    Attributes:
+        evicted: the pod is on its way out.
+        refusal: why it may be tried again; empty: it was not refused.
+    """
+
+    evicted: bool
+    refusal: str = ""
+
+
+def try_evict(client: KubeClient, pod: PodView, most_grace_seconds: float) -> Attempt:
+    """Evict a pod if that is possible now.
+
+    Args:
+        client: fenced, see `KubeClient.fenced`.
+        pod: which.
+        most_grace_seconds: wall seconds that it may take to end at most.
+
+    Raises:
+        UndoError: it will always be refused.
+        KubeError: the API server cannot be asked.
+    """
+    try:
+        evict(client, pod, int(most_grace_seconds) if pod.grace_seconds > most_grace_seconds else None)
+    except (NotFoundError, ConflictError):
+        return Attempt(False)  # or another pod of the same name, which the next look shows
+    except (TooManyRequestsError, UnreachableError) as error:
+        if isinstance(error, UnreachableError) and "PodDisruptionBudget" in error.message:
+            raise UndoError(error.message) from error  # two budgets select it: that never succeeds
+        return Attempt(False, error.message)
+    return Attempt(True)

@@ -1,16 +1,23 @@
-"""A look at one node that no cache is between: the node, its pods and the budgets, read just now."""
+"""Looks that no cache is between: at one node with its pods and the budgets, or at all of the cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from autoscaler.live.client import Json, KubeClient, NotFoundError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.fields import ParseError
 from autoscaler.live.guardrails.protection import evictable_pods
-from autoscaler.live.model import ClusterView, NodeView, PdbView, PodView
+from autoscaler.live.model import ClusterView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.observe.view import ViewBuilder
 from autoscaler.live.parse import Parser
+from autoscaler.live.store import Contents
+
+View = TypeVar("View", bound=ObjectView)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Freshness:
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
         self._client, self._clock = client, clock
         self._parser = Parser(config, clock)
+        self._views = ViewBuilder(config, clock)
 
     def node(self, name: str) -> FreshNode | None:
         """A node with its pods; None: there is no such node.
@@ -64,6 +72,32 @@ class Freshness:
         cluster = ClusterView(now_seconds=self._clock.now(), pools=(), pods=pods, pdbs=self._budgets())
         return FreshNode(raw, view, cluster, evictable_pods(view, cluster))
 
+    def cluster(self) -> ClusterView:
+        """All that the rules about moving jobs read. Nodes and Jobs that cannot be read are left out.
+
+        Raises:
+            KubeError: the API server cannot be asked.
+        """
+        pods = [self._pod(item) for item in self._items("/api/v1/pods")]
+        contents = Contents(
+            nodes={each.uid: each for each in self._readable("/api/v1/nodes", self._parser.node)},
+            pods={pod.uid: pod for pod in pods},
+            jobs={each.uid: each for each in self._readable("/apis/batch/v1/jobs", self._parser.job)},
+            pdbs={each.uid: each for each in self._budgets()},
+        )
+        view, _ = self._views.build(contents)
+        return view
+
+    def _items(self, path: str) -> list[Json]:
+        return self._client.get(path).get("items") or []
+
+    def _readable(self, path: str, parse: Callable[[Json], View]) -> list[View]:
+        found = []
+        for item in self._items(path):
+            with suppress(ParseError):
+                found.append(parse(item))
+        return found
+
     def _pod(self, item: Json) -> PodView:
         """A pod; one that cannot be read counts as one that must not be touched."""
         try:
@@ -76,10 +110,4 @@ class Freshness:
 
     def _budgets(self) -> tuple[PdbView, ...]:
         """All budgets; one that cannot be read is left to the API server, which refuses the eviction."""
-        budgets = []
-        for item in self._client.get("/apis/policy/v1/poddisruptionbudgets").get("items") or []:
-            try:
-                budgets.append(self._parser.pdb(item))
-            except ParseError:
-                continue
-        return tuple(budgets)
+        return tuple(self._readable("/apis/policy/v1/poddisruptionbudgets", self._parser.pdb))

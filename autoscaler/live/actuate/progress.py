@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from autoscaler.live.actuate.taints import write_taint
 from autoscaler.live.client import Json, KubeClient
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, TAINT_TO_BE_DELETED
+from autoscaler.live.observe.nodes import MODE_MOVE
+
+CREATION_RESOLUTION_SECONDS = 1.0
+"""Kubernetes cuts a creationTimestamp to whole seconds, which the begin of a step is compared with."""
 
 
 class Step(StrEnum):
@@ -16,7 +20,16 @@ class Step(StrEnum):
 
     TAINTED = "tainted"  # waits until the scheduler has seen the taint
     EVICTING = "evicting"  # its pods are being evicted
+    SETTLING = "settling"  # its jobs were moved off it, and start elsewhere
     DELETING = "deleting"  # it is empty, the provider is asked to take it back
+
+
+class Mode(StrEnum):
+    """What may happen to pods, and what becomes of the node."""
+
+    EMPTY = "empty"  # it was empty: a pod on it ends the removal
+    DRAIN = "drain"  # its pods are evicted, then it goes
+    MOVE = MODE_MOVE  # the pods that use its GPUs are evicted, and it stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +38,33 @@ class Progress:
 
     Attributes:
         step: the step.
-        drains: whether pods may be evicted; else the node was empty and a pod on it ends the removal.
+        mode: what may happen to pods.
         since_seconds: unix time at which the step began.
+        jobs: of a consolidation, how many pods each Job had of which a pod is evicted, by uid.
     """
 
     step: Step
-    drains: bool
+    mode: Mode
     since_seconds: float
+    jobs: Mapping[str, int] = field(default_factory=dict)
+
+    def next(self, step: Step, since_seconds: float) -> Progress:
+        """The step after this one."""
+        return replace(self, step=step, since_seconds=since_seconds)
 
     def __str__(self) -> str:
         """As the annotation holds it."""
-        return f"{self.step} {'drain' if self.drains else 'empty'} {self.since_seconds:.3f}"
+        jobs = ",".join(f"{uid}={pods}" for uid, pods in self.jobs.items())
+        return f"{self.step} {self.mode} {self.since_seconds:.3f} {jobs}".rstrip()
 
 
 def read_progress(annotations: Mapping[str, str]) -> Progress | None:
     """The progress that a node's annotations tell; None: no removal of ours, or the annotation is damaged."""
     parts = annotations.get(ANNOTATION_REMOVAL_STEP, "").split()
     try:
-        step, mode, since = parts
-        return Progress(Step(step), mode == "drain", float(since))
+        step, mode, since, jobs = parts if len(parts) == 4 else (*parts, "")
+        pairs = [each.partition("=") for each in jobs.split(",") if each]
+        return Progress(Step(step), Mode(mode), float(since), {uid: int(pods) for uid, _, pods in pairs})
     except ValueError:
         return None
 

@@ -1,5 +1,7 @@
 """Removes nodes in the order that loses nothing: taint, wait, look again, evict, wait, delete.
 
+Nodes that are only emptied, by consolidation, go the same way until they are empty (`moves`), and are given back then.
+
 A state machine whose state stands on the nodes (`progress`): whoever comes after a process that died finds its removals
 and finishes or undoes them. Each step can be repeated, so it may die after any of them. `advance` never blocks.
 """
@@ -12,24 +14,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autoscaler.live.actuate.eviction import evict
+from autoscaler.live.actuate.eviction import UndoError, try_evict
 from autoscaler.live.actuate.fresh import Freshness, FreshNode
-from autoscaler.live.actuate.progress import Progress, Step, clear_progress, read_progress, write_progress
-from autoscaler.live.client import (
-    ConflictError,
-    Json,
-    KubeClient,
-    KubeError,
-    NotFoundError,
-    TooManyRequestsError,
-    UnreachableError,
+from autoscaler.live.actuate.moves import Moves
+from autoscaler.live.actuate.progress import (
+    CREATION_RESOLUTION_SECONDS,
+    Mode,
+    Progress,
+    Step,
+    clear_progress,
+    read_progress,
+    write_progress,
 )
+from autoscaler.live.client import Json, KubeClient, KubeError, UnreachableError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.fields import ParseError
-from autoscaler.live.guardrails import Removal
+from autoscaler.live.guardrails import Consolidation, Removal
 from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
-from autoscaler.live.model import ClusterView, NodeState, ObjectRef, PodView
+from autoscaler.live.model import ClusterView, NodeState, NodeView, ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
 from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider, ProviderError, TransientError
 
@@ -39,16 +42,13 @@ STALE_TAINT_SECONDS = 300.0
 """A node that was tainted so long ago and got no further is given back: what was decided then may be wrong now."""
 
 
-CREATION_RESOLUTION_SECONDS = 1.0
-"""Kubernetes cuts a creationTimestamp to whole seconds."""
-
-
 class Outcome(StrEnum):
     """What became of a removal, or of a part of it."""
 
     STARTED = "started"
     EVICTED = "evicted"
     REMOVED = "removed"
+    EMPTIED = "emptied"
     UNDONE = "undone"
     FAILED = "failed"
 
@@ -62,16 +62,14 @@ class Report:
         about: the node, or the pod that was evicted.
         pool: pool of the node.
         reason: one sentence.
+        moves: the node is emptied by consolidation, and not removed.
     """
 
     outcome: Outcome
     about: ObjectRef
     pool: str
     reason: str
-
-
-class _UndoError(Exception):
-    """This removal must not go on."""
+    moves: bool = False
 
 
 class RemovalMachine:
@@ -99,6 +97,8 @@ class RemovalMachine:
         self._fresh = Freshness(client, config, clock)
         self._mutex = threading.RLock()
         self._under_way: dict[str, str] = {}  # pool by name of the node
+        self._moves = Moves(client, config, clock, self._fresh, self._evicted_to_move)
+        self._moving: set[str] = set()  # of these, the nodes that are only emptied
         self._late: set[str] = set()
         self._waiting_for: dict[str, str] = {}
 
@@ -142,13 +142,42 @@ class RemovalMachine:
                 except (KubeError, ProviderError) as error:
                     self._tell(Outcome.FAILED, removal.name, removal.pool, str(error))
 
+    def empty(self, consolidations: Iterable[Consolidation]) -> list[str]:
+        """Taint the nodes whose jobs are to be moved; nothing is evicted yet.
+
+        Returns:
+            Pools of those for which that was possible.
+        """
+        begun = []
+        with self._mutex:
+            for each in consolidations:
+                name = each.node.name
+                if name in self._under_way:
+                    continue
+                self._moving.add(name)
+                try:
+                    if self._begin(each.node, each.pool, Mode.MOVE, each.reason):
+                        begun.append(each.pool)
+                except KubeError as error:
+                    self._tell(Outcome.FAILED, name, each.pool, str(error))
+                if name not in self._under_way:
+                    self._moving.discard(name)
+        return begun
+
     def _taint(self, removal: Removal) -> None:
-        raw = self._client.get(f"/api/v1/nodes/{removal.name}")
-        if removal.node is not None and raw["metadata"]["uid"] != removal.node.uid:
-            return  # another node of the same name
-        write_progress(self._client, raw, Progress(Step.TAINTED, bool(removal.evict), self._clock.wall()))
-        self._under_way[removal.name] = removal.pool
-        self._tell(Outcome.STARTED, removal.name, removal.pool, removal.reason)
+        if removal.node is not None:
+            mode = Mode.DRAIN if removal.evict else Mode.EMPTY
+            self._begin(removal.node, removal.pool, mode, removal.reason)
+
+    def _begin(self, node: NodeView, pool: str, mode: Mode, reason: str) -> bool:
+        """Taint a node; False: it is another one of the same name by now."""
+        raw = self._client.get(f"/api/v1/nodes/{node.name}")
+        if raw["metadata"]["uid"] != node.uid:
+            return False
+        write_progress(self._client, raw, Progress(Step.TAINTED, mode, self._clock.wall()))
+        self._under_way[node.name] = pool
+        self._tell(Outcome.STARTED, node.name, pool, reason)
+        return True
 
     def _give_back(self, removal: Removal) -> None:
         for instance in self._providers[removal.pool].instances():
@@ -187,39 +216,65 @@ class RemovalMachine:
             self._finish(Outcome.UNDONE, name, pool, "somebody took the annotation away")
             return
         try:
-            if progress is None:
-                raise _UndoError(f"the annotation {ANNOTATION_REMOVAL_STEP} is damaged")
+            if progress is None or (progress.step is Step.SETTLING and progress.mode is not Mode.MOVE):
+                raise UndoError(f"the annotation {ANNOTATION_REMOVAL_STEP} is damaged")
+            if progress.mode is Mode.MOVE:
+                self._moving.add(name)
             self._step(fresh, pool, progress)
-        except _UndoError as why:
+        except UndoError as why:
             self._undo(fresh.raw, name, pool, str(why))
 
     def _step(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
         if progress.step is not Step.DELETING:
             if fresh.view.taint(TAINT_TO_BE_DELETED) is None:
-                raise _UndoError("somebody took the taint away")
+                raise UndoError("somebody took the taint away")
             hold = opted_out(fresh.view)
             if hold is not None:
-                raise _UndoError(hold.reason)
+                raise UndoError(hold.reason)
         age = self._clock.wall() - progress.since_seconds
         if progress.step is Step.TAINTED:
             if age > self._times.taint_wait_seconds + STALE_TAINT_SECONDS:
-                raise _UndoError("it was left behind by a process that ended")
-            if age >= self._times.taint_wait_seconds:
-                self._recheck(fresh, pool, progress)
+                raise UndoError("it was left behind by a process that ended")
+            if age < self._times.taint_wait_seconds:
+                return
+        if progress.mode is Mode.MOVE:
+            self._move(fresh, pool, progress, age)
+        elif progress.step is Step.TAINTED:
+            self._recheck(fresh, pool, progress)
         elif progress.step is Step.EVICTING:
             self._evict(fresh, pool, progress, age)
         else:
             self._delete(fresh, pool, age)
 
+    def _move(self, fresh: FreshNode, pool: str, progress: Progress, age: float) -> None:
+        """The steps of a node that is emptied and stays."""
+        if progress.step is Step.TAINTED:
+            self._go_on(fresh, pool, self._moves.begin(fresh, progress))
+        elif progress.step is Step.EVICTING:
+            if self._moves.evict(fresh, progress, age):
+                self._go_on(fresh, pool, progress.next(Step.SETTLING, self._clock.wall()))
+        elif progress.step is Step.SETTLING:
+            settled = self._moves.settled(fresh, progress, age)
+            if settled:
+                clear_progress(self._client, fresh.raw)
+                self._finish(Outcome.EMPTIED, fresh.view.name, pool, settled)
+        else:
+            raise UndoError(f"the annotation {ANNOTATION_REMOVAL_STEP} is damaged")
+
+    def _evicted_to_move(self, pod: PodView) -> None:
+        pool = self._under_way[pod.node_name]
+        reason = f"pod {pod.name} was evicted from node {pod.node_name}; it goes on from its checkpoint on another one"
+        self._report(Report(Outcome.EVICTED, pod.owner or pod.ref, pool, reason, moves=True))
+
     def _recheck(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
         """The look after the wait: the scheduler may have used the node before it saw the taint."""
         hold = node_hold(fresh.view, fresh.cluster, self._protection)
         if hold is not None:
-            raise _UndoError(hold.reason)
-        if fresh.pods and not progress.drains:
-            raise _UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
+            raise UndoError(hold.reason)
+        if fresh.pods and progress.mode is not Mode.DRAIN:
+            raise UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
         step = Step.EVICTING if fresh.pods else Step.DELETING
-        self._go_on(fresh, pool, Progress(step, progress.drains, self._clock.wall()))
+        self._go_on(fresh, pool, progress.next(step, self._clock.wall()))
 
     def _go_on(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
         """Write the next step down before it is taken."""
@@ -228,37 +283,30 @@ class RemovalMachine:
 
     def _evict(self, fresh: FreshNode, pool: str, progress: Progress, age: float) -> None:
         if not fresh.pods:
-            self._go_on(fresh, pool, Progress(Step.DELETING, progress.drains, self._clock.wall()))
+            self._go_on(fresh, pool, progress.next(Step.DELETING, self._clock.wall()))
             return
         staying = [pod for pod in fresh.pods if pod.deleted_seconds is None]
         for pod in staying:
             # Budgets are the API server's to enforce: it counts while we evict.
             hold = pod_hold(pod, tuple(pdb for pdb in fresh.cluster.pdbs if pdb.selects(pod)), self._protection)
             if hold is not None:
-                raise _UndoError(hold.reason)
+                raise UndoError(hold.reason)
             if self._clock.to_wall(pod.created_seconds) > progress.since_seconds + CREATION_RESOLUTION_SECONDS:
                 # Its controller would make it again and again, and we would evict it again and again.
-                raise _UndoError(f"pod {pod.namespace}/{pod.name} was put there in spite of the taint")
-        refusals = [reason for pod in staying if (reason := self._evict_pod(pod, pool)) is not None]
+                raise UndoError(f"pod {pod.namespace}/{pod.name} was put there in spite of the taint")
+        refusals = [reason for pod in staying if (reason := self._evict_pod(pod, pool))]
         limit = self._times.eviction_timeout_seconds
         if refusals and age > limit:
-            raise _UndoError(f"not evicted in {limit:.0f} s: {refusals[0]}")
+            raise UndoError(f"not evicted in {limit:.0f} s: {refusals[0]}")
         if not refusals and age > limit + self._times.grace_timeout_seconds:
-            raise _UndoError(f"pod {fresh.pods[0].namespace}/{fresh.pods[0].name} was evicted and does not end")
+            raise UndoError(f"pod {fresh.pods[0].namespace}/{fresh.pods[0].name} was evicted and does not end")
 
-    def _evict_pod(self, pod: PodView, pool: str) -> str | None:
-        """Evict one pod; return why it was refused and may be tried again."""
-        most = self._times.grace_timeout_seconds
-        try:
-            evict(self._client, pod, int(most) if pod.grace_seconds > most else None)
-        except (NotFoundError, ConflictError):
-            return None  # gone, or another pod of the same name, which the next look shows
-        except (TooManyRequestsError, UnreachableError) as error:
-            if isinstance(error, UnreachableError) and "PodDisruptionBudget" in error.message:
-                raise _UndoError(error.message) from error  # two budgets select it: that never succeeds
-            return error.message
-        self._report(Report(Outcome.EVICTED, pod.ref, pool, f"its node {pod.node_name} is removed"))
-        return None
+    def _evict_pod(self, pod: PodView, pool: str) -> str:
+        """Evict one pod; return why it was refused and may be tried again, empty when it was not."""
+        attempt = try_evict(self._client, pod, self._times.grace_timeout_seconds)
+        if attempt.evicted:
+            self._report(Report(Outcome.EVICTED, pod.ref, pool, f"its node {pod.node_name} is removed"))
+        return attempt.refusal
 
     def _delete(self, fresh: FreshNode, pool: str, age: float) -> None:
         name = fresh.view.name
@@ -271,15 +319,15 @@ class RemovalMachine:
         if instance is not None and instance.is_deleting:
             return
         if fresh.pods:
-            raise _UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
+            raise UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
         if instance is None:
-            raise _UndoError(f"the provider of pool {pool} knows no such machine")
+            raise UndoError(f"the provider of pool {pool} knows no such machine")
         try:
             self._providers[pool].delete(instance)
         except (InstanceNotFoundError, TransientError) as error:
             _LOG.info("the answer to a deletion is not clear", extra={"node": name, "reason": str(error)})
         except ProviderError as error:
-            raise _UndoError(f"the provider refuses to delete it: {error}") from error
+            raise UndoError(f"the provider refuses to delete it: {error}") from error
 
     def _instance_of(self, node: str, pool: str) -> Instance | None:
         try:
@@ -295,6 +343,7 @@ class RemovalMachine:
         del self._under_way[name]
         self._late.discard(name)
         self._tell(outcome, name, pool, reason)
+        self._moving.discard(name)
 
     def _tell(self, outcome: Outcome, name: str, pool: str, reason: str) -> None:
-        self._report(Report(outcome, ObjectRef("Node", name), pool, reason))
+        self._report(Report(outcome, ObjectRef("Node", name), pool, reason, name in self._moving))

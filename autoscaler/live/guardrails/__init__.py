@@ -2,8 +2,8 @@
 
     allowed = evaluate(view, decision, state, config)
 
-`placement`, `orders` and `removals` hold the rules, `protection` those about pods that hold their node, `stranded`
-finds gangs whose pool died, `state` is what is remembered between two reconciles.
+`placement`, `orders`, `removals` and `consolidations` hold the rules, `protection` and `movable` those about pods that
+hold their node, `stranded` finds gangs whose pool died, `state` is what is remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
@@ -11,16 +11,18 @@ from autoscaler.live.guardrails.placement import with_backlog
 from autoscaler.live.guardrails.state import (
     GuardrailState,
     PoolBackoff,
+    after_consolidation,
     after_order,
     after_order_failure,
     after_release,
     after_removal_failure,
 )
 from autoscaler.live.guardrails.stranded import Stranded
-from autoscaler.live.guardrails.verdicts import Allowed, Release, Removal, Rule, Verdict
+from autoscaler.live.guardrails.verdicts import Allowed, Consolidation, Release, Removal, Rule, Verdict
 
 __all__ = [
     "Allowed",
+    "Consolidation",
     "GuardrailState",
     "PoolBackoff",
     "Release",
@@ -28,6 +30,7 @@ __all__ = [
     "Rule",
     "Stranded",
     "Verdict",
+    "after_consolidation",
     "after_order",
     "after_order_failure",
     "after_release",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
@@ -73,15 +73,20 @@ class Capacity:
         """How many ready nodes of a pool have so many thousandths of GPUs free."""
         return Counter({free: len(names) for free, names in self._by_free_gpus[pool].items() if names})
 
-    def place(self, pool: str, pods: Sequence[PodView]) -> bool:
+    def place(self, pool: str, pods: Sequence[PodView], among: Collection[str] | None = None) -> bool:
         """Take room for all pods, or for none.
+
+        Args:
+            pool: the pool.
+            pods: what needs room.
+            among: names of the nodes that count; None: all that are ready.
 
         Returns:
             Whether all fit.
         """
         chosen: list[tuple[str, PodView]] = []
         for pod in pods:
-            name = self._best_fit(pool, pod)
+            name = self._best_fit(pool, pod, among)
             if name is None:
                 for placed, back in chosen:
                     self._take(pool, placed, back, sign=1)
@@ -91,13 +96,14 @@ class Capacity:
         self.claimed.update(name for name, _ in chosen)
         return True
 
-    def _best_fit(self, pool: str, pod: PodView) -> str | None:
+    def _best_fit(self, pool: str, pod: PodView, among: Collection[str] | None) -> str | None:
         """The fullest node that the pod fits on, as the packers of the simulator choose."""
         levels = self._by_free_gpus.get(pool, {})
         needed = pod.requests.get(self._gpu_resources.get(pool, ""), 0)
         for level in sorted(level for level in levels if level >= needed):
             for name in levels[level]:
-                if _fits(pod, self._free[name]) and may_run(pod, self._nodes[name]):
+                is_offered = among is None or name in among
+                if is_offered and _fits(pod, self._free[name]) and may_run(pod, self._nodes[name]):
                     return name
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import HealthStop
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.consolidations import Consolidations
 from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.placement import releases
 from autoscaler.live.guardrails.removals import Removals
@@ -38,7 +39,10 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     orders.choose(decision, released)
     removals = Removals(view, state, config, capacity, orders.nodes)
     removals.choose(decision)
-    verdicts = (*refused, *orders.verdicts, *removals.verdicts)
+    changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
+    consolidations = Consolidations(view, state, config, capacity, changing)
+    consolidations.choose(decision)
+    verdicts = (*refused, *orders.verdicts, *removals.verdicts, *consolidations.verdicts)
     return Allowed(
         orders.nodes,
         tuple(removals.chosen),
@@ -47,6 +51,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         state,
         removals.candidates(),
         stranded(view, state, config),
+        tuple(consolidations.chosen),
     )
 
 

@@ -12,17 +12,19 @@ from autoscaler.live.guardrails.placement import chosen_pools
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.observe.nodes import is_returning
 from envs.codec import Decision
 
 GPU_MILLI = 1000
 
 
 def coming_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes) -> int:
-    """Nodes that boot or were ordered, those that the view does not show yet included, overdue ones not."""
+    """Nodes that boot, were ordered or are being emptied, those not in the view yet included, overdue ones not."""
     late = {name for name, _ in overdue(pool, state, now_seconds, times)}
     booting = sum(node.name not in late for node in pool.in_state(NodeState.BOOTING))
     ordered = sum(order.name not in late for order in pool.orders)
-    return booting + ordered + state.unseen(pool)
+    returning = sum(is_returning(node) for node in pool.nodes)
+    return booting + ordered + returning + state.unseen(pool)
 
 
 def counted_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes) -> int:

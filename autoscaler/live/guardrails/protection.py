@@ -57,7 +57,7 @@ def node_hold(node: NodeView, view: ClusterView, protection: Protection) -> Hold
     needed: Counter[str] = Counter()
     for pod in evictable_pods(node, view):
         budgets = tuple(pdb for pdb in view.pdbs if pdb.selects(pod))
-        hold = pod_hold(pod, budgets, protection) or _budget_hold(pod, budgets, needed)
+        hold = pod_hold(pod, budgets, protection) or budget_hold(pod, budgets, needed)
         if hold is not None:
             return hold
     return None
@@ -110,7 +110,7 @@ def _local_data(pod: PodView) -> str | None:
     return min(set(pod.local_volumes) - named, default=None)
 
 
-def _budget_hold(pod: PodView, budgets: tuple[PdbView, ...], needed: Counter[str]) -> Hold | None:
+def budget_hold(pod: PodView, budgets: tuple[PdbView, ...], needed: Counter[str]) -> Hold | None:
     """Whether budgets forbid the eviction; `needed` counts what the pods before it on the node use up."""
     if pod.deleted_seconds is not None:
         return None

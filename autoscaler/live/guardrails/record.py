@@ -1,8 +1,9 @@
 """What the guardrails judge by, as plain values that are small and read back as the same: for the audit.
 
-Kept is what a rule reads: nodes of pools, pods on them, pods and gangs that wait, disruption budgets that select a pod
-on a node, claims, and the memory. Labels are kept where something selects by them, annotations where a rule knows
-them. Nodes of a pool and pods of a job are alike in all but a few fields, so what they share is written once:
+Kept is what a rule reads: nodes of pools, pods on them, pods and gangs that wait, gangs that may be moved, disruption
+budgets that select a pod on a node, claims, and the memory. Labels are kept where something selects by them,
+annotations where a rule knows them. Nodes of a pool and pods of a job are alike in all but a few fields, so what they
+share is written once:
 
     {"shared": [{...}, ...], "rows": [[index into shared, {own fields}], ...]}
 """
@@ -18,12 +19,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from autoscaler.live.guardrails.movable import is_checkpointable
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import ClusterView, GangView, NodeClaimView, NodeView, PdbView, PodView, PoolView
 from autoscaler.live.names import (
+    ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_DO_NOT_DISRUPT,
     ANNOTATION_MIRROR_POD,
     ANNOTATION_PLACED_AT,
+    ANNOTATION_REMOVAL_STEP,
     ANNOTATION_SAFE_LOCAL_VOLUMES,
     ANNOTATION_SAFE_TO_EVICT,
     ANNOTATION_SCALE_DOWN_DISABLED,
@@ -32,9 +36,11 @@ from autoscaler.live.names import (
 
 ANNOTATIONS = frozenset(
     {
+        ANNOTATION_CHECKPOINTABLE,
         ANNOTATION_DO_NOT_DISRUPT,
         ANNOTATION_MIRROR_POD,
         ANNOTATION_PLACED_AT,
+        ANNOTATION_REMOVAL_STEP,
         ANNOTATION_SAFE_LOCAL_VOLUMES,
         ANNOTATION_SAFE_TO_EVICT,
         ANNOTATION_SCALE_DOWN_DISABLED,
@@ -52,11 +58,14 @@ OWN |= {"idle_since_seconds", "pods", "key", "ref", "submitted_seconds", "missin
 
 Plain = dict[str, Any]
 
+NO_ROWS: Plain = {"shared": [], "rows": []}
+
 
 def pack(view: ClusterView, state: GuardrailState) -> Plain:
     """A view and a memory as plain values; `unpack` returns what `evaluate` judges as it judges these."""
     nodes = [node for pool in view.pools for node in pool.nodes]
-    gangs = [*view.queue, *view.unplaceable]
+    movable = [gang for gang in view.running if any(is_checkpointable(pod) for pod in gang.pods)]
+    gangs = [*view.queue, *movable, *view.unplaceable]
     pods = _pods(view, nodes, gangs, state)
     budgets = [pdb for pdb in view.pdbs if any(pdb.selects(pod) for pod in pods.values() if pod.node_name)]
     index = {uid: place for place, uid in enumerate(pods)}
@@ -73,6 +82,7 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
             for pool in view.pools
         ],
         "queue": _table([_gang(gang, index) for gang in view.queue]),
+        "running": _table([_gang(gang, index) for gang in movable]),
         "unplaceable": _table([_gang(gang, index) for gang in view.unplaceable]),
         "pods": _table([_pod(pod, pod_labels) for pod in pods.values()]),
         "pdbs": [_brief(pdb) for pdb in budgets],
@@ -95,6 +105,7 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
             now_seconds=record["now_seconds"],
             pools=tuple(_pool(each, uids) for each in record["pools"]),
             queue=tuple(_read_gang(each, pods) for each in _rows(record["queue"])),
+            running=tuple(_read_gang(each, pods) for each in _rows(record.get("running", NO_ROWS))),
             unplaceable=tuple(_read_gang(each, pods) for each in _rows(record["unplaceable"])),
             pods={pod.uid: pod for pod in pods},
             pdbs=tuple(_read(PdbView, each) for each in record["pdbs"]),

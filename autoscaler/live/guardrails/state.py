@@ -45,6 +45,8 @@ class GuardrailState:
         removal_failed_seconds: last removal that failed; None: none did.
         backoffs: by pool; kept after their end for the doubling.
         given_up: names of orders and nodes whose failure has been counted.
+        consolidated: last consolidation by pool.
+        began_seconds: since when it is remembered; pools without one count from here, as from the begin of an episode.
     """
 
     orders: Mapping[str, OrderView] = field(default_factory=dict)
@@ -55,6 +57,12 @@ class GuardrailState:
     removal_failed_seconds: float | None = None
     backoffs: Mapping[str, PoolBackoff] = field(default_factory=dict)
     given_up: frozenset[str] = frozenset()
+    consolidated: Mapping[str, float] = field(default_factory=dict)
+    began_seconds: float = 0.0
+
+    def consolidated_seconds(self, pool: str) -> float:
+        """From when on the interval between two consolidations of a pool counts."""
+        return self.consolidated.get(pool, self.began_seconds)
 
     def unseen(self, pool: PoolView) -> int:
         """Orders of a pool that its view does not show yet."""
@@ -93,6 +101,11 @@ def after_release(state: GuardrailState, pods: Iterable[str], pool: str, now_sec
 def after_removal_failure(state: GuardrailState, now_seconds: float) -> GuardrailState:
     """A removal was undone."""
     return replace(state, removal_failed_seconds=now_seconds)
+
+
+def after_consolidation(state: GuardrailState, pool: str, now_seconds: float) -> GuardrailState:
+    """A node of a pool is being emptied."""
+    return replace(state, consolidated={**state.consolidated, pool: now_seconds})
 
 
 def without_gpus(node: NodeView) -> bool:

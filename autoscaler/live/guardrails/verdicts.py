@@ -46,6 +46,13 @@ class Rule(StrEnum):
     SYSTEM_POD = "system-pod"
     PDB = "pdb"
     TWO_PDBS = "two-pdbs"
+    # Consolidations.
+    CONSOLIDATION_OFF = "consolidation-off"
+    CONSOLIDATION_INTERVAL = "consolidation-interval"
+    CONSOLIDATION_BUSY = "consolidation-busy"
+    STEP_EMPTIED = "step-emptied"
+    NOT_CHECKPOINTABLE = "not-checkpointable"
+    JOB_WOULD_FAIL = "job-would-fail"
     # Placements.
     POOL_NOT_ALLOWED = "pool-not-allowed"
     GANG_INCOMPLETE = "gang-incomplete"
@@ -62,7 +69,7 @@ class Verdict:
         rule: which.
         kind: `cluster`, `pool`, `node` or `gang`.
         subject: name of it; of a gang `namespace/name`.
-        asked: nodes to add (+) or to remove (-) before the rule, 1 for a placement.
+        asked: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement.
         allowed: the same after it, 0 for a placement that has to wait.
         reason: one sentence that people can act on.
     """
@@ -110,6 +117,23 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Consolidation:
+    """A node that may be emptied: its jobs are moved to other busy nodes, and it stays, idle.
+
+    Attributes:
+        pool: its pool.
+        node: the Node.
+        evict: uids of the pods that are evicted.
+        reason: which pods, for people.
+    """
+
+    pool: str
+    node: NodeView
+    evict: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Allowed:
     """What is left of a decision.
 
@@ -121,6 +145,7 @@ class Allowed:
         state: the state with what this view showed; write down what was done in it.
         candidates: names of idle nodes that may be removed soon; None: nothing may be changed, their taints neither.
         stranded: gangs whose pool died.
+        consolidations: nodes to empty.
     """
 
     orders: Mapping[str, int]
@@ -130,3 +155,4 @@ class Allowed:
     state: GuardrailState
     candidates: tuple[str, ...] | None = None
     stranded: tuple[Stranded, ...] = ()
+    consolidations: tuple[Consolidation, ...] = ()

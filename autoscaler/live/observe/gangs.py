@@ -132,7 +132,7 @@ class GangBuilder:
         submissions: list[Submission] = []
         for key, pods in members.items():
             job = contents.jobs.get(key)
-            gang = self._gang(key, pods, job)
+            gang = self._gang(key, pods, job, contents.jobs.get(pods[0].gang))
             size = gang.gpu_milli_per_pod * gang.parallelism
             submissions.append(Submission(key, gang.submitted_seconds, size))
             if gang.state is not GangState.FINISHED:
@@ -140,7 +140,7 @@ class GangBuilder:
         gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
         return gangs, submissions
 
-    def _gang(self, key: str, pods: list[PodView], job: JobView | None) -> GangView:
+    def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
         waiting = [pod for pod in alive if waits(pod)]
         per_pod = pods[0].gpu_milli if job is None else job.gpu_milli_per_pod or pods[0].gpu_milli
@@ -166,6 +166,7 @@ class GangBuilder:
             pods=tuple(alive),
             allowed_pools=self._allowed(waiting, total) if waiting else (),
             replaceable=job is not None and _replaceable(job, len(alive)),
+            evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
         )
 
     def _allowed(self, waiting: Iterable[PodView], total_milli: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from autoscaler.live.config import LivePool
 from autoscaler.live.model import NodeState, NodeView, PodView
 from autoscaler.live.names import (
+    ANNOTATION_REMOVAL_STEP,
     TAINT_KARPENTER_DISRUPTED,
     TAINT_KARPENTER_UNREGISTERED,
     TAINT_NOT_READY,
@@ -19,6 +20,8 @@ from autoscaler.live.names import (
 STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED, TAINT_KARPENTER_UNREGISTERED})
 REMOVAL_TAINTS = frozenset({TAINT_TO_BE_DELETED, TAINT_KARPENTER_DISRUPTED})
 BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+MODE_MOVE = "move"
+"""Second word of the annotation `removal-step` of a node that consolidation empties."""
 
 
 def is_usable(node: NodeView) -> bool:
@@ -99,6 +102,12 @@ def fill_node(
         idle_since_seconds=idle_since,
         pods=tuple(sorted(pod.uid for pod in pods)),
     )
+
+
+def is_returning(node: NodeView) -> bool:
+    """Whether consolidation empties it: it will be idle soon, so nothing need be ordered in its place."""
+    words = node.annotations.get(ANNOTATION_REMOVAL_STEP, "").split()
+    return node.state is NodeState.DRAINING and node.deleted_seconds is None and words[1:2] == [MODE_MOVE]
 
 
 def free_gpus(node: NodeView, pool: LivePool) -> int:

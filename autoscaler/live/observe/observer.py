@@ -97,7 +97,9 @@ class Observer:
         view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
         self._submissions.note(submissions, view.now_seconds)
         full = {pool.name for pool in self._config.pools if state.in_backoff(pool.name, view.now_seconds)}
-        return Observation(view, fill_snapshot(view, self._submissions, self._config, unseen_orders(view, state), full))
+        moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
+        orders = unseen_orders(view, state)
+        return Observation(view, fill_snapshot(view, self._submissions, self._config, orders, full, moved))
 
     def _triggered(self, _: Trigger) -> None:
         self._wake.set()

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.guardrails.movable import Movable
 from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
-from autoscaler.live.observe.nodes import free_gpus
+from autoscaler.live.observe.nodes import free_gpus, is_returning
 from autoscaler.live.observe.submissions import Submissions, milliseconds
 from envs.codec import (
     IDLE_AGE_EDGES_SECONDS,
@@ -23,6 +24,8 @@ from envs.codec import (
     Pool,
     Signal,
     Slot,
+    consolidation_plan,
+    emptiable,
     empty_snapshot,
 )
 
@@ -40,6 +43,7 @@ def fill_snapshot(
     config: LiveConfig,
     unseen_orders: Mapping[str, int] | None = None,
     full_pools: Collection[str] = (),
+    consolidated: Mapping[str, float] | None = None,
 ) -> ClusterSnapshot:
     """The snapshot of a view.
 
@@ -49,15 +53,18 @@ def fill_snapshot(
         config: pools and prices.
         unseen_orders: nodes by pool that were ordered and that the view does not show yet; they boot.
         full_pools: pools that cannot grow now, because their provider failed; they show no room to grow.
+        consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
     """
     snapshot = empty_snapshot(config.codec)
     for pool in view.pools:
         _fill_pool(pool, config.pools[pool.index], view.now_seconds, snapshot)
-        unseen = (unseen_orders or {}).get(pool.name, 0)
+        hidden = (unseen_orders or {}).get(pool.name, 0) + sum(is_returning(node) for node in pool.nodes)
         row = snapshot.pools[pool.index]
-        row[Pool.BOOTING_NODES] += unseen
+        row[Pool.BOOTING_NODES] += hidden
         if pool.name in full_pools:
-            row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + unseen)
+            row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + hidden)
+    if config.codec.consolidation:
+        _fill_consolidation(view, config, consolidated or {}, snapshot)
     _fill_queue(view, config, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
     return snapshot
@@ -84,6 +91,23 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
             snapshot.idle_age_nodes[pool.index, edge] += now - since >= milliseconds(age)
     for node in busy:
         snapshot.free_nodes[pool.index, free_gpus(node, settings)] += 1.0
+
+
+def _fill_consolidation(
+    view: ClusterView, config: LiveConfig, consolidated: Mapping[str, float], snapshot: ClusterSnapshot
+) -> None:
+    movable = Movable(view, config.guardrails.protection)
+    interval = milliseconds(config.codec.consolidation_interval_seconds)
+    for pool in view.pools:
+        row = snapshot.pools[pool.index]
+        last = consolidated.get(pool.name, view.now_seconds)
+        since = max(0, milliseconds(view.now_seconds) - milliseconds(last))
+        row[Pool.SINCE_CONSOLIDATION_SECONDS] = since / 1000.0
+        if since >= interval:
+            busy = movable.busy(pool, config.pools[pool.index])
+            known = [each.known for each in busy]
+            row[Pool.EMPTIABLE_NODES] = len(emptiable(known))
+            row[Pool.CONSOLIDATABLE] = len(consolidation_plan(known, only_one=True))
 
 
 def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> None:

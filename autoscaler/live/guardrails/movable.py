@@ -1,0 +1,150 @@
+"""Which busy nodes can be emptied: all that uses their GPUs belongs to Jobs that go on from a checkpoint.
+
+The snapshot shows the policy how many there are, and the guardrails let no other node be emptied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from autoscaler.live.config import LivePool
+from autoscaler.live.guardrail_config import Protection
+from autoscaler.live.guardrails.protection import Hold, budget_hold, evictable_pods, opted_out, pod_hold
+from autoscaler.live.guardrails.verdicts import Rule
+from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_MIRROR_POD
+from autoscaler.live.observe.nodes import free_gpus
+from envs.codec import BusyNode
+
+
+def is_checkpointable(pod: PodView) -> bool:
+    """Whether its owner says that its Job goes on from a checkpoint."""
+    return pod.annotations.get(ANNOTATION_CHECKPOINTABLE) == "true"
+
+
+def uses_gpus(pod: PodView) -> bool:
+    """Whether a pod has to leave its node before that is idle; of one that cannot be read nobody knows."""
+    return pod.gpu_milli > 0 or not pod.readable
+
+
+def move_hold(pod: PodView, budgets: tuple[PdbView, ...], protection: Protection) -> Hold | None:
+    """Why a pod that uses GPUs must not be moved, its gang, its Job and its disruption budgets aside.
+
+    Args:
+        pod: the pod.
+        budgets: those that select it.
+        protection: which pods hold their node; here, pods that use GPUs do unless they are checkpointable.
+    """
+    name = f"pod {pod.namespace}/{pod.name}"
+    if pod.is_daemon_set or ANNOTATION_MIRROR_POD in pod.annotations:
+        return Hold(Rule.NOT_CHECKPOINTABLE, f"{name} belongs to its node")
+    if pod.readable and not is_checkpointable(pod):
+        reason = f'annotate the pods of its Job {ANNOTATION_CHECKPOINTABLE}: "true" if it goes on from a checkpoint'
+        return Hold(Rule.NOT_CHECKPOINTABLE, f"{name} uses GPUs; {reason}")
+    return pod_hold(pod, budgets, replace(protection, gpu_pods=False))
+
+
+def jobs_of(pods: tuple[PodView, ...]) -> Counter[str]:
+    """How many of some pods each Job made, by its uid."""
+    return Counter(pod.owner.uid for pod in pods if pod.owner is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class BusyView:
+    """A busy node, and what moving its jobs means.
+
+    Attributes:
+        node: the node.
+        pods: the pods that use its GPUs, the largest first.
+        hold: why they stay; None: they may be moved.
+        known: the same for `envs.codec.consolidation_plan`.
+    """
+
+    node: NodeView
+    pods: tuple[PodView, ...]
+    hold: Hold | None
+    known: BusyNode
+
+
+class Movable:
+    """Looks at the jobs of busy nodes.
+
+    Args:
+        view: the cluster.
+        protection: which pods hold their node; here, pods that use GPUs do unless they are checkpointable.
+    """
+
+    def __init__(self, view: ClusterView, protection: Protection) -> None:
+        self._view, self._protection = view, protection
+        self._gangs = {pod.uid: gang for gang in view.running for pod in gang.pods}
+
+    def busy(self, pool: PoolView, settings: LivePool) -> list[BusyView]:
+        """The busy nodes of a pool, by name."""
+        nodes = sorted(pool.in_state(NodeState.BUSY), key=lambda node: node.name)
+        return [self._busy(node, settings) for node in nodes]
+
+    def _busy(self, node: NodeView, settings: LivePool) -> BusyView:
+        pods, hold = self.gpu_pods(node), self.hold(node)
+        parts = tuple(pod.gpu_milli // 1000 for pod in pods)
+        return BusyView(node, pods, hold, BusyNode(free_gpus(node, settings), parts, hold is None))
+
+    def gpu_pods(self, node: NodeView) -> tuple[PodView, ...]:
+        """The pods that use its GPUs, the largest first, of equals that of the job that was submitted first."""
+
+        def key(pod: PodView) -> tuple[int, float, str, str]:
+            gang = self._gangs.get(pod.uid)
+            submitted = pod.created_seconds if gang is None else gang.submitted_seconds
+            return -pod.gpu_milli, submitted, pod.gang if gang is None else gang.key, pod.name
+
+        return tuple(sorted((pod for pod in self._view.pods_on(node) if uses_gpus(pod)), key=key))
+
+    def hold(self, node: NodeView, others: tuple[PodView, ...] = ()) -> Hold | None:
+        """The first reason why the jobs of a node stay.
+
+        What does not use GPUs is not moved, but a node that it holds would stay on, so nothing is gained.
+
+        Args:
+            node: the node.
+            others: pods that are evicted from other nodes; they use up the same budgets.
+        """
+        hold = opted_out(node)
+        if hold is not None:
+            return hold
+        budgets: Counter[str] = Counter()
+        jobs = jobs_of(others)
+        for pod in others:
+            budgets.update(pdb.uid for pdb in self._view.pdbs if pdb.selects(pod))
+        moved = self.gpu_pods(node)
+        for pod in (*moved, *(pod for pod in evictable_pods(node, self._view) if not uses_gpus(pod))):
+            selecting = tuple(pdb for pdb in self._view.pdbs if pdb.selects(pod))
+            hold = self._pod_hold(pod, jobs) if uses_gpus(pod) else pod_hold(pod, selecting, self._protection)
+            hold = hold or budget_hold(pod, selecting, budgets)
+            if hold is not None:
+                return hold
+        return None
+
+    def _pod_hold(self, pod: PodView, jobs: Counter[str]) -> Hold | None:
+        """Why a pod that uses GPUs stays; `jobs` counts evictions by the uid of the Job."""
+        name = f"pod {pod.namespace}/{pod.name}"
+        hold = move_hold(pod, (), self._protection)
+        if hold is not None:
+            return hold
+        gang, owner = self._gangs.get(pod.uid), pod.owner
+        if gang is None or owner is None or owner.kind != "Job":
+            return Hold(Rule.NOT_CHECKPOINTABLE, f"{name} is not of a Job that runs with all its pods")
+        jobs[owner.uid] += 1
+        if gang.evictions_left is not None and jobs[owner.uid] > gang.evictions_left:
+            why = "raise its backoffLimit, or let its podFailurePolicy ignore DisruptionTarget"
+            return Hold(Rule.JOB_WOULD_FAIL, f"Job {pod.namespace}/{owner.name} would fail by the eviction; {why}")
+        return self._gang_hold(gang, name)
+
+    def _gang_hold(self, gang: GangView, name: str) -> Hold | None:
+        """One pod that is evicted stops its whole gang, so each of them must allow it."""
+        if gang.missing_pods > 0 or any(pod.deleted_seconds is not None for pod in gang.pods):
+            return Hold(Rule.NOT_CHECKPOINTABLE, f"{name}: pods of its Job come or go just now")
+        for pod in gang.pods:
+            hold = move_hold(pod, tuple(pdb for pdb in self._view.pdbs if pdb.selects(pod)), self._protection)
+            if hold is not None:
+                return hold
+        return None
