@@ -85,4 +85,4 @@ def _fill_jobs(simulator: ReferenceSimulator, view: ClusterView) -> None:
     for number, gang in enumerate(view.running):
         milli = sum(pod.gpu_milli for pod in gang.pods if pod.node_name)
         pool = pools_of[next(pod.node_name for pod in gang.pods if pod.node_name)]
-        simulator.running.append(Running(Job(number, 0, PPM, PPM, milli, [pool]), pool, simulator.now))
+        simulator.running.append(Running(Job(number, 0, PPM, PPM, milli, [pool]), pool, simulator.now, milli))
