@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agents.policy import Policy
     from autoscaler.evaluation.metrics import Measures
     from autoscaler.evaluation.rollouts import Rollout, Scenario
+    from envs.simulator import Simulator
 
 SCHEMA = "autoscaler.simulate/1"
 
@@ -40,6 +42,13 @@ def command(
     seed: Annotated[int, typer.Option(help="For policies that draw lots.", min=0)] = 0,
     packer: Annotated[str | None, typer.Option(help="In-pool packer; else the policy's own.")] = None,
     overrides: OverridesOption = None,
+    events: Annotated[
+        str | None,
+        typer.Option("--events", metavar="PATH", help="Write what happened to jobs and nodes as Parquet."),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Check every invariant after every event; many times slower.")
+    ] = False,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -53,11 +62,12 @@ def command(
     from autoscaler.evaluation.rollouts import Scenario
     from envs.cluster import load_cluster
 
-    check_folders(json_to)
+    check_folders(json_to, events)
     jobs = traces.load(trace)
-    candidate = load_candidate(policy, jobs, seed=seed, packer=packer, overrides=overrides or ())
+    changes = [*(overrides or []), *(["debug=true"] if debug else [])]
+    candidate = load_candidate(policy, jobs, seed=seed, packer=packer, overrides=changes)
     scenario = Scenario(jobs, load_cluster(cluster, jobs), candidate.environment)
-    document, rows = simulate(candidate.policy, scenario, cluster, seed, quiet=quiet)
+    document, rows = simulate(candidate.policy, scenario, cluster, seed, events, quiet=quiet)
     if json_to is not None:
         write_json(document, json_to)
     if json_to != "-":
@@ -67,7 +77,7 @@ def command(
 
 
 def simulate(
-    policy: Policy, scenario: Scenario, cluster_source: str, seed: int, quiet: bool = False
+    policy: Policy, scenario: Scenario, cluster_source: str, seed: int, events: str | None = None, quiet: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Replay the whole trace of a scenario.
 
@@ -76,6 +86,7 @@ def simulate(
         scenario: trace, cluster and settings.
         cluster_source: what the user called the cluster.
         seed: of the policy.
+        events: where the event log goes, None: nothing is logged.
         quiet: show no progress.
 
     Returns:
@@ -84,6 +95,8 @@ def simulate(
     Raises:
         ClusterError: trace and cluster do not fit together.
         CodecMismatchError: the policy was made for another codec layout.
+        SimulatorError: an invariant does not hold, in debug mode.
+        OutputFileError: the event log cannot be written.
     """
     from autoscaler.evaluation.metrics import measure, nested
     from autoscaler.evaluation.rollouts import execute, prepare, warm_up
@@ -94,11 +107,13 @@ def simulate(
     note_compiling(quiet)
     compile_seconds = warm_up(policy, scenario)
     windows = [whole_trace(scenario.trace)]
-    simulator = prepare(policy, scenario, windows)
+    simulator = prepare(policy, scenario, windows, log_rows=0 if events is None else None)
     with progress("simulate", scenario.trace.num_jobs, "jobs", quiet=quiet) as bar:
         started = time.perf_counter()
         rollout = execute(policy, simulator, windows, on_jobs=bar.advance)[0]
         wall_seconds = time.perf_counter() - started
+    if events is not None:
+        _write_events(simulator, policy, scenario, events)
     trace, measures = scenario.trace, measure(rollout, problem)
     document = {
         "schema": SCHEMA,
@@ -112,6 +127,13 @@ def simulate(
         **nested(measures),
     }
     return document, _rows(document, measures, scenario, rollout)
+
+
+def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path: str) -> None:
+    from envs.simulator import write_log
+
+    pools = json.dumps([pool.name for pool in scenario.cluster.pools])
+    write_log(simulator.event_log(), path, {"trace": scenario.trace.uri, "policy": policy.name, "pools": pools})
 
 
 def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, rollout: Rollout) -> list[tuple[str, str]]:

@@ -17,10 +17,11 @@ from autoscaler.evaluation.windows import Window, whole_trace
 from envs.cluster import ClusterConfig
 from envs.codec import fingerprint
 from envs.config import EnvironmentConfig
-from envs.simulator import Simulator, kernels
+from envs.simulator import Simulator
 from envs.simulator import state as st
 from envs.simulator.compiler import cache_folder
 from envs.simulator.problem import Problem, make_problem
+from envs.simulator.simulator import REPLAY_CHUNK
 from traces.trace import Trace
 
 STEPS_PER_REPORT = 64
@@ -132,15 +133,21 @@ def run(
     return execute(policy, simulator, windows, samples=samples, on_jobs=on_jobs, always_step=always_step)
 
 
-def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window]) -> Simulator:
+def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_rows: int | None = 0) -> Simulator:
     """A batch of clusters at the start of their windows.
+
+    Args:
+        policy: who will decide.
+        scenario: trace, cluster and settings.
+        windows: at least one.
+        log_rows: of the event log, as of `Simulator`.
 
     Raises:
         CodecMismatchError: the policy was made for another codec layout.
         ClusterError: trace, cluster and codec do not fit together.
     """
     check_codec(policy, scenario.config)
-    simulator = Simulator.from_problem(scenario.problem(policy.packer), num_clusters=len(windows))
+    simulator = Simulator.from_problem(scenario.problem(policy.packer), num_clusters=len(windows), log_rows=log_rows)
     simulator.reset(
         np.arange(len(windows)),
         np.array([(window.start_ms, st.NEVER, window.last_job) for window in windows], np.int64),
@@ -209,8 +216,7 @@ def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:
     rules = np.tile(policy.rule, (simulator.num_clusters, 1))
 
     def advance(decisions: int | None) -> bool:
-        chunk = 200_000 if decisions is None else decisions
-        return bool(kernels.replay_clusters(simulator.world, rules, chunk))
+        return simulator.replay_decisions(rules, REPLAY_CHUNK if decisions is None else decisions)
 
     return advance
 

@@ -17,8 +17,8 @@ from envs.simulator import state as st
 from envs.simulator.energy import MS_PER_HOUR, kwh_rates
 
 DEFAULT_SAMPLES = 4096
-INTEGRALS = (st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.USED_MILLI_MS)
-IDLE, BUSY, BOOT, USED = range(4)
+INTEGRALS = (st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.USED_MILLI_MS, st.SAVED_MILLI_MS)
+IDLE, BUSY, BOOT, USED, SAVED = range(len(INTEGRALS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class Timeline:
 
     Attributes:
         time_ms: [S] int64, ascending, the first is the window's start and the last its end.
-        pools: [S, P, 4] int64: idle, busy and booting node ms, and GPU-milli ms at work.
+        pools: [S, P, 5] int64: idle, busy and booting node ms, GPU-milli ms at work, and those whose power is saved.
         waited_milli_ms: [S] int64: GPU-milli ms of waiting jobs.
     """
 
@@ -42,7 +42,7 @@ class Timeline:
             time_ms: [T] float64.
 
         Returns:
-            [T, P, 4] and [T] float64, as `pools` and `waited_milli_ms`.
+            [T, P, 5] and [T] float64, as `pools` and `waited_milli_ms`.
         """
         columns = self.pools.reshape(len(self.time_ms), -1).T
         pools = np.stack([np.interp(time_ms, self.time_ms, column) for column in columns], axis=-1)
@@ -104,7 +104,7 @@ def _kwh(
     pool = cluster.pools[index]
     unused = deltas[:, BUSY] * pool.gpus_per_node * 1000 - deltas[:, USED]
     off = length_ms * pool.max_nodes - deltas[:, IDLE] - deltas[:, BUSY] - deltas[:, BOOT]
-    units = np.stack([deltas[:, IDLE], unused, deltas[:, BOOT], off, deltas[:, USED]], axis=-1)
+    units = np.stack([deltas[:, IDLE], unused, deltas[:, BOOT], off, deltas[:, USED], -deltas[:, SAVED]], axis=-1)
     kwh: NDArray[np.float64] = units @ kwh_rates(pool)
     return kwh
 

@@ -6,10 +6,15 @@ It is off, and costs nothing, where `Cluster.log` has no rows. Python drains it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from configs.files import atomic_path
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
 from envs.simulator.state import Cluster, Table
@@ -104,3 +109,18 @@ def to_table(rows: NDArray[np.int64]) -> pa.Table:
         pa.array(rows[:, 5]),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def write_log(table: pa.Table, path: str | Path, facts: Mapping[str, str] | None = None) -> None:
+    """Write a log as Parquet; the file appears whole or not at all.
+
+    Args:
+        table: of `SCHEMA`.
+        path: the file.
+        facts: what else a reader should know, kept as the metadata of the file's schema.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(dict(facts or {})), temporary, compression="zstd")

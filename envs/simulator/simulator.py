@@ -16,7 +16,7 @@ from envs.simulator import kernels
 from envs.simulator import state as st
 from envs.simulator.energy import Energy, pool_energy, sum_energy
 from envs.simulator.invariants import describe_broken
-from envs.simulator.log import to_table
+from envs.simulator.log import KINDS, to_table
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -33,7 +33,8 @@ class Simulator:
         config: settings of the environment.
         num_clusters: clusters in the batch.
         episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
-        log_rows: rows of the event log between two drains, for each cluster; 0: nothing is logged.
+        log_rows: rows of the event log between two drains, for each cluster; 0: nothing is logged, None: as many as
+            can never be too few.
 
     Attributes:
         problem: the checked inputs.
@@ -50,33 +51,36 @@ class Simulator:
         config: EnvironmentConfig,
         num_clusters: int = 1,
         episode_seconds: float | None = None,
-        log_rows: int = 0,
+        log_rows: int | None = 0,
     ) -> None:
         self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds, log_rows)
 
     @classmethod
     def from_problem(
-        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None, log_rows: int = 0
+        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None, log_rows: int | None = 0
     ) -> Simulator:
         """A simulator of inputs that are checked already."""
         simulator = cls.__new__(cls)
         simulator._prepare(problem, num_clusters, episode_seconds, log_rows)  # noqa: SLF001 (its own)
         return simulator
 
-    def _prepare(self, problem: Problem, num_clusters: int, episode_seconds: float | None, log_rows: int) -> None:
+    def _prepare(
+        self, problem: Problem, num_clusters: int, episode_seconds: float | None, log_rows: int | None
+    ) -> None:
         config = problem.config
         self.problem = problem
         settings = problem.settings
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
+        running = max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest)))
         size = st.Capacity(
             clusters=num_clusters,
             pools=len(problem.pools),
             nodes=self.problem.num_nodes,
-            running=max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest))),
+            running=running,
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
             run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
-            log_rows=log_rows,
+            log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
             queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,
         )
         self.world = kernels.World(
@@ -132,13 +136,25 @@ class Simulator:
                 [N, RULE_SIZE] int64, with the choice of each lever, see `envs.codec.default_action`.
             progress: called now and then with the jobs finished so far.
         """
-        table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
-        table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        while not kernels.replay_clusters(self.world, table, REPLAY_CHUNK):
-            self._after()
+        while not self.replay_decisions(rules):
             if progress is not None:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
+
+    def replay_decisions(self, rules: NDArray[np.int64], decisions: int = REPLAY_CHUNK) -> bool:
+        """Run every cluster under a fixed rule for at most so many more decisions each.
+
+        Args:
+            rules: as in `replay`.
+            decisions: how many.
+
+        Returns:
+            Whether every cluster is done.
+        """
+        table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
+        table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
+        done = bool(kernels.replay_clusters(self.world, table, decisions))
         self._after()
+        return done
 
     def _after(self) -> None:
         """Drain the log, and raise what the debug mode found."""
@@ -189,6 +205,17 @@ class Simulator:
             if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
                 raise ValueError(f"the saved simulator state does not fit: field {name}")
             array[...] = saved
+
+
+def enough_rows(running: int, nodes: int) -> int:
+    """Rows of the event log that one decision and what follows cannot fill by half, when a replay drains it.
+
+    Args:
+        running: the most jobs that run at once.
+        nodes: of the cluster.
+    """
+    parts = running + nodes  # of all running jobs, for a whole node has one job only
+    return max(2 * len(KINDS) * (parts + 1), 4096)
 
 
 def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from autoscaler.cli import main
+from envs.simulator import EVENT_SCHEMA
 
 TRACE = "synthetic:quickstart?days=2&seed=0"
 
@@ -84,6 +88,54 @@ def test_the_table_tells_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "simulate: " in captured.err
 
 
+def test_the_event_log_goes_to_a_file_of_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "events.parquet"
+    document = simulate(capsys, "--policy", "reactive", "--events", str(path))
+    log = pq.read_table(path)
+    assert log.schema.equals(EVENT_SCHEMA)
+    assert log.schema.metadata[b"trace"].decode() == TRACE
+    assert json.loads(log.schema.metadata[b"pools"]) == ["gpu"]
+    kinds = log["event"].to_pylist()
+    assert kinds.count("node_order") == document["metrics"]["nodes_added"]
+    assert kinds.count("decision") == document["metrics"]["decisions"]
+    ends = log.filter(pc.equal(log["event"].cast("string"), "job_end"))
+    assert len(pc.unique(ends["job"])) == document["metrics"]["jobs_finished"]
+    stepped = tmp_path / "stepped.parquet"
+    simulate(capsys, "--policy", "random", "--events", str(stepped))
+    assert pq.read_table(stepped).num_rows > 1000
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["events.parquet", "stepped.parquet"]
+
+
+def test_an_event_log_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(table: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    path = tmp_path / "events.parquet"
+    assert main(["simulate", "--trace", TRACE, "--quiet", "--events", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "No space left on device" in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_debug_mode_changes_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert timeless(simulate(capsys, "--debug")) == timeless(simulate(capsys))
+
+
+def test_the_debug_mode_says_what_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("envs.simulator.simulator.describe_broken", lambda clock: "at 1.0 s it did not hold that x")
+    assert main(["simulate", "--trace", TRACE, "--quiet", "--debug"]) != 0
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "it did not hold that x" in captured.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +149,7 @@ def test_the_table_tells_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
         (["--trace", TRACE, "--set", "objective.usd_per_kw=1"], "did you mean 'usd_per_kwh'"),
         (["--trace", TRACE, "--set", "objective.usd_per_kwh=-1"], "must be finite and >= 0"),
         (["--trace", TRACE, "--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
+        (["--trace", TRACE, "--events", "nowhere/x.parquet"], "nowhere/x.parquet: cannot be written"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
