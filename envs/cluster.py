@@ -9,6 +9,7 @@ import traces
 from configs.loader import load_config
 from envs.codec import MAX_GPUS_PER_NODE
 from envs.errors import ClusterError
+from envs.nodes import BootConfig, FailureConfig, SpotConfig
 from traces.nodes import Nodes
 from traces.trace import Trace
 
@@ -66,6 +67,9 @@ class PoolConfig:
         gpu_model: name that a job's `gpu_models` refers to; None: any job may run here.
         boot_seconds: from order to ready.
         power: power of a node.
+        boot: how boots vary and fail.
+        failures: failures of nodes, and their repair.
+        spot: nodes that are taken back.
     """
 
     name: str
@@ -75,6 +79,9 @@ class PoolConfig:
     gpu_model: str | None = None
     boot_seconds: float = 300.0
     power: PowerConfig = field(default_factory=PowerConfig)
+    boot: BootConfig = field(default_factory=BootConfig)
+    failures: FailureConfig = field(default_factory=FailureConfig)
+    spot: SpotConfig = field(default_factory=SpotConfig)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -92,6 +99,16 @@ class PoolConfig:
             raise ClusterError(f"pool {self.name}: max_nodes is {self.max_nodes}; it must be at least 1")
         if not 0.0 <= self.boot_seconds < float("inf"):
             raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
+
+    @property
+    def loses_nodes(self) -> bool:
+        """Whether nodes fail or are taken back."""
+        return self.failures.mean_seconds is not None or self.spot.mean_seconds is not None
+
+    @property
+    def draws_lots(self) -> bool:
+        """Whether anything happens to its nodes by lot."""
+        return self.loses_nodes or self.boot.is_drawn
 
 
 @dataclass(frozen=True, slots=True)

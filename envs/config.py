@@ -86,18 +86,22 @@ class PhysicsConfig:
         tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
         curves: what makes jobs faster or slower.
+        seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
     """
 
     tracks_work: bool = False
     restart_seconds: float = 60.0
     curves: CurvesConfig = field(default_factory=CurvesConfig)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
 
         Raises:
-            EnvironmentConfigError: a time is negative or not finite.
+            EnvironmentConfigError: a time is negative or not finite, or the seed out of range.
         """
+        if not 0 <= self.seed < 2**63:
+            raise EnvironmentConfigError(f"physics.seed is {self.seed}; it must be 0 to 2**63 - 1")
         if not 0.0 <= self.restart_seconds < math.inf:
             raise EnvironmentConfigError(
                 f"physics.restart_seconds is {self.restart_seconds}; it must be finite and >= 0"

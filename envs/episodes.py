@@ -24,6 +24,13 @@ def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) 
     return np.stack([starts, starts + length_ms, np.full(count, problem.num_jobs)], axis=1)
 
 
+def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
+    """[count] int64, seeds of what happens to nodes by lot; None, and nothing is drawn, where nothing does."""
+    if not problem.settings.draws_lots:
+        return None
+    return generator.integers(0, 2**63 - 1, size=count, endpoint=True)
+
+
 def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
     """The episode of the jobs submitted in [start, end), which ends when all of them are done.
 

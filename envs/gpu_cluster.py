@@ -14,7 +14,7 @@ import traces
 from envs.cluster import AUTO, ClusterConfig, load_cluster
 from envs.codec import CodecLayout, Pool
 from envs.config import EnvironmentConfig
-from envs.episodes import draw_episodes, episode_of
+from envs.episodes import draw_episodes, draw_seeds, episode_of
 from envs.errors import EnvironmentConfigError
 from envs.simulator import Simulator
 from envs.simulator import state as st
@@ -127,7 +127,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
             episode = self._window(**_checked(options))
         else:
             episode = draw_episodes(self._simulator.problem, 1, self.np_random)
-        self._simulator.reset(np.zeros(1, np.int64), episode)
+        seeds = draw_seeds(self._simulator.problem, 1, self.np_random)
+        self._simulator.reset(np.zeros(1, np.int64), episode, seeds)
         return self._observation(), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from envs.episodes import draw_episodes
+from envs.episodes import draw_episodes, draw_seeds
 from envs.simulator import Simulator
 from envs.simulator import state as st
 from envs.simulator.problem import Problem
@@ -54,7 +54,8 @@ class GpuClusterVecEnv(VecEnv):
         return self.observations()
 
     def _reset_clusters(self, clusters: NDArray[np.int64]) -> None:
-        self._simulator.reset(clusters, draw_episodes(self.problem, len(clusters), self._generator))
+        episodes = draw_episodes(self.problem, len(clusters), self._generator)
+        self._simulator.reset(clusters, episodes, draw_seeds(self.problem, len(clusters), self._generator))
         self._returns[clusters] = 0.0
         self._lengths[clusters] = 0
 

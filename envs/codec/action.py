@@ -24,6 +24,7 @@ from envs.codec.snapshot import ClusterSnapshot, PackingPlan
 POOL_MIN_NODES = int(Pool.MIN_NODES)
 POOL_MAX_NODES = int(Pool.MAX_NODES)
 POOL_BUSY_NODES = int(Pool.BUSY_NODES)
+POOL_UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
 SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
 SLOT_SLACK_SECONDS = int(Slot.SLACK_SECONDS)
 
@@ -76,14 +77,15 @@ def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPla
 
 
 def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
-    """Nodes that a setpoint wants on in a pool, after the plan placed the queue.
+    """Nodes that a setpoint wants on in a pool, after the plan placed the queue, of those that can be on.
 
     Idle nodes beyond the reserve go once they are older than the time-out; the plan uses the youngest idle nodes first,
     as the packers do, so the old ones are those left.
     """
     row = snapshot.pools[pool]
+    most = max(0.0, row[POOL_MAX_NODES] - row[POOL_UNAVAILABLE_NODES])
     if tables.setpoint_headroom[setpoint] < 0.0:
-        return int(row[POOL_MAX_NODES])
+        return int(most)
     nodes = row[POOL_IDLE_NODES] + row[POOL_BUSY_NODES] + row[POOL_BOOTING_NODES]
     spare = plan.idle_nodes[pool] + plan.booting_nodes[pool]
     demand = nodes - spare + plan.new_nodes[pool]
@@ -94,7 +96,7 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     else:
         aged = snapshot.idle_age_nodes[pool, tables.setpoint_edge[setpoint]]
         target -= min(aged, plan.idle_nodes[pool], spare - reserve)
-    return int(max(row[POOL_MIN_NODES], min(target, row[POOL_MAX_NODES])))
+    return int(min(max(row[POOL_MIN_NODES], target), most))
 
 
 def decode(

@@ -1,12 +1,12 @@
-"""What can happen in a cluster between two decisions: jobs end, nodes become ready, jobs are submitted. Compiled."""
+"""Jobs that end, wait or are submitted, the heap of those that run, and the passing of time. Compiled."""
 
 from __future__ import annotations
 
 from envs.codec import IDLE_AGE_EDGES_SECONDS
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.log import JOB_END, NODE_READY, record, record_parts
-from envs.simulator.packers import drop_oldest, release, wrap
+from envs.simulator.log import JOB_END, record_parts
+from envs.simulator.packers import release, wrap
 from envs.simulator.state import Cluster, Settings, Table
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -104,12 +104,13 @@ def integrate(c: Cluster, until: int) -> None:
         return
     for pool in range(c.pool.shape[0]):
         row = c.pool[pool]
-        row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD])
+        row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.DRAINING])
         row[st.BUSY_NODE_MS] += elapsed * row[st.BUSY]
         row[st.BOOT_NODE_MS] += elapsed * (row[st.BOOT_TAIL] - row[st.BOOT_HEAD])
         row[st.USED_MILLI_MS] += elapsed * row[st.USED_MILLI]
         row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
         row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
+        row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
     c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
     c.clock[st.NOW] = until
 
@@ -124,19 +125,6 @@ def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> Non
     if job >= c.clock[st.FIRST_JOB]:
         c.queue[job - c.clock[st.FIRST_JOB], st.JOB_END] = c.clock[st.NOW]
     c.clock[st.FINISHED] += 1
-
-
-@helper
-def ready_node(c: Cluster, pools: Table, pool: int) -> None:
-    """The oldest ordered node of a pool is ready: it is idle, on top of the stack."""
-    nodes, offset = pools[pool, st.MAX_NODES], pools[pool, st.NODE_OFFSET]
-    node = c.node[offset + c.pool[pool, st.BOOT_HEAD], st.BOOT_NODE]
-    drop_oldest(c.pool[pool], st.BOOT_HEAD, nodes)
-    at = offset + wrap(c.pool[pool, st.IDLE_TAIL], nodes)
-    c.node[at, st.IDLE_NODE] = node
-    c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
-    c.pool[pool, st.IDLE_TAIL] += 1
-    record(c, NODE_READY, pool, -1, node, 0)
 
 
 @helper
@@ -173,7 +161,7 @@ def enqueue(c: Cluster, jobs: Table, settings: Settings, job: int, left: int) ->
 
 @helper
 def next_ready(c: Cluster, pools: Table, pool: int) -> int:
-    """When the next booting node of a pool is ready."""
+    """When the next boot of a pool ends."""
     if c.pool[pool, st.BOOT_HEAD] == c.pool[pool, st.BOOT_TAIL]:
         return st.NEVER
     return c.node[pools[pool, st.NODE_OFFSET] + c.pool[pool, st.BOOT_HEAD], st.BOOT_READY]

@@ -17,7 +17,7 @@ RULES = (
     "every rule holds",
     "the counts of busy nodes by free GPUs sum to the busy nodes",
     "the bit sets hold as many busy nodes as the counts say, each with the free GPUs that its set is for",
-    "idle, busy and booting nodes and those that are off are all nodes of the pool",
+    "idle, busy, booting, draining and lost nodes and those that are off are all nodes of the pool",
     "the GPUs in use are those that the running jobs have",
     "the used and the free GPUs of busy nodes are all their GPUs",
     "the finishes of running jobs are a heap, and none lies in the past",
@@ -53,10 +53,10 @@ def broken_counts(c: Cluster, pools: Table, pool: int) -> int:
         if count_bits(c, pools, pool, free) != row[st.FREE_COUNT + free]:
             rule = 2
     idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-    nodes = idle + busy + booting + count_bits(c, pools, pool, 0)
+    nodes = idle + busy + booting + row[st.DRAINING] + row[st.DOWN] + count_bits(c, pools, pool, 0)
     if busy != row[st.BUSY]:
         rule = 1
-    elif idle < 0 or booting < 0 or nodes != pools[pool, st.MAX_NODES]:
+    elif min(idle, booting, row[st.DRAINING], row[st.DOWN]) < 0 or nodes != pools[pool, st.MAX_NODES]:
         rule = 3
     elif row[st.USED_MILLI] + 1000 * free_gpus + row[st.SHARED_FREE_MILLI] != 1000 * busy * gpus:
         rule = 5

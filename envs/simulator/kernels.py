@@ -29,26 +29,13 @@ from envs.simulator.invariants import check
 from envs.simulator.log import (
     DECISION,
     JOB_START,
-    NODE_OFF,
-    NODE_ORDER,
-    NODE_READY,
     is_log_filling,
     record,
     record_parts,
 )
 from envs.simulator.moves import consolidate, count_emptiable, first_to_empty, is_due
-from envs.simulator.packers import (
-    busy_node,
-    clear_bit,
-    drop_oldest,
-    link_part,
-    lowest_node,
-    set_bit,
-    take_gpus,
-    take_idle,
-    take_share,
-    wrap,
-)
+from envs.simulator.nodes import begin_service, order_node, switch_off_oldest, switch_on
+from envs.simulator.packers import busy_node, link_part, set_bit, take_gpus, take_idle, take_share
 from envs.simulator.rates import cap_power, grow_jobs, growable, pace, shrink_jobs, shrinkable
 from envs.simulator.state import Cluster, Outcome, Settings, Table
 from envs.simulator.timeline import advance
@@ -66,6 +53,7 @@ WEEK_MS = 7 * 86_400_000
 IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODES), int(Pool.BOOTING_NODES)
 USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
 EMPTIABLE_NODES, CONSOLIDATABLE = int(Pool.EMPTIABLE_NODES), int(Pool.CONSOLIDATABLE)
+UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
 SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
 POOL_CAP, SHRINKABLE_GPUS = int(Pool.POWER_CAP), int(Pool.SHRINKABLE_GPUS)
 GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
@@ -86,7 +74,7 @@ class World(NamedTuple):
         outcome: what each shows.
         plan: scratch memory of the codec, shared.
         jobs: [J + 1, 6] int64, the trace.
-        pools: [P, 5] int64, the cluster.
+        pools: [P, 5] int64, the cluster, and more columns where lots are drawn.
         curves: [C, columns] int64, see `envs.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 6] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
@@ -274,35 +262,21 @@ def start_jobs(
 
 
 @helper
-def switch_on(c: Cluster, pools: Table, pool: int) -> int:
-    """Take the lowest node that is off; there must be one."""
-    node = lowest_node(c, pools, pool, 0)
-    clear_bit(c, 0, node)
-    return node
-
-
-@helper
-def scale(c: Cluster, pools: Table, pool: int, target: int) -> None:
+def scale(c: Cluster, pools: Table, settings: Settings, pool: int, target: int) -> None:
     """Order nodes, or switch off idle nodes, the longest idle first, until `target` are on."""
-    row, offset, maximum = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    row = c.pool[pool]
     idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-    add = min(target, maximum) - nodes
+    add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
     if add > 0:
         for _ in range(add):
-            at = offset + wrap(row[st.BOOT_TAIL], maximum)
-            c.node[at, st.BOOT_NODE] = switch_on(c, pools, pool)
-            record(c, NODE_ORDER, pool, -1, c.node[at, st.BOOT_NODE], 0)
-            c.node[at, st.BOOT_READY] = c.clock[st.NOW] + pools[pool, st.BOOT_MS]
-            row[st.BOOT_TAIL] += 1
+            order_node(c, pools, settings, pool)
         row[st.NODES_ADDED] += add
         row[st.SCALE_UPS] += 1
     remove = min(idle, nodes - max(target, pools[pool, st.MIN_NODES]))
     if remove > 0:
         for _ in range(remove):
-            set_bit(c, 0, c.node[offset + row[st.IDLE_HEAD], st.IDLE_NODE])
-            record(c, NODE_OFF, pool, -1, c.node[offset + row[st.IDLE_HEAD], st.IDLE_NODE], 0)
-            drop_oldest(row, st.IDLE_HEAD, maximum)
+            switch_off_oldest(c, pools, settings, pool)
         row[st.NODES_REMOVED] += remove
         row[st.SCALE_DOWNS] += 1
 
@@ -342,6 +316,7 @@ def fill_pools(
         out[IDLE_NODES] = idle
         out[BUSY_NODES] = row[st.BUSY]
         out[BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+        out[UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
         out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
@@ -450,7 +425,7 @@ def charge(w: World, index: int, c: Cluster) -> None:
 
 
 @helper
-def clear(c: Cluster, pools: Table) -> None:
+def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     """Every node off, no job, all counters zero."""
     c.clock[:] = 0
     c.pool[:] = 0
@@ -462,6 +437,10 @@ def clear(c: Cluster, pools: Table) -> None:
     c.node[:, st.NODE_ROUND] = 0
     c.level[:, : st.LEVELS] = -1
     c.level[:, st.LEVELS :] = 0
+    c.clock[st.SEED], c.clock[st.NEXT_NODE_EVENT] = seed, st.NEVER
+    if settings.draws_lots:
+        c.node[:, st.NODE_LIFE] = 0
+        c.node[:, st.NODE_EVENT] = st.NEVER
     c.clock[st.UNUSED_SHARES] = c.share.shape[0]
     for share in range(c.share.shape[0]):
         c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
@@ -474,13 +453,9 @@ def clear(c: Cluster, pools: Table) -> None:
 
 
 @helper
-def add_idle(c: Cluster, pools: Table, pool: int) -> None:
+def add_idle(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     """Switch a node on that is ready at once, at the start of an episode; one must be off."""
-    at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
-    c.node[at, st.IDLE_NODE] = switch_on(c, pools, pool)
-    record(c, NODE_READY, pool, -1, c.node[at, st.IDLE_NODE], 0)
-    c.node[at, st.IDLE_SINCE] = c.clock[st.NOW]
-    c.pool[pool, st.IDLE_TAIL] += 1
+    begin_service(c, pools, settings, pool, switch_on(c, pools, settings, pool))
 
 
 @helper
@@ -493,22 +468,29 @@ def begin_running(c: Cluster, jobs: Table, pools: Table, curves: Table, settings
         if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
             enqueue(c, jobs, settings, job, left)
             return
-        add_idle(c, pools, pool)
+        add_idle(c, pools, settings, pool)
 
 
 @helper
 def reset(
-    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, start: int, end: int, last_job: int
+    c: Cluster,
+    jobs: Table,
+    pools: Table,
+    curves: Table,
+    settings: Settings,
+    episode: NDArray[np.int64],
+    seed: int,
 ) -> None:
-    """Begin an episode at `start` with the jobs that then run, if each had started when it was submitted."""
-    clear(c, pools)
+    """Begin an episode, see `reset_clusters`, with the jobs that then run, if each had started when submitted."""
+    start, end, last_job = episode[0], episode[1], episode[2]
+    clear(c, pools, settings, seed)
     first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
     c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
     c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job
     for pool in range(pools.shape[0]):
         c.pool[pool, st.CONSOLIDATED_MS] = start
         for _ in range(pools[pool, st.MIN_NODES]):
-            add_idle(c, pools, pool)
+            add_idle(c, pools, settings, pool)
     for job in range(first):
         if jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] > start:
             begin_running(c, jobs, pools, curves, settings, job)
@@ -543,7 +525,7 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
         if decision.consolidation[pool] > 0:
             consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
     for pool in range(w.pools.shape[0]):
-        scale(c, w.pools, pool, target_nodes[pool])
+        scale(c, w.pools, w.settings, pool, target_nodes[pool])
         record(c, DECISION, pool, -1, -1, target_nodes[pool])
     if w.settings.debug:
         check(c, w.jobs, w.pools, w.settings)
@@ -553,7 +535,9 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
 
 
 @kernel
-def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
+def reset_clusters(
+    w: World, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64]
+) -> None:
     """Begin episodes and observe their first moment.
 
     Args:
@@ -561,11 +545,12 @@ def reset_clusters(w: World, clusters: NDArray[np.int64], episodes: NDArray[np.i
         clusters: [K] int64, which clusters.
         episodes: [K, 3] int64: start and end (`NEVER`: when all jobs are done) in ms, and the number of the first job
             that is not submitted any more.
+        seeds: [K] int64, of the lots.
     """
     for k in range(clusters.shape[0]):
         index = clusters[k]
         c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
-        reset(c, w.jobs, w.pools, w.curves, w.settings, episodes[k, 0], episodes[k, 1], episodes[k, 2])
+        reset(c, w.jobs, w.pools, w.curves, w.settings, episodes[k], seeds[k])
         w.outcome.paid[index] = 0
         w.outcome.paid[index, w.pools.shape[0], st.PAID_TIME] = c.clock[st.NOW]
         w.outcome.reward[index] = 0.0

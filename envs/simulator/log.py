@@ -22,10 +22,12 @@ from envs.simulator.state import Cluster, Table
 KINDS = (
     *("job_start", "job_end", "job_move", "job_preempt", "job_resize"),
     *("node_order", "node_ready", "node_off", "decision"),
+    *("node_boot_fail", "node_fail", "node_reclaim", "node_gone", "node_return"),
 )
 """What happens, by number."""
 
-JOB_START, JOB_END, JOB_MOVE, JOB_PREEMPT, JOB_RESIZE, NODE_ORDER, NODE_READY, NODE_OFF, DECISION = range(len(KINDS))
+JOB_START, JOB_END, JOB_MOVE, JOB_PREEMPT, JOB_RESIZE, NODE_ORDER, NODE_READY, NODE_OFF, DECISION = range(9)
+NODE_BOOT_FAIL, NODE_FAIL, NODE_RECLAIM, NODE_GONE, NODE_RETURN = range(9, len(KINDS))
 
 
 @helper
@@ -75,19 +77,24 @@ SCHEMA = pa.schema(
 )
 """The log as a table.
 
-===========  ============================================================================================
-event        rows, and the meaning of `value`
-===========  ============================================================================================
-job_start    one for each node that the job got: thousandths of its GPUs
-job_end      one for each node that it had: likewise
-job_preempt  likewise: it was stopped and waits again
-job_move     one for each part that moved: `node` is the new one, `value` thousandths of its GPUs
-job_resize   one: `node` is the node where the width changed, `value` the thousandths that it has there now
-node_order   one: ordered, not ready yet; `value` 0
-node_ready   one: ready and idle; `value` 0
-node_off     one: switched off; `value` 0
-decision     one for each pool: `value` is the target number of nodes
-===========  ============================================================================================
+==============  =========================================================================================
+event           rows, and the meaning of `value`
+==============  =========================================================================================
+job_start       one for each node that the job got: thousandths of its GPUs
+job_end         one for each node that it had: likewise
+job_preempt     likewise: it was stopped and waits again
+job_move        one for each part that moved: `node` is the new one, `value` thousandths of its GPUs
+job_resize      one: `node` is the node where the width changed, `value` the thousandths that it has there now
+node_order      one: ordered, not ready yet; `value` 0
+node_ready      one: ready and idle; `value` 0
+node_off        one: switched off; `value` 0
+node_boot_fail  one: its boot failed, it is off; `value` 0
+node_fail       one: it failed, and is in repair; `value` 0
+node_reclaim    one: its owner said when it must go, it drains; `value` 0
+node_gone       one: its owner took it; `value` 0
+node_return     one: repaired or given back, it is off; `value` 0
+decision        one for each pool: `value` is the target number of nodes
+==============  =========================================================================================
 
 `job` is the row of the job in the trace, `node` a number that is unique in the cluster; null where none is meant.
 """

@@ -85,6 +85,30 @@ def clear_bit(c: Cluster, row: int, node: int) -> None:
 
 
 @helper
+def push_idle(c: Cluster, pools: Table, pool: int, node: int, now: int) -> None:
+    """A node becomes idle, on top of the stack."""
+    at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
+    c.node[at, st.IDLE_NODE] = node
+    c.node[at, st.IDLE_SINCE] = now
+    c.pool[pool, st.IDLE_TAIL] += 1
+
+
+@helper
+def remove_idle(c: Cluster, pools: Table, pool: int, node: int) -> None:
+    """Take an idle node out of the stack, wherever it is; the others keep their order."""
+    offset, nodes = pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    position = c.pool[pool, st.IDLE_HEAD]
+    while c.node[offset + wrap(position, nodes), st.IDLE_NODE] != node:
+        position += 1
+    c.pool[pool, st.IDLE_TAIL] -= 1
+    while position < c.pool[pool, st.IDLE_TAIL]:
+        at, after = offset + wrap(position, nodes), offset + wrap(position + 1, nodes)
+        c.node[at, st.IDLE_NODE] = c.node[after, st.IDLE_NODE]
+        c.node[at, st.IDLE_SINCE] = c.node[after, st.IDLE_SINCE]
+        position += 1
+
+
+@helper
 def move_node(c: Cluster, pools: Table, pool: int, node: int, free: int, now: int) -> None:
     """Change the free GPUs of a busy node; one that is wholly free becomes idle, on top of the stack."""
     before = c.node[node, st.FREE_GPUS]
@@ -95,10 +119,7 @@ def move_node(c: Cluster, pools: Table, pool: int, node: int, free: int, now: in
     c.node[node, st.FREE_GPUS] = free
     if free == gpus:
         c.pool[pool, st.BUSY] -= 1
-        at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
-        c.node[at, st.IDLE_NODE] = node
-        c.node[at, st.IDLE_SINCE] = now
-        c.pool[pool, st.IDLE_TAIL] += 1
+        push_idle(c, pools, pool, node, now)
     else:
         c.pool[pool, st.FREE_COUNT + free] += 1
         if free > 0:

@@ -11,6 +11,7 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CodecTables, Pool
 from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
 from envs.errors import ClusterError
+from envs.simulator import lots
 from envs.simulator import state as st
 from envs.simulator.curves import Curves, make_curves
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
@@ -27,7 +28,7 @@ class Problem:
     Attributes:
         jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
             have names in `envs.simulator.state`.
-        pools: [P, 5] int64, the cluster, likewise.
+        pools: [P, 5] int64, the cluster, likewise, and more columns where lots are drawn.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 6] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
@@ -108,14 +109,21 @@ def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]
 
 
 def _pools(cluster: ClusterConfig) -> tuple[Table, int]:
+    """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
+    draws_lots = any(pool.draws_lots for pool in pools)
     nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
-    table = np.zeros((len(pools), 5), np.int64)
+    table = np.zeros((len(pools), st.POOL_LOTS + st.LOT_BOOT_FAILS * st.LOTS if draws_lots else 5), np.int64)
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
     table[:, st.MIN_NODES] = [pool.min_nodes for pool in pools]
     table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
     table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
     table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
+    if draws_lots:
+        table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
+        table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
+        table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
+        table[:, st.POOL_LOTS :] = [lots.tables(pool) for pool in pools]
     return table, sum(nodes)
 
 
@@ -126,7 +134,7 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
         row[Pool.PRESENT] = 1.0
         row[Pool.GPUS_PER_NODE] = pool.gpus_per_node
         row[Pool.MIN_NODES], row[Pool.MAX_NODES] = pool.min_nodes, pool.max_nodes
-        row[Pool.BOOT_SECONDS] = pool.boot_seconds
+        row[Pool.BOOT_SECONDS] = lots.mean_boot_seconds(pool)
         row[Pool.IDLE_NODE_WATTS] = power.pue * (power.host_watts + pool.gpus_per_node * power.gpu_idle_watts)
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
         row[Pool.BUSY_GPU_WATTS] = power.pue * (power.gpu_busy_watts - power.gpu_idle_watts)
@@ -180,7 +188,8 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
         debug=bool(config.debug),
         moves_jobs=bool(config.codec.consolidation),
-        tracks_work=config.physics.tracks_work or has_curves,
+        draws_lots=any(pool.draws_lots for pool in cluster.pools),
+        tracks_work=config.physics.tracks_work or has_curves or any(pool.loses_nodes for pool in cluster.pools),
         has_curves=has_curves,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),

@@ -33,7 +33,22 @@ from envs.codec import (
     write_mask,
 )
 from envs.simulator.problem import Problem
-from envs.simulator.state import MAX_SPREAD_NODES, MAX_WIDTH_GPUS, NEVER, PPM, WORKLOAD
+from envs.simulator.state import (
+    BOOT_FAILS_PPM,
+    LOT_BOOT,
+    LOT_BOOT_FAILS,
+    LOT_FAILURE,
+    LOT_OUTAGE,
+    LOT_RECLAIM,
+    LOT_REPAIR,
+    LOTS,
+    MAX_SPREAD_NODES,
+    MAX_WIDTH_GPUS,
+    NEVER,
+    POOL_LOTS,
+    PPM,
+    WORKLOAD,
+)
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -62,16 +77,22 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A node. `free` GPUs are neither used nor shared; `since_ms` and `turn` say when it became idle or was ordered."""
+    """A node. `free` GPUs are neither used nor shared; `since_ms` and `turn` say when it became idle or was ordered.
+
+    `life` counts how often it was switched on. At `event_ms` comes what `event` says: fail, reclaim, gone, return.
+    """
 
     number: int
     pool: int
     gpus: int
-    state: str = "off"  # off, booting, on
+    state: str = "off"  # off, booting, on, draining, down
     free: int = 0
     since_ms: int = 0
     turn: int = 0
     ready_ms: int = 0
+    life: int = 0
+    event: str = ""
+    event_ms: int = NEVER
 
     @property
     def is_idle(self) -> bool:
@@ -108,6 +129,11 @@ class Running:
     share: SharedGpu | None = None
 
     @property
+    def nodes(self) -> list[Node]:
+        """Every node that it uses."""
+        return [self.share.node] if self.share is not None else [node for node, _ in self.parts]
+
+    @property
     def finish_ms(self) -> int:
         """When it ends at its present rate."""
         return self.since_ms + -(-self.job.left // self.rate)
@@ -125,15 +151,27 @@ class Totals:
     idle_node_ms: int = 0
     busy_node_ms: int = 0
     boot_node_ms: int = 0
+    down_node_ms: int = 0
     used_milli_ms: int = 0
     overhead_milli_ms: int = 0
     saved_milli_ms: int = 0
     moves: int = 0
     preemptions: int = 0
+    boot_failures: int = 0
+    failures: int = 0
+    reclaims: int = 0
     nodes_added: int = 0
     nodes_removed: int = 0
     scale_ups: int = 0
     scale_downs: int = 0
+
+
+def _split_mix(word: int) -> int:
+    """The next output of SplitMix64 from a state."""
+    word = (word + 0x9E3779B97F4A7C15) % 2**64
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+    return word ^ word >> 31
 
 
 class ReferenceSimulator:
@@ -160,8 +198,9 @@ class ReferenceSimulator:
             job.workload, job.min_milli, job.max_milli = (int(x) for x in self.problem.jobs[number, WORKLOAD:][:3])
         return job
 
-    def reset(self, start_ms: int, end_ms: int, last_job: int) -> None:
+    def reset(self, start_ms: int, end_ms: int, last_job: int, seed: int | None = None) -> None:
         """Begin an episode; see `Simulator.reset`."""
+        self.seed = self.problem.config.physics.seed if seed is None else seed
         self.now = self.start = start_ms
         self.end, self.last_job = end_ms, last_job
         self.done = self.truncated = False
@@ -218,8 +257,90 @@ class ReferenceSimulator:
     def _first_off(self, pool: int) -> Node:
         return min((node for node in self._of_pool(pool) if node.state == "off"), key=lambda node: node.number)
 
+    def _switch_on(self, pool: int) -> Node:
+        node = self._first_off(pool)
+        node.life += 1
+        return node
+
     def _switch_on_at_once(self, pool: int) -> None:
-        self._become_idle(self._first_off(pool))
+        self._begin_service(self._switch_on(pool))
+
+    # Lots
+
+    def _lot(self, kind: int, node: Node) -> int:
+        """64 random bits of a kind for a node in its present life."""
+        word = 0
+        for part in (self.seed, (kind << 48) + (node.pool << 40) + node.number, node.life):
+            word = _split_mix(word ^ part)
+        return word
+
+    def _drawn_ms(self, kind: int, node: Node) -> int | None:
+        """The time of a kind that a node draws in its present life: the quantile that the first bits say."""
+        time = int(self.problem.pools[node.pool, POOL_LOTS + kind * LOTS + (self._lot(kind, node) >> 54)])
+        return None if time < 0 else time
+
+    def _boot_fails(self, node: Node) -> bool:
+        if not self.problem.settings.draws_lots:
+            return False
+        millionths = (self._lot(LOT_BOOT_FAILS, node) >> 32) * PPM >> 32
+        return bool(millionths < self.problem.pools[node.pool, BOOT_FAILS_PPM])
+
+    def _boot_ms(self, node: Node) -> int:
+        """From the order to the end of the boot: the node is ready, or it is noticed that it will not be."""
+        config = self.problem.cluster.pools[node.pool]
+        if self._boot_fails(node):
+            return round(config.boot.timeout_seconds * 1000)
+        drawn = self._drawn_ms(LOT_BOOT, node) if self.problem.settings.draws_lots else None
+        return round(config.boot_seconds * 1000) if drawn is None else drawn
+
+    # The life of nodes
+
+    def _begin_service(self, node: Node) -> None:
+        """A node is on, until it fails or is taken back, whichever its lots say first."""
+        self._become_idle(node)
+        if self.problem.settings.draws_lots:
+            fails, reclaimed = self._drawn_ms(LOT_FAILURE, node), self._drawn_ms(LOT_RECLAIM, node)
+            if fails is not None and (reclaimed is None or fails <= reclaimed):
+                node.event, node.event_ms = "fail", self.now + fails
+            elif reclaimed is not None:
+                node.event, node.event_ms = "reclaim", self.now + reclaimed
+
+    def _end_boot(self, node: Node) -> None:
+        if self._boot_fails(node):
+            node.state = "off"
+            self.totals[node.pool].boot_failures += 1
+        else:
+            self._begin_service(node)
+
+    def _evict(self, node: Node, has_notice: bool) -> None:
+        """Preempt every job of a node."""
+        there = [run for run in self.running if node in run.nodes]
+        for run in sorted(there, key=lambda run: run.job.number):
+            self._preempt(run, has_notice)
+
+    def _happen(self, node: Node) -> None:
+        """Let happen to a node what its lots said."""
+        totals = self.totals[node.pool]
+        notice_ms = round(self.problem.cluster.pools[node.pool].spot.notice_seconds * 1000)
+        if node.event == "fail":
+            self._evict(node, has_notice=False)
+            totals.failures += 1
+            self._go_down(node, LOT_REPAIR)
+        elif node.event == "reclaim":
+            self._evict(node, has_notice=notice_ms > 0)
+            totals.reclaims += 1
+            node.state, node.free = "draining", 0
+            node.event, node.event_ms = "gone", self.now + notice_ms
+        elif node.event == "gone":
+            self._go_down(node, LOT_OUTAGE)
+        else:
+            node.state, node.event_ms = "off", NEVER
+
+    def _go_down(self, node: Node, kind: int) -> None:
+        drawn = self._drawn_ms(kind, node)
+        assert drawn is not None
+        node.state, node.free = "down", 0
+        node.event, node.event_ms = "return", self.now + drawn
 
     # Placement
 
@@ -308,7 +429,9 @@ class ReferenceSimulator:
         elapsed = until - self.now
         for pool, totals in enumerate(self.totals):
             nodes = self._of_pool(pool)
-            totals.idle_node_ms += elapsed * sum(node.is_idle for node in nodes)
+            # A node that drains is on and runs nothing.
+            totals.idle_node_ms += elapsed * sum(node.is_idle or node.state == "draining" for node in nodes)
+            totals.down_node_ms += elapsed * sum(node.state == "down" for node in nodes)
             totals.busy_node_ms += elapsed * sum(node.is_busy for node in nodes)
             totals.boot_node_ms += elapsed * sum(node.state == "booting" for node in nodes)
             totals.used_milli_ms += elapsed * self._used_milli(pool)
@@ -324,6 +447,7 @@ class ReferenceSimulator:
     def _next_event(self) -> int:
         times = [run.finish_ms for run in self.running]
         times += [node.ready_ms for node in self.nodes if node.state == "booting"]
+        times += [node.event_ms for node in self.nodes]
         times += [job.submit_ms for job in self.trace[self.next_job : self.last_job][:1]]
         return min(times, default=NEVER)
 
@@ -343,14 +467,17 @@ class ReferenceSimulator:
         self.queue.sort(key=lambda job: job.number)
 
     def _process(self, time: int) -> None:
-        """All that happens at one moment: jobs end, then nodes become ready, then jobs are submitted."""
+        """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
         self._integrate(time)
         ended = [run for run in self.running if run.finish_ms <= time]
         for run in sorted(ended, key=lambda run: (run.finish_ms, run.job.number)):
             self._finish(run)
+        while due := [node for node in self.nodes if node.event_ms <= time]:
+            for node in sorted(due, key=lambda node: (node.pool, node.number)):
+                self._happen(node)
         ready = [node for node in self.nodes if node.state == "booting" and node.ready_ms <= time]
         for node in sorted(ready, key=lambda node: (node.pool, node.turn)):
-            self._become_idle(node)
+            self._end_boot(node)
         self._submit()
 
     def _advance(self) -> None:
@@ -525,17 +652,20 @@ class ReferenceSimulator:
         self._release(run)
         self._enqueue(job)
 
+    def _unavailable(self, pool: int) -> int:
+        return sum(node.state in ("draining", "down") for node in self._of_pool(pool))
+
     def _scale(self, pool: int, target: int) -> None:
         config, totals = self.problem.cluster.pools[pool], self.totals[pool]
-        nodes = sum(node.state != "off" for node in self._of_pool(pool))
-        add = min(target, config.max_nodes) - nodes
+        nodes = sum(node.state in ("booting", "on") for node in self._of_pool(pool))
+        add = min(target, config.max_nodes - self._unavailable(pool)) - nodes
         for _ in range(add):
-            node = self._first_off(pool)
+            node = self._switch_on(pool)
             node.state, node.turn = "booting", self._next_turn()
-            node.ready_ms = self.now + round(config.boot_seconds * 1000)
+            node.ready_ms = self.now + self._boot_ms(node)
         remove = self._idle(pool)[: max(0, nodes - max(target, config.min_nodes))]
         for node in remove:
-            node.state, node.free = "off", 0
+            node.state, node.free, node.event_ms = "off", 0, NEVER
         totals.nodes_added += max(add, 0)
         totals.scale_ups += add > 0
         totals.nodes_removed += len(remove)
@@ -605,6 +735,7 @@ class ReferenceSimulator:
         row[Pool.IDLE_NODES] = sum(node.is_idle for node in nodes)
         row[Pool.BUSY_NODES] = sum(node.is_busy for node in nodes)
         row[Pool.BOOTING_NODES] = sum(node.state == "booting" for node in nodes)
+        row[Pool.UNAVAILABLE_NODES] = self._unavailable(pool)
         row[Pool.USED_GPUS] = self._used_milli(pool) / 1000
         shared = sum(share.free_milli for share in self.shares if share.node.pool == pool)
         row[Pool.SHARED_FREE_GPUS] = shared / 1000

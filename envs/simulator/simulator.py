@@ -79,6 +79,7 @@ class Simulator:
             running=running,
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
+            node_columns=st.NODE_COLUMNS if settings.draws_lots else st.NODE_LIFE,
             run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
             log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
             queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,
@@ -99,15 +100,20 @@ class Simulator:
         self.num_clusters = num_clusters
         self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
 
-    def reset(self, clusters: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
+    def reset(
+        self, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64] | None = None
+    ) -> None:
         """Begin episodes and observe their first moment.
 
         Args:
             clusters: [K] int64, which clusters.
             episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of
                 the first job that is not submitted any more.
+            seeds: [K] int64 >= 0, of what happens to nodes by lot; None: `physics.seed` for all.
         """
-        kernels.reset_clusters(self.world, clusters, episodes)
+        if seeds is None:
+            seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
+        kernels.reset_clusters(self.world, clusters, episodes, seeds)
         for cluster in clusters:
             self._logs[cluster].clear()
         self._after()

@@ -40,7 +40,9 @@ NOW, EPISODE_START, EPISODE_END, FIRST_JOB, NEXT_JOB, LAST_JOB = range(6)
 QUEUE_HEAD, QUEUE_TAIL, PENDING_MILLI, PENDING_SHARES, RUNNING = range(6, 11)
 WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11, 17)
 BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
-SUBMIT_WINDOW = 20  # and the next entries: the oldest job inside each sliding window
+# When something happens next to a node that is on, drains or is down; and the seed of all lots.
+NEXT_NODE_EVENT, SEED = range(20, 22)
+SUBMIT_WINDOW = 22  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -52,7 +54,9 @@ SAVED_MILLI_MS = 13  # GPU time that the power saved by caps is worth
 NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(14, 19)
 CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
 POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
-FREE_COUNT = 27  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+# Nodes that drain, and nodes that failed or were taken back and cannot be ordered yet; time of the latter; counters.
+DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
+FREE_COUNT = 33  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -62,7 +66,12 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 # Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
 # node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
-NODE_COLUMNS = 9
+# Belonging to a node, and there only where lots are drawn: how often it was ordered, when what happens to it next.
+NODE_LIFE, NODE_EVENT, NODE_NEXT = range(9, 12)
+NODE_COLUMNS = 12
+
+# Values of NODE_NEXT.
+FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
 
 # Columns of `Cluster.run`. HEAP holds slots as a binary heap by (finish, job), and behind it the free slots; the others
 # belong to a running job's slot.
@@ -99,6 +108,14 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
+# They are there only where lots are drawn; the tables of LOTS quantiles in ms begin with POOL_LOTS, kind by kind.
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, POOL_LOTS = range(5, 9)
+
+LOTS = 1024
+"""Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""
+
+# Kinds of lots: those with a table first.
+LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
 
 # Columns of `Outcome.terms`.
 TERMS = (
@@ -124,6 +141,7 @@ class Settings(NamedTuple):
         usd_per_waited_milli_ms: the same in the kernels' units.
         debug: check every invariant after every event.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
+        draws_lots: whether nodes boot, fail or are taken back by lot.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
         has_curves: whether the speed of a job depends on pool, spread, width or power cap.
@@ -141,6 +159,7 @@ class Settings(NamedTuple):
     usd_per_waited_milli_ms: float
     debug: bool
     moves_jobs: bool
+    draws_lots: bool
     tracks_work: bool
     restart_ms: int
     has_curves: bool
@@ -159,7 +178,7 @@ class Cluster(NamedTuple):
     Attributes:
         clock: [CLOCK_SIZE] int64, times, counters and positions.
         pool: [P, POOL_COLUMNS] int64, counters and integrals.
-        node: [M, NODE_COLUMNS] int64.
+        node: [M, NODE_COLUMNS] int64, without the last columns where no lots are drawn.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         queue: [Q, QUEUE_COLUMNS] int64, without the last column where work is not tracked.
@@ -215,6 +234,7 @@ class Capacity(NamedTuple):
     running: int
     queued: int
     shares: int
+    node_columns: int
     run_columns: int
     queue_columns: int
     log_rows: int
@@ -226,7 +246,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
     return Cluster(
         clock=np.zeros((n, CLOCK_SIZE), np.int64),
         pool=np.zeros((n, size.pools, POOL_COLUMNS), np.int64),
-        node=np.zeros((n, size.nodes, NODE_COLUMNS), np.int64),
+        node=np.zeros((n, size.nodes, size.node_columns), np.int64),
         bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.events import enqueue, finish_job, integrate, next_age, next_ready, ready_node
+from envs.simulator.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.simulator.invariants import check
+from envs.simulator.nodes import end_boot, node_events
 from envs.simulator.state import Cluster, Settings, Table
 
 
 @helper
 def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
-    """When the next job ends, node becomes ready or job is submitted."""
-    time = st.NEVER
+    """When the next job ends, node boots, fails, goes or comes back, or job is submitted."""
+    time = c.clock[st.NEXT_NODE_EVENT]
     if c.clock[st.RUNNING] > 0:
-        time = c.run[c.run[0, st.HEAP], st.RUN_FINISH]
+        time = min(time, c.run[c.run[0, st.HEAP], st.RUN_FINISH])
     if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
         time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
     for pool in range(c.pool.shape[0]):
@@ -24,13 +25,15 @@ def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
 
 @helper
 def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
-    """Let everything of one moment happen: jobs end, then nodes become ready, then jobs are submitted."""
+    """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
     integrate(c, time)
     while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
         finish_job(c, jobs, pools, settings)
+    if c.clock[st.NEXT_NODE_EVENT] <= time:
+        node_events(c, jobs, pools, settings)
     for pool in range(c.pool.shape[0]):
         while next_ready(c, pools, pool) <= time:
-            ready_node(c, pools, pool)
+            end_boot(c, pools, settings, pool)
     while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
         enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
@@ -46,8 +49,8 @@ def is_finished(c: Cluster) -> bool:
 def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Run to the next decision, or to the end of the episode.
 
-    The next decision follows the first event after the last one: a job ends or is submitted, a node becomes ready, an
-    idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
+    The next decision follows the first event after the last one: a job ends or is submitted, something happens to a
+    node, an idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
     """
     start = c.clock[st.NOW]
     earliest = start + settings.decision_ms

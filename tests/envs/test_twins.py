@@ -19,11 +19,15 @@ TOTALS = {
     "idle_node_ms": columns.IDLE_NODE_MS,
     "busy_node_ms": columns.BUSY_NODE_MS,
     "boot_node_ms": columns.BOOT_NODE_MS,
+    "down_node_ms": columns.DOWN_NODE_MS,
     "used_milli_ms": columns.USED_MILLI_MS,
     "overhead_milli_ms": columns.OVERHEAD_MILLI_MS,
     "saved_milli_ms": columns.SAVED_MILLI_MS,
     "moves": columns.MOVES,
     "preemptions": columns.PREEMPTIONS,
+    "boot_failures": columns.BOOT_FAILURES,
+    "failures": columns.FAILURES,
+    "reclaims": columns.RECLAIMS,
     "nodes_added": columns.NODES_ADDED,
     "nodes_removed": columns.NODES_REMOVED,
     "scale_ups": columns.SCALE_UPS,
@@ -72,7 +76,7 @@ def whole(problem: Problem) -> tuple[int, int, int]:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=problems(), seed=st.integers(0, 2**32 - 1), obey=st.booleans())
+@given(problem=problems(lots=True), seed=st.integers(0, 2**32 - 1), obey=st.booleans())
 def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bool) -> None:
     """Also actions outside the mask, which `decode` maps to the default."""
     generator = np.random.default_rng(seed)
@@ -97,7 +101,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bo
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=problems(), data=st.data())
+@given(problem=problems(lots=True), data=st.data())
 def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
     """Jobs that ran before are running, the rest of the trace counts or not, time runs out."""
     last_ms = int(problem.jobs[-2, columns.SUBMIT_MS])
@@ -119,7 +123,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=problems(), setpoint=st.integers(0, 10**6))
+@given(problem=problems(lots=True), setpoint=st.integers(0, 10**6))
 def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, setpoint: int) -> None:
     """`replay` and stepping with the baseline's actions end in the same state."""
     from agents.baselines import ConstantSetpoint
@@ -141,7 +145,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
 
 @pytest.mark.parametrize("clusters", [1, 3])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=problems(max_jobs=12))
+@given(problem=problems(max_jobs=12, lots=True))
 def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters: int) -> None:
     """Each cluster of a batch does what a batch of one does under the same setpoint."""
     batch = Simulator.from_problem(problem, num_clusters=clusters)

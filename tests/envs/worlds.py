@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
 from envs.codec import CodecLayout
 from envs.config import PACKERS, CurvesConfig, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
+from envs.nodes import BootConfig, FailureConfig, SpotConfig
 from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -15,10 +16,20 @@ GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
 INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
 MODELS = ("P100", "V100")
+BOOTS = st.sampled_from(
+    [
+        *[BootConfig()] * 3,
+        BootConfig(sigma=0.7),
+        BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
+        BootConfig(failure_probability=0.3, timeout_seconds=300.0),
+    ]
+)
+FAILURES = st.sampled_from([*[FailureConfig()] * 3, FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0)])
+SPOTS = st.sampled_from([*[SpotConfig()] * 3, SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0)])
 
 
 @st.composite
-def pools(draw: st.DrawFn, index: int) -> PoolConfig:
+def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
     """A pool of up to 6 nodes; some GPUs per node and models recur so that jobs have a choice."""
     max_nodes = draw(st.integers(1, 6))
     return PoolConfig(
@@ -28,14 +39,17 @@ def pools(draw: st.DrawFn, index: int) -> PoolConfig:
         gpus_per_node=draw(st.sampled_from([1, 2, 4, 8, 8])),
         gpu_model=draw(st.sampled_from([None, *MODELS])),
         boot_seconds=draw(st.sampled_from([0.0, 0.5, 60.0, 300.0])),
+        boot=draw(BOOTS) if lots else BootConfig(),
+        failures=draw(FAILURES) if lots else FailureConfig(),
+        spot=draw(SPOTS) if lots else SpotConfig(),
         power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
     )
 
 
 @st.composite
-def clusters(draw: st.DrawFn) -> ClusterConfig:
+def clusters(draw: st.DrawFn, lots: bool) -> ClusterConfig:
     """One to three pools."""
-    return ClusterConfig(tuple(draw(pools(index)) for index in range(draw(st.integers(1, 3)))))
+    return ClusterConfig(tuple(draw(pools(index, lots)) for index in range(draw(st.integers(1, 3)))))
 
 
 def _homes(cluster: ClusterConfig, model: str | None) -> list[PoolConfig]:
@@ -64,9 +78,9 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
-    """A whole problem."""
-    cluster = draw(clusters())
+def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem:
+    """A whole problem; with `lots` nodes may boot late, fail or be taken back."""
+    cluster = draw(clusters(lots))
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     trace = Trace.from_columns(
         job_id=[str(number) for number in range(len(rows))],
@@ -84,7 +98,12 @@ def problems(draw: st.DrawFn, max_jobs: int = 40) -> Problem:
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(PACKERS)),
-        physics=PhysicsConfig(tracks_work=draw(st.booleans()), curves=draw(curves())),
+        physics=PhysicsConfig(
+            tracks_work=draw(st.booleans()),
+            restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
+            seed=draw(st.integers(0, 2**63 - 1)),
+            curves=draw(curves()),
+        ),
         debug=draw(st.booleans()),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
         codec=CodecLayout(

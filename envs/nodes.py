@@ -1,0 +1,137 @@
+"""How nodes of a pool come and go by lot: boots that vary or fail, failures, spot reclaims; all off by default.
+
+Which lot a node draws depends on the seed, the node and how often it was ordered before, and on nothing else: two
+policies in the same world see the same node fail in its third life after the same time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envs.errors import ClusterError
+
+MAX_SECONDS = 1e9
+"""The longest time of a description, three decades."""
+
+
+def check_seconds(name: str, seconds: float | None, low: float = 0.0) -> None:
+    """Refuse a time that has no meaning; None is one.
+
+    Raises:
+        ClusterError: it is below `low`, above `MAX_SECONDS` or not a number.
+    """
+    if seconds is not None and not low <= seconds <= MAX_SECONDS:
+        raise ClusterError(f"{name} is {seconds}; it must be {low:g} to {MAX_SECONDS:g}")
+
+
+def check_sigma(name: str, sigma: float) -> None:
+    """Refuse a standard deviation of a logarithm that has no meaning.
+
+    Raises:
+        ClusterError: it is negative or above 3, a factor of 20 each way.
+    """
+    if not 0.0 <= sigma <= 3.0:
+        raise ClusterError(f"{name} is {sigma}; it must be 0 to 3")
+
+
+@dataclass(frozen=True, slots=True)
+class BootConfig:
+    """How boots differ from the constant `boot_seconds` of the pool.
+
+    Attributes:
+        sigma: boots are lognormal, `boot_seconds` is their median and this the standard deviation of ln(time).
+        quantiles_seconds: measured boot times in ascending order, at equal steps from the shortest to the longest, read
+            linearly between; they replace `boot_seconds` and `sigma`.
+        failure_probability: share of the boots that never become ready.
+        timeout_seconds: from the order until that is noticed; the node is off then and may be ordered again.
+    """
+
+    sigma: float = 0.0
+    quantiles_seconds: tuple[float, ...] = ()
+    failure_probability: float = 0.0
+    timeout_seconds: float = 900.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a value is out of range, or there is one quantile or some not in order.
+        """
+        check_sigma("boot.sigma", self.sigma)
+        check_seconds("boot.timeout_seconds", self.timeout_seconds, 0.001)
+        for seconds in self.quantiles_seconds:
+            check_seconds("boot.quantiles_seconds", seconds)
+        if len(self.quantiles_seconds) == 1 or list(self.quantiles_seconds) != sorted(self.quantiles_seconds):
+            raise ClusterError(
+                f"boot.quantiles_seconds is {list(self.quantiles_seconds)}; give two or more in ascending order"
+            )
+        if not 0.0 <= self.failure_probability < 1.0:
+            raise ClusterError(
+                f"boot.failure_probability is {self.failure_probability}; it must be at least 0 and below 1"
+            )
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether two boots can differ."""
+        return self.sigma > 0.0 or bool(self.quantiles_seconds) or self.failure_probability > 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FailureConfig:
+    """Failures of nodes that are on, and their repair.
+
+    A node that fails is gone at once: its jobs lose what they did since their last checkpoint and wait again.
+
+    Attributes:
+        mean_seconds: mean time that a node is on until it fails (MTBF), exponential; None: none fails.
+        repair_seconds: median time until it may be ordered again.
+        repair_sigma: standard deviation of ln(that time), lognormal; 0: always the same.
+    """
+
+    mean_seconds: float | None = None
+    repair_seconds: float = 3600.0
+    repair_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a value is out of range.
+        """
+        check_seconds("failures.mean_seconds", self.mean_seconds, 1.0)
+        check_seconds("failures.repair_seconds", self.repair_seconds, 0.001)
+        check_sigma("failures.repair_sigma", self.repair_sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class SpotConfig:
+    """Nodes that their owner takes back: spot, preemptible, borrowed.
+
+    At the notice the node is drained: it takes no job any more, and its jobs are stopped at once, after they wrote a
+    checkpoint if they write any, and wait again. When the notice is over the node is gone, and may be ordered again
+    after the outage.
+
+    Source of the rule: what node termination handlers do on a notice (cordon and evict).
+
+    Attributes:
+        mean_seconds: mean time that a node is on until its notice, exponential; None: none is taken back.
+        notice_seconds: from the notice to the end; 0: without notice, and no checkpoint is written.
+        outage_seconds: median time until it may be ordered again.
+        outage_sigma: standard deviation of ln(that time), lognormal; 0: always the same.
+    """
+
+    mean_seconds: float | None = None
+    notice_seconds: float = 120.0
+    outage_seconds: float = 3600.0
+    outage_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a value is out of range.
+        """
+        check_seconds("spot.mean_seconds", self.mean_seconds, 1.0)
+        check_seconds("spot.notice_seconds", self.notice_seconds)
+        check_seconds("spot.outage_seconds", self.outage_seconds, 0.001)
+        check_sigma("spot.outage_sigma", self.outage_sigma)
