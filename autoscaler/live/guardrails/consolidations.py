@@ -91,7 +91,9 @@ class Consolidations:
         """Whether the rules about one node let it be emptied; if so, room for its pods is taken on those offered."""
         name, steps = busy.node.name, self._config.guardrails.steps
         if len(self.chosen) >= steps.max_emptied:
-            return self._deny(Rule.STEP_EMPTIED, "node", name, f"steps.max_emptied is {steps.max_emptied} at once")
+            if not any(verdict.rule is Rule.STEP_EMPTIED for verdict in self.verdicts):  # the first stands for all
+                self._deny(Rule.STEP_EMPTIED, "node", name, f"steps.max_emptied is {steps.max_emptied} at once")
+            return False
         if name in self._capacity.claimed:
             return self._deny(Rule.PROMISED, "node", name, "pods that are about to be bound need it")
         hold = self._movable.hold(busy.node, self._evicted)

@@ -57,7 +57,7 @@ class BusyView:
     Attributes:
         node: the node.
         pods: the pods that use its GPUs, the largest first.
-        hold: why they stay; None: they may be moved.
+        hold: why they stay; None: they may be moved, or the node is full.
         known: the same for `envs.codec.consolidation_plan`.
     """
 
@@ -78,6 +78,8 @@ class Movable:
     def __init__(self, view: ClusterView, protection: Protection) -> None:
         self._view, self._protection = view, protection
         self._gangs = {pod.uid: gang for gang in view.running for pod in gang.pods}
+        # Of large gangs each pod would be looked at once for each of its pods.
+        self._gang_holds: dict[str, Hold | None] = {}
 
     def busy(self, pool: PoolView, settings: LivePool) -> list[BusyView]:
         """The busy nodes of a pool, by name."""
@@ -85,9 +87,11 @@ class Movable:
         return [self._busy(node, settings) for node in nodes]
 
     def _busy(self, node: NodeView, settings: LivePool) -> BusyView:
-        pods, hold = self.gpu_pods(node), self.hold(node)
+        free, pods = free_gpus(node, settings), self.gpu_pods(node)
+        # Nothing is gained by emptying a full node.
+        hold = self.hold(node) if free > 0 else None
         parts = tuple(pod.gpu_milli // 1000 for pod in pods)
-        return BusyView(node, pods, hold, BusyNode(free_gpus(node, settings), parts, hold is None))
+        return BusyView(node, pods, hold, BusyNode(free, parts, free > 0 and hold is None))
 
     def gpu_pods(self, node: NodeView) -> tuple[PodView, ...]:
         """The pods that use its GPUs, the largest first, of equals that of the job that was submitted first."""
@@ -114,37 +118,43 @@ class Movable:
         budgets: Counter[str] = Counter()
         jobs = jobs_of(others)
         for pod in others:
-            budgets.update(pdb.uid for pdb in self._view.pdbs if pdb.selects(pod))
+            budgets.update(pdb.uid for pdb in self._budgets(pod))
         moved = self.gpu_pods(node)
         for pod in (*moved, *(pod for pod in evictable_pods(node, self._view) if not uses_gpus(pod))):
-            selecting = tuple(pdb for pdb in self._view.pdbs if pdb.selects(pod))
-            hold = self._pod_hold(pod, jobs) if uses_gpus(pod) else pod_hold(pod, selecting, self._protection)
+            selecting = self._budgets(pod)
+            if uses_gpus(pod):
+                hold = self._pod_hold(pod, selecting, jobs)
+            else:
+                hold = pod_hold(pod, selecting, self._protection)
             hold = hold or budget_hold(pod, selecting, budgets)
             if hold is not None:
                 return hold
         return None
 
-    def _pod_hold(self, pod: PodView, jobs: Counter[str]) -> Hold | None:
+    def _budgets(self, pod: PodView) -> tuple[PdbView, ...]:
+        return tuple(pdb for pdb in self._view.pdbs if pdb.selects(pod))
+
+    def _pod_hold(self, pod: PodView, budgets: tuple[PdbView, ...], jobs: Counter[str]) -> Hold | None:
         """Why a pod that uses GPUs stays; `jobs` counts evictions by the uid of the Job."""
-        name = f"pod {pod.namespace}/{pod.name}"
-        hold = move_hold(pod, (), self._protection)
+        hold = move_hold(pod, budgets, self._protection)
         if hold is not None:
             return hold
         gang, owner = self._gangs.get(pod.uid), pod.owner
         if gang is None or owner is None or owner.kind != "Job":
-            return Hold(Rule.NOT_CHECKPOINTABLE, f"{name} is not of a Job that runs with all its pods")
+            reason = f"pod {pod.namespace}/{pod.name} is not of a Job that runs with all its pods"
+            return Hold(Rule.NOT_CHECKPOINTABLE, reason)
         jobs[owner.uid] += 1
         if gang.evictions_left is not None and jobs[owner.uid] > gang.evictions_left:
             why = "raise its backoffLimit, or let its podFailurePolicy ignore DisruptionTarget"
             return Hold(Rule.JOB_WOULD_FAIL, f"Job {pod.namespace}/{owner.name} would fail by the eviction; {why}")
-        return self._gang_hold(gang, name)
+        if gang.key not in self._gang_holds:
+            self._gang_holds[gang.key] = self._gang_hold(gang)
+        return self._gang_holds[gang.key]
 
-    def _gang_hold(self, gang: GangView, name: str) -> Hold | None:
+    def _gang_hold(self, gang: GangView) -> Hold | None:
         """One pod that is evicted stops its whole gang, so each of them must allow it."""
         if gang.missing_pods > 0 or any(pod.deleted_seconds is not None for pod in gang.pods):
-            return Hold(Rule.NOT_CHECKPOINTABLE, f"{name}: pods of its Job come or go just now")
-        for pod in gang.pods:
-            hold = move_hold(pod, tuple(pdb for pdb in self._view.pdbs if pdb.selects(pod)), self._protection)
-            if hold is not None:
-                return hold
-        return None
+            reason = f"pods of Job {gang.ref.namespace}/{gang.ref.name} come or go just now"
+            return Hold(Rule.NOT_CHECKPOINTABLE, reason)
+        holds = (move_hold(pod, self._budgets(pod), self._protection) for pod in gang.pods)
+        return next((hold for hold in holds if hold is not None), None)
