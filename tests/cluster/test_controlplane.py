@@ -9,6 +9,7 @@ import urllib3
 from kubernetes import client
 
 from autoscaler.live.client import connect
+from autoscaler.live.names import STATUS_CONFIG_MAP
 from tests.cluster import constants, rest
 from tests.cluster.cluster import allocatable_gpus, condition_status, is_ready
 from tests.cluster.control_plane import ControlPlane
@@ -316,11 +317,14 @@ def test_reset_leaves_nothing(cluster: ControlPlane) -> None:
     cluster.create_namespace("elsewhere")
     cluster.create_pod("waiting", gpus=99, namespace="elsewhere")
     cluster.service_account_kubeconfig("somebody")
+    maps = "/api/v1/namespaces/kube-system/configmaps"
+    cluster.request("POST", maps, {"metadata": {"name": STATUS_CONFIG_MAP}})
     cluster.wait_until(
         lambda: sum(pod["status"]["phase"] == "Running" for pod in cluster.pods()) == 10, "all gangs run"
     )
     cluster.reset()
     for path in ("/api/v1/nodes", "/api/v1/pods", "/apis/batch/v1/jobs", "/apis/policy/v1/poddisruptionbudgets"):
         assert cluster.request("GET", path)["items"] == []
+    assert STATUS_CONFIG_MAP not in {item["metadata"]["name"] for item in cluster.request("GET", maps)["items"]}
     namespaces = {item["metadata"]["name"] for item in cluster.request("GET", "/api/v1/namespaces")["items"]}
     assert namespaces == constants.SYSTEM_NAMESPACES
