@@ -23,11 +23,14 @@ class Measurement:
         name: what ran.
         unit: of the rates.
         rates: one per run, in the order of the runs.
+        cpu_rates: the same per second of processor time of this process, all its threads together. On a machine that
+            others use too these spread less.
     """
 
     name: str
     unit: str
     rates: tuple[float, ...]
+    cpu_rates: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -38,6 +41,7 @@ class Measurement:
             "median": statistics.median(self.rates),
             "max": max(self.rates),
             "rates": list(self.rates),
+            "cpu_rates": list(self.cpu_rates),
         }
 
 
@@ -51,12 +55,13 @@ def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
 
 def measure(name: str, unit: str, amount: float, run: Callable[[], object], repeats: int) -> Measurement:
     """Time `run`, which does `amount` units of work; the caller has run it once, so that all is compiled."""
-    rates = []
+    rates, cpu_rates = [], []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         run()
         rates.append(amount / (time.perf_counter() - begin))
-    return Measurement(name, unit, tuple(rates))
+        cpu_rates.append(amount / (time.process_time() - cpu_begin))
+    return Measurement(name, unit, tuple(rates), tuple(cpu_rates))
 
 
 def describe() -> dict[str, Any]:
@@ -82,12 +87,10 @@ def report(title: str, before: dict[str, Any], measurements: list[Measurement], 
     for name, value in more.items():
         print(f"  {name.replace('_', ' ')}: {value:.2f}" if isinstance(value, float) else f"  {name}: {value}")
     width = max(len(row.name) for row in measurements)
-    print(f"\n  {'':{width}}  {'min':>12}  {'median':>12}  {'max':>12}")
+    print(f"\n  {'':{width}}  {'min':>12}  {'median':>12}  {'max':>12}  {'per CPU s':>12}")
     for row in measurements:
-        low, middle, high = (
-            f"{value:,.0f}" for value in (min(row.rates), statistics.median(row.rates), max(row.rates))
-        )
-        print(f"  {row.name:{width}}  {low:>12}  {middle:>12}  {high:>12}  {row.unit}")
+        rates = (min(row.rates), statistics.median(row.rates), max(row.rates), statistics.median(row.cpu_rates))
+        print(f"  {row.name:{width}}  " + "  ".join(f"{value:>12,.0f}" for value in rates) + f"  {row.unit}")
     if path is not None:
         document = {"title": title, "machine": before, **more, "measurements": [row.to_dict() for row in measurements]}
         path.write_text(json.dumps(document, indent=2) + "\n")

@@ -137,10 +137,10 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         Raises:
             InvalidActionError: the action is outside the action space.
         """
-        self._simulator.step(check_actions(np.asarray(action), self._sizes))
-        clock = self._simulator.world.clusters.clock[0]
-        truncated = bool(clock[st.TRUNCATED])
-        terminated = bool(clock[st.DONE]) and not truncated
+        self._simulator.step(check_actions(action, self._sizes))
+        clock = self._simulator.world.clusters.clock
+        truncated = bool(clock[0, st.TRUNCATED])
+        terminated = bool(clock[0, st.DONE]) and not truncated
         reward = float(self._simulator.world.outcome.reward[0])
         return self._observation(), reward, terminated, truncated, self._info()
 
@@ -179,8 +179,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         return observation.copy()
 
     def _info(self) -> dict[str, Any]:
-        terms = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))
-        return {**terms, "time_seconds": float(self._simulator.world.clusters.clock[0, st.NOW]) / 1000}
+        info: dict[str, Any] = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))
+        info["time_seconds"] = float(self._simulator.world.clusters.clock[0, st.NOW]) / 1000
+        return info
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

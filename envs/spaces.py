@@ -36,10 +36,10 @@ def check_actions(actions: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArr
     Raises:
         InvalidActionError: a component is outside its range.
     """
-    actions = np.asarray(actions, np.int64).reshape(-1, sizes.size)
-    inside = (actions >= 0) & (actions < sizes)
-    if not inside.all():
-        row, component = np.argwhere(~inside)[0]
+    actions = np.ascontiguousarray(actions, np.int64).reshape(-1, sizes.size)
+    outside = actions.view(np.uint64) >= sizes.view(np.uint64)  # a negative number is a huge one then
+    if np.count_nonzero(outside):
+        row, component = np.argwhere(outside)[0]
         raise InvalidActionError(
             f"component {component} of the action is {actions[row, component]}; it must be 0 to {sizes[component] - 1}"
         )

@@ -27,16 +27,24 @@ class GpuClusterVecEnv(VecEnv):
         num_envs: clusters.
         seed: of the generator that draws episodes; None: from the operating system.
         reward_scale: rewards are USD times this; a constant, so that learning sees numbers near 1.
+        threads: how many share the clusters, None: as many cores as have clusters enough. Results do not depend on it.
     """
 
-    def __init__(self, problem: Problem, num_envs: int, seed: int | None = None, reward_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        num_envs: int,
+        seed: int | None = None,
+        reward_scale: float = 1.0,
+        threads: int | None = None,
+    ) -> None:
         layout = problem.config.codec
         self.render_mode = None
         super().__init__(num_envs, observation_space(layout), action_space(layout))
         self.problem = problem
         self._sizes = np.array(layout.action_sizes, np.int64)
         self.reward_scale = reward_scale
-        self._simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds)
+        self._simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
         self._generator = np.random.default_rng(seed)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)

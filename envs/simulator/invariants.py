@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.simulator import state as st
-from envs.simulator.compiler import helper
+from envs.simulator.compiler import helper, rare
 from envs.simulator.packers import lowest_node, next_node
 from envs.simulator.state import Cluster, Settings, Table
 
@@ -134,7 +134,7 @@ def broken_times(c: Cluster, jobs: Table) -> int:
     return 0
 
 
-@helper
+@rare
 def check(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Keep the number of the first rule that did not hold, and when."""
     if c.clock[st.BROKEN_RULE] != 0:

@@ -41,9 +41,9 @@ from envs.simulator.state import Cluster, Outcome, Settings, Table
 from envs.simulator.timeline import advance
 from envs.simulator.work import finish_time, hold, set_pace
 
-_codec = compile_codec()
+codec = compile_codec()
 encode, decode, write_mask, default_action = (
-    _codec[name] for name in ("encode", "decode", "write_mask", "default_action")
+    codec[name] for name in ("encode", "decode", "write_mask", "default_action")
 )
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -72,7 +72,7 @@ class World(NamedTuple):
         clusters: the state of N clusters.
         snapshots: what the codec reads of each.
         outcome: what each shows.
-        plan: scratch memory of the codec, shared.
+        plans: scratch memory of the codec for each cluster, so that threads do not share any.
         jobs: [J + 1, 6] int64, the trace.
         pools: [P, 5] int64, the cluster, and more columns where lots are drawn.
         curves: [C, columns] int64, see `envs.simulator.curves.Curves`.
@@ -85,7 +85,7 @@ class World(NamedTuple):
     clusters: Cluster
     snapshots: ClusterSnapshot
     outcome: Outcome
-    plan: PackingPlan
+    plans: PackingPlan
     jobs: Table
     pools: Table
     curves: Table
@@ -121,6 +121,19 @@ def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
         batch.queue[index],
         batch.allowed[index],
         batch.signals[index],
+    )
+
+
+@helper
+def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
+    """One cluster's scratch memory."""
+    return PackingPlan(
+        batch.free[index],
+        batch.upcoming[index],
+        batch.shared_free_gpus[index],
+        batch.idle_nodes[index],
+        batch.booting_nodes[index],
+        batch.new_nodes[index],
     )
 
 
@@ -500,19 +513,19 @@ def reset(
 
 
 @helper
-def observe(w: World, index: int, snapshot: ClusterSnapshot) -> None:
+def observe(w: World, index: int, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Encode a snapshot and its mask."""
-    encode(snapshot, w.tables, w.plan, w.outcome.observation[index])
+    encode(snapshot, w.tables, plan, w.outcome.observation[index])
     write_mask(snapshot, w.tables, w.outcome.mask[index])
 
 
 @helper
-def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot) -> None:
+def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Carry out an action, then run to the next decision."""
     target_nodes, placement = w.outcome.target_nodes[index], w.outcome.placement[index]
     levers = w.outcome.levers[index]
     decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2])
-    decode(w.outcome.action[index], snapshot, w.tables, w.plan, decision)
+    decode(w.outcome.action[index], snapshot, w.tables, plan, decision)
     if w.settings.has_curves:
         for pool in range(w.pools.shape[0]):
             cap_power(c, w.jobs, w.curves, pool, decision.power_cap[pool])
@@ -556,36 +569,44 @@ def reset_clusters(
         w.outcome.reward[index] = 0.0
         w.outcome.terms[index] = 0.0
         fill_snapshot(w, c, snapshot)
-        observe(w, index, snapshot)
+        observe(w, index, snapshot, plan_of(w.plans, index))
 
 
 @kernel
-def step_clusters(w: World) -> None:
-    """Carry out the actions in `outcome` and run every cluster that is not done to its next decision."""
-    for index in range(w.clusters.clock.shape[0]):
-        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
+def step_clusters(w: World, first: int, end: int) -> None:
+    """Carry out the actions in `outcome` and run clusters that are not done to their next decision.
+
+    Args:
+        w: the world.
+        first: the first cluster.
+        end: the cluster behind the last one.
+    """
+    for index in range(first, end):
+        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
         if c.clock[st.DONE] == 0:
-            decide(w, index, c, snapshot)
-            observe(w, index, snapshot)
+            decide(w, index, c, snapshot, plan)
+            observe(w, index, snapshot, plan)
             charge(w, index, c)
 
 
 @kernel
-def replay_clusters(w: World, rules: NDArray[np.int64], decisions: int) -> bool:
-    """Run every cluster under a fixed rule, for at most `decisions` more decisions each; return whether all are done.
+def replay_clusters(w: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
+    """Run clusters under a fixed rule, for at most `decisions` more decisions each; return whether all are done.
 
     Args:
         w: the world.
+        first: the first cluster.
+        end: the cluster behind the last one.
         rules: [N, RULE_SIZE] int64, the choices of each cluster, see `envs.codec.default_action`.
         decisions: how many.
     """
     done = True
-    for index in range(w.clusters.clock.shape[0]):
-        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
+    for index in range(first, end):
+        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
         for _ in range(decisions):
             if c.clock[st.DONE] != 0 or is_log_filling(c):
                 break
-            default_action(snapshot, w.tables, w.plan, rules[index], w.outcome.action[index])
-            decide(w, index, c, snapshot)
+            default_action(snapshot, w.tables, plan, rules[index], w.outcome.action[index])
+            decide(w, index, c, snapshot, plan)
         done = done and c.clock[st.DONE] != 0
     return done

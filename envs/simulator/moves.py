@@ -7,7 +7,7 @@ of the running jobs that have a part of it (a whole node has no list: its job le
 from __future__ import annotations
 
 from envs.simulator import state as st
-from envs.simulator.compiler import helper
+from envs.simulator.compiler import helper, rare
 from envs.simulator.log import JOB_MOVE, record
 from envs.simulator.packers import clear_bit, link_part, lowest_node, move_node, next_node, set_bit, unlink_part
 from envs.simulator.state import Cluster, Settings, Table
@@ -82,7 +82,7 @@ def is_due(c: Cluster, settings: Settings, pool: int) -> bool:
     return c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS] >= settings.consolidation_ms
 
 
-@helper
+@rare
 def count_emptiable(c: Cluster, pools: Table, pool: int) -> int:
     """How many busy nodes are partly free and run only jobs that may be moved."""
     nodes = 0
@@ -96,7 +96,7 @@ def count_emptiable(c: Cluster, pools: Table, pool: int) -> int:
     return nodes
 
 
-@helper
+@rare
 def first_to_empty(c: Cluster, pools: Table, pool: int) -> int:
     """The emptiest node whose jobs may be moved and fit on other busy nodes, the lowest of equals; -1 if none."""
     for free in range(pools[pool, st.GPUS] - 1, 0, -1):
@@ -109,7 +109,7 @@ def first_to_empty(c: Cluster, pools: Table, pool: int) -> int:
     return -1
 
 
-@helper
+@rare
 def consolidate(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, choice: int) -> None:
     """Carry out a choice of the consolidation lever: empty one node, or all that can be emptied, the emptiest first."""
     c.pool[pool, st.ROUND] += 1

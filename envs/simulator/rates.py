@@ -7,7 +7,7 @@ number of its nodes, its width and the power cap make of it, each looked up in `
 from __future__ import annotations
 
 from envs.simulator import state as st
-from envs.simulator.compiler import helper
+from envs.simulator.compiler import helper, rare
 from envs.simulator.events import heapify
 from envs.simulator.log import JOB_RESIZE, record
 from envs.simulator.packers import link_part, move_node
@@ -50,7 +50,7 @@ def pace(c: Cluster, jobs: Table, curves: Table, slot: int) -> None:
     set_pace(c, slot, rate, milli - times(jobs[job, st.MILLI], rate), saved)
 
 
-@helper
+@rare
 def cap_power(c: Cluster, jobs: Table, curves: Table, pool: int, level: int) -> None:
     """Put a pool's GPUs under a power cap; all its jobs go on at once at their new speed."""
     if level == c.pool[pool, st.POWER_CAP]:
@@ -107,7 +107,7 @@ def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, sl
         link_part(c, jobs, slot, node)
 
 
-@helper
+@rare
 def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Narrow all elastic jobs of a pool."""
     for slot in range(c.run.shape[0]):
@@ -130,7 +130,7 @@ def next_to_grow(c: Cluster, jobs: Table, pool: int) -> int:
     return best
 
 
-@helper
+@rare
 def grow_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Widen all elastic jobs of a pool into free GPUs of their nodes, in order of submission."""
     slot = next_to_grow(c, jobs, pool)

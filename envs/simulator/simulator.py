@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from envs.cluster import ClusterConfig
-from envs.codec import RULE_SIZE, ClusterSnapshot, empty_plan
+from envs.codec import RULE_SETPOINT, RULE_SIZE, ClusterSnapshot
 from envs.config import EnvironmentConfig
 from envs.errors import SimulatorError
 from envs.simulator import kernels
 from envs.simulator import state as st
+from envs.simulator.compiler import entry
 from envs.simulator.energy import Energy, pool_energy, sum_energy
 from envs.simulator.invariants import describe_broken
 from envs.simulator.log import KINDS, to_table
 from envs.simulator.problem import Problem, make_problem
+from envs.simulator.replay import replay_by_rule
+from envs.simulator.threads import default_threads, share
 from traces.trace import Trace
 
 REPLAY_CHUNK = 200_000
@@ -35,6 +40,7 @@ class Simulator:
         episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
         log_rows: rows of the event log between two drains, for each cluster; 0: nothing is logged, None: as many as
             can never be too few.
+        threads: how many share the clusters, None: as many cores as have clusters enough. Results do not depend on it.
 
     Attributes:
         problem: the checked inputs.
@@ -52,20 +58,31 @@ class Simulator:
         num_clusters: int = 1,
         episode_seconds: float | None = None,
         log_rows: int | None = 0,
+        threads: int | None = None,
     ) -> None:
-        self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds, log_rows)
+        self._prepare(make_problem(trace, cluster, config), num_clusters, episode_seconds, log_rows, threads)
 
     @classmethod
     def from_problem(
-        cls, problem: Problem, num_clusters: int = 1, episode_seconds: float | None = None, log_rows: int | None = 0
+        cls,
+        problem: Problem,
+        num_clusters: int = 1,
+        episode_seconds: float | None = None,
+        log_rows: int | None = 0,
+        threads: int | None = None,
     ) -> Simulator:
         """A simulator of inputs that are checked already."""
         simulator = cls.__new__(cls)
-        simulator._prepare(problem, num_clusters, episode_seconds, log_rows)  # noqa: SLF001 (its own)
+        simulator._prepare(problem, num_clusters, episode_seconds, log_rows, threads)  # noqa: SLF001 (its own)
         return simulator
 
     def _prepare(
-        self, problem: Problem, num_clusters: int, episode_seconds: float | None, log_rows: int | None
+        self,
+        problem: Problem,
+        num_clusters: int,
+        episode_seconds: float | None,
+        log_rows: int | None,
+        threads: int | None,
     ) -> None:
         config = problem.config
         self.problem = problem
@@ -88,7 +105,7 @@ class Simulator:
             clusters=st.allocate_clusters(size),
             snapshots=st.allocate_snapshots(num_clusters, config.codec),
             outcome=st.allocate_outcome(num_clusters, size.pools, config.codec),
-            plan=empty_plan(config.codec),
+            plans=st.allocate_plans(num_clusters, config.codec),
             jobs=self.problem.jobs,
             pools=self.problem.pools,
             curves=self.problem.curves.flat(),
@@ -99,6 +116,7 @@ class Simulator:
         )
         self.num_clusters = num_clusters
         self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
+        self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
 
     def reset(
         self, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64] | None = None
@@ -113,7 +131,12 @@ class Simulator:
         """
         if seeds is None:
             seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
-        kernels.reset_clusters(self.world, clusters, episodes, seeds)
+        rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
+
+        def begin(first: int, end: int) -> None:
+            self._kernels[0](self.world, *(column[first:end] for column in rows))
+
+        share(begin, len(clusters), min(self.threads, default_threads(len(clusters))))
         for cluster in clusters:
             self._logs[cluster].clear()
         self._after()
@@ -124,6 +147,17 @@ class Simulator:
         episode = np.array([first_submit_ms, st.NEVER, self.problem.num_jobs], np.int64)
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kernels"}  # pointers of this process
+
+    @cached_property
+    def _kernels(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """`reset_clusters` and `step_clusters` for this world."""
+        reset = entry(
+            kernels.reset_clusters, self.world, np.zeros(1, np.int64), np.zeros((1, 3), np.int64), np.zeros(1, np.int64)
+        )
+        return reset, entry(kernels.step_clusters, self.world, 0, 0)
+
     def step(self, actions: NDArray[np.int64]) -> None:
         """Carry out an action per cluster and run to the next decision; clusters that are done stay as they are.
 
@@ -131,7 +165,7 @@ class Simulator:
             actions: [N, components] int64, see `envs.codec.decode`.
         """
         self.world.outcome.action[:] = actions
-        kernels.step_clusters(self.world)
+        share(partial(self._kernels[1], self.world), self.num_clusters, self.threads)
         self._after()
 
     def replay(self, rules: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
@@ -145,22 +179,6 @@ class Simulator:
         while not self.replay_decisions(rules):
             if progress is not None:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
-
-    def replay_decisions(self, rules: NDArray[np.int64], decisions: int = REPLAY_CHUNK) -> bool:
-        """Run every cluster under a fixed rule for at most so many more decisions each.
-
-        Args:
-            rules: as in `replay`.
-            decisions: how many.
-
-        Returns:
-            Whether every cluster is done.
-        """
-        table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
-        table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        done = bool(kernels.replay_clusters(self.world, table, decisions))
-        self._after()
-        return done
 
     def _after(self) -> None:
         """Drain the log, and raise what the debug mode found."""
@@ -183,6 +201,29 @@ class Simulator:
     def event_log(self, cluster: int = 0) -> pa.Table:
         """What happened in a cluster since its reset, a table of `envs.simulator.log.SCHEMA`; needs `log_rows`."""
         return to_table(np.concatenate([np.zeros((0, 6), np.int64), *self._logs[cluster]]))
+
+    def replay_decisions(self, rules: NDArray[np.int64], decisions: int = REPLAY_CHUNK) -> bool:
+        """Run every cluster under a fixed rule for at most so many more decisions each.
+
+        Args:
+            rules: as in `replay`.
+            decisions: how many.
+
+        Returns:
+            Whether every cluster is done.
+        """
+        table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
+        table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
+        settings, has_levers = self.problem.settings, table[:, RULE_SETPOINT + 1 :].any()
+        is_plain = not (has_levers or settings.has_curves or settings.debug or self.world.clusters.log.shape[1])
+        kernel = replay_by_rule if is_plain else kernels.replay_clusters
+
+        def replay(first: int, end: int) -> bool:
+            return bool(kernel(self.world, first, end, table, decisions))
+
+        done = all(share(replay, self.num_clusters, self.threads))
+        self._after()
+        return done
 
     def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
         """The snapshot at the last decision, as views into the batch."""

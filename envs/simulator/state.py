@@ -17,6 +17,8 @@ from envs.codec import (
     SUBMIT_WINDOWS_SECONDS,
     ClusterSnapshot,
     CodecLayout,
+    PackingPlan,
+    empty_plan,
     empty_snapshot,
     observation_size,
 )
@@ -259,6 +261,11 @@ def allocate_clusters(size: Capacity) -> Cluster:
 def allocate_snapshots(clusters: int, layout: CodecLayout) -> ClusterSnapshot:
     """Zeroed snapshots, each field with a leading dimension N."""
     return ClusterSnapshot(*(np.zeros((clusters, *field.shape)) for field in empty_snapshot(layout)))
+
+
+def allocate_plans(clusters: int, layout: CodecLayout) -> PackingPlan:
+    """The codec's scratch memory, each field with a leading dimension N."""
+    return PackingPlan(*(np.zeros((clusters, *field.shape)) for field in empty_plan(layout)))
 
 
 def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outcome:

@@ -8,7 +8,7 @@ integer. Kept only where `Settings.tracks_work`; else a job ends its duration af
 from __future__ import annotations
 
 from envs.simulator import state as st
-from envs.simulator.compiler import helper
+from envs.simulator.compiler import helper, rare
 from envs.simulator.events import change_finish, enqueue, remove_running
 from envs.simulator.log import JOB_PREEMPT, record_parts
 from envs.simulator.packers import release
@@ -68,7 +68,7 @@ def work_lost(jobs: Table, job: int, done: int) -> int:
     return done % step if step > 0 else done
 
 
-@helper
+@rare
 def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, has_notice: bool) -> None:
     """Stop a running job and put it back in the queue with the work since its last checkpoint to be done again.
 
