@@ -13,6 +13,10 @@ class ArtifactError(UserError, ValueError):
     """A policy artifact or a checkpoint that is missing, damaged or made for something else."""
 
 
+class PolicyNeedsLeverError(UserError, ValueError):
+    """A fixed rule uses a lever that the codec layout has not."""
+
+
 class UnknownPolicyError(UserError, KeyError):
     """No policy has this name."""
 

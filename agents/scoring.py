@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines.tuned import cost_usd
 from agents.policy import Policy
 from envs.simulator import Simulator
 from envs.simulator import state as st
+from envs.simulator.costs import decided_usd
 from envs.simulator.problem import Problem
 
 
@@ -21,7 +21,7 @@ def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDAr
         episodes: [K, 3] int64, as `Simulator.reset` takes them.
 
     Returns:
-        [K] float64, USD, without the energy of GPUs that work.
+        [K] float64, USD, see `envs.simulator.costs.decided_usd`.
     """
     simulator = Simulator.from_problem(problem, len(episodes))
     simulator.reset(np.arange(len(episodes)), episodes)
@@ -29,4 +29,4 @@ def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDAr
     outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
     while not clock[:, st.DONE].all():
         simulator.step(policy.act(outcome.observation, outcome.mask))
-    return cost_usd(simulator)
+    return decided_usd(simulator)

@@ -31,7 +31,7 @@ def ours(name: str, experiment: ExperimentConfig, problem: Problem) -> BaseAlgor
     """One of our agents on the batch of clusters."""
     agent = replace(experiment.agent, name=name)
     env = GpuClusterVecEnv(problem, experiment.train.num_envs, seed=0)
-    return make_model(agent, experiment.train, env, 0, problem.config.codec.setpoint(600.0, 0.0))
+    return make_model(agent, experiment.train, env, 0, (problem.config.codec.setpoint(600.0, 0.0), 0, 0, 0))
 
 
 def peer(experiment: ExperimentConfig, trace: Trace) -> BaseAlgorithm:

@@ -17,7 +17,9 @@ room."""
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveConfig:
-    """What a run costs: energy_kwh * usd_per_kwh + waited_gpu_hours * usd_per_gpu_hour.
+    """What a run costs: energy_kwh * usd_per_kwh + (waited_gpu_hours + overhead_gpu_hours) * usd_per_gpu_hour.
+
+    Overhead is what jobs hold beyond their work: moves, restarts, work that is done again or slowly.
 
     Attributes:
         usd_per_kwh: price of energy.

@@ -37,13 +37,16 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Action Space
 
-    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*. `Discrete` where that is
-    one component only (one pool, no window).
+    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*, then per pool a choice of
+    each lever that the codec layout switches on. `Discrete` where that is one component only (one pool, no window).
 
     | component | choices | meaning |
     |---|---|---|
     | setpoint of pool p | 25 | idle time-out and reserve, see `CodecLayout.setpoints` |
     | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it has room |
+    | `consolidation` of pool p | 3 | empty no node, the emptiest, or all that can be, by moving their jobs |
+    | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.codec.POWER_CAP_FRACTIONS` |
+    | `elastic_width` of pool p | 3 | keep, shrink or grow the elastic jobs |
 
     `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see
     `envs.codec.decode`.
@@ -59,11 +62,16 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | per pool | 28 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
     | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
 
+    Each lever adds what it needs to know of a pool (3, 2 and 2 entries), and `job_hints` 6 entries per slot and one per
+    slot and pool: the expected run time, slack, priority, width range and speed.
+
     ## Rewards
 
     Minus the money that the time since the last step cost: energy of idle GPUs on busy nodes, idle nodes, booting nodes
-    and nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. The energy of GPUs
-    that work is left out, because no decision changes it. `info` has every term in USD.
+    and nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. GPU-hours that jobs
+    hold beyond their work (moves, restarts) cost their energy and as much as waiting. The energy of the work itself is
+    left out, as far as no decision changes it: at the price of the pool where it is least. `info` has every term in
+    USD.
 
     ## Starting State
 

@@ -1,4 +1,4 @@
-"""The tuned heuristic: the constant setpoint and packer that cost least on a training window."""
+"""The tuned heuristic: the constant setpoint, lever choices and packer that cost least on a training window."""
 
 from __future__ import annotations
 
@@ -11,13 +11,26 @@ from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
 from envs.cluster import ClusterConfig
+from envs.codec import (
+    CONSOLIDATION_CHOICES,
+    POWER_CAP_FRACTIONS,
+    RULE_CONSOLIDATION,
+    RULE_POWER_CAP,
+    RULE_SETPOINT,
+    RULE_WIDTH,
+    WIDTH_CHOICES,
+    CodecLayout,
+)
 from envs.config import PACKERS, EnvironmentConfig
 from envs.episodes import equal_windows
 from envs.errors import ClusterError
 from envs.simulator import Simulator
-from envs.simulator import state as st
-from envs.simulator.problem import make_problem
+from envs.simulator.costs import decided_usd
+from envs.simulator.problem import Problem, make_problem
 from traces.trace import Trace
+
+BATCH_RULES = 25
+"""Rules that are replayed side by side, which bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,9 @@ class Tuned:
         half_usd_per_window: (first half, second half): the same for what a search on every other window would have
             chosen.
         half_choices: what those two searches chose: how much the choice depends on the sample.
+        consolidation: the best choice of the consolidation lever, 0 where the lever is off.
+        power_cap: of the power lever, likewise.
+        width: of the width lever, likewise.
     """
 
     idle_timeout_seconds: float
@@ -42,12 +58,32 @@ class Tuned:
     usd_per_hour: float
     half_usd_per_window: tuple[float, float]
     half_choices: tuple[str, str]
+    consolidation: int = 0
+    power_cap: int = 0
+    width: int = 0
 
     def policy(self, config: EnvironmentConfig) -> ConstantSetpoint:
         """The policy, for the codec layout of `config`."""
         return ConstantSetpoint(
-            config.codec, self.idle_timeout_seconds, self.headroom, name="reactive-tuned", packer=self.packer
+            config.codec,
+            self.idle_timeout_seconds,
+            self.headroom,
+            name="reactive-tuned",
+            packer=self.packer,
+            consolidation=self.consolidation,
+            power_cap=self.power_cap,
+            width=self.width,
         )
+
+    def describe(self) -> str:
+        """The choice in words."""
+        levers = (
+            ("consolidate", CONSOLIDATION_CHOICES[self.consolidation], self.consolidation),
+            ("power cap", f"{POWER_CAP_FRACTIONS[self.power_cap]:g}", self.power_cap),
+            ("width", WIDTH_CHOICES[self.width], self.width),
+        )
+        chosen = "".join(f", {name} {text}" for name, text, choice in levers if choice > 0)
+        return f"{self.packer}, idle time-out {self.idle_timeout_seconds:g} s, headroom {self.headroom:g}{chosen}"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
@@ -71,6 +107,9 @@ def tune(
 ) -> Tuned:
     """Replay every setpoint with every packer on windows of [start, end) and choose the cheapest on average.
 
+    Where the consolidation lever is on, each of its choices is tried with each of these. The choices of the power and
+    the width lever, where they are on, are tried after that, together, with what came out best.
+
     The window is cut twice, with the cuts of the second time in the middle of the first, so that no choice hangs on
     where the cuts are.
 
@@ -86,65 +125,91 @@ def tune(
     Raises:
         ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
-    costs = np.stack(
-        [_costs(trace, cluster, replace(config, packer=packer), start_seconds, end_seconds, windows, progress)
-         for packer in PACKERS]
-    )  # fmt: skip
-    setpoints = config.codec.setpoints
+    training = _Training(trace, cluster, config, start_seconds, end_seconds, windows)
+    layout = config.codec
+    moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
+    rules = np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
+    costs = np.stack([training.costs(packer, rules, progress) for packer in PACKERS])
     best = _cheapest(costs)
+    packer, rule, usd = PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
+    if layout.power_caps or layout.elastic_width:
+        rule, usd = _best_of_others(training, packer, rule)
     halves = [_cheapest(costs[:, :, half::2] if costs.shape[2] > 1 else costs) for half in (0, 1)]
+    timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
     return Tuned(
-        idle_timeout_seconds=setpoints[best[1]][0],
-        headroom=setpoints[best[1]][1],
-        packer=PACKERS[best[0]],
-        usd_per_window=float(costs[best].mean()),
-        usd_per_hour=float(costs[best].mean()) * windows * 3600.0 / (end_seconds - start_seconds),
+        idle_timeout_seconds=timeout,
+        headroom=headroom,
+        packer=packer,
+        usd_per_window=usd,
+        usd_per_hour=usd * windows * 3600.0 / (end_seconds - start_seconds),
         half_usd_per_window=(float(costs[halves[0]].mean()), float(costs[halves[1]].mean())),
-        half_choices=tuple(  # type: ignore[arg-type]
-            f"{PACKERS[packer]}, {setpoints[setpoint][0]:g} s, {setpoints[setpoint][1]:g}"
-            for packer, setpoint in halves
-        ),
+        half_choices=(_text(layout, halves[0], rules), _text(layout, halves[1], rules)),
+        consolidation=int(rule[RULE_CONSOLIDATION]),
+        power_cap=int(rule[RULE_POWER_CAP]),
+        width=int(rule[RULE_WIDTH]),
     )
 
 
 def _cheapest(costs: NDArray[np.float64]) -> tuple[int, int]:
-    packer, setpoint = np.unravel_index(costs.mean(axis=2).argmin(), costs.shape[:2])
-    return int(packer), int(setpoint)
+    packer, rule = np.unravel_index(costs.mean(axis=2).argmin(), costs.shape[:2])
+    return int(packer), int(rule)
 
 
-def _costs(
-    trace: Trace,
-    cluster: ClusterConfig,
-    config: EnvironmentConfig,
-    start_seconds: float,
-    end_seconds: float,
-    windows: int,
-    progress: Callable[[int], None] | None,
-) -> NDArray[np.float64]:
-    """[setpoints, windows] USD of one packer."""
-    problem = make_problem(trace, cluster, config)
-    half = (end_seconds - start_seconds) / windows / 2
-    episodes = np.concatenate([
-        equal_windows(problem, start_seconds, end_seconds, windows),
-        equal_windows(problem, start_seconds + half, end_seconds - half, windows - 1),
-    ]) if windows > 1 else equal_windows(problem, start_seconds, end_seconds, 1)  # fmt: skip
-    if len(episodes) == 0:
-        raise ClusterError(
-            f"{trace.uri}: no job is submitted in the training window from {start_seconds} s to {end_seconds} s; use a "
-            "longer trace or a larger split.train"
-        )
-    setpoints = len(config.codec.setpoints)
-    simulator = Simulator.from_problem(problem, setpoints * len(episodes))
-    simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (setpoints, 1)))
-    simulator.replay(np.repeat(np.arange(setpoints), len(episodes)))
-    if progress is not None:
-        progress(1)
-    return cost_usd(simulator).reshape(setpoints, len(episodes))
+def _text(layout: CodecLayout, choice: tuple[int, int], rules: NDArray[np.int64]) -> str:
+    rule = rules[choice[1]]
+    timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
+    moves = f", consolidate {CONSOLIDATION_CHOICES[rule[RULE_CONSOLIDATION]]}" if layout.consolidation else ""
+    return f"{PACKERS[choice[0]]}, {timeout:g} s, {headroom:g}{moves}"
 
 
-def cost_usd(simulator: Simulator) -> NDArray[np.float64]:
-    """[N] what each cluster's episode cost so far in USD, without the energy of GPUs that work."""
-    objective = simulator.problem.config.objective
-    waiting = simulator.world.clusters.clock[:, st.WAITED_MILLI_MS] / 3.6e9 * objective.usd_per_gpu_hour
-    energy = [simulator.energy(index) for index in range(simulator.num_clusters)]
-    return np.asarray([parts.total - parts.busy for parts in energy]) * objective.usd_per_kwh + waiting
+def _best_of_others(training: _Training, packer: str, rule: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
+    """The best choices of the power and the width lever together with a rule, and the mean cost."""
+    layout = training.config.codec
+    caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
+    widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
+    rules = np.array([(*rule[:RULE_POWER_CAP], cap, width) for cap in caps for width in widths])
+    means = training.costs(packer, rules, None).mean(axis=1)
+    return rules[means.argmin()], float(means.min())
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What rules are tuned on; the arguments of `tune`."""
+
+    trace: Trace
+    cluster: ClusterConfig
+    config: EnvironmentConfig
+    start_seconds: float
+    end_seconds: float
+    windows: int
+
+    def episodes(self, problem: Problem) -> NDArray[np.int64]:
+        """[windows, 3] int64, as `Simulator.reset` takes them; cut twice."""
+        start, end, windows = self.start_seconds, self.end_seconds, self.windows
+        cuts = [equal_windows(problem, start, end, windows)]
+        if windows > 1:
+            half = (end - start) / windows / 2
+            cuts.append(equal_windows(problem, start + half, end - half, windows - 1))
+        episodes = np.concatenate(cuts)
+        if len(episodes) == 0:
+            raise ClusterError(
+                f"{self.trace.uri}: no job is submitted in the training window from {start} s to {end} s; use a longer "
+                "trace or a larger split.train"
+            )
+        return episodes
+
+    def costs(
+        self, packer: str, rules: NDArray[np.int64], progress: Callable[[int], None] | None
+    ) -> NDArray[np.float64]:
+        """[rules, windows] USD of one packer; some rules at a time."""
+        problem = make_problem(self.trace, self.cluster, replace(self.config, packer=packer))
+        episodes = self.episodes(problem)
+        parts = []
+        for batch in np.split(rules, range(BATCH_RULES, len(rules), BATCH_RULES)):
+            simulator = Simulator.from_problem(problem, len(batch) * len(episodes))
+            simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (len(batch), 1)))
+            simulator.replay(np.repeat(batch, len(episodes), axis=0))
+            parts.append(decided_usd(simulator).reshape(len(batch), len(episodes)))
+        if progress is not None:
+            progress(1)
+        return np.concatenate(parts)

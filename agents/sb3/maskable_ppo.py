@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sb3_contrib import MaskablePPO
@@ -18,13 +19,13 @@ from envs.vector import GpuClusterVecEnv
 
 
 def make_model(
-    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_setpoint: int
+    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
 ) -> BaseAlgorithm:
     """Build the model; see `agents.sb3.models.Agent`."""
     shared: dict[str, Any] = {
         "layout": env.problem.config.codec,
         "hidden_units": agent.hidden_units,
-        "setpoint": start_setpoint,
+        "rule": tuple(start_rule),
         "start_logit": agent.start_logit,
     }
     return MaskablePPO(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -18,7 +19,7 @@ class Agent(Protocol):
     """What the module of an agent offers."""
 
     def make_model(
-        self, agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_setpoint: int
+        self, agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
     ) -> BaseAlgorithm:
         """Build the Stable-Baselines3 model; see `make_model` below."""
         ...
@@ -38,7 +39,7 @@ def agent_module(name: str) -> Agent:
 
 
 def make_model(
-    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_setpoint: int
+    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
 ) -> BaseAlgorithm:
     """Build an agent.
 
@@ -47,9 +48,9 @@ def make_model(
         train: sizes.
         env: the batch of clusters.
         seed: of the weights, the actions and the minibatches.
-        start_setpoint: the setpoint that an untrained maskable-ppo prefers.
+        start_rule: [RULE_SIZE] the setpoint and lever choices that an untrained maskable-ppo prefers.
 
     Raises:
         AgentConfigError: the agent cannot play this action space.
     """
-    return agent_module(agent.name).make_model(agent, train, env, seed, start_setpoint)
+    return agent_module(agent.name).make_model(agent, train, env, seed, start_rule)

@@ -1,17 +1,27 @@
 """The network of maskable-ppo: one set of weights for every pool and one for every slot of the queue.
 
-Scores of a pool's setpoints depend on that pool, the cluster and the mean of all pools; scores of a slot's placements
-on that slot, the pool in question and the cluster. So the number of weights does not depend on the number of pools or
-slots.
+Scores of a pool's setpoints, and of its choices of each lever, depend on that pool, the cluster and the mean of all
+pools; scores of a slot's placements on that slot, the pool in question and the cluster. So the number of weights does
+not depend on the number of pools or slots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from envs.codec import CodecLayout, observation_size
-from envs.codec.observation import GLOBAL_FEATURES, POOL_FEATURES, SLOT_FEATURES, SLOT_POOL_FEATURES
+from envs.codec import (
+    RULE_CONSOLIDATION,
+    RULE_POWER_CAP,
+    RULE_SETPOINT,
+    RULE_WIDTH,
+    CodecLayout,
+    observation_size,
+)
+from envs.codec.observation import GLOBAL_FEATURES, pool_features, slot_features, slot_pool_features
 
 DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
 
@@ -28,33 +38,46 @@ class SharedNetwork(nn.Module):
         super().__init__()
         self.pools, self.slots = layout.max_pools, layout.window_slots
         self.latent_dim_pi, self.latent_dim_vf = layout.mask_size, hidden
-        setpoints = len(layout.setpoints)
-        self.pool_encoder = _mlp(GLOBAL_FEATURES + POOL_FEATURES, hidden, hidden)
+        tables, setpoints = layout.tables(), len(layout.setpoints)
+        self.per_pool, self.per_slot = pool_features(tables), slot_features(tables)
+        self.per_pair = slot_pool_features(tables)
+        self.pool_encoder = _mlp(GLOBAL_FEATURES + self.per_pool, hidden, hidden)
         self.context = _mlp(GLOBAL_FEATURES + hidden, hidden)
         self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
+        on = (layout.consolidation, layout.power_caps, layout.elastic_width)
+        columns = (RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH)
+        self.rule_columns = [column for column, is_on in zip(columns, on, strict=True) if is_on]
+        self.lever_scores = nn.ModuleList([nn.Linear(2 * hidden, choices) for choices in layout.lever_sizes])
         # A sum of linear maps, each computed once per cluster, pool, slot or pair: cheaper than one map of all of them.
         narrow = max(hidden // 2, 1)
         self.slot_of_context = nn.Linear(hidden, narrow)
-        self.slot_of_slot = nn.Linear(SLOT_FEATURES, narrow, bias=False)
+        self.slot_of_slot = nn.Linear(self.per_slot, narrow, bias=False)
         self.choice_of_pool = nn.Linear(hidden, narrow, bias=False)
-        self.choice_of_pair = nn.Linear(SLOT_POOL_FEATURES, narrow, bias=False)
+        self.choice_of_pair = nn.Linear(self.per_pair, narrow, bias=False)
         self.pool_score = nn.Linear(narrow, 1)
         self.hold_score = nn.Linear(narrow, 1)
         self.default_weight = nn.Parameter(torch.zeros(1))
-        self.value_encoder = _mlp(GLOBAL_FEATURES + hidden + SLOT_FEATURES, hidden, hidden)
+        self.value_encoder = _mlp(GLOBAL_FEATURES + hidden + self.per_slot, hidden, hidden)
         _orthogonal(self)
         self._split = [
             GLOBAL_FEATURES,
-            self.pools * POOL_FEATURES,
-            self.slots * (SLOT_FEATURES + SLOT_POOL_FEATURES * self.pools),
+            self.pools * self.per_pool,
+            self.slots * (self.per_slot + self.per_pair * self.pools),
         ]
         assert sum(self._split) == observation_size(layout)
 
-    def prefer(self, setpoint: int, logit: float) -> None:
-        """Let the untrained network prefer one setpoint and every slot's default pool."""
+    def prefer(self, rule: Sequence[int], logit: float) -> None:
+        """Let the untrained network prefer the action of a fixed rule: see `envs.codec.default_action`.
+
+        Args:
+            rule: [RULE_SIZE] the setpoint, and the choice of each lever.
+            logit: how strongly.
+        """
         with torch.no_grad():
-            self.setpoint_scores.bias[setpoint] = logit
+            self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
             self.default_weight.fill_(logit)
+            for scores, column in zip(self.lever_scores, self.rule_columns, strict=True):
+                cast(nn.Linear, scores).bias[rule[column]] = logit
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [B, mask size] and value features [B, hidden] of observations [B, observation size]."""
@@ -71,8 +94,8 @@ class SharedNetwork(nn.Module):
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         cluster, pools, slots = torch.split(observation, self._split, dim=1)
-        pools = pools.reshape(observation.shape[0], self.pools, POOL_FEATURES)
-        slots = slots.reshape(observation.shape[0], self.slots, SLOT_FEATURES + SLOT_POOL_FEATURES * self.pools)
+        pools = pools.reshape(observation.shape[0], self.pools, self.per_pool)
+        slots = slots.reshape(observation.shape[0], self.slots, self.per_slot + self.per_pair * self.pools)
         around = cluster.unsqueeze(1).expand(-1, self.pools, -1)
         encoded = self.pool_encoder(torch.cat([around, pools], dim=2))
         present = pools[:, :, :1]
@@ -82,19 +105,23 @@ class SharedNetwork(nn.Module):
     def _actor(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
         context = self.context(torch.cat([cluster, mean], dim=1))
         around = context.unsqueeze(1).expand(-1, self.pools, -1)
-        setpoints: Tensor = self.setpoint_scores(torch.cat([pools, around], dim=2)).flatten(1)
-        if self.slots == 0:
-            return setpoints
-        slot = self.slot_of_slot(slots[:, :, :SLOT_FEATURES]) + self.slot_of_context(context).unsqueeze(1)
-        pairs = slots[:, :, SLOT_FEATURES:].reshape(-1, self.slots, self.pools, SLOT_POOL_FEATURES)
+        of_pools = torch.cat([pools, around], dim=2)
+        parts = [self.setpoint_scores(of_pools).flatten(1)]
+        if self.slots > 0:
+            parts.append(self._placements(context, pools, slots))
+        parts += [scores(of_pools).flatten(1) for scores in self.lever_scores]
+        return torch.cat(parts, dim=1)
+
+    def _placements(self, context: Tensor, pools: Tensor, slots: Tensor) -> Tensor:
+        slot = self.slot_of_slot(slots[:, :, : self.per_slot]) + self.slot_of_context(context).unsqueeze(1)
+        pairs = slots[:, :, self.per_slot :].reshape(-1, self.slots, self.pools, self.per_pair)
         pool = self.choice_of_pool(pools).unsqueeze(1)
         choice = torch.relu(slot.unsqueeze(2) + pool + self.choice_of_pair(pairs))
         run = self.pool_score(choice).squeeze(3) + self.default_weight * pairs[:, :, :, DEFAULT_FLAG]
-        placements = torch.cat([self.hold_score(torch.relu(slot)), run], dim=2).flatten(1)
-        return torch.cat([setpoints, placements], dim=1)
+        return torch.cat([self.hold_score(torch.relu(slot)), run], dim=2).flatten(1)
 
     def _critic(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
-        waiting = slots[:, :, :SLOT_FEATURES].sum(dim=1)
+        waiting = slots[:, :, : self.per_slot].sum(dim=1)
         return self.value_encoder(torch.cat([cluster, mean, waiting], dim=1))  # type: ignore[no-any-return]
 
 
@@ -108,7 +135,7 @@ def _mlp(inputs: int, *widths: int) -> nn.Sequential:
 
 def _orthogonal(network: SharedNetwork) -> None:
     """SB3's initialisation: hidden layers with gain sqrt(2), scores nearly zero."""
-    scores = (network.setpoint_scores, network.pool_score, network.hold_score)
+    scores = (network.setpoint_scores, network.pool_score, network.hold_score, *network.lever_scores)
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.orthogonal_(module.weight, gain=0.01 if module in scores else 2.0**0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
@@ -19,26 +20,25 @@ class SharedPolicy(MaskableActorCriticPolicy):
     Args:
         layout: the codec layout.
         hidden_units: width of the hidden layers.
-        setpoint: the setpoint that the untrained policy prefers.
+        rule: [RULE_SIZE] the setpoint and the choice of each lever that the untrained policy prefers.
         start_logit: how strongly.
         args: of sb3-contrib's class.
         kwargs: likewise.
     """
 
     def __init__(
-        self, *args: Any, layout: CodecLayout, hidden_units: int, setpoint: int, start_logit: float, **kwargs: Any
+        self, *args: Any, layout: CodecLayout, hidden_units: int, rule: Sequence[int], start_logit: float, **kwargs: Any
     ) -> None:
         self._layout, self._hidden_units = layout, hidden_units
-        self._setpoint, self._start_logit = setpoint, start_logit
+        self._rule, self._start_logit = rule, start_logit
         super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
         layout = self._layout
         network = SharedNetwork(layout, self._hidden_units)
-        network.prefer(self._setpoint, self._start_logit)
+        network.prefer(self._rule, self._start_logit)
         self.mlp_extractor: Any = network
-        groups = ((layout.max_pools, len(layout.setpoints)), (layout.window_slots, layout.max_pools + 1))
-        self.action_dist: Any = MaskedChoices(groups)
+        self.action_dist: Any = MaskedChoices(layout.action_groups)
         self.action_net = nn.Identity()
         self.value_net = nn.Linear(network.latent_dim_vf, 1)
         nn.init.orthogonal_(self.value_net.weight)

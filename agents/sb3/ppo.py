@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from stable_baselines3 import PPO
@@ -16,7 +17,7 @@ from envs.vector import GpuClusterVecEnv
 
 
 def make_model(
-    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_setpoint: int
+    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
 ) -> BaseAlgorithm:
     """Build the model; see `agents.sb3.models.Agent`."""
     return PPO(

@@ -42,8 +42,7 @@ class TrainedPolicy:
         self.packer = packer
         self.codec_fingerprint = fingerprint(layout)
         self.network = ScoreNetwork(body)
-        groups = ((layout.max_pools, len(layout.setpoints)), (layout.window_slots, layout.max_pools + 1))
-        self._groups = [group for group in groups if group[0] > 0]
+        self._groups = layout.action_groups
         self._widths = [components * choices for components, choices in self._groups]
 
     def reset(self, num_clusters: int) -> None:

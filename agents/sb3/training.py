@@ -244,7 +244,7 @@ def train(task: Task, folder: Path, hooks: Hooks | None = None, resume: bool = F
     hooks = hooks or Hooks()
     torch.set_num_threads(task.train.threads)
     env = GpuClusterVecEnv(task.problem, task.train.num_envs, task.seed, task.reward_scale)
-    start = task.problem.config.codec.setpoint(task.tuned.idle_timeout_seconds, task.tuned.headroom)
+    start = [int(choice) for choice in task.tuned.policy(task.problem.config).rule]
     model = make_model(task.agent, task.train, env, task.seed, start)
     curve = CurveWriter(folder / CURVE)
     model.set_logger(_logger(folder, curve, hooks))

@@ -61,11 +61,11 @@ def command(
     from autoscaler.evaluation.candidates import rule_names
 
     check_folders(report, figure, json_to)
-    names = rule_names(baselines)
     loaded = _load_runs(runs or [], quiet)
+    experiment = _experiment(loaded, trace, overrides or [])
+    names = rule_names(baselines, experiment.environment.codec)
     if not names and not loaded:
         raise typer.BadParameter("there is nothing to evaluate; give a RUN, or rules with --baselines")
-    experiment = _experiment(loaded, trace, overrides or [])
     scenario, chosen = _scenario(experiment, trace, cluster, windows, start, until)
     contenders = _contenders(loaded, names, experiment, scenario, seed, retune=bool(overrides), quiet=quiet)
     comparison = _compare(scenario, contenders, chosen, seed, quiet)
@@ -137,7 +137,9 @@ def _contenders(
         if loaded and loaded[0].tuned is not None and not retune:
             return loaded[0].tuned
         note("tuning reactive-tuned on the training window", quiet)
-        return tuned_for(experiment, scenario.trace)
+        tuned = tuned_for(experiment, scenario.trace)
+        note(f"reactive-tuned: {tuned.describe()}", quiet)
+        return tuned
 
     contenders = []
     if loaded:
@@ -202,14 +204,16 @@ def _print(comparison: Comparison) -> None:
 
     header = ["policy", "USD per window", f"against {comparison.reference or 'reference'}", "energy, kWh"]
     header += ["mean wait", "p95 wait", "node-hours / bound"]
+    moves = comparison.scenario.config.codec.consolidation
+    header += ["moves / job"] if moves else []
     windows = f"{len(comparison.windows)} windows" if len(comparison.windows) > 1 else "1 window"
-    rows = [_row(result, comparison.reference) for result in comparison.ranking]
+    rows = [_row(result, comparison.reference, moves) for result in comparison.ranking]
     print_columns(f"{comparison.scenario.trace.uri}: {windows}, means, cheapest first", header, rows)
     verdict = headline(comparison)
     typer.echo(f"{verdict.title}. {verdict.detail}")
 
 
-def _row(result: Result, reference: str | None) -> list[str]:
+def _row(result: Result, reference: str | None, moves: bool) -> list[str]:
     from autoscaler.evaluation.formats import UNKNOWN, duration, number, percent
 
     versus = "reference" if result.contender.name == reference else UNKNOWN
@@ -228,4 +232,5 @@ def _row(result: Result, reference: str | None) -> list[str]:
         duration(estimates["metrics.wait_seconds.mean"].mean),
         duration(estimates["metrics.wait_seconds.p95"].mean),
         f"{estimates['metrics.node_hours_over_bound'].mean:.3f}",
+        *([f"{estimates['metrics.moves_per_job'].mean:.3f}"] if moves else []),
     ]

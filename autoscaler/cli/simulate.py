@@ -146,19 +146,27 @@ def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, roll
     parts = [(name, measures[f"energy_kwh.{name}"]) for name in ("busy", "fragmentation", "idle", "boot", "off")]
     energy_usd = total * prices.usd_per_kwh
     waiting_usd = measures["metrics.waited_gpu_hours"] * prices.usd_per_gpu_hour
+    overhead = measures["metrics.overhead_gpu_hours"]
+    overhead_usd = overhead * prices.usd_per_gpu_hour
+    moves = f"{measures['metrics.moves']:,}, {measures['metrics.moves_per_job']:.3f} per job; "
     over = f"{measures['metrics.node_hours_over_bound']:.3f} times the packed bound"
+    lost = f", overhead {overhead_usd:,.2f}" if overhead else ""
     scaling = f"up {measures['metrics.scale_ups_per_hour']:.2f}, down {measures['metrics.scale_downs_per_hour']:.2f}"
     jobs = f"{measures['metrics.jobs_finished']:,} of {measures['metrics.jobs_submitted']:,} finished"
     speed = f"{document['jobs_per_second']:,.0f} jobs/s in {document['wall_seconds']:.3f} s"
     return [
         ("jobs", f"{jobs} in {duration(rollout.elapsed_ms / 1000)}"),
         ("cluster", "\n".join(_pool_text(pool) for pool in scenario.cluster.pools)),
-        ("objective", f"{measures['objective_usd']:,.2f} USD (energy {energy_usd:,.2f}, waiting {waiting_usd:,.2f})"),
+        (
+            "objective",
+            f"{measures['objective_usd']:,.2f} USD (energy {energy_usd:,.2f}, waiting {waiting_usd:,.2f}{lost})",
+        ),
         ("energy", f"{total:,.1f} kWh ({', '.join(f'{name} {percent(kwh / total)}' for name, kwh in parts if kwh)})"),
         ("wait", spread("wait_seconds", duration)),
         ("job completion time", spread("jct_seconds", duration)),
         ("bounded slowdown", spread("bounded_slowdown", number)),
         ("node-hours", f"{measures['metrics.node_hours']:,.1f} ({over})"),
+        *([("moves", f"{moves}{overhead:,.1f} GPU-hours of overhead")] if measures["metrics.moves"] else []),
         ("utilization", percent(measures["metrics.utilization"])),
         ("scaling actions / h", f"{scaling}; {measures['metrics.nodes_added']:,} nodes ordered"),
         ("speed", f"{speed} (compiling or loading kernels: {document['compile_seconds']:.1f} s)"),

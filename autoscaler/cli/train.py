@@ -134,6 +134,7 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
     else:
         with progress("tune the heuristic", len(PACKERS), "packers", quiet=quiet) as bar:
             tuned = tune(trace, cluster, experiment.environment, start, end, windows, bar.advance)
+        note(f"reactive-tuned: {tuned.describe()}", quiet)
     config = replace(experiment.environment, packer=tuned.packer)
     problem = make_problem(trace.window(None, end), cluster, config)
     validation = equal_windows(problem, start, end, windows)

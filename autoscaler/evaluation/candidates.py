@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import traces
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
-from agents.registry import BASELINES, make_baseline
+from agents.registry import BASELINES, NEEDS_CONSOLIDATION, make_baseline
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.experiment import ExperimentConfig
 from configs.errors import did_you_mean
 from configs.loader import build_config, to_dict
+from envs.codec import CodecLayout
 from envs.config import EnvironmentConfig
 from traces.trace import Trace
 
@@ -53,7 +54,7 @@ def load_candidate(
     """The policy that a user names, for one replay.
 
     Args:
-        name: a fixed rule, or the folder of a run or artifact.
+        name: a fixed rule, or the folder of a run or artifact; a rule that uses the consolidation lever switches it on.
         trace: the jobs; `reactive-tuned` is tuned on the first part of them, as a default experiment splits it.
         seed: for rules that draw lots.
         packer: in-pool packer that takes the place of the policy's own.
@@ -63,11 +64,15 @@ def load_candidate(
         UnknownPolicyError: there is neither such a rule nor such a folder.
         ArtifactError: the artifact is damaged or made for another codec.
         ConfigError: an override does not fit.
+        PolicyNeedsLeverError: an override takes away the lever that a rule uses.
     """
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
     if name in BASELINES or name == TUNED:
-        environment = environment_config(EnvironmentConfig(), overrides)
+        settings = EnvironmentConfig()
+        if name in NEEDS_CONSOLIDATION:
+            settings = replace(settings, codec=replace(settings.codec, consolidation=True))
+        environment = environment_config(settings, overrides)
         experiment = ExperimentConfig(trace=trace.uri, environment=environment)
         policy = make_rule(name, environment, seed, lambda: tuned_for(experiment, trace)).policies[0]
     elif is_run(name):
@@ -101,15 +106,20 @@ def environment_config(settings: EnvironmentConfig, overrides: Sequence[str] = (
     return build_config(to_dict(settings), EnvironmentConfig, "environment", overrides)
 
 
-def rule_names(text: str) -> list[str]:
+def rule_names(text: str, layout: CodecLayout) -> list[str]:
     """The rules that a user lists: `all`, `none`, or names with commas between them.
+
+    Args:
+        text: what the user wrote.
+        layout: the codec layout; `all` leaves out the rules whose lever it has not.
 
     Raises:
         UnknownPolicyError: there is no such rule.
     """
     known = [*BASELINES, TUNED]
     if text in (ALL, NONE):
-        return known if text == ALL else []
+        fitting = [name for name in known if layout.consolidation or name not in NEEDS_CONSOLIDATION]
+        return fitting if text == ALL else []
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in known:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
 from autoscaler.evaluation.rollouts import Rollout
 from envs.simulator import state as st
+from envs.simulator.costs import delayed_gpu_hours, objective_usd
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, Energy, pool_energy, sum_energy
 from envs.simulator.problem import Problem
 
@@ -44,14 +45,14 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
     """
     used = energy(rollout, problem)
     waited_gpu_hours = rollout.waited_milli_ms / MILLI_MS_PER_GPU_HOUR
-    prices = problem.config.objective
-    usd = used.total * prices.usd_per_kwh + waited_gpu_hours * prices.usd_per_gpu_hour
+    delayed = delayed_gpu_hours(rollout.pools, rollout.waited_milli_ms)
     bounds = node_hour_bounds(problem, rollout.window)
     return {
         **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
-        "objective_usd": usd,
+        "objective_usd": objective_usd(used.total, delayed, problem.config.objective),
         **_job_measures(rollout),
         "metrics.waited_gpu_hours": waited_gpu_hours,
+        "metrics.overhead_gpu_hours": delayed - waited_gpu_hours,
         **_node_measures(rollout, problem, bounds),
     }
 
@@ -64,18 +65,17 @@ def waits_seconds(rollout: Rollout) -> NDArray[np.float64]:
 
 
 def _job_measures(rollout: Rollout) -> Measures:
-    started = rollout.start_ms != st.NEVER
-    wait, run = waits_seconds(rollout), rollout.duration_ms[started] / 1000.0
-    now = rollout.window.start_ms + rollout.elapsed_ms
-    finished = int((rollout.start_ms[started] + rollout.duration_ms[started] <= now).sum())
-    slowdown = np.maximum((wait + run) / np.maximum(run, SLOWDOWN_TAU_SECONDS), 1.0)
+    ended = rollout.end_ms != st.NEVER
+    finished = int(ended.sum())
+    completion = (rollout.end_ms - rollout.submit_ms)[ended] / 1000.0
+    asked = np.maximum(rollout.duration_ms[ended] / 1000.0, SLOWDOWN_TAU_SECONDS)
     return {
         "metrics.jobs_submitted": rollout.window.num_jobs,
         "metrics.jobs_finished": finished,
         "metrics.jobs_unfinished": rollout.window.num_jobs - finished,
-        **_distribution("metrics.wait_seconds", wait),
-        **_distribution("metrics.jct_seconds", wait + run),
-        **_distribution("metrics.bounded_slowdown", slowdown),
+        **_distribution("metrics.wait_seconds", waits_seconds(rollout)),
+        **_distribution("metrics.jct_seconds", completion),
+        **_distribution("metrics.bounded_slowdown", np.maximum(completion / asked, 1.0)),
     }
 
 
@@ -92,9 +92,10 @@ def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -
     on = rollout.pools[:, [st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS]].sum(axis=1)
     node_hours = int(on.sum()) / MS_PER_HOUR
     hours = rollout.elapsed_ms / MS_PER_HOUR
-    done = int(totals[st.USED_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR
+    done = int(totals[st.USED_MILLI_MS] - totals[st.OVERHEAD_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR
     return {
         "metrics.node_hours": node_hours,
+        "metrics.node_hours_busy": int(totals[st.BUSY_NODE_MS]) / MS_PER_HOUR,
         "metrics.node_hours_lower_bound": bounds.packed,
         "metrics.node_hours_over_bound": node_hours / bounds.packed,
         "metrics.node_hours_floor": bounds.floor,
@@ -105,6 +106,8 @@ def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -
         "metrics.scale_downs_per_hour": int(totals[st.SCALE_DOWNS]) / hours,
         "metrics.nodes_added": int(totals[st.NODES_ADDED]),
         "metrics.nodes_removed": int(totals[st.NODES_REMOVED]),
+        "metrics.moves": int(totals[st.MOVES]),
+        "metrics.moves_per_job": int(totals[st.MOVES]) / rollout.window.num_jobs,
         "metrics.decisions": rollout.decisions,
         "metrics.hours": hours,
     }

@@ -72,6 +72,7 @@ class Rollout:
         duration_ms: [J] int64, their run time.
         gpu_milli: [J] int64, the GPUs they ask.
         start_ms: [J] int64, their start; `envs.simulator.state.NEVER` for a job that has not started.
+        end_ms: [J] int64, their end; likewise.
         timeline: integrals over time, where they were asked for.
     """
 
@@ -84,6 +85,7 @@ class Rollout:
     duration_ms: NDArray[np.int64]
     gpu_milli: NDArray[np.int64]
     start_ms: NDArray[np.int64]
+    end_ms: NDArray[np.int64]
     timeline: Timeline | None
 
 
@@ -260,5 +262,6 @@ def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorde
         duration_ms=jobs[:, st.DURATION_MS].copy(),
         gpu_milli=jobs[:, st.MILLI].copy(),
         start_ms=clusters.queue[index, : window.num_jobs, st.JOB_START].copy(),
+        end_ms=clusters.queue[index, : window.num_jobs, st.JOB_END].copy(),
         timeline=None if recorder is None else recorder.timeline(index),
     )

@@ -192,6 +192,13 @@ class CodecLayout:
         return sizes
 
     @property
+    def action_groups(self) -> tuple[tuple[int, int], ...]:
+        """(components, choices) of the parts of the action whose components are alike, empty parts left out."""
+        groups = ((self.max_pools, len(self.setpoints)), (self.window_slots, self.max_pools + 1))
+        levers = tuple((self.max_pools, lever) for lever in self.lever_sizes)
+        return tuple(group for group in (*groups, *levers) if group[0] > 0)
+
+    @property
     def lever_sizes(self) -> tuple[int, ...]:
         """Choices of each lever that is on, in the order of the action: consolidation, power caps, width."""
         levers = (

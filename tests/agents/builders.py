@@ -25,7 +25,9 @@ from envs.vector import GpuClusterVecEnv
 from tests.envs.snapshots import random_snapshot
 
 LAYOUTS = {
-    "maskable-ppo": CodecLayout(max_pools=2, window_slots=3),
+    "maskable-ppo": CodecLayout(
+        max_pools=2, window_slots=3, consolidation=True, power_caps=True, elastic_width=True, job_hints=True
+    ),
     "ppo": CodecLayout(max_pools=2, window_slots=3),
     "dqn": CodecLayout(max_pools=1, window_slots=0),
 }
@@ -65,7 +67,7 @@ def small_model(agent: str, seed: int = 0) -> BaseAlgorithm:
     """An untrained model whose weights are by lot and not nearly zero."""
     task = small_task(agent, seed, batch_size=64)
     env = GpuClusterVecEnv(task.problem, 2, seed)
-    model = make_model(task.agent, task.train, env, seed, 4)
+    model = make_model(task.agent, task.train, env, seed, (4, 0, 0, 0))
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in model.policy.parameters():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agents.baselines import ConstantSetpoint, RandomPolicy
+from agents.errors import PolicyNeedsLeverError
 from agents.registry import make_baseline
 from envs.codec import (
     ALWAYS_ON,
@@ -46,7 +47,7 @@ def all_valid(actions: np.ndarray, masks: np.ndarray, layout: CodecLayout) -> bo
 def test_a_constant_setpoint_is_the_codecs_default_action(layout: CodecLayout) -> None:
     """From the observation alone it says what `default_action` says from the snapshot."""
     observations, masks, snapshots = seen(layout, 200)
-    policy = ConstantSetpoint(layout, 300.0, 0.05)
+    policy = ConstantSetpoint(layout, 300.0, 0.05, consolidation=2, power_cap=1, width=2)
     actions = policy.act(observations, masks)
     assert actions.dtype == np.int64
     expected = np.zeros_like(actions)
@@ -102,6 +103,24 @@ def test_reactive_is_cluster_autoscaler_and_always_on_is_the_last_setpoint() -> 
     assert (reactive.name, always_on.name) == ("reactive", "always-on")
     assert reactive.codec_fingerprint == always_on.codec_fingerprint == fingerprint(layout)
     assert reactive.packer is None
+
+
+def test_consolidating_is_reactive_that_empties_all_it_can() -> None:
+    policy = make_baseline("consolidating", FULL)
+    assert isinstance(policy, ConstantSetpoint)
+    assert policy.rule.tolist() == [make_baseline("reactive", FULL).rule[0], 2, 0, 0]  # type: ignore[attr-defined]
+    assert policy.name == "consolidating"
+    observations, masks, _ = seen(FULL, 200)
+    actions = policy.act(observations, masks)
+    assert all_valid(actions, masks, FULL)
+    levers = actions[:, FULL.max_pools + FULL.window_slots :]
+    assert set(np.unique(levers[:, : FULL.max_pools])) == {0, 2}
+    assert not levers[:, FULL.max_pools :].any()
+
+
+def test_consolidating_without_its_lever_says_how_to_switch_it_on() -> None:
+    with pytest.raises(PolicyNeedsLeverError, match=r"--set codec\.consolidation=true"):
+        make_baseline("consolidating", LAYOUTS[0])
 
 
 @pytest.mark.parametrize("timeout", IDLE_AGE_EDGES_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from tests.envs.snapshots import add_job, add_pool, random_snapshot
 
 LAYOUT = CodecLayout(max_pools=3, window_slots=4)
 SETPOINTS = len(LAYOUT.setpoints)
+FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
 
 
 def network(layout: CodecLayout = LAYOUT, hidden: int = 16) -> SharedNetwork:
@@ -34,11 +37,18 @@ def observations(layout: CodecLayout = LAYOUT, count: int = 20) -> torch.Tensor:
 
 def split_scores(scores: torch.Tensor, layout: CodecLayout = LAYOUT) -> tuple[torch.Tensor, torch.Tensor]:
     """[B, P, setpoints] and [B, W, P + 1]."""
-    at = layout.max_pools * SETPOINTS
+    at, width = layout.max_pools * SETPOINTS, layout.window_slots * (layout.max_pools + 1)
     return (
         scores[:, :at].reshape(-1, layout.max_pools, SETPOINTS),
-        scores[:, at:].reshape(-1, layout.window_slots, layout.max_pools + 1),
+        scores[:, at : at + width].reshape(-1, layout.window_slots, layout.max_pools + 1),
     )
+
+
+def lever_scores(scores: torch.Tensor, layout: CodecLayout = FULL) -> list[torch.Tensor]:
+    """[B, P, choices] of each lever."""
+    widths = [components * choices for components, choices in layout.action_groups]
+    parts = torch.split(scores, widths, dim=1)[2:]
+    return [part.reshape(-1, *group) for part, group in zip(parts, layout.action_groups[2:], strict=True)]
 
 
 def pool_permutation(order: list[int], layout: CodecLayout = LAYOUT) -> list[int]:
@@ -63,6 +73,37 @@ def test_permuting_the_pools_permutes_the_scores_and_keeps_the_value(order: list
     columns = [0, *(pool + 1 for pool in order)]
     torch.testing.assert_close(other_placements, placements[:, :, columns], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(other_value, value, rtol=1e-4, atol=1e-4)
+
+
+def test_permuting_the_pools_permutes_the_scores_of_their_levers() -> None:
+    model, seen, order = network(FULL), observations(FULL), [2, 0, 1]
+    scores = lever_scores(model(seen)[0])
+    others = lever_scores(model(seen[:, pool_permutation(order, FULL)])[0])
+    assert [part.shape[2] for part in scores] == [3, 4, 3]
+    for ours, theirs in zip(scores, others, strict=True):
+        assert (ours[:, 0] - ours[:, 1]).abs().max() > 1e-2
+        torch.testing.assert_close(theirs, ours[:, order], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", [(7, 0, 0, 0), (3, 2, 1, 2)])
+def test_the_untrained_network_prefers_the_lever_choices_of_a_rule(rule: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    model = SharedNetwork(FULL, 16)
+    model.prefer(rule, 4.0)
+    with torch.no_grad():
+        scores = model.forward_actor(observations(FULL))
+    assert (split_scores(scores, FULL)[0].argmax(dim=2) == rule[0]).all()
+    for part, choice in zip(lever_scores(scores), rule[1:], strict=True):
+        assert (part.argmax(dim=2) == choice).all()
+
+
+def test_a_lever_that_is_off_takes_no_choice_of_a_rule() -> None:
+    layout = replace(LAYOUT, elastic_width=True)
+    model = SharedNetwork(layout, 16)
+    model.prefer((3, 2, 1, 2), 4.0)
+    with torch.no_grad():
+        (width,) = lever_scores(model.forward_actor(observations(layout)), layout)
+    assert (width.argmax(dim=2) == 2).all()
 
 
 def test_permuting_the_slots_permutes_their_scores_and_keeps_everything_else() -> None:
@@ -114,7 +155,7 @@ def test_sizes_follow_the_layout_and_weights_do_not(layout: CodecLayout) -> None
 def test_the_untrained_network_prefers_the_tuned_setpoint_and_the_default_pools(setpoint: int) -> None:
     torch.manual_seed(1)
     model = SharedNetwork(LAYOUT, 16)
-    model.prefer(setpoint, 4.0)
+    model.prefer((setpoint, 0, 0, 0), 4.0)
     seen = observations()
     with torch.no_grad():
         setpoints, placements = split_scores(model.forward_actor(seen))
@@ -130,9 +171,10 @@ def test_the_untrained_network_prefers_the_tuned_setpoint_and_the_default_pools(
     assert found > 10
 
 
-def test_every_weight_takes_part() -> None:
-    model = network()
-    scores, value = model(observations())
+@pytest.mark.parametrize("layout", [LAYOUT, FULL])
+def test_every_weight_takes_part(layout: CodecLayout) -> None:
+    model = network(layout)
+    scores, value = model(observations(layout))
     (scores.square().sum() + value.square().sum()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -15,13 +15,18 @@ import pytest
 import safetensors.torch
 
 import agents.sb3.checkpoint as checkpoint_module
+import traces
 from agents.artifact import WEIGHTS, load_policy
 from agents.baselines.tuned import Tuned
 from agents.errors import AgentConfigError, ArtifactError
 from agents.sb3.training import CHECKPOINTS, CURVE, KEEP_CHECKPOINTS, POLICY, TENSORBOARD, Hooks, checkpoints, train
 from agents.scoring import score
-from envs.codec import ALWAYS_ON
-from envs.simulator.problem import Problem
+from envs.cluster import auto_cluster
+from envs.codec import ALWAYS_ON, CodecLayout
+from envs.config import EnvironmentConfig
+from envs.simulator import Simulator
+from envs.simulator import state as columns
+from envs.simulator.problem import Problem, make_problem
 from tests.agents.builders import LAYOUTS, small_problem, small_task
 
 AGENTS = sorted(LAYOUTS)
@@ -303,3 +308,26 @@ def test_the_scale_of_rewards_makes_the_tuned_return_about_minus_one(problem: di
     """0.5 USD an hour, discounted by 0.997 a minute: 333 minutes count."""
     task = small_task("maskable-ppo", problem=problem["maskable-ppo"], discount=0.997)
     assert task.reward_scale == pytest.approx(1.0 / (0.5 * (1 / 60) / 0.003))
+
+
+def test_training_with_the_consolidation_lever_moves_jobs_and_is_not_worse_than_the_tuned_rule(
+    folder: Callable[[str], Path],
+) -> None:
+    """The tuned rule consolidates; so does the policy that starts from it."""
+    trace = traces.load("synthetic:quickstart?days=2&seed=0&checkpointable=1.0")
+    layout = CodecLayout(max_pools=1, window_slots=2, consolidation=True, consolidation_interval_seconds=600.0)
+    config = EnvironmentConfig(codec=layout, episode_seconds=21_600.0, move_seconds=10.0)
+    small = make_problem(trace, auto_cluster(trace), config)
+    task = small_task("maskable-ppo", problem=small, train={"total_steps": 8192}, start_logit=4.0)
+    task = replace(task, tuned=replace(task.tuned, consolidation=2))
+    run_folder = folder("consolidation")
+    result = train(task, run_folder)
+    assert result.steps >= 8192
+    assert result.best_usd <= result.tuned_usd * 1.001
+    policy = load_policy(run_folder / POLICY)
+    simulator = Simulator.from_problem(small, len(task.validation))
+    simulator.reset(np.arange(len(task.validation)), task.validation)
+    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
+    while not clock[:, columns.DONE].all():
+        simulator.step(policy.act(outcome.observation, outcome.mask))
+    assert simulator.world.clusters.pool[:, :, columns.MOVES].sum() > 0

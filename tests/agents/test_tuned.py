@@ -148,3 +148,35 @@ def test_scores_do_not_depend_on_which_windows_are_played_together(trace: Trace)
     alone = [score(policy, problem, episode[None])[0] for episode in episodes]
     assert together.tolist() == alone
     assert all(one != other for one, other in itertools.pairwise(alone))
+
+
+def consolidating(**flags: bool) -> EnvironmentConfig:
+    """One day's worth of moves that cost little."""
+    codec = replace(CONFIG.codec, consolidation=True, consolidation_interval_seconds=600.0, **flags)
+    return replace(CONFIG, codec=codec, move_seconds=1.0)
+
+
+def test_cheap_moves_are_chosen_and_dear_ones_are_not() -> None:
+    trace = traces.load("synthetic:quickstart?days=3&seed=0&checkpointable=1.0")
+    start = trace.first_submit_seconds
+    without = tuned_on(trace, start, start + DAY)
+    cheap = tuned_on(trace, start, start + DAY, config=consolidating())
+    dear = tuned_on(trace, start, start + DAY, config=replace(consolidating(), move_seconds=36_000.0))
+    assert (without.consolidation, dear.consolidation) == (0, 0)
+    assert cheap.consolidation > 0
+    assert cheap.usd_per_window < without.usd_per_window
+    assert dear.usd_per_window == pytest.approx(without.usd_per_window, rel=1e-9)
+    assert "consolidate" in cheap.describe()
+    assert "consolidate" not in dear.describe()
+    assert Tuned.from_dict(cheap.to_dict()) == cheap
+
+
+def test_its_policy_with_levers_costs_what_it_says() -> None:
+    """Moves and the overhead that they cause are in the price, as in the sum of rewards."""
+    trace = traces.load("synthetic:quickstart?days=3&seed=0&checkpointable=1.0")
+    start, config = trace.first_submit_seconds, consolidating(power_caps=True)
+    tuned = tuned_on(trace, start, start + DAY, 1, config)
+    problem = make_problem(trace, auto_cluster(trace), replace(config, packer=tuned.packer))
+    episodes = equal_windows(problem, start, start + DAY, 1)
+    assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
+    assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width]

@@ -67,6 +67,21 @@ def test_prices_change_what_tuning_chooses_for(capsys: pytest.CaptureFixture[str
     assert dear["provenance"]["environment"]["objective"]["usd_per_gpu_hour"] == 50.0
 
 
+def test_all_rules_include_those_of_the_levers_that_are_on(capsys: pytest.CaptureFixture[str]) -> None:
+    trace, lever = f"{TRACE}&checkpointable=1.0", "codec.consolidation=true"
+    arguments = ["--trace", trace, "--set", lever, "--set", "move_seconds=1", "--windows", "1"]
+    assert main(["evaluate", *arguments, "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    policies = json.loads(captured.out)["policies"]
+    assert set(policies) == {"always-on", "reactive", "reactive-tuned", "random", "consolidating"}
+    assert policies["consolidating"]["metrics"]["moves"]["mean"] > 0
+    assert policies["reactive"]["metrics"]["moves"]["mean"] == 0
+    chosen = policies["reactive-tuned"]["settings"]["consolidation"]
+    assert ("consolidate" in captured.err) == (chosen > 0)
+    assert main(["evaluate", *arguments, "--baselines", "consolidating", "--quiet"]) == 0
+    assert "moves / job" in capsys.readouterr().out
+
+
 def test_files_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report, picture, result = tmp_path / "r.html", tmp_path / "p.svg", tmp_path / "r.json"
     arguments = ["--report", str(report), "--figure", str(picture), "--json", str(result)]
@@ -86,6 +101,7 @@ def test_files_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     [
         (["nowhere"], "nowhere: there is no policy artifact"),
         (["--baselines", "reactiv"], "did you mean 'reactive'"),
+        (["--baselines", "consolidating"], "--set codec.consolidation=true"),
         (["--baselines", "none"], "nothing to evaluate"),
         (["--windows", "500"], "choose fewer or longer windows"),
         (["--from", "0.9", "--until", "0.5"], "must rise"),

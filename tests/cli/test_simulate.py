@@ -136,9 +136,20 @@ def test_the_debug_mode_says_what_is_broken(
     assert "it did not hold that x" in captured.err
 
 
+def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = f"{TRACE}&checkpointable=1.0"
+    assert main(["simulate", "--trace", trace, "--policy", "consolidating", "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert "GPU-hours of overhead" in text
+    assert "overhead" in text
+    assert main(["simulate", "--trace", trace, "--policy", "reactive", "--quiet"]) == 0
+    assert "overhead" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--trace", TRACE, "--policy", "consolidating", "--set", "codec.consolidation=false"], "needs the consolida"),
         (["--trace", TRACE, "--policy", "reactiv"], "did you mean 'reactive'"),
         (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no policy artifact"),
         (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),

@@ -7,10 +7,14 @@ import math
 import pytest
 
 from agents.baselines import ConstantSetpoint
+from agents.registry import make_baseline
 from autoscaler.evaluation.metrics import Measures, measure, nested
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import Window, whole_trace, window_between
-from tests.evaluation.worlds import scenario
+from envs.codec import CodecLayout
+from envs.config import EnvironmentConfig
+from tests.evaluation.worlds import one_pool, scenario
+from traces.trace import Trace
 
 BUSY_GPU_WATTS = 305.6 + 300.0 / 8  # a GPU at work and its share of the host
 UNUSED_GPU_WATTS = 34.8 + 300.0 / 8
@@ -86,6 +90,37 @@ def test_energy_parts_sum_to_the_total() -> None:
     parts = [got[f"energy_kwh.{name}"] for name in ("busy", "fragmentation", "idle", "boot", "off")]
     assert sum(parts) == got["energy_kwh.total"]
     assert all(math.isfinite(value) for value in got.values())
+
+
+def moving(jobs: list[tuple[float, float, float]], move_seconds: float) -> Measures:
+    """Jobs that can all be moved, consolidated whenever it is possible."""
+    columns = {"checkpoint_interval_seconds": [60.0] * len(jobs)}
+    trace = Trace.from_columns(
+        submit_time_seconds=[job[0] for job in jobs],
+        duration_seconds=[job[1] for job in jobs],
+        gpu_milli=[round(job[2] * 1000) for job in jobs],
+        **columns,
+    )
+    codec = CodecLayout(max_pools=1, window_slots=0, consolidation=True, consolidation_interval_seconds=60.0)
+    world = Scenario(trace, one_pool(), EnvironmentConfig(codec=codec, move_seconds=move_seconds))
+    policy = make_baseline("consolidating", codec)
+    return measure(run(policy, world, [whole_trace(trace)])[0], world.problem())
+
+
+def test_a_move_is_counted_delays_its_job_and_costs() -> None:
+    """6 + 2 GPUs fill a node and 3 lie on another; when the 6 end, one of the two nodes is emptied onto the other."""
+    jobs = [(0.0, 1000.0, 6.0), (0.0, 9000.0, 2.0), (0.0, 9000.0, 3.0)]
+    got, free = moving(jobs, 100.0), moving(jobs, 0.0)
+    assert got["metrics.moves"] == free["metrics.moves"] == 1
+    assert got["metrics.moves_per_job"] == pytest.approx(1 / 3)
+    assert free["metrics.overhead_gpu_hours"] == 0.0
+    gpus = got["metrics.overhead_gpu_hours"] * 36.0  # 100 s each
+    assert gpus in (pytest.approx(2.0), pytest.approx(3.0))
+    assert got["metrics.jct_seconds.mean"] - free["metrics.jct_seconds.mean"] == pytest.approx(100 / 3)
+    assert got["metrics.gpu_hours_done"] == pytest.approx(got["metrics.gpu_hours_asked"])
+    delayed = got["metrics.waited_gpu_hours"] + got["metrics.overhead_gpu_hours"]
+    assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 0.10 * delayed, rel=1e-12)
+    assert got["metrics.node_hours_busy"] < got["metrics.node_hours"]
 
 
 def test_dotted_names_become_objects() -> None:

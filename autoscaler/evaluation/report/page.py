@@ -109,6 +109,7 @@ COLUMNS = (
     ("Wait p95", ""),
     ("Node-hours", "/ packed bound"),
     ("Utilization", "of nodes on"),
+    ("Moves", "/ job"),
     ("Scaling", "actions / h"),
 )
 
@@ -152,6 +153,7 @@ def _cells(result: Result, reference: str | None) -> list[tuple[str, str]]:
         (duration(estimates["metrics.wait_seconds.p95"].mean), ""),
         (f"{estimates['metrics.node_hours_over_bound'].mean:.3f}", ""),
         (percent(estimates["metrics.utilization"].mean), ""),
+        (f"{estimates['metrics.moves_per_job'].mean:.3f}", ""),
         (f"{scaling:.2f}", ""),
     ]
 
