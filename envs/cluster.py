@@ -9,7 +9,7 @@ import traces
 from configs.loader import load_config
 from envs.codec import MAX_GPUS_PER_NODE
 from envs.errors import ClusterError
-from envs.nodes import BootConfig, FailureConfig, SpotConfig
+from envs.nodes import BootConfig, FailureConfig, SpotConfig, check_seconds
 from traces.nodes import Nodes
 from traces.trace import Trace
 
@@ -70,6 +70,8 @@ class PoolConfig:
         boot: how boots vary and fail.
         failures: failures of nodes, and their repair.
         spot: nodes that are taken back.
+        pull_seconds: how long a job makes no progress when a node of it does not have its container image yet. A node
+            keeps the images that it has until it is off.
     """
 
     name: str
@@ -82,6 +84,7 @@ class PoolConfig:
     boot: BootConfig = field(default_factory=BootConfig)
     failures: FailureConfig = field(default_factory=FailureConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
+    pull_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -99,6 +102,7 @@ class PoolConfig:
             raise ClusterError(f"pool {self.name}: max_nodes is {self.max_nodes}; it must be at least 1")
         if not 0.0 <= self.boot_seconds < float("inf"):
             raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
+        check_seconds(f"pool {self.name}: pull_seconds", self.pull_seconds)
 
     @property
     def loses_nodes(self) -> bool:

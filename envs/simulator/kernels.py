@@ -39,7 +39,7 @@ from envs.simulator.packers import busy_node, link_part, set_bit, take_gpus, tak
 from envs.simulator.rates import cap_power, grow_jobs, growable, pace, shrink_jobs, shrinkable
 from envs.simulator.state import Cluster, Outcome, Settings, Table
 from envs.simulator.timeline import advance
-from envs.simulator.work import finish_time, hold, set_pace
+from envs.simulator.work import fetch_everywhere, finish_time, hold, set_pace
 
 codec = compile_codec()
 encode, decode, write_mask, default_action = (
@@ -138,17 +138,24 @@ def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
 
 
 @helper
-def start_work(c: Cluster, jobs: Table, curves: Table, settings: Settings, slot: int, left: int) -> None:
-    """Let the job of a slot begin or go on with its work; one that was preempted restarts first."""
-    job = c.run[slot, st.RUN_JOB]
-    is_restart = job >= c.clock[st.FIRST_JOB] and c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] != st.NEVER
+def start_work(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, left: int) -> None:
+    """Let the job of a slot begin or go on with its work; one that was preempted restarts first.
+
+    A job that ran before the episode began has its image, wherever it is.
+    """
+    job, pause_ms = c.run[slot, st.RUN_JOB], 0
+    is_ours = job >= c.clock[st.FIRST_JOB]
+    if is_ours and c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] != st.NEVER:
+        pause_ms = settings.restart_ms
+    if settings.pulls_images and fetch_everywhere(c, jobs, slot) and is_ours:
+        pause_ms += pools[c.run[slot, st.RUN_POOL], st.PULL_MS]
     c.run[slot, st.RUN_LEFT], c.run[slot, st.RUN_SINCE] = left, c.clock[st.NOW]
     c.run[slot, st.RUN_MILLI], c.run[slot, st.RUN_SLOW], c.run[slot, st.RUN_SAVED] = jobs[job, st.MILLI], 0, 0
     if settings.has_curves:
         pace(c, jobs, curves, slot)
     else:
         set_pace(c, slot, st.PPM, 0, 0)
-    hold(c, slot, settings.restart_ms if is_restart else 0)
+    hold(c, slot, pause_ms)
     c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
 
 
@@ -187,7 +194,7 @@ def start_job(
     run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
     run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
     if settings.tracks_work:
-        start_work(c, jobs, curves, settings, slot, left)
+        start_work(c, jobs, pools, curves, settings, slot, left)
     else:
         c.run[slot, st.RUN_FINISH] = now + left // st.PPM
     push_running(c, slot)

@@ -11,7 +11,7 @@ from envs.simulator.compiler import helper, rare
 from envs.simulator.log import JOB_MOVE, record
 from envs.simulator.packers import clear_bit, link_part, lowest_node, move_node, next_node, set_bit, unlink_part
 from envs.simulator.state import Cluster, Settings, Table
-from envs.simulator.work import delay
+from envs.simulator.work import delay, fetch
 
 
 @helper
@@ -68,7 +68,8 @@ def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
         link_part(c, jobs, slot, target)
         move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
         c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
-        delay(c, jobs, settings, slot, settings.move_ms)
+        pulls = settings.pulls_images and fetch(c, jobs, c.run[slot, st.RUN_JOB], target)
+        delay(c, jobs, settings, slot, settings.move_ms + (pools[pool, st.PULL_MS] if pulls else 0))
         c.pool[pool, st.MOVES] += 1
         record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
         slot = largest_part(c, node)

@@ -31,6 +31,8 @@ def switch_on(c: Cluster, pools: Table, settings: Settings, pool: int) -> int:
     clear_bit(c, 0, node)
     if settings.draws_lots:
         c.node[node, st.NODE_LIFE] += 1
+    if settings.pulls_images:
+        c.node[node, st.NODE_IMAGES] = 0
     return node
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,13 +113,18 @@ def _pools(cluster: ClusterConfig) -> tuple[Table, int]:
     """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
     draws_lots = any(pool.draws_lots for pool in pools)
+    pulls_images = any(pool.pull_seconds > 0.0 for pool in pools)
+    columns = st.POOL_LOTS if draws_lots or pulls_images else st.BOOT_FAILS_PPM
+    columns += st.LOT_BOOT_FAILS * st.LOTS if draws_lots else 0
     nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
-    table = np.zeros((len(pools), st.POOL_LOTS + st.LOT_BOOT_FAILS * st.LOTS if draws_lots else 5), np.int64)
+    table = np.zeros((len(pools), columns), np.int64)
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
     table[:, st.MIN_NODES] = [pool.min_nodes for pool in pools]
     table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
     table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
     table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
+    if pulls_images:
+        table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
     if draws_lots:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
         table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
@@ -141,6 +147,17 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
     return template
 
 
+def _image_bits(trace: Trace) -> NDArray[np.int64]:
+    """[J] int64, a bit for the image of each job, 0 for none. More names than bits share them by a hash."""
+    images = trace.table.column("image").to_pylist()
+    names = sorted({image for image in images if image is not None})
+    if len(names) <= st.MAX_IMAGES:
+        bits = {name: 1 << index for index, name in enumerate(names)}
+    else:
+        bits = {name: 1 << zlib.crc32(name.encode()) % st.MAX_IMAGES for name in names}
+    return np.array([0 if image is None else bits[image] for image in images], np.int64)
+
+
 def _jobs(trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64], tracks_work: bool) -> Table:
     columns = st.JOB_COLUMNS if tracks_work else st.CHECKPOINT_MS
     table = np.zeros((trace.num_jobs + 1, columns), np.int64)
@@ -156,6 +173,7 @@ def _jobs(trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64],
         table[:-1, st.WORKLOAD] = workload
         table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
         table[:-1, st.MAX_MILLI] = np.maximum(trace.max_gpu_milli, trace.gpu_milli)
+        table[:-1, st.IMAGE] = _image_bits(trace)
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 
@@ -179,6 +197,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     curves, workload = make_curves(trace, cluster, config.physics.curves)
     rates = np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools])
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
+    pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
     settings = Settings(
         decision_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),
@@ -189,7 +208,10 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         debug=bool(config.debug),
         moves_jobs=bool(config.codec.consolidation),
         draws_lots=any(pool.draws_lots for pool in cluster.pools),
-        tracks_work=config.physics.tracks_work or has_curves or any(pool.loses_nodes for pool in cluster.pools),
+        pulls_images=pulls_images,
+        tracks_work=(
+            config.physics.tracks_work or has_curves or pulls_images or any(pool.loses_nodes for pool in cluster.pools)
+        ),
         has_curves=has_curves,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),

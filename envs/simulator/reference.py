@@ -35,6 +35,7 @@ from envs.codec import (
 from envs.simulator.problem import Problem
 from envs.simulator.state import (
     BOOT_FAILS_PPM,
+    IMAGE,
     LOT_BOOT,
     LOT_BOOT_FAILS,
     LOT_FAILURE,
@@ -69,6 +70,7 @@ class Job:
     milli: int
     pools: list[int]
     checkpoint: int = 0
+    image: int = 0
     has_run: bool = False
     workload: int = -1  # row of the curves
     min_milli: int = 0
@@ -93,6 +95,7 @@ class Node:
     life: int = 0
     event: str = ""
     event_ms: int = NEVER
+    images: set[int] = field(default_factory=set)
 
     @property
     def is_idle(self) -> bool:
@@ -196,6 +199,8 @@ class ReferenceSimulator:
         job = Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
         if self.problem.settings.has_curves:
             job.workload, job.min_milli, job.max_milli = (int(x) for x in self.problem.jobs[number, WORKLOAD:][:3])
+        if self.problem.settings.pulls_images:
+            job.image = int(self.problem.jobs[number, IMAGE])
         return job
 
     def reset(self, start_ms: int, end_ms: int, last_job: int, seed: int | None = None) -> None:
@@ -260,6 +265,7 @@ class ReferenceSimulator:
     def _switch_on(self, pool: int) -> Node:
         node = self._first_off(pool)
         node.life += 1
+        node.images.clear()
         return node
 
     def _switch_on_at_once(self, pool: int) -> None:
@@ -383,8 +389,17 @@ class ReferenceSimulator:
                 run.has_part = True
         self.running.append(run)
         self._pace(run)
-        self._hold(run, self.problem.settings.restart_ms if job.has_run else 0)
+        pull_ms = self._pull_ms(run.nodes, job)
+        is_ours = job.number >= self.first_job  # one that ran before the episode began has its image
+        self._hold(run, (self.problem.settings.restart_ms if job.has_run else 0) + (pull_ms if is_ours else 0))
         return True
+
+    def _pull_ms(self, nodes: list[Node], job: Job) -> int:
+        """How long a job waits for its image on these nodes, which have it from now on."""
+        lacking = [node for node in nodes if job.image > 0 and job.image not in node.images]
+        for node in lacking:
+            node.images.add(job.image)
+        return round(self.problem.cluster.pools[lacking[0].pool].pull_seconds * 1000) if lacking else 0
 
     def _take_share(self, pool: int, milli: int) -> SharedGpu | None:
         fitting = [share for share in self.shares if share.node.pool == pool and share.free_milli >= milli]
@@ -558,7 +573,7 @@ class ReferenceSimulator:
             for (run, gpus), target in zip(self._parts_on(node), targets, strict=True):
                 run.parts[run.parts.index((node, gpus))] = (nodes[target], gpus)
                 nodes[target].free -= gpus
-                self._delay(run, self.problem.settings.move_ms)
+                self._delay(run, self.problem.settings.move_ms + self._pull_ms([nodes[target]], run.job))
                 self.totals[pool].moves += 1
             self._become_idle(node)
         if plan:

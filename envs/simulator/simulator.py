@@ -96,7 +96,7 @@ class Simulator:
             running=running,
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
-            node_columns=st.NODE_COLUMNS if settings.draws_lots else st.NODE_LIFE,
+            node_columns=st.NODE_COLUMNS if settings.draws_lots or settings.pulls_images else st.NODE_LIFE,
             run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
             log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
             queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,

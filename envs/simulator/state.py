@@ -68,9 +68,10 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 # Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
 # node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
-# Belonging to a node, and there only where lots are drawn: how often it was ordered, when what happens to it next.
-NODE_LIFE, NODE_EVENT, NODE_NEXT = range(9, 12)
-NODE_COLUMNS = 12
+# Belonging to a node, and there only where lots are drawn or images pulled: how often it was ordered, when what happens
+# to it next, and the images that it has, a bit each.
+NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(9, 13)
+NODE_COLUMNS = 13
 
 # Values of NODE_NEXT.
 FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
@@ -103,15 +104,19 @@ LEVEL_WORDS = 16
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
 SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
 # They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
-# fewest and most GPUs.
-CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI = range(7, 11)
-JOB_COLUMNS = 11
+# fewest and most GPUs; the bit of its image, 0: none.
+CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
+JOB_COLUMNS = 12
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
-# They are there only where lots are drawn; the tables of LOTS quantiles in ms begin with POOL_LOTS, kind by kind.
-BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, POOL_LOTS = range(5, 9)
+# They are there only where lots are drawn or images pulled; where lots are drawn, tables of LOTS quantiles in ms begin
+# with POOL_LOTS, kind by kind.
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(5, 10)
+
+MAX_IMAGES = 62
+"""Images that a node tells apart."""
 
 LOTS = 1024
 """Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""
@@ -144,6 +149,7 @@ class Settings(NamedTuple):
         debug: check every invariant after every event.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
         draws_lots: whether nodes boot, fail or are taken back by lot.
+        pulls_images: whether a job waits for its image on a node that lacks it.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
         has_curves: whether the speed of a job depends on pool, spread, width or power cap.
@@ -162,6 +168,7 @@ class Settings(NamedTuple):
     debug: bool
     moves_jobs: bool
     draws_lots: bool
+    pulls_images: bool
     tracks_work: bool
     restart_ms: int
     has_curves: bool
@@ -180,7 +187,7 @@ class Cluster(NamedTuple):
     Attributes:
         clock: [CLOCK_SIZE] int64, times, counters and positions.
         pool: [P, POOL_COLUMNS] int64, counters and integrals.
-        node: [M, NODE_COLUMNS] int64, without the last columns where no lots are drawn.
+        node: [M, NODE_COLUMNS] int64, without the last columns where nothing needs them.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         queue: [Q, QUEUE_COLUMNS] int64, without the last column where work is not tracked.

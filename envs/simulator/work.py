@@ -62,6 +62,29 @@ def delay(c: Cluster, jobs: Table, settings: Settings, slot: int, milliseconds: 
 
 
 @helper
+def fetch(c: Cluster, jobs: Table, job: int, node: int) -> bool:
+    """Let a node have the image of a job; return whether it lacked it."""
+    image, had = jobs[job, st.IMAGE], c.node[node, st.NODE_IMAGES]
+    c.node[node, st.NODE_IMAGES] = had | image
+    return image & ~had != 0
+
+
+@helper
+def fetch_everywhere(c: Cluster, jobs: Table, slot: int) -> bool:
+    """Let all nodes of a running job have its image; return whether one lacked it."""
+    run, lacked = c.run[slot], False
+    job, node = run[st.RUN_JOB], run[st.RUN_CHAIN]
+    while node >= 0:
+        lacked = fetch(c, jobs, job, node) or lacked
+        node = c.node[node, st.NEXT_NODE]
+    if run[st.RUN_SHARE] >= 0:
+        lacked = fetch(c, jobs, job, c.share[run[st.RUN_SHARE], st.SHARE_NODE]) or lacked
+    elif run[st.RUN_GPUS] > 0:
+        lacked = fetch(c, jobs, job, run[st.RUN_NODE]) or lacked
+    return lacked
+
+
+@helper
 def work_lost(jobs: Table, job: int, done: int) -> int:
     """The work since the last checkpoint, all of it where there is none; checkpoints come at equal steps of work."""
     step = jobs[job, st.CHECKPOINT_MS] * st.PPM

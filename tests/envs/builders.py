@@ -39,12 +39,13 @@ def small_problem(
     models: Sequence[list[str] | None] | None = None,
     codec: CodecLayout | None = None,
     checkpoint_interval_seconds: Sequence[float | None] | None = None,
+    image: Sequence[str | None] | None = None,
     **config: Any,
 ) -> Problem:
     """Jobs on pools; settings are the defaults but for `config`."""
     layout = codec or CodecLayout(max_pools=2, window_slots=3)
     return make_problem(
-        make_trace(jobs, models, checkpoint_interval_seconds=checkpoint_interval_seconds),
+        make_trace(jobs, models, checkpoint_interval_seconds=checkpoint_interval_seconds, image=image),
         ClusterConfig(tuple(pools)),
         EnvironmentConfig(codec=layout, **config),
     )

@@ -185,6 +185,46 @@ def test_without_notice_the_work_since_the_last_checkpoint_is_lost() -> None:
     assert play.pool()[columns.IDLE_NODE_MS] == 0
 
 
+# Images
+
+
+def test_a_job_waits_for_its_image_on_a_node_that_lacks_it() -> None:
+    """The first pulls from 300 to 400; the second finds its image; the third has another; the last comes to a new node.
+
+    The node is idle from 2150 and off at 2750.
+    """
+    jobs = [(0.0, 1000.0, 2.0), (500.0, 1000.0, 2.0), (1000.0, 1050.0, 4.0), (5000.0, 1000.0, 2.0)]
+    pool = PoolConfig("gpu", max_nodes=1, pull_seconds=100.0)
+    play = Play(small_problem(jobs, [pool], image=["a", "a", "b", "a"])).run()
+    assert play.starts() == [300.0, 500.0, 1000.0, 5300.0]
+    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    assert ends.tolist() == [1400.0, 1500.0, 2150.0, 6400.0]
+    assert play.pool()[columns.OVERHEAD_MILLI_MS] == 100_000 * (2000 + 4000 + 2000)
+    assert play.pool()[columns.NODES_REMOVED] == 1
+
+
+def test_a_gang_waits_once_for_an_image_that_one_of_its_nodes_lacks() -> None:
+    pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, pull_seconds=100.0)
+    play = Play(small_problem([(0.0, 50.0, 4.0), (200.0, 50.0, 16.0)], [pool], image=["a", "a"])).run()
+    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    assert (ends - np.array(play.starts(), float)).tolist() == [150.0, 150.0]
+    assert play.pool()[columns.OVERHEAD_MILLI_MS] == 100_000 * 20_000
+
+
+def test_without_images_or_time_to_pull_nothing_waits() -> None:
+    for pull, images in ((100.0, [None]), (0.0, ["a"])):
+        pool = PoolConfig("gpu", max_nodes=1, pull_seconds=pull)
+        assert Play(small_problem(ONE_JOB, [pool], image=images)).run().now == 1800.0
+
+
+def test_more_images_than_bits_share_them() -> None:
+    pool = PoolConfig("gpu", max_nodes=1, pull_seconds=1.0)
+    problem = small_problem([(0.0, 1.0, 1.0)] * 100, [pool], image=[f"image-{index}" for index in range(100)])
+    bits = problem.jobs[:-1, columns.IMAGE]
+    assert (bits > 0).all()
+    assert 30 < len(set(bits.tolist())) <= columns.MAX_IMAGES
+
+
 # Whatever happens
 
 
@@ -243,7 +283,7 @@ def test_lots_that_come_true_later_change_nothing_before(problem: Problem, seed:
     """A time longer than `moment` cannot come true before `moment`: such lots are changed, all before is the same."""
     first = int(problem.jobs[0, columns.SUBMIT_MS])
     pools = problem.pools.copy()
-    table = pools[:, columns.POOL_LOTS :]
+    table = pools[:, columns.POOL_LOTS :]  # without columns where no lots are drawn
     table[table > moment] += 777_000
     changed = replace(problem, pools=pools)
     for ours, theirs in zip(play_random(problem, seed), play_random(changed, seed), strict=False):

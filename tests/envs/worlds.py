@@ -42,6 +42,7 @@ def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
         boot=draw(BOOTS) if lots else BootConfig(),
         failures=draw(FAILURES) if lots else FailureConfig(),
         spot=draw(SPOTS) if lots else SpotConfig(),
+        pull_seconds=draw(st.sampled_from([0.0, 0.0, 90.0])) if lots else 0.0,
         power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
     )
 
@@ -91,6 +92,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem
         workload=draw(st.lists(st.sampled_from([None, "resnet50", "bert"]), min_size=len(rows), max_size=len(rows))),
         min_gpus=[1 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         max_gpus=[row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
+        image=draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
         checkpoint_interval_seconds=draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
     )
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
