@@ -12,6 +12,7 @@ from envs.simulator import Simulator, kernels
 from envs.simulator import state as columns
 from envs.simulator.problem import Problem
 from envs.simulator.reference import ReferenceSimulator
+from tests.envs.players import STYLES, Player
 from tests.envs.worlds import problems
 
 MAX_STEPS = 400
@@ -77,21 +78,16 @@ def whole(problem: Problem) -> tuple[int, int, int]:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=problems(lots=True), seed=st.integers(0, 2**32 - 1), obey=st.booleans())
-def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, obey: bool) -> None:
-    """Also actions outside the mask, which `decode` maps to the default."""
-    generator = np.random.default_rng(seed)
+@given(problem=problems(lots=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
+def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: str) -> None:
+    """Also actions outside the mask, which `decode` maps to the default; and levers wherever they may be used."""
+    player = Player(problem.config.codec, style, np.random.default_rng(seed))
     fast, slow = twins(problem, whole(problem))
     assert_equal(fast, slow)
-    sizes = np.array(problem.config.codec.action_sizes)
     for _ in range(MAX_STEPS):
         if slow.done:
             break
-        if obey:
-            lots = np.split(generator.random(slow.mask.size) * slow.mask, np.cumsum(sizes)[:-1])
-            action = np.array([lot.argmax() for lot in lots])
-        else:
-            action = generator.integers(sizes)
+        action = player.act(slow.mask)
         fast.step(action[None])
         reward = slow.step(action)
         assert_equal(fast, slow)

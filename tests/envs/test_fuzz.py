@@ -1,0 +1,49 @@
+"""A short run of the fuzzer, and that it finds what is wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from envs.simulator.reference import ReferenceSimulator
+from tests import fuzz
+
+
+def said(failures: dict[int, str]) -> str:
+    """What a failure of the test says."""
+    return "\n".join(f"python -m tests.fuzz --seed {seed} --worlds 1\n{text}" for seed, text in failures.items())
+
+
+def test_some_worlds_agree_and_reach_rare_paths() -> None:
+    tally, failures = fuzz.fuzz(seed=0, seconds=1e9, worlds=10)
+    assert not failures, said(failures)
+    for event in ("job_move", "job_resize", "node_ready", "node_off"):
+        assert tally.events[event] > 10, event
+    assert tally.choices["power_cap"] > 10
+
+
+@pytest.mark.slow
+def test_twenty_seconds_of_random_worlds_agree() -> None:
+    tally, failures = fuzz.fuzz(seed=1000, seconds=20.0)
+    assert not failures, said(failures)
+    assert tally.worlds > 0
+
+
+def test_a_difference_is_printed_with_the_seed_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seed 3 is a world where nodes are ordered; the twin is told that none was."""
+
+    def scale(self: ReferenceSimulator, pool: int, target: int) -> None:
+        scale_well(self, pool, target)
+        self.totals[pool].nodes_added = 0
+
+    scale_well = ReferenceSimulator._scale
+    monkeypatch.setattr(ReferenceSimulator, "_scale", scale)
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--seed", "3", "--worlds", "1"])
+    assert fuzz.main() == 1
+    out = capsys.readouterr().out
+    assert "python -m tests.fuzz --seed 3 --worlds 1" in out
+    assert "nodes_added" in out
+    assert "1 worlds fail" in out
