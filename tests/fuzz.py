@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
+from envs.cluster import BootConfig, ClusterConfig, FailureConfig, PoolConfig, PowerConfig, SpotConfig
 from envs.codec import CodecLayout
 from envs.config import PACKERS, CurvesConfig, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
 from envs.simulator import Simulator
@@ -30,6 +30,13 @@ from traces.trace import Trace
 
 MODELS = ("P100", "V100")
 MOST_STEPS = 300
+BOOTS = (
+    BootConfig(sigma=0.7),
+    BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
+    BootConfig(failure_probability=0.3, timeout_seconds=300.0),
+)
+FAILURES = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0), FailureConfig(10_000.0, 60.0))
+SPOTS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0), SpotConfig(10_000.0))
 
 
 class Draw:
@@ -51,7 +58,7 @@ class Draw:
         return int(self.generator.integers(low, high + 1))
 
 
-def draw_pool(draw: Draw, index: int) -> PoolConfig:
+def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
     """A pool; some of them have more nodes than one word of a bit set."""
     most = 70 if draw.chance(0.05) else draw.between(1, 20)
     return PoolConfig(
@@ -61,19 +68,20 @@ def draw_pool(draw: Draw, index: int) -> PoolConfig:
         gpus_per_node=draw.of(1, 2, 4, 8, 8, 8, 16),
         gpu_model=draw.of(None, None, *MODELS),
         boot_seconds=draw.of(0.0, 0.5, 60.0, 300.0),
+        boot=draw.of(BootConfig(), *BOOTS) if has_lots else BootConfig(),
+        failures=draw.of(FailureConfig(), *FAILURES) if has_lots else FailureConfig(),
+        spot=draw.of(SpotConfig(), *SPOTS) if has_lots else SpotConfig(),
         power=PowerConfig(off_watts=draw.of(0.0, 10.0), pue=draw.of(1.0, 1.3)),
     )
 
 
-def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
-    """Jobs that some pool can run, in bursts and lulls."""
+def draw_trace(draw: Draw, cluster: ClusterConfig, is_loose: bool) -> Trace:
+    """Jobs that some pool can run, in bursts and lulls; where it is loose, small ones that may be moved."""
     count = draw.between(1, 150)
-    movable, shares, gangs, elastic = (
-        draw.of(0.0, 0.7, 1.0),
-        draw.of(0.0, 0.2, 0.7),
-        draw.of(0.0, 0.1),
-        draw.of(0.0, 0.5),
-    )
+    movable, shares = draw.of(0.0, 0.9, 1.0, 1.0), draw.of(0.0, 0.0, 0.2, 0.7)
+    gangs, elastic = draw.of(0.0, 0.1), draw.of(0.0, 0.5)
+    if is_loose:
+        movable, shares, gangs = 1.0, 0.0, 0.0
     pace = draw.of(5.0, 60.0, 600.0)
     columns: dict[str, list[Any]] = collections.defaultdict(list)
     now = 0.0
@@ -87,7 +95,7 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
         elif draw.chance(gangs):
             milli = 1000 * draw.between(1, largest)
         else:
-            milli = 1000 * draw.between(1, min(largest, homes[0].gpus_per_node))
+            milli = 1000 * draw.between(1, min(largest, 3 if is_loose else homes[0].gpus_per_node))
         is_elastic = milli >= 1000 and draw.chance(elastic)
         columns["submit_time_seconds"].append(now)
         columns["duration_seconds"].append(
@@ -102,9 +110,10 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
     return Trace.from_columns(**columns)
 
 
-def draw_problem(draw: Draw) -> Problem:
-    """A whole world, with the debug mode on."""
-    cluster = ClusterConfig(tuple(draw_pool(draw, index) for index in range(draw.between(1, 3))))
+def draw_problem(draw: Draw, is_loose: bool) -> Problem:
+    """A whole world, with the debug mode on; a loose one has much to consolidate."""
+    has_lots = draw.chance(0.4)
+    cluster = ClusterConfig(tuple(draw_pool(draw, index, has_lots) for index in range(draw.between(1, 3))))
     presets = {"speeds": "gavel", "spread": "pollux", "scaling": "elasticflow", "power_caps": "V100"}
     curves = {name: f"preset:{preset}" for name, preset in presets.items() if draw.chance(0.4)}
     has_curves = draw.chance(0.6)
@@ -112,10 +121,11 @@ def draw_problem(draw: Draw) -> Problem:
     config = EnvironmentConfig(
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw.of(1.0, 5.0, 20.0),
-        packer=draw.of(*PACKERS, "worst-fit"),
+        packer="worst-fit" if is_loose else draw.of(*PACKERS),
         physics=PhysicsConfig(
             tracks_work=draw.chance(0.5),
             restart_seconds=draw.of(0.0, 60.0),
+            seed=draw.between(0, 2**62),
             curves=CurvesConfig(**(curves if has_curves else {}), resize_seconds=draw.of(0.0, 30.0)),
         ),
         debug=True,
@@ -124,15 +134,15 @@ def draw_problem(draw: Draw) -> Problem:
             max_pools=len(cluster.pools) + draw.of(0, 0, 1),
             window_slots=draw.of(0, 2, 8),
             max_hold_seconds=draw.of(0.0, 600.0, 3600.0),
-            consolidation=draw.chance(0.7),
+            consolidation=is_loose or draw.chance(0.5),
             power_caps=has_curves and draw.chance(0.5),
             elastic_width=has_curves and draw.chance(0.7),
             job_hints=draw.chance(0.5),
-            consolidation_interval_seconds=draw.of(0.0, 0.0, 60.0, 1800.0),
+            consolidation_interval_seconds=draw.of(0.0, 60.0) if is_loose else draw.of(0.0, 60.0, 1800.0),
         ),
         objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw.of(0.0, 0.1)),
     )
-    return make_problem(draw_trace(draw, cluster), cluster, config)
+    return make_problem(draw_trace(draw, cluster, is_loose), cluster, config)
 
 
 def draw_episode(draw: Draw, problem: Problem) -> tuple[int, int, int]:
@@ -174,7 +184,7 @@ def check_log(problem: Problem, fast: Simulator) -> collections.Counter[str]:
             held[job][node] = value
         elif event in ("job_end", "job_preempt"):
             assert held[job].pop(node) == value, (event, job, node)
-        elif event == "node_off":
+        elif event in ("node_off", "node_boot_fail", "node_gone"):
             assert used[node] == 0, (event, node)
         used[node] += held[job].get(node, 0) - before
         assert 0 <= used[node] <= gpus[pool], (event, node, used[node])
@@ -184,9 +194,10 @@ def check_log(problem: Problem, fast: Simulator) -> collections.Counter[str]:
 def play(seed: int, tally: Tally) -> None:
     """One world; raises where the twins differ."""
     draw = Draw(np.random.default_rng(seed))
-    problem = draw_problem(draw)
+    is_loose = draw.chance(0.35)
+    problem = draw_problem(draw, is_loose)
     episode = draw_episode(draw, problem)
-    player = Player(problem.config.codec, draw.of(*STYLES, "levers"), draw.generator)
+    player = Player(problem.config.codec, "levers" if is_loose else draw.of(*STYLES), draw.generator)
     fast, slow = Simulator.from_problem(problem, log_rows=None), ReferenceSimulator(problem)
     fast.reset(np.array([0]), np.array([episode]))
     slow.reset(*episode)

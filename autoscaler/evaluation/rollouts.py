@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from agents.baselines import ConstantSetpoint
@@ -208,6 +209,21 @@ def execute(
     if recorder is not None:
         recorder.record()
     return [_rollout(simulator, index, window, recorder) for index, window in enumerate(windows)]
+
+
+def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -> pa.Table:
+    """What happens in a window up to a moment, a table of `envs.simulator.EVENT_SCHEMA`.
+
+    Args:
+        policy: who decides.
+        scenario: trace, cluster and settings.
+        window: the window.
+        end_ms: the moment.
+    """
+    simulator = Simulator.from_problem(scenario.problem(policy.packer), log_rows=None)
+    simulator.reset(np.array([0]), np.array([(window.start_ms, end_ms, window.last_job)], np.int64))
+    execute(policy, simulator, [window])
+    return simulator.event_log()
 
 
 Advance = Callable[[int | None], bool]

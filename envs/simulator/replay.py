@@ -26,6 +26,7 @@ from envs.simulator.kernels import (
     snapshot_of,
     start_jobs,
 )
+from envs.simulator.log import DECISION, is_log_filling, record
 from envs.simulator.state import Cluster
 from envs.simulator.timeline import advance
 
@@ -80,6 +81,7 @@ def decide_by_rule(
         start_jobs(c, w.jobs, w.pools, w.curves, w.settings, w.outcome.placement[index])
     for pool in range(w.pools.shape[0]):
         scale(c, w.pools, w.settings, pool, targets[pool])
+        record(c, DECISION, pool, -1, -1, targets[pool])
     c.clock[st.DECISIONS] += 1
     advance(c, w.jobs, w.pools, w.settings)
 
@@ -99,7 +101,7 @@ def replay_by_rule(w: World, first: int, end: int, rules: NDArray[np.int64], dec
     for index in range(first, end):
         c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
         for _ in range(decisions):
-            if c.clock[st.DONE] != 0:
+            if c.clock[st.DONE] != 0 or is_log_filling(c):
                 break
             decide_by_rule(w, index, c, snapshot, plan, rules[index, RULE_SETPOINT])
         fill_snapshot(w, c, snapshot)

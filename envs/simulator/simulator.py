@@ -215,7 +215,7 @@ class Simulator:
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
         settings, has_levers = self.problem.settings, table[:, RULE_SETPOINT + 1 :].any()
-        is_plain = not (has_levers or settings.has_curves or settings.debug or self.world.clusters.log.shape[1])
+        is_plain = not (has_levers or settings.has_curves or settings.debug)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:

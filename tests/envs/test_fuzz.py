@@ -16,11 +16,10 @@ def said(failures: dict[int, str]) -> str:
 
 
 def test_some_worlds_agree_and_reach_rare_paths() -> None:
-    tally, failures = fuzz.fuzz(seed=0, seconds=1e9, worlds=10)
+    tally, failures = fuzz.fuzz(seed=0, seconds=1e9, worlds=8)
     assert not failures, said(failures)
-    for event in ("job_move", "job_resize", "node_ready", "node_off"):
+    for event in ("job_move", "job_preempt", "job_resize", "node_off", "node_ready", "node_reclaim"):
         assert tally.events[event] > 10, event
-    assert tally.choices["power_cap"] > 10
 
 
 @pytest.mark.slow

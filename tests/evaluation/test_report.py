@@ -25,8 +25,8 @@ from envs.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.config import EnvironmentConfig
 
 SECTIONS = [
-    "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "waits", "windows", "terms",
-    "provenance",
+    "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "nodes", "waits", "windows",
+    "terms", "provenance",
 ]  # fmt: skip
 VOID = ("meta", "link", "br", "img", "hr", "input")
 
@@ -87,7 +87,7 @@ def test_it_is_html_with_every_section(page: str) -> None:
     assert checker.open == []
     assert [name for name in checker.ids if name in SECTIONS] == SECTIONS
     assert len(set(checker.ids)) == len(checker.ids)
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
 
 
 def test_it_refers_to_nothing_outside_itself(page: str) -> None:

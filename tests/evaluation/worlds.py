@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ Job = tuple[float, float, float]
 """Submission in s, run time in s, GPUs."""
 
 
-def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None) -> Trace:
+def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None, **columns: Any) -> Trace:
     """A trace of jobs, in order of submission."""
     return Trace.from_columns(
         submit_time_seconds=[job[0] for job in jobs],
@@ -23,6 +24,7 @@ def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = 
         gpu_milli=[round(job[2] * 1000) for job in jobs],
         gpu_models=models,
         uri="test:jobs",
+        **columns,
     )
 
 

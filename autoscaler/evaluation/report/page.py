@@ -11,11 +11,14 @@ from markupsafe import Markup
 
 from autoscaler.evaluation.comparison import Comparison, Result
 from autoscaler.evaluation.formats import UNKNOWN, duration, number, percent
+from autoscaler.evaluation.lanes import Lanes, busiest_span, lanes_of
 from autoscaler.evaluation.report import figures
 from autoscaler.evaluation.report.course_figures import over_time
+from autoscaler.evaluation.report.lane_figures import node_lanes
 from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
 from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
 from autoscaler.evaluation.report.words import cards, headline, main_result
+from autoscaler.evaluation.rollouts import event_log
 from autoscaler.evaluation.statistics import Estimate
 from configs.files import write_text
 
@@ -43,13 +46,15 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(source.read_text(encoding="utf-8"))
+    lanes = shown_lanes(comparison)
     return template.render(
         headline=headline(comparison),
         cards=cards(comparison),
         facts=_facts(comparison),
         columns=COLUMNS,
         rows=_rows(comparison),
-        figures=_figures(comparison),
+        figures=_figures(comparison, lanes),
+        nodes=_nodes(comparison, lanes),
         shown=_shown(comparison),
         reference=comparison.reference,
         windows=_windows(comparison),
@@ -82,7 +87,26 @@ def window_shown(comparison: Comparison) -> int:
     return (len(comparison.windows) - 1) // 2
 
 
-def _figures(comparison: Comparison) -> dict[str, Markup]:
+def has_timelines(comparison: Comparison) -> bool:
+    """Whether it was kept what policies did over time."""
+    return all(result.timelines for result in comparison.results.values())
+
+
+def shown_lanes(comparison: Comparison) -> dict[str, Lanes]:
+    """The nodes of the chosen policies on the busiest day of the window that is shown; each runs once more up to it."""
+    if not has_timelines(comparison):
+        return {}
+    index, names, scenario = window_shown(comparison), chosen(comparison), comparison.scenario
+    window = comparison.windows[index]
+    start, end = busiest_span(comparison.results[names[0]].timelines[index], window.start_ms, window.end_ms)
+    lanes = {}
+    for name in names:
+        policy = comparison.results[name].contender.policies[0]
+        lanes[name] = lanes_of(event_log(policy, scenario, window, end), scenario.problem(policy.packer), start, end)
+    return lanes
+
+
+def _figures(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Markup]:
     colours = colours_of(comparison)
     with figure_style():
         drawn = {
@@ -93,9 +117,12 @@ def _figures(comparison: Comparison) -> dict[str, Markup]:
         if any(result.versus is not None for result in comparison.results.values()):
             title = f"Cost of each policy against {comparison.reference}"
             drawn["cost"] = (figures.cost_against_reference(comparison, colours), title)
-        if all(result.timelines for result in comparison.results.values()):
+        if lanes:
             figure = over_time(comparison, chosen(comparison), window_shown(comparison), colours)
             drawn["course"] = (figure, "Queue, nodes and power over time")
+            figure = node_lanes(lanes, comparison.scenario.trace.metadata.start_time)
+            title = f"What each node did under {' and under '.join(lanes)}; the table below sums it up"
+            drawn["nodes"] = (figure, title)
     # to_svg escapes the title and takes everything else from matplotlib, which escapes its texts.
     return {name: Markup(to_svg(figure, name, title)) for name, (figure, title) in drawn.items()}  # noqa: S704
 
@@ -188,6 +215,26 @@ def _shown(comparison: Comparison) -> dict[str, Any]:
     window, start = comparison.windows[index], comparison.scenario.trace.metadata.start_time
     span = f"{moment_text(start, window.start_ms, clock=True)} to {moment_text(start, window.end_ms, clock=True)}"
     return {"policies": chosen(comparison), "number": index + 1, "count": len(comparison.windows), "span": span}
+
+
+NODE_COLUMNS = (
+    *("Policy", "Nodes that were on", "Busy, node-hours", "Idle", "Booting"),
+    *("Orders", "Switched off", "Jobs moved", "Jobs preempted"),
+)
+
+
+def _nodes(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Any]:
+    """The lanes in numbers, which a screen reader can read."""
+    if not lanes:
+        return {}
+    start, edges = comparison.scenario.trace.metadata.start_time, next(iter(lanes.values())).edges_ms
+    span = f"{moment_text(start, edges[0], clock=True)} to {moment_text(start, edges[-1], clock=True)}"
+    rows = []
+    for name, drawn in lanes.items():
+        hours = [number(drawn.hours[state]) for state in ("busy", "idle", "booting")]
+        counts = [drawn.events.get(kind, 0) for kind in ("node_order", "node_off", "job_move", "job_preempt")]
+        rows.append((name, [f"{drawn.nodes:,}", *hours, *(f"{count:,}" for count in counts)]))
+    return {"span": span, "columns": NODE_COLUMNS, "rows": rows}
 
 
 def _windows(comparison: Comparison) -> Rows:
