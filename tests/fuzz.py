@@ -71,6 +71,7 @@ def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
         boot=draw.of(BootConfig(), *BOOTS) if has_lots else BootConfig(),
         failures=draw.of(FailureConfig(), *FAILURES) if has_lots else FailureConfig(),
         spot=draw.of(SpotConfig(), *SPOTS) if has_lots else SpotConfig(),
+        pull_seconds=draw.of(0.0, 30.0, 90.0) if has_lots else 0.0,
         power=PowerConfig(off_watts=draw.of(0.0, 10.0), pue=draw.of(1.0, 1.3)),
     )
 
@@ -103,6 +104,7 @@ def draw_trace(draw: Draw, cluster: ClusterConfig, is_loose: bool) -> Trace:
         )
         columns["gpu_milli"].append(milli)
         columns["gpu_models"].append(None if model is None else [model])
+        columns["image"].append(draw.of(None, "a", "b", "c"))
         columns["workload"].append(draw.of(None, "resnet50", "bert"))
         columns["min_gpus"].append(draw.between(1, milli // 1000) if is_elastic else None)
         columns["max_gpus"].append(draw.between(milli // 1000, milli // 250) if is_elastic else None)
