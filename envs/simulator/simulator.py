@@ -225,6 +225,11 @@ class Simulator:
         self._after()
         return done
 
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """[N] bool: the clusters whose episode is over."""
+        return self.world.clusters.clock[:, st.DONE] != 0
+
     def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
         """The snapshot at the last decision, as views into the batch."""
         return ClusterSnapshot(*(field[cluster] for field in self.world.snapshots))

@@ -1,0 +1,43 @@
+"""The simulator as a library: the examples of the documentation run, and its exports are what they use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import envs.simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/simulator.md")
+EXAMPLES = [
+    pytest.param(code, id=f"{page}-{number}")
+    for page in PAGES
+    for number, code in enumerate(
+        re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    )
+    if "envs.simulator" in code
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_an_example_runs(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out
+    for path in tmp_path.iterdir():
+        assert pq.read_table(path).schema.equals(envs.simulator.EVENT_SCHEMA)
+
+
+def test_every_page_has_examples_and_that_of_the_readme_is_short() -> None:
+    assert len(EXAMPLES) == 3
+    assert len(str(EXAMPLES[0].values[0]).splitlines()) < 20
+
+
+def test_exports_exist() -> None:
+    for name in envs.simulator.__all__:
+        assert getattr(envs.simulator, name) is not None
