@@ -28,6 +28,9 @@ from traces.trace import Trace
 REPLAY_CHUNK = 200_000
 """Decisions between two calls of a replay's progress function: some tens of milliseconds."""
 
+LEAST_LOG_ROWS = 65_536
+"""3 MB. Draining ends a compiled call, so a log a tenth as large makes the log of a small cluster twice as dear."""
+
 
 class Simulator:
     """Clusters that replay the same trace, independently of each other.
@@ -267,7 +270,7 @@ def enough_rows(running: int, nodes: int) -> int:
         nodes: of the cluster.
     """
     parts = running + nodes  # of all running jobs, for a whole node has one job only
-    return max(2 * len(KINDS) * (parts + 1), 4096)
+    return max(2 * len(KINDS) * (parts + 1), LEAST_LOG_ROWS)
 
 
 def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:
