@@ -256,6 +256,19 @@ def test_unseen_orders_boot_and_a_failing_pool_shows_no_room() -> None:
     assert snapshot.pools[0, Pool.MAX_NODES] == 2
 
 
+def test_nodes_that_do_not_work_hold_places_that_no_order_can_have() -> None:
+    """One is broken, one cordoned and one goes away; a pool never gives up a good node for them."""
+    nodes = [
+        raw.node("good"),
+        raw.node("broken", ready=False),
+        raw.node("cordoned", spec={"unschedulable": True}),
+        raw.node("leaving", spec={"taints": [{"key": TAINT_TO_BE_DELETED, "value": "1", "effect": "NoSchedule"}]}),
+    ]
+    for most, unavailable in ((8, 3.0), (4, 3.0), (3, 2.0), (1, 0.0)):
+        config = raw.config(LivePool("gpu", max_nodes=most))
+        assert look(World(config).listed(nodes))[1].pools[0, Pool.UNAVAILABLE_NODES] == unavailable
+
+
 def test_creation_is_when_the_watch_saw_it_within_the_second_that_kubernetes_knows() -> None:
     world = World()
     world.clock.seconds = START + 0.7

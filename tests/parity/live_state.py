@@ -6,6 +6,7 @@ import numpy as np
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.observe.nodes import is_returning
 from autoscaler.live.observe.submissions import milliseconds
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import ClusterSnapshot
@@ -67,6 +68,10 @@ def _fill_nodes(simulator: ReferenceSimulator, view: ClusterView) -> None:
         for seen in pool.nodes:
             if seen.state in (NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING):
                 _fill_node(next(off), seen.state, seen.used_gpu_milli // 1000, seen.idle_since_seconds)
+        for seen in pool.in_state(NodeState.UNREADY, NodeState.CORDONED, NodeState.DRAINING):
+            left = None if is_returning(seen) else next(off, None)
+            if left is not None:
+                left.state = "down"
 
 
 def _fill_node(node: Node, state: NodeState, used: int, idle_since: float | None) -> None:

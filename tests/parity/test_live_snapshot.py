@@ -25,6 +25,7 @@ from autoscaler.live.store import Resource, Store
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
 from envs.config import EnvironmentConfig
+from envs.nodes import FailureConfig, SpotConfig
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
 from envs.simulator.state import NEVER
@@ -105,6 +106,20 @@ class LiveTwin:
         self.moves[f"{name_of(job)}-{index}"] += 1
         self.pod("ADDED", job, index, self.names[id(after)])
 
+    def preempt(self, job: Job, nodes: list[Node]) -> None:
+        """The pods of a job are evicted, and the job makes them again."""
+        self.pods("DELETED", job, nodes)
+        for index in range(len(nodes)):
+            self.moves[f"{name_of(job)}-{index}"] += 1
+        self.pods("ADDED", job)
+
+    def lose(self, node: Node) -> None:
+        """A node that drains is cordoned, one that failed or was taken is not ready."""
+        thing = self.node(node, ready=node.state == "draining")
+        thing["status"]["allocatable"][raw.GPU] = str(GPUS)
+        thing["spec"]["unschedulable"] = True
+        self.store.apply(Resource.NODES, "MODIFIED", thing)
+
     def order(self, node: Node) -> None:
         self.ordered += 1
         self.names[id(node)] = f"{node.pool}-{node.number:03d}-{self.ordered:05d}"
@@ -158,6 +173,20 @@ class ToldSimulator(ReferenceSimulator):
         self.live.at(self.now)
         self.live.pods("MODIFIED", run.job, [node for node, _ in run.parts], "Succeeded")
         super()._finish(run)
+
+    def _preempt(self, run: Running, has_notice: bool) -> None:
+        self.live.at(self.now)
+        nodes = [node for node, _ in run.parts]
+        super()._preempt(run, has_notice)
+        self.live.preempt(run.job, nodes)
+
+    def _happen(self, node: Node) -> None:
+        super()._happen(node)
+        self.live.at(self.now)
+        if node.state == "off":
+            self.live.remove(node)
+        else:
+            self.live.lose(node)
 
     def _submit(self) -> None:
         self.live.at(self.now)
@@ -236,6 +265,24 @@ def test_the_same_while_jobs_are_moved(pools: tuple[PoolConfig, ...], policy: st
         acting = ConstantSetpoint(layout, consolidation=CONSOLIDATION_CHOICES.index(policy))
     assert run(simulator, acting, layout) > 50
     assert sum(totals.moves for totals in simulator.totals) >= 3
+
+
+@pytest.mark.parametrize("policy", ["reactive", "random"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) -> None:
+    """Nodes that drain, are in repair or were taken are not available, and their jobs wait again."""
+    layout = CodecLayout(max_pools=3, window_slots=4, max_hold_seconds=1800.0)
+    pools = (
+        PoolConfig("a", max_nodes=4, failures=FailureConfig(6000.0, 900.0, 0.5)),
+        PoolConfig("b", max_nodes=4, min_nodes=1, spot=SpotConfig(5000.0, 120.0, 1200.0)),
+    )
+    trace = make_trace(seed, 60, checkpointed=0.8)
+    problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
+    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    assert run(simulator, make_baseline(policy, layout, seed), layout) > 50
+    assert sum(totals.failures for totals in simulator.totals) >= 3
+    assert sum(totals.reclaims for totals in simulator.totals) >= 3
+    assert sum(totals.preemptions for totals in simulator.totals) >= 3
 
 
 def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:

@@ -61,8 +61,10 @@ def fill_snapshot(
         hidden = (unseen_orders or {}).get(pool.name, 0) + sum(is_returning(node) for node in pool.nodes)
         row = snapshot.pools[pool.index]
         row[Pool.BOOTING_NODES] += hidden
+        row[Pool.UNAVAILABLE_NODES] = _unavailable(pool, config.pools[pool.index], hidden)
         if pool.name in full_pools:
             row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + hidden)
+            row[Pool.UNAVAILABLE_NODES] = 0.0  # they have no place in it
     if config.codec.consolidation:
         _fill_consolidation(view, config, consolidated or {}, snapshot)
     _fill_queue(view, config, snapshot)
@@ -91,6 +93,16 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
             snapshot.idle_age_nodes[pool.index, edge] += now - since >= milliseconds(age)
     for node in busy:
         snapshot.free_nodes[pool.index, free_gpus(node, settings)] += 1.0
+
+
+def _unavailable(pool: PoolView, settings: LivePool, hidden: int) -> int:
+    """Places that nodes hold which do not work for us: broken, closed by others, or leaving.
+
+    At most those that are left, so that a pool that has more than its most nodes gives up no good one for a broken one.
+    """
+    lost = pool.in_state(NodeState.UNREADY, NodeState.CORDONED, NodeState.DRAINING)
+    held = sum(not is_returning(node) for node in lost)
+    return min(held, max(0, settings.max_nodes - pool.decided_nodes - hidden))
 
 
 def _fill_consolidation(
