@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from configs.errors import did_you_mean
@@ -13,6 +14,11 @@ PACKERS = ("best-fit", "first-fit", "worst-fit")
 """In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy
 node with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most
 room."""
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise EnvironmentConfigError(f"unknown {name} {value!r}{did_you_mean(value, choices)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,87 @@ class ObjectiveConfig:
         for name in ("usd_per_kwh", "usd_per_gpu_hour"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise EnvironmentConfigError(f"objective.{name} is {getattr(self, name)}; it must be finite and >= 0")
+
+
+ESTIMATES = ("given", "given-else-exact", "exact", "none")
+"""What is known of a job's run time before it ends: the trace's estimate, which may be wrong, or the truth."""
+
+
+PASSING = ("any", "none", "backfill")
+"""Which jobs may start in a pool before one that had its turn there and found no room (one that is held has no turn).
+
+any: all that fit. none: no other, so that the order is strict. backfill: those that do not delay it, because they are
+expected to end before it can be expected to start, or because there is room for both then (EASY).
+
+Source: D. Lifka, The ANL/IBM SP Scheduling System, 1995.
+"""
+
+OWNERS = ("user", "group")
+"""Columns of the trace that say who owns a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """In which order waiting jobs get their turn, and who may start.
+
+    Attributes:
+        order: whose turn is first, one of `envs.simulator.queues.ORDERS`; of equals, who was submitted first.
+        priorities: jobs of higher priority come first, in that order among equals.
+        passing: who may start before a job that finds no room, one of `PASSING`.
+        estimates: what is known of a run time, one of `ESTIMATES`; `given`: what the trace says, nothing where it says
+            nothing. Where nothing is known a job counts as the longest. How long it really runs is the same.
+        preemption: jobs of lower priority that can be checkpointed are stopped where one of higher priority finds no
+            room otherwise, and wait again; as few as can be, the least urgent and of those the last submitted.
+        max_victims: most jobs that are stopped for one.
+        preemption_notice: they write a checkpoint before they are stopped; else the work since the last one is lost.
+        owner: who owns a job for fair share and quotas, one of `OWNERS`; jobs that do not say have one owner together.
+        usage_halving_seconds: the GPU time that an owner has used is halved each time so much has passed since the
+            episode began; None: never.
+        quotas_gpus: most GPUs that an owner may use at once, by name; jobs over it wait and others pass.
+        default_quota_gpus: the same for all other owners; None: no limit.
+        deferral: jobs to which the trace gives a latest start may be held until then, and no longer, whatever
+            `codec.max_hold_seconds` says; a decision comes when it does.
+        deferral_is_free: their waiting costs nothing before it.
+        deadlines: count the jobs that end after their deadline.
+    """
+
+    order: str = "submission"
+    priorities: bool = False
+    passing: str = "any"
+    estimates: str = "given"
+    preemption: bool = False
+    max_victims: int = 8
+    preemption_notice: bool = True
+    owner: str = "user"
+    usage_halving_seconds: float | None = None
+    quotas_gpus: Mapping[str, float] = field(default_factory=dict)
+    default_quota_gpus: float | None = None
+    deferral: bool = False
+    deferral_is_free: bool = True
+    deadlines: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: there is no such choice, or a number is out of range. (`make_problem` checks
+                `order`.)
+        """
+        _check_choice("physics.queue.passing", self.passing, PASSING)
+        _check_choice("physics.queue.owner", self.owner, OWNERS)
+        _check_choice("physics.queue.estimates", self.estimates, ESTIMATES)
+        if self.preemption and not self.priorities:
+            raise EnvironmentConfigError("physics.queue.preemption is by priority; set physics.queue.priorities too")
+        if self.max_victims < 1:
+            raise EnvironmentConfigError(f"physics.queue.max_victims is {self.max_victims}; it must be at least 1")
+        halving = self.usage_halving_seconds
+        if halving is not None and not 0.001 <= halving < math.inf:
+            raise EnvironmentConfigError(
+                f"physics.queue.usage_halving_seconds is {halving}; it must be at least 0.001, or null"
+            )
+        for name, gpus in {"default": self.default_quota_gpus, **self.quotas_gpus}.items():
+            if gpus is not None and not 0.0 < gpus < math.inf:
+                raise EnvironmentConfigError(f"physics.queue: the quota of {name} is {gpus} GPUs; it must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +176,14 @@ class PhysicsConfig:
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
         curves: what makes jobs faster or slower.
         seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
+        queue: in which order waiting jobs get their turn.
     """
 
     tracks_work: bool = False
     restart_seconds: float = 60.0
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     seed: int = 0
+    queue: QueueConfig = field(default_factory=QueueConfig)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.

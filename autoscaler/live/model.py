@@ -364,6 +364,9 @@ class GangView:
         missing_pods: pods that it needs and that its controller has not created yet.
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.
+        predicted_seconds: the run time that is expected, 0: nobody said.
+        latest_start_seconds: until when its start may be deferred; None: it may not.
+        priority: the highest of its pods.
         protected: it must not be moved (see the guardrails); False for queued gangs.
         evictions_left: pods of its Job that may be evicted before the Job fails by it; None: any number.
         replaceable: its pods can be evicted before they run: its Job makes them again at our gate, for any pool, and
@@ -380,6 +383,9 @@ class GangView:
     missing_pods: int = 0
     pods: tuple[PodView, ...] = ()
     allowed_pools: tuple[str, ...] = ()
+    predicted_seconds: float = 0.0
+    latest_start_seconds: float | None = None
+    priority: int = 0
     protected: bool = False
     replaceable: bool = False
     evictions_left: int | None = 0

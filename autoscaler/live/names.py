@@ -95,6 +95,14 @@ ANNOTATION_PLACED_AT: Final = _name(
 )
 
 # Annotations that users set and we obey.
+ANNOTATION_PREDICTED_SECONDS: Final = _name(
+    "annotation", f"{DOMAIN}/predicted-seconds", "Pod: seconds that its job is expected to run; the policy sees it."
+)
+ANNOTATION_LATEST_START: Final = _name(
+    "annotation",
+    f"{DOMAIN}/latest-start",
+    "Pod: unix seconds until which the policy may hold its job back, and no longer; more than its submission.",
+)
 ANNOTATION_SAFE_TO_EVICT: Final = _name(
     "annotation", "cluster-autoscaler.kubernetes.io/safe-to-evict", 'Pod: "false" protects it from eviction.'
 )

@@ -33,9 +33,14 @@ HOLD = 0
 
 
 def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
-    """Whether the job of a slot may stay in the queue although a pool could run it."""
+    """Whether the job of a slot may stay in the queue although a pool could run it.
+
+    A job that may be deferred may be held until its latest start and not after it; another for `max_hold_seconds`.
+    """
     row = snapshot.queue[slot]
-    return bool(row[SLOT_WAITED_SECONDS] < tables.max_hold_seconds or row[SLOT_SLACK_SECONDS] > 0.0)
+    if row[SLOT_SLACK_SECONDS] != 0.0:
+        return bool(row[SLOT_SLACK_SECONDS] > 0.0)
+    return bool(row[SLOT_WAITED_SECONDS] < tables.max_hold_seconds)
 
 
 def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:

@@ -81,7 +81,7 @@ class Slot(_Field):
     GPUS = auto()
     WAITED_SECONDS = auto()
     PREDICTED_SECONDS = auto()  # the run time that is expected, 0: unknown
-    SLACK_SECONDS = auto()  # until the latest start of a job that may be deferred, 0: none
+    SLACK_SECONDS = auto()  # until the latest start of a job that may be deferred, negative from then on; 0: none
     PRIORITY = auto()
     MIN_GPUS = auto()  # the width range of an elastic job; both are GPUS where it is not
     MAX_GPUS = auto()

@@ -217,7 +217,7 @@ def write_hints(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDAr
     row = snapshot.queue[slot]
     observation[at] = 1.0 if row[SLOT_PREDICTED_SECONDS] > 0.0 else 0.0
     observation[at + 1] = squash(row[SLOT_PREDICTED_SECONDS], 3600.0)
-    observation[at + 2] = squash(row[SLOT_SLACK_SECONDS], 3600.0)
+    observation[at + 2] = squash(max(row[SLOT_SLACK_SECONDS], 0.0), 3600.0)
     observation[at + 3] = squash(max(row[SLOT_PRIORITY], 0.0), 1.0)
     observation[at + 4] = squash(row[SLOT_GPUS] - row[SLOT_MIN_GPUS], 4.0)
     observation[at + 5] = squash(row[SLOT_MAX_GPUS] - row[SLOT_GPUS], 4.0)

@@ -19,7 +19,7 @@ class ClusterSnapshot(NamedTuple):
         pools: [P, len(Pool)], one row per pool, absent pools all zero.
         idle_age_nodes: [P, E], nodes that have been idle for at least the age of that edge (so column 0 = idle nodes).
         free_nodes: [P, G + 1], busy nodes with exactly that many GPUs free and unshared.
-        queue: [W, len(Slot)], the head of the queue in order of submission, absent slots all zero.
+        queue: [W, len(Slot)], the head of the queue in its order, absent slots all zero.
         allowed: [W, P], the relative speed of that job in that pool (1 where nothing else is known), 0 where it can
             never run there.
         signals: [len(Signal)].

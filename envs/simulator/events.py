@@ -7,6 +7,7 @@ from envs.simulator import state as st
 from envs.simulator.compiler import helper
 from envs.simulator.log import JOB_END, record_parts
 from envs.simulator.packers import release, wrap
+from envs.simulator.queues import add_deferred, move_waiting, precedes
 from envs.simulator.state import Cluster, Settings, Table
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -111,7 +112,7 @@ def integrate(c: Cluster, until: int) -> None:
         row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
         row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
         row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
-    c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
+    c.clock[st.WAITED_MILLI_MS] += elapsed * (c.clock[st.PENDING_MILLI] - c.clock[st.DEFERRED_MILLI])
     c.clock[st.NOW] = until
 
 
@@ -125,6 +126,8 @@ def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> Non
     if job >= c.clock[st.FIRST_JOB]:
         c.queue[job - c.clock[st.FIRST_JOB], st.JOB_END] = c.clock[st.NOW]
     c.clock[st.FINISHED] += 1
+    if settings.queue.counts_misses and c.clock[st.NOW] > jobs[job, st.DEADLINE_MS]:
+        c.clock[st.DEADLINE_MISSES] += 1
 
 
 @helper
@@ -132,26 +135,26 @@ def make_room(c: Cluster, settings: Settings) -> None:
     """Move the queue to the front of its memory; preempted jobs come back and could run out of it."""
     head, length = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
     for index in range(length):
-        c.queue[index, st.QUEUE_JOB] = c.queue[head + index, st.QUEUE_JOB]
-        if settings.tracks_work:
-            c.queue[index, st.QUEUE_LEFT] = c.queue[head + index, st.QUEUE_LEFT]
+        move_waiting(c, settings, head + index, index)
     c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] = 0, length
 
 
 @helper
 def enqueue(c: Cluster, jobs: Table, settings: Settings, job: int, left: int) -> None:
-    """Put a job with `left` of its work in its place in the queue."""
+    """Put a job with `left` of its work in its place in the queue; `order_queue` comes later where usage counts."""
     if c.clock[st.QUEUE_TAIL] == c.queue.shape[0]:
         make_room(c, settings)
     at = c.clock[st.QUEUE_TAIL]
-    while at > c.clock[st.QUEUE_HEAD] and job < c.queue[at - 1, st.QUEUE_JOB]:
-        c.queue[at, st.QUEUE_JOB] = c.queue[at - 1, st.QUEUE_JOB]
-        if settings.tracks_work:
-            c.queue[at, st.QUEUE_LEFT] = c.queue[at - 1, st.QUEUE_LEFT]
+    while at > c.clock[st.QUEUE_HEAD] and precedes(c, jobs, settings, job, c.queue[at - 1, st.QUEUE_JOB]):
+        move_waiting(c, settings, at - 1, at)
         at -= 1
     c.queue[at, st.QUEUE_JOB] = job
     if settings.tracks_work:
         c.queue[at, st.QUEUE_LEFT] = left
+    if settings.queue.goes_in_turn:
+        c.queue[at, st.QUEUE_POOL] = -1  # one that was preempted gets no turn before the next decision
+    if settings.queue.defers:
+        add_deferred(c, jobs, settings, job)
     c.clock[st.QUEUE_TAIL] += 1
     c.clock[st.PENDING_MILLI] += jobs[job, st.MILLI]
     if jobs[job, st.MILLI] < 1000:

@@ -24,22 +24,17 @@ from envs.codec import (
 from envs.codec.levers import GROW, SHRINK
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
-from envs.simulator.events import EDGES_MS, enqueue, idle_for, push_running
+from envs.simulator.events import EDGES_MS, enqueue, idle_for
 from envs.simulator.invariants import check
-from envs.simulator.log import (
-    DECISION,
-    JOB_START,
-    is_log_filling,
-    record,
-    record_parts,
-)
+from envs.simulator.log import DECISION, is_log_filling, record
 from envs.simulator.moves import consolidate, count_emptiable, first_to_empty, is_due
 from envs.simulator.nodes import begin_service, order_node, switch_off_oldest, switch_on
-from envs.simulator.packers import busy_node, link_part, set_bit, take_gpus, take_idle, take_share
-from envs.simulator.rates import cap_power, grow_jobs, growable, pace, shrink_jobs, shrinkable
+from envs.simulator.packers import set_bit
+from envs.simulator.queues import prepare_queue
+from envs.simulator.rates import cap_power, grow_jobs, growable, shrink_jobs, shrinkable
+from envs.simulator.starts import start_job, start_waiting
 from envs.simulator.state import Cluster, Outcome, Settings, Table
 from envs.simulator.timeline import advance
-from envs.simulator.work import fetch_everywhere, finish_time, hold, set_pace
 
 codec = compile_codec()
 encode, decode, write_mask, default_action = (
@@ -58,6 +53,8 @@ SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
 POOL_CAP, SHRINKABLE_GPUS = int(Pool.POWER_CAP), int(Pool.SHRINKABLE_GPUS)
 GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
 SLOT_MIN_GPUS, SLOT_MAX_GPUS = int(Slot.MIN_GPUS), int(Slot.MAX_GPUS)
+SLOT_PREDICTED, SLOT_PRIORITY = int(Slot.PREDICTED_SECONDS), int(Slot.PRIORITY)
+SLOT_SLACK = int(Slot.SLACK_SECONDS)
 SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
 SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
 SIGNAL_SUBMITTED_JOBS, SIGNAL_SINCE = int(Signal.SUBMITTED_JOBS_1H), int(Signal.SINCE_SUBMIT_SECONDS)
@@ -108,6 +105,7 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.share[index],
         batch.level[index],
         batch.log[index],
+        batch.owner[index],
     )
 
 
@@ -135,150 +133,6 @@ def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
         batch.booting_nodes[index],
         batch.new_nodes[index],
     )
-
-
-@helper
-def start_work(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, left: int) -> None:
-    """Let the job of a slot begin or go on with its work; one that was preempted restarts first.
-
-    A job that ran before the episode began has its image, wherever it is.
-    """
-    job, pause_ms = c.run[slot, st.RUN_JOB], 0
-    is_ours = job >= c.clock[st.FIRST_JOB]
-    if is_ours and c.queue[job - c.clock[st.FIRST_JOB], st.JOB_START] != st.NEVER:
-        pause_ms = settings.restart_ms
-    if settings.pulls_images and fetch_everywhere(c, jobs, slot) and is_ours:
-        pause_ms += pools[c.run[slot, st.RUN_POOL], st.PULL_MS]
-    c.run[slot, st.RUN_LEFT], c.run[slot, st.RUN_SINCE] = left, c.clock[st.NOW]
-    c.run[slot, st.RUN_MILLI], c.run[slot, st.RUN_SLOW], c.run[slot, st.RUN_SAVED] = jobs[job, st.MILLI], 0, 0
-    if settings.has_curves:
-        pace(c, jobs, curves, slot)
-    else:
-        set_pace(c, slot, st.PPM, 0, 0)
-    hold(c, slot, pause_ms)
-    c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
-
-
-@helper
-def start_job(
-    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int, pool: int, left: int
-) -> bool:
-    """Start a job with `left` of its work in a pool, if there is room for all of it now."""
-    milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], c.clock[st.NOW]
-    full_nodes, rest, share, node, chain = 0, 0, -1, -1, -1
-    if milli < 1000:
-        share = take_share(c, pools, settings.packer, pool, milli, now)
-        if share < 0:
-            return False
-    else:
-        full_nodes = milli // (1000 * gpus)
-        rest = milli // 1000 - full_nodes * gpus
-        idle = c.pool[pool, st.IDLE_TAIL] - c.pool[pool, st.IDLE_HEAD]
-        if idle < full_nodes:
-            return False
-        if rest > 0 and idle == full_nodes and busy_node(c, pools, settings.packer, pool, rest) < 0:
-            return False
-        last = -1
-        for _ in range(full_nodes):
-            taken = take_idle(c, pools, pool, gpus)
-            c.node[taken, st.NEXT_NODE] = -1
-            if last < 0:
-                chain = taken
-            else:
-                c.node[last, st.NEXT_NODE] = taken
-            last = taken
-        if rest > 0:
-            node = take_gpus(c, pools, settings.packer, pool, rest, now)
-    slot = c.run[c.clock[st.RUNNING], st.HEAP]
-    run = c.run[slot]
-    run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
-    run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
-    if settings.tracks_work:
-        start_work(c, jobs, pools, curves, settings, slot, left)
-    else:
-        c.run[slot, st.RUN_FINISH] = now + left // st.PPM
-    push_running(c, slot)
-    if settings.moves_jobs and rest > 0:
-        link_part(c, jobs, slot, node)
-    record_parts(c, jobs, pools, JOB_START, slot)
-    c.pool[pool, st.USED_MILLI] += milli
-    return True
-
-
-@helper
-def leave_queue(c: Cluster, jobs: Table, job: int) -> None:
-    """Take a job out of the queue's sums and record its start."""
-    c.clock[st.PENDING_MILLI] -= jobs[job, st.MILLI]
-    if jobs[job, st.MILLI] < 1000:
-        c.clock[st.PENDING_SHARES] -= 1
-    c.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] -= jobs[job, st.MILLI]
-    row = job - c.clock[st.FIRST_JOB]
-    if row >= 0 and c.queue[row, st.JOB_START] == st.NEVER:
-        c.queue[row, st.JOB_START] = c.clock[st.NOW]
-
-
-@helper
-def may_start_more(c: Cluster) -> bool:
-    """Whether a job that waits may still fit somewhere: the smallest that failed in each pool says so."""
-    if c.clock[st.PENDING_SHARES] > 0:
-        return True
-    for pool in range(c.pool.shape[0]):  # noqa: SIM110 (numba compiles no generator)
-        if c.pool[pool, st.BLOCKED_MILLI] > 1000:
-            return True
-    return False
-
-
-@helper
-def work_left(c: Cluster, jobs: Table, settings: Settings, at: int) -> int:
-    """The work that is left of the job at a position of the queue."""
-    if settings.tracks_work:
-        return c.queue[at, st.QUEUE_LEFT]
-    job = c.queue[at, st.QUEUE_JOB]
-    left = jobs[job, st.DURATION_MS]
-    if job < c.clock[st.FIRST_JOB]:  # it ran before the episode began: only its remainder is left
-        left += jobs[job, st.SUBMIT_MS] - c.clock[st.EPISODE_START]
-    return left * st.PPM
-
-
-@helper
-def move_waiting(c: Cluster, settings: Settings, at: int, to: int) -> None:
-    """Copy an entry of the queue."""
-    c.queue[to, st.QUEUE_JOB] = c.queue[at, st.QUEUE_JOB]
-    if settings.tracks_work:
-        c.queue[to, st.QUEUE_LEFT] = c.queue[at, st.QUEUE_LEFT]
-
-
-@helper
-def start_jobs(
-    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, placement: NDArray[np.int64]
-) -> None:
-    """Go through the queue once, in order; start each job that has a pool and fits, the others stay in order."""
-    head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
-    if head == tail:
-        return
-    for pool in range(pools.shape[0]):
-        c.pool[pool, st.BLOCKED_MILLI] = st.NEVER
-    at, stay = head, head
-    while at < tail and may_start_more(c):
-        job = c.queue[at, st.QUEUE_JOB]
-        index = at - head
-        pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
-        started = False
-        if pool >= 0 and jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]:
-            started = start_job(c, jobs, pools, curves, settings, job, pool, work_left(c, jobs, settings, at))
-            if not started:
-                c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
-        at += 1
-        if started:
-            leave_queue(c, jobs, job)
-        else:
-            move_waiting(c, settings, at - 1, stay)
-            stay += 1
-    removed = at - stay
-    if removed > 0:
-        for index in range(stay - 1, head - 1, -1):
-            move_waiting(c, settings, index, index + removed)
-        c.clock[st.QUEUE_HEAD] = head + removed
 
 
 @helper
@@ -352,6 +206,17 @@ def fill_pools(
 
 
 @helper
+def fill_hints(c: Cluster, jobs: Table, settings: Settings, job: int, out: NDArray[np.float64]) -> None:
+    """Write what is known of a waiting job beyond its size."""
+    out[SLOT_SLACK] = 0.0
+    if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:
+        slack_ms = jobs[job, st.LATEST_MS] - c.clock[st.NOW]
+        out[SLOT_SLACK] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
+    out[SLOT_PREDICTED] = jobs[job, st.PREDICTED_MS] / 1000.0
+    out[SLOT_PRIORITY] = jobs[job, st.PRIORITY]
+
+
+@helper
 def fill_queue(
     c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot
 ) -> None:
@@ -371,13 +236,21 @@ def fill_queue(
         out[SLOT_PRESENT] = 1.0
         out[SLOT_GPUS] = out[SLOT_MIN_GPUS] = out[SLOT_MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
         out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
+        if settings.queue.has_facts:
+            fill_hints(c, jobs, settings, job, out)
+        is_over_quota = settings.queue.has_quotas and c.queue[head + slot, st.QUEUE_POOL] < 0
         for pool in range(pools.shape[0]):
-            snapshot.allowed[slot, pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
+            snapshot.allowed[slot, pool] = 0 if is_over_quota else (jobs[job, st.ALLOWED_BITS] >> pool) & 1
             if settings.has_curves:
                 snapshot.allowed[slot, pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
         if settings.has_curves:
             out[SLOT_MIN_GPUS], out[SLOT_MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
         snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+    if settings.queue.has_quotas:
+        for at in range(head + snapshot.queue.shape[0], tail):
+            if c.queue[at, st.QUEUE_POOL] < 0:
+                job = c.queue[at, st.QUEUE_JOB]
+                snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
     for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
         snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
 
@@ -405,7 +278,8 @@ def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[n
 
 @helper
 def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
-    """Write the snapshot of a cluster."""
+    """Bring the queue in order and write the snapshot of a cluster."""
+    prepare_queue(c, w.jobs, w.settings)
     fill_pools(c, w.jobs, w.pools, w.settings, w.template, snapshot)
     fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot)
     fill_signals(c, w.jobs, w.settings, snapshot.signals)
@@ -448,7 +322,9 @@ def charge(w: World, index: int, c: Cluster) -> None:
 def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     """Every node off, no job, all counters zero."""
     c.clock[:] = 0
+    c.clock[st.NEXT_LATEST] = st.NEVER
     c.pool[:] = 0
+    c.owner[:] = 0
     c.bits[:] = 0
     c.queue[:, st.JOB_START] = st.NEVER
     c.queue[:, st.JOB_END] = st.NEVER
@@ -507,6 +383,7 @@ def reset(
     first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
     c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
     c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job
+    c.owner[:, st.OWNER_SINCE] = start
     for pool in range(pools.shape[0]):
         c.pool[pool, st.CONSOLIDATED_MS] = start
         for _ in range(pools[pool, st.MIN_NODES]):
@@ -538,7 +415,7 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: Pa
             cap_power(c, w.jobs, w.curves, pool, decision.power_cap[pool])
             if decision.width[pool] == SHRINK:
                 shrink_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
-    start_jobs(c, w.jobs, w.pools, w.curves, w.settings, placement)
+    start_waiting(c, w.jobs, w.pools, w.curves, w.settings, placement)
     for pool in range(w.pools.shape[0]):
         if decision.width[pool] == GROW and w.settings.has_curves:
             grow_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
+from envs.simulator.queues import add_in_use
 from envs.simulator.state import Cluster, Settings, Table
 
 BEST_FIT, FIRST_FIT, WORST_FIT = range(3)  # indices into `envs.config.PACKERS`
@@ -299,6 +300,8 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         if settings.moves_jobs:
             unlink_part(c, jobs, slot, node)
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
+    if settings.queue.tracks_owners:
+        add_in_use(c, jobs, settings, run[st.RUN_JOB], -jobs[run[st.RUN_JOB], st.MILLI])
     c.pool[pool, st.USED_MILLI] -= milli
     if settings.tracks_work:
         c.pool[pool, st.SLOW_MILLI] -= run[st.RUN_SLOW]

@@ -16,6 +16,7 @@ from envs.simulator import lots
 from envs.simulator import state as st
 from envs.simulator.curves import Curves, make_curves
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
+from envs.simulator.queues import queue_settings, write_facts
 from envs.simulator.state import Settings, Table
 from traces.trace import Trace
 
@@ -57,6 +58,11 @@ class Problem:
         if self.jobs.shape[1] > st.CHECKPOINT_MS:
             return self.jobs[:-1, st.CHECKPOINT_MS]
         return np.where(self.jobs[:-1, st.FLAGS] & st.MOVABLE, 1, 0)
+
+    @property
+    def num_owners(self) -> int:
+        """Users or groups with jobs."""
+        return int(self.jobs[:-1, st.OWNER].max(initial=-1)) + 1
 
     @property
     def num_jobs(self) -> int:
@@ -158,8 +164,10 @@ def _image_bits(trace: Trace) -> NDArray[np.int64]:
     return np.array([0 if image is None else bits[image] for image in images], np.int64)
 
 
-def _jobs(trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64], tracks_work: bool) -> Table:
-    columns = st.JOB_COLUMNS if tracks_work else st.CHECKPOINT_MS
+def _jobs(
+    trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64], tracks_work: bool, has_facts: bool
+) -> Table:
+    columns = st.JOB_COLUMNS if has_facts else st.RANK if tracks_work else st.CHECKPOINT_MS
     table = np.zeros((trace.num_jobs + 1, columns), np.int64)
     table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
     table[:-1, st.DURATION_MS] = trace.duration_milliseconds
@@ -168,7 +176,7 @@ def _jobs(trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64],
     table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
     checkpoint_ms = trace.checkpoint_interval_milliseconds
     table[:-1, st.FLAGS] = np.where(checkpoint_ms > 0, st.MOVABLE, 0)
-    if tracks_work:
+    if columns > st.CHECKPOINT_MS:
         table[:-1, st.CHECKPOINT_MS] = checkpoint_ms
         table[:-1, st.WORKLOAD] = workload
         table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
@@ -209,18 +217,24 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         moves_jobs=bool(config.codec.consolidation),
         draws_lots=any(pool.draws_lots for pool in cluster.pools),
         pulls_images=pulls_images,
-        tracks_work=(
-            config.physics.tracks_work or has_curves or pulls_images or any(pool.loses_nodes for pool in cluster.pools)
-        ),
+        tracks_work=config.physics.tracks_work
+        or has_curves
+        or pulls_images
+        or config.physics.queue.preemption
+        or any(pool.loses_nodes for pool in cluster.pools),
         has_curves=has_curves,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),
         restart_ms=round(config.physics.restart_seconds * 1000),
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
+        queue=queue_settings(config),
     )
+    jobs = _jobs(trace, allowed, workload, settings.tracks_work, settings.queue.has_facts)
+    if settings.queue.has_facts:
+        write_facts(trace, config.physics.queue, jobs)
     return Problem(
-        jobs=_jobs(trace, allowed, workload, settings.tracks_work),
+        jobs=jobs,
         pools=pools,
         curves=curves,
         template=_template(cluster, config.objective),

@@ -7,6 +7,8 @@ calls the plain functions of `envs.codec` that the kernels compile.
 
 from __future__ import annotations
 
+import copy
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,6 +50,7 @@ from envs.simulator.state import (
     NEVER,
     POOL_LOTS,
     PPM,
+    RANK,
     WORKLOAD,
 )
 
@@ -75,6 +78,13 @@ class Job:
     workload: int = -1  # row of the curves
     min_milli: int = 0
     max_milli: int = 0
+    rank: int = 0  # place in the order of the queue, lowest first, see `envs.simulator.queues`
+    priority: int = 0
+    predicted_ms: int = 0  # the run time that is expected, 0: unknown
+    owner: int = 0
+    quota_milli: int = NEVER
+    latest_ms: int = 0  # until when it may be deferred, 0: it may not
+    deadline_ms: int = NEVER
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +158,15 @@ class Running:
 
 
 @dataclass(slots=True)
+class Reservation:
+    """The first job that found no room in a pool, when it is expected to, and which jobs will have ended by then."""
+
+    job: Job
+    time: int
+    ending: set[int]
+
+
+@dataclass(slots=True)
 class Totals:
     """Integrals and counters of one pool."""
 
@@ -201,6 +220,10 @@ class ReferenceSimulator:
             job.workload, job.min_milli, job.max_milli = (int(x) for x in self.problem.jobs[number, WORKLOAD:][:3])
         if self.problem.settings.pulls_images:
             job.image = int(self.problem.jobs[number, IMAGE])
+        if self.problem.settings.queue.has_facts:
+            facts = [int(value) for value in self.problem.jobs[number, RANK:]]
+            job.rank, job.priority, job.predicted_ms, job.owner, job.quota_milli = facts[:5]
+            job.latest_ms, job.deadline_ms = facts[5:]
         return job
 
     def reset(self, start_ms: int, end_ms: int, last_job: int, seed: int | None = None) -> None:
@@ -219,7 +242,8 @@ class ReferenceSimulator:
         self.queue: list[Job] = []
         self.running: list[Running] = []
         self.totals = [Totals() for _ in self.problem.pools]
-        self.waited_milli_ms = self.finished = self.decisions = 0
+        self.waited_milli_ms = self.finished = self.decisions = self.deadline_misses = 0
+        self.usage: defaultdict[int, int] = defaultdict(int)  # GPU time in thousandths by owner
         self.job_starts: dict[int, int] = {}
         self.job_ends: dict[int, int] = {}
         self.consolidated = [start_ms for _ in self.problem.pools]
@@ -435,6 +459,7 @@ class ReferenceSimulator:
     def _finish(self, run: Running) -> None:
         self._release(run)
         self.finished += 1
+        self.deadline_misses += self.problem.settings.queue.counts_misses and self.now > run.job.deadline_ms
         if run.job.number >= self.first_job:
             self.job_ends[run.job.number] = self.now
 
@@ -453,8 +478,27 @@ class ReferenceSimulator:
             running = [run for run in self.running if run.pool == pool]
             totals.overhead_milli_ms += elapsed * sum(run.slow_milli for run in running)
             totals.saved_milli_ms += elapsed * sum(run.saved_milli for run in running)
-        self.waited_milli_ms += elapsed * sum(job.milli for job in self.queue)
+        deferred = self._deferred() if self.problem.settings.queue.waits_free else []
+        self.waited_milli_ms += elapsed * sum(job.milli for job in self.queue if job not in deferred)
+        self._count_usage(until)
         self.now = until
+
+    def _deferred(self) -> list[Job]:
+        """Waiting jobs whose latest start lies ahead."""
+        defers = self.problem.settings.queue.defers
+        return [job for job in self.queue if defers and job.latest_ms > self.now]
+
+    def _count_usage(self, until: int) -> None:
+        """Count the GPU time of each owner; it is halved at equal steps from the beginning of the episode on."""
+        time, halving = self.now, self.problem.settings.queue.halving_ms
+        while time < until:
+            moment = self.start + ((time - self.start) // halving + 1) * halving if halving else NEVER
+            for run in self.running:
+                self.usage[run.job.owner] += run.job.milli * (min(moment, until) - time)
+            time = min(moment, until)
+            if time == moment:
+                for owner in self.usage:
+                    self.usage[owner] //= 2
 
     def _used_milli(self, pool: int) -> int:
         return sum(run.milli for run in self.running if run.pool == pool)
@@ -464,6 +508,7 @@ class ReferenceSimulator:
         times += [node.ready_ms for node in self.nodes if node.state == "booting"]
         times += [node.event_ms for node in self.nodes]
         times += [job.submit_ms for job in self.trace[self.next_job : self.last_job][:1]]
+        times += [job.latest_ms for job in self._deferred()]
         return min(times, default=NEVER)
 
     def _next_age(self) -> int:
@@ -477,9 +522,31 @@ class ReferenceSimulator:
             self.next_job += 1
 
     def _enqueue(self, job: Job) -> None:
-        """Put a job in its place in the queue: in order of submission."""
+        """Put a job in its place in the queue."""
         self.queue.append(job)
-        self.queue.sort(key=lambda job: job.number)
+        self.queue.sort(key=self._turn_of)
+
+    def _turn_of(self, job: Job) -> tuple[int, ...]:
+        """What waiting jobs are sorted by: the lowest has its turn first."""
+        settings = self.problem.settings.queue
+        priority = job.priority if settings.has_priorities else 0
+        usage = self.usage[job.owner] if settings.by_usage else 0
+        return -priority, usage, job.rank, job.number
+
+    def _over_quota(self) -> set[int]:
+        """Waiting jobs for which those of the same owner that run, or wait before them, leave no quota."""
+        if not self.problem.settings.queue.has_quotas:
+            return set()
+        planned: defaultdict[int, int] = defaultdict(int)
+        for run in self.running:
+            planned[run.job.owner] += run.job.milli
+        over = set()
+        for job in self.queue:
+            if planned[job.owner] + job.milli > job.quota_milli:
+                over.add(job.number)
+            else:
+                planned[job.owner] += job.milli
+        return over
 
     def _process(self, time: int) -> None:
         """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
@@ -537,14 +604,92 @@ class ReferenceSimulator:
 
     def _start_jobs(self) -> None:
         """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
+        passing = self.problem.config.physics.queue.passing
+        over_quota = self._over_quota()
+        heads: dict[int, Reservation] = {}
         for slot, job in enumerate(list(self.queue)):
             in_window = slot < len(self.decision.placement)
             pool = int(self.decision.placement[slot]) if in_window else job.pools[0]
-            if pool >= 0 and self._start(job, pool):
+            if pool < 0 or job.number in over_quota:
+                continue
+            if pool not in heads:
+                started = self._start(job, pool) or self._make_way(job, pool)
+                if not started and passing != "any":
+                    heads[pool] = self._reserve(job, pool)
+            else:
+                started = passing == "backfill" and self._pass(job, pool, heads[pool])
+            if started:
                 self.queue.remove(job)
                 if job.number >= self.first_job:
                     job.has_run = True
                     self.job_starts.setdefault(job.number, self.now)
+
+    def _copy(self) -> ReferenceSimulator:
+        """A copy of the cluster to try things on."""
+        return copy.deepcopy(self, {id(self.problem): self.problem, id(self.trace): self.trace})
+
+    def _expected_end(self, job: Job, end: int) -> int:
+        """When a job is expected to end: as far from its true end as the estimate is from its true run time."""
+        return max(self.now, end + job.predicted_ms - job.work // PPM) if job.predicted_ms > 0 else NEVER
+
+    def _let_end(self, pool: int, time: int, ending: set[int]) -> None:
+        """Let jobs end, and nodes become ready, that are expected to until a time."""
+        for run in [run for run in self.running if run.pool == pool and run.job.number in ending]:
+            self._release(run)
+        for node in self._of_pool(pool):
+            if node.state == "booting" and node.ready_ms <= time:
+                self._become_idle(node)
+
+    def _reserve(self, job: Job, pool: int) -> Reservation:
+        """When a job is expected to find room, if nothing else starts."""
+        running = [run for run in self.running if run.pool == pool]
+        ends = {run.job.number: self._expected_end(run.job, run.finish_ms) for run in running}
+        ready = [node.ready_ms for node in self._of_pool(pool) if node.state == "booting"]
+        trial = self._copy()
+        for time in sorted({self.now, *ready, *ends.values()} - {NEVER}):
+            ending = {number for number, end in ends.items() if end <= time}
+            trial._let_end(pool, time, ending)  # noqa: SLF001 (its own)
+            if trial._start(job, pool):  # noqa: SLF001
+                return Reservation(job, time, ending)
+        return Reservation(job, NEVER, set())
+
+    def _pass(self, job: Job, pool: int, head: Reservation) -> bool:
+        """Start a job that fits, unless the head of its pool would then not find room at its time."""
+        delay_ms = self.problem.settings.restart_ms if job.has_run else 0
+        end = self._expected_end(job, self.now + delay_ms - (-job.left // PPM))
+        if end <= head.time:
+            head.ending.add(job.number)
+            return self._start(job, pool)
+        trial = self._copy()
+        if not trial._start(job, pool):  # noqa: SLF001
+            return False
+        trial._let_end(pool, head.time, head.ending)  # noqa: SLF001
+        return trial._start(head.job, pool) and self._start(job, pool)  # noqa: SLF001
+
+    def _make_way(self, job: Job, pool: int) -> bool:
+        """Start a job in the place of less urgent ones that can be checkpointed, as few as can be."""
+        settings = self.problem.settings.queue
+        if not settings.preempts:
+            return False
+        victims = [run for run in self.running if run.pool == pool and run.job.checkpoint > 0]
+        victims = [run for run in victims if run.job.priority < job.priority]
+        victims.sort(key=lambda run: (-run.job.priority, run.job.number))
+        if not self._fits_without(victims, job, pool):
+            return False
+        for run in list(victims):  # the most urgent and the first submitted may stay, where the rest is enough
+            others = [other for other in victims if other is not run]
+            if self._fits_without(others, job, pool):
+                victims = others
+        if len(victims) > settings.max_victims:
+            return False
+        for run in victims:
+            self._preempt(run, settings.has_notice)
+        return self._start(job, pool)
+
+    def _fits_without(self, runs: list[Running], job: Job, pool: int) -> bool:
+        trial = self._copy()
+        trial._let_end(pool, self.now, {run.job.number for run in runs})  # noqa: SLF001
+        return trial._start(job, pool)  # noqa: SLF001
 
     # Consolidation
 
@@ -725,19 +870,26 @@ class ReferenceSimulator:
         return -sum(terms)
 
     def _observe(self) -> None:
+        self.queue.sort(key=self._turn_of)
         self.snapshot = self._snapshot()
         encode(self.snapshot, self.problem.tables, self.plan, self.observation)
         write_mask(self.snapshot, self.problem.tables, self.mask)
 
     def _snapshot(self) -> ClusterSnapshot:
         snapshot = empty_snapshot(self.problem.config.codec)
+        over_quota = self._over_quota()
         for pool in range(len(self.totals)):
             self._fill_pool(snapshot, pool)
         for slot, job in enumerate(self.queue[: self.problem.tables.window_slots]):
             snapshot.queue[slot, Slot.PRESENT] = 1.0
             snapshot.queue[slot, [Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.milli / 1000
             snapshot.queue[slot, Slot.WAITED_SECONDS] = (self.now - max(job.submit_ms, self.start)) / 1000
-            snapshot.allowed[slot, job.pools] = 1.0
+            snapshot.queue[slot, Slot.PREDICTED_SECONDS] = job.predicted_ms / 1000
+            snapshot.queue[slot, Slot.PRIORITY] = job.priority
+            if self.problem.settings.queue.defers and job.latest_ms > 0:
+                slack_ms = job.latest_ms - self.now
+                snapshot.queue[slot, Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000
+            snapshot.allowed[slot, job.pools] = 0.0 if job.number in over_quota else 1.0
             if self.problem.settings.has_curves:
                 snapshot.allowed[slot, : len(self.totals)] *= self.problem.curves.speed[job.workload] / 1e6
                 snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
@@ -761,7 +913,8 @@ class ReferenceSimulator:
             row[Pool.POWER_CAP] = self.power_cap[pool]
             row[Pool.SHRINKABLE_GPUS] = sum(self._shrinkable(run) for run in running)
             row[Pool.GROWABLE_GPUS] = sum(self._growable(run) for run in running)
-        behind = self.queue[self.problem.tables.window_slots :]
+        over_quota = self._over_quota()
+        behind = [job for job in self.queue[self.problem.tables.window_slots :] if job.number not in over_quota]
         row[Pool.BACKLOG_GPUS] = sum(job.milli for job in behind if job.pools[0] == pool) / 1000
         for index, edge in enumerate(EDGES_MS):
             snapshot.idle_age_nodes[pool, index] = sum(

@@ -24,9 +24,10 @@ from envs.simulator.kernels import (
     plan_of,
     scale,
     snapshot_of,
-    start_jobs,
 )
 from envs.simulator.log import DECISION, is_log_filling, record
+from envs.simulator.queues import prepare_queue
+from envs.simulator.starts import start_waiting
 from envs.simulator.state import Cluster
 from envs.simulator.timeline import advance
 
@@ -56,12 +57,14 @@ def plan_queue(
         snapshot.pools[pool, kernels.SHARED_FREE_GPUS] = c.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
         for free in range(w.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = c.pool[pool, st.FREE_COUNT + free]
+    prepare_queue(c, w.jobs, w.settings)
     fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot)
     start_plan(snapshot, w.tables, plan)
     for slot in range(min(w.tables.window_slots, c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD])):
         pool = default_pool(snapshot, w.tables, plan, slot)
         placement[slot] = pool
-        place(plan, pool, snapshot.queue[slot, kernels.SLOT_GPUS], w.pools[pool, st.GPUS])
+        if pool >= 0:  # -1: its owner has no quota left
+            place(plan, pool, snapshot.queue[slot, kernels.SLOT_GPUS], w.pools[pool, st.GPUS])
     place_backlog(snapshot, w.tables, plan)
 
 
@@ -78,7 +81,7 @@ def decide_by_rule(
     for pool in range(w.pools.shape[0]):
         targets[pool] = target_nodes(snapshot, w.tables, plan, pool, setpoint)
     if waiting:
-        start_jobs(c, w.jobs, w.pools, w.curves, w.settings, w.outcome.placement[index])
+        start_waiting(c, w.jobs, w.pools, w.curves, w.settings, w.outcome.placement[index])
     for pool in range(w.pools.shape[0]):
         scale(c, w.pools, w.settings, pool, targets[pool])
         record(c, DECISION, pool, -1, -1, targets[pool])

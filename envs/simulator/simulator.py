@@ -99,10 +99,12 @@ class Simulator:
             running=running,
             queued=_most_jobs(self.problem, episode_seconds),
             shares=total_gpus if smallest < 1000 else 0,
-            node_columns=st.NODE_COLUMNS if settings.draws_lots or settings.pulls_images else st.NODE_LIFE,
-            run_columns=st.RUN_COLUMNS if settings.tracks_work else st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT,
+            owners=problem.num_owners if settings.queue.tracks_owners else 0,
+            node_columns=_node_columns(settings),
+            run_columns=_run_columns(settings),
             log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
-            queue_columns=st.QUEUE_COLUMNS if settings.tracks_work else st.QUEUE_LEFT,
+            queue_columns=_queue_columns(settings),
+            share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
         )
         self.world = kernels.World(
             clusters=st.allocate_clusters(size),
@@ -271,6 +273,26 @@ def enough_rows(running: int, nodes: int) -> int:
     """
     parts = running + nodes  # of all running jobs, for a whole node has one job only
     return max(2 * len(KINDS) * (parts + 1), LEAST_LOG_ROWS)
+
+
+def _node_columns(settings: st.Settings) -> int:
+    if settings.draws_lots or settings.pulls_images:
+        return st.NODE_COLUMNS
+    return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_ROOM
+
+
+def _run_columns(settings: st.Settings) -> int:
+    if settings.queue.preempts:
+        return st.RUN_COLUMNS
+    if settings.tracks_work:
+        return st.RUN_VICTIM
+    return st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT
+
+
+def _queue_columns(settings: st.Settings) -> int:
+    if settings.queue.goes_in_turn:
+        return st.QUEUE_COLUMNS
+    return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT
 
 
 def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:

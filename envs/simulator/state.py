@@ -44,7 +44,9 @@ WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11,
 BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
 # When something happens next to a node that is on, drains or is down; and the seed of all lots.
 NEXT_NODE_EVENT, SEED = range(20, 22)
-SUBMIT_WINDOW = 22  # and the next entries: the oldest job inside each sliding window
+# The GPUs of waiting jobs that wait for free, when the next latest start of a waiting job comes, deadlines missed.
+DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
+SUBMIT_WINDOW = 25  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -58,7 +60,9 @@ CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
 POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
 # Nodes that drain, and nodes that failed or were taken back and cannot be ordered yet; time of the latter; counters.
 DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
-FREE_COUNT = 33  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+# The first job of the queue that found no room in the pool, -1: none; and when it would. Only while jobs are started.
+HEAD_JOB, HEAD_MS = range(33, 35)
+FREE_COUNT = 35  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -68,10 +72,11 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 # Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
 # node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
+NODE_ROOM = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
 # Belonging to a node, and there only where lots are drawn or images pulled: how often it was ordered, when what happens
 # to it next, and the images that it has, a bit each.
-NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(9, 13)
-NODE_COLUMNS = 13
+NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
+NODE_COLUMNS = 14
 
 # Values of NODE_NEXT.
 FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
@@ -86,15 +91,23 @@ RUN_NEXT, RUN_PREVIOUS = range(8, 10)
 RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
 RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
-RUN_COLUMNS = 16
+RUN_VICTIM = 16  # scratch: whether the job is to be preempted; where jobs are
+RUN_COLUMNS = 17
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
-# ended; and, where work is tracked, the work that is left of a waiting job.
-QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT = range(4)
-QUEUE_COLUMNS = 4
+# ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
+# it is offered, -1: none now.
+QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL = range(5)
+QUEUE_COLUMNS = 5
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
+SHARE_ROOM = 5  # scratch: its free thousandths while a plan is tried; there as NODE_ROOM
+SHARE_COLUMNS = 6
+
+# Columns of `Cluster.owner`: GPUs in use in thousandths, GPU time used until a moment, that moment; and scratch.
+OWNER_MILLI, OWNER_USAGE, OWNER_SINCE, OWNER_PLANNED = range(4)
+OWNER_COLUMNS = 4
 
 # Columns of `Cluster.level`: for each level of free thousandths the most recently touched shared GPU, then one bit per
 # level that has any.
@@ -106,7 +119,11 @@ SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS =
 # They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
 # fewest and most GPUs; the bit of its image, 0: none.
 CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
-JOB_COLUMNS = 12
+# They are there only where `QueueSettings.has_facts`: the place in the queue's order, lowest first; priority; the run
+# time that is expected, 0: unknown; the row of `Cluster.owner`, and most GPUs that this owner may use; until when the
+# job may be deferred, 0: it may not; and its deadline.
+RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range(12, 19)
+JOB_COLUMNS = 19
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
@@ -136,6 +153,44 @@ PAID_COLUMNS = 6
 PAID_WAITED, PAID_TIME = range(2)
 
 
+class QueueSettings(NamedTuple):
+    """Numbers of the queue; see `envs.config.QueueConfig`.
+
+    Attributes:
+        has_facts: whether `Problem.jobs` has the columns from RANK on.
+        is_ordered: whether the order is another than that of submission.
+        has_priorities: whether jobs of higher priority come first.
+        by_usage: whether jobs of owners who used less come first.
+        halving_ms: after which time the usage is halved each time, 0: never.
+        tracks_owners: whether it is kept what each owner uses.
+        has_quotas: whether owners have quotas.
+        goes_in_turn: whether jobs are started by `starts.start_in_turn`, so that a waiting job has a QUEUE_POOL.
+        passing: index into `envs.config.PASSING`.
+        preempts: whether jobs of lower priority are preempted.
+        max_victims: most jobs that are preempted for one.
+        has_notice: whether they can write a checkpoint just before.
+        defers: whether jobs may be held until their latest start.
+        waits_free: whether waiting costs nothing before it.
+        counts_misses: whether missed deadlines are counted.
+    """
+
+    has_facts: bool
+    is_ordered: bool
+    has_priorities: bool
+    by_usage: bool
+    halving_ms: int
+    tracks_owners: bool
+    has_quotas: bool
+    goes_in_turn: bool
+    passing: int
+    preempts: bool
+    max_victims: int
+    has_notice: bool
+    defers: bool
+    waits_free: bool
+    counts_misses: bool
+
+
 class Settings(NamedTuple):
     """Numbers of the environment.
 
@@ -157,6 +212,7 @@ class Settings(NamedTuple):
         usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
+        queue: numbers of the queue.
     """
 
     decision_ms: int
@@ -176,6 +232,7 @@ class Settings(NamedTuple):
     usd_per_milli_ms: float
     move_ms: int
     consolidation_ms: int
+    queue: QueueSettings
 
 
 class Cluster(NamedTuple):
@@ -190,10 +247,11 @@ class Cluster(NamedTuple):
         node: [M, NODE_COLUMNS] int64, without the last columns where nothing needs them.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
-        queue: [Q, QUEUE_COLUMNS] int64, without the last column where work is not tracked.
-        share: [S, 5] int64.
+        queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
+        share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
         log: [L, 6] int64, see `envs.simulator.log`; no row where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
+        owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
     """
 
     clock: NDArray[np.int64]
@@ -205,6 +263,7 @@ class Cluster(NamedTuple):
     share: NDArray[np.int64]
     level: NDArray[np.int64]
     log: NDArray[np.int64]
+    owner: NDArray[np.int64]
 
 
 class Outcome(NamedTuple):
@@ -235,7 +294,7 @@ class Outcome(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """Sizes of a batch: N clusters, and M, R, Q, S of `Cluster`; and which columns there are."""
+    """Sizes of a batch: N clusters, and M, R, Q, S, O of `Cluster`; and which columns there are."""
 
     clusters: int
     pools: int
@@ -243,10 +302,12 @@ class Capacity(NamedTuple):
     running: int
     queued: int
     shares: int
+    owners: int
     node_columns: int
     run_columns: int
     queue_columns: int
     log_rows: int
+    share_columns: int
 
 
 def allocate_clusters(size: Capacity) -> Cluster:
@@ -259,9 +320,10 @@ def allocate_clusters(size: Capacity) -> Cluster:
         bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
-        share=np.zeros((n, size.shares, 5), np.int64),
+        share=np.zeros((n, size.shares, size.share_columns), np.int64),
         log=np.zeros((n, size.log_rows, 6), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
+        owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
     )
 
 

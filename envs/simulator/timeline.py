@@ -7,12 +7,13 @@ from envs.simulator.compiler import helper
 from envs.simulator.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.simulator.invariants import check
 from envs.simulator.nodes import end_boot, node_events
+from envs.simulator.queues import count_deferred
 from envs.simulator.state import Cluster, Settings, Table
 
 
 @helper
 def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
-    """When the next job ends, node boots, fails, goes or comes back, or job is submitted."""
+    """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
     time = c.clock[st.NEXT_NODE_EVENT]
     if c.clock[st.RUNNING] > 0:
         time = min(time, c.run[c.run[0, st.HEAP], st.RUN_FINISH])
@@ -20,7 +21,7 @@ def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
         time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
     for pool in range(c.pool.shape[0]):
         time = min(time, next_ready(c, pools, pool))
-    return time
+    return min(time, c.clock[st.NEXT_LATEST])
 
 
 @helper
@@ -37,6 +38,8 @@ def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int
     while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
         enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
+    if c.clock[st.NEXT_LATEST] <= time:
+        count_deferred(c, jobs, settings)
 
 
 @helper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,17 @@ def small_problem(
     codec: CodecLayout | None = None,
     checkpoint_interval_seconds: Sequence[float | None] | None = None,
     image: Sequence[str | None] | None = None,
+    columns: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> Problem:
-    """Jobs on pools; settings are the defaults but for `config`."""
+    """Jobs, with further `columns`, on pools; settings are the defaults but for `config`."""
     layout = codec or CodecLayout(max_pools=2, window_slots=3)
     return make_problem(
-        make_trace(jobs, models, checkpoint_interval_seconds=checkpoint_interval_seconds, image=image),
+        make_trace(
+            jobs,
+            models,
+            **{"checkpoint_interval_seconds": checkpoint_interval_seconds, "image": image, **(columns or {})},
+        ),
         ClusterConfig(tuple(pools)),
         EnvironmentConfig(codec=layout, **config),
     )

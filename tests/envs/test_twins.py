@@ -44,6 +44,7 @@ def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
     assert clock[columns.FINISHED] == slow.finished
     assert clock[columns.RUNNING] == len(slow.running)
     assert clock[columns.WAITED_MILLI_MS] == slow.waited_milli_ms
+    assert clock[columns.DEADLINE_MISSES] == slow.deadline_misses
     assert bool(clock[columns.DONE]) == slow.done
     assert bool(clock[columns.TRUNCATED]) == slow.truncated
     for pool, totals in enumerate(slow.totals):

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from envs.cluster import ClusterConfig, PoolConfig, PowerConfig
 from envs.codec import CodecLayout
-from envs.config import PACKERS, CurvesConfig, EnvironmentConfig, ObjectiveConfig, PhysicsConfig
+from envs.config import (
+    ESTIMATES,
+    OWNERS,
+    PACKERS,
+    PASSING,
+    CurvesConfig,
+    EnvironmentConfig,
+    ObjectiveConfig,
+    PhysicsConfig,
+    QueueConfig,
+)
 from envs.nodes import BootConfig, FailureConfig, SpotConfig
 from envs.simulator.problem import Problem, make_problem
+from envs.simulator.queues import ORDERS
 from traces.trace import Trace
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
@@ -79,13 +93,62 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
 
 
 @st.composite
+def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
+    """Any queue."""
+    priorities = draw(st.integers(0, 2)) > 0
+    quotas = draw(st.sampled_from([None, None, largest_gpus, 2 * largest_gpus]))
+    return QueueConfig(
+        order=draw(st.sampled_from(list(ORDERS))),
+        priorities=priorities,
+        passing=draw(st.sampled_from(PASSING)),
+        estimates=draw(st.sampled_from(ESTIMATES)),
+        preemption=priorities and draw(st.booleans()),
+        max_victims=draw(st.sampled_from([1, 3, 99])),
+        preemption_notice=draw(st.booleans()),
+        owner=draw(st.sampled_from(OWNERS)),
+        usage_halving_seconds=draw(st.sampled_from([None, 60.0, 3600.0])),
+        quotas_gpus={} if quotas is None else {"ada": quotas},
+        default_quota_gpus=draw(st.sampled_from([None, quotas])),
+        deferral=draw(st.booleans()),
+        deferral_is_free=draw(st.integers(0, 3)) > 0,
+        deadlines=draw(st.booleans()),
+    )
+
+
+def _nulls(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.none() | values, min_size=count, max_size=count)
+
+
+@st.composite
+def job_facts(draw: st.DrawFn, submit: NDArray[np.float64]) -> dict[str, list[Any]]:
+    """Columns of what is known of jobs beyond their size; any may be null."""
+    count = len(submit)
+    later = {
+        name: draw(_nulls(st.sampled_from([1.0, 60.0, 600.0, 5000.0]), count))
+        for name in ("latest_start_seconds", "deadline_seconds")
+    }
+    return {
+        "user": draw(_nulls(st.sampled_from(["ada", "bob", "eve"]), count)),
+        "group": draw(_nulls(st.sampled_from(["red", "blue"]), count)),
+        "priority": draw(_nulls(st.sampled_from([-1, 0, 5]), count)),
+        "predicted_duration_seconds": draw(_nulls(DURATIONS_SECONDS, count)),
+        **{
+            name: [None if add is None else start + add for start, add in zip(submit, column, strict=True)]
+            for name, column in later.items()
+        },
+    }
+
+
+@st.composite
 def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem:
     """A whole problem; with `lots` nodes may boot late, fail or be taken back."""
     cluster = draw(clusters(lots))
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
+    submit = np.cumsum([row[0] for row in rows])
+    has_facts = draw(st.booleans())
     trace = Trace.from_columns(
         job_id=[str(number) for number in range(len(rows))],
-        submit_time_seconds=np.cumsum([row[0] for row in rows]),
+        submit_time_seconds=submit,
         duration_seconds=[row[1] for row in rows],
         gpu_milli=[row[2] for row in rows],
         gpu_models=[row[3] for row in rows],
@@ -94,6 +157,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem
         max_gpus=[row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         image=draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
         checkpoint_interval_seconds=draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
+        **(draw(job_facts(submit)) if has_facts else {}),
     )
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
     config = EnvironmentConfig(
@@ -105,6 +169,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem
             restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
             seed=draw(st.integers(0, 2**63 - 1)),
             curves=draw(curves()),
+            queue=draw(queues(max(row[2] for row in rows) / 1000)) if has_facts else QueueConfig(),
         ),
         debug=draw(st.booleans()),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
@@ -119,5 +184,34 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
         objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1]))),
+    )
+    return make_problem(trace, cluster, config)
+
+
+@st.composite
+def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
+    """Too many jobs for a small cluster without curves, so that the rules of the queue decide much."""
+    sizes = [draw(st.sampled_from([1, 2, 4, 8])) for _ in range(draw(st.sampled_from([1, 1, 2])))]
+    cluster = ClusterConfig(
+        tuple(
+            PoolConfig(f"p{index}", draw(st.integers(1, 4)), draw(st.sampled_from([0, 1])), gpus, boot_seconds=60.0)
+            for index, gpus in enumerate(sizes)
+        )
+    )
+    rows = draw(st.lists(jobs(cluster), min_size=max_jobs // 2, max_size=max_jobs))
+    submit = np.cumsum([min(row[0], 60.0) for row in rows])
+    trace = Trace.from_columns(
+        submit_time_seconds=submit,
+        duration_seconds=[row[1] for row in rows],
+        gpu_milli=[row[2] for row in rows],
+        checkpoint_interval_seconds=[None if index % 5 == 0 else 600.0 for index in range(len(rows))],
+        **draw(job_facts(submit)),
+    )
+    config = EnvironmentConfig(
+        decision_interval_seconds=draw(st.sampled_from([1.0, 60.0])),
+        packer=draw(st.sampled_from(PACKERS)),
+        debug=draw(st.booleans()),
+        physics=PhysicsConfig(queue=draw(queues(max(row[2] for row in rows) / 1000))),
+        codec=CodecLayout(max_pools=2, window_slots=draw(st.sampled_from([0, 3])), max_hold_seconds=600.0),
     )
     return make_problem(trace, cluster, config)

@@ -16,7 +16,7 @@ from agents.registry import make_baseline
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.decide import Decider, make_decider
-from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
 from autoscaler.live.observe.snapshot import fill_snapshot
 from autoscaler.live.observe.submissions import Submissions
 from autoscaler.live.observe.view import ViewBuilder
@@ -24,7 +24,7 @@ from autoscaler.live.parse import Parser
 from autoscaler.live.store import Resource, Store
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
-from envs.config import EnvironmentConfig
+from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.nodes import FailureConfig, SpotConfig
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
@@ -95,8 +95,12 @@ class LiveTwin:
         first = f"{name_of(job)}-{index}"
         name = f"{first}-{self.moves[first]}" if self.moves[first] else first
         annotations = {ANNOTATION_CHECKPOINTABLE: "true"} if job.checkpoint > 0 else {}
+        if job.predicted_ms > 0:
+            annotations[ANNOTATION_PREDICTED_SECONDS] = repr(job.predicted_ms / 1000.0)
+        if job.latest_ms > 0:
+            annotations[ANNOTATION_LATEST_START] = repr(MONDAY + job.latest_ms / 1000.0)
         state: dict[str, Any] = {"phase": phase} if phase else {}
-        meta = {"annotations": annotations}
+        state["spec"], meta = {"priority": job.priority}, {"annotations": annotations}
         pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)
         self.store.apply(Resource.PODS, kind, pod)
 
@@ -283,6 +287,26 @@ def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) ->
     assert sum(totals.failures for totals in simulator.totals) >= 3
     assert sum(totals.reclaims for totals in simulator.totals) >= 3
     assert sum(totals.preemptions for totals in simulator.totals) >= 3
+
+
+@pytest.mark.parametrize("policy", ["reactive", "random"])
+def test_the_same_with_what_jobs_say_of_themselves(policy: str) -> None:
+    """Expected run time, priority and slack, also after the latest start, and what may then be held."""
+    layout = CodecLayout(max_pools=3, window_slots=4, max_hold_seconds=600.0, job_hints=True)
+    plain = make_trace(3, 60)
+    submit = plain.submit_time_seconds
+    trace = Trace.from_columns(
+        submit_time_seconds=submit,
+        duration_seconds=plain.duration_seconds,
+        gpu_milli=plain.gpu_milli,
+        priority=[index % 5 - 1 for index in range(60)],
+        predicted_duration_seconds=[7.5 * index if index % 3 else None for index in range(60)],
+        latest_start_seconds=[at + 900.0 if index % 2 else None for index, at in enumerate(submit)],
+    )
+    config = EnvironmentConfig(codec=layout, physics=PhysicsConfig(queue=QueueConfig(deferral=True)))
+    problem = make_problem(trace, ClusterConfig(CLUSTERS["one pool from zero"]), config)
+    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
 
 
 def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:

@@ -6,18 +6,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import GangState, GangView, JobView, PodView, Taint
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
+    ANNOTATION_LATEST_START,
     ANNOTATION_MIRROR_POD,
+    ANNOTATION_PREDICTED_SECONDS,
     GATE_PLACEMENT,
     LABEL_POOL,
 )
 from autoscaler.live.observe.nodes import BLOCKING_EFFECTS
 from autoscaler.live.quantities import QuantityError, parse_milli
 from autoscaler.live.store import Contents
+
+LAST_SECOND = 1e11
+"""Times and durations from here on, some thousand years, are taken for mistakes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +118,11 @@ class GangBuilder:
 
     Args:
         config: pools, namespaces and the priority below which pods do not count.
+        clock: how unix seconds in annotations compare with the times of objects.
     """
 
-    def __init__(self, config: LiveConfig) -> None:
-        self._config = config
+    def __init__(self, config: LiveConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
         self._templates = {pool.name: template_sizes(pool) for pool in config.pools}
 
     def build(self, contents: Contents) -> tuple[list[GangView], list[Submission]]:
@@ -165,9 +172,17 @@ class GangBuilder:
             missing_pods=missing,
             pods=tuple(alive),
             allowed_pools=self._allowed(waiting, total) if waiting else (),
+            predicted_seconds=max((_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
+            latest_start_seconds=self._latest_start(alive),
+            priority=max((pod.priority for pod in alive), default=0),
             replaceable=job is not None and _replaceable(job, len(alive)),
             evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
         )
+
+    def _latest_start(self, pods: Iterable[PodView]) -> float | None:
+        """The earliest time that its pods say and that is after their creation."""
+        said = [(self._clock.from_wall(_seconds(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
+        return min((latest for latest, created in said if latest > created), default=None)
 
     def _allowed(self, waiting: Iterable[PodView], total_milli: int) -> tuple[str, ...]:
         pods = tuple(waiting)
@@ -177,6 +192,15 @@ class GangBuilder:
             if total_milli <= pool.max_nodes * pool.gpus_per_node * 1000
             and all(may_run(pod, pool, self._templates[pool.name]) for pod in pods)
         )
+
+
+def _seconds(pod: PodView, annotation: str) -> float:
+    """Seconds that an annotation says; 0 where it says none, or none that can be."""
+    try:
+        seconds = float(pod.annotations.get(annotation, "0"))
+    except ValueError:
+        return 0.0
+    return seconds if 0.0 < seconds < LAST_SECOND else 0.0
 
 
 def _replaceable(job: JobView, pods: int) -> bool:

@@ -131,6 +131,11 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
         row[Slot.PRESENT] = 1.0
         row[[Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = gang.pending_gpu_milli / 1000.0
         row[Slot.WAITED_SECONDS] = max(0, now - milliseconds(gang.submitted_seconds)) / 1000.0
+        row[Slot.PREDICTED_SECONDS] = milliseconds(gang.predicted_seconds) / 1000.0
+        row[Slot.PRIORITY] = gang.priority
+        if gang.latest_start_seconds is not None:
+            slack = milliseconds(gang.latest_start_seconds) - now
+            row[Slot.SLACK_SECONDS] = (slack if slack > 0 else slack - 1) / 1000.0
         for pool in gang.allowed_pools:
             snapshot.allowed[slot, rows[pool]] = 1.0
     backlog = np.zeros(len(view.pools), np.int64)

@@ -25,7 +25,7 @@ class ViewBuilder:
 
     def __init__(self, config: LiveConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
-        self._gangs = GangBuilder(config)
+        self._gangs = GangBuilder(config, clock)
         self._pools = {pool.name: pool for pool in config.pools}
 
     def build(

@@ -1,0 +1,82 @@
+"""Preemption by priority: which jobs make way for a more urgent one. Compiled; `reference.py` defines it."""
+
+from __future__ import annotations
+
+from envs.simulator import state as st
+from envs.simulator.compiler import helper, rare
+from envs.simulator.reservations import change_job, has_room, open_room
+from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.work import preempt
+
+
+@helper
+def may_preempt(c: Cluster, jobs: Table, slot: int, pool: int, job: int) -> bool:
+    """Whether a running job may make way for another: it can be checkpointed and its priority is lower."""
+    other = c.run[slot, st.RUN_JOB]
+    if c.run[slot, st.RUN_POOL] != pool or jobs[other, st.FLAGS] & st.MOVABLE == 0:
+        return False
+    return jobs[other, st.PRIORITY] < jobs[job, st.PRIORITY]
+
+
+@helper
+def follows(jobs: Table, job: int, other: int) -> bool:
+    """Whether a job may stay rather than another only after that one: its priority is lower, or it is a later one."""
+    if jobs[job, st.PRIORITY] != jobs[other, st.PRIORITY]:
+        return jobs[job, st.PRIORITY] < jobs[other, st.PRIORITY]
+    return job > other
+
+
+@helper
+def next_victim(c: Cluster, jobs: Table, pool: int, job: int, last: int) -> int:
+    """The slot of the job that may make way for another and comes next after job `last` (-1: the first); -1 if none."""
+    found = -1
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        if may_preempt(c, jobs, slot, pool, job):
+            other = c.run[slot, st.RUN_JOB]
+            is_first = found < 0 or follows(jobs, c.run[found, st.RUN_JOB], other)
+            if is_first and (last < 0 or follows(jobs, other, last)):
+                found = slot
+    return found
+
+
+@helper
+def choose_victims(c: Cluster, jobs: Table, pools: Table, pool: int, job: int) -> int:
+    """Mark the jobs that make way, and count them; 0: not even all of them are enough.
+
+    As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
+    """
+    open_room(c, jobs, pools, pool, -1)
+    victims, slot = 0, next_victim(c, jobs, pool, job, -1)
+    while slot >= 0:
+        change_job(c, jobs, pools, slot, 1)
+        c.run[slot, st.RUN_VICTIM] = 1
+        victims += 1
+        slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
+    if not has_room(c, pools, pool, jobs[job, st.MILLI]):
+        return 0
+    slot = next_victim(c, jobs, pool, job, -1)
+    while slot >= 0:
+        change_job(c, jobs, pools, slot, -1)
+        if has_room(c, pools, pool, jobs[job, st.MILLI]):
+            c.run[slot, st.RUN_VICTIM] = 0
+            victims -= 1
+        else:
+            change_job(c, jobs, pools, slot, 1)
+        slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
+    return victims
+
+
+@rare
+def make_way(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
+    """Preempt jobs so that another finds room, at most `max_victims`; False: it cannot be, and nothing has changed."""
+    victims = choose_victims(c, jobs, pools, pool, job)
+    if victims == 0 or victims > settings.queue.max_victims:
+        return False
+    slot = next_victim(c, jobs, pool, job, -1)
+    while slot >= 0:
+        last = c.run[slot, st.RUN_JOB]
+        if c.run[slot, st.RUN_VICTIM] == 1:
+            preempt(c, jobs, pools, settings, slot, settings.queue.has_notice)
+        slot = next_victim(c, jobs, pool, job, last)
+    return True

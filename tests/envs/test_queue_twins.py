@@ -1,0 +1,37 @@
+"""The rules of the queue: compiled and plain simulator agree on every number in crowded worlds."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from envs.simulator import state as columns
+from envs.simulator.problem import Problem
+from tests.envs.test_twins import assert_equal, times, twins, whole
+from tests.envs.worlds import crowded_problems
+
+MAX_STEPS = 300
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
+def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
+    """Nodes stay on for long, jobs go where they fit or, by lot, are held or go anywhere."""
+    generator = np.random.default_rng(seed)
+    fast, slow = twins(problem, whole(problem))
+    assert_equal(fast, slow)
+    layout = problem.config.codec
+    sizes = np.array(layout.action_sizes)
+    for _ in range(MAX_STEPS):
+        if slow.done:
+            break
+        action = generator.integers(sizes)
+        action[: layout.max_pools] = layout.setpoint(3600.0, 0.0)
+        action[layout.max_pools :][generator.random(layout.window_slots) >= hold] = layout.max_pools
+        fast.step(action[None])
+        reward = slow.step(action)
+        assert_equal(fast, slow)
+        assert fast.world.outcome.reward[0] == reward
+    assert times(fast, columns.JOB_START) == slow.job_starts
+    assert times(fast, columns.JOB_END) == slow.job_ends
