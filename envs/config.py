@@ -97,7 +97,7 @@ class QueueConfig:
     preemption_notice: bool = True
     owner: str = "user"
     usage_halving_seconds: float | None = None
-    quotas_gpus: Mapping[str, float] = field(default_factory=dict)
+    quotas_gpus: Mapping[str, float] = field(default_factory=dict, hash=False)
     default_quota_gpus: float | None = None
     deferral: bool = False
     deferral_is_free: bool = True

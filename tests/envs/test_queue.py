@@ -10,7 +10,7 @@ import pytest
 
 from envs.cluster import PoolConfig
 from envs.codec import CodecLayout, Slot
-from envs.config import PhysicsConfig, QueueConfig
+from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import EnvironmentConfigError
 from envs.simulator import state as st
 from envs.simulator.queues import ORDERS, Order
@@ -318,3 +318,12 @@ def test_missed_deadlines_are_counted() -> None:
     due = [100.0, 399.0, None, 600.0]
     assert play(ONE_AFTER_ANOTHER, deadlines=True, deadline_seconds=due).run().clock[st.DEADLINE_MISSES] == 1
     assert play(ONE_AFTER_ANOTHER, deadline_seconds=due).run().clock[st.DEADLINE_MISSES] == 0
+
+
+def test_settings_with_quotas_are_keys_as_other_settings_are() -> None:
+    """Runs are grouped by their settings."""
+    one, same, other = (
+        EnvironmentConfig(physics=PhysicsConfig(queue=QueueConfig(quotas_gpus={"ada": gpus}))) for gpus in (8, 8, 4)
+    )
+    assert {one: 1}[same] == 1
+    assert other not in {one: 1}
