@@ -19,7 +19,7 @@ def test_some_worlds_agree_and_reach_rare_paths() -> None:
     tally, failures = fuzz.fuzz(seed=0, seconds=1e9, worlds=8)
     assert not failures, said(failures)
     for event in ("job_move", "job_preempt", "job_resize", "node_off", "node_ready", "node_reclaim"):
-        assert tally.events[event] > 10, event
+        assert tally.events[event] > 2, event
 
 
 @pytest.mark.slow
