@@ -72,6 +72,10 @@ class PoolConfig:
         spot: nodes that are taken back.
         pull_seconds: how long a job makes no progress when a node of it does not have its container image yet. A node
             keeps the images that it has until it is off.
+        cpus_per_node: CPUs of a node; None: no limit. It counts where `physics.second_resources` is on, like memory.
+        memory_gib_per_node: memory of a node, GiB; None: no limit.
+        linked_gpus: GPUs that share a fast link, in blocks from GPU 0, for the packer `topology-aware`; None: all of a
+            node.
     """
 
     name: str
@@ -85,6 +89,9 @@ class PoolConfig:
     failures: FailureConfig = field(default_factory=FailureConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
     pull_seconds: float = 0.0
+    cpus_per_node: float | None = None
+    memory_gib_per_node: float | None = None
+    linked_gpus: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -103,6 +110,14 @@ class PoolConfig:
         if not 0.0 <= self.boot_seconds < float("inf"):
             raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
         check_seconds(f"pool {self.name}: pull_seconds", self.pull_seconds)
+        for name in ("cpus_per_node", "memory_gib_per_node"):
+            amount = getattr(self, name)
+            if amount is not None and not 0.001 <= amount < float("inf"):
+                raise ClusterError(f"pool {self.name}: {name} is {amount}; it must be finite and above 0")
+        if self.linked_gpus is not None and not 1 <= self.linked_gpus <= self.gpus_per_node:
+            raise ClusterError(
+                f"pool {self.name}: linked_gpus is {self.linked_gpus}; it must be 1 to {self.gpus_per_node}"
+            )
 
     @property
     def loses_nodes(self) -> bool:
@@ -145,25 +160,48 @@ def auto_cluster(trace: Trace, gpus_per_node: int = 8) -> ClusterConfig:
     return ClusterConfig((PoolConfig("gpu", max_nodes=max(nodes, 1), gpus_per_node=gpus_per_node),))
 
 
-def cluster_from_nodes(nodes: Nodes) -> ClusterConfig:
-    """A pool for each GPU model and number of GPUs per node, from 0 nodes to as many as there are; largest first."""
-    pairs = zip(nodes.table["gpu_model"].to_pylist(), nodes.gpus.tolist(), strict=True)
-    kinds = sorted(Counter(pairs).items(), key=lambda kind: (-kind[1] * kind[0][1], kind[0]))
+def cluster_from_nodes(nodes: Nodes, *, second_resources: bool = False) -> ClusterConfig:
+    """A pool for each kind of node, from 0 nodes to as many as there are; the pool with most GPUs first.
+
+    Args:
+        nodes: the machines.
+        second_resources: kinds differ in CPUs and memory too, not only in GPU model and number of GPUs.
+    """
+    columns = ["gpu_model", "gpus", *(["cpu_milli", "memory_mib"] if second_resources else [])]
+    kinds = Counter(zip(*(nodes.table[column].to_pylist() for column in columns), strict=True))
     return ClusterConfig(
         tuple(
-            PoolConfig(f"{model}-{gpus}", max_nodes=count, gpus_per_node=gpus, gpu_model=model)
-            for (model, gpus), count in kinds
+            _kind_of_node(count, *kind)
+            for kind, count in sorted(kinds.items(), key=lambda item: (-item[1] * item[0][1], item[0]))
         )
     )
 
 
-def load_cluster(source: str, trace: Trace) -> ClusterConfig:
+def _kind_of_node(
+    count: int, model: str, gpus: int, cpu_milli: int | None = None, memory_mib: int | None = None
+) -> PoolConfig:
+    name, cpus, memory_gib = f"{model}-{gpus}", None, None
+    if cpu_milli is not None and memory_mib is not None:
+        cpus, memory_gib = cpu_milli / 1000, memory_mib / 1024
+        name += f"-{cpus:g}cpu-{memory_gib:g}gib"
+    return PoolConfig(
+        name,
+        max_nodes=count,
+        gpus_per_node=gpus,
+        gpu_model=model,
+        cpus_per_node=cpus,
+        memory_gib_per_node=memory_gib,
+    )
+
+
+def load_cluster(source: str, trace: Trace, *, second_resources: bool = False) -> ClusterConfig:
     """The cluster that a user names.
 
     Args:
         source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of
             `ClusterConfig`.
         trace: the jobs that it shall run.
+        second_resources: whether a list of nodes also says their CPUs and memory.
 
     Raises:
         ClusterError: the cluster has no meaning.
@@ -173,5 +211,5 @@ def load_cluster(source: str, trace: Trace) -> ClusterConfig:
     if source == AUTO:
         return auto_cluster(trace)
     if ":" in source and not source.endswith((".yaml", ".yml")):
-        return cluster_from_nodes(traces.load_nodes(source))
+        return cluster_from_nodes(traces.load_nodes(source), second_resources=second_resources)
     return load_config(source, ClusterConfig)

@@ -15,6 +15,14 @@ PACKERS = ("best-fit", "first-fit", "worst-fit")
 node with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most
 room."""
 
+SCORED_PACKERS = (
+    *("random-fit", "dot-product", "gpu-packing", "gpu-clustering"),
+    *("fgd", "fgd-exact", "lifetime-aware", "topology-aware"),
+)
+"""More packers, which look at each GPU, CPU and memory of a node (`envs.simulator.scoring`): they choose among the busy
+nodes with room, else the idle node that became idle last. Where `physics.second_resources` is on, `PACKERS` look at
+them too."""
+
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
@@ -177,6 +185,8 @@ class PhysicsConfig:
         curves: what makes jobs faster or slower.
         seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
         queue: in which order waiting jobs get their turn.
+        second_resources: jobs also need the CPUs and the memory that the trace says, where the cluster says how much of
+            them its nodes have.
     """
 
     tracks_work: bool = False
@@ -184,6 +194,7 @@ class PhysicsConfig:
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     seed: int = 0
     queue: QueueConfig = field(default_factory=QueueConfig)
+    second_resources: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -207,7 +218,7 @@ class EnvironmentConfig:
         decision_interval_seconds: least time between two decisions (a decision follows an event).
         resync_interval_seconds: most time between two decisions, when nothing happens.
         episode_seconds: length of a training episode.
-        packer: in-pool packer, one of `PACKERS`.
+        packer: in-pool packer, one of `PACKERS` or `SCORED_PACKERS`.
         move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
         debug: check every invariant of the simulator after every event (many times slower).
         physics: what happens beyond jobs that run for their duration on nodes that boot.
@@ -247,5 +258,24 @@ class EnvironmentConfig:
             )
         if not 0.0 <= self.move_seconds < math.inf:
             raise EnvironmentConfigError(f"move_seconds is {self.move_seconds}; it must be finite and >= 0")
-        if self.packer not in PACKERS:
-            raise EnvironmentConfigError(f"unknown packer {self.packer!r}{did_you_mean(self.packer, PACKERS)}")
+        packers = PACKERS + SCORED_PACKERS
+        if self.packer not in packers:
+            raise EnvironmentConfigError(f"unknown packer {self.packer!r}{did_you_mean(self.packer, packers)}")
+        if self.has_detailed_nodes:
+            self._check_counts_no_gpus_only()
+
+    def _check_counts_no_gpus_only(self) -> None:
+        queue = self.physics.queue
+        rules = {
+            "codec.consolidation": bool(self.codec.consolidation),
+            "physics.queue.preemption": queue.preemption,
+            "physics.queue.passing: backfill": queue.passing == "backfill",
+        }
+        cause = "physics.second_resources" if self.physics.second_resources else f"the packer {self.packer}"
+        for rule in (name for name, is_on in rules.items() if is_on):
+            raise EnvironmentConfigError(f"{rule} counts GPUs only, and {cause} looks at more; turn one of them off")
+
+    @property
+    def has_detailed_nodes(self) -> bool:
+        """Whether CPUs, memory and each GPU of a node are kept, not only the number of its free GPUs."""
+        return self.physics.second_resources or self.packer in SCORED_PACKERS

@@ -115,8 +115,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         config = config or EnvironmentConfig()
         self.config = replace(config, codec=CodecLayout(**{**config.codec.to_dict(), **(codec or {})}))
         trace = traces.load(trace) if isinstance(trace, str) else trace
-        described = load_cluster(cluster, trace) if isinstance(cluster, str) else cluster
-        self._simulator = Simulator(trace, described, self.config)
+        if isinstance(cluster, str):
+            cluster = load_cluster(cluster, trace, second_resources=self.config.physics.second_resources)
+        self._simulator = Simulator(trace, cluster, self.config)
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)

@@ -282,6 +282,16 @@ class Trace:
         return values
 
     @property
+    def cpu_milli(self) -> NDArray[np.int64]:
+        """CPUs asked by whole jobs, int64, shape (jobs,), thousandths of a core; 0 where null."""
+        return self._filled("cpu_milli", np.zeros(self.num_jobs, np.int64))
+
+    @property
+    def memory_mib(self) -> NDArray[np.int64]:
+        """Memory asked by whole jobs, int64, shape (jobs,), MiB; 0 where null."""
+        return self._filled("memory_mib", np.zeros(self.num_jobs, np.int64))
+
+    @property
     def priority(self) -> NDArray[np.int64]:
         """Priorities, int64, shape (jobs,), higher is more urgent; 0 where null."""
         return self._filled("priority", np.zeros(self.num_jobs, np.int64))

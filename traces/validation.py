@@ -157,6 +157,8 @@ def check_optional(
     for name in ("min_gpus", "max_gpus"):
         if name in given:
             _check_width(given[name], gpu_milli, name, origin)
+    for name in {"cpu_milli", "memory_mib"} & given.keys():
+        _check_not_negative(given[name], name, origin)
     if "priority" in given:
         priority: NDArray[np.int64] = filled(given["priority"], np.zeros_like(gpu_milli))
         index = first((priority > MAX_PRIORITY) | (priority < -MAX_PRIORITY))
@@ -167,6 +169,13 @@ def check_optional(
         if name in given and pc.min(pc.binary_length(given[name])).as_py() == 0:
             index = given[name].to_pylist().index("")
             raise origin.error(index, name, "is an empty text; leave the cell null where it is unknown")
+
+
+def _check_not_negative(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
+    amounts: NDArray[np.int64] = filled(values, np.zeros(len(values), np.int64))
+    index = first(amounts < 0)
+    if index is not None:
+        raise origin.error(index, column, f"{amounts[index]} is below 0; leave the cell empty where it is unknown")
 
 
 def _check_not_before(values: pa.ChunkedArray, submit: NDArray[np.float64], column: str, origin: Origin) -> None:

@@ -116,7 +116,11 @@ def _scenario(
     from envs.cluster import load_cluster
 
     jobs = traces.load(trace or experiment.trace)
-    described = experiment.described_cluster(jobs) if cluster is None else load_cluster(cluster, jobs)
+    has_second = experiment.environment.physics.second_resources
+    if cluster is None:
+        described = experiment.described_cluster(jobs)
+    else:
+        described = load_cluster(cluster, jobs, second_resources=has_second)
     begin = experiment.split.train if start is None else start
     return Scenario(jobs, described, experiment.environment), equal_windows(jobs, begin, until, windows)
 

@@ -66,7 +66,9 @@ def command(
     jobs = traces.load(trace)
     changes = [*(overrides or []), *(["debug=true"] if debug else [])]
     candidate = load_candidate(policy, jobs, seed=seed, packer=packer, overrides=changes)
-    scenario = Scenario(jobs, load_cluster(cluster, jobs), candidate.environment)
+    has_second = candidate.environment.physics.second_resources
+    described = load_cluster(cluster, jobs, second_resources=has_second)
+    scenario = Scenario(jobs, described, candidate.environment)
     document, rows = simulate(candidate.policy, scenario, cluster, seed, events, quiet=quiet)
     if json_to is not None:
         write_json(document, json_to)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from envs.codec import IDLE_AGE_EDGES_SECONDS
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
+from envs.simulator.detail import release
 from envs.simulator.log import JOB_END, record_parts
-from envs.simulator.packers import release, wrap
+from envs.simulator.packers import wrap
 from envs.simulator.queues import add_deferred, move_waiting, precedes
 from envs.simulator.state import Cluster, Settings, Table
 

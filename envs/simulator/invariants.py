@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import part_of
 from envs.simulator.packers import lowest_node, next_node
-from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 
 RULES = (
     "every rule holds",
@@ -26,6 +28,8 @@ RULES = (
     "booting nodes stand in the order in which they will be ready, and none is late",
     "a job that started did so after its submission and ended after its start",
     "no job runs or waits twice",
+    "no node gives more CPUs, memory or GPUs than it has, and as many GPUs of it are free as are counted",
+    "the CPUs and the memory in use are those that the running jobs ask",
 )
 """What each rule asks, by number; rule 0 is no rule."""
 
@@ -80,6 +84,43 @@ def broken_rings(c: Cluster, pools: Table, pool: int) -> int:
             return 9
         before = ready
     return 0
+
+
+@helper
+def asked(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
+    """CPUs or memory that a running job has: what goes with each of its GPUs, and what could not be divided."""
+    job = c.run[slot, st.RUN_JOB]
+    if pools[c.run[slot, st.RUN_POOL], limit] < 0:
+        return 0
+    units = max(1, jobs[job, st.MILLI] // 1000)
+    has = max(1, c.run[slot, st.RUN_MILLI] // 1000) if settings.tracks_work else units
+    return part_of(jobs[job, what], units, has, True)
+
+
+@helper
+def broken_nodes(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
+    """The number of a rule about detailed nodes that does not hold, else 0."""
+    if detail is None:
+        return 0
+    cpu, memory = 0, 0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        cpu += asked(c, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
+        memory += asked(c, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
+    for pool in range(pools.shape[0]):
+        offset = pools[pool, st.NODE_OFFSET]
+        for node in range(offset, offset + pools[pool, st.MAX_NODES]):
+            row = c.detail.node[node]
+            is_over = row[ns.FREE_CPU] < 0 or row[ns.FREE_MEMORY] < 0
+            for gpu in range(pools[pool, st.GPUS]):
+                is_over = is_over or c.detail.gpu[node, gpu] < 0
+            if is_over or (row[ns.OPEN] == 1 and row[ns.WHOLE] != c.node[node, st.FREE_GPUS]):
+                return 12
+            if pools[pool, st.NODE_CPU] >= 0:
+                cpu -= pools[pool, st.NODE_CPU] - row[ns.FREE_CPU]
+            if pools[pool, st.NODE_MEMORY] >= 0:
+                memory -= pools[pool, st.NODE_MEMORY] - row[ns.FREE_MEMORY]
+    return 13 if cpu != 0 or memory != 0 else 0
 
 
 @helper
@@ -144,6 +185,8 @@ def check(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
         rule = broken_queue(c, jobs)
     if rule == 0:
         rule = broken_times(c, jobs)
+    if rule == 0 and settings.is_detailed:
+        rule = broken_nodes(settings.detail, c, jobs, pools, settings)
     for pool in range(pools.shape[0]):
         if rule == 0:
             rule = broken_counts(c, pools, pool)

@@ -22,8 +22,10 @@ from envs.codec import (
     Slot,
 )
 from envs.codec.levers import GROW, SHRINK
+from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import compile_codec, helper, kernel
+from envs.simulator.detail import clear_detail, nodes_for_stuck
 from envs.simulator.events import EDGES_MS, enqueue, idle_for
 from envs.simulator.invariants import check
 from envs.simulator.log import DECISION, is_log_filling, record
@@ -106,6 +108,16 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.level[index],
         batch.log[index],
         batch.owner[index],
+        ns.Nodes(
+            batch.detail.node[index],
+            batch.detail.gpu[index],
+            batch.detail.kind[index],
+            batch.detail.key[index],
+            batch.detail.synced[index],
+            batch.detail.log[index],
+            batch.detail.clock[index],
+        ),
+        batch.pod[index],
     )
 
 
@@ -141,6 +153,8 @@ def scale(c: Cluster, pools: Table, settings: Settings, pool: int, target: int) 
     row = c.pool[pool]
     idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+    if settings.is_detailed:
+        target = nodes_for_stuck(settings.detail, c, pools, pool, target)
     add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
     if add > 0:
         for _ in range(add):
@@ -166,7 +180,7 @@ def fill_consolidation(c: Cluster, pools: Table, settings: Settings, pool: int, 
 
 
 @helper
-def fill_width(c: Cluster, jobs: Table, pools: Table, pool: int, out: NDArray[np.float64]) -> None:
+def fill_width(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
     """Write what the power and the width lever need to know of a pool; each job's room to grow is counted alone."""
     out[POOL_CAP] = c.pool[pool, st.POWER_CAP]
     out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
@@ -174,7 +188,7 @@ def fill_width(c: Cluster, jobs: Table, pools: Table, pool: int, out: NDArray[np
         slot = c.run[index, st.HEAP]
         if c.run[slot, st.RUN_POOL] == pool:
             out[SHRINKABLE_GPUS] += shrinkable(c, jobs, pools, slot)
-            out[GROWABLE_GPUS] += growable(c, jobs, slot)
+            out[GROWABLE_GPUS] += growable(c, jobs, pools, settings, slot)
 
 
 @helper
@@ -196,7 +210,7 @@ def fill_pools(
         if settings.moves_jobs:
             fill_consolidation(c, pools, settings, pool, out)
         if settings.has_curves:
-            fill_width(c, jobs, pools, pool, out)
+            fill_width(c, jobs, pools, settings, pool, out)
         for edge in range(EDGES):
             if idle > 0:
                 idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
@@ -380,6 +394,8 @@ def reset(
     """Begin an episode, see `reset_clusters`, with the jobs that then run, if each had started when submitted."""
     start, end, last_job = episode[0], episode[1], episode[2]
     clear(c, pools, settings, seed)
+    if settings.is_detailed:
+        clear_detail(settings.detail, c, pools)
     first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
     c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
     c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job

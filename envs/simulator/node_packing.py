@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.simulator import node_state as ns
-from envs.simulator.compiler import helper, kernel
+from envs.simulator.compiler import helper, kernel, rare
 from envs.simulator.fragmentation import usable
 from envs.simulator.node_state import INFEASIBLE, Nodes, Pod, Tables, fits, kind_of
 from envs.simulator.scoring import PACKER_NUMBERS, PACKERS, Score
@@ -69,7 +69,7 @@ def make_score_nodes(score: Score) -> Any:
             if logged and at == n.log.shape[0]:
                 at = 0
 
-    return helper(score_nodes)
+    return rare(score_nodes)
 
 
 def make_adjust_nodes(per_pod: Score | None) -> Any:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper
-from envs.simulator.queues import add_in_use
 from envs.simulator.state import Cluster, Settings, Table
 
 BEST_FIT, FIRST_FIT, WORST_FIT = range(3)  # indices into `envs.config.PACKERS`
@@ -283,11 +282,10 @@ def unlink_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
 
 
 @helper
-def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
-    """Give back what a job holds: whole nodes in the order they were taken, then the rest."""
+def release_counted(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, milli: int) -> None:
+    """Give back the `milli` that a job holds: whole nodes in the order they were taken, then the rest."""
     run = c.run[slot]
     pool, now = run[st.RUN_POOL], c.clock[st.NOW]
-    milli = run[st.RUN_MILLI] if settings.tracks_work else jobs[run[st.RUN_JOB], st.MILLI]
     node = run[st.RUN_CHAIN]
     while node >= 0:
         after = c.node[node, st.NEXT_NODE]
@@ -300,10 +298,3 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         if settings.moves_jobs:
             unlink_part(c, jobs, slot, node)
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
-    if settings.queue.tracks_owners:
-        add_in_use(c, jobs, settings, run[st.RUN_JOB], -jobs[run[st.RUN_JOB], st.MILLI])
-    c.pool[pool, st.USED_MILLI] -= milli
-    if settings.tracks_work:
-        c.pool[pool, st.SLOW_MILLI] -= run[st.RUN_SLOW]
-        c.pool[pool, st.SAVED_MILLI] -= run[st.RUN_SAVED]
-        c.run[slot, st.RUN_MILLI] = 0

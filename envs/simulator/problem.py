@@ -15,6 +15,15 @@ from envs.errors import ClusterError
 from envs.simulator import lots
 from envs.simulator import state as st
 from envs.simulator.curves import Curves, make_curves
+from envs.simulator.detail_settings import (
+    describe_asked,
+    describe_limits,
+    detail_settings,
+    has_room,
+    node_cpu_milli,
+    node_memory_mib,
+    write_asked,
+)
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.simulator.queues import queue_settings, write_facts
 from envs.simulator.state import Settings, Table
@@ -30,7 +39,7 @@ class Problem:
     Attributes:
         jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
             have names in `envs.simulator.state`.
-        pools: [P, 5] int64, the cluster, likewise, and more columns where lots are drawn.
+        pools: [P, columns] int64, the cluster, likewise, and more columns where lots are drawn.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 6] float64, USD per unit of an integral, see `envs.simulator.energy.kwh_rates`.
@@ -84,7 +93,7 @@ def _fits(pool: PoolConfig, milli: NDArray[np.int64]) -> NDArray[np.bool_]:
     return milli <= pool.max_nodes * pool.gpus_per_node * 1000
 
 
-def _allowed(trace: Trace, cluster: ClusterConfig) -> NDArray[np.bool_]:
+def allowed_pools(trace: Trace, cluster: ClusterConfig, second_resources: bool) -> NDArray[np.bool_]:
     """[J, P] bool: pools of a model that the job accepts, large enough for it."""
     models = None
     if any(pool.gpu_model is not None for pool in cluster.pools):
@@ -92,30 +101,35 @@ def _allowed(trace: Trace, cluster: ClusterConfig) -> NDArray[np.bool_]:
     allowed = np.empty((trace.num_jobs, len(cluster.pools)), dtype=np.bool_)
     for index, pool in enumerate(cluster.pools):
         allowed[:, index] = _fits(pool, trace.gpu_milli)
+        if second_resources:
+            allowed[:, index] &= has_room(pool, trace)
         if models is not None and pool.gpu_model is not None:
             accepts = [not wanted or pool.gpu_model in wanted for wanted in models]
             allowed[:, index] &= np.array(accepts, dtype=np.bool_)
     return allowed
 
 
-def _describe(pool: PoolConfig) -> str:
+def _describe(pool: PoolConfig, limits: str) -> str:
     model = f" {pool.gpu_model}" if pool.gpu_model else ""
-    return f"{pool.name} ({pool.max_nodes} nodes of {pool.gpus_per_node}{model} GPUs)"
+    return f"{pool.name} ({pool.max_nodes} nodes of {pool.gpus_per_node}{model} GPUs{limits})"
 
 
-def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]) -> None:
+def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_], second_resources: bool) -> None:
     homeless = np.flatnonzero(~allowed.any(axis=1))
     if homeless.size:
         job = int(homeless[0])
         name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
+        asked = describe_asked(trace, job) if second_resources else ""
+        limits = describe_limits(cluster) if second_resources else {}
+        pools = ", ".join(_describe(pool, limits.get(pool.name, "")) for pool in cluster.pools)
+        mend = "max_nodes, CPUs or memory per node" if second_resources else "max_nodes"
         raise ClusterError(
-            f"{trace.uri}: job {name} asks {gpus:g} GPUs and fits in no pool of the cluster: "
-            f"{', '.join(_describe(pool) for pool in cluster.pools)}; raise max_nodes, or drop the {homeless.size} "
-            "job(s) that are too large"
+            f"{trace.uri}: job {name} asks {gpus:g} GPUs{asked} and fits in no pool of the cluster: {pools}; "
+            f"raise {mend}, or drop the {homeless.size} job(s) that are too large"
         )
 
 
-def _pools(cluster: ClusterConfig) -> tuple[Table, int]:
+def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
     draws_lots = any(pool.draws_lots for pool in pools)
@@ -129,6 +143,11 @@ def _pools(cluster: ClusterConfig) -> tuple[Table, int]:
     table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
     table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
     table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
+    table[:, [st.NODE_CPU, st.NODE_MEMORY]] = -1
+    if second_resources:
+        table[:, st.NODE_CPU] = [node_cpu_milli(pool) for pool in pools]
+        table[:, st.NODE_MEMORY] = [node_memory_mib(pool) for pool in pools]
+    table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
     if pulls_images:
         table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
     if draws_lots:
@@ -165,9 +184,16 @@ def _image_bits(trace: Trace) -> NDArray[np.int64]:
 
 
 def _jobs(
-    trace: Trace, allowed: NDArray[np.bool_], workload: NDArray[np.int64], tracks_work: bool, has_facts: bool
+    trace: Trace,
+    allowed: NDArray[np.bool_],
+    workload: NDArray[np.int64],
+    tracks_work: bool,
+    has_facts: bool,
+    is_detailed: bool,
 ) -> Table:
-    columns = st.JOB_COLUMNS if has_facts else st.RANK if tracks_work else st.CHECKPOINT_MS
+    columns = st.CPU_MILLI if has_facts else st.RANK if tracks_work else st.CHECKPOINT_MS
+    if is_detailed:
+        columns = st.JOB_COLUMNS
     table = np.zeros((trace.num_jobs + 1, columns), np.int64)
     table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
     table[:-1, st.DURATION_MS] = trace.duration_milliseconds
@@ -199,17 +225,27 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
             f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
             f"raise codec.max_pools"
         )
-    allowed = _allowed(trace, cluster)
-    _check_fits(trace, cluster, allowed)
-    pools, num_nodes = _pools(cluster)
+    second_resources = config.physics.second_resources
+    allowed = allowed_pools(trace, cluster, second_resources)
+    _check_fits(trace, cluster, allowed, second_resources)
+    pools, num_nodes = _pools(cluster, second_resources)
     curves, workload = make_curves(trace, cluster, config.physics.curves)
     rates = np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools])
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
+    loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
+    tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
+    tracks_work = tracks_work or config.physics.queue.preemption
+    queue = queue_settings(config)
+    jobs = _jobs(trace, allowed, workload, tracks_work, queue.has_facts, config.has_detailed_nodes)
+    if queue.has_facts:
+        write_facts(trace, config.physics.queue, jobs)
+    if config.has_detailed_nodes:
+        write_asked(trace, config, jobs)
     settings = Settings(
         decision_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),
-        packer=PACKERS.index(config.packer),
+        packer=PACKERS.index(config.packer) if config.packer in PACKERS else -1,
         week_offset_ms=round(trace.week_offset_seconds * 1000),
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
@@ -217,22 +253,17 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         moves_jobs=bool(config.codec.consolidation),
         draws_lots=any(pool.draws_lots for pool in cluster.pools),
         pulls_images=pulls_images,
-        tracks_work=config.physics.tracks_work
-        or has_curves
-        or pulls_images
-        or config.physics.queue.preemption
-        or any(pool.loses_nodes for pool in cluster.pools),
+        tracks_work=tracks_work,
         has_curves=has_curves,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),
         restart_ms=round(config.physics.restart_seconds * 1000),
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
-        queue=queue_settings(config),
+        queue=queue,
+        is_detailed=config.has_detailed_nodes,
+        detail=detail_settings(config, jobs, pools),
     )
-    jobs = _jobs(trace, allowed, workload, settings.tracks_work, settings.queue.has_facts)
-    if settings.queue.has_facts:
-        write_facts(trace, config.physics.queue, jobs)
     return Problem(
         jobs=jobs,
         pools=pools,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import most_more_gpus, resize_part
 from envs.simulator.events import heapify
 from envs.simulator.log import JOB_RESIZE, record
 from envs.simulator.packers import link_part, move_node
@@ -74,12 +75,13 @@ def shrinkable(c: Cluster, jobs: Table, pools: Table, slot: int) -> int:
 
 
 @helper
-def growable(c: Cluster, jobs: Table, slot: int) -> int:
+def growable(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> int:
     """GPUs that a running job would take if it were widened: those free on the node that it has a part of."""
     below = (jobs[c.run[slot, st.RUN_JOB], st.MAX_MILLI] - c.run[slot, st.RUN_MILLI]) // 1000
     if below <= 0 or c.run[slot, st.RUN_GPUS] == 0:
         return 0
-    return min(below, c.node[c.run[slot, st.RUN_NODE], st.FREE_GPUS])
+    below = min(below, c.node[c.run[slot, st.RUN_NODE], st.FREE_GPUS])
+    return most_more_gpus(settings.detail, c, jobs, pools, slot, below) if settings.is_detailed else below
 
 
 @helper
@@ -87,7 +89,10 @@ def resize(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Setti
     """Give a running job more GPUs of the node that it has a part of, or take some away; it restarts."""
     pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_NODE]
     c.run[slot, st.RUN_GPUS] += gpus
-    move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
+    if settings.is_detailed:
+        resize_part(settings.detail, c, jobs, pools, slot, c.run[slot, st.RUN_GPUS] - gpus)
+    else:
+        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
     c.run[slot, st.RUN_MILLI] += gpus * 1000
     c.pool[pool, st.USED_MILLI] += gpus * 1000
     record(c, JOB_RESIZE, pool, c.run[slot, st.RUN_JOB], node, c.run[slot, st.RUN_GPUS] * 1000)
@@ -103,6 +108,8 @@ def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, sl
     node = c.run[slot, st.RUN_CHAIN]
     c.run[slot, st.RUN_CHAIN] = c.node[node, st.NEXT_NODE]
     c.run[slot, st.RUN_NODE], c.run[slot, st.RUN_GPUS] = node, pools[c.run[slot, st.RUN_POOL], st.GPUS]
+    if settings.is_detailed:
+        c.run[slot, st.RUN_BITS] = (1 << c.run[slot, st.RUN_GPUS]) - 1
     if settings.moves_jobs:
         link_part(c, jobs, slot, node)
 
@@ -120,12 +127,13 @@ def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: 
 
 
 @helper
-def next_to_grow(c: Cluster, jobs: Table, pool: int) -> int:
+def next_to_grow(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> int:
     """The running slot of the lowest job of a pool that can be widened, -1 if there is none."""
     best = -1
     for slot in range(c.run.shape[0]):
         is_here = c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool
-        if is_here and growable(c, jobs, slot) > 0 and (best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]):
+        is_next = best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]
+        if is_here and is_next and growable(c, jobs, pools, settings, slot) > 0:
             best = slot
     return best
 
@@ -133,7 +141,7 @@ def next_to_grow(c: Cluster, jobs: Table, pool: int) -> int:
 @rare
 def grow_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Widen all elastic jobs of a pool into free GPUs of their nodes, in order of submission."""
-    slot = next_to_grow(c, jobs, pool)
+    slot = next_to_grow(c, jobs, pools, settings, pool)
     while slot >= 0:
-        resize(c, jobs, pools, curves, settings, slot, growable(c, jobs, slot))
-        slot = next_to_grow(c, jobs, pool)
+        resize(c, jobs, pools, curves, settings, slot, growable(c, jobs, pools, settings, slot))
+        slot = next_to_grow(c, jobs, pools, settings, pool)

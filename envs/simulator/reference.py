@@ -34,6 +34,8 @@ from envs.codec import (
     observation_size,
     write_mask,
 )
+from envs.simulator.detail_reference import DetailedNodes, Placed
+from envs.simulator.node_packing_reference import PlainPod
 from envs.simulator.problem import Problem
 from envs.simulator.state import (
     BOOT_FAILS_PPM,
@@ -120,11 +122,12 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class SharedGpu:
-    """A GPU that jobs share; `turn` says when it was last touched."""
+    """A GPU that jobs share; `turn` says when it was last touched. Detailed nodes know its number."""
 
     node: Node
     free_milli: int
     turn: int
+    gpu: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -140,6 +143,7 @@ class Running:
     parts: list[tuple[Node, int]] = field(default_factory=list)
     has_part: bool = False  # whether the last of its parts is one of a node that others may share
     share: SharedGpu | None = None
+    placed: list[Placed] = field(default_factory=list)  # the same on detailed nodes, its part of a node last
 
     @property
     def nodes(self) -> list[Node]:
@@ -221,7 +225,7 @@ class ReferenceSimulator:
         if self.problem.settings.pulls_images:
             job.image = int(self.problem.jobs[number, IMAGE])
         if self.problem.settings.queue.has_facts:
-            facts = [int(value) for value in self.problem.jobs[number, RANK:]]
+            facts = [int(value) for value in self.problem.jobs[number, RANK:][:7]]
             job.rank, job.priority, job.predicted_ms, job.owner, job.quota_milli = facts[:5]
             job.latest_ms, job.deadline_ms = facts[5:]
         return job
@@ -238,6 +242,8 @@ class ReferenceSimulator:
             for pool, config in enumerate(self.problem.cluster.pools)
             for number in range(config.max_nodes)
         ]
+        self.detail = DetailedNodes(self.problem) if self.problem.settings.is_detailed else None
+        self.stuck: list[list[PlainPod]] = [[] for _ in self.problem.pools]
         self.shares: list[SharedGpu] = []
         self.queue: list[Job] = []
         self.running: list[Running] = []
@@ -388,7 +394,10 @@ class ReferenceSimulator:
     def _start(self, job: Job, pool: int) -> bool:
         """Start a job on a pool if there is room for all of it."""
         run = Running(job, pool, self.now, job.milli)
-        if job.milli < 1000:
+        if self.detail is not None:
+            if not self._place(self.detail, run):
+                return False
+        elif job.milli < 1000:
             run.share = self._take_share(pool, job.milli)
             if run.share is None:
                 return False
@@ -425,6 +434,76 @@ class ReferenceSimulator:
             node.images.add(job.image)
         return round(self.problem.cluster.pools[lacking[0].pool].pull_seconds * 1000) if lacking else 0
 
+    def _split(self, job: Job, pool: int) -> tuple[int, int]:
+        """How many whole nodes a job gets, and how many GPUs of another one, or 1 for its share of one."""
+        whole_nodes, rest = divmod(job.milli // 1000, self.problem.cluster.pools[pool].gpus_per_node)
+        return whole_nodes, 1 if job.milli < 1000 else rest
+
+    def _place(self, detail: DetailedNodes, run: Running) -> bool:
+        """Give a job detailed nodes, if there is room: whole idle ones, the newest first, then part of one.
+
+        The packer chooses among the busy nodes with room for the part; where there is none it is an idle node, the
+        newest that is left. Worst fit is the other way round.
+        """
+        job, pool = run.job, run.pool
+        whole_nodes, rest = self._split(job, pool)
+        end = detail.predicted_end(job.number, job.left, self.now)
+        idle = self._idle(pool)[::-1]
+        if len(idle) < whole_nodes:
+            return False
+        last = None
+        if rest:
+            pod = detail.pod(job.number, pool, rest, True, end)
+            busy = {detail.number(pool, node.number): node for node in self._of_pool(pool) if node.is_busy}
+            chosen = detail.choose(list(busy), pod)
+            last = None if chosen is None else busy[chosen]
+            if idle[whole_nodes:] and (detail.idle_first or last is None):
+                last = idle[whole_nodes]
+            if last is None:
+                return False
+        for index, node in enumerate(idle[:whole_nodes]):
+            whole = detail.pod(job.number, pool, node.gpus, not rest and index == 0, end)
+            run.placed.append(detail.start(whole, detail.number(pool, node.number)))
+            run.parts.append((node, node.gpus))
+            node.free = 0
+        if last is not None:
+            run.placed.append(detail.start(pod, detail.number(pool, last.number)))
+            if job.milli < 1000:
+                run.share = self._share_of(last, run.placed[-1].gpus[0])
+                run.share.free_milli -= job.milli
+            else:
+                run.parts.append((last, rest))
+                run.has_part = True
+                last.free -= rest
+        return True
+
+    def _share_of(self, node: Node, gpu: int) -> SharedGpu:
+        """A GPU that is shared from now on, if it was not before."""
+        for share in self.shares:
+            if share.node is node and share.gpu == gpu:
+                return share
+        node.free -= 1
+        self.shares.append(SharedGpu(node, 1000, 0, gpu))
+        return self.shares[-1]
+
+    def _note_stuck(self, detail: DetailedNodes, job: Job, pool: int) -> None:
+        """Remember a job that did not start though one busy node has the GPUs for its part: CPUs or memory lack."""
+        whole_nodes, rest = self._split(job, pool)
+        if not rest or len(self._idle(pool)) < whole_nodes:
+            return
+        pod = detail.pod(job.number, pool, rest, True, 1)
+        busy = [node for node in self._of_pool(pool) if node.is_busy]
+        if any(detail.has_gpus(detail.number(pool, node.number), pod) for node in busy):
+            self.stuck[pool].append(pod)
+
+    def _with_stuck(self, detail: DetailedNodes, pool: int, target: int) -> int:
+        """The target of a pool, raised where the nodes that boot are too few for the jobs that are stuck."""
+        needed = detail.nodes_needed(pool, self.stuck[pool])
+        states = [node.state for node in self._of_pool(pool)]
+        if needed <= states.count("booting"):
+            return target
+        return max(target, states.count("on") + needed)
+
     def _take_share(self, pool: int, milli: int) -> SharedGpu | None:
         fitting = [share for share in self.shares if share.node.pool == pool and share.free_milli >= milli]
         share = min(fitting, key=lambda share: (share.free_milli, -share.turn), default=None)
@@ -446,6 +525,9 @@ class ReferenceSimulator:
 
     def _release(self, run: Running) -> None:
         """Give back what a job holds."""
+        if self.detail is not None:
+            for placed in run.placed:
+                self.detail.end(placed)
         for node, gpus in run.parts:
             self._give_back(node, gpus)
         if run.share is not None:
@@ -596,7 +678,8 @@ class ReferenceSimulator:
             if choice > 0:
                 self._consolidate(pool, CONSOLIDATION_CHOICES[choice])
         for pool in range(len(self.totals)):
-            self._scale(pool, int(self.decision.target_nodes[pool]))
+            target = int(self.decision.target_nodes[pool])
+            self._scale(pool, target if self.detail is None else self._with_stuck(self.detail, pool, target))
         self.decisions += 1
         self._advance()
         self._observe()
@@ -604,6 +687,7 @@ class ReferenceSimulator:
 
     def _start_jobs(self) -> None:
         """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
+        self.stuck = [[] for _ in self.stuck]
         passing = self.problem.config.physics.queue.passing
         over_quota = self._over_quota()
         heads: dict[int, Reservation] = {}
@@ -614,6 +698,8 @@ class ReferenceSimulator:
                 continue
             if pool not in heads:
                 started = self._start(job, pool) or self._make_way(job, pool)
+                if not started and in_window and self.detail is not None:
+                    self._note_stuck(self.detail, job, pool)
                 if not started and passing != "any":
                     heads[pool] = self._reserve(job, pool)
             else:
@@ -623,6 +709,8 @@ class ReferenceSimulator:
                 if job.number >= self.first_job:
                     job.has_run = True
                     self.job_starts.setdefault(job.number, self.now)
+            elif pool >= 0 and in_window and self.detail is not None:
+                self._note_stuck(self.detail, job, pool)
 
     def _copy(self) -> ReferenceSimulator:
         """A copy of the cluster to try things on."""
@@ -776,15 +864,26 @@ class ReferenceSimulator:
         """GPUs that a job would take if it were widened: those free on the node that it has a part of."""
         if run.share is not None or not run.has_part:
             return 0
-        return max(0, min((run.job.max_milli - run.milli) // 1000, run.parts[-1][0].free))
+        node = run.parts[-1][0]
+        gpus = max(0, min((run.job.max_milli - run.milli) // 1000, node.free))
+        if self.detail is None:
+            return gpus
+        return min(gpus, self.detail.more_gpus(run.job.number, run.pool, self.detail.number(run.pool, node.number)))
 
     def _resize(self, run: Running, gpus: int) -> None:
         """Change the part of the last node that a job has; it restarts."""
         if not run.has_part:  # of whole nodes the one that it took first becomes a part, as large as the node
             run.parts.append(run.parts.pop(0))
+            run.placed += run.placed[:1]
+            run.placed = run.placed[1:]
             run.has_part = True
         node, part = run.parts[-1]
         run.parts[-1] = (node, part + gpus)
+        if self.detail is not None:  # it gives its part back and takes it anew, on the GPUs that the packer takes now
+            before = run.placed.pop()
+            self.detail.end(before)
+            after = self.detail.pod(run.job.number, run.pool, part + gpus, True, before.pod.end)
+            run.placed.append(self.detail.start(after, before.number))
         node.free -= gpus
         run.milli += 1000 * gpus
         self._settle(run)

@@ -105,6 +105,8 @@ class Simulator:
             log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
             queue_columns=_queue_columns(settings),
             share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
+            detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
+            most_gpus=int(self.problem.pools[:, st.GPUS].max()),
         )
         self.world = kernels.World(
             clusters=st.allocate_clusters(size),
@@ -248,8 +250,9 @@ class Simulator:
 
     def state_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All memory by name, to save; `load_state_arrays` puts it back."""
-        groups = (self.world.clusters, self.world.snapshots, self.world.outcome)
-        return {f"{type(group).__name__}.{name}": array for group in groups for name, array in group._asdict().items()}
+        groups = (self.world.clusters, self.world.clusters.detail, self.world.snapshots, self.world.outcome)
+        fields = [(type(group).__name__, name, array) for group in groups for name, array in group._asdict().items()]
+        return {f"{group}.{name}": array for group, name, array in fields if isinstance(array, np.ndarray)}
 
     def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Put saved memory back.
@@ -282,8 +285,10 @@ def _node_columns(settings: st.Settings) -> int:
 
 
 def _run_columns(settings: st.Settings) -> int:
-    if settings.queue.preempts:
+    if settings.is_detailed:
         return st.RUN_COLUMNS
+    if settings.queue.preempts:
+        return st.RUN_BITS
     if settings.tracks_work:
         return st.RUN_VICTIM
     return st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT

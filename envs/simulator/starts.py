@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import (
+    NO_ROOM,
+    find_room,
+    may_have_room,
+    note_blocked,
+    note_stuck,
+    occupy,
+    predicted_end,
+)
 from envs.simulator.events import push_running
 from envs.simulator.log import JOB_START, record_parts
 from envs.simulator.packers import busy_node, link_part, take_gpus, take_idle, take_share
@@ -14,7 +23,7 @@ from envs.simulator.preemption import make_way
 from envs.simulator.queues import BACKFILL, NONE, add_in_use, count_deferred, move_waiting
 from envs.simulator.rates import pace
 from envs.simulator.reservations import may_pass, reserve
-from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 from envs.simulator.work import fetch_everywhere, finish_time, hold, set_pace
 
 
@@ -61,10 +70,56 @@ def take_full_nodes(c: Cluster, pools: Table, pool: int, nodes: int) -> int:
 
 
 @helper
+def begin(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, job: int, pool: int, left: int
+) -> None:
+    """Let the job of the first free slot run on what it has been given."""
+    c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL] = job, pool
+    if settings.tracks_work:
+        start_work(c, jobs, pools, curves, settings, slot, left)
+    else:
+        c.run[slot, st.RUN_FINISH] = c.clock[st.NOW] + left // st.PPM
+    push_running(c, slot)
+    if settings.moves_jobs and c.run[slot, st.RUN_GPUS] > 0:
+        link_part(c, jobs, slot, c.run[slot, st.RUN_NODE])
+    record_parts(c, jobs, pools, JOB_START, slot)
+    c.pool[pool, st.USED_MILLI] += jobs[job, st.MILLI]
+    if settings.queue.tracks_owners:
+        add_in_use(c, jobs, settings, job, jobs[job, st.MILLI])
+
+
+@helper
+def start_on_detailed(
+    detail: DetailSettings | None,
+    c: Cluster,
+    jobs: Table,
+    pools: Table,
+    curves: Table,
+    settings: Settings,
+    job: int,
+    pool: int,
+    left: int,
+) -> bool:
+    """`start_job` where nodes are detailed."""
+    if detail is None:
+        return False
+    end = predicted_end(c, jobs, job, left)
+    room = find_room(detail, c, jobs, pools, job, pool, end)
+    if room == NO_ROOM:
+        return False
+    slot = c.run[c.clock[st.RUNNING], st.HEAP]
+    occupy(detail, c, jobs, pools, slot, job, pool, end, room)
+    begin(c, jobs, pools, curves, settings, slot, job, pool, left)
+    return True
+
+
+@helper
 def start_job(
     c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int, pool: int, left: int
 ) -> bool:
     """Start a job with `left` of its work in a pool, if there is room for all of it now."""
+    if settings.is_detailed:
+        return start_on_detailed(settings.detail, c, jobs, pools, curves, settings, job, pool, left)
     milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], c.clock[st.NOW]
     full_nodes, rest, share, node, chain = 0, 0, -1, -1, -1
     if milli < 1000:
@@ -84,19 +139,8 @@ def start_job(
             node = take_gpus(c, pools, settings.packer, pool, rest, now)
     slot = c.run[c.clock[st.RUNNING], st.HEAP]
     run = c.run[slot]
-    run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN] = job, pool, chain
-    run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = node, rest, share
-    if settings.tracks_work:
-        start_work(c, jobs, pools, curves, settings, slot, left)
-    else:
-        c.run[slot, st.RUN_FINISH] = now + left // st.PPM
-    push_running(c, slot)
-    if settings.moves_jobs and rest > 0:
-        link_part(c, jobs, slot, node)
-    record_parts(c, jobs, pools, JOB_START, slot)
-    c.pool[pool, st.USED_MILLI] += milli
-    if settings.queue.tracks_owners:
-        add_in_use(c, jobs, settings, job, milli)
+    run[st.RUN_CHAIN], run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = chain, node, rest, share
+    begin(c, jobs, pools, curves, settings, slot, job, pool, left)
     return True
 
 
@@ -113,9 +157,9 @@ def leave_queue(c: Cluster, jobs: Table, job: int) -> None:
 
 
 @helper
-def may_start_more(c: Cluster) -> bool:
+def may_start_more(c: Cluster, settings: Settings) -> bool:
     """Whether a job that waits may still fit somewhere: the smallest that failed in each pool says so."""
-    if c.clock[st.PENDING_SHARES] > 0:
+    if c.clock[st.PENDING_SHARES] > 0 or settings.is_detailed:
         return True
     for pool in range(c.pool.shape[0]):  # noqa: SIM110 (numba compiles no generator)
         if c.pool[pool, st.BLOCKED_MILLI] > 1000:
@@ -136,6 +180,23 @@ def work_left(c: Cluster, jobs: Table, settings: Settings, at: int) -> int:
 
 
 @helper
+def may_fit(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
+    """Whether a job may fit in a pool where others did not: it is smaller."""
+    if settings.is_detailed:
+        return may_have_room(settings.detail, c, jobs, pools, job, pool)
+    return jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]
+
+
+@helper
+def block(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
+    """Remember that a job did not fit in a pool."""
+    if settings.is_detailed:
+        note_blocked(settings.detail, c, jobs, pools, job, pool)
+    else:
+        c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
+
+
+@helper
 def start_jobs(
     c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, placement: NDArray[np.int64]
 ) -> None:
@@ -146,15 +207,17 @@ def start_jobs(
     for pool in range(pools.shape[0]):
         c.pool[pool, st.BLOCKED_MILLI] = st.NEVER
     at, stay = head, head
-    while at < tail and may_start_more(c):
+    while at < tail and may_start_more(c, settings):
         job = c.queue[at, st.QUEUE_JOB]
         index = at - head
         pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
         started = False
-        if pool >= 0 and jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]:
+        if pool >= 0 and may_fit(c, jobs, pools, settings, job, pool):
             started = start_job(c, jobs, pools, curves, settings, job, pool, work_left(c, jobs, settings, at))
             if not started:
-                c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
+                block(c, jobs, pools, settings, job, pool)
+        if settings.is_detailed and pool >= 0 and not started and index < placement.shape[0]:
+            note_stuck(settings.detail, c, jobs, pools, job, pool)
         at += 1
         if started:
             leave_queue(c, jobs, job)
@@ -173,7 +236,7 @@ def start_at(
     c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int, pool: int, left: int
 ) -> bool:
     """Start a job whose turn it is if the rules of the queue let it; else note whom those behind it must not delay."""
-    row, milli, queue = c.pool[pool], jobs[job, st.MILLI], settings.queue
+    row, queue = c.pool[pool], settings.queue
     is_behind, started = row[st.HEAD_JOB] >= 0, False
     if is_behind and queue.passing == NONE:
         return False
@@ -181,10 +244,11 @@ def start_at(
     if jobs[job, st.PREDICTED_MS] > 0:
         ahead = restart_delay(c, settings, job) + (left + st.PPM - 1) // st.PPM
         ends = c.clock[st.NOW] + max(0, ahead + jobs[job, st.PREDICTED_MS] - jobs[job, st.DURATION_MS])
-    if milli < row[st.BLOCKED_MILLI] and (not is_behind or may_pass(c, jobs, pools, settings, job, pool, ends)):
+    is_small = may_fit(c, jobs, pools, settings, job, pool)
+    if is_small and (not is_behind or may_pass(c, jobs, pools, settings, job, pool, ends)):
         started = start_job(c, jobs, pools, curves, settings, job, pool, left)
         if not started:
-            row[st.BLOCKED_MILLI] = milli
+            block(c, jobs, pools, settings, job, pool)
     if not started and not is_behind and queue.preempts and make_way(c, jobs, pools, settings, job, pool):
         started = start_job(c, jobs, pools, curves, settings, job, pool, left)
         row[st.BLOCKED_MILLI] = st.NEVER
@@ -206,11 +270,15 @@ def start_in_turn(
     for slot in range(min(placement.shape[0], c.clock[st.QUEUE_TAIL] - head)):
         if c.queue[head + slot, st.QUEUE_POOL] >= 0:
             c.queue[head + slot, st.QUEUE_POOL] = placement[slot]
-    passed = 0
+    passed, seen = 0, 0
     while c.clock[st.QUEUE_HEAD] + passed < c.clock[st.QUEUE_TAIL]:
         at = c.clock[st.QUEUE_HEAD] + passed
         job, pool = c.queue[at, st.QUEUE_JOB], c.queue[at, st.QUEUE_POOL]
         left = work_left(c, jobs, settings, at)
+        may_be_stuck = (
+            settings.is_detailed and pool >= 0 and seen < placement.shape[0] and c.pool[pool, st.HEAD_JOB] < 0
+        )
+        seen += 1
         if pool >= 0 and start_at(c, jobs, pools, curves, settings, job, pool, left):
             head = c.clock[st.QUEUE_HEAD]  # preempted jobs may have moved the queue; they are behind this one
             for waiting in range(head + passed - 1, head - 1, -1):
@@ -219,6 +287,8 @@ def start_in_turn(
             leave_queue(c, jobs, job)
         else:
             passed += 1
+            if may_be_stuck:
+                note_stuck(settings.detail, c, jobs, pools, job, pool)
 
 
 @helper

@@ -22,6 +22,7 @@ from envs.codec import (
     empty_snapshot,
     observation_size,
 )
+from envs.simulator import node_state as ns
 
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
@@ -62,7 +63,9 @@ POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED ar
 DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
 # The first job of the queue that found no room in the pool, -1: none; and when it would. Only while jobs are started.
 HEAD_JOB, HEAD_MS = range(33, 35)
-FREE_COUNT = 35  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+# What the jobs ask that only CPU or memory kept from starting, and what the last job that found no room asks of a node.
+STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
+FREE_COUNT = 40  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -92,7 +95,9 @@ RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
 RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
 RUN_VICTIM = 16  # scratch: whether the job is to be preempted; where jobs are
-RUN_COLUMNS = 17
+# Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
+RUN_BITS, RUN_END = range(17, 19)
+RUN_COLUMNS = 19
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
@@ -123,14 +128,18 @@ CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
 # time that is expected, 0: unknown; the row of `Cluster.owner`, and most GPUs that this owner may use; until when the
 # job may be deferred, 0: it may not; and its deadline.
 RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range(12, 19)
-JOB_COLUMNS = 19
+# CPUs (thousandths) and MiB of memory of the whole job, and its predicted run time; on detailed nodes.
+CPU_MILLI, MEMORY_MIB, LIFETIME_MS = range(19, 22)
+JOB_COLUMNS = 22
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
+# CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
+NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
 # They are there only where lots are drawn or images pulled; where lots are drawn, tables of LOTS quantiles in ms begin
 # with POOL_LOTS, kind by kind.
-BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(5, 10)
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
 MAX_IMAGES = 62
 """Images that a node tells apart."""
@@ -191,6 +200,20 @@ class QueueSettings(NamedTuple):
     counts_misses: bool
 
 
+class DetailSettings(NamedTuple):
+    """How nodes are packed whose CPUs, memory and GPUs are kept one by one.
+
+    Attributes:
+        packer: index into `envs.simulator.scoring.PACKERS`.
+        idle_first: whether a job gets an idle node rather than room on a busy one.
+        tables: what is typical for the trace.
+    """
+
+    packer: int
+    idle_first: bool
+    tables: ns.Tables
+
+
 class Settings(NamedTuple):
     """Numbers of the environment.
 
@@ -213,6 +236,8 @@ class Settings(NamedTuple):
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
         queue: numbers of the queue.
+        is_detailed: whether CPUs, memory and each GPU of nodes are kept; else GPUs are counted, and `packer` chooses.
+        detail: how nodes are packed then, else None.
     """
 
     decision_ms: int
@@ -233,6 +258,8 @@ class Settings(NamedTuple):
     move_ms: int
     consolidation_ms: int
     queue: QueueSettings
+    is_detailed: bool
+    detail: DetailSettings | None
 
 
 class Cluster(NamedTuple):
@@ -252,6 +279,9 @@ class Cluster(NamedTuple):
         log: [L, 6] int64, see `envs.simulator.log`; no row where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
+        detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
+            busy nodes.
+        pod: [POD_COLUMNS] int64, scratch: what a job asks of one node.
     """
 
     clock: NDArray[np.int64]
@@ -264,6 +294,8 @@ class Cluster(NamedTuple):
     level: NDArray[np.int64]
     log: NDArray[np.int64]
     owner: NDArray[np.int64]
+    detail: ns.Nodes
+    pod: ns.Pod
 
 
 class Outcome(NamedTuple):
@@ -308,6 +340,8 @@ class Capacity(NamedTuple):
     queue_columns: int
     log_rows: int
     share_columns: int
+    detailed_nodes: int
+    most_gpus: int
 
 
 def allocate_clusters(size: Capacity) -> Cluster:
@@ -324,6 +358,16 @@ def allocate_clusters(size: Capacity) -> Cluster:
         log=np.zeros((n, size.log_rows, 6), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
+        detail=ns.Nodes(
+            node=np.zeros((n, size.detailed_nodes, ns.NODE_COLUMNS), np.int64),
+            gpu=np.zeros((n, size.detailed_nodes, size.most_gpus), np.int64),
+            kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
+            key=np.zeros((n, 1, size.detailed_nodes), np.int64),
+            synced=np.zeros((n, 0), np.int64),
+            log=np.zeros((n, size.detailed_nodes), np.int64),
+            clock=np.zeros((n, 2), np.int64),
+        ),
+        pod=np.zeros((n, ns.POD_COLUMNS), np.int64),
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import release
 from envs.simulator.events import change_finish, enqueue, remove_running
 from envs.simulator.log import JOB_PREEMPT, record_parts
-from envs.simulator.packers import release
 from envs.simulator.state import Cluster, Settings, Table
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from envs.codec import RULE_SETPOINT, RULE_SIZE
 from envs.simulator import Simulator, kernels
+from envs.simulator import node_state as node_columns
 from envs.simulator import state as columns
+from envs.simulator.detail_reference import DetailedNodes
 from envs.simulator.problem import Problem
 from envs.simulator.reference import ReferenceSimulator
 from tests.envs.players import STYLES, Player
@@ -56,6 +58,24 @@ def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
     np.testing.assert_array_equal(fast.world.outcome.observation[0], slow.observation)
     np.testing.assert_array_equal(fast.world.outcome.mask[0], slow.mask)
+    if slow.detail is not None:
+        assert_equal_nodes(fast, slow, slow.detail)
+
+
+def assert_equal_nodes(fast: Simulator, slow: ReferenceSimulator, detail: DetailedNodes) -> None:
+    """CPUs, memory and GPUs of every node are the same, none below 0; whole free GPUs are those that are counted."""
+    free = fast.world.clusters.detail
+    for node in slow.nodes:
+        number = detail.number(node.pool, node.number)
+        plain = detail.cluster.nodes[number]
+        assert free.node[0, number, node_columns.FREE_CPU] == plain.cpu >= 0
+        assert free.node[0, number, node_columns.FREE_MEMORY] == plain.memory >= 0
+        assert free.node[0, number, node_columns.LATEST_END] == plain.latest_end
+        assert free.gpu[0, number, : node.gpus].tolist() == plain.gpus
+        assert min(plain.gpus) >= 0
+        assert free.node[0, number, node_columns.OPEN] == node.is_busy
+        if node.is_busy:
+            assert node.free == plain.gpus.count(1000)
 
 
 def times(fast: Simulator, column: int) -> dict[int, int]:
@@ -176,10 +196,12 @@ def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoin
             break
         done = bool(kernels.replay_clusters(codec.world, 0, 1, rules, stride))
         assert shortcut.replay_decisions(rules, stride) == done
-        for ours, theirs in ((shortcut.world.clusters, codec.world.clusters), (shortcut.snapshot(), codec.snapshot())):
+        both = shortcut.world.clusters, codec.world.clusters
+        for ours, theirs in (both, (both[0].detail, both[1].detail), (shortcut.snapshot(), codec.snapshot())):
             for name, left, right in zip(ours._fields, ours, theirs, strict=True):
-                end = columns.ROOM if name == "pool" else None  # the columns behind are scratch
-                np.testing.assert_array_equal(left[..., :end], right[..., :end], err_msg=name)
+                if name != "detail":
+                    end = columns.ROOM if name == "pool" else None  # the columns behind are scratch
+                    np.testing.assert_array_equal(left[..., :end], right[..., :end], err_msg=name)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,7 @@ from envs.config import (
     OWNERS,
     PACKERS,
     PASSING,
+    SCORED_PACKERS,
     CurvesConfig,
     EnvironmentConfig,
     ObjectiveConfig,
@@ -22,13 +23,16 @@ from envs.config import (
     QueueConfig,
 )
 from envs.nodes import BootConfig, FailureConfig, SpotConfig
-from envs.simulator.problem import Problem, make_problem
+from envs.simulator.problem import Problem, allowed_pools, make_problem
 from envs.simulator.queues import ORDERS
 from traces.trace import Trace
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
 INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
+PREDICTIONS_SECONDS = st.sampled_from([None, None, 60.0, 5000.0])
+CPUS_MILLI = st.sampled_from([None, 0, 100, 1000, 3001, 3001, 8000, 16500, 33000])
+MEMORY_MIB = st.sampled_from([None, 0, 100, 5001, 20000, 50000])
 MODELS = ("P100", "V100")
 BOOTS = st.sampled_from(
     [
@@ -58,6 +62,9 @@ def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
         spot=draw(SPOTS) if lots else SpotConfig(),
         pull_seconds=draw(st.sampled_from([0.0, 0.0, 90.0])) if lots else 0.0,
         power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
+        cpus_per_node=draw(st.sampled_from([None, 8.0, 16.5])),
+        memory_gib_per_node=draw(st.sampled_from([None, 32.0])),
+        linked_gpus=draw(st.sampled_from([None, 1])),
     )
 
 
@@ -92,17 +99,25 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
     return CurvesConfig(**chosen, reference_model="V100", resize_seconds=draw(st.sampled_from([0.0, 30.0])))
 
 
+def _that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
+    """A trace of these columns; jobs whose CPUs or memory fit on no node that they may use ask none."""
+    trace = Trace.from_columns(**columns)
+    for row in np.flatnonzero(~allowed_pools(trace, cluster, True).any(axis=1)).tolist():
+        columns["cpu_milli"][row] = columns["memory_mib"][row] = None
+    return Trace.from_columns(**columns)
+
+
 @st.composite
-def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
-    """Any queue."""
+def queues(draw: st.DrawFn, largest_gpus: float, is_detailed: bool = False) -> QueueConfig:
+    """Any queue; with detailed nodes, none that reserves or preempts."""
     priorities = draw(st.integers(0, 2)) > 0
     quotas = draw(st.sampled_from([None, None, largest_gpus, 2 * largest_gpus]))
     return QueueConfig(
         order=draw(st.sampled_from(list(ORDERS))),
         priorities=priorities,
-        passing=draw(st.sampled_from(PASSING)),
+        passing=draw(st.sampled_from(["any", "none"] if is_detailed else PASSING)),
         estimates=draw(st.sampled_from(ESTIMATES)),
-        preemption=priorities and draw(st.booleans()),
+        preemption=priorities and not is_detailed and draw(st.booleans()),
         max_victims=draw(st.sampled_from([1, 3, 99])),
         preemption_notice=draw(st.booleans()),
         owner=draw(st.sampled_from(OWNERS)),
@@ -140,36 +155,44 @@ def job_facts(draw: st.DrawFn, submit: NDArray[np.float64]) -> dict[str, list[An
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem:
-    """A whole problem; with `lots` nodes may boot late, fail or be taken back."""
+def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False, detailed: bool | None = None) -> Problem:
+    """A whole problem; with `lots` nodes may boot late, fail or be taken back; with detailed nodes, without, or any."""
     cluster = draw(clusters(lots))
+    is_detailed = draw(st.booleans()) if detailed is None else detailed
+    second_resources = is_detailed and draw(st.booleans())
+    packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if is_detailed else PACKERS
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     submit = np.cumsum([row[0] for row in rows])
     has_facts = draw(st.booleans())
-    trace = Trace.from_columns(
-        job_id=[str(number) for number in range(len(rows))],
-        submit_time_seconds=submit,
-        duration_seconds=[row[1] for row in rows],
-        gpu_milli=[row[2] for row in rows],
-        gpu_models=[row[3] for row in rows],
-        workload=draw(st.lists(st.sampled_from([None, "resnet50", "bert"]), min_size=len(rows), max_size=len(rows))),
-        min_gpus=[1 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
-        max_gpus=[row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
-        image=draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
-        checkpoint_interval_seconds=draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
+    columns = {
+        "job_id": [str(number) for number in range(len(rows))],
+        "submit_time_seconds": submit,
+        "duration_seconds": [row[1] for row in rows],
+        "gpu_milli": [row[2] for row in rows],
+        "gpu_models": [row[3] for row in rows],
+        "workload": draw(st.lists(st.sampled_from([None, "resnet50", "bert"]), min_size=len(rows), max_size=len(rows))),
+        "min_gpus": [1 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
+        "max_gpus": [row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
+        "image": draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
+        "checkpoint_interval_seconds": draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
+        "cpu_milli": draw(st.lists(CPUS_MILLI, min_size=len(rows), max_size=len(rows))),
+        "memory_mib": draw(st.lists(MEMORY_MIB, min_size=len(rows), max_size=len(rows))),
+        "predicted_duration_seconds": draw(st.lists(PREDICTIONS_SECONDS, min_size=len(rows), max_size=len(rows))),
         **(draw(job_facts(submit)) if has_facts else {}),
-    )
+    }
+    trace = _that_fit(cluster, columns)
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
     config = EnvironmentConfig(
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
-        packer=draw(st.sampled_from(PACKERS)),
+        packer=draw(st.sampled_from(packers)),
         physics=PhysicsConfig(
             tracks_work=draw(st.booleans()),
             restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
             seed=draw(st.integers(0, 2**63 - 1)),
             curves=draw(curves()),
-            queue=draw(queues(max(row[2] for row in rows) / 1000)) if has_facts else QueueConfig(),
+            queue=draw(queues(max(row[2] for row in rows) / 1000, is_detailed)) if has_facts else QueueConfig(),
+            second_resources=second_resources,
         ),
         debug=draw(st.booleans()),
         move_seconds=draw(st.sampled_from([0.0, 0.5, 120.0])),
@@ -177,7 +200,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False) -> Problem
             max_pools=draw(st.sampled_from([3, 4])),
             window_slots=draw(st.sampled_from([0, 2, 5])),
             max_hold_seconds=draw(st.sampled_from([0.0, 600.0])),
-            consolidation=draw(st.booleans()),
+            consolidation=draw(st.booleans()) and not is_detailed,
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
             job_hints=draw(st.booleans()),
