@@ -193,11 +193,15 @@ def may_pass(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
 
     It ends before, or it leaves enough room; the room then is without its GPUs.
     """
+    milli = jobs[job, st.MILLI]
     if end <= c.pool[pool, st.HEAD_MS]:
+        # It leaves the room as it is, but the room must know a GPU that is shared from now on: others may share it.
+        if milli < 1000 and change_job_to_be(c, pools, settings, pool, milli, -1):
+            change_job_to_be(c, pools, settings, pool, milli, 1)
         return True
-    if not change_job_to_be(c, pools, settings, pool, jobs[job, st.MILLI], -1):
+    if not change_job_to_be(c, pools, settings, pool, milli, -1):
         return False
     if has_room(c, pools, pool, jobs[c.pool[pool, st.HEAD_JOB], st.MILLI]):
         return True
-    change_job_to_be(c, pools, settings, pool, jobs[job, st.MILLI], 1)
+    change_job_to_be(c, pools, settings, pool, milli, 1)
     return False

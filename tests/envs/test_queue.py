@@ -170,6 +170,13 @@ def test_room_is_counted_by_node_where_the_packer_would_put_the_job(packer: str,
     assert Play(problem).run().starts() == starts
 
 
+def test_a_gpu_that_is_shared_from_now_on_counts_as_whole_at_the_reservation() -> None:
+    """At 20 the third job shares a GPU until 70; the fourth would have it beyond 100, when both GPUs are reserved."""
+    jobs: list[Job] = [(0.0, 100.0, 1.0), (10.0, 100.0, 2.0), (20.0, 50.0, 0.25), (20.0, 500.0, 0.25)]
+    pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, gpus_per_node=1)
+    assert play(jobs, pool, passing="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0, 200.0]
+
+
 SHARED: list[Job] = [(0.0, 100.0, 8.0), (10.0, 50.0, 8.0), (20.0, 50.0, 8.0), (30.0, 50.0, 8.0)]
 USERS = ["ada", "ada", "bob", "bob"]
 

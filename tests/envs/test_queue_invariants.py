@@ -22,11 +22,10 @@ FOR_EVER = 10_000  # decisions
 
 
 @st.composite
-def always_on(draw: st.DrawFn, has_shares: bool = True, **queue: Any) -> Problem:
+def always_on(draw: st.DrawFn, **queue: Any) -> Problem:
     """One pool whose nodes are all on from the start, decisions at every event, estimates that are never too low."""
     gpus, nodes = draw(st.sampled_from([1, 2, 8])), draw(st.integers(1, 3))
-    shares = [250, 600] if has_shares else []
-    sizes = st.sampled_from([*shares, 1000, 2000, 3000, 8000, 1000 * gpus, 1000 * gpus * nodes])
+    sizes = st.sampled_from([250, 250, 250, 600, 1000, 2000, 3000, 8000, 1000 * gpus, 1000 * gpus * nodes])
     row = st.tuples(
         st.sampled_from([0.0, 1.0, 60.0, 300.0]), DURATIONS_SECONDS, sizes, st.sampled_from([1.0, 1.5, 9.0])
     )
@@ -87,9 +86,9 @@ class Watched:
 
 
 @WORLD
-@given(problem=always_on(has_shares=False, passing="backfill"))
+@given(problem=always_on(passing="backfill"))
 def test_no_job_delays_a_reservation_where_no_estimate_is_too_low(problem: Problem) -> None:
-    """The moment that is reserved for a job on whole GPUs never moves back, and the job starts at the latest then."""
+    """The moment that is reserved for a job never moves back, and the job starts at the latest then."""
     watched = Watched(problem)
     promised: dict[int, int] = {}
     while watched.step():

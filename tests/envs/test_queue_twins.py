@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from envs.simulator import state as columns
 from envs.simulator.problem import Problem
+from tests.envs.test_queue_invariants import always_on
 from tests.envs.test_twins import assert_equal, times, twins, whole
 from tests.envs.worlds import crowded_problems
 
@@ -35,3 +36,18 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
         assert fast.world.outcome.reward[0] == reward
     assert times(fast, columns.JOB_START) == slow.job_starts
     assert times(fast, columns.JOB_END) == slow.job_ends
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=always_on(passing="backfill") | always_on(passing="backfill", priorities=True, preemption=True))
+def test_reservations_are_the_same(problem: Problem) -> None:
+    """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""
+    fast, slow = twins(problem, whole(problem))
+    layout = problem.config.codec
+    action = np.ones(len(layout.action_sizes), np.int64)
+    action[0] = layout.setpoint(3600.0, 0.0)
+    while not slow.done:
+        fast.step(action[None])
+        slow.step(action)
+        assert_equal(fast, slow)
+    assert times(fast, columns.JOB_START) == slow.job_starts
