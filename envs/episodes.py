@@ -20,8 +20,11 @@ def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) 
     first_ms, last_ms = problem.jobs[0, st.SUBMIT_MS], problem.jobs[-2, st.SUBMIT_MS]
     length_ms = round(problem.config.episode_seconds * 1000)
     latest_ms = max(first_ms, last_ms - length_ms)
-    starts = generator.integers(first_ms, latest_ms, size=count, endpoint=True)
-    return np.stack([starts, starts + length_ms, np.full(count, problem.num_jobs)], axis=1)
+    episodes = np.empty((count, 3), np.int64)
+    episodes[:, 0] = generator.integers(first_ms, latest_ms, size=count, endpoint=True)
+    episodes[:, 1] = episodes[:, 0] + length_ms
+    episodes[:, 2] = problem.num_jobs
+    return episodes
 
 
 def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:

@@ -121,7 +121,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
-        self._sizes = np.array(self.config.codec.action_sizes, np.int64)
+        self._sizes = np.array(self.config.codec.action_sizes, np.uint64)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -147,11 +147,11 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
             InvalidActionError: the action is outside the action space.
         """
         self._simulator.step(check_actions(action, self._sizes))
-        clock = self._simulator.world.clusters.clock
-        truncated = bool(clock[0, st.TRUNCATED])
-        terminated = bool(clock[0, st.DONE]) and not truncated
-        reward = float(self._simulator.world.outcome.reward[0])
-        return self._observation(), reward, terminated, truncated, self._info()
+        world = self._simulator.world
+        clock = world.clusters.clock[0]
+        truncated = bool(clock[st.TRUNCATED])
+        terminated = bool(clock[st.DONE]) and not truncated
+        return self._observation(), float(world.outcome.reward[0]), terminated, truncated, self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
         """[mask size] bool, the valid choices of every component, one after the other."""
@@ -188,8 +188,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         return observation.copy()
 
     def _info(self) -> dict[str, Any]:
-        info: dict[str, Any] = dict(zip(st.TERMS, self._simulator.world.outcome.terms[0].tolist(), strict=True))
-        info["time_seconds"] = float(self._simulator.world.clusters.clock[0, st.NOW]) / 1000
+        world = self._simulator.world
+        info: dict[str, Any] = dict(zip(st.TERMS, world.outcome.terms[0].tolist(), strict=True))
+        info["time_seconds"] = int(world.clusters.clock[0, st.NOW]) / 1000
         return info
 
 

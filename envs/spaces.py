@@ -23,12 +23,12 @@ def action_space(layout: CodecLayout) -> ActionSpace:
     return spaces.Discrete(sizes[0]) if len(sizes) == 1 else spaces.MultiDiscrete(np.array(sizes, np.int64))
 
 
-def check_actions(actions: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def check_actions(actions: NDArray[np.int64], sizes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Bring actions to the shape that the simulator takes.
 
     Args:
         actions: [N, components], or [N] where the action has one component only.
-        sizes: [components] int64, `layout.action_sizes` as an array.
+        sizes: [components] uint64, `layout.action_sizes` as an array.
 
     Returns:
         [N, components] int64.
@@ -37,7 +37,7 @@ def check_actions(actions: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArr
         InvalidActionError: a component is outside its range.
     """
     actions = np.ascontiguousarray(actions, np.int64).reshape(-1, sizes.size)
-    outside = actions.view(np.uint64) >= sizes.view(np.uint64)  # a negative number is a huge one then
+    outside = actions.view(np.uint64) >= sizes  # a negative number is a huge one then
     if np.count_nonzero(outside):
         row, component = np.argwhere(outside)[0]
         raise InvalidActionError(

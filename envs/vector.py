@@ -42,7 +42,7 @@ class GpuClusterVecEnv(VecEnv):
         self.render_mode = None
         super().__init__(num_envs, observation_space(layout), action_space(layout))
         self.problem = problem
-        self._sizes = np.array(layout.action_sizes, np.int64)
+        self._sizes = np.array(layout.action_sizes, np.uint64)
         self.reward_scale = reward_scale
         self._simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
         self._generator = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ import numba
 
 import envs.codec
 from envs.codec import action, levers, observation, packing
+from envs.simulator.pruning import Compiler
 
 SOURCES = (Path(__file__).parent, Path(envs.codec.__file__).parent)
 
@@ -55,7 +56,7 @@ def cache_folder() -> Path | None:
 
 # IEEE-exact arithmetic without exceptions, and no reference counting: kernels allocate nothing, and counting references
 # of the arrays that functions hand on made them several times slower.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "pipeline_class": Compiler}
 
 
 def helper(function: Callable[..., Any]) -> Any:

@@ -99,21 +99,26 @@ def heapify(c: Cluster) -> None:
 
 
 @helper
-def integrate(c: Cluster, until: int) -> None:
+def integrate(c: Cluster, settings: Settings, until: int) -> None:
     """Add the time from now to `until` to every integral and move the clock."""
     elapsed = until - c.clock[st.NOW]
     if elapsed == 0:
         return
     for pool in range(c.pool.shape[0]):
         row = c.pool[pool]
-        row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.DRAINING])
+        row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD])
         row[st.BUSY_NODE_MS] += elapsed * row[st.BUSY]
         row[st.BOOT_NODE_MS] += elapsed * (row[st.BOOT_TAIL] - row[st.BOOT_HEAD])
         row[st.USED_MILLI_MS] += elapsed * row[st.USED_MILLI]
-        row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
-        row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
-        row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
-    c.clock[st.WAITED_MILLI_MS] += elapsed * (c.clock[st.PENDING_MILLI] - c.clock[st.DEFERRED_MILLI])
+        if settings.tracks_work:
+            row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
+            row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
+        if settings.draws_lots:
+            row[st.IDLE_NODE_MS] += elapsed * row[st.DRAINING]
+            row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
+    c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
+    if settings.queue.defers:
+        c.clock[st.WAITED_MILLI_MS] -= elapsed * c.clock[st.DEFERRED_MILLI]
     c.clock[st.NOW] = until
 
 

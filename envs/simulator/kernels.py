@@ -95,6 +95,14 @@ class World(NamedTuple):
 
 
 @helper
+def log_of(logs: NDArray[np.int64] | None, index: int) -> NDArray[np.int64] | None:
+    """The log of one cluster of a batch."""
+    if logs is None:
+        return None
+    return logs[index]
+
+
+@helper
 def cluster_of(batch: Cluster, index: int) -> Cluster:
     """One cluster of a batch: the same fields without their first dimension."""
     return Cluster(
@@ -106,7 +114,7 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.queue[index],
         batch.share[index],
         batch.level[index],
-        batch.log[index],
+        log_of(batch.log, index),
         batch.owner[index],
         ns.Nodes(
             batch.detail.node[index],
@@ -435,7 +443,7 @@ def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: Pa
     for pool in range(w.pools.shape[0]):
         if decision.width[pool] == GROW and w.settings.has_curves:
             grow_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
-        if decision.consolidation[pool] > 0:
+        if w.settings.moves_jobs and decision.consolidation[pool] > 0:
             consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
     for pool in range(w.pools.shape[0]):
         scale(c, w.pools, w.settings, pool, target_nodes[pool])

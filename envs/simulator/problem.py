@@ -237,7 +237,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
     tracks_work = tracks_work or config.physics.queue.preemption
     queue = queue_settings(config)
-    jobs = _jobs(trace, allowed, workload, tracks_work, queue.has_facts, config.has_detailed_nodes)
+    jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), config.has_detailed_nodes)
     if queue.has_facts:
         write_facts(trace, config.physics.queue, jobs)
     if config.has_detailed_nodes:

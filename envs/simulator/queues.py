@@ -89,7 +89,7 @@ def queue_settings(config: EnvironmentConfig) -> QueueSettings:
         passing=PASSING.index(queue.passing),
         preempts=queue.preemption,
         max_victims=queue.max_victims,
-        has_notice=queue.preemption_notice,
+        has_notice=queue.preemption and queue.preemption_notice,
         defers=queue.deferral,
         waits_free=queue.deferral and queue.deferral_is_free,
         counts_misses=queue.deadlines,

@@ -541,7 +541,7 @@ class ReferenceSimulator:
     def _finish(self, run: Running) -> None:
         self._release(run)
         self.finished += 1
-        self.deadline_misses += self.problem.settings.queue.counts_misses and self.now > run.job.deadline_ms
+        self.deadline_misses += int(bool(self.problem.settings.queue.counts_misses) and self.now > run.job.deadline_ms)
         if run.job.number >= self.first_job:
             self.job_ends[run.job.number] = self.now
 
@@ -771,7 +771,7 @@ class ReferenceSimulator:
         if len(victims) > settings.max_victims:
             return False
         for run in victims:
-            self._preempt(run, settings.has_notice)
+            self._preempt(run, bool(settings.has_notice))
         return self._start(job, pool)
 
     def _fits_without(self, runs: list[Running], job: Job, pool: int) -> bool:

@@ -89,9 +89,11 @@ class Simulator:
     ) -> None:
         config = problem.config
         self.problem = problem
-        settings = problem.settings
+        settings, basic = problem.settings, st.without_flags(problem.settings)
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
         running = max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest)))
+        if log_rows is None:
+            log_rows = enough_rows(running, problem.num_nodes)
         size = st.Capacity(
             clusters=num_clusters,
             pools=len(problem.pools),
@@ -102,7 +104,7 @@ class Simulator:
             owners=problem.num_owners if settings.queue.tracks_owners else 0,
             node_columns=_node_columns(settings),
             run_columns=_run_columns(settings),
-            log_rows=enough_rows(running, self.problem.num_nodes) if log_rows is None else log_rows,
+            log_rows=None if basic is not None and log_rows == 0 else log_rows,
             queue_columns=_queue_columns(settings),
             share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
             detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
@@ -118,7 +120,7 @@ class Simulator:
             curves=self.problem.curves.flat(),
             template=self.problem.template,
             rates=self.problem.rates,
-            settings=self.problem.settings,
+            settings=settings if basic is None else basic,
             tables=self.problem.tables,
         )
         self.num_clusters = num_clusters
@@ -171,8 +173,12 @@ class Simulator:
         Args:
             actions: [N, components] int64, see `envs.codec.decode`.
         """
-        self.world.outcome.action[:] = actions
-        share(partial(self._kernels[1], self.world), self.num_clusters, self.threads)
+        world, step = self.world, self._kernels[1]
+        world.outcome.action[:] = actions
+        if self.threads == 1:
+            step(world, 0, self.num_clusters)
+        else:
+            share(partial(step, world), self.num_clusters, self.threads)
         self._after()
 
     def replay(self, rules: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> None:
@@ -189,8 +195,11 @@ class Simulator:
 
     def _after(self) -> None:
         """Drain the log, and raise what the debug mode found."""
-        clock, log = self.world.clusters.clock, self.world.clusters.log
-        if log.shape[1] > 0:
+        log = self.world.clusters.log
+        if log is None and not self.problem.settings.debug:
+            return
+        clock = self.world.clusters.clock
+        if log is not None and log.shape[1] > 0:
             for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
                 rows = int(clock[index, st.LOGGED])
                 if rows > log.shape[1]:

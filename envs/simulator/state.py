@@ -6,7 +6,7 @@ in which it was added up: the compiled kernels and the plain twin agree to the l
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,10 @@ PAID_COLUMNS = 6
 PAID_WAITED, PAID_TIME = range(2)
 
 
+Flag: TypeAlias = bool | None
+"""Whether something is on. None: off, and compiled away with all that only it needs."""
+
+
 class QueueSettings(NamedTuple):
     """Numbers of the queue; see `envs.config.QueueConfig`.
 
@@ -183,21 +187,21 @@ class QueueSettings(NamedTuple):
         counts_misses: whether missed deadlines are counted.
     """
 
-    has_facts: bool
-    is_ordered: bool
-    has_priorities: bool
-    by_usage: bool
+    has_facts: Flag
+    is_ordered: Flag
+    has_priorities: Flag
+    by_usage: Flag
     halving_ms: int
-    tracks_owners: bool
-    has_quotas: bool
-    goes_in_turn: bool
+    tracks_owners: Flag
+    has_quotas: Flag
+    goes_in_turn: Flag
     passing: int
-    preempts: bool
+    preempts: Flag
     max_victims: int
-    has_notice: bool
-    defers: bool
-    waits_free: bool
-    counts_misses: bool
+    has_notice: Flag
+    defers: Flag
+    waits_free: Flag
+    counts_misses: Flag
 
 
 class DetailSettings(NamedTuple):
@@ -238,6 +242,9 @@ class Settings(NamedTuple):
         queue: numbers of the queue.
         is_detailed: whether CPUs, memory and each GPU of nodes are kept; else GPUs are counted, and `packer` chooses.
         detail: how nodes are packed then, else None.
+
+    Attributes that are flags are all None where none is on, see `Flag`, so that there are two kinds of kernels: a small
+    and fast one, and one with all of the physics.
     """
 
     decision_ms: int
@@ -246,20 +253,31 @@ class Settings(NamedTuple):
     week_offset_ms: int
     usd_per_gpu_hour: float
     usd_per_waited_milli_ms: float
-    debug: bool
-    moves_jobs: bool
-    draws_lots: bool
-    pulls_images: bool
-    tracks_work: bool
+    debug: Flag
+    moves_jobs: Flag
+    draws_lots: Flag
+    pulls_images: Flag
+    tracks_work: Flag
     restart_ms: int
-    has_curves: bool
+    has_curves: Flag
     resize_ms: int
     usd_per_milli_ms: float
     move_ms: int
     consolidation_ms: int
     queue: QueueSettings
-    is_detailed: bool
+    is_detailed: Flag
     detail: DetailSettings | None
+
+
+def without_flags(settings: Settings) -> Settings | None:
+    """The same with None for every flag, or None if any is on."""
+
+    def off(values: Settings | QueueSettings) -> dict[str, Any]:
+        return {name: None for name, value in values._asdict().items() if value is False}
+
+    if any(value is True for value in (*settings, *settings.queue)):
+        return None
+    return settings._replace(queue=settings.queue._replace(**off(settings.queue)), **off(settings))
 
 
 class Cluster(NamedTuple):
@@ -276,7 +294,7 @@ class Cluster(NamedTuple):
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
         share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
-        log: [L, 6] int64, see `envs.simulator.log`; no row where nothing is logged.
+        log: [L, 6] int64, see `envs.simulator.log`; no row, or None, where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
         detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
@@ -292,7 +310,7 @@ class Cluster(NamedTuple):
     queue: NDArray[np.int64]
     share: NDArray[np.int64]
     level: NDArray[np.int64]
-    log: NDArray[np.int64]
+    log: NDArray[np.int64] | None
     owner: NDArray[np.int64]
     detail: ns.Nodes
     pod: ns.Pod
@@ -338,7 +356,7 @@ class Capacity(NamedTuple):
     node_columns: int
     run_columns: int
     queue_columns: int
-    log_rows: int
+    log_rows: int | None
     share_columns: int
     detailed_nodes: int
     most_gpus: int
@@ -355,7 +373,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, size.share_columns), np.int64),
-        log=np.zeros((n, size.log_rows, 6), np.int64),
+        log=None if size.log_rows is None else np.zeros((n, size.log_rows, 6), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
         detail=ns.Nodes(

@@ -71,8 +71,10 @@ def share(task: Task, num_clusters: int, threads: int) -> list[Any]:
     Returns:
         What the task returned for each part.
     """
+    if threads <= 1:
+        return [task(0, num_clusters)]
     lock = _lock
-    if threads <= 1 or not lock.acquire(blocking=False):
+    if not lock.acquire(blocking=False):
         return [task(0, num_clusters)]
     try:
         while len(_workers) < threads - 1:

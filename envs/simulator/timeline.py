@@ -12,25 +12,27 @@ from envs.simulator.state import Cluster, Settings, Table
 
 
 @helper
-def next_event(c: Cluster, jobs: Table, pools: Table) -> int:
+def next_event(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
     """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
-    time = c.clock[st.NEXT_NODE_EVENT]
+    time = c.clock[st.NEXT_NODE_EVENT] if settings.draws_lots else st.NEVER
     if c.clock[st.RUNNING] > 0:
         time = min(time, c.run[c.run[0, st.HEAP], st.RUN_FINISH])
     if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
         time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
     for pool in range(c.pool.shape[0]):
         time = min(time, next_ready(c, pools, pool))
-    return min(time, c.clock[st.NEXT_LATEST])
+    if settings.queue.defers:
+        time = min(time, c.clock[st.NEXT_LATEST])
+    return time
 
 
 @helper
 def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
     """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
-    integrate(c, time)
+    integrate(c, settings, time)
     while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
         finish_job(c, jobs, pools, settings)
-    if c.clock[st.NEXT_NODE_EVENT] <= time:
+    if settings.draws_lots and c.clock[st.NEXT_NODE_EVENT] <= time:
         node_events(c, jobs, pools, settings)
     for pool in range(c.pool.shape[0]):
         while next_ready(c, pools, pool) <= time:
@@ -38,7 +40,7 @@ def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int
     while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
         enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
         c.clock[st.NEXT_JOB] += 1
-    if c.clock[st.NEXT_LATEST] <= time:
+    if settings.queue.defers and c.clock[st.NEXT_LATEST] <= time:
         count_deferred(c, jobs, settings)
 
 
@@ -57,7 +59,7 @@ def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """
     start = c.clock[st.NOW]
     earliest = start + settings.decision_ms
-    event = next_event(c, jobs, pools)
+    event = next_event(c, jobs, pools, settings)
     decision = earliest
     if event > earliest:
         decision = min(max(earliest, min(event, next_age(c, pools))), start + settings.resync_ms)
@@ -72,6 +74,6 @@ def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
             c.clock[st.DONE] = 1
             c.clock[st.TRUNCATED] = 0
             return
-        event = next_event(c, jobs, pools)
-    integrate(c, decision)
+        event = next_event(c, jobs, pools, settings)
+    integrate(c, settings, decision)
     c.clock[st.DONE] = c.clock[st.TRUNCATED]
