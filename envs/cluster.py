@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import traces
 from configs.loader import load_config
@@ -17,13 +18,34 @@ AUTO = "auto"
 """The name of the cluster that fits a trace, see `auto_cluster`."""
 
 
+class StateWatts(NamedTuple):
+    """What a node of a pool draws by its state, W without PUE.
+
+    Attributes:
+        idle_node: a node that is on without a job.
+        unused_gpu: a GPU without a job on a node that has one, with its share of the host.
+        boot_node: a node that boots.
+        off_node: a node that is off.
+        busy_gpu: a GPU that works, with its share of the host.
+        cappable_gpu: the part of `busy_gpu` that a power cap lowers.
+    """
+
+    idle_node: float
+    unused_gpu: float
+    boot_node: float
+    off_node: float
+    busy_gpu: float
+    cappable_gpu: float
+
+
 @dataclass(frozen=True, slots=True)
 class PowerConfig:
     """Power of a node, linear in the GPUs that work. The defaults are an 8 x V100 server.
 
-    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share is an assumption of
-        ours
-    for two CPUs, memory and fans.
+    For a model of one's own override `watts` in a subclass: the simulator asks it only.
+
+    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share, for two CPUs, memory
+        and fans, is an assumption of ours.
 
     Attributes:
         gpu_idle_watts: a GPU that is on and does nothing.
@@ -53,6 +75,19 @@ class PowerConfig:
                 raise ClusterError(f"power.{name} is {watts}; it must be finite and >= 0")
         if not 1.0 <= self.pue < float("inf"):
             raise ClusterError(f"power.pue is {self.pue}; it must be at least 1")
+
+    def watts(self, gpus_per_node: int) -> StateWatts:
+        """The power of a node by its state; its GPUs share the host's equally."""
+        idle_node = self.host_watts + gpus_per_node * self.gpu_idle_watts
+        host_share = self.host_watts / gpus_per_node
+        return StateWatts(
+            idle_node=idle_node,
+            unused_gpu=self.gpu_idle_watts + host_share,
+            boot_node=idle_node if self.boot_watts is None else self.boot_watts,
+            off_node=self.off_watts,
+            busy_gpu=self.gpu_busy_watts + host_share,
+            cappable_gpu=self.gpu_busy_watts,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Energy and money from the simulator's exact integrals.
 
 Source of the split: the energy waterfall of busy GPUs, idle GPUs on busy nodes (fragmentation), idle nodes, boot and
-off. The host's power is shared equally by a node's GPUs, so that the busy part is proportional to the work and no
-decision changes it.
+off. The power of each state is `PowerConfig.watts`: by default the GPUs of a node share the host's equally, so that the
+busy part is proportional to the work and no decision changes it.
 """
 
 from __future__ import annotations
@@ -45,19 +45,16 @@ def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
     Idle node, unused milli on busy nodes, boot, off, used milli, and used milli whose power (without the host's share)
     a cap saves.
     """
-    power, gpus = pool.power, pool.gpus_per_node
-    idle_node = power.host_watts + gpus * power.gpu_idle_watts
-    boot = idle_node if power.boot_watts is None else power.boot_watts
-    host_share = power.host_watts / gpus
-    watts = [
-        idle_node,
-        (power.gpu_idle_watts + host_share) / 1000.0,
-        boot,
-        power.off_watts,
-        (power.gpu_busy_watts + host_share) / 1000.0,
-        power.gpu_busy_watts / 1000.0,
+    watts = pool.power.watts(pool.gpus_per_node)
+    per_unit = [
+        watts.idle_node,
+        watts.unused_gpu / 1000.0,
+        watts.boot_node,
+        watts.off_node,
+        watts.busy_gpu / 1000.0,
+        watts.cappable_gpu / 1000.0,
     ]
-    return np.array(watts) * power.pue / WATT_MS_PER_KWH
+    return np.array(per_unit) * pool.power.pue / WATT_MS_PER_KWH
 
 
 def pool_energy(pool: PoolConfig, counters: NDArray[np.int64], elapsed_ms: int) -> Energy:

@@ -161,14 +161,14 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
 def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
     template = np.zeros((len(cluster.pools), len(Pool)))
     for row, pool in zip(template, cluster.pools, strict=True):
-        power = pool.power
+        power, watts = pool.power, pool.power.watts(pool.gpus_per_node)
         row[Pool.PRESENT] = 1.0
         row[Pool.GPUS_PER_NODE] = pool.gpus_per_node
         row[Pool.MIN_NODES], row[Pool.MAX_NODES] = pool.min_nodes, pool.max_nodes
         row[Pool.BOOT_SECONDS] = lots.mean_boot_seconds(pool)
-        row[Pool.IDLE_NODE_WATTS] = power.pue * (power.host_watts + pool.gpus_per_node * power.gpu_idle_watts)
+        row[Pool.IDLE_NODE_WATTS] = power.pue * watts.idle_node
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
-        row[Pool.BUSY_GPU_WATTS] = power.pue * (power.gpu_busy_watts - power.gpu_idle_watts)
+        row[Pool.BUSY_GPU_WATTS] = power.pue * (watts.busy_gpu - watts.unused_gpu)
     return template
 
 

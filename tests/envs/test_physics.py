@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.cluster import PoolConfig, PowerConfig
+from envs.cluster import PoolConfig, PowerConfig, StateWatts
 from envs.codec import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, Pool
 from envs.config import PACKERS, ObjectiveConfig
 from envs.episodes import episode_of
@@ -49,6 +49,23 @@ def test_power_of_boot_and_off_and_the_site_overhead_count() -> None:
     assert energy.off == pytest.approx(1.5 * 2 * 1120 * 5 / JOULES_PER_KWH)
     assert energy.busy == pytest.approx(1.5 * 1000 * 4 * (100 + 10) / JOULES_PER_KWH)
     assert energy.fragmentation == energy.idle == 0.0
+
+
+class Liquid(PowerConfig):
+    """A power model of one's own: the host draws nothing, and a node that is off as much as one that boots."""
+
+    def watts(self, gpus_per_node: int) -> StateWatts:
+        return super().watts(gpus_per_node)._replace(idle_node=7.0, unused_gpu=1.0, boot_node=500.0, off_node=500.0)
+
+
+def test_a_power_model_is_one_method() -> None:
+    pool = PoolConfig("gpu", max_nodes=3, gpus_per_node=4, boot_seconds=120.0, power=Liquid(gpu_busy_watts=100))
+    problem = small_problem([(0.0, 1000.0, 3.0)], [pool])
+    energy = Play(problem).run().simulator.energy()
+    assert energy.boot == pytest.approx(120 * 500 / JOULES_PER_KWH)
+    assert energy.off == pytest.approx(2 * 1120 * 500 / JOULES_PER_KWH)
+    assert energy.fragmentation == pytest.approx(1000 * 1 / JOULES_PER_KWH)
+    assert problem.template[0, Pool.IDLE_NODE_WATTS] == 7.0
 
 
 def test_a_gang_starts_on_all_its_nodes_or_not_at_all() -> None:

@@ -172,10 +172,10 @@ def bound_energy_kwh(comparison: Comparison) -> float | None:
     if len({(pool.gpus_per_node, pool.power) for pool in pools}) != 1:
         return None
     pool, values = pools[0], next(iter(comparison.results.values())).values
-    share = pool.power.host_watts / pool.gpus_per_node
+    watts = pool.power.watts(pool.gpus_per_node)
     nodes, work = values["metrics.node_hours_lower_bound"].mean(), values["metrics.gpu_hours_asked"].mean()
     unused = nodes * pool.gpus_per_node - work
-    watt_hours = work * (pool.power.gpu_busy_watts + share) + unused * (pool.power.gpu_idle_watts + share)
+    watt_hours = work * watts.busy_gpu + unused * watts.unused_gpu
     return float(watt_hours * pool.power.pue / 1000.0)
 
 
