@@ -709,8 +709,6 @@ class ReferenceSimulator:
                 if job.number >= self.first_job:
                     job.has_run = True
                     self.job_starts.setdefault(job.number, self.now)
-            elif pool >= 0 and in_window and self.detail is not None:
-                self._note_stuck(self.detail, job, pool)
 
     def _copy(self) -> ReferenceSimulator:
         """A copy of the cluster to try things on."""

@@ -16,10 +16,12 @@ def said(failures: dict[int, str]) -> str:
 
 
 def test_some_worlds_agree_and_reach_rare_paths() -> None:
-    tally, failures = fuzz.fuzz(seed=0, seconds=1e9, worlds=8)
+    tally, failures = fuzz.fuzz(seed=18, seconds=1e9, worlds=16)
     assert not failures, said(failures)
-    for event in ("job_move", "job_preempt", "job_resize", "node_off", "node_ready", "node_reclaim"):
+    for event in ("job_move", "job_preempt", "job_resize", "node_boot_fail", "node_fail", "node_reclaim", "node_off"):
         assert tally.events[event] > 2, event
+    for rule in ("reserved", "backfilled", "preempted", "over_quota", "deferred", "late", "stuck"):
+        assert tally.rules[rule] > 2, rule
 
 
 @pytest.mark.slow

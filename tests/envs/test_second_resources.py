@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig, cluster_from_nodes
 from envs.codec import CodecLayout
-from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig
+from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import ClusterError, EnvironmentConfigError
 from envs.simulator import Simulator
 from envs.simulator import node_state as ns
@@ -20,6 +20,7 @@ from envs.simulator.detail import part_of
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.scoring import PACKERS as ALL_PACKERS
 from tests.envs.builders import Job, Play, make_trace
+from tests.envs.test_twins import assert_equal, twins, whole
 from tests.envs.worlds import problems
 from traces.errors import TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
@@ -29,13 +30,17 @@ POOL = PoolConfig("gpu", max_nodes=3, boot_seconds=100.0, cpus_per_node=10.0, me
 
 
 def problem_of(
-    jobs: list[Job], pools: tuple[PoolConfig, ...] = (POOL,), packer: str = "best-fit", **asked: list[int | None]
+    jobs: list[Job],
+    pools: tuple[PoolConfig, ...] = (POOL,),
+    packer: str = "best-fit",
+    passing: str = "any",
+    **asked: list[int | None],
 ) -> Problem:
     """Jobs that ask `cpu_milli` and `memory_mib`."""
     config = EnvironmentConfig(
         packer=packer,
         codec=CodecLayout(max_pools=2, window_slots=3),
-        physics=PhysicsConfig(second_resources=True),
+        physics=PhysicsConfig(second_resources=True, queue=QueueConfig(passing=passing)),
         debug=True,
     )
     return make_problem(make_trace(jobs, **asked), ClusterConfig(pools), config)
@@ -69,6 +74,21 @@ def test_a_job_waits_for_a_node_of_its_own_when_only_cpus_lack() -> None:
     assert both[0] < both[1] < 1000.0  # a node is ordered for it at once, not when the others end
     alone = starts(problem_of(jobs, cpu_milli=[6000, 4000, None]))
     assert len(set(alone)) == 1
+
+
+@pytest.mark.parametrize(("passing", "cpu_milli", "nodes"), [("any", 5000, 1), ("any", 6000, 2), ("none", 6000, 1)])
+def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(passing: str, cpu_milli: int, nodes: int) -> None:
+    """One CPU is left on the first node; in strict order the second job cannot start, whatever nodes there are."""
+    jobs = [(0.0, 5000.0, 1.0), (200.0, 5000.0, 1.0), (200.0, 5000.0, 1.0)]
+    problem = problem_of(jobs, passing=passing, cpu_milli=[9000, cpu_milli, cpu_milli])
+    fast, slow = twins(problem, whole(problem))
+    action = np.ones(len(problem.config.codec.action_sizes), np.int64)
+    action[0] = problem.config.codec.setpoint(3600.0, 0.0)
+    while slow.now <= 250_000:
+        fast.step(action[None])
+        slow.step(action)
+    assert_equal(fast, slow)
+    assert slow.totals[0].nodes_added == 1 + nodes
 
 
 def test_memory_is_a_limit_too() -> None:

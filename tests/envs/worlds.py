@@ -99,7 +99,7 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
     return CurvesConfig(**chosen, reference_model="V100", resize_seconds=draw(st.sampled_from([0.0, 30.0])))
 
 
-def _that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
+def that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
     """A trace of these columns; jobs whose CPUs or memory fit on no node that they may use ask none."""
     trace = Trace.from_columns(**columns)
     for row in np.flatnonzero(~allowed_pools(trace, cluster, True).any(axis=1)).tolist():
@@ -180,7 +180,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False, detailed: 
         "predicted_duration_seconds": draw(st.lists(PREDICTIONS_SECONDS, min_size=len(rows), max_size=len(rows))),
         **(draw(job_facts(submit)) if has_facts else {}),
     }
-    trace = _that_fit(cluster, columns)
+    trace = that_fit(cluster, columns)
     decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
     config = EnvironmentConfig(
         decision_interval_seconds=decision,
