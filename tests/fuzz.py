@@ -21,6 +21,7 @@ from envs.simulator import state as st
 from envs.simulator.problem import Problem
 from envs.simulator.queues import BACKFILL
 from envs.simulator.reference import ReferenceSimulator
+from envs.simulator.reference.queue import deferred_jobs, jobs_over_quota
 from tests.envs.fuzz_worlds import Draw, draw_episode, draw_problem
 from tests.envs.players import STYLES, Player
 from tests.envs.test_twins import assert_equal, times
@@ -80,8 +81,8 @@ def count_rules(fast: Simulator, slow: ReferenceSimulator, turns: list[int]) -> 
     return {
         "reserved": sum(int(pool[index, st.HEAD_MS]) != st.NEVER for index in heads),
         "backfilled": sum(run.job.number in behind.get(run.pool, ()) for run in slow.running),
-        "over_quota": len(slow._over_quota()),
-        "deferred": len(slow._deferred()),
+        "over_quota": len(jobs_over_quota(slow)),
+        "deferred": len(deferred_jobs(slow)),
         "stuck": sum(len(pods) for pods in slow.stuck),
     }
 

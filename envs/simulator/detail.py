@@ -1,6 +1,6 @@
 """Detailed nodes: pools whose nodes keep their CPUs, their memory and each of their GPUs. Compiled.
 
-`reference.py` says the same in plain words. A part of a job is a pod of `node_packing.py`, and the counters of the pool
+`reference/` says the same in plain words. A part of a job is a pod of `node_packing.py`, and the counters of the pool
 follow: a node is open to the packer while it is busy, and where no busy node has room the newest idle one is taken.
 
 `Settings.detail` is None where nodes are not detailed, and functions begin by asking that: numba then leaves the rest

@@ -1,6 +1,6 @@
 """The compiled simulator: decisions, snapshots, steps and whole replays, for one cluster or a batch in one call.
 
-`envs/simulator/reference.py` defines the meaning of everything here.
+`envs/simulator/reference/` defines the meaning of everything here.
 """
 
 from __future__ import annotations

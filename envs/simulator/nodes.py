@@ -1,6 +1,6 @@
 """The life of nodes: ordered, ready or failed to boot, on until they fail or are taken back, and back again. Compiled.
 
-`reference.py` says the same in plain words. Lots are drawn only where `Settings.draws_lots`.
+`reference/` says the same in plain words. Lots are drawn only where `Settings.draws_lots`.
 """
 
 from __future__ import annotations

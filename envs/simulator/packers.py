@@ -1,4 +1,4 @@
-"""In-pool packers: which nodes of a pool a job gets. Compiled; `reference.py` says the same in plain words.
+"""In-pool packers: which nodes of a pool a job gets. Compiled; `reference/` says the same in plain words.
 
 Idle nodes are a stack: the node that became idle last is used first, so the others age and can be switched off. Among
 busy nodes the packer chooses; ties go to the lowest node number.

@@ -1,4 +1,4 @@
-"""Preemption by priority: which jobs make way for a more urgent one. Compiled; `reference.py` defines it."""
+"""Preemption by priority: which jobs make way for a more urgent one. Compiled; `reference/` defines it."""
 
 from __future__ import annotations
 

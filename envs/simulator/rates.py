@@ -1,6 +1,6 @@
 """How fast a running job goes, what that costs, and the two levers that change it: power caps and elastic width.
 
-Compiled; `reference.py` says the same in plain words. The speed of a job is the product of what its GPU model, the
+Compiled; `reference/` says the same in plain words. The speed of a job is the product of what its GPU model, the
 number of its nodes, its width and the power cap make of it, each looked up in `Problem.curves`.
 """
 

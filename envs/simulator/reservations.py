@@ -1,7 +1,7 @@
 """Reservations and trials: what a pool has room for at a moment, if jobs end when they are expected to. Compiled.
 
 The room is a copy of the free GPUs of a pool, by node and counted by size, in scratch columns: jobs are taken out of it
-and put into it without touching the cluster. `reference.py` says the same in plain words, on a copy of everything.
+and put into it without touching the cluster. `reference/` says the same in plain words, on a copy of everything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starting jobs: which of those that wait, in which pool, on which nodes. Compiled; `reference.py` defines it."""
+"""Starting jobs: which of those that wait, in which pool, on which nodes. Compiled; `reference/` defines it."""
 
 from __future__ import annotations
 

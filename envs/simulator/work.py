@@ -1,6 +1,6 @@
 """The work of running jobs: what is left of it, how fast it goes, delays, and what a preemption loses.
 
-Compiled; `reference.py` says the same in plain words. Work is counted in millionths: a job of `d` ms has `d * PPM` of
+Compiled; `reference/` says the same in plain words. Work is counted in millionths: a job of `d` ms has `d * PPM` of
 it and does `rate` of it per ms, `PPM` at its reference speed. So a rate may change at any time and all stays an exact
 integer. Kept only where `Settings.tracks_work`; else a job ends its duration after its start.
 """

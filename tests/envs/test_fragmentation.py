@@ -18,8 +18,8 @@ from envs.simulator import node_state as ns
 from envs.simulator.fragmentation import make_tables
 from envs.simulator.node_packer import NodePacker, PackingError, allocate, make_pods
 from envs.simulator.node_packing import set_open
-from envs.simulator.node_packing_reference import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 from envs.simulator.node_state import Nodes, Pod, Tables
+from envs.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 from envs.simulator.scoring import PACKERS, Packer, best_fit, later_end, loosest_gpus, worst_fit
 from traces.tables import read_csv
 

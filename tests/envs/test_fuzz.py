@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from envs.simulator.reference import ReferenceSimulator
+from envs.simulator.reference import nodes, simulator
+from envs.simulator.reference.state import State
 from tests import fuzz
 
 
@@ -36,12 +37,11 @@ def test_a_difference_is_printed_with_the_seed_that_repeats_it(
 ) -> None:
     """Seed 3 is a world where nodes are ordered; the twin is told that none was."""
 
-    def scale(self: ReferenceSimulator, pool: int, target: int) -> None:
-        scale_well(self, pool, target)
-        self.totals[pool].nodes_added = 0
+    def scale(c: State, pool: int, target: int) -> None:
+        nodes.scale(c, pool, target)
+        c.totals[pool].nodes_added = 0
 
-    scale_well = ReferenceSimulator._scale
-    monkeypatch.setattr(ReferenceSimulator, "_scale", scale)
+    monkeypatch.setattr(simulator, "scale", scale)
     monkeypatch.setattr(sys, "argv", ["fuzz", "--seed", "3", "--worlds", "1"])
     assert fuzz.main() == 1
     out = capsys.readouterr().out

@@ -21,6 +21,7 @@ from envs.simulator import Simulator, lots
 from envs.simulator import state as columns
 from envs.simulator.problem import Problem
 from envs.simulator.reference import Node, ReferenceSimulator
+from envs.simulator.reference.lots import lot
 from tests.envs.builders import Job, Play, small_problem
 from tests.envs.worlds import problems
 
@@ -320,7 +321,7 @@ def test_lots_are_spread_evenly_and_differ_by_node_life_and_kind() -> None:
     simulator.reset(0, columns.NEVER, 1, seed=5)
     parts = np.array(
         [
-            simulator._lot(kind, Node(number, 0, 8, life=life)) / 2**64
+            lot(simulator, kind, Node(number, 0, 8, life=life)) / 2**64
             for kind in range(3)
             for number in range(20)
             for life in range(20)

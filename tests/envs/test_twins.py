@@ -11,9 +11,9 @@ from envs.codec import RULE_SETPOINT, RULE_SIZE
 from envs.simulator import Simulator, kernels
 from envs.simulator import node_state as node_columns
 from envs.simulator import state as columns
-from envs.simulator.detail_reference import DetailedNodes
 from envs.simulator.problem import Problem
 from envs.simulator.reference import ReferenceSimulator
+from envs.simulator.reference.detail import DetailedNodes
 from tests.envs.players import STYLES, Player
 from tests.envs.worlds import problems
 

@@ -12,7 +12,9 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import ClusterSnapshot
 from envs.config import EnvironmentConfig, ObjectiveConfig
 from envs.simulator.problem import make_problem
-from envs.simulator.reference import PPM, Job, Node, ReferenceSimulator, Running
+from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
+from envs.simulator.reference.snapshot import make_snapshot
+from envs.simulator.state import PPM
 from traces.trace import Trace
 
 WEEK_MS = 7 * 86_400_000
@@ -30,7 +32,7 @@ def simulated_snapshot(view: ClusterView, jobs: list[tuple[int, int]], config: L
     simulator = _simulator(view, jobs, config)
     _fill_nodes(simulator, view)
     _fill_jobs(simulator, view)
-    return simulator._snapshot()
+    return make_snapshot(simulator)
 
 
 def _simulator(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfig) -> ReferenceSimulator:

@@ -5,6 +5,10 @@ tell it, at the same moment. At every decision, snapshot, observation, mask and 
 """
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,7 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
 from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.nodes import FailureConfig, SpotConfig
+from envs.simulator import reference
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
 from envs.simulator.state import NEVER
@@ -151,73 +156,95 @@ def name_of(job: Job) -> str:
 
 
 class ToldSimulator(ReferenceSimulator):
-    """The plain twin, which tells a live observer whatever happens."""
+    """The plain twin, which tells a live observer whatever happens, see `tell_live`."""
 
     def __init__(self, problem: Problem, live: LiveTwin) -> None:
-        super().__init__(problem)
         self.live = live
+        super().__init__(problem)
 
-    def _become_idle(self, node: Node) -> None:
-        self.live.at(self.now)
-        before = node.state
-        super()._become_idle(node)
-        if before == "off":  # a node of the minimum, on from the start
-            self.live.order(node)
-        if before != "on":
-            self.live.ready(node)
 
-    def _start(self, job: Job, pool: int) -> bool:
-        started = super()._start(job, pool)
-        if started:
-            self.live.at(self.now)
-            self.live.pods("MODIFIED", job, [node for node, _ in self.running[-1].parts])
-        return started
+def become_idle(well: Callable[..., None], c: ToldSimulator, node: Node) -> None:
+    c.live.at(c.now)
+    before = node.state
+    well(c, node)
+    if before == "off":  # a node of the minimum, on from the start
+        c.live.order(node)
+    if before != "on":
+        c.live.ready(node)
 
-    def _finish(self, run: Running) -> None:
-        self.live.at(self.now)
-        self.live.pods("MODIFIED", run.job, [node for node, _ in run.parts], "Succeeded")
-        super()._finish(run)
 
-    def _preempt(self, run: Running, has_notice: bool) -> None:
-        self.live.at(self.now)
-        nodes = [node for node, _ in run.parts]
-        super()._preempt(run, has_notice)
-        self.live.preempt(run.job, nodes)
+def start(well: Callable[..., bool], c: ToldSimulator, job: Job, pool: int) -> bool:
+    started = well(c, job, pool)
+    if started:
+        c.live.at(c.now)
+        c.live.pods("MODIFIED", job, [node for node, _ in c.running[-1].parts])
+    return started
 
-    def _happen(self, node: Node) -> None:
-        super()._happen(node)
-        self.live.at(self.now)
-        if node.state == "off":
-            self.live.remove(node)
-        else:
-            self.live.lose(node)
 
-    def _submit(self) -> None:
-        self.live.at(self.now)
-        before = self.next_job
-        super()._submit()
-        for job in self.trace[before : self.next_job]:
-            self.live.submit(job)
+def finish(well: Callable[..., None], c: ToldSimulator, run: Running) -> None:
+    c.live.at(c.now)
+    c.live.pods("MODIFIED", run.job, [node for node, _ in run.parts], "Succeeded")
+    well(c, run)
 
-    def _consolidate(self, pool: int, choice: str) -> None:
-        before = {id(run): list(run.parts) for run in self.running}
-        super()._consolidate(pool, choice)
-        self.live.at(self.now)
-        for run in self.running:
-            for index, ((left, _), (now, _)) in enumerate(zip(before[id(run)], run.parts, strict=True)):
-                if left is not now:
-                    self.live.move(run.job, index, left, now)
-                    self.live.consolidated[self.live.config.pools[pool].name] = self.live.clock.now()
 
-    def _scale(self, pool: int, target: int) -> None:
-        before = {id(node): node.state for node in self.nodes}
-        super()._scale(pool, target)
-        self.live.at(self.now)
-        for node in self.nodes:
-            if before[id(node)] == "off" and node.state == "booting":
-                self.live.order(node)
-            elif before[id(node)] == "on" and node.state == "off":
-                self.live.remove(node)
+def preempt(well: Callable[..., None], c: ToldSimulator, run: Running, has_notice: bool) -> None:
+    c.live.at(c.now)
+    nodes = [node for node, _ in run.parts]
+    well(c, run, has_notice)
+    c.live.preempt(run.job, nodes)
+
+
+def happen(well: Callable[..., None], c: ToldSimulator, node: Node) -> None:
+    well(c, node)
+    c.live.at(c.now)
+    if node.state == "off":
+        c.live.remove(node)
+    else:
+        c.live.lose(node)
+
+
+def submit(well: Callable[..., None], c: ToldSimulator) -> None:
+    c.live.at(c.now)
+    before = c.next_job
+    well(c)
+    for job in c.trace[before : c.next_job]:
+        c.live.submit(job)
+
+
+def consolidate(well: Callable[..., None], c: ToldSimulator, pool: int, choice: str) -> None:
+    before = {id(run): list(run.parts) for run in c.running}
+    well(c, pool, choice)
+    c.live.at(c.now)
+    for run in c.running:
+        for index, ((left, _), (now, _)) in enumerate(zip(before[id(run)], run.parts, strict=True)):
+            if left is not now:
+                c.live.move(run.job, index, left, now)
+                c.live.consolidated[c.live.config.pools[pool].name] = c.live.clock.now()
+
+
+def scale(well: Callable[..., None], c: ToldSimulator, pool: int, target: int) -> None:
+    before = {id(node): node.state for node in c.nodes}
+    well(c, pool, target)
+    c.live.at(c.now)
+    for node in c.nodes:
+        if before[id(node)] == "off" and node.state == "booting":
+            c.live.order(node)
+        elif before[id(node)] == "on" and node.state == "off":
+            c.live.remove(node)
+
+
+TOLD = (become_idle, start, finish, preempt, happen, submit, consolidate, scale)
+
+
+@pytest.fixture(autouse=True)
+def tell_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin's functions of these names tell the live observer what they do, wherever they are called."""
+    modules = [import_module(f"{reference.__name__}.{name}") for _, name, _ in iter_modules(reference.__path__)]
+    for told in TOLD:
+        for module in modules:
+            well = vars(module).get(told.__name__)
+            if well is not None:
+                monkeypatch.setattr(module, told.__name__, partial(told, well))
 
 
 def check(simulator: ToldSimulator, decider: Decider) -> ClusterSnapshot:

@@ -1,6 +1,6 @@
 """The plain Python twin of detailed nodes: what a job asks of a node, and which node and GPUs a packer gives it.
 
-It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `node_packing_reference.py`; `reference.py` asks it.
+It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `node_packing.py`; `placement.py` asks it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.detail_settings import typical_pods
-from envs.simulator.node_packing_reference import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 from envs.simulator.problem import Problem
+from envs.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 
 
 class Placed(NamedTuple):

@@ -1,0 +1,98 @@
+"""Jobs that run: how they start, how fast they are, how they are delayed and stopped, and how they end."""
+
+from __future__ import annotations
+
+from envs.simulator.reference.objects import Job, Node, Running
+from envs.simulator.reference.placement import place, release
+from envs.simulator.reference.queue import enqueue
+from envs.simulator.reference.state import State
+from envs.simulator.state import MAX_SPREAD_NODES, MAX_WIDTH_GPUS, PPM
+
+
+def settle(c: State, run: Running) -> None:
+    """Count the work that a running job has done until now."""
+    elapsed = c.now - run.since_ms
+    if elapsed > 0:
+        run.job.left = max(0, run.job.left - elapsed * run.rate)
+        run.since_ms = c.now
+
+
+def hold(c: State, run: Running, milliseconds: int) -> None:
+    """What it would have got done in that time is overhead."""
+    run.since_ms += milliseconds
+    c.totals[run.pool].overhead_milli_ms += (run.milli - run.slow_milli) * milliseconds
+
+
+def delay(c: State, run: Running, milliseconds: int) -> None:
+    """Let a running job hold its GPUs for a while without progress."""
+    settle(c, run)
+    hold(c, run, milliseconds)
+
+
+def pace(c: State, run: Running) -> None:
+    """Work out the speed of a job: what its GPU model, its nodes, its width and the power cap make of it."""
+    if not c.problem.settings.has_curves:
+        return
+    curves, job, cap = c.problem.curves, run.job, c.power_cap[run.pool]
+    nodes = len({id(node) for node, _ in run.parts}) or 1
+    rate = int(curves.speed[job.workload, run.pool])
+    rate = rate * int(curves.spread[job.workload, min(nodes, MAX_SPREAD_NODES)]) // PPM
+    if run.milli != job.milli:
+        asked, width = (min(milli // 1000, MAX_WIDTH_GPUS) for milli in (job.milli, run.milli))
+        rate = rate * int(curves.scaling[job.workload, width]) // int(curves.scaling[job.workload, asked])
+    run.rate = max(1, rate * int(curves.cap_speed[job.workload, run.pool, cap]) // PPM)
+    run.saved_milli = run.milli * (PPM - int(curves.cap_watts[job.workload, run.pool, cap])) // PPM
+
+
+def pull_ms(c: State, nodes: list[Node], job: Job) -> int:
+    """How long a job waits for its image on these nodes, which have it from now on."""
+    lacking = [node for node in nodes if job.image > 0 and job.image not in node.images]
+    for node in lacking:
+        node.images.add(job.image)
+    return round(c.problem.cluster.pools[lacking[0].pool].pull_seconds * 1000) if lacking else 0
+
+
+def start(c: State, job: Job, pool: int) -> bool:
+    """Start a job on a pool if there is room for all of it."""
+    run = Running(job, pool, c.now, job.milli)
+    if not place(c, run):
+        return False
+    c.running.append(run)
+    pace(c, run)
+    image_ms = pull_ms(c, run.nodes, job)
+    is_ours = job.number >= c.first_job  # one that ran before the episode began has its image
+    hold(c, run, (c.problem.settings.restart_ms if job.has_run else 0) + (image_ms if is_ours else 0))
+    return True
+
+
+def cap_power(c: State, pool: int, level: int) -> None:
+    """Put a pool under a power cap; its jobs go on at once at their new speed."""
+    c.power_cap[pool] = level
+    for run in c.running:
+        if run.pool == pool:
+            settle(c, run)
+            pace(c, run)
+
+
+def preempt(c: State, run: Running, has_notice: bool) -> None:
+    """Stop a job and queue it again; work since its last checkpoint is lost, unless it could write one in time."""
+    settle(c, run)
+    hold(c, run, min(0, c.now - run.since_ms))  # a delay that it does not live to see
+    job = run.job
+    if not (has_notice and job.checkpoint > 0):
+        done = job.work - job.left
+        lost = done % job.checkpoint if job.checkpoint > 0 else done
+        c.totals[run.pool].overhead_milli_ms += lost // PPM * job.milli
+        job.left += lost
+    c.totals[run.pool].preemptions += 1
+    release(c, run)
+    enqueue(c, job)
+
+
+def finish(c: State, run: Running) -> None:
+    """End a job whose work is done."""
+    release(c, run)
+    c.finished += 1
+    c.deadline_misses += int(bool(c.problem.settings.queue.counts_misses) and c.now > run.job.deadline_ms)
+    if run.job.number >= c.first_job:
+        c.job_ends[run.job.number] = c.now
