@@ -204,7 +204,7 @@ def _write(
 
 def _print(comparison: Comparison) -> None:
     from autoscaler.cli._table import print_columns
-    from autoscaler.evaluation.report.words import headline
+    from autoscaler.evaluation.report.words import headline, incident_texts
 
     header = ["policy", "USD per window", f"against {comparison.reference or 'reference'}", "energy, kWh"]
     header += ["mean wait", "p95 wait", "node-hours / bound"]
@@ -213,6 +213,10 @@ def _print(comparison: Comparison) -> None:
     windows = f"{len(comparison.windows)} windows" if len(comparison.windows) > 1 else "1 window"
     rows = [_row(result, comparison.reference, moves) for result in comparison.ranking]
     print_columns(f"{comparison.scenario.trace.uri}: {windows}, means, cheapest first", header, rows)
+    if comparison.incidents:
+        header = ["policy", *comparison.incidents.values()]
+        rows = [[result.contender.name, *incident_texts(comparison, result)] for result in comparison.ranking]
+        print_columns("what happened, means per window", header, rows)
     verdict = headline(comparison)
     typer.echo(f"{verdict.title}. {verdict.detail}")
 

@@ -140,9 +140,13 @@ def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path
 
 def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, rollout: Rollout) -> list[tuple[str, str]]:
     from autoscaler.evaluation.formats import duration, number, percent
+    from autoscaler.evaluation.metrics import INCIDENTS
 
     def spread(name: str, text: Any) -> str:
         return ", ".join(f"{part} {text(measures[f'metrics.{name}.{part}'])}" for part in ("mean", "p50", "p95", "p99"))
+
+    def amount(value: float) -> str:
+        return f"{value:,}" if isinstance(value, int) else number(value)
 
     prices, total = scenario.config.objective, measures["energy_kwh.total"]
     parts = [(name, measures[f"energy_kwh.{name}"]) for name in ("busy", "fragmentation", "idle", "boot", "off")]
@@ -171,6 +175,7 @@ def _rows(document: dict[str, Any], measures: Measures, scenario: Scenario, roll
         *([("moves", f"{moves}{overhead:,.1f} GPU-hours of overhead")] if measures["metrics.moves"] else []),
         ("utilization", percent(measures["metrics.utilization"])),
         ("scaling actions / h", f"{scaling}; {measures['metrics.nodes_added']:,} nodes ordered"),
+        *[(words, amount(measures[name])) for name, words in INCIDENTS.items() if measures[name]],
         ("speed", f"{speed} (compiling or loading kernels: {document['compile_seconds']:.1f} s)"),
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from autoscaler.evaluation.metrics import measure, nested, waits_seconds
+from autoscaler.evaluation.metrics import INCIDENTS, measure, nested, waits_seconds
 from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_codec, run
 from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
@@ -112,6 +112,12 @@ class Comparison:
     def ranking(self) -> list[Result]:
         """The results, cheapest first."""
         return sorted(self.results.values(), key=lambda result: result.estimates["objective_usd"].mean)
+
+    @property
+    def incidents(self) -> dict[str, str]:
+        """The measures of `INCIDENTS`, with their words, of which any policy has some."""
+        values = [result.values for result in self.results.values()]
+        return {name: words for name, words in INCIDENTS.items() if any(run[name].any() for run in values)}
 
 
 OnResult = Callable[[str, int, float], None]

@@ -54,6 +54,7 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
         "metrics.waited_gpu_hours": waited_gpu_hours,
         "metrics.overhead_gpu_hours": delayed - waited_gpu_hours,
         **_node_measures(rollout, problem, bounds),
+        **_incidents(rollout),
     }
 
 
@@ -110,6 +111,33 @@ def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -
         "metrics.moves_per_job": int(totals[st.MOVES]) / rollout.window.num_jobs,
         "metrics.decisions": rollout.decisions,
         "metrics.hours": hours,
+    }
+
+
+INCIDENTS = {
+    "metrics.boot_failures": "boots failed",
+    "metrics.node_failures": "nodes failed",
+    "metrics.spot_reclaims": "nodes taken back",
+    "metrics.node_hours_unavailable": "node-hours unavailable",
+    "metrics.preemptions": "jobs stopped",
+    "metrics.lost_gpu_hours": "GPU-hours of work lost",
+    "metrics.resizes": "widths changed",
+    "metrics.deadline_misses": "deadlines missed",
+}
+"""What happens in some worlds only, and is shown to humans only where it happened: measure -> words."""
+
+
+def _incidents(rollout: Rollout) -> Measures:
+    totals = rollout.pools.sum(axis=0)
+    return {
+        "metrics.boot_failures": int(totals[st.BOOT_FAILURES]),
+        "metrics.node_failures": int(totals[st.FAILURES]),
+        "metrics.spot_reclaims": int(totals[st.RECLAIMS]),
+        "metrics.node_hours_unavailable": int(totals[st.DOWN_NODE_MS]) / MS_PER_HOUR,
+        "metrics.preemptions": int(totals[st.PREEMPTIONS]),
+        "metrics.lost_gpu_hours": int(totals[st.LOST_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR,
+        "metrics.resizes": int(totals[st.RESIZES]),
+        "metrics.deadline_misses": rollout.deadline_misses,
     }
 
 

@@ -68,6 +68,7 @@ class Rollout:
         elapsed_ms: from its start until the last job ended.
         decisions: how often the policy decided.
         waited_milli_ms: integral of the GPUs that waiting jobs ask.
+        deadline_misses: jobs that ended after their deadline, where that is counted.
         pools: [P, POOL_COLUMNS] int64, counters and integrals; the columns have names in `envs.simulator.state`.
         submit_ms: [J] int64, submission of the window's own jobs.
         duration_ms: [J] int64, their run time.
@@ -81,6 +82,7 @@ class Rollout:
     elapsed_ms: int
     decisions: int
     waited_milli_ms: int
+    deadline_misses: int
     pools: NDArray[np.int64]
     submit_ms: NDArray[np.int64]
     duration_ms: NDArray[np.int64]
@@ -273,6 +275,7 @@ def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorde
         elapsed_ms=int(clock[st.NOW] - clock[st.EPISODE_START]),
         decisions=int(clock[st.DECISIONS]),
         waited_milli_ms=int(clock[st.WAITED_MILLI_MS]),
+        deadline_misses=int(clock[st.DEADLINE_MISSES]),
         pools=clusters.pool[index].copy(),
         submit_ms=jobs[:, st.SUBMIT_MS].copy(),
         duration_ms=jobs[:, st.DURATION_MS].copy(),

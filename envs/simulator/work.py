@@ -110,6 +110,7 @@ def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
     if not (has_notice and jobs[job, st.CHECKPOINT_MS] > 0):
         lost = work_lost(jobs, job, jobs[job, st.DURATION_MS] * st.PPM - left)
         c.pool[pool, st.OVERHEAD_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
+        c.pool[pool, st.LOST_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         left += lost
     c.pool[pool, st.PREEMPTIONS] += 1
     record_parts(c, jobs, pools, JOB_PREEMPT, slot)

@@ -82,6 +82,19 @@ def test_all_rules_include_those_of_the_levers_that_are_on(capsys: pytest.Captur
     assert "moves / job" in capsys.readouterr().out
 
 
+def test_failures_are_in_a_table_of_their_own_where_nodes_fail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, report = tmp_path / "cluster.yaml", tmp_path / "r.html"
+    cluster.write_text("pools:\n  - {name: gpu, max_nodes: 64, failures: {mean_seconds: 20000}}\n")
+    arguments = ["evaluate", "--trace", f"{TRACE}&checkpointable=1.0", "--baselines", "reactive", "--quiet"]
+    assert main([*arguments, "--cluster", str(cluster), "--report", str(report)]) == 0
+    assert "GPU-hours of work lost" in capsys.readouterr().out
+    assert "What happened to nodes and jobs" in report.read_text(encoding="utf-8")
+    assert main(arguments) == 0
+    assert "work lost" not in capsys.readouterr().out
+
+
 def test_files_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report, picture, result = tmp_path / "r.html", tmp_path / "p.svg", tmp_path / "r.json"
     arguments = ["--report", str(report), "--figure", str(picture), "--json", str(result)]

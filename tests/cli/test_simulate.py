@@ -88,6 +88,24 @@ def test_the_table_tells_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "simulate: " in captured.err
 
 
+def test_what_happened_to_nodes_and_jobs_is_in_the_table_where_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("pools:\n  - {name: gpu, max_nodes: 64, failures: {mean_seconds: 20000}}\n")
+    arguments = ["simulate", "--trace", f"{TRACE}&checkpointable=1.0", "--cluster", str(path), "--quiet"]
+    assert main([*arguments, "--json", str(tmp_path / "result.json")]) == 0
+    out = capsys.readouterr().out
+    metrics = json.loads((tmp_path / "result.json").read_text())["metrics"]
+    assert metrics["preemptions"] >= metrics["node_failures"] > 0
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in out.splitlines() if "│" in line}
+    assert rows["nodes failed"] == f"{metrics['node_failures']:,}"
+    assert rows["jobs stopped"] == f"{metrics['preemptions']:,}"
+    assert "boots failed" not in rows
+    assert main(["simulate", "--trace", TRACE, "--quiet"]) == 0
+    assert "nodes failed" not in capsys.readouterr().out
+
+
 def test_the_event_log_goes_to_a_file_of_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "events.parquet"
     document = simulate(capsys, "--policy", "reactive", "--events", str(path))

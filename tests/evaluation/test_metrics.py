@@ -8,12 +8,12 @@ import pytest
 
 from agents.baselines import ConstantSetpoint
 from agents.registry import make_baseline
-from autoscaler.evaluation.metrics import Measures, measure, nested
+from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import Window, whole_trace, window_between
 from envs.codec import CodecLayout
 from envs.config import EnvironmentConfig
-from tests.evaluation.worlds import one_pool, scenario
+from tests.evaluation.worlds import FAILS, FAILS_TO_BOOT, IS_RECLAIMED, lossy, one_pool, scenario
 from traces.trace import Trace
 
 BUSY_GPU_WATTS = 305.6 + 300.0 / 8  # a GPU at work and its share of the host
@@ -121,6 +121,45 @@ def test_a_move_is_counted_delays_its_job_and_costs() -> None:
     delayed = got["metrics.waited_gpu_hours"] + got["metrics.overhead_gpu_hours"]
     assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 0.10 * delayed, rel=1e-12)
     assert got["metrics.node_hours_busy"] < got["metrics.node_hours"]
+
+
+def incidents(got: Measures) -> dict[str, float]:
+    """What happened, without what did not."""
+    return {name.removeprefix("metrics."): got[name] for name in INCIDENTS if got[name]}
+
+
+def test_a_failure_is_counted_with_what_it_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs from 300 to 1300, when 800 s are saved; repaired at 1900, ready at 2200, restarted at 2260, 700 s to go."""
+    got = measured(lossy(monkeypatch, **FAILS))
+    assert incidents(got) == {
+        "node_failures": 1,
+        "node_hours_unavailable": 600 / 3600,
+        "preemptions": 1,
+        "lost_gpu_hours": 2 * 200 / 3600,
+        "deadline_misses": 1,
+    }
+    assert got["metrics.overhead_gpu_hours"] == pytest.approx(2 * (200 + 60) / 3600)
+    assert got["metrics.node_hours"] == pytest.approx((300 + 1000 + 300 + 760) / 3600)
+
+
+def test_a_reclaim_is_counted_and_with_notice_no_work_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    got = measured(lossy(monkeypatch, **IS_RECLAIMED))
+    assert incidents(got) == {
+        "spot_reclaims": 1,
+        "node_hours_unavailable": 600 / 3600,
+        "preemptions": 1,
+        "deadline_misses": 1,
+    }
+
+
+def test_failed_boots_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    got = measured(lossy(monkeypatch, **FAILS_TO_BOOT))
+    assert got["metrics.boot_failures"] == got["metrics.nodes_added"] - 1 > 0
+    assert got["metrics.wait_seconds.mean"] == 300 + 100 * got["metrics.boot_failures"]
+
+
+def test_in_a_plain_world_nothing_of_the_kind_happens() -> None:
+    assert incidents(measured(scenario([(0.0, 600.0, 8.0)]))) == {}
 
 
 def test_dotted_names_become_objects() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from autoscaler.evaluation.rollouts import Scenario
 from envs.cluster import ClusterConfig, PoolConfig
-from envs.config import EnvironmentConfig
+from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.nodes import BootConfig, FailureConfig, SpotConfig
+from envs.simulator.state import LOTS
 from traces.trace import Trace
 
 Job = tuple[float, float, float]
@@ -36,6 +41,22 @@ def one_pool(max_nodes: int = 2, min_nodes: int = 0) -> ClusterConfig:
 def scenario(jobs: Sequence[Job], cluster: ClusterConfig | None = None) -> Scenario:
     """Jobs on one pool, with default settings."""
     return Scenario(make_trace(jobs), cluster or one_pool(), EnvironmentConfig())
+
+
+def lossy(monkeypatch: pytest.MonkeyPatch, **pool: Any) -> Scenario:
+    """A job of 2 GPUs and 1,500 s that saves each 400 s and is due after 2,000 s, on a node that lives for 1,000 s."""
+    monkeypatch.setattr(
+        "envs.simulator.lots.exponential",
+        lambda mean_seconds: np.full(LOTS, -1 if mean_seconds is None else round(1000 * mean_seconds)),
+    )
+    trace = make_trace([(0.0, 1500.0, 2.0)], checkpoint_interval_seconds=[400.0], deadline_seconds=[2000.0])
+    config = EnvironmentConfig(physics=PhysicsConfig(queue=QueueConfig(deadlines=True)))
+    return Scenario(trace, ClusterConfig((replace(one_pool(max_nodes=1).pools[0], **pool),)), config)
+
+
+FAILS = {"failures": FailureConfig(mean_seconds=1000.0, repair_seconds=600.0)}
+IS_RECLAIMED = {"spot": SpotConfig(mean_seconds=1000.0, notice_seconds=120.0, outage_seconds=600.0)}
+FAILS_TO_BOOT = {"boot": BootConfig(failure_probability=0.9, timeout_seconds=100.0)}
 
 
 @st.composite

@@ -17,7 +17,7 @@ from autoscaler.evaluation.report.course_figures import over_time
 from autoscaler.evaluation.report.lane_figures import node_lanes
 from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
 from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
-from autoscaler.evaluation.report.words import cards, headline, main_result
+from autoscaler.evaluation.report.words import cards, headline, incident_texts, main_result
 from autoscaler.evaluation.rollouts import event_log
 from autoscaler.evaluation.statistics import Estimate
 from configs.files import write_text
@@ -53,6 +53,7 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         facts=_facts(comparison),
         columns=COLUMNS,
         rows=_rows(comparison),
+        incidents=_incidents(comparison),
         figures=_figures(comparison, lanes),
         nodes=_nodes(comparison, lanes),
         shown=_shown(comparison),
@@ -183,6 +184,15 @@ def _cells(result: Result, reference: str | None) -> list[tuple[str, str]]:
         (f"{estimates['metrics.moves_per_job'].mean:.3f}", ""),
         (f"{scaling:.2f}", ""),
     ]
+
+
+def _incidents(comparison: Comparison) -> dict[str, Any]:
+    """What happened to nodes and jobs under each policy; empty where nothing of the kind did."""
+    if not comparison.incidents:
+        return {}
+    rows = [(result.contender.name, incident_texts(comparison, result)) for result in comparison.ranking]
+    columns = ["Policy", *(words[0].upper() + words[1:] for words in comparison.incidents.values())]
+    return {"columns": columns, "rows": rows}
 
 
 def interval_text(estimate: Estimate, text: Any) -> str:

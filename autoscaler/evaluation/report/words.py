@@ -107,3 +107,8 @@ def cards(comparison: Comparison) -> list[Card]:
         card("95th percentile of waits", "metrics.wait_seconds.p95", duration),
         card("Node-hours / bound", "metrics.node_hours_over_bound", lambda value: f"{value:.3f}"),
     ]
+
+
+def incident_texts(comparison: Comparison, result: Result) -> list[str]:
+    """How much there was of each of `comparison.incidents` under a policy, mean over seeds and windows."""
+    return [number(result.estimates[name].mean) for name in comparison.incidents]

@@ -129,7 +129,9 @@ class Totals:
     used_milli_ms: int = 0
     overhead_milli_ms: int = 0
     saved_milli_ms: int = 0
+    lost_milli_ms: int = 0
     moves: int = 0
+    resizes: int = 0
     preemptions: int = 0
     boot_failures: int = 0
     failures: int = 0

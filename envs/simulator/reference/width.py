@@ -42,6 +42,7 @@ def resize(c: State, run: Running, gpus: int) -> None:
         run.placed.append(c.detail.start(after, before.number))
     node.free -= gpus
     run.milli += 1000 * gpus
+    c.totals[run.pool].resizes += 1
     settle(c, run)
     pace(c, run)
     hold(c, run, c.problem.settings.resize_ms)

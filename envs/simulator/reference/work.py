@@ -83,6 +83,7 @@ def preempt(c: State, run: Running, has_notice: bool) -> None:
         done = job.work - job.left
         lost = done % job.checkpoint if job.checkpoint > 0 else done
         c.totals[run.pool].overhead_milli_ms += lost // PPM * job.milli
+        c.totals[run.pool].lost_milli_ms += lost // PPM * job.milli
         job.left += lost
     c.totals[run.pool].preemptions += 1
     release(c, run)
