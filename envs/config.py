@@ -182,6 +182,8 @@ class PhysicsConfig:
     Attributes:
         tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
+        max_fresh_restarts: how often nodes that go may cost a job all its work, in an episode that lasts until all jobs
+            are done; once more is an error, for it would hardly ever end.
         curves: what makes jobs faster or slower.
         seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
         queue: in which order waiting jobs get their turn.
@@ -191,6 +193,7 @@ class PhysicsConfig:
 
     tracks_work: bool = False
     restart_seconds: float = 60.0
+    max_fresh_restarts: int = 1000
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     seed: int = 0
     queue: QueueConfig = field(default_factory=QueueConfig)
@@ -200,10 +203,14 @@ class PhysicsConfig:
         """Refuse values that have no meaning.
 
         Raises:
-            EnvironmentConfigError: a time is negative or not finite, or the seed out of range.
+            EnvironmentConfigError: a time is negative or not finite, or a number out of range.
         """
         if not 0 <= self.seed < 2**63:
             raise EnvironmentConfigError(f"physics.seed is {self.seed}; it must be 0 to 2**63 - 1")
+        if self.max_fresh_restarts < 1:
+            raise EnvironmentConfigError(
+                f"physics.max_fresh_restarts is {self.max_fresh_restarts}; it must be at least 1"
+            )
         if not 0.0 <= self.restart_seconds < math.inf:
             raise EnvironmentConfigError(
                 f"physics.restart_seconds is {self.restart_seconds}; it must be finite and >= 0"

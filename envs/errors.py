@@ -13,6 +13,10 @@ class EnvironmentConfigError(UserError, ValueError):
     """Settings of an environment that have no meaning."""
 
 
+class EndlessJobError(UserError, RuntimeError):
+    """A job that outlives its nodes and begins anew each time, so that a replay would never end."""
+
+
 class InvalidActionError(ValueError):
     """An action outside the action space."""
 

@@ -258,6 +258,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),
         restart_ms=round(config.physics.restart_seconds * 1000),
+        max_fresh_restarts=config.physics.max_fresh_restarts,
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
         queue=queue,

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from envs.cluster import ClusterConfig
 from envs.codec import RULE_SETPOINT, RULE_SIZE, ClusterSnapshot
 from envs.config import EnvironmentConfig
-from envs.errors import SimulatorError
+from envs.errors import EndlessJobError, SimulatorError
 from envs.simulator import kernels
 from envs.simulator import state as st
 from envs.simulator.compiler import entry
+from envs.simulator.endless import describe_endless
 from envs.simulator.energy import Energy, pool_energy, sum_energy
 from envs.simulator.invariants import describe_broken
 from envs.simulator.log import KINDS, to_table
@@ -172,6 +173,9 @@ class Simulator:
 
         Args:
             actions: [N, components] int64, see `envs.codec.decode`.
+
+        Raises:
+            EndlessJobError: a job loses all its work again and again in an episode that lasts until all jobs are done.
         """
         world, step = self.world, self._kernels[1]
         world.outcome.action[:] = actions
@@ -188,17 +192,17 @@ class Simulator:
             rules: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`), every lever at rest; or
                 [N, RULE_SIZE] int64, with the choice of each lever, see `envs.codec.default_action`.
             progress: called now and then with the jobs finished so far.
+
+        Raises:
+            EndlessJobError: as in `step`.
         """
         while not self.replay_decisions(rules):
             if progress is not None:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
 
     def _after(self) -> None:
-        """Drain the log, and raise what the debug mode found."""
-        log = self.world.clusters.log
-        if log is None and not self.problem.settings.debug:
-            return
-        clock = self.world.clusters.clock
+        """Drain the log, and raise what the debug mode found, or that a job would never end."""
+        clock, log = self.world.clusters.clock, self.world.clusters.log
         if log is not None and log.shape[1] > 0:
             for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
                 rows = int(clock[index, st.LOGGED])
@@ -209,6 +213,8 @@ class Simulator:
                     )
                 self._logs[index].append(log[index, :rows].copy())
                 clock[index, st.LOGGED] = 0
+        if self.problem.settings.draws_lots and (endless := clock[:, st.ENDLESS].max()):
+            raise EndlessJobError(describe_endless(self.problem, int(endless) - 1))
         if self.problem.settings.debug:
             for index in range(self.num_clusters):
                 if broken := describe_broken(clock[index]):
@@ -304,8 +310,10 @@ def _run_columns(settings: st.Settings) -> int:
 
 
 def _queue_columns(settings: st.Settings) -> int:
-    if settings.queue.goes_in_turn:
+    if settings.draws_lots:
         return st.QUEUE_COLUMNS
+    if settings.queue.goes_in_turn:
+        return st.JOB_LOSSES
     return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT
 
 

@@ -47,7 +47,8 @@ BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
 NEXT_NODE_EVENT, SEED = range(20, 22)
 # The GPUs of waiting jobs that wait for free, when the next latest start of a waiting job comes, deadlines missed.
 DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
-SUBMIT_WINDOW = 25  # and the next entries: the oldest job inside each sliding window
+ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
+SUBMIT_WINDOW = 26  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -102,9 +103,10 @@ RUN_COLUMNS = 19
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
-# it is offered, -1: none now.
-QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL = range(5)
-QUEUE_COLUMNS = 5
+# it is offered, -1: none now. Where lots are drawn, how often nodes that went cost a job all its work; jobs from before
+# the episode have the last rows.
+QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
+QUEUE_COLUMNS = 6
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
@@ -235,6 +237,7 @@ class Settings(NamedTuple):
         pulls_images: whether a job waits for its image on a node that lacks it.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
+        max_fresh_restarts: how often a job may lose all its work in an episode that lasts until all jobs are done.
         has_curves: whether the speed of a job depends on pool, spread, width or power cap.
         resize_ms: how long a job whose width changes makes no progress.
         usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
@@ -260,6 +263,7 @@ class Settings(NamedTuple):
     pulls_images: Flag
     tracks_work: Flag
     restart_ms: int
+    max_fresh_restarts: int
     has_curves: Flag
     resize_ms: int
     usd_per_milli_ms: float

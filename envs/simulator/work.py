@@ -91,6 +91,16 @@ def work_lost(jobs: Table, job: int, done: int) -> int:
     return done % step if step > 0 else done
 
 
+@helper
+def count_loss(c: Cluster, settings: Settings, job: int) -> None:
+    """Count that a job lost all its work, and note it if that is too often for a replay that shall end."""
+    row = (job - c.clock[st.FIRST_JOB]) % c.queue.shape[0]
+    c.queue[row, st.JOB_LOSSES] += 1
+    is_endless = c.clock[st.EPISODE_END] == st.NEVER and c.queue[row, st.JOB_LOSSES] > settings.max_fresh_restarts
+    if is_endless and c.clock[st.ENDLESS] == 0:
+        c.clock[st.ENDLESS] = job + 1
+
+
 @rare
 def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, has_notice: bool) -> None:
     """Stop a running job and put it back in the queue with the work since its last checkpoint to be done again.
@@ -112,6 +122,8 @@ def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         c.pool[pool, st.OVERHEAD_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         c.pool[pool, st.LOST_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         left += lost
+        if settings.draws_lots and left == jobs[job, st.DURATION_MS] * st.PPM:
+            count_loss(c, settings, job)
     c.pool[pool, st.PREEMPTIONS] += 1
     record_parts(c, jobs, pools, JOB_PREEMPT, slot)
     remove_running(c, slot)

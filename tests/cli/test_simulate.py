@@ -154,6 +154,17 @@ def test_the_debug_mode_says_what_is_broken(
     assert "it did not hold that x" in captured.err
 
 
+def test_a_job_that_outlives_its_nodes_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("pools:\n  - {name: gpu, max_nodes: 64, failures: {mean_seconds: 100}}\n")
+    assert main(["simulate", "--trace", TRACE, "--cluster", str(path), "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "checkpoint_interval_seconds" in captured.err
+
+
 def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str]) -> None:
     trace = f"{TRACE}&checkpointable=1.0"
     assert main(["simulate", "--trace", trace, "--policy", "consolidating", "--quiet"]) == 0

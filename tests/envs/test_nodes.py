@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, Pool
 from envs.config import PhysicsConfig
 from envs.episodes import draw_seeds
-from envs.errors import ClusterError, EnvironmentConfigError
+from envs.errors import ClusterError, EndlessJobError, EnvironmentConfigError
 from envs.gpu_cluster import GpuClusterEnv
 from envs.nodes import BootConfig, FailureConfig, SpotConfig
 from envs.simulator import Simulator, lots
@@ -153,6 +153,53 @@ def test_jobs_that_share_a_gpu_of_a_node_fail_with_it() -> None:
     assert play.pool()[columns.PREEMPTIONS] == 3
     assert play.clock[columns.PENDING_MILLI] == 1750
     assert play.simulator.snapshot().pools[0, Pool.SHARED_FREE_GPUS] == 0.0
+
+
+def endless(max_fresh_restarts: int = 20) -> Problem:
+    """A job of 12,000 s on four nodes, of which one fails each 1,000 s, though one that comes before it ends."""
+    pool = PoolConfig("gpu", max_nodes=4, failures=FAILING)
+    physics = PhysicsConfig(max_fresh_restarts=max_fresh_restarts)
+    problem = small_problem([(0.0, 100.0, 1.0), (0.0, 12_000.0, 32.0)], [pool], physics=physics)
+    return always(problem, columns.LOT_FAILURE, 1_000_000)
+
+
+ENDLESS = "job 1 lost all its work 21 times .* runs for 12,000 s and writes no checkpoint.* 4 node.s. .* after 250 s"
+
+
+def until_error(step: Callable[[], object]) -> tuple[int, str]:
+    """How many steps there are before one says that a job never ends, and what it says."""
+    for steps in range(2000):
+        try:
+            step()
+        except EndlessJobError as error:
+            return steps, str(error)
+    raise AssertionError("no step said it")
+
+
+@pytest.mark.parametrize("start_ms", [0, 500_000])
+def test_a_job_that_never_ends_stops_the_replay_with_one_clear_line(start_ms: int) -> None:
+    """Also where it ran before the episode began."""
+    problem = endless()
+    episode = (start_ms, columns.NEVER, problem.num_jobs)
+    fast, slow = Simulator.from_problem(problem), ReferenceSimulator(problem)
+    fast.reset(np.array([0]), np.array([episode]))
+    with pytest.raises(EndlessJobError, match=ENDLESS) as error:
+        fast.replay(np.array([0]))
+    assert "\n" not in str(error.value)
+    fast.reset(np.array([0]), np.array([episode]))
+    slow.reset(*episode)
+    action = fast.world.outcome.action[0] * 0
+    steps = until_error(lambda: fast.step(action[None]))
+    assert steps == until_error(lambda: slow.step(action))
+    assert steps[1] == str(error.value)
+
+
+def test_an_episode_that_ends_at_a_given_time_goes_on_with_a_job_that_never_ends() -> None:
+    simulator = Simulator.from_problem(endless())
+    simulator.reset(np.array([0]), np.array([(0, 200_000_000, 2)]))
+    simulator.replay(np.array([0]))
+    assert simulator.world.clusters.clock[0, columns.TRUNCATED] == 1
+    assert simulator.world.clusters.queue[0, 1, columns.JOB_LOSSES] > 21
 
 
 # Spot
@@ -366,6 +413,11 @@ def test_an_environment_draws_another_world_for_each_episode_and_the_same_for_a_
 def test_a_description_without_meaning_is_refused(make, message: str) -> None:
     with pytest.raises(ClusterError, match=message):
         make()
+
+
+def test_no_job_may_restart_is_refused() -> None:
+    with pytest.raises(EnvironmentConfigError, match=r"physics\.max_fresh_restarts is 0; it must be at least 1"):
+        PhysicsConfig(max_fresh_restarts=0)
 
 
 def test_a_seed_is_not_negative() -> None:

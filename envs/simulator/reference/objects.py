@@ -25,6 +25,7 @@ class Job:
     checkpoint: int = 0
     image: int = 0
     has_run: bool = False
+    losses: int = 0  # how often it lost all its work
     workload: int = -1  # row of the curves
     min_milli: int = 0
     max_milli: int = 0

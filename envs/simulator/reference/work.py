@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from envs.errors import EndlessJobError
+from envs.simulator.endless import describe_endless
 from envs.simulator.reference.objects import Job, Node, Running
 from envs.simulator.reference.placement import place, release
 from envs.simulator.reference.queue import enqueue
 from envs.simulator.reference.state import State
-from envs.simulator.state import MAX_SPREAD_NODES, MAX_WIDTH_GPUS, PPM
+from envs.simulator.state import MAX_SPREAD_NODES, MAX_WIDTH_GPUS, NEVER, PPM
 
 
 def settle(c: State, run: Running) -> None:
@@ -85,6 +87,10 @@ def preempt(c: State, run: Running, has_notice: bool) -> None:
         c.totals[run.pool].overhead_milli_ms += lost // PPM * job.milli
         c.totals[run.pool].lost_milli_ms += lost // PPM * job.milli
         job.left += lost
+        if c.problem.settings.draws_lots and job.left == job.work:
+            job.losses += 1
+            if job.losses > c.problem.settings.max_fresh_restarts and c.end == NEVER:
+                raise EndlessJobError(describe_endless(c.problem, job.number))
     c.totals[run.pool].preemptions += 1
     release(c, run)
     enqueue(c, job)
