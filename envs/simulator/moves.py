@@ -68,8 +68,8 @@ def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
         link_part(c, jobs, slot, target)
         move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
         c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
-        pulls = settings.pulls_images and fetch(c, jobs, c.run[slot, st.RUN_JOB], target)
-        delay(c, jobs, settings, slot, settings.move_ms + (pools[pool, st.PULL_MS] if pulls else 0))
+        pull_ms = fetch(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, target) if settings.pulls_images else 0
+        delay(c, jobs, settings, slot, settings.move_ms + pull_ms)
         c.pool[pool, st.MOVES] += 1
         record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
         slot = largest_part(c, node)

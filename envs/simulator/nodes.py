@@ -32,7 +32,7 @@ def switch_on(c: Cluster, pools: Table, settings: Settings, pool: int) -> int:
     if settings.draws_lots:
         c.node[node, st.NODE_LIFE] += 1
     if settings.pulls_images:
-        c.node[node, st.NODE_IMAGES] = 0
+        c.node[node, st.NODE_IMAGES :] = st.NEVER
     return node
 
 

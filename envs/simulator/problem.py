@@ -172,15 +172,15 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
     return template
 
 
-def _image_bits(trace: Trace) -> NDArray[np.int64]:
-    """[J] int64, a bit for the image of each job, 0 for none. More names than bits share them by a hash."""
+def _image_numbers(trace: Trace) -> NDArray[np.int64]:
+    """[J] int64, 1 to MAX_IMAGES for the image of each job, 0 for none. More names share numbers by a hash."""
     images = trace.table.column("image").to_pylist()
     names = sorted({image for image in images if image is not None})
     if len(names) <= st.MAX_IMAGES:
-        bits = {name: 1 << index for index, name in enumerate(names)}
+        numbers = {name: index + 1 for index, name in enumerate(names)}
     else:
-        bits = {name: 1 << zlib.crc32(name.encode()) % st.MAX_IMAGES for name in names}
-    return np.array([0 if image is None else bits[image] for image in images], np.int64)
+        numbers = {name: zlib.crc32(name.encode()) % st.MAX_IMAGES + 1 for name in names}
+    return np.array([0 if image is None else numbers[image] for image in images], np.int64)
 
 
 def _jobs(
@@ -207,7 +207,7 @@ def _jobs(
         table[:-1, st.WORKLOAD] = workload
         table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
         table[:-1, st.MAX_MILLI] = np.maximum(trace.max_gpu_milli, trace.gpu_milli)
-        table[:-1, st.IMAGE] = _image_bits(trace)
+        table[:-1, st.IMAGE] = _image_numbers(trace)
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 

@@ -294,8 +294,10 @@ def enough_rows(running: int, nodes: int) -> int:
 
 
 def _node_columns(settings: st.Settings) -> int:
-    if settings.draws_lots or settings.pulls_images:
+    if settings.pulls_images:
         return st.NODE_COLUMNS
+    if settings.draws_lots:
+        return st.NODE_IMAGES
     return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_ROOM
 
 

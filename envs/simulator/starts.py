@@ -36,14 +36,11 @@ def restart_delay(c: Cluster, settings: Settings, job: int) -> int:
 
 @helper
 def start_work(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, left: int) -> None:
-    """Let the job of a slot begin or go on with its work; one that was preempted restarts first.
-
-    A job that ran before the episode began has its image, wherever it is.
-    """
+    """Let the job of a slot begin or go on with its work; one that was preempted restarts first."""
     job = c.run[slot, st.RUN_JOB]
     pause_ms = restart_delay(c, settings, job)
-    if settings.pulls_images and fetch_everywhere(c, jobs, slot) and job >= c.clock[st.FIRST_JOB]:
-        pause_ms += pools[c.run[slot, st.RUN_POOL], st.PULL_MS]
+    if settings.pulls_images:
+        pause_ms += fetch_everywhere(c, jobs, pools, slot)
     c.run[slot, st.RUN_LEFT], c.run[slot, st.RUN_SINCE] = left, c.clock[st.NOW]
     c.run[slot, st.RUN_MILLI], c.run[slot, st.RUN_SLOW], c.run[slot, st.RUN_SAVED] = jobs[job, st.MILLI], 0, 0
     if settings.has_curves:

@@ -79,9 +79,8 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
 NODE_ROOM = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
 # Belonging to a node, and there only where lots are drawn or images pulled: how often it was ordered, when what happens
-# to it next, and the images that it has, a bit each.
+# to it next; and, from NODE_IMAGES on, the moment when its pull of each image is over, NEVER: it lacks the image.
 NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
-NODE_COLUMNS = 14
 
 # Values of NODE_NEXT.
 FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
@@ -125,7 +124,7 @@ LEVEL_WORDS = 16
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
 SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
 # They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
-# fewest and most GPUs; the bit of its image, 0: none.
+# fewest and most GPUs; the number of its image, 0: none.
 CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
 # They are there only where `QueueSettings.has_facts`: the place in the queue's order, lowest first; priority; the run
 # time that is expected, 0: unknown; the row of `Cluster.owner`, and most GPUs that this owner may use; until when the
@@ -146,6 +145,8 @@ BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
 MAX_IMAGES = 62
 """Images that a node tells apart."""
+
+NODE_COLUMNS = NODE_IMAGES + MAX_IMAGES
 
 LOTS = 1024
 """Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""

@@ -62,26 +62,33 @@ def delay(c: Cluster, jobs: Table, settings: Settings, slot: int, milliseconds: 
 
 
 @helper
-def fetch(c: Cluster, jobs: Table, job: int, node: int) -> bool:
-    """Let a node have the image of a job; return whether it lacked it."""
-    image, had = jobs[job, st.IMAGE], c.node[node, st.NODE_IMAGES]
-    c.node[node, st.NODE_IMAGES] = had | image
-    return image & ~had != 0
+def fetch(c: Cluster, jobs: Table, pools: Table, job: int, pool: int, node: int) -> int:
+    """Let a node pull the image of a job if it lacks it; return for how long the job must wait for it.
+
+    A job that ran before the episode began has its image, wherever it is.
+    """
+    now, at = c.clock[st.NOW], st.NODE_IMAGES + jobs[job, st.IMAGE] - 1
+    is_ours = job >= c.clock[st.FIRST_JOB]
+    if jobs[job, st.IMAGE] == 0:
+        return 0
+    if c.node[node, at] == st.NEVER:
+        c.node[node, at] = now + (pools[pool, st.PULL_MS] if is_ours else 0)
+    return max(0, c.node[node, at] - now) if is_ours else 0
 
 
 @helper
-def fetch_everywhere(c: Cluster, jobs: Table, slot: int) -> bool:
-    """Let all nodes of a running job have its image; return whether one lacked it."""
-    run, lacked = c.run[slot], False
-    job, node = run[st.RUN_JOB], run[st.RUN_CHAIN]
+def fetch_everywhere(c: Cluster, jobs: Table, pools: Table, slot: int) -> int:
+    """Let all nodes of a running job pull its image; return for how long it must wait for the last of them."""
+    run, wait_ms = c.run[slot], 0
+    job, pool, node = run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_CHAIN]
     while node >= 0:
-        lacked = fetch(c, jobs, job, node) or lacked
+        wait_ms = max(wait_ms, fetch(c, jobs, pools, job, pool, node))
         node = c.node[node, st.NEXT_NODE]
     if run[st.RUN_SHARE] >= 0:
-        lacked = fetch(c, jobs, job, c.share[run[st.RUN_SHARE], st.SHARE_NODE]) or lacked
+        wait_ms = max(wait_ms, fetch(c, jobs, pools, job, pool, c.share[run[st.RUN_SHARE], st.SHARE_NODE]))
     elif run[st.RUN_GPUS] > 0:
-        lacked = fetch(c, jobs, job, run[st.RUN_NODE]) or lacked
-    return lacked
+        wait_ms = max(wait_ms, fetch(c, jobs, pools, job, pool, run[st.RUN_NODE]))
+    return wait_ms
 
 
 @helper

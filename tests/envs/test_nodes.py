@@ -251,6 +251,17 @@ def test_a_job_waits_for_its_image_on_a_node_that_lacks_it() -> None:
     assert play.pool()[columns.NODES_REMOVED] == 1
 
 
+def test_a_job_waits_for_the_rest_of_a_pull_that_another_began() -> None:
+    """The pulls go from 0 to 100 and from 60 to 160; whoever comes during one waits until that one is over."""
+    jobs = [(0.0, 500.0, 2.0), (60.0, 500.0, 2.0), (60.0, 500.0, 1.0), (120.0, 500.0, 1.0), (120.0, 500.0, 1.0)]
+    pool = PoolConfig("gpu", max_nodes=1, min_nodes=1, pull_seconds=100.0)
+    play = Play(small_problem(jobs, [pool], image=["a", "a", "b", "a", "b"])).run()
+    assert play.starts() == [0.0, 60.0, 60.0, 120.0, 120.0]
+    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    assert ends.tolist() == [600.0, 600.0, 660.0, 620.0, 660.0]
+    assert play.pool()[columns.OVERHEAD_MILLI_MS] == (100 * 2 + 40 * 2 + 100 + 0 + 40) * 1_000_000
+
+
 def test_a_gang_waits_once_for_an_image_that_one_of_its_nodes_lacks() -> None:
     pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, pull_seconds=100.0)
     play = Play(small_problem([(0.0, 50.0, 4.0), (200.0, 50.0, 16.0)], [pool], image=["a", "a"])).run()
@@ -265,12 +276,12 @@ def test_without_images_or_time_to_pull_nothing_waits() -> None:
         assert Play(small_problem(ONE_JOB, [pool], image=images)).run().now == 1800.0
 
 
-def test_more_images_than_bits_share_them() -> None:
+def test_more_images_than_a_node_tells_apart_share_numbers() -> None:
     pool = PoolConfig("gpu", max_nodes=1, pull_seconds=1.0)
     problem = small_problem([(0.0, 1.0, 1.0)] * 100, [pool], image=[f"image-{index}" for index in range(100)])
-    bits = problem.jobs[:-1, columns.IMAGE]
-    assert (bits > 0).all()
-    assert 30 < len(set(bits.tolist())) <= columns.MAX_IMAGES
+    numbers = problem.jobs[:-1, columns.IMAGE]
+    assert 1 <= numbers.min() <= numbers.max() <= columns.MAX_IMAGES
+    assert len(set(numbers.tolist())) > 30
 
 
 # Whatever happens

@@ -56,7 +56,7 @@ class Node:
     life: int = 0
     event: str = ""
     event_ms: int = NEVER
-    images: set[int] = field(default_factory=set)
+    images: dict[int, int] = field(default_factory=dict)  # the moment when the pull of each is over
 
     @property
     def is_idle(self) -> bool:

@@ -47,11 +47,17 @@ def pace(c: State, run: Running) -> None:
 
 
 def pull_ms(c: State, nodes: list[Node], job: Job) -> int:
-    """How long a job waits for its image on these nodes, which have it from now on."""
-    lacking = [node for node in nodes if job.image > 0 and job.image not in node.images]
-    for node in lacking:
-        node.images.add(job.image)
-    return round(c.problem.cluster.pools[lacking[0].pool].pull_seconds * 1000) if lacking else 0
+    """How long a job waits until the last of these nodes has its image; those that lack it begin to pull it.
+
+    A job that ran before the episode began has its image, wherever it is.
+    """
+    if job.image == 0:
+        return 0
+    is_ours = job.number >= c.first_job
+    for node in nodes:
+        longest_ms = round(c.problem.cluster.pools[node.pool].pull_seconds * 1000)
+        node.images.setdefault(job.image, c.now + (longest_ms if is_ours else 0))
+    return max(0, *(node.images[job.image] - c.now for node in nodes)) if is_ours else 0
 
 
 def start(c: State, job: Job, pool: int) -> bool:
@@ -61,9 +67,7 @@ def start(c: State, job: Job, pool: int) -> bool:
         return False
     c.running.append(run)
     pace(c, run)
-    image_ms = pull_ms(c, run.nodes, job)
-    is_ours = job.number >= c.first_job  # one that ran before the episode began has its image
-    hold(c, run, (c.problem.settings.restart_ms if job.has_run else 0) + (image_ms if is_ours else 0))
+    hold(c, run, (c.problem.settings.restart_ms if job.has_run else 0) + pull_ms(c, run.nodes, job))
     return True
 
 
