@@ -29,6 +29,11 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise EnvironmentConfigError(f"unknown {name} {value!r}{did_you_mean(value, choices)}")
 
 
+def _check_not_negative(name: str, value: float) -> None:
+    if not 0.0 <= value < math.inf:
+        raise EnvironmentConfigError(f"{name} is {value}; it must be finite and >= 0")
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectiveConfig:
     """What a run costs: energy_kwh * usd_per_kwh + (waited_gpu_hours + overhead_gpu_hours) * usd_per_gpu_hour.
@@ -50,8 +55,7 @@ class ObjectiveConfig:
             EnvironmentConfigError: a price is negative or not finite.
         """
         for name in ("usd_per_kwh", "usd_per_gpu_hour"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise EnvironmentConfigError(f"objective.{name} is {getattr(self, name)}; it must be finite and >= 0")
+            _check_not_negative(f"objective.{name}", getattr(self, name))
 
 
 ESTIMATES = ("given", "given-else-exact", "exact", "none")
@@ -164,10 +168,7 @@ class CurvesConfig:
         Raises:
             EnvironmentConfigError: a time is negative or not finite.
         """
-        if not 0.0 <= self.resize_seconds < math.inf:
-            raise EnvironmentConfigError(
-                f"physics.curves.resize_seconds is {self.resize_seconds}; it must be finite and >= 0"
-            )
+        _check_not_negative("physics.curves.resize_seconds", self.resize_seconds)
 
     @property
     def is_on(self) -> bool:
@@ -211,10 +212,7 @@ class PhysicsConfig:
             raise EnvironmentConfigError(
                 f"physics.max_fresh_restarts is {self.max_fresh_restarts}; it must be at least 1"
             )
-        if not 0.0 <= self.restart_seconds < math.inf:
-            raise EnvironmentConfigError(
-                f"physics.restart_seconds is {self.restart_seconds}; it must be finite and >= 0"
-            )
+        _check_not_negative("physics.restart_seconds", self.restart_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +261,8 @@ class EnvironmentConfig:
                 f"episode_seconds is {self.episode_seconds}; it must be at least decision_interval_seconds "
                 f"({self.decision_interval_seconds})"
             )
-        if not 0.0 <= self.move_seconds < math.inf:
-            raise EnvironmentConfigError(f"move_seconds is {self.move_seconds}; it must be finite and >= 0")
-        packers = PACKERS + SCORED_PACKERS
-        if self.packer not in packers:
-            raise EnvironmentConfigError(f"unknown packer {self.packer!r}{did_you_mean(self.packer, packers)}")
+        _check_not_negative("move_seconds", self.move_seconds)
+        _check_choice("packer", self.packer, PACKERS + SCORED_PACKERS)
         if self.has_detailed_nodes:
             self._check_counts_no_gpus_only()
 

@@ -51,7 +51,12 @@ def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None
     return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)
 
 
-def equal_windows(problem: Problem, start_seconds: float, end_seconds: float, count: int) -> NDArray[np.int64]:
+def equal_edges_ms(start_ms: int, end_ms: int, count: int) -> list[int]:
+    """The `count + 1` edges of [start, end) cut into equal parts, whole ms."""
+    return [start_ms + (end_ms - start_ms) * index // count for index in range(count + 1)]
+
+
+def equal_episodes(problem: Problem, start_seconds: float, end_seconds: float, count: int) -> NDArray[np.int64]:
     """[start, end) cut into equal windows, each of which ends when all jobs that were submitted in it are done.
 
     Windows without a submission are left out.
@@ -59,10 +64,9 @@ def equal_windows(problem: Problem, start_seconds: float, end_seconds: float, co
     Returns:
         [0 to count, 3] int64, as `Simulator.reset` takes them.
     """
-    edges = np.linspace(start_seconds, end_seconds, count + 1)
-    windows = [episode_of(problem, low, high) for low, high in pairwise(edges)]
-    first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], [window[0, 0] for window in windows])
-    none = np.zeros((0, 3), np.int64)
-    return np.concatenate(
-        [none, *(window for window, job in zip(windows, first_jobs, strict=True) if window[0, 2] > job)]
-    )
+    edges = equal_edges_ms(round(start_seconds * 1000), round(end_seconds * 1000), count)
+    first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], edges)
+    windows = [
+        (edge, st.NEVER, end) for edge, (first, end) in zip(edges, pairwise(first_jobs), strict=False) if end > first
+    ]
+    return np.array(windows, np.int64).reshape(-1, 3)

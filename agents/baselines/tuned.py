@@ -22,7 +22,7 @@ from envs.codec import (
     CodecLayout,
 )
 from envs.config import PACKERS, EnvironmentConfig
-from envs.episodes import equal_windows
+from envs.episodes import equal_episodes
 from envs.errors import ClusterError
 from envs.simulator import Simulator
 from envs.simulator.costs import decided_usd
@@ -186,10 +186,10 @@ class _Training:
     def episodes(self, problem: Problem) -> NDArray[np.int64]:
         """[windows, 3] int64, as `Simulator.reset` takes them; cut twice."""
         start, end, windows = self.start_seconds, self.end_seconds, self.windows
-        cuts = [equal_windows(problem, start, end, windows)]
+        cuts = [equal_episodes(problem, start, end, windows)]
         if windows > 1:
             half = (end - start) / windows / 2
-            cuts.append(equal_windows(problem, start + half, end - half, windows - 1))
+            cuts.append(equal_episodes(problem, start + half, end - half, windows - 1))
         episodes = np.concatenate(cuts)
         if len(episodes) == 0:
             raise ClusterError(

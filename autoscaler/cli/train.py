@@ -119,7 +119,7 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
     from autoscaler.experiment import RUN, ExperimentError
     from configs.loader import to_yaml
     from envs.config import PACKERS
-    from envs.episodes import equal_windows
+    from envs.episodes import equal_episodes
     from envs.simulator.problem import make_problem
 
     trace = traces.load(experiment.trace)
@@ -137,7 +137,7 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
         note(f"reactive-tuned: {tuned.describe()}", quiet)
     config = replace(experiment.environment, packer=tuned.packer)
     problem = make_problem(trace.window(None, end), cluster, config)
-    validation = equal_windows(problem, start, end, windows)
+    validation = equal_episodes(problem, start, end, windows)
     return Task(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, to_yaml(experiment))
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscaler.evaluation.errors import EvaluationError
+from envs.episodes import equal_edges_ms
 from traces.trace import Trace
 
 MS_PER_SECOND = 1000
@@ -93,5 +94,5 @@ def equal_windows(trace: Trace, from_fraction: float, until_fraction: float, cou
     if count < 1:
         raise EvaluationError(f"windows is {count}; it must be at least 1")
     start, end = moment(trace, from_fraction), moment(trace, until_fraction)
-    edges = [start + (end - start) * index // count for index in range(count + 1)]
+    edges = equal_edges_ms(start, end, count)
     return tuple(window_between(trace, *edges[index : index + 2]) for index in range(count))

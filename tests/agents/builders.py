@@ -19,7 +19,7 @@ from agents.sb3.training import Task
 from envs.cluster import auto_cluster
 from envs.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
 from envs.config import EnvironmentConfig
-from envs.episodes import equal_windows
+from envs.episodes import equal_episodes
 from envs.simulator.problem import Problem, make_problem
 from envs.vector import GpuClusterVecEnv
 from tests.envs.snapshots import random_snapshot
@@ -56,7 +56,7 @@ def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train:
         agent=AgentConfig(agent, **{**settings, **config}),
         train=TrainConfig(**{**lengths, **(train or {})}),
         problem=problem,
-        validation=equal_windows(problem, start, start + 86_400.0, 2),
+        validation=equal_episodes(problem, start, start + 86_400.0, 2),
         tuned=Tuned(600.0, 0.0, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", "")),
         seed=seed,
         config_text="agent: test\n",

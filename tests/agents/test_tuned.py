@@ -16,7 +16,7 @@ from agents.scoring import score
 from envs.cluster import auto_cluster
 from envs.codec import CodecLayout
 from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
-from envs.episodes import equal_windows
+from envs.episodes import equal_episodes
 from envs.errors import ClusterError
 from envs.simulator import Simulator
 from envs.simulator import state as columns
@@ -44,9 +44,9 @@ def brute_force(trace: Trace, start: float, end: float, windows: int) -> dict[tu
     half = (end - start) / windows / 2
     for packer in PACKERS:
         problem = make_problem(trace, auto_cluster(trace), replace(CONFIG, packer=packer))
-        episodes = equal_windows(problem, start, end, windows)
+        episodes = equal_episodes(problem, start, end, windows)
         if windows > 1:
-            episodes = np.concatenate([episodes, equal_windows(problem, start + half, end - half, windows - 1)])
+            episodes = np.concatenate([episodes, equal_episodes(problem, start + half, end - half, windows - 1)])
         for index, (timeout, headroom) in enumerate(CONFIG.codec.setpoints):
             costs[packer, timeout, headroom] = []
             for episode in episodes:
@@ -97,7 +97,7 @@ def test_its_policy_costs_what_it_says(trace: Trace) -> None:
     problem = make_problem(trace, auto_cluster(trace), replace(CONFIG, packer=tuned.packer))
     policy = tuned.policy(CONFIG)
     assert (policy.name, policy.packer) == ("reactive-tuned", tuned.packer)
-    cost = score(policy, problem, equal_windows(problem, start, start + DAY, 1))
+    cost = score(policy, problem, equal_episodes(problem, start, start + DAY, 1))
     assert cost.mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
     assert tuned.usd_per_hour == pytest.approx(tuned.usd_per_window / 24.0)
 
@@ -142,7 +142,7 @@ def test_a_burst_in_one_window_is_enough(windows: int) -> None:
 
 def test_scores_do_not_depend_on_which_windows_are_played_together(trace: Trace) -> None:
     problem = make_problem(trace, auto_cluster(trace), CONFIG)
-    episodes = equal_windows(problem, 0.0, 3 * DAY, 5)
+    episodes = equal_episodes(problem, 0.0, 3 * DAY, 5)
     policy = make_baseline("reactive", CONFIG.codec)
     together = score(policy, problem, episodes)
     alone = [score(policy, problem, episode[None])[0] for episode in episodes]
@@ -177,6 +177,6 @@ def test_its_policy_with_levers_costs_what_it_says() -> None:
     start, config = trace.first_submit_seconds, consolidating(power_caps=True)
     tuned = tuned_on(trace, start, start + DAY, 1, config)
     problem = make_problem(trace, auto_cluster(trace), replace(config, packer=tuned.packer))
-    episodes = equal_windows(problem, start, start + DAY, 1)
+    episodes = equal_episodes(problem, start, start + DAY, 1)
     assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
     assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width]

@@ -8,7 +8,7 @@ import pytest
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CodecLayout, Pool
 from envs.config import PACKERS, EnvironmentConfig
-from envs.episodes import draw_episodes, episode_of, equal_windows
+from envs.episodes import draw_episodes, episode_of, equal_episodes
 from envs.errors import ClusterError
 from envs.simulator import Simulator
 from envs.simulator import state as st
@@ -111,21 +111,21 @@ def test_a_window_takes_the_jobs_from_its_start_up_to_its_end() -> None:
     assert episode_of(problem, 50.0).tolist() == [[50_000, st.NEVER, 3]]
 
 
-def test_equal_windows_cover_every_job_once_and_leave_empty_ones_out() -> None:
+def test_equal_episodes_cover_every_job_once_and_leave_empty_ones_out() -> None:
     problem = small_problem([(0.0, 60.0, 1.0), (10.0, 60.0, 1.0), (95.0, 60.0, 1.0)])
-    windows = equal_windows(problem, 0.0, 100.0, 5)
+    windows = equal_episodes(problem, 0.0, 100.0, 5)
     assert windows[:, 0].tolist() == [0, 80_000]
     assert windows[:, 2].tolist() == [2, 3]
 
 
 def test_windows_without_any_job_are_no_windows() -> None:
     problem = small_problem([(0.0, 60.0, 1.0), (95.0, 60.0, 1.0)])
-    assert equal_windows(problem, 20.0, 90.0, 4).shape == (0, 3)
+    assert equal_episodes(problem, 20.0, 90.0, 4).shape == (0, 3)
 
 
 def test_windows_side_by_side_run_like_one_by_one() -> None:
     problem = small_problem([(float(index * 50), 60.0, 1.0 + index % 8) for index in range(40)])
-    windows = equal_windows(problem, 0.0, 2000.0, 4)
+    windows = equal_episodes(problem, 0.0, 2000.0, 4)
     together = Simulator.from_problem(problem, 4)
     together.reset(np.arange(4), windows)
     together.replay(np.full(4, 3))
