@@ -120,18 +120,21 @@ def play(seed: int, tally: Tally) -> None:
     tally.worlds += 1
 
 
-def fuzz(seed: int, seconds: float, worlds: int | None = None) -> tuple[Tally, dict[int, str]]:
+def fuzz(
+    seed: int, seconds: float, worlds: int | None = None, tally: Tally | None = None
+) -> tuple[Tally, dict[int, str]]:
     """Play worlds until the time is over.
 
     Args:
         seed: of the first world; the next ones count up.
         seconds: no world begins after these.
         worlds: play so many at most.
+        tally: of the worlds before.
 
     Returns:
         What happened, and the traceback of each world that failed, by its seed.
     """
-    tally, failures, begin = Tally(), {}, time.monotonic()
+    tally, failures, begin = tally or Tally(), {}, time.monotonic()
     number = seed
     while time.monotonic() - begin < seconds and (worlds is None or number < seed + worlds):
         try:

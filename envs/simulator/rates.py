@@ -114,34 +114,36 @@ def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, sl
         link_part(c, jobs, slot, node)
 
 
-@rare
-def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
-    """Narrow all elastic jobs of a pool."""
-    for slot in range(c.run.shape[0]):
-        if c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool:
-            gpus = shrinkable(c, jobs, pools, slot)
-            if gpus > 0:
-                if c.run[slot, st.RUN_GPUS] == 0:
-                    open_last_node(c, jobs, pools, settings, slot)
-                resize(c, jobs, pools, curves, settings, slot, -gpus)
-
-
 @helper
-def next_to_grow(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> int:
-    """The running slot of the lowest job of a pool that can be widened, -1 if there is none."""
+def next_to_resize(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, grow: bool) -> int:
+    """The running slot of the lowest job of a pool that can be widened, or narrowed; -1 if there is none."""
     best = -1
     for slot in range(c.run.shape[0]):
         is_here = c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool
         is_next = best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]
-        if is_here and is_next and growable(c, jobs, pools, settings, slot) > 0:
-            best = slot
+        if is_here and is_next:
+            gpus = growable(c, jobs, pools, settings, slot) if grow else shrinkable(c, jobs, pools, slot)
+            if gpus > 0:
+                best = slot
     return best
+
+
+@rare
+def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
+    """Narrow all elastic jobs of a pool, in order of submission: it decides which GPUs of a node they keep."""
+    slot = next_to_resize(c, jobs, pools, settings, pool, False)
+    while slot >= 0:
+        gpus = shrinkable(c, jobs, pools, slot)
+        if c.run[slot, st.RUN_GPUS] == 0:
+            open_last_node(c, jobs, pools, settings, slot)
+        resize(c, jobs, pools, curves, settings, slot, -gpus)
+        slot = next_to_resize(c, jobs, pools, settings, pool, False)
 
 
 @rare
 def grow_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Widen all elastic jobs of a pool into free GPUs of their nodes, in order of submission."""
-    slot = next_to_grow(c, jobs, pools, settings, pool)
+    slot = next_to_resize(c, jobs, pools, settings, pool, True)
     while slot >= 0:
         resize(c, jobs, pools, curves, settings, slot, growable(c, jobs, pools, settings, slot))
-        slot = next_to_grow(c, jobs, pools, settings, pool)
+        slot = next_to_resize(c, jobs, pools, settings, pool, True)

@@ -79,11 +79,13 @@ class Draw:
 
 def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
     """A pool; some of them have more nodes than one word of a bit set."""
-    most = draw.between(1, 4) if draw.is_crowded else 70 if draw.chance(0.05) else draw.between(1, 20)
-    gpus = draw.of(1, 2, 4, 8, 8, 8, 16)
-    cpus, memory = (1.0, 2.0, 4.0), (4.0, 8.0)
+    most = 70 if draw.chance(0.05) else draw.between(1, 20)
+    if draw.is_crowded or draw.is_tight:
+        most = draw.between(1, 8 if draw.is_tight else 4)
+    gpus = draw.of(4, 8, 8, 16) if draw.is_tight else draw.of(1, 2, 4, 8, 8, 8, 16)
+    cpus, memory = (1.0, 2.0), (4.0, 8.0)
     if not draw.is_tight:
-        cpus, memory = (None, *cpus, 96.0), (None, None, *memory, 256.0)
+        cpus, memory = (None, *cpus, 4.0, 96.0), (None, None, *memory, 256.0)
     cpus_per_gpu, gib_per_gpu = draw.of(*cpus), draw.of(*memory)
     return PoolConfig(
         name=f"pool{index}",
@@ -105,13 +107,13 @@ def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
 
 def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
     """Jobs that some pool can run, in bursts and lulls; where it is loose, small ones that may be moved."""
-    count = draw.between(30, 100) if draw.is_crowded else draw.between(1, 150)
+    count = draw.between(30, 100) if draw.is_crowded or draw.is_tight else draw.between(1, 150)
     movable, shares = draw.of(0.0, 0.9, 1.0, 1.0), draw.of(0.0, 0.0, 0.2, 0.7)
     gangs, elastic = draw.of(0.0, 0.1), draw.of(0.0, 0.5)
     most = 3 if draw.is_loose or draw.is_tight else 16
     if draw.is_loose:
         movable, shares, gangs = 1.0, 0.0, 0.0
-    pace = draw.of(5.0, 60.0, 600.0)
+    pace = draw.of(5.0, 60.0) if draw.is_tight else draw.of(5.0, 60.0, 600.0)
     columns: dict[str, list[Any]] = collections.defaultdict(list)
     now = 0.0
     for _ in range(count):
@@ -158,8 +160,9 @@ def draw_facts(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
 def draw_asked(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
     """CPUs and memory of a job, some of them more than go with its GPUs; what cannot be divided goes with the last."""
     gpus = max(1, job["gpu_milli"] // 1000)
+    cpus = (100, 2001, 4000) if draw.is_tight else (0, 100, 1000, 2001, 4000, 9000)
     return {
-        "cpu_milli": None if draw.chance(0.2) else gpus * draw.of(0, 100, 1000, 2001, 4000, 9000) + draw.of(0, 0, 7),
+        "cpu_milli": None if draw.chance(0.2) else gpus * draw.of(*cpus) + draw.of(0, 0, 7),
         "memory_mib": None if draw.chance(0.5) else gpus * draw.of(0, 100, 4096, 5001, 16384) + draw.of(0, 0, 7),
     }
 
@@ -171,7 +174,7 @@ def draw_queue(draw: Draw, largest_gpus: float) -> QueueConfig:
     return QueueConfig(
         order=draw.of(*ORDERS),
         priorities=priorities,
-        passing=draw.of(*("any", "none") if draw.is_detailed else PASSING),
+        passing=draw.of(*("any", "none") if draw.is_detailed else (*PASSING, "backfill")),
         estimates=draw.of(*ESTIMATES),
         preemption=priorities and not draw.is_detailed and draw.chance(0.6),
         max_victims=draw.of(1, 3, 99),
@@ -188,7 +191,7 @@ def draw_queue(draw: Draw, largest_gpus: float) -> QueueConfig:
 
 def draw_problem(draw: Draw) -> Problem:
     """A whole world, with the debug mode on."""
-    has_lots, second_resources = draw.chance(0.4), draw.is_detailed and draw.chance(0.7)
+    has_lots, second_resources = draw.chance(0.4), draw.is_tight or (draw.is_detailed and draw.chance(0.5))
     cluster = ClusterConfig(tuple(draw_pool(draw, index, has_lots) for index in range(draw.between(1, 3))))
     trace = draw_trace(draw, cluster)
     packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if draw.is_detailed else PACKERS
@@ -212,7 +215,7 @@ def draw_problem(draw: Draw) -> Problem:
         move_seconds=draw.of(0.0, 0.5, 120.0),
         codec=CodecLayout(
             max_pools=len(cluster.pools) + draw.of(0, 0, 1),
-            window_slots=draw.of(0, 2, 8),
+            window_slots=draw.of(2, 8) if draw.is_tight else draw.of(0, 2, 8),
             max_hold_seconds=draw.of(0.0, 600.0, 3600.0),
             consolidation=draw.is_loose or (not draw.is_detailed and draw.chance(0.5)),
             power_caps=has_curves and draw.chance(0.5),

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig, cluster_from_nodes
-from envs.codec import CodecLayout
+from envs.codec import WIDTH_CHOICES, CodecLayout
 from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import ClusterError, EnvironmentConfigError
 from envs.simulator import Simulator
@@ -89,6 +89,23 @@ def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(passing: str, cpu_m
         slow.step(action)
     assert_equal(fast, slow)
     assert slow.totals[0].nodes_added == 1 + nodes
+
+
+def test_both_twins_narrow_jobs_in_order_of_submission() -> None:
+    """The last job has the place of the first in memory, and yet gives its GPUs back after the second."""
+    jobs = [(0.0, 500.0, 3.0), (0.0, 9000.0, 2.0), (600.0, 9000.0, 3.0)]
+    codec = CodecLayout(max_pools=1, window_slots=3, elastic_width=True)
+    config = EnvironmentConfig(packer="random-fit", codec=codec, debug=True)
+    cluster = ClusterConfig((PoolConfig("gpu", max_nodes=1, min_nodes=1),))
+    problem = make_problem(make_trace(jobs, min_gpus=[None, 1, 1]), cluster, config)
+    fast, slow = twins(problem, whole(problem))
+    action = np.ones(len(codec.action_sizes), np.int64)
+    while slow.now <= 2_000_000:
+        action[-1] = WIDTH_CHOICES.index("shrink" if slow.now >= 1_500_000 else "keep")
+        fast.step(action[None])
+        slow.step(action)
+    assert_equal(fast, slow)
+    assert np.flatnonzero(fast.world.clusters.detail.gpu[0, 0] == 0).tolist() == [0, 3]  # at first 0 to 4
 
 
 def test_memory_is_a_limit_too() -> None:

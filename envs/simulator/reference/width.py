@@ -49,7 +49,7 @@ def resize(c: State, run: Running, gpus: int) -> None:
 
 
 def change_widths(c: State, pool: int, grow: bool) -> None:
-    """Narrow all elastic jobs of a pool, or widen them in order of submission."""
+    """Narrow all elastic jobs of a pool, or widen them, in order of submission."""
     for run in sorted((run for run in c.running if run.pool == pool), key=lambda run: run.job.number):
         gpus = growable(c, run) if grow else -shrinkable(run)
         if gpus != 0:
