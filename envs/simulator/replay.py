@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan
-from envs.simulator import kernels
+from envs.simulator import kernels, snapshots
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, kernel
 from envs.simulator.events import EDGES_MS, idle_for
 from envs.simulator.kernels import (
     World,
     cluster_of,
-    fill_queue,
     fill_snapshot,
     plan_of,
     scale,
@@ -27,6 +26,7 @@ from envs.simulator.kernels import (
 )
 from envs.simulator.log import DECISION, is_log_filling, record
 from envs.simulator.queues import prepare_queue
+from envs.simulator.snapshots import fill_queue
 from envs.simulator.starts import start_waiting
 from envs.simulator.state import Cluster
 from envs.simulator.timeline import advance
@@ -42,8 +42,8 @@ def fill_plan(w: World, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan
     for pool in range(w.pools.shape[0]):
         row, out = c.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-        out[kernels.IDLE_NODES], out[kernels.BUSY_NODES], out[kernels.BOOTING_NODES] = idle, row[st.BUSY], booting
-        out[kernels.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        out[snapshots.IDLE_NODES], out[snapshots.BUSY_NODES], out[snapshots.BOOTING_NODES] = idle, row[st.BUSY], booting
+        out[snapshots.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
         snapshot.idle_age_nodes[pool, edge] = idle_for(c, w.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
 
@@ -54,7 +54,7 @@ def plan_queue(
 ) -> None:
     """Plan the queue with the default placement, and write that."""
     for pool in range(w.pools.shape[0]):
-        snapshot.pools[pool, kernels.SHARED_FREE_GPUS] = c.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
+        snapshot.pools[pool, snapshots.SHARED_FREE_GPUS] = c.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
         for free in range(w.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = c.pool[pool, st.FREE_COUNT + free]
     prepare_queue(c, w.jobs, w.settings)
@@ -64,7 +64,7 @@ def plan_queue(
         pool = default_pool(snapshot, w.tables, plan, slot)
         placement[slot] = pool
         if pool >= 0:  # -1: its owner has no quota left
-            place(plan, pool, snapshot.queue[slot, kernels.SLOT_GPUS], w.pools[pool, st.GPUS])
+            place(plan, pool, snapshot.queue[slot, snapshots.SLOT_GPUS], w.pools[pool, st.GPUS])
     place_backlog(snapshot, w.tables, plan)
 
 
