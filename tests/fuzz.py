@@ -24,7 +24,7 @@ from envs.simulator.reference import ReferenceSimulator
 from envs.simulator.reference.queue import deferred_jobs, jobs_over_quota
 from tests.envs.fuzz_worlds import Draw, draw_episode, draw_problem
 from tests.envs.players import STYLES, Player
-from tests.envs.test_twins import assert_equal, times
+from tests.envs.test_twins import assert_equal, times, used
 
 MOST_STEPS = 300
 
@@ -93,7 +93,7 @@ def play(seed: int, tally: Tally) -> None:
     problem = draw_problem(draw)
     episode = draw_episode(draw, problem)
     player = Player(problem.config.codec, "levers" if draw.is_loose else draw.of(*STYLES), draw.generator)
-    fast, slow = Simulator.from_problem(problem, log_rows=None), ReferenceSimulator(problem)
+    fast, slow = used(problem, log_rows=None), ReferenceSimulator(problem)
     fast.reset(np.array([0]), np.array([episode]))
     slow.reset(*episode)
     assert_equal(fast, slow)

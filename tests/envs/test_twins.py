@@ -87,9 +87,18 @@ def times(fast: Simulator, column: int) -> dict[int, int]:
     return {int(first + row): int(moment) for row, moment in enumerate(moments) if moment != columns.NEVER}
 
 
+def used(problem: Problem, log_rows: int | None = 0) -> Simulator:
+    """A simulator whose memory is full of numbers that mean nothing, as an episode that was cut off leaves some."""
+    fast, generator = Simulator.from_problem(problem, log_rows=log_rows), np.random.default_rng(0)
+    for name, array in fast.state_arrays().items():
+        if name.startswith("Cluster."):
+            array[...] = generator.integers(0, 4, array.shape)
+    return fast
+
+
 def twins(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, ReferenceSimulator]:
     """Both simulators at the beginning of an episode."""
-    fast, slow = Simulator.from_problem(problem), ReferenceSimulator(problem)
+    fast, slow = used(problem), ReferenceSimulator(problem)
     fast.reset(np.array([0]), np.array([episode]))
     slow.reset(*episode)
     return fast, slow
