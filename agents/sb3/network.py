@@ -77,7 +77,9 @@ class SharedNetwork(nn.Module):
             self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
             self.default_weight.fill_(logit)
             for scores, column in zip(self.lever_scores, self.rule_columns, strict=True):
-                cast(nn.Linear, scores).bias[rule[column]] = logit
+                bias = cast(nn.Linear, scores).bias
+                bias[0] = logit / 2  # where the mask forbids the rule's choice, the rule does nothing
+                bias[rule[column]] = logit
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [B, mask size] and value features [B, hidden] of observations [B, observation size]."""

@@ -56,10 +56,14 @@ class Task:
 
     @property
     def reward_scale(self) -> float:
-        """Makes the tuned heuristic's discounted return about -1: its cost per hour times the hours that count."""
+        """Makes the tuned heuristic's discounted return about -1: its cost per hour times the hours that count.
+
+        About 1 where it earns instead: narrow elastic jobs can take less energy than the work that the reward leaves
+        out.
+        """
         unit_hours = self.problem.config.decision_interval_seconds / 3600.0
         horizon_hours = unit_hours / max(1.0 - self.agent.discount, 1e-6)
-        return 1.0 / max(self.tuned.usd_per_hour * horizon_hours, 1e-9)
+        return 1.0 / max(abs(self.tuned.usd_per_hour) * horizon_hours, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,18 @@ def test_the_untrained_network_prefers_the_lever_choices_of_a_rule(rule: tuple[i
         assert (part.argmax(dim=2) == choice).all()
 
 
+def test_the_untrained_network_does_nothing_where_the_mask_forbids_the_lever_choice_of_the_rule() -> None:
+    """As the fixed rule does: jobs that cannot be narrowed are not widened instead."""
+    torch.manual_seed(1)
+    model = SharedNetwork(FULL, 16)
+    model.prefer((3, 2, 1, 2), 4.0)
+    with torch.no_grad():
+        scores = model.forward_actor(observations(FULL))
+    for part, choice in zip(lever_scores(scores), (2, 1, 2), strict=True):
+        part[:, :, choice] = -torch.inf
+        assert (part.argmax(dim=2) == 0).all()
+
+
 def test_a_lever_that_is_off_takes_no_choice_of_a_rule() -> None:
     layout = replace(LAYOUT, elastic_width=True)
     model = SharedNetwork(layout, 16)

@@ -310,6 +310,14 @@ def test_the_scale_of_rewards_makes_the_tuned_return_about_minus_one(problem: di
     assert task.reward_scale == pytest.approx(1.0 / (0.5 * (1 / 60) / 0.003))
 
 
+def test_rewards_of_a_tuned_heuristic_that_earns_have_the_scale_of_one_that_costs_as_much(
+    problem: dict[str, Problem],
+) -> None:
+    task = small_task("maskable-ppo", problem=problem["maskable-ppo"])
+    earning = replace(task, tuned=replace(task.tuned, usd_per_hour=-task.tuned.usd_per_hour))
+    assert earning.reward_scale == task.reward_scale
+
+
 def test_training_with_the_consolidation_lever_moves_jobs_and_is_not_worse_than_the_tuned_rule(
     folder: Callable[[str], Path],
 ) -> None:
