@@ -27,17 +27,11 @@ from envs.config import (
 from envs.simulator import state as st
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.queues import ORDERS
-from tests.envs.worlds import that_fit
+from tests.envs.worlds import BOOT_CONFIGS, FAILURE_CONFIGS, MODELS, SPOT_CONFIGS, that_fit
 from traces.trace import Trace
 
-MODELS = ("P100", "V100")
-BOOTS = (
-    BootConfig(sigma=0.7),
-    BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
-    BootConfig(failure_probability=0.3, timeout_seconds=300.0),
-)
-FAILURES = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0), FailureConfig(10_000.0, 60.0))
-SPOTS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0), SpotConfig(10_000.0))
+FAILURES = (*FAILURE_CONFIGS, FailureConfig(10_000.0, 60.0))
+SPOTS = (*SPOT_CONFIGS, SpotConfig(10_000.0))
 
 
 class Draw:
@@ -94,7 +88,7 @@ def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
         gpus_per_node=gpus,
         gpu_model=draw.of(None, None, *MODELS),
         boot_seconds=draw.of(0.0, 0.5, 60.0, 300.0),
-        boot=draw.of(BootConfig(), *BOOTS) if has_lots else BootConfig(),
+        boot=draw.of(BootConfig(), *BOOT_CONFIGS) if has_lots else BootConfig(),
         failures=draw.of(FailureConfig(), *FAILURES) if has_lots else FailureConfig(),
         spot=draw.of(SpotConfig(), *SPOTS) if has_lots else SpotConfig(),
         pull_seconds=draw.of(0.0, 30.0, 90.0) if has_lots else 0.0,

@@ -34,16 +34,16 @@ PREDICTIONS_SECONDS = st.sampled_from([None, None, 60.0, 5000.0])
 CPUS_MILLI = st.sampled_from([None, 0, 100, 1000, 3001, 3001, 8000, 16500, 33000])
 MEMORY_MIB = st.sampled_from([None, 0, 100, 5001, 20000, 50000])
 MODELS = ("P100", "V100")
-BOOTS = st.sampled_from(
-    [
-        *[BootConfig()] * 3,
-        BootConfig(sigma=0.7),
-        BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
-        BootConfig(failure_probability=0.3, timeout_seconds=300.0),
-    ]
+BOOT_CONFIGS = (
+    BootConfig(sigma=0.7),
+    BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
+    BootConfig(failure_probability=0.3, timeout_seconds=300.0),
 )
-FAILURES = st.sampled_from([*[FailureConfig()] * 3, FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0)])
-SPOTS = st.sampled_from([*[SpotConfig()] * 3, SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0)])
+FAILURE_CONFIGS = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0))
+SPOT_CONFIGS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0))
+BOOTS = st.sampled_from([*[BootConfig()] * 3, *BOOT_CONFIGS])
+FAILURES = st.sampled_from([*[FailureConfig()] * 3, *FAILURE_CONFIGS])
+SPOTS = st.sampled_from([*[SpotConfig()] * 3, *SPOT_CONFIGS])
 
 
 @st.composite
