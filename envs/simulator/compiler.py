@@ -59,18 +59,21 @@ def cache_folder() -> Path | None:
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "pipeline_class": Compiler}
 
 
+NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def helper(function: Callable[..., Any]) -> Any:
     """Decorate a function that only kernels call: compiled into them, and cached with them.
 
     Always inlined: a call hands on every array's shape and strides, more than a hundred words for a `Cluster`, and that
     took more than half of a replay's time.
     """
-    return numba.njit(**OPTIONS, forceinline=True)(function)
+    return numba.njit(**OPTIONS, **NO_WRAPPERS, forceinline=True)(function)
 
 
 def rare(function: Callable[..., Any]) -> Any:
     """Decorate a function that kernels call now and then: not inlined, so that it is compiled once a kernel."""
-    return numba.njit(**OPTIONS)(function)
+    return numba.njit(**OPTIONS, **NO_WRAPPERS)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:

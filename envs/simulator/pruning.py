@@ -10,7 +10,10 @@ from typing import Any
 from numba.core import ir, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
+
+from envs.simulator.linking import Lowering
 
 register: Any = register_pass
 nopython_passes: Any = DefaultPassBuilder.define_nopython_pipeline
@@ -54,7 +57,7 @@ class FieldsThatAreNone(FunctionPass):
                     isinstance(line, ir.Assign) and isinstance(line.value, ir.Expr) and line.value.op == "getattr"
                 )
                 if is_field and isinstance(_type_of(state, line.target), types.NoneType):
-                    none: Any = ir.Const(None, line.loc)  # type: ignore[no-untyped-call]
+                    none: Any = ir.Const(None, line.loc)
                     state.func_ir._definitions[line.target.name] = [none]  # noqa: SLF001 (numba's own passes do so)
                     line.value = none
                     changed = True
@@ -68,5 +71,6 @@ class Compiler(CompilerBase):
         """The passes of `numba.njit` and ours."""
         passes = nopython_passes(self.state)
         passes.add_pass_after(FieldsThatAreNone, IRProcessing)
+        passes.passes = [(Lowering if each is NativeLowering else each, why) for each, why in passes.passes]
         passes.finalize()
         return [passes]

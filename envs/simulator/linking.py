@@ -1,0 +1,82 @@
+"""Libraries of compiled code that are only linked into others: what kernels call is optimised once, inside a kernel.
+
+numba optimises and translates to machine code every function on its own, with all that it calls, before the caller does
+the same again with a copy. Kernels are some hundred small functions, six calls deep, so nearly all of that is in vain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import _dynfunc  # type: ignore[attr-defined]
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
+
+register: Any = register_pass
+
+
+class Library(JITCodeLibrary):
+    """Code of a kernel: it links what its helpers call too, which a `HelperLibrary` leaves to it."""
+
+    def finalize(self) -> None:
+        """Link, optimise and translate to machine code."""
+        self._linking_libraries = _closure(self._linking_libraries)
+        super().finalize()
+
+
+class HelperLibrary(JITCodeLibrary):
+    """Code of a helper as it was lowered: nothing is linked into it, and there is no machine code of it."""
+
+    def finalize(self) -> None:
+        """Take no more code."""
+        self._raise_if_finalized()
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """0: there is no machine code."""
+        return 0
+
+
+def _closure(libraries: list[Any]) -> list[Any]:
+    """The libraries and all that helpers among them need, each once and behind all that call it.
+
+    LLVM links a function that may be there several times only where one is called that is there already.
+    """
+    found: dict[Any, None] = {}
+
+    def visit(library: Any) -> None:
+        if library not in found:
+            for callee in library._linking_libraries if isinstance(library, HelperLibrary) else ():  # noqa: SLF001
+                visit(callee)
+            found[library] = None
+
+    for library in libraries:
+        visit(library)
+    return list(reversed(found))
+
+
+@register(mutates_CFG=True, analysis_only=False)
+class Lowering(NativeLowering):
+    """numba's lowering into one of our libraries; a function without a wrapper for Python is a helper."""
+
+    _name = "lowering_for_linking"
+
+    def run_pass(self, state: Any) -> bool:
+        """Lower one function."""
+        codegen, name = state.targetctx.codegen(), state.func_id.func_qualname
+        if not state.flags.no_cpython_wrapper:
+            state.library = Library(codegen, name)
+            state.library.enable_object_caching()
+            return bool(super().run_pass(state))
+        state.library = HelperLibrary(codegen, name)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        # By this object those who call the helper find it; it has no code of its own, so Python must not call it.
+        lowered = state["cr"]
+        module, doc = lowered.fndesc.lookup_module(), f"{name}, which only kernels call"
+        entry_point = _dynfunc.make_function(module, name, doc, 0, lowered.env, (state.library,))
+        state.targetctx.insert_user_function(entry_point, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=entry_point)
+        return True
