@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.registry import CPUDispatcher
 
 import envs.codec
 from envs.codec import action, levers, observation, packing
@@ -62,18 +63,34 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False,
 NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
+class Helper(CPUDispatcher):
+    """A function that is compiled only for kernels that call it; Python runs it as it is written."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the plain function."""
+        return self.py_func(*arguments)
+
+
+def _for_kernels(function: Callable[..., Any], **options: Any) -> Any:
+    """A function as a `Helper`; without numba (NUMBA_DISABLE_JIT) it stays as it is."""
+    dispatcher = numba.njit(**OPTIONS, **NO_WRAPPERS, **options)(function)
+    if dispatcher is not function:
+        dispatcher.__class__ = Helper
+    return dispatcher
+
+
 def helper(function: Callable[..., Any]) -> Any:
     """Decorate a function that only kernels call: compiled into them, and cached with them.
 
     Always inlined: a call hands on every array's shape and strides, more than a hundred words for a `Cluster`, and that
     took more than half of a replay's time.
     """
-    return numba.njit(**OPTIONS, **NO_WRAPPERS, forceinline=True)(function)
+    return _for_kernels(function, forceinline=True)
 
 
 def rare(function: Callable[..., Any]) -> Any:
     """Decorate a function that kernels call now and then: not inlined, so that it is compiled once a kernel."""
-    return numba.njit(**OPTIONS, **NO_WRAPPERS)(function)
+    return _for_kernels(function, forceinline=False)  # else it has the option of a helper that calls it
 
 
 def kernel(function: Callable[..., Any]) -> Any:

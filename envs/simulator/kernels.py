@@ -153,7 +153,7 @@ def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
     """Bring the queue in order and write the snapshot of a cluster."""
     prepare_queue(c, w.jobs, w.settings)
     fill_pools(c, w.jobs, w.pools, w.settings, w.template, snapshot)
-    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot)
+    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot, snapshot.queue.shape[0])
     fill_signals(c, w.jobs, w.settings, snapshot.signals)
 
 

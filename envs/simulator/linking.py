@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite.binding import Linkage
 from numba import _dynfunc  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import register_pass
@@ -16,17 +17,15 @@ from numba.core.typed_passes import NativeLowering
 register: Any = register_pass
 
 
-class Library(JITCodeLibrary):
-    """Code of a kernel: it links what its helpers call too, which a `HelperLibrary` leaves to it."""
-
-    def finalize(self) -> None:
-        """Link, optimise and translate to machine code."""
-        self._linking_libraries = _closure(self._linking_libraries)
-        super().finalize()
-
-
 class HelperLibrary(JITCodeLibrary):
     """Code of a helper as it was lowered: nothing is linked into it, and there is no machine code of it."""
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add code; a function that is not always inlined never is, so that it is there once, and small."""
+        for function in ir_module.functions:
+            if function.blocks and not function.linkage and "alwaysinline" not in function.attributes:
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)
 
     def finalize(self) -> None:
         """Take no more code."""
@@ -38,23 +37,61 @@ class HelperLibrary(JITCodeLibrary):
         """0: there is no machine code."""
         return 0
 
+    def alone(self) -> Any:
+        """The LLVM module of the helper without what it calls."""
+        return super()._get_module_for_linking()
+
+    def _get_module_for_linking(self) -> Any:
+        """The LLVM module with what it calls, for callers that this module did not compile."""
+        module = self.alone().clone()
+        for library in _closure(self._linking_libraries):
+            module.link_in(library._get_module_for_linking(), preserve=True)  # noqa: SLF001 (numba's, and ours)
+        return module
+
+
+class _Alone:
+    """A helper's library as `Library` links it."""
+
+    def __init__(self, library: HelperLibrary) -> None:
+        self._reload_init = library._reload_init  # noqa: SLF001 (a library of ours)
+        self._get_module_for_linking = library.alone
+
+
+class Library(JITCodeLibrary):
+    """Code of a kernel: it links what its helpers call too."""
+
+    def finalize(self) -> None:
+        """Link, optimise and translate to machine code."""
+        self._linking_libraries = _closure(self._linking_libraries)
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = Linkage.internal  # so that arguments that it does not need are not handed on
+        super()._optimize_final_module()
+
 
 def _closure(libraries: list[Any]) -> list[Any]:
     """The libraries and all that helpers among them need, each once and behind all that call it.
 
     LLVM links a function that may be there several times only where one is called that is there already.
     """
-    found: dict[Any, None] = {}
+    found: dict[Any, Any] = {}
 
     def visit(library: Any) -> None:
-        if library not in found:
-            for callee in library._linking_libraries if isinstance(library, HelperLibrary) else ():  # noqa: SLF001
+        if library in found:
+            return
+        if isinstance(library, HelperLibrary):
+            for callee in library._linking_libraries:  # noqa: SLF001 (a library of ours)
                 visit(callee)
-            found[library] = None
+            found[library] = _Alone(library)
+        else:
+            found[library] = library
 
     for library in libraries:
         visit(library)
-    return list(reversed(found))
+    return list(reversed(found.values()))
 
 
 @register(mutates_CFG=True, analysis_only=False)

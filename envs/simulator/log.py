@@ -39,7 +39,7 @@ def record(c: Cluster, kind: int, pool: int, job: int, node: int, value: int) ->
     c.clock[st.LOGGED] += 1
     if at < c.log.shape[0]:
         row = c.log[at]
-        row[0], row[1], row[2], row[3], row[4], row[5] = c.clock[st.NOW], kind, pool, job, node, value
+        row[0], row[1], row[2] = c.clock[st.NOW], (node + 1) << 24 | pool << 8 | kind, (job + 1) << 32 | value
 
 
 @helper
@@ -104,16 +104,17 @@ def to_table(rows: NDArray[np.int64]) -> pa.Table:
     """The rows of a log as a table of `SCHEMA`.
 
     Args:
-        rows: [L, 6] int64: time in ms, kind, pool, job, node, value; -1: no job, no node.
+        rows: [L, state.LOG_COLUMNS] int64, as `record` packs them.
     """
-    kinds = pa.DictionaryArray.from_arrays(pa.array(rows[:, 1].astype(np.int8)), pa.array(KINDS))
+    time_ms, place, what = rows[:, 0], rows[:, 1], rows[:, 2]
+    job, node = (what >> 32) - 1, (place >> 24) - 1
     columns = [
-        pa.array(rows[:, 0]),
-        kinds,
-        pa.array(rows[:, 2].astype(np.int32)),
-        pa.array(rows[:, 3], mask=rows[:, 3] < 0),
-        pa.array(rows[:, 4], mask=rows[:, 4] < 0),
-        pa.array(rows[:, 5]),
+        pa.array(time_ms),
+        pa.DictionaryArray.from_arrays(pa.array((place & 0xFF).astype(np.int8)), pa.array(KINDS)),
+        pa.array((place >> 8 & 0xFFFF).astype(np.int32)),
+        pa.array(job, mask=job < 0),
+        pa.array(node, mask=node < 0),
+        pa.array(what & 0xFFFFFFFF),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 

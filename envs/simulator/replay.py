@@ -58,9 +58,10 @@ def plan_queue(
         for free in range(w.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = c.pool[pool, st.FREE_COUNT + free]
     prepare_queue(c, w.jobs, w.settings)
-    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot)
+    slots = min(w.tables.window_slots, c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD])
+    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot, slots)
     start_plan(snapshot, w.tables, plan)
-    for slot in range(min(w.tables.window_slots, c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD])):
+    for slot in range(slots):
         pool = default_pool(snapshot, w.tables, plan, slot)
         placement[slot] = pool
         if pool >= 0:  # -1: its owner has no quota left

@@ -125,6 +125,7 @@ class Simulator:
             tables=self.problem.tables,
         )
         self.num_clusters = num_clusters
+        self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug)
         self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
 
@@ -144,7 +145,7 @@ class Simulator:
         rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
 
         def begin(first: int, end: int) -> None:
-            self._kernels[0](self.world, *(column[first:end] for column in rows))
+            self._reset_kernel(self.world, *(column[first:end] for column in rows))
 
         share(begin, len(clusters), min(self.threads, default_threads(len(clusters))))
         for cluster in clusters:
@@ -158,15 +159,19 @@ class Simulator:
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_kernels"}  # pointers of this process
+        own = {"_reset_kernel", "_step_kernel"}  # they are pointers of this process
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
     @cached_property
-    def _kernels(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """`reset_clusters` and `step_clusters` for this world."""
-        reset = entry(
-            kernels.reset_clusters, self.world, np.zeros(1, np.int64), np.zeros((1, 3), np.int64), np.zeros(1, np.int64)
-        )
-        return reset, entry(kernels.step_clusters, self.world, 0, 0)
+    def _reset_kernel(self) -> Callable[..., Any]:
+        """`reset_clusters` for this world."""
+        numbers = np.zeros(1, np.int64)
+        return entry(kernels.reset_clusters, self.world, numbers, np.zeros((1, 3), np.int64), numbers)
+
+    @cached_property
+    def _step_kernel(self) -> Callable[..., Any]:
+        """`step_clusters` for this world."""
+        return entry(kernels.step_clusters, self.world, 0, 0)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Carry out an action per cluster and run to the next decision; clusters that are done stay as they are.
@@ -177,7 +182,7 @@ class Simulator:
         Raises:
             EndlessJobError: a job loses all its work again and again in an episode that lasts until all jobs are done.
         """
-        world, step = self.world, self._kernels[1]
+        world, step = self.world, self._step_kernel
         world.outcome.action[:] = actions
         if self.threads == 1:
             step(world, 0, self.num_clusters)
@@ -202,6 +207,8 @@ class Simulator:
 
     def _after(self) -> None:
         """Drain the log, and raise what the debug mode found, or that a job would never end."""
+        if not self._has_to_look:
+            return
         clock, log = self.world.clusters.clock, self.world.clusters.log
         if log is not None and log.shape[1] > 0:
             for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
@@ -222,7 +229,7 @@ class Simulator:
 
     def event_log(self, cluster: int = 0) -> pa.Table:
         """What happened in a cluster since its reset, a table of `envs.simulator.log.SCHEMA`; needs `log_rows`."""
-        return to_table(np.concatenate([np.zeros((0, 6), np.int64), *self._logs[cluster]]))
+        return to_table(np.concatenate([np.zeros((0, st.LOG_COLUMNS), np.int64), *self._logs[cluster]]))
 
     def replay_decisions(self, rules: NDArray[np.int64], decisions: int = REPLAY_CHUNK) -> bool:
         """Run every cluster under a fixed rule for at most so many more decisions each.

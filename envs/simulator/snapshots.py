@@ -97,13 +97,13 @@ def fill_hints(c: Cluster, jobs: Table, settings: Settings, job: int, out: NDArr
 
 @helper
 def fill_queue(
-    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot, slots: int
 ) -> None:
-    """Write the queue window of the snapshot, and the backlog behind it."""
+    """Write the first `slots` slots of the queue window of the snapshot, and the backlog behind the window."""
     head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
         snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI]
-    for slot in range(snapshot.queue.shape[0]):
+    for slot in range(slots):
         out = snapshot.queue[slot]
         if head + slot >= tail:
             out[:] = 0.0

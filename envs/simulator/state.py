@@ -143,6 +143,10 @@ NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
 # with POOL_LOTS, kind by kind.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
+LOG_COLUMNS = 3
+"""Columns of `Cluster.log`. A row is packed, for it costs what its memory costs: the time in ms; above 16 bits of the
+pool and 8 of the kind the node plus 1; above 32 bits of the value the job plus 1."""
+
 MAX_IMAGES = 62
 """Images that a node tells apart."""
 
@@ -300,7 +304,7 @@ class Cluster(NamedTuple):
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
         share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
-        log: [L, 6] int64, see `envs.simulator.log`; no row, or None, where nothing is logged.
+        log: [L, LOG_COLUMNS] int64, see `envs.simulator.log`; no row, or None, where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
         detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
@@ -379,7 +383,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, size.share_columns), np.int64),
-        log=None if size.log_rows is None else np.zeros((n, size.log_rows, 6), np.int64),
+        log=None if size.log_rows is None else np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
         detail=ns.Nodes(
