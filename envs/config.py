@@ -269,7 +269,6 @@ class EnvironmentConfig:
     def _check_counts_no_gpus_only(self) -> None:
         queue = self.physics.queue
         rules = {
-            "codec.consolidation": bool(self.codec.consolidation),
             "physics.queue.preemption": queue.preemption,
             "physics.queue.passing: backfill": queue.passing == "backfill",
         }

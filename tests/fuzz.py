@@ -114,6 +114,8 @@ def play(seed: int, tally: Tally) -> None:
     assert times(fast, st.JOB_START) == slow.job_starts
     assert times(fast, st.JOB_END) == slow.job_ends
     tally.rules["late"] += slow.deadline_misses
+    if slow.detail is not None:
+        tally.rules["moved_with_cpus"] += sum(totals.moves for totals in slow.totals)
     if not any(pool.loses_nodes for pool in problem.cluster.pools):
         tally.rules["preempted"] += sum(totals.preemptions for totals in slow.totals)
     tally.events += check_log(problem, fast)

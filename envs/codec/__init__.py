@@ -7,7 +7,7 @@ needs numpy only and imports no other package of this project.
 """
 
 from envs.codec.action import HOLD, decode, default_action, write_mask
-from envs.codec.consolidation import BusyNode, Emptying, consolidation_plan, emptiable
+from envs.codec.consolidation import BusyNode, Emptying, NodePart, consolidation_plan, emptiable
 from envs.codec.fingerprint import description, fingerprint
 from envs.codec.layout import (
     ALWAYS_ON,
@@ -57,6 +57,7 @@ __all__ = [
     "CodecTables",
     "Decision",
     "Emptying",
+    "NodePart",
     "PackingPlan",
     "Pool",
     "Signal",

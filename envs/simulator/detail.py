@@ -13,7 +13,7 @@ from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
 from envs.simulator.node_packing import choose, choose_gpus, give_back, refresh, set_open, take
-from envs.simulator.packers import move_node, release_counted, take_idle
+from envs.simulator.packers import move_node, release_counted, take_idle, unlink_part
 from envs.simulator.queues import add_in_use
 from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 
@@ -119,6 +119,14 @@ def remove(detail: DetailSettings, c: Cluster, pools: Table, pool: int, node: in
     follow(c, pools, pool, node, before)
 
 
+@helper
+def close_node(detail: DetailSettings | None, c: Cluster, node: int) -> None:
+    """A node that has been emptied takes no part before it is busy again."""
+    if detail is None:
+        return
+    set_open(c.detail, node, 0)
+
+
 @rare
 def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job: int, pool: int, end: int) -> int:
     """Where the part of a node goes that a job asks, or `NO_NODE`, `NEWEST_IDLE`, `NO_ROOM`; `c.pod` is that part."""
@@ -201,6 +209,8 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
     pool = run[st.RUN_POOL]
     milli = run[st.RUN_MILLI] if settings.tracks_work else jobs[run[st.RUN_JOB], st.MILLI]
     if settings.is_detailed:
+        if settings.moves_jobs and run[st.RUN_GPUS] > 0:
+            unlink_part(c, jobs, slot, run[st.RUN_NODE])
         release_detailed(settings.detail, c, jobs, pools, slot)
     else:
         release_counted(c, jobs, pools, settings, slot, milli)
@@ -214,15 +224,27 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
 
 
 @rare
-def resize_part(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, before: int) -> None:
-    """Give the part of a node that a job had with `before` GPUs back and take it anew with those it has now."""
+def retake_part(
+    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, left: int, before: int
+) -> None:
+    """Give the part back that a job had of a node, and take anew what it has now; its predicted end stays.
+
+    Args:
+        detail: how nodes are packed.
+        c: the cluster.
+        jobs: the trace.
+        pools: the pools.
+        slot: of the job; its node and GPUs are those it has now, its bits those it had.
+        left: the node that it had; if that is another one, its counters are left to the caller.
+        before: GPUs that it had there.
+    """
     if detail is None:
         return
     run, n, f = c.run[slot], c.detail, detail.tables
     job, pool, node = run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_NODE]
     shared = shared_free(c, node)
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
-    give_back(n, f, c.pod, node, run[st.RUN_BITS])
+    give_back(n, f, c.pod, left, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
     run[st.RUN_BITS] = choose_gpus(detail.packer, n, f, c.pod, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])

@@ -6,17 +6,93 @@ of the running jobs that have a part of it (a whole node has no list: its job le
 
 from __future__ import annotations
 
+from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import ask, close_node, retake_part
 from envs.simulator.log import JOB_MOVE, record
 from envs.simulator.packers import clear_bit, link_part, lowest_node, move_node, next_node, set_bit, unlink_part
-from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 from envs.simulator.work import delay, fetch
 
 
 @helper
-def fits_elsewhere(c: Cluster, pools: Table, pool: int, node: int) -> bool:
+def comes_first(c: Cluster, slot: int, other: int) -> bool:
+    """Whether the part of a running slot is moved before that of another: it is larger, or its job the lower one."""
+    larger = c.run[slot, st.RUN_GPUS] - c.run[other, st.RUN_GPUS]
+    return larger > 0 or (larger == 0 and c.run[slot, st.RUN_JOB] < c.run[other, st.RUN_JOB])
+
+
+@helper
+def next_part(c: Cluster, node: int, last: int) -> int:
+    """The running slot whose part of a node is moved next after that of `last` (-1: first); -1 if there is none."""
+    found, slot = -1, c.node[node, st.NODE_SLOTS] - 1
+    while slot >= 0:
+        if (last < 0 or comes_first(c, last, slot)) and (found < 0 or comes_first(c, slot, found)):
+            found = slot
+        slot = c.run[slot, st.RUN_NEXT]
+    return found
+
+
+@helper
+def roomy_node(c: Cluster, pools: Table, pool: int) -> int:
+    """The busy node with the fewest free GPUs that has room for `c.pod`, the lowest of equals; -1 if there is none."""
+    for free in range(c.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
+        node = lowest_node(c, pools, pool, free)
+        while node >= 0:
+            row = c.detail.node[node]
+            if row[ns.FREE_CPU] >= c.pod[ns.CPU] and row[ns.FREE_MEMORY] >= c.pod[ns.MEMORY]:
+                return node
+            node = next_node(c, pools, pool, free, node)
+    return -1
+
+
+@helper
+def charge(c: Cluster, node: int, sign: int) -> None:
+    """Take from a busy node (-1), or put back (1), what `c.pod` asks, for a trial: only what `roomy_node` reads."""
+    free = c.node[node, st.FREE_GPUS]
+    if free > 0:
+        clear_bit(c, free, node)
+    free += sign * c.pod[ns.NUM_GPUS]
+    if free > 0:
+        set_bit(c, free, node)
+    c.node[node, st.FREE_GPUS] = free
+    c.detail.node[node, ns.FREE_CPU] += sign * c.pod[ns.CPU]
+    c.detail.node[node, ns.FREE_MEMORY] += sign * c.pod[ns.MEMORY]
+
+
+@rare
+def find_targets(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, pool: int, node: int) -> bool:
+    """`fits_elsewhere` where nodes are detailed; RUN_TARGET of each part receives the node that it would move to.
+
+    The parts are put there one by one and taken back in the end.
+    """
+    if detail is None:
+        return False
+    clear_bit(c, c.node[node, st.FREE_GPUS], node)  # so that it is not found as its own target
+    slot, fits = next_part(c, node, -1), True
+    while slot >= 0 and fits:
+        ask(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, c.run[slot, st.RUN_GPUS], True, 1)
+        target = roomy_node(c, pools, pool)
+        c.run[slot, st.RUN_TARGET] = target
+        fits = target >= 0
+        if fits:
+            charge(c, target, -1)
+            slot = next_part(c, node, slot)
+    slot = next_part(c, node, -1)
+    while slot >= 0 and c.run[slot, st.RUN_TARGET] >= 0:
+        ask(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, c.run[slot, st.RUN_GPUS], True, 1)
+        charge(c, c.run[slot, st.RUN_TARGET], 1)
+        slot = next_part(c, node, slot)
+    set_bit(c, c.node[node, st.FREE_GPUS], node)
+    return fits
+
+
+@helper
+def fits_elsewhere(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> bool:
     """Whether all parts on a node find room on other busy nodes, the largest first, each where least room suffices."""
+    if settings.is_detailed:
+        return find_targets(settings.detail, c, jobs, pools, pool, node)
     row, gpus = c.pool[pool], pools[pool, st.GPUS]
     for free in range(gpus + 1):
         row[st.ROOM + free] = row[st.FREE_COUNT + free]
@@ -39,40 +115,39 @@ def fits_elsewhere(c: Cluster, pools: Table, pool: int, node: int) -> bool:
 
 
 @helper
-def largest_part(c: Cluster, node: int) -> int:
-    """The running slot with the largest part of a node, the lowest job of equals; -1 if there is none."""
-    best = c.node[node, st.NODE_SLOTS] - 1
-    slot = best
-    while slot >= 0:
-        larger = c.run[slot, st.RUN_GPUS] - c.run[best, st.RUN_GPUS]
-        if larger > 0 or (larger == 0 and c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]):
-            best = slot
-        slot = c.run[slot, st.RUN_NEXT]
-    return best
+def counted_target(c: Cluster, pools: Table, pool: int, part: int) -> int:
+    """The busy node with the fewest free GPUs that suffice for a part, the lowest of equals; there must be one."""
+    target, room = -1, part
+    while target < 0:
+        target = lowest_node(c, pools, pool, room)
+        room += 1
+    return target
 
 
 @helper
 def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> None:
-    """Move all parts of a node to other busy nodes, which must have room; it becomes idle."""
+    """Move all parts of a node where `fits_elsewhere` just found room for them; it becomes idle."""
     now, gpus, free = c.clock[st.NOW], pools[pool, st.GPUS], c.node[node, st.FREE_GPUS]
     clear_bit(c, free, node)  # so that it is not found as its own target
-    slot = largest_part(c, node)
+    slot = next_part(c, node, -1)
     while slot >= 0:
         part = c.run[slot, st.RUN_GPUS]
-        target, room = -1, part
-        while target < 0:
-            target = lowest_node(c, pools, pool, room)
-            room += 1
+        target = c.run[slot, st.RUN_TARGET] if settings.is_detailed else counted_target(c, pools, pool, part)
         unlink_part(c, jobs, slot, node)
         c.run[slot, st.RUN_NODE] = target
         link_part(c, jobs, slot, target)
-        move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
+        if settings.is_detailed:
+            retake_part(settings.detail, c, jobs, pools, slot, node, part)
+        else:
+            move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
         c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
         pull_ms = fetch(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, target) if settings.pulls_images else 0
         delay(c, jobs, settings, slot, settings.move_ms + pull_ms)
         c.pool[pool, st.MOVES] += 1
         record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
-        slot = largest_part(c, node)
+        slot = next_part(c, node, -1)
+    if settings.is_detailed:
+        close_node(settings.detail, c, node)
     set_bit(c, free, node)
     move_node(c, pools, pool, node, gpus, now)
 
@@ -98,13 +173,13 @@ def count_emptiable(c: Cluster, pools: Table, pool: int) -> int:
 
 
 @rare
-def first_to_empty(c: Cluster, pools: Table, pool: int) -> int:
+def first_to_empty(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> int:
     """The emptiest node whose jobs may be moved and fit on other busy nodes, the lowest of equals; -1 if none."""
     for free in range(pools[pool, st.GPUS] - 1, 0, -1):
         if c.pool[pool, st.FREE_COUNT + free] > 0:
             node = lowest_node(c, pools, pool, free)
             while node >= 0:
-                if c.node[node, st.NODE_FIXED] == 0 and fits_elsewhere(c, pools, pool, node):
+                if c.node[node, st.NODE_FIXED] == 0 and fits_elsewhere(c, jobs, pools, settings, pool, node):
                     return node
                 node = next_node(c, pools, pool, free, node)
     return -1
@@ -120,7 +195,7 @@ def consolidate(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool:
         while node >= 0 and not (choice == 1 and emptied > 0):
             after = next_node(c, pools, pool, free, node)
             stays = c.node[node, st.NODE_FIXED] > 0 or c.node[node, st.NODE_ROUND] == this_round
-            if not stays and fits_elsewhere(c, pools, pool, node):
+            if not stays and fits_elsewhere(c, jobs, pools, settings, pool, node):
                 empty_node(c, jobs, pools, settings, pool, node)
                 emptied += 1
             node = after

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
-from envs.simulator.detail import most_more_gpus, resize_part
+from envs.simulator.detail import most_more_gpus, retake_part
 from envs.simulator.events import heapify
 from envs.simulator.log import JOB_RESIZE, record
 from envs.simulator.packers import link_part, move_node
@@ -90,7 +90,7 @@ def resize(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Setti
     pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_NODE]
     c.run[slot, st.RUN_GPUS] += gpus
     if settings.is_detailed:
-        resize_part(settings.detail, c, jobs, pools, slot, c.run[slot, st.RUN_GPUS] - gpus)
+        retake_part(settings.detail, c, jobs, pools, slot, node, c.run[slot, st.RUN_GPUS] - gpus)
     else:
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
     c.run[slot, st.RUN_MILLI] += gpus * 1000

@@ -35,13 +35,15 @@ SIGNAL_RUNNING, SIGNAL_PRICE = int(Signal.RUNNING_JOBS), int(Signal.USD_PER_GPU_
 
 
 @helper
-def fill_consolidation(c: Cluster, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+def fill_consolidation(
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
+) -> None:
     """Write what the consolidation lever needs to know of a pool."""
     out[SINCE_CONSOLIDATION] = (c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
     out[EMPTIABLE_NODES], out[CONSOLIDATABLE] = 0.0, 0.0
     if is_due(c, settings, pool):
         out[EMPTIABLE_NODES] = count_emptiable(c, pools, pool)
-        out[CONSOLIDATABLE] = 1.0 if first_to_empty(c, pools, pool) >= 0 else 0.0
+        out[CONSOLIDATABLE] = 1.0 if first_to_empty(c, jobs, pools, settings, pool) >= 0 else 0.0
 
 
 @helper
@@ -73,7 +75,7 @@ def fill_pools(
         out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
-            fill_consolidation(c, pools, settings, pool, out)
+            fill_consolidation(c, jobs, pools, settings, pool, out)
         if settings.has_curves:
             fill_width(c, jobs, pools, settings, pool, out)
         for edge in range(EDGES):

@@ -98,7 +98,8 @@ RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
 RUN_VICTIM = 16  # scratch: whether the job is to be preempted; where jobs are
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
 RUN_BITS, RUN_END = range(17, 19)
-RUN_COLUMNS = 19
+RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
+RUN_COLUMNS = 20
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that

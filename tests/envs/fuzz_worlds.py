@@ -49,7 +49,7 @@ class Draw:
     def __init__(self, generator: np.random.Generator) -> None:
         self.generator = generator
         self.is_loose = self.chance(0.3)
-        self.is_detailed = not self.is_loose and self.chance(0.4)
+        self.is_detailed = self.chance(0.4)
         self.is_tight = self.is_detailed and self.chance(0.5)
         self.has_queue = self.chance(0.7)
         self.is_crowded = self.has_queue and self.chance(0.4 if self.is_tight else 0.8)
@@ -196,7 +196,7 @@ def draw_problem(draw: Draw) -> Problem:
     config = EnvironmentConfig(
         decision_interval_seconds=decision,
         resync_interval_seconds=decision * draw.of(1.0, 5.0, 20.0),
-        packer="worst-fit" if draw.is_loose else draw.of(*packers),
+        packer="worst-fit" if draw.is_loose and "worst-fit" in packers else draw.of(*packers),
         physics=PhysicsConfig(
             tracks_work=draw.chance(0.5),
             restart_seconds=draw.of(0.0, 60.0),
@@ -211,7 +211,7 @@ def draw_problem(draw: Draw) -> Problem:
             max_pools=len(cluster.pools) + draw.of(0, 0, 1),
             window_slots=draw.of(2, 8) if draw.is_tight else draw.of(0, 2, 8),
             max_hold_seconds=draw.of(0.0, 600.0, 3600.0),
-            consolidation=draw.is_loose or (not draw.is_detailed and draw.chance(0.5)),
+            consolidation=draw.is_loose or draw.chance(0.5),
             power_caps=has_curves and draw.chance(0.5),
             elastic_width=has_curves and draw.chance(0.7),
             job_hints=draw.chance(0.5),

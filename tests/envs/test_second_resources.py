@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig, cluster_from_nodes
-from envs.codec import WIDTH_CHOICES, CodecLayout
+from envs.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, CodecLayout, Pool
 from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import ClusterError, EnvironmentConfigError
 from envs.simulator import Simulator
@@ -145,12 +145,62 @@ def test_a_gang_asks_its_nodes_in_proportion_to_its_gpus() -> None:
     assert sorted(clusters.detail.node[0, :3, ns.FREE_CPU].tolist()) == [0, 2000, 10000]
 
 
-def test_consolidation_and_detailed_nodes_are_refused_together() -> None:
-    codec = CodecLayout(consolidation=True)
+def test_preemption_and_detailed_nodes_are_refused_together() -> None:
+    queue = QueueConfig(priorities=True, preemption=True)
     with pytest.raises(EnvironmentConfigError, match="second_resources looks at more"):
-        EnvironmentConfig(codec=codec, physics=PhysicsConfig(second_resources=True))
+        EnvironmentConfig(physics=PhysicsConfig(second_resources=True, queue=queue))
     with pytest.raises(EnvironmentConfigError, match="the packer fgd looks at more"):
-        EnvironmentConfig(codec=codec, packer="fgd")
+        EnvironmentConfig(physics=PhysicsConfig(queue=queue), packer="fgd")
+
+
+@pytest.mark.parametrize(
+    ("gib", "cpus", "free_gpus"),
+    [(99, 9, [5, 7, 8]), (100, 9, [6, 6, 8]), (99, 10, [6, 6, 8]), (100, None, [6, 6, 8])],
+    ids=["the fullest", "its memory lacks", "its CPUs lack", "memory alone is asked"],
+)
+def test_both_twins_move_a_job_where_all_that_it_asks_is_free(gib: int, cpus: int | None, free_gpus: list[int]) -> None:
+    """Worst fit spreads three jobs: the first goes to the node of the second, of two GPUs, or to that of the third."""
+    jobs = [(0.0, 9000.0, 1.0), (0.0, 9000.0, 2.0), (0.0, 9000.0, 1.0)]
+    codec = CodecLayout(max_pools=1, window_slots=3, consolidation=True, consolidation_interval_seconds=60.0)
+    physics = PhysicsConfig(second_resources=True)
+    config = EnvironmentConfig(packer="worst-fit", codec=codec, physics=physics, debug=True)
+    pool = PoolConfig("gpu", max_nodes=3, min_nodes=3, cpus_per_node=10.0, memory_gib_per_node=100.0)
+    trace = make_trace(
+        jobs,
+        cpu_milli=[1000, None if cpus is None else 1000 * cpus, 1000],
+        memory_mib=[1024, 1024 * gib, 1024],
+        checkpoint_interval_seconds=[600.0, None, None],
+    )
+    problem = make_problem(trace, ClusterConfig((pool,)), config)
+    fast, slow = twins(problem, whole(problem))
+    action = np.ones(len(codec.action_sizes), np.int64)
+    while slow.totals[0].moves == 0 and slow.now < 5_000_000:
+        action[-1] = CONSOLIDATION_CHOICES.index("one" if slow.mask[-2] else "none")
+        fast.step(action[None])
+        slow.step(action)
+        assert_equal(fast, slow)
+    assert sorted(node.free for node in slow.nodes) == free_gpus
+    nodes = [run.parts[0][0] for run in slow.running]
+    assert nodes[0] is nodes[1 if free_gpus[0] == 5 else 2]
+
+
+def test_both_twins_keep_a_job_where_only_gpus_are_free_elsewhere() -> None:
+    """Two nodes with a job of one GPU and six of ten CPUs each: nothing can be moved, and the lever is not valid."""
+    codec = CodecLayout(max_pools=1, window_slots=3, consolidation=True, consolidation_interval_seconds=0.0)
+    physics = PhysicsConfig(second_resources=True)
+    config = EnvironmentConfig(codec=codec, physics=physics, debug=True)
+    trace = make_trace(
+        [(0.0, 9000.0, 1.0), (0.0, 9000.0, 1.0)], cpu_milli=[6000, 6000], checkpoint_interval_seconds=[600.0, 600.0]
+    )
+    problem = make_problem(trace, ClusterConfig((POOL,)), config)
+    fast, slow = twins(problem, whole(problem))
+    while len(slow.running) < 2:
+        action = np.ones(len(codec.action_sizes), np.int64)
+        fast.step(action[None])
+        slow.step(action)
+    assert_equal(fast, slow)
+    assert slow.snapshot.pools[0, [Pool.EMPTIABLE_NODES, Pool.CONSOLIDATABLE]].tolist() == [2.0, 0.0]
+    assert slow.mask[-3:].tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(

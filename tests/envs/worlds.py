@@ -200,7 +200,7 @@ def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False, detailed: 
             max_pools=draw(st.sampled_from([3, 4])),
             window_slots=draw(st.sampled_from([0, 2, 5])),
             max_hold_seconds=draw(st.sampled_from([0.0, 600.0])),
-            consolidation=draw(st.booleans()) and not is_detailed,
+            consolidation=draw(st.booleans()),
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
             job_hints=draw(st.booleans()),

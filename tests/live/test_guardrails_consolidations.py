@@ -11,7 +11,9 @@ from autoscaler.live.guardrail_config import Cooldowns, StepLimits
 from autoscaler.live.guardrails import GuardrailState, Rule, after_consolidation, after_removal_failure, evaluate
 from autoscaler.live.model import GangState, GangView, NodeState, ObjectRef, Taint
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_REMOVAL_STEP, LABEL_POOL
-from envs.codec import CodecLayout, Decision
+from autoscaler.live.observe.snapshot import fill_snapshot
+from autoscaler.live.observe.submissions import Submissions
+from envs.codec import CodecLayout, Decision, Pool
 from tests.live import views
 from tests.live.views import DAEMON_SET, NOW, REPLICA_SET, booting, gang, node, order, pdb, pod, unready, view
 
@@ -291,10 +293,78 @@ def stays(seen, rule=Rule.DOES_NOT_FIT):
     return emptied(allowed) == [] and rule in rules(allowed)
 
 
-def test_pods_that_would_not_fit_by_cpu_or_memory_stay():
-    assert stays(
-        cluster(*two(running(worker("x", "n1", cpu_milli=60_000)), running(worker("y", "n2", cpu_milli=60_000))))
-    )
+GIB = 1000 << 30
+
+
+def asking(worker, memory=0):
+    """The same with memory, in thousandths of a byte."""
+    return dataclasses.replace(worker, requests={**worker.requests, "memory": memory})
+
+
+def with_memory(seen, memory):
+    """The same with nodes that have memory, in thousandths of a byte."""
+    pools = []
+    for pool in seen.pools:
+        nodes = (dataclasses.replace(each, allocatable={**each.allocatable, "memory": memory}) for each in pool.nodes)
+        pools.append(dataclasses.replace(pool, nodes=tuple(nodes)))
+    return dataclasses.replace(seen, pools=tuple(pools))
+
+
+def is_consolidatable(seen):
+    """What the policy is told: whether the lever is valid in pool a."""
+    snapshot = fill_snapshot(seen, Submissions(NOW), config(), consolidated={"a": NOW - 1800.0})
+    assert snapshot.pools[0, Pool.EMPTIABLE_NODES] > 0.0
+    return bool(snapshot.pools[0, Pool.CONSOLIDATABLE])
+
+
+def plan_of(seen):
+    """The nodes that the pods of each emptied node are said to go to, after the policy was told the same."""
+    allowed = judge(seen, a=len(seen.pool("a").nodes))
+    assert is_consolidatable(seen) == bool(allowed.consolidations)
+    return {each.node.name: each.reason.split(" on ")[1] for each in allowed.consolidations}
+
+
+def test_pods_that_would_not_fit_by_cpu_stay_and_the_policy_is_told():
+    gangs = two(running(worker("x", "n1", cpu_milli=60_000)), running(worker("y", "n2", cpu_milli=60_000)))
+    assert plan_of(cluster(*gangs)) == {}
+    gangs = two(running(worker("x", "n1", cpu_milli=60_000)), running(worker("y", "n2", cpu_milli=36_000)))
+    assert plan_of(cluster(*gangs)) == {"n1": "n2"}
+
+
+@pytest.mark.parametrize(("gib", "target"), [(90, "n2"), (91, "n3")])
+def test_a_node_with_gpus_but_without_memory_is_passed_over(gib, target):
+    """The node with the fewest free GPUs has 10 GiB left, or less."""
+    gangs = [
+        running(asking(worker("x", "n1", 1), 10 * GIB)),
+        running(asking(worker("y", "n2", 5, annotations={}), gib * GIB)),
+        running(asking(worker("z", "n3", 4, annotations={}), GIB)),
+    ]
+    assert plan_of(with_memory(cluster(*gangs), 100 * GIB)) == {"n1": target}
+
+
+@pytest.mark.parametrize(("milli_bytes", "fits"), [(0, True), (1, False)])
+def test_memory_is_never_rounded_to_room_that_there_is_not(milli_bytes, fits):
+    gangs = [
+        running(asking(worker("x", "n1", 1), 10 * GIB)),
+        running(asking(worker("y", "n2", 4, annotations={}), 90 * GIB + milli_bytes)),
+    ]
+    assert bool(plan_of(with_memory(cluster(*gangs), 100 * GIB))) == fits
+    gangs[0] = running(asking(worker("x", "n1", 1), 10 * GIB + milli_bytes))
+    gangs[1] = running(asking(worker("y", "n2", 4, annotations={}), 90 * GIB))
+    assert bool(plan_of(with_memory(cluster(*gangs), 100 * GIB))) == fits
+
+
+def test_two_pods_of_a_node_need_cpus_together():
+    left = [running(worker("x", "n1", 1, cpu_milli=30_000)), running(worker("w", "n1", 1, cpu_milli=30_000))]
+    for used, plan in ((36_000, {"n1": "n2"}), (37_000, {})):
+        assert plan_of(cluster(*left, running(worker("y", "n2", 5, annotations={}, cpu_milli=used)))) == plan
+
+
+@pytest.mark.parametrize("owner", [DAEMON_SET, REPLICA_SET])
+def test_pods_without_gpus_use_cpus_too(owner):
+    gangs = two(right=running(worker("y", "n2", annotations={})))
+    for cpu_milli, plan in ((94_000, {"n1": "n2"}), (95_000, {})):
+        assert plan_of(cluster(*gangs, others=[pod("web", node="n2", owner=owner, cpu_milli=cpu_milli)])) == plan
 
 
 def test_pods_that_may_not_run_on_the_other_node_stay():

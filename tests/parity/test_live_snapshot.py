@@ -33,7 +33,7 @@ from envs.nodes import FailureConfig, SpotConfig
 from envs.simulator import reference
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
-from envs.simulator.state import NEVER
+from envs.simulator.state import CPU_MILLI, MEMORY_MIB, NEVER
 from tests.live import raw
 from traces.trace import Trace
 
@@ -79,6 +79,7 @@ class LiveTwin:
         self.ordered = 0
         self.consolidated = {pool.name: self.clock.now() for pool in pools}
         self.moves: Counter[str] = Counter()  # how often a pod was made again, by its first name
+        self.problem = problem
 
     def at(self, milliseconds: int) -> None:
         self.clock.seconds = MONDAY + milliseconds / 1000.0
@@ -105,9 +106,17 @@ class LiveTwin:
         if job.latest_ms > 0:
             annotations[ANNOTATION_LATEST_START] = repr(MONDAY + job.latest_ms / 1000.0)
         state: dict[str, Any] = {"phase": phase} if phase else {}
-        state["spec"], meta = {"priority": job.priority}, {"annotations": annotations}
+        state["spec"], meta = {"priority": job.priority, **self.containers(job, count)}, {"annotations": annotations}
         pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)
         self.store.apply(Resource.PODS, kind, pod)
+
+    def containers(self, job: Job, pods: int) -> dict[str, Any]:
+        """What each pod of a job asks, where the simulator knows more of it than GPUs."""
+        if not self.problem.config.physics.second_resources:
+            return {}
+        cpu, memory = (int(self.problem.jobs[job.number, column]) // pods for column in (CPU_MILLI, MEMORY_MIB))
+        limits = {raw.GPU: str(job.milli // 1000 // pods), "cpu": f"{cpu}m", "memory": f"{memory}Mi"}
+        return {"containers": [{"name": "main", "resources": {"limits": limits}}]}
 
     def move(self, job: Job, index: int, before: Node, after: Node) -> None:
         """A pod is evicted, and its Job makes it again, which the scheduler puts on another node."""
@@ -142,8 +151,12 @@ class LiveTwin:
         del self.names[id(node)]
 
     def node(self, node: Node, ready: bool) -> dict[str, Any]:
-        pool = self.config.pools[node.pool].name
-        return raw.node(self.names[id(node)], pool, GPUS if ready else None, ready, created=self.clock.now() // 1.0)
+        pool, created = self.problem.cluster.pools[node.pool], self.clock.now() // 1.0
+        thing = raw.node(self.names[id(node)], pool.name, GPUS if ready else None, ready, created=created)
+        if pool.cpus_per_node is not None and pool.memory_gib_per_node is not None:
+            allocatable = {"cpu": f"{pool.cpus_per_node}", "memory": f"{pool.memory_gib_per_node}Gi"}
+            thing["status"]["allocatable"].update(allocatable)
+        return thing
 
     def snapshot(self) -> ClusterSnapshot:
         view, submitted = self.views.build(self.store.contents())
@@ -294,6 +307,30 @@ def test_the_same_while_jobs_are_moved(pools: tuple[PoolConfig, ...], policy: st
         acting = make_baseline("random", layout, 0)
     else:
         acting = ConstantSetpoint(layout, consolidation=CONSOLIDATION_CHOICES.index(policy))
+    assert run(simulator, acting, layout) > 50
+    assert sum(totals.moves for totals in simulator.totals) >= 3
+
+
+@pytest.mark.parametrize("packer", ["worst-fit", "random-fit"])
+@pytest.mark.parametrize("policy", ["one", "all"])
+def test_the_same_while_jobs_are_moved_that_need_cpus_and_memory(packer: str, policy: str) -> None:
+    """What can be emptied depends on what pods ask and nodes have, seen in the simulator and on a cluster alike."""
+    layout = CodecLayout(max_pools=3, window_slots=4, consolidation=True, consolidation_interval_seconds=60.0)
+    plain, generator = make_trace(6, 80, 1.0), np.random.default_rng(0)
+    gpus = plain.gpu_milli // 1000
+    trace = Trace.from_columns(
+        submit_time_seconds=plain.submit_time_seconds,
+        duration_seconds=plain.duration_seconds,
+        gpu_milli=plain.gpu_milli,
+        checkpoint_interval_seconds=[60.0] * 80,
+        cpu_milli=gpus * np.where(gpus < 4, generator.choice([500, 4000, 11_001], 80), 4000),
+        memory_mib=gpus * np.where(gpus < 4, generator.choice([1, 8192, 20_000], 80), 8192),
+    )
+    pools = tuple(PoolConfig(name, 8, cpus_per_node=32.0, memory_gib_per_node=64.0) for name in "ab")
+    config = EnvironmentConfig(codec=layout, packer=packer, physics=PhysicsConfig(second_resources=True))
+    problem = make_problem(trace, ClusterConfig(pools), config)
+    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    acting = ConstantSetpoint(layout, consolidation=CONSOLIDATION_CHOICES.index(policy))
     assert run(simulator, acting, layout) > 50
     assert sum(totals.moves for totals in simulator.totals) >= 3
 

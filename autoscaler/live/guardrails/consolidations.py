@@ -74,7 +74,7 @@ class Consolidations:
         busy = self._movable.busy(pool, self._config.pool(pool.name))
         for each in busy:
             # Whoever did not opt in need not hear of it in every round.
-            if each.hold is not None and each.hold.rule is not Rule.NOT_CHECKPOINTABLE and each.known.free_gpus > 0:
+            if each.hold is not None and each.hold.rule is not Rule.NOT_CHECKPOINTABLE and each.known.free.gpus > 0:
                 self._deny(each.hold.rule, "node", each.node.name, each.hold.reason)
         # Those that are emptied give no room to others, nor does any node that is not busy: nothing would be gained.
         offered = {each.node.name for each in busy}

@@ -15,7 +15,10 @@ from autoscaler.live.guardrails.verdicts import Rule
 from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PdbView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_MIRROR_POD
 from autoscaler.live.observe.nodes import free_gpus
-from envs.codec import BusyNode
+from envs.codec import BusyNode, NodePart
+
+MIB_MILLI = 1000 << 20
+"""Thousandths of a byte."""
 
 
 def is_checkpointable(pod: PodView) -> bool:
@@ -48,6 +51,12 @@ def move_hold(pod: PodView, budgets: tuple[PdbView, ...], protection: Protection
 def jobs_of(pods: tuple[PodView, ...]) -> Counter[str]:
     """How many of some pods each Job made, by its uid."""
     return Counter(pod.owner.uid for pod in pods if pod.owner is not None)
+
+
+def asked_part(pod: PodView) -> NodePart:
+    """What a pod asks of its node, memory rounded up."""
+    memory_mib = -(-pod.requests.get("memory", 0) // MIB_MILLI)
+    return NodePart(pod.gpu_milli // 1000, pod.requests.get("cpu", 0), memory_mib)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,16 @@ class Movable:
         free, pods = free_gpus(node, settings), self.gpu_pods(node)
         # Nothing is gained by emptying a full node.
         hold = self.hold(node) if free > 0 else None
-        parts = tuple(pod.gpu_milli // 1000 for pod in pods)
-        return BusyView(node, pods, hold, BusyNode(free, parts, free > 0 and hold is None))
+        parts = tuple(asked_part(pod) for pod in pods)
+        return BusyView(node, pods, hold, BusyNode(self._free_part(node, free), parts, free > 0 and hold is None))
+
+    def _free_part(self, node: NodeView, gpus: int) -> NodePart:
+        """What the scheduler can still give out on a node, memory rounded down: every pod on it takes what it asks."""
+        pods = self._view.pods_on(node)
+        cpu_milli, memory_milli = (
+            node.allocatable.get(name, 0) - sum(pod.requests.get(name, 0) for pod in pods) for name in ("cpu", "memory")
+        )
+        return NodePart(gpus, cpu_milli, memory_milli // MIB_MILLI)
 
     def gpu_pods(self, node: NodeView) -> tuple[PodView, ...]:
         """The pods that use its GPUs, the largest first, of equals that of the job that was submitted first."""

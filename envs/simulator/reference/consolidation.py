@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.codec import BusyNode, consolidation_plan
+from envs.codec import BusyNode, NodePart, consolidation_plan
 from envs.simulator.reference.nodes import become_idle
 from envs.simulator.reference.objects import Node, Running
 from envs.simulator.reference.state import State
@@ -15,6 +15,22 @@ def parts_on(c: State, node: Node) -> list[tuple[Running, int]]:
     return sorted(parts, key=lambda part: (-part[1], part[0].job.number))
 
 
+def asked_of(c: State, run: Running, node: Node, gpus: int) -> NodePart:
+    """What a job has of a node, of which it has some GPUs."""
+    if c.detail is None:
+        return NodePart(gpus)
+    pod = run.placed[run.parts.index((node, gpus))].pod
+    return NodePart(gpus, pod.cpu, pod.memory)
+
+
+def free_of(c: State, node: Node) -> NodePart:
+    """What is free on a busy node."""
+    if c.detail is None:
+        return NodePart(node.free)
+    plain = c.detail.cluster.nodes[c.detail.number(node.pool, node.number)]
+    return NodePart(node.free, plain.cpu, plain.memory)
+
+
 def busy_nodes(c: State, pool: int) -> tuple[list[Node], list[BusyNode]]:
     """The busy nodes of a pool, and what the rule of `envs.codec` must know of each."""
     shared = [share.node for share in c.shares]
@@ -23,8 +39,21 @@ def busy_nodes(c: State, pool: int) -> tuple[list[Node], list[BusyNode]]:
     for node in nodes:
         parts = parts_on(c, node)
         is_movable = node not in shared and all(run.job.checkpoint > 0 for run, _ in parts)
-        known.append(BusyNode(node.free, tuple(gpus for _, gpus in parts), is_movable))
+        asked = tuple(asked_of(c, run, node, gpus) for run, gpus in parts)
+        known.append(BusyNode(free_of(c, node), asked, is_movable))
     return nodes, known
+
+
+def move(c: State, run: Running, gpus: int, node: Node, target: Node) -> None:
+    """Let a job have its part of a node on another one; on detailed nodes on the GPUs that the packer takes there."""
+    index = run.parts.index((node, gpus))
+    run.parts[index] = (target, gpus)
+    if c.detail is not None:
+        c.detail.end(run.placed[index])
+        run.placed[index] = c.detail.start(run.placed[index].pod, c.detail.number(target.pool, target.number))
+    target.free -= gpus
+    delay(c, run, c.problem.settings.move_ms + pull_ms(c, [target], run.job))
+    c.totals[target.pool].moves += 1
 
 
 def consolidate(c: State, pool: int, choice: str) -> None:
@@ -34,10 +63,7 @@ def consolidate(c: State, pool: int, choice: str) -> None:
     for place, targets in plan:
         node = nodes[place]
         for (run, gpus), target in zip(parts_on(c, node), targets, strict=True):
-            run.parts[run.parts.index((node, gpus))] = (nodes[target], gpus)
-            nodes[target].free -= gpus
-            delay(c, run, c.problem.settings.move_ms + pull_ms(c, [nodes[target]], run.job))
-            c.totals[pool].moves += 1
+            move(c, run, gpus, node, nodes[target])
         become_idle(c, node)
     if plan:
         c.consolidated[pool] = c.now
