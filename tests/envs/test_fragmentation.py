@@ -230,7 +230,7 @@ def test_mistakes_are_named() -> None:
     one, _, tables, pods = openb_like(7)
     with pytest.raises(PackingError, match="no packer 'best-fitt'; did you mean 'best-fit'"):
         NodePacker(one, tables, "best-fitt")
-    with pytest.raises(PackingError, match="gangs need a packer of PACKERS"):
+    with pytest.raises(PackingError, match="gangs need a packer of the package"):
         NodePacker(one, tables, emptiest).place_gang(pods[0], 2)
     with pytest.raises(PackingError, match="pod 1 asks 2 GPUs of 500 thousandths each"):
         make_pods(np.ones(2, int), np.ones(2, int), np.array([1, 2]), np.array([500, 500]))
