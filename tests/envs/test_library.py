@@ -34,7 +34,7 @@ def test_an_example_runs(
 
 
 def test_every_page_has_examples_and_that_of_the_readme_is_short() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     assert len(str(EXAMPLES[0].values[0]).splitlines()) < 20
 
 
