@@ -23,6 +23,10 @@ SCORED_PACKERS = (
 nodes with room, else the idle node that became idle last. Where `physics.second_resources` is on, `PACKERS` look at
 them too."""
 
+OWN_PACKERS: set[str] = set()
+"""The names of packers of one's own, which look at the same. `envs.simulator.PACKERS` writes them here, for this module
+imports no numba."""
+
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
@@ -223,7 +227,7 @@ class EnvironmentConfig:
         decision_interval_seconds: least time between two decisions (a decision follows an event).
         resync_interval_seconds: most time between two decisions, when nothing happens.
         episode_seconds: length of a training episode.
-        packer: in-pool packer, one of `PACKERS` or `SCORED_PACKERS`.
+        packer: in-pool packer, one of `PACKERS`, `SCORED_PACKERS` or `OWN_PACKERS`.
         move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
         debug: check every invariant of the simulator after every event (many times slower).
         physics: what happens beyond jobs that run for their duration on nodes that boot.
@@ -262,7 +266,7 @@ class EnvironmentConfig:
                 f"({self.decision_interval_seconds})"
             )
         _check_not_negative("move_seconds", self.move_seconds)
-        _check_choice("packer", self.packer, PACKERS + SCORED_PACKERS)
+        _check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS))
         if self.has_detailed_nodes:
             self._check_counts_no_gpus_only()
 
@@ -279,4 +283,4 @@ class EnvironmentConfig:
     @property
     def has_detailed_nodes(self) -> bool:
         """Whether CPUs, memory and each GPU of a node are kept, not only the number of its free GPUs."""
-        return self.physics.second_resources or self.packer in SCORED_PACKERS
+        return self.physics.second_resources or self.packer not in PACKERS

@@ -13,6 +13,10 @@ class EnvironmentConfigError(UserError, ValueError):
     """Settings of an environment that have no meaning."""
 
 
+class PackingError(UserError, ValueError):
+    """Pods, nodes or a packer that node packing cannot use."""
+
+
 class EndlessJobError(UserError, RuntimeError):
     """A job that outlives its nodes and begins anew each time, so that a replay would never end."""
 

@@ -93,11 +93,16 @@ def rare(function: Callable[..., Any]) -> Any:
     return _for_kernels(function, forceinline=False)  # else it has the option of a helper that calls it
 
 
+def uncached_kernel(function: Callable[..., Any]) -> Any:
+    """Decorate a function that Python calls: compiled on its first call, for this process only."""
+    return numba.njit(**OPTIONS)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Decorate a function that Python calls: compiled on its first call and cached on disk."""
     folder = cache_folder()
     if folder is None:
-        return numba.njit(**OPTIONS)(function)
+        return uncached_kernel(function)
     settings: Any = numba.config
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(folder)

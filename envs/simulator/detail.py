@@ -9,12 +9,16 @@ of them out, above all the packers, and the kernels compile no slower.
 
 from __future__ import annotations
 
+from typing import Any
+
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
 from envs.simulator.node_packing import choose, choose_gpus, give_back, refresh, set_open, take
+from envs.simulator.own_packer import FAILED, RAISED, WRONG_GPUS, are_free, ask_own
 from envs.simulator.packers import move_node, release_counted, take_idle, unlink_part
 from envs.simulator.queues import add_in_use
+from envs.simulator.scoring import lowest_gpus_compiled
 from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 
 NO_NODE, NEWEST_IDLE, NO_ROOM = -1, -2, -3
@@ -92,10 +96,37 @@ def take_number(c: Cluster, pools: Table, pool: int, node: int, bits: int, milli
 
 
 @helper
+def choose_node(own: Any, detail: DetailSettings, c: Cluster, first: int, end: int) -> int:
+    """The node among [first, end) that the packer (`detail.own`, if there is one) chooses for `c.pod`, -1: none."""
+    if own is None:  # an argument, for of a field that is something numba does not know that it is not None
+        return choose(detail.packer, c.detail, detail.tables, c.pod, first, end)
+    if c.clock[st.PACKER_FAULT] != 0:
+        return -1
+    node = ask_own(own, c.detail, detail.tables, c.pod, first, end)
+    if node == FAILED:
+        c.clock[st.PACKER_FAULT] = RAISED
+    return max(node, -1)
+
+
+@helper
+def choose_its_gpus(own: Any, detail: DetailSettings, c: Cluster, node: int) -> int:
+    """The GPUs that the packer takes of a node for `c.pod`, as bits; the lowest ones where it is wrong."""
+    n, f = c.detail, detail.tables
+    if own is None:
+        return choose_gpus(detail.packer, n, f, c.pod, node)
+    if c.clock[st.PACKER_FAULT] == 0:
+        bits = ask_own(own, n, f, c.pod, node, -1)
+        if are_free(n, c.pod, node, bits):
+            return bits
+        c.clock[st.PACKER_FAULT] = RAISED if bits == FAILED else WRONG_GPUS + node
+    return lowest_gpus_compiled(n, f, c.pod, node)
+
+
+@helper
 def put(detail: DetailSettings, c: Cluster, pools: Table, pool: int, node: int) -> int:
     """Start `c.pod` on a busy node that has room; return its GPUs as bits."""
     n, f, before = c.detail, detail.tables, shared_free(c, node)
-    bits = choose_gpus(detail.packer, n, f, c.pod, node)
+    bits = choose_its_gpus(detail.own, detail, c, node)
     take(n, f, c.pod, node, bits)
     follow(c, pools, pool, node, before)
     return bits
@@ -140,7 +171,7 @@ def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job
     if detail.idle_first and idle > full_nodes:
         return NEWEST_IDLE
     first = pools[pool, st.NODE_OFFSET]
-    node = choose(detail.packer, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
+    node = choose_node(detail.own, detail, c, first, first + pools[pool, st.MAX_NODES])
     if node >= 0:
         return node
     return NEWEST_IDLE if idle > full_nodes else NO_ROOM
@@ -246,7 +277,7 @@ def retake_part(
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(n, f, c.pod, left, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
-    run[st.RUN_BITS] = choose_gpus(detail.packer, n, f, c.pod, node)
+    run[st.RUN_BITS] = choose_its_gpus(detail.own, detail, c, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])
     follow(c, pools, pool, node, shared)
 

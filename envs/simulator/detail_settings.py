@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import did_you_mean
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.config import EnvironmentConfig
-from envs.errors import ClusterError
+from envs.errors import ClusterError, EnvironmentConfigError
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.fragmentation import make_tables
-from envs.simulator.scoring import PACKER_NUMBERS
+from envs.simulator.scoring import PACKER_NUMBERS, PACKERS, Packer
 from envs.simulator.state import DetailSettings, Table
 from traces.trace import Trace
 
@@ -82,6 +83,18 @@ def _most_cpu(pods: NDArray[np.int64], pools: Table) -> int:
     return largest
 
 
+def own_packer(config: EnvironmentConfig) -> Packer | None:
+    """The packer of the user's own that the settings name, None: it is one of the package.
+
+    Raises:
+        EnvironmentConfigError: this process knows none of that name.
+    """
+    if config.packer not in PACKERS:  # settings may come from another process, or the packer be gone
+        near = did_you_mean(config.packer, PACKERS)
+        raise EnvironmentConfigError(f"unknown packer {config.packer!r} in this process{near}")
+    return None if config.packer in PACKER_NUMBERS else PACKERS[config.packer]
+
+
 def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> DetailSettings | None:
     """The numbers of detailed nodes, None without.
 
@@ -92,8 +105,8 @@ def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> Det
         return None
     pods = typical_pods(jobs, pools)
     return DetailSettings(
-        packer=PACKER_NUMBERS[config.packer],
-        idle_first=config.packer == "worst-fit",
+        packer=PACKER_NUMBERS.get(config.packer, -1),
+        idle_first=PACKERS[config.packer].idle_first,
         tables=make_tables(
             pods,
             most_cpu_milli=_most_cpu(pods, pools),

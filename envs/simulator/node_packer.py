@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import did_you_mean
+from envs.errors import PackingError
 from envs.simulator import node_state as ns
-from envs.simulator.compiler import helper
+from envs.simulator.compiler import helper, uncached_kernel
 from envs.simulator.node_packing import (
     change,
-    has_room,
     lowest_key,
     make_adjust_nodes,
     make_score_nodes,
@@ -23,11 +23,8 @@ from envs.simulator.node_packing import (
     start_gang,
 )
 from envs.simulator.node_state import BEST_FIT_BITS, INFEASIBLE, Nodes, Pod, Tables
-from envs.simulator.scoring import PACKER_NUMBERS, PACKERS, Packer, Score
-
-
-class PackingError(UserError, ValueError):
-    """Pods, nodes or a packer that node packing cannot use."""
+from envs.simulator.own_packer import answer_plainly
+from envs.simulator.scoring import PACKER_NUMBERS, PACKERS, Packer, Score, plain_function
 
 
 def make_pods(
@@ -121,9 +118,10 @@ def allocate(
 
 
 def _compile(packer: Packer) -> Any:
-    """`place_pods` for a packer that is not in `PACKERS`; not cached, for nothing says when its source changes."""
-    score_nodes, adjust_nodes = make_score_nodes(packer.score), make_adjust_nodes(packer.per_pod)
-    pick = helper(packer.gpus)
+    """`place_pods` for a packer of one's own; not cached, for nothing says when its source changes."""
+    score, per_pod = plain_function(packer.score), plain_function(packer.per_pod)
+    score_nodes, adjust_nodes = make_score_nodes(score), make_adjust_nodes(per_pod)
+    pick = helper(plain_function(packer.gpus))
 
     def choose_own(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:  # noqa: ARG001
         row = n.synced.shape[0]
@@ -136,16 +134,14 @@ def _compile(packer: Packer) -> Any:
 
     def copy(function: Any, **replaced: Any) -> Any:
         plain = getattr(function, "py_func", function)
-        return helper(types.FunctionType(plain.__code__, {**plain.__globals__, **replaced}, plain.__name__))
+        return types.FunctionType(plain.__code__, {**plain.__globals__, **replaced}, plain.__name__)
 
-    return copy(place_pods, place_one=copy(place_one, choose=helper(choose_own), choose_gpus=helper(choose_own_gpus)))
+    place_own = copy(place_one, choose=helper(choose_own), choose_gpus=helper(choose_own_gpus))
+    return uncached_kernel(copy(place_pods, place_one=helper(place_own)))
 
 
 def _interpret(packer: Packer) -> Any:
     """`place_pods` for a packer in plain Python, which may do what numba cannot compile."""
-
-    def score(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
-        return packer.score(n, f, pod, node) + (0 if packer.per_pod is None else packer.per_pod(n, f, pod, node))
 
     def place_plain(
         packer_number: int,  # noqa: ARG001
@@ -158,11 +154,9 @@ def _interpret(packer: Packer) -> Any:
         gpus: NDArray[np.int64],
     ) -> None:
         for index, pod in enumerate(pods):
-            room = [node for node in range(first, end) if has_room(n, pod, node)]
-            keys = [score(n, f, pod, node) for node in room]
-            nodes[index] = room[keys.index(min(keys))] if keys else -1
-            gpus[index] = packer.gpus(n, f, pod, nodes[index]) if keys else 0
-            if keys:
+            nodes[index] = answer_plainly(packer, n, f, pod, first, end)
+            gpus[index] = answer_plainly(packer, n, f, pod, nodes[index], -1) if nodes[index] >= 0 else 0
+            if nodes[index] >= 0:
                 change(n, f, pod, nodes[index], gpus[index], -1)
 
     return place_plain
@@ -192,12 +186,15 @@ class NodePacker:
         if isinstance(packer, str):
             if packer not in PACKERS:
                 raise PackingError(f"no packer {packer!r}{did_you_mean(packer, PACKERS)}")
+            if packer not in PACKER_NUMBERS:
+                packer = PACKERS[packer]
+        if isinstance(packer, str):
             self._number = PACKER_NUMBERS[packer]
             self._place: Any = place_pods
         else:
             own = packer if isinstance(packer, Packer) else Packer(packer)
-            self._number = len(PACKERS)
-            self._place = _compile(own) if compiled else _interpret(own)
+            self._number = len(PACKER_NUMBERS)
+            self._place = _compile(own) if compiled and own.compiled else _interpret(own)
 
     def place(
         self, pods: NDArray[np.int64], first: int = 0, end: int | None = None
@@ -211,9 +208,9 @@ class NodePacker:
     def place_gang(
         self, pod: Pod, size: int, first: int = 0, end: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Start `size` equal pods or none: their nodes and GPUs, or None. For packers of `PACKERS`."""
-        if self._number == len(PACKERS):
-            raise PackingError("gangs need a packer of PACKERS; place the pods of other packers one by one")
+        """Start `size` equal pods or none: their nodes and GPUs, or None. For packers of the package."""
+        if self._number == len(PACKER_NUMBERS):
+            raise PackingError("gangs need a packer of the package; place the pods of other packers one by one")
         nodes, gpus = np.zeros(size, np.int64), np.zeros(size, np.int64)
         last = len(self.nodes.node) if end is None else end
         started = start_gang(self._number, self.nodes, self.tables, pod, first, last, nodes, gpus)

@@ -8,8 +8,8 @@ An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its 
 - ``set_open(n, node, 0)`` for a node that is off, boots or is drained, ``set_open(n, node, 1)`` when it is ready;
 - ``place_gang`` for equal pods that start together or not at all.
 
-`packer` is a position in `PACKERS`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps it all
-for Python, and takes packers that are not in `PACKERS`, compiled or plain.
+`packer` is a position in `BUILT_IN`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps it
+all for Python, and takes packers that are not there, compiled or plain. `own_packer.py` does so for `Simulator`.
 
 The keys of all nodes are kept for each shape of pod, and when a shape is asked for again only the nodes that changed
 since are scored anew (`Nodes.log`). Choosing is then one pass over a row of integers. That costs 8 bytes per shape and
@@ -28,7 +28,7 @@ from envs.simulator import node_state as ns
 from envs.simulator.compiler import helper, kernel, rare
 from envs.simulator.fragmentation import usable
 from envs.simulator.node_state import INFEASIBLE, Nodes, Pod, Tables, fits, kind_of
-from envs.simulator.scoring import PACKER_NUMBERS, PACKERS, Score
+from envs.simulator.scoring import BUILT_IN, PACKER_NUMBERS, Score
 
 TOPOLOGY_AWARE = PACKER_NUMBERS["topology-aware"]
 
@@ -92,9 +92,9 @@ def make_adjust_nodes(per_pod: Score | None) -> Any:
     return helper(adjust_nodes)
 
 
-score_nodes = _chain([make_score_nodes(packer.score) for packer in PACKERS.values()])
-adjust_nodes = _chain([make_adjust_nodes(packer.per_pod) for packer in PACKERS.values()])
-choose_gpus = _chain([helper(packer.gpus) for packer in PACKERS.values()])
+score_nodes = _chain([make_score_nodes(packer.score) for packer in BUILT_IN.values()])
+adjust_nodes = _chain([make_adjust_nodes(packer.per_pod) for packer in BUILT_IN.values()])
+choose_gpus = _chain([helper(packer.gpus) for packer in BUILT_IN.values()])
 
 
 @helper
@@ -256,7 +256,7 @@ def place_gang(
     others place one pod after the other.
 
     Args:
-        packer: position in `PACKERS`.
+        packer: position in `BUILT_IN`.
         n: state.
         f: tables.
         pod: what each pod asks.
@@ -340,9 +340,3 @@ def refresh_all(n: Nodes, f: Tables) -> None:
     """`refresh` every node."""
     for node in range(n.node.shape[0]):
         refresh(n, f, node)
-
-
-@kernel
-def has_room(n: Nodes, pod: Pod, node: int) -> bool:
-    """`fits`, for Python."""
-    return fits(n, pod, node)

@@ -22,10 +22,12 @@ from envs.simulator.detail_settings import (
     has_room,
     node_cpu_milli,
     node_memory_mib,
+    own_packer,
     write_asked,
 )
 from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.simulator.queues import queue_settings, write_facts
+from envs.simulator.scoring import Packer
 from envs.simulator.state import Settings, Table
 from traces.trace import Trace
 
@@ -48,6 +50,7 @@ class Problem:
         cluster: the cluster as described.
         config: the environment as described.
         num_nodes: length of the node arrays (pools start at multiples of 64).
+        own_packer: a packer of the user's own; None: it is one of the package.
     """
 
     jobs: Table
@@ -60,6 +63,7 @@ class Problem:
     cluster: ClusterConfig
     config: EnvironmentConfig
     num_nodes: int
+    own_packer: Packer | None = None
 
     @property
     def checkpoint_ms(self) -> NDArray[np.int64]:
@@ -217,6 +221,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
 
     Raises:
         ClusterError: the trace is empty, a job fits in no pool, or the codec has room for fewer pools.
+        EnvironmentConfigError: there is no such packer or order of the queue.
     """
     if trace.num_jobs == 0:
         raise ClusterError(f"{trace.uri}: the trace has no job; choose a wider window")
@@ -225,7 +230,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
             f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
             f"raise codec.max_pools"
         )
-    second_resources = config.physics.second_resources
+    packer, second_resources = own_packer(config), config.physics.second_resources
     allowed = allowed_pools(trace, cluster, second_resources)
     _check_fits(trace, cluster, allowed, second_resources)
     pools, num_nodes = _pools(cluster, second_resources)
@@ -276,4 +281,5 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         cluster=cluster,
         config=config,
         num_nodes=num_nodes,
+        own_packer=packer,
     )

@@ -1,16 +1,25 @@
 """The packers of heterogeneous nodes: a function each that gives a node a key; the lowest key, then node, is chosen.
 
-To add one, write a function ``score(nodes, tables, pod, node) -> int`` and a line in `PACKERS`. It is called for nodes
-that have room only, is compiled, and must use integers: keys below `INFEASIBLE`, the smaller the better.
+A packer of one's own is a function ``score(nodes, tables, pod, node) -> int`` and one line at run time, wherever the
+program is; nothing else is compiled anew:
+
+    PACKERS["emptiest"] = Packer(lambda nodes, tables, pod, node: -nodes.node[node, FREE_MILLI])
+
+It is called for nodes that have room only, is compiled, and must use integers: keys below `INFEASIBLE`, the smaller the
+better. To add one to the package, write it here with a line in `BUILT_IN`.
 """
 
 # ruff: noqa: ARG001 (all packers take the same arguments)
 
 from __future__ import annotations
 
+import inspect
+from collections import UserDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from envs.config import OWN_PACKERS
+from envs.errors import PackingError
 from envs.simulator import node_state as ns
 from envs.simulator.compiler import helper
 from envs.simulator.fragmentation import usable_after
@@ -250,17 +259,21 @@ class Packer(NamedTuple):
             each shape.
         gpus: the GPUs of the chosen node, as bits.
         per_pod: what is added to the key and may depend on END and NUMBER.
+        compiled: whether numba compiles the functions; plain ones may be any Python, and are many times slower.
+        idle_first: whether a job gets an idle node rather than room on a busy one.
     """
 
     score: Score
     gpus: Score = tightest_gpus
     per_pod: Score | None = None
+    compiled: bool = True
+    idle_first: bool = False
 
 
-PACKERS: dict[str, Packer] = {
+BUILT_IN: dict[str, Packer] = {
     "first-fit": Packer(first_fit, lowest_gpus),
     "best-fit": Packer(best_fit),
-    "worst-fit": Packer(worst_fit, loosest_gpus),
+    "worst-fit": Packer(worst_fit, loosest_gpus, idle_first=True),
     "random-fit": Packer(first_fit, random_gpus, per_pod=any_node),
     "dot-product": Packer(dot_product),
     "gpu-packing": Packer(gpu_packing),
@@ -270,6 +283,52 @@ PACKERS: dict[str, Packer] = {
     "lifetime-aware": Packer(best_fit, per_pod=later_end),
     "topology-aware": Packer(topology_aware, linked_gpus),
 }
-"""All packers by name; kernels know them by their position."""
+"""The packers of this package by name; kernels know them by their position."""
 
-PACKER_NUMBERS = {name: number for number, name in enumerate(PACKERS)}
+PACKER_NUMBERS = {name: number for number, name in enumerate(BUILT_IN)}
+
+
+def plain_function(function: Any) -> Any:
+    """A function as it was before numba compiled it."""
+    return getattr(function, "py_func", function)
+
+
+def _check(name: str, packer: Any) -> None:
+    """Refuse what cannot be a packer of one's own.
+
+    Raises:
+        PackingError: that is why.
+    """
+    if name in BUILT_IN:
+        raise PackingError(f"packer {name!r} is one of the package; choose another name")
+    if not isinstance(packer, Packer):
+        raise PackingError(f"packer {name!r} is a {type(packer).__name__}; write Packer(score)")
+    for part in ("score", "gpus", "per_pod"):
+        function = plain_function(getattr(packer, part))
+        if function is None and part == "per_pod":
+            continue
+        if not callable(function):
+            raise PackingError(f"packer {name!r}: {part} is {function!r}; it must be a function (n, tables, pod, node)")
+        if packer.compiled and not inspect.isfunction(function):
+            raise PackingError(
+                f"packer {name!r}: {part} is a {type(function).__name__}, and numba compiles functions only; "
+                "write Packer(..., compiled=False)"
+            )
+
+
+class Packers(UserDict[str, Packer]):
+    """All packers by name: those of the package, and one's own, which a program may add and take away."""
+
+    def __setitem__(self, name: str, packer: Packer) -> None:
+        if BUILT_IN.get(name) is not packer:
+            _check(name, packer)
+            OWN_PACKERS.add(name)
+        super().__setitem__(name, packer)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        OWN_PACKERS.discard(name)
+
+
+PACKERS = Packers(BUILT_IN)
+"""`PACKERS["name"] = Packer(score)` adds a packer of one's own; `EnvironmentConfig(packer="name")` chooses it."""

@@ -21,6 +21,7 @@ from envs.simulator.endless import describe_endless
 from envs.simulator.energy import Energy, pool_energy, sum_energy
 from envs.simulator.invariants import describe_broken
 from envs.simulator.log import KINDS, to_table
+from envs.simulator.own_packer import OwnPacker
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.replay import replay_by_rule
 from envs.simulator.threads import default_threads, share
@@ -124,8 +125,9 @@ class Simulator:
             settings=settings if basic is None else basic,
             tables=self.problem.tables,
         )
+        self._link_packer()
         self.num_clusters = num_clusters
-        self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug)
+        self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug or self._own_packer)
         self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
 
@@ -143,6 +145,8 @@ class Simulator:
         if seeds is None:
             seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
         rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
+        if self._own_packer is not None:
+            self._own_packer.forget()
 
         def begin(first: int, end: int) -> None:
             self._reset_kernel(self.world, *(column[first:end] for column in rows))
@@ -159,8 +163,25 @@ class Simulator:
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_reset_kernel", "_step_kernel"}  # they are pointers of this process
-        return {name: value for name, value in self.__dict__.items() if name not in own}
+        pointers = ("_reset_kernel", "_step_kernel", "_own_packer")  # of this process
+        state = {name: value for name, value in self.__dict__.items() if name not in pointers}
+        return {**state, "world": self._with_own(None)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._link_packer()
+
+    def _link_packer(self) -> None:
+        """Let the kernels know a packer of the user's own."""
+        own = self.problem.own_packer
+        self._own_packer = None if own is None else OwnPacker(self.problem.config.packer, own)
+        if self._own_packer is not None:
+            self.world = self._with_own(self._own_packer.own)
+
+    def _with_own(self, own: Any) -> kernels.World:
+        settings = self.world.settings
+        detail = None if settings.detail is None else settings.detail._replace(own=own)
+        return self.world._replace(settings=settings._replace(detail=detail))
 
     @cached_property
     def _reset_kernel(self) -> Callable[..., Any]:
@@ -206,7 +227,7 @@ class Simulator:
                 progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
 
     def _after(self) -> None:
-        """Drain the log, and raise what the debug mode found, or that a job would never end."""
+        """Drain the log, and raise what a packer did wrong, the debug mode found, or that a job would never end."""
         if not self._has_to_look:
             return
         clock, log = self.world.clusters.clock, self.world.clusters.log
@@ -220,6 +241,8 @@ class Simulator:
                     )
                 self._logs[index].append(log[index, :rows].copy())
                 clock[index, st.LOGGED] = 0
+        if self._own_packer is not None:
+            self._own_packer.check(clock[:, st.PACKER_FAULT])
         if self.problem.settings.draws_lots and (endless := clock[:, st.ENDLESS].max()):
             raise EndlessJobError(describe_endless(self.problem, int(endless) - 1))
         if self.problem.settings.debug:

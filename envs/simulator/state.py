@@ -48,7 +48,8 @@ NEXT_NODE_EVENT, SEED = range(20, 22)
 # The GPUs of waiting jobs that wait for free, when the next latest start of a waiting job comes, deadlines missed.
 DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
 ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
-SUBMIT_WINDOW = 26  # and the next entries: the oldest job inside each sliding window
+PACKER_FAULT = 26  # what a packer of one's own did wrong first, see `envs.simulator.own_packer`; 0: nothing
+SUBMIT_WINDOW = 27  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -217,14 +218,17 @@ class DetailSettings(NamedTuple):
     """How nodes are packed whose CPUs, memory and GPUs are kept one by one.
 
     Attributes:
-        packer: index into `envs.simulator.scoring.PACKERS`.
+        packer: index into `envs.simulator.scoring.BUILT_IN`.
         idle_first: whether a job gets an idle node rather than room on a busy one.
         tables: what is typical for the trace.
+        own: a packer of one's own, which takes the place of `packer`: the address of its function, see
+            `envs.simulator.own_packer`. None: there is none. `Simulator` fills it in, for it belongs to one process.
     """
 
     packer: int
     idle_first: bool
     tables: ns.Tables
+    own: Any = None
 
 
 class Settings(NamedTuple):

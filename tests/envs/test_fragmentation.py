@@ -20,7 +20,7 @@ from envs.simulator.node_packer import NodePacker, PackingError, allocate, make_
 from envs.simulator.node_packing import set_open
 from envs.simulator.node_state import Nodes, Pod, Tables
 from envs.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
-from envs.simulator.scoring import PACKERS, Packer, best_fit, later_end, loosest_gpus, worst_fit
+from envs.simulator.scoring import BUILT_IN, PACKERS, Packer, best_fit, later_end, loosest_gpus, worst_fit
 from traces.tables import read_csv
 
 MODELS = 3
@@ -230,7 +230,7 @@ def test_mistakes_are_named() -> None:
     one, _, tables, pods = openb_like(7)
     with pytest.raises(PackingError, match="no packer 'best-fitt'; did you mean 'best-fit'"):
         NodePacker(one, tables, "best-fitt")
-    with pytest.raises(PackingError, match="gangs need a packer of PACKERS"):
+    with pytest.raises(PackingError, match="gangs need a packer of the package"):
         NodePacker(one, tables, emptiest).place_gang(pods[0], 2)
     with pytest.raises(PackingError, match="pod 1 asks 2 GPUs of 500 thousandths each"):
         make_pods(np.ones(2, int), np.ones(2, int), np.array([1, 2]), np.array([500, 500]))
@@ -242,7 +242,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_every_packer_has_a_twin() -> None:
-    assert list(PACKERS) == list(PLAIN_PACKERS)
+    assert list(BUILT_IN) == list(PLAIN_PACKERS)
 
 
 def test_openb_gives_the_published_order(data_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -155,12 +156,22 @@ def job_facts(draw: st.DrawFn, submit: NDArray[np.float64]) -> dict[str, list[An
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_jobs: int = 40, lots: bool = False, detailed: bool | None = None) -> Problem:
-    """A whole problem; with `lots` nodes may boot late, fail or be taken back; with detailed nodes, without, or any."""
+def problems(
+    draw: st.DrawFn,
+    max_jobs: int = 40,
+    lots: bool = False,
+    detailed: bool | None = None,
+    packers: Sequence[str] = (),
+) -> Problem:
+    """A whole problem; with `lots` nodes may boot late, fail or be taken back; with detailed nodes, without, or any.
+
+    It has one of these `packers`, which need detailed nodes, or any.
+    """
     cluster = draw(clusters(lots))
     is_detailed = draw(st.booleans()) if detailed is None else detailed
     second_resources = is_detailed and draw(st.booleans())
-    packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if is_detailed else PACKERS
+    if not packers:
+        packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if is_detailed else PACKERS
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     submit = np.cumsum([row[0] for row in rows])
     has_facts = draw(st.booleans())

@@ -14,6 +14,7 @@ from envs.simulator import state as st
 from envs.simulator.detail_settings import typical_pods
 from envs.simulator.problem import Problem
 from envs.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
+from envs.simulator.reference.own_packer import PlainOwnPacker
 
 
 class Placed(NamedTuple):
@@ -35,7 +36,7 @@ class DetailedNodes:
         self._pools = problem.pools
         self._jobs = problem.jobs
         self._packer = problem.config.packer
-        self.idle_first = self._packer == "worst-fit"
+        self.idle_first = self._packer == "worst-fit" if problem.own_packer is None else problem.own_packer.idle_first
         assert problem.settings.detail is not None
         most = problem.settings.detail.tables.most
         most_cpu = int(most[0])
@@ -46,6 +47,8 @@ class DetailedNodes:
                 memory = max(row[st.NODE_MEMORY], 0)
                 nodes[number] = PlainNode(cpu, memory, [1000] * row[st.GPUS], pool, row[st.LINKED])
         self.cluster = PlainCluster(nodes, self._typical(), most_cpu, int(most[1]))
+        own = problem.own_packer
+        self._own = None if own is None else PlainOwnPacker(problem, own, self.cluster)
 
     def _typical(self) -> list[PlainPod]:
         pods = typical_pods(self._jobs, self._pools)
@@ -91,13 +94,18 @@ class DetailedNodes:
         """The node that the packer takes among those with room, the one with the lowest key, then number."""
         nodes = self.cluster.nodes
         room = [number for number in numbers if nodes[number].has_room(pod)]
+        if self._own is not None:
+            return self._own.choose(room, pod)
         score, _ = PLAIN_PACKERS[self._packer]
         return min(room, key=lambda number: (score(self.cluster, nodes[number], pod, number), number), default=None)
 
     def start(self, pod: PlainPod, number: int) -> Placed:
         """Start a part of a job on a node, on the GPUs that the packer takes."""
-        _, choose_gpus = PLAIN_PACKERS[self._packer]
-        gpus = choose_gpus(self.cluster, self.cluster.nodes[number], pod)
+        if self._own is not None:
+            gpus = self._own.gpus(pod, number)
+        else:
+            _, choose_gpus = PLAIN_PACKERS[self._packer]
+            gpus = choose_gpus(self.cluster, self.cluster.nodes[number], pod)
         self.cluster.start(pod, number, gpus)
         return Placed(pod, number, gpus)
 

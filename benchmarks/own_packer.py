@@ -1,0 +1,88 @@
+"""What a packer of one's own costs: jobs/s of a whole replay under best fit of the package, and under copies of it.
+
+All look at CPUs, memory and each GPU, and all decide alike, which is checked. The copies are registered as any packer
+of one's own is: one that numba compiles, and one in plain Python. The runs take turns. Compiling is timed apart: of the
+kernels, which are cached on disk for all packers of one's own, and of the packer, which each process compiles again.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from _common import Measurement, describe, measure, parser, report
+from replay import MIN_JOBS, with_requests
+
+import traces
+from agents.baselines import ConstantSetpoint
+from envs.cluster import ClusterConfig, PoolConfig, auto_cluster
+from envs.config import EnvironmentConfig, PhysicsConfig
+from envs.simulator import PACKERS, Packer, Simulator
+from envs.simulator import state as st
+from envs.simulator.scoring import best_fit
+
+DEFAULT = "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"
+PACKERS["compiled"] = Packer(best_fit)
+PACKERS["plain"] = Packer(best_fit, compiled=False)
+
+
+def simulator_of(trace: traces.Trace, packer: str) -> Simulator:
+    """A cluster whose nodes have CPUs and memory."""
+    (pool,) = auto_cluster(trace).pools
+    limits = {"cpus_per_node": 128.0, "memory_gib_per_node": 1024.0}
+    pool = PoolConfig(pool.name, pool.max_nodes, gpus_per_node=pool.gpus_per_node, **limits)
+    config = EnvironmentConfig(packer=packer, physics=PhysicsConfig(second_resources=True))
+    return Simulator(trace, ClusterConfig((pool,)), config)
+
+
+def main() -> None:
+    """Replay and print."""
+    options = parser(__doc__, repeats=5)
+    options.add_argument("trace", nargs="?", default=DEFAULT, help="URI of a trace (default %(default)s)")
+    arguments = options.parse_args()
+    before, trace = describe(), with_requests(traces.load(arguments.trace))
+    setpoints = np.array([ConstantSetpoint(EnvironmentConfig().codec).setpoint])
+    runs, seconds, clocks = {}, {}, {}
+    for packer in ("best-fit", "compiled", "plain"):
+        begin = time.perf_counter()
+        simulator = simulator_of(trace, packer)
+        made = time.perf_counter()
+        times = 1 if packer == "plain" else -(-MIN_JOBS // trace.num_jobs)
+
+        def replay(simulator: Simulator = simulator, times: int = times) -> None:
+            for _ in range(times):
+                simulator.reset_all()
+                simulator.replay(setpoints)
+
+        replay(times=1)
+        seconds[packer] = made - begin, time.perf_counter() - made
+        clocks[packer] = simulator.world.clusters.clock.copy()
+        runs[packer] = replay, times * trace.num_jobs
+    assert all((clock == clocks["best-fit"]).all() for clock in clocks.values()), "copies of best fit decide alike"
+    parts: dict[str, list[Measurement]] = {packer: [] for packer in runs}
+    for _ in range(arguments.repeats):
+        for packer, (replay, jobs) in runs.items():
+            parts[packer].append(measure(packer, "jobs/s", jobs, replay, 1))
+    rows = [
+        Measurement(
+            packer if packer == "best-fit" else f"the same of one's own, {packer}",
+            "jobs/s",
+            tuple(part.rates[0] for part in measured),
+            tuple(part.cpu_rates[0] for part in measured),
+        )
+        for packer, measured in parts.items()
+    ]
+    decisions = float(clocks["best-fit"][0, st.DECISIONS]) / trace.num_jobs
+    report(
+        f"replay of {trace.num_jobs:,} jobs on detailed nodes, reactive baseline, one core",
+        before,
+        rows,
+        arguments.json,
+        decisions_a_job=decisions,
+        seconds_to_compile_the_packer=seconds["compiled"][0],
+        seconds_to_compile_or_load_the_kernels=seconds["compiled"][1],
+    )
+
+
+if __name__ == "__main__":
+    main()
