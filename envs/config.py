@@ -267,12 +267,7 @@ class EnvironmentConfig:
             self._check_counts_no_gpus_only()
 
     def _check_counts_no_gpus_only(self) -> None:
-        queue = self.physics.queue
-        rules = {
-            "codec.consolidation": bool(self.codec.consolidation),
-            "physics.queue.preemption": queue.preemption,
-            "physics.queue.passing: backfill": queue.passing == "backfill",
-        }
+        rules = {"codec.consolidation": bool(self.codec.consolidation)}
         cause = "physics.second_resources" if self.physics.second_resources else f"the packer {self.packer}"
         for rule in (name for name, is_on in rules.items() if is_on):
             raise EnvironmentConfigError(f"{rule} counts GPUs only, and {cause} looks at more; turn one of them off")

@@ -214,6 +214,12 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
 
 
 @rare
+def pick_gpus(detail: DetailSettings, c: Cluster, node: int) -> int:
+    """The GPUs of a node, as bits, that the packer would give `c.pod`; there must be room."""
+    return choose_gpus(detail.packer, c.detail, detail.tables, c.pod, node)
+
+
+@rare
 def resize_part(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, before: int) -> None:
     """Give the part of a node that a job had with `before` GPUs back and take it anew with those it has now."""
     if detail is None:
@@ -224,7 +230,7 @@ def resize_part(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: T
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(n, f, c.pod, node, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
-    run[st.RUN_BITS] = choose_gpus(detail.packer, n, f, c.pod, node)
+    run[st.RUN_BITS] = pick_gpus(detail, c, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])
     follow(c, pools, pool, node, shared)
 
@@ -257,6 +263,14 @@ def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
         if c.pool[pool, st.FREE_COUNT + free] > 0:
             return True
     return False
+
+
+@rare
+def lacks_room(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+    """Whether a job finds no room now."""
+    if detail is None:
+        return False
+    return find_room(detail, c, jobs, pools, job, pool, 1) == NO_ROOM
 
 
 @rare

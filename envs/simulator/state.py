@@ -365,6 +365,7 @@ class Capacity(NamedTuple):
     log_rows: int | None
     share_columns: int
     detailed_nodes: int
+    detailed_columns: int
     most_gpus: int
 
 
@@ -383,7 +384,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
         detail=ns.Nodes(
-            node=np.zeros((n, size.detailed_nodes, ns.NODE_COLUMNS), np.int64),
+            node=np.zeros((n, size.detailed_nodes, size.detailed_columns), np.int64),
             gpu=np.zeros((n, size.detailed_nodes, size.most_gpus), np.int64),
             kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
             key=np.zeros((n, 1, size.detailed_nodes), np.int64),
