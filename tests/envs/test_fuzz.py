@@ -16,7 +16,7 @@ def said(failures: dict[int, str]) -> str:
     return "\n".join(f"python -m tests.fuzz --seed {seed} --worlds 1\n{text}" for seed, text in failures.items())
 
 
-SEEDS = (6, 7, 13, 19, 23, 49, 54, 70)
+SEEDS = (36, 40, 46, 54, 63, 65)
 """Worlds that reach every rare path; choose anew where the drawing of worlds changes."""
 
 
