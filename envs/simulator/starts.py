@@ -281,7 +281,7 @@ def start_in_turn(
         left = work_left(c, jobs, settings, at)
         is_behind = pool >= 0 and c.pool[pool, st.HEAD_JOB] >= 0
         may_be_stuck = settings.is_detailed and pool >= 0 and seen < placement.shape[0]
-        seen += 1
+        seen += 0 if pool == st.JUST_QUEUED else 1
         if pool >= 0 and start_at(c, jobs, pools, curves, settings, job, pool, left):
             head = c.clock[st.QUEUE_HEAD]  # preempted jobs may have moved the queue; they are behind this one
             for waiting in range(head + passed - 1, head - 1, -1):

@@ -102,10 +102,11 @@ RUN_COLUMNS = 19
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
-# it is offered, -1: none now. Where lots are drawn, how often nodes that went cost a job all its work; jobs from before
-# the episode have the last rows.
+# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where lots are drawn, how
+# often nodes that went cost a job all its work; jobs from before the episode have the last rows.
 QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
 QUEUE_COLUMNS = 6
+JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)

@@ -64,6 +64,23 @@ def test_both_twins_order_no_node_for_a_job_that_only_a_reservation_keeps_back(a
     assert slow.totals[0].nodes_added == nodes
 
 
+def test_a_job_that_was_just_stopped_takes_no_slot_of_one_that_lacks_memory() -> None:
+    """Two slots: the second job takes the place of the first, and a node is ordered at once for the third."""
+    jobs: list[Job] = [(0.0, 5000.0, 1.0), (100.0, 50.0, 1.0), (100.0, 5000.0, 1.0)]
+    queue = QueueConfig(priorities=True, preemption=True)
+    facts = {"priority": [0, 5, 0], "checkpoint_interval_seconds": [60.0, None, None]}
+    pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
+    problem = play(jobs, queue, pool, memory_mib=[60 * GIB, 60 * GIB, 70 * GIB], **facts).simulator.problem
+    fast, slow = twins(problem, whole(problem))
+    action = np.ones(len(problem.config.codec.action_sizes), np.int64)
+    action[0] = problem.config.codec.setpoint(3600.0, 0.0)
+    while slow.totals[0].preemptions == 0:
+        fast.step(action[None])
+        slow.step(action)
+        assert_equal(fast, slow)
+    assert slow.totals[0].nodes_added == 1
+
+
 @pytest.mark.parametrize(("packer", "start"), [("best-fit", 100.0), ("worst-fit", 20.0)])
 def test_cpus_are_counted_on_the_node_where_the_packer_would_put_the_job(packer: str, start: float) -> None:
     """One CPU is left on the node that the third job gets whole at 100, five are left on the other."""
