@@ -267,18 +267,6 @@ class EnvironmentConfig:
             )
         _check_not_negative("move_seconds", self.move_seconds)
         _check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS))
-        if self.has_detailed_nodes:
-            self._check_counts_no_gpus_only()
-
-    def _check_counts_no_gpus_only(self) -> None:
-        queue = self.physics.queue
-        rules = {
-            "physics.queue.preemption": queue.preemption,
-            "physics.queue.passing: backfill": queue.passing == "backfill",
-        }
-        cause = "physics.second_resources" if self.physics.second_resources else f"the packer {self.packer}"
-        for rule in (name for name, is_on in rules.items() if is_on):
-            raise EnvironmentConfigError(f"{rule} counts GPUs only, and {cause} looks at more; turn one of them off")
 
     @property
     def has_detailed_nodes(self) -> bool:

@@ -255,6 +255,12 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
 
 
 @rare
+def pick_gpus(detail: DetailSettings, c: Cluster, node: int) -> int:
+    """The GPUs of a node, as bits, that the packer would give `c.pod`; there must be room."""
+    return choose_its_gpus(detail.own, detail, c, node)
+
+
+@rare
 def retake_part(
     detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, left: int, before: int
 ) -> None:
@@ -277,7 +283,7 @@ def retake_part(
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(n, f, c.pod, left, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
-    run[st.RUN_BITS] = choose_its_gpus(detail.own, detail, c, node)
+    run[st.RUN_BITS] = pick_gpus(detail, c, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])
     follow(c, pools, pool, node, shared)
 
@@ -310,6 +316,14 @@ def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
         if c.pool[pool, st.FREE_COUNT + free] > 0:
             return True
     return False
+
+
+@rare
+def lacks_room(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+    """Whether a job finds no room now."""
+    if detail is None:
+        return False
+    return find_room(detail, c, jobs, pools, job, pool, 1) == NO_ROOM
 
 
 @rare

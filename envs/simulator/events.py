@@ -158,7 +158,7 @@ def enqueue(c: Cluster, jobs: Table, settings: Settings, job: int, left: int) ->
     if settings.tracks_work:
         c.queue[at, st.QUEUE_LEFT] = left
     if settings.queue.goes_in_turn:
-        c.queue[at, st.QUEUE_POOL] = -1  # one that was preempted gets no turn before the next decision
+        c.queue[at, st.QUEUE_POOL] = st.JUST_QUEUED  # one that was preempted has no turn before the next decision
     if settings.queue.defers:
         add_deferred(c, jobs, settings, job)
     c.clock[st.QUEUE_TAIL] += 1

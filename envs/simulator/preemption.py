@@ -41,28 +41,28 @@ def next_victim(c: Cluster, jobs: Table, pool: int, job: int, last: int) -> int:
 
 
 @helper
-def choose_victims(c: Cluster, jobs: Table, pools: Table, pool: int, job: int) -> int:
+def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, job: int) -> int:
     """Mark the jobs that make way, and count them; 0: not even all of them are enough.
 
     As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
     """
-    open_room(c, jobs, pools, pool, -1)
+    open_room(c, jobs, pools, settings, pool, -1)
     victims, slot = 0, next_victim(c, jobs, pool, job, -1)
     while slot >= 0:
-        change_job(c, jobs, pools, slot, 1)
+        change_job(c, jobs, pools, settings, slot, 1)
         c.run[slot, st.RUN_VICTIM] = 1
         victims += 1
         slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
-    if not has_room(c, pools, pool, jobs[job, st.MILLI]):
+    if not has_room(c, jobs, pools, settings, job, pool):
         return 0
     slot = next_victim(c, jobs, pool, job, -1)
     while slot >= 0:
-        change_job(c, jobs, pools, slot, -1)
-        if has_room(c, pools, pool, jobs[job, st.MILLI]):
+        change_job(c, jobs, pools, settings, slot, -1)
+        if has_room(c, jobs, pools, settings, job, pool):
             c.run[slot, st.RUN_VICTIM] = 0
             victims -= 1
         else:
-            change_job(c, jobs, pools, slot, 1)
+            change_job(c, jobs, pools, settings, slot, 1)
         slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
     return victims
 
@@ -70,7 +70,7 @@ def choose_victims(c: Cluster, jobs: Table, pools: Table, pool: int, job: int) -
 @rare
 def make_way(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
     """Preempt jobs so that another finds room, at most `max_victims`; False: it cannot be, and nothing has changed."""
-    victims = choose_victims(c, jobs, pools, pool, job)
+    victims = choose_victims(c, jobs, pools, settings, pool, job)
     if victims == 0 or victims > settings.queue.max_victims:
         return False
     slot = next_victim(c, jobs, pool, job, -1)

@@ -1,15 +1,23 @@
 """Reservations and trials: what a pool has room for at a moment, if jobs end when they are expected to. Compiled.
 
-The room is a copy of the free GPUs of a pool, by node and counted by size, in scratch columns: jobs are taken out of it
-and put into it without touching the cluster. `reference/` says the same in plain words, on a copy of everything.
+The room (`room.py`) is a copy of what a pool has free; `reference/` says the same in plain words, on a copy of
+everything.
 """
 
 from __future__ import annotations
 
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
+from envs.simulator.detail import NO_ROOM, find_room, predicted_end
 from envs.simulator.packers import WORST_FIT, busy_node, fitting_share, wrap
-from envs.simulator.state import Cluster, Settings, Table
+from envs.simulator.room import (
+    change_detailed_job,
+    change_detailed_job_to_be,
+    change_room,
+    has_detailed_room,
+    open_detailed_room,
+)
+from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 
 
 @helper
@@ -20,15 +28,6 @@ def expected_end(c: Cluster, jobs: Table, slot: int) -> int:
         return st.NEVER
     error = jobs[job, st.PREDICTED_MS] - jobs[job, st.DURATION_MS]
     return max(c.clock[st.NOW], c.run[slot, st.RUN_FINISH] + error)
-
-
-@helper
-def change_room(c: Cluster, pool: int, node: int, gpus: int) -> None:
-    """Give a node more free GPUs in the room, or fewer."""
-    room = c.node[node, st.NODE_ROOM]
-    c.pool[pool, st.ROOM + room] -= 1
-    c.pool[pool, st.ROOM + room + gpus] += 1
-    c.node[node, st.NODE_ROOM] = room + gpus
 
 
 @helper
@@ -43,8 +42,11 @@ def change_share(c: Cluster, pool: int, share: int, milli: int) -> None:
 
 
 @helper
-def change_job(c: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> None:
-    """Take a running job out of the room (sign 1: its GPUs are free) or put it back (sign -1)."""
+def change_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, sign: int) -> None:
+    """Take a running job out of the room (sign 1: what it has is free) or put it back (sign -1)."""
+    if settings.is_detailed:
+        change_detailed_job(settings.detail, c, jobs, pools, slot, sign)
+        return
     pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_CHAIN]
     while node >= 0:
         change_room(c, pool, node, sign * pools[pool, st.GPUS])
@@ -56,7 +58,7 @@ def change_job(c: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> N
 
 
 @rare
-def open_room(c: Cluster, jobs: Table, pools: Table, pool: int, time: int) -> None:
+def open_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, time: int) -> None:
     """Fill the room with what is free in a pool at a moment; one that is over: now, and every job stays."""
     row, gpus, offset = c.pool[pool], pools[pool, st.GPUS], pools[pool, st.NODE_OFFSET]
     nodes = pools[pool, st.MAX_NODES]
@@ -75,16 +77,20 @@ def open_room(c: Cluster, jobs: Table, pools: Table, pool: int, time: int) -> No
         if c.run[slot, st.RUN_POOL] == pool and c.run[slot, st.RUN_SHARE] >= 0:
             share = c.run[slot, st.RUN_SHARE]
             c.share[share, st.SHARE_ROOM] = c.share[share, st.SHARE_FREE]
+    if settings.is_detailed:
+        open_detailed_room(settings.detail, c, pools, pool)
     for index in range(c.clock[st.RUNNING]):
         slot = c.run[index, st.HEAP]
         if c.run[slot, st.RUN_POOL] == pool and expected_end(c, jobs, slot) <= time:
-            change_job(c, jobs, pools, slot, 1)
+            change_job(c, jobs, pools, settings, slot, 1)
 
 
 @helper
-def has_room(c: Cluster, pools: Table, pool: int, milli: int) -> bool:
-    """Whether the room holds a job of so many thousandths of a GPU."""
-    row, gpus = c.pool[pool], pools[pool, st.GPUS]
+def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
+    """Whether the room holds a job."""
+    if settings.is_detailed:
+        return has_detailed_room(settings.detail, c, jobs, pools, job, pool)
+    row, gpus, milli = c.pool[pool], pools[pool, st.GPUS], jobs[job, st.MILLI]
     full_nodes, least = milli // (1000 * gpus), 1
     if milli >= 1000:
         least = milli // 1000 - full_nodes * gpus
@@ -121,21 +127,20 @@ def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
 
 
 @rare
-def reserve(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
+def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
     """Reserve the moment when a job is expected to find room, `NEVER` if none; the room is then that of the moment."""
-    milli = jobs[job, st.MILLI]
     low, high = c.clock[st.NOW], last_change(c, jobs, pools, pool)
-    open_room(c, jobs, pools, pool, high)
-    found = has_room(c, pools, pool, milli)
+    open_room(c, jobs, pools, settings, pool, high)
+    found = has_room(c, jobs, pools, settings, job, pool)
     while found and low < high:  # room only grows with time
         middle = (low + high) >> 1
-        open_room(c, jobs, pools, pool, middle)
-        if has_room(c, pools, pool, milli):
+        open_room(c, jobs, pools, settings, pool, middle)
+        if has_room(c, jobs, pools, settings, job, pool):
             high = middle
         else:
             low = middle + 1
     if found:
-        open_room(c, jobs, pools, pool, high)
+        open_room(c, jobs, pools, settings, pool, high)
     c.pool[pool, st.HEAD_JOB], c.pool[pool, st.HEAD_MS] = job, high if found else st.NEVER
 
 
@@ -188,11 +193,43 @@ def change_job_to_be(c: Cluster, pools: Table, settings: Settings, pool: int, mi
 
 
 @rare
-def may_pass(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, end: int) -> bool:
+def may_pass_on_detailed(
+    detail: DetailSettings | None,
+    c: Cluster,
+    jobs: Table,
+    pools: Table,
+    settings: Settings,
+    job: int,
+    pool: int,
+    end: int,
+    left: int,
+) -> bool:
+    """`may_pass` where nodes are detailed; a job that ends before leaves the room as it is."""
+    if detail is None:
+        return False
+    if end <= c.pool[pool, st.HEAD_MS]:
+        return True
+    predicted = predicted_end(c, jobs, job, left)
+    room = find_room(detail, c, jobs, pools, job, pool, predicted)
+    if room == NO_ROOM:
+        return False
+    change_detailed_job_to_be(detail, c, jobs, pools, job, pool, predicted, room, -1)
+    if has_room(c, jobs, pools, settings, c.pool[pool, st.HEAD_JOB], pool):
+        return True
+    change_detailed_job_to_be(detail, c, jobs, pools, job, pool, predicted, room, 1)
+    return False
+
+
+@rare
+def may_pass(
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int, end: int, left: int
+) -> bool:
     """Whether a job that is expected to end at `end` leaves the reservation of its pool as it is, if it starts now.
 
-    It ends before, or it leaves enough room; the room then is without its GPUs.
+    It ends before, or it leaves enough room; the room then is without what it gets.
     """
+    if settings.is_detailed:
+        return may_pass_on_detailed(settings.detail, c, jobs, pools, settings, job, pool, end, left)
     milli = jobs[job, st.MILLI]
     if end <= c.pool[pool, st.HEAD_MS]:
         # It leaves the room as it is, but the room must know a GPU that is shared from now on: others may share it.
@@ -201,7 +238,7 @@ def may_pass(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
         return True
     if not change_job_to_be(c, pools, settings, pool, milli, -1):
         return False
-    if has_room(c, pools, pool, jobs[c.pool[pool, st.HEAD_JOB], st.MILLI]):
+    if has_room(c, jobs, pools, settings, c.pool[pool, st.HEAD_JOB], pool):
         return True
     change_job_to_be(c, pools, settings, pool, milli, 1)
     return False

@@ -15,6 +15,7 @@ from envs.codec import RULE_SETPOINT, RULE_SIZE, ClusterSnapshot
 from envs.config import EnvironmentConfig
 from envs.errors import EndlessJobError, SimulatorError
 from envs.simulator import kernels
+from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import entry
 from envs.simulator.endless import describe_endless
@@ -23,6 +24,7 @@ from envs.simulator.invariants import describe_broken
 from envs.simulator.log import KINDS, to_table
 from envs.simulator.own_packer import OwnPacker
 from envs.simulator.problem import Problem, make_problem
+from envs.simulator.queues import BACKFILL
 from envs.simulator.replay import replay_by_rule
 from envs.simulator.threads import default_threads, share
 from traces.trace import Trace
@@ -110,6 +112,7 @@ class Simulator:
             queue_columns=_queue_columns(settings),
             share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
             detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
+            detailed_columns=_detailed_columns(problem),
             most_gpus=int(self.problem.pools[:, st.GPUS].max()),
         )
         self.world = kernels.World(
@@ -329,6 +332,13 @@ def _node_columns(settings: st.Settings) -> int:
     if settings.draws_lots:
         return st.NODE_IMAGES
     return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_ROOM
+
+
+def _detailed_columns(problem: Problem) -> int:
+    queue = problem.settings.queue
+    if queue.preempts or queue.passing == BACKFILL:
+        return ns.ROOM_GPUS + int(problem.pools[:, st.GPUS].max())
+    return ns.NODE_COLUMNS
 
 
 def _run_columns(settings: st.Settings) -> int:

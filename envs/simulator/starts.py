@@ -10,6 +10,7 @@ from envs.simulator.compiler import helper, rare
 from envs.simulator.detail import (
     NO_ROOM,
     find_room,
+    lacks_room,
     may_have_room,
     note_blocked,
     note_stuck,
@@ -242,7 +243,7 @@ def start_at(
         ahead = restart_delay(c, settings, job) + (left + st.PPM - 1) // st.PPM
         ends = c.clock[st.NOW] + max(0, ahead + jobs[job, st.PREDICTED_MS] - jobs[job, st.DURATION_MS])
     is_small = may_fit(c, jobs, pools, settings, job, pool)
-    if is_small and (not is_behind or may_pass(c, jobs, pools, settings, job, pool, ends)):
+    if is_small and (not is_behind or may_pass(c, jobs, pools, settings, job, pool, ends, left)):
         started = start_job(c, jobs, pools, curves, settings, job, pool, left)
         if not started:
             block(c, jobs, pools, settings, job, pool)
@@ -252,8 +253,14 @@ def start_at(
     if not started and not is_behind and queue.passing == NONE:
         row[st.HEAD_JOB] = job
     elif not started and not is_behind and queue.passing == BACKFILL:
-        reserve(c, jobs, pools, job, pool)
+        reserve(c, jobs, pools, settings, job, pool)
     return started
+
+
+@helper
+def is_behind_without_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
+    """Whether a job behind the head of a pool finds no room on detailed nodes and might pass if there were some."""
+    return settings.queue.passing == BACKFILL and lacks_room(settings.detail, c, jobs, pools, job, pool)
 
 
 @rare
@@ -272,10 +279,9 @@ def start_in_turn(
         at = c.clock[st.QUEUE_HEAD] + passed
         job, pool = c.queue[at, st.QUEUE_JOB], c.queue[at, st.QUEUE_POOL]
         left = work_left(c, jobs, settings, at)
-        may_be_stuck = (
-            settings.is_detailed and pool >= 0 and seen < placement.shape[0] and c.pool[pool, st.HEAD_JOB] < 0
-        )
-        seen += 1
+        is_behind = pool >= 0 and c.pool[pool, st.HEAD_JOB] >= 0
+        may_be_stuck = settings.is_detailed and pool >= 0 and seen < placement.shape[0]
+        seen += 0 if pool == st.JUST_QUEUED else 1
         if pool >= 0 and start_at(c, jobs, pools, curves, settings, job, pool, left):
             head = c.clock[st.QUEUE_HEAD]  # preempted jobs may have moved the queue; they are behind this one
             for waiting in range(head + passed - 1, head - 1, -1):
@@ -284,7 +290,7 @@ def start_in_turn(
             leave_queue(c, jobs, job)
         else:
             passed += 1
-            if may_be_stuck:
+            if may_be_stuck and (not is_behind or is_behind_without_room(c, jobs, pools, settings, job, pool)):
                 note_stuck(settings.detail, c, jobs, pools, job, pool)
 
 

@@ -104,10 +104,11 @@ RUN_COLUMNS = 20
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
-# it is offered, -1: none now. Where lots are drawn, how often nodes that went cost a job all its work; jobs from before
-# the episode have the last rows.
+# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where lots are drawn, how
+# often nodes that went cost a job all its work; jobs from before the episode have the last rows.
 QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
 QUEUE_COLUMNS = 6
+JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
@@ -374,6 +375,7 @@ class Capacity(NamedTuple):
     log_rows: int | None
     share_columns: int
     detailed_nodes: int
+    detailed_columns: int
     most_gpus: int
 
 
@@ -392,7 +394,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
         detail=ns.Nodes(
-            node=np.zeros((n, size.detailed_nodes, ns.NODE_COLUMNS), np.int64),
+            node=np.zeros((n, size.detailed_nodes, size.detailed_columns), np.int64),
             gpu=np.zeros((n, size.detailed_nodes, size.most_gpus), np.int64),
             kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
             key=np.zeros((n, 1, size.detailed_nodes), np.int64),

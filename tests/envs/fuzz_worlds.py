@@ -40,7 +40,7 @@ class Draw:
     Attributes:
         generator: of the lots.
         is_loose: there is much to consolidate.
-        is_detailed: nodes have CPUs, memory and numbered GPUs, for which the settings refuse some rules.
+        is_detailed: nodes have CPUs, memory and numbered GPUs, for which the settings refuse consolidation.
         is_tight: jobs are small and ask CPUs and memory of which nodes have few.
         has_queue: the queue has rules.
         is_crowded: there are few nodes, so that jobs wait.
@@ -168,9 +168,9 @@ def draw_queue(draw: Draw, largest_gpus: float) -> QueueConfig:
     return QueueConfig(
         order=draw.of(*ORDERS),
         priorities=priorities,
-        passing=draw.of(*("any", "none") if draw.is_detailed else (*PASSING, "backfill")),
+        passing=draw.of(*PASSING, "backfill"),
         estimates=draw.of(*ESTIMATES),
-        preemption=priorities and not draw.is_detailed and draw.chance(0.6),
+        preemption=priorities and draw.chance(0.6),
         max_victims=draw.of(1, 3, 99),
         preemption_notice=draw.chance(0.5),
         owner=draw.of(*OWNERS),

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CodecLayout
-from envs.config import PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.simulator import Simulator
 from envs.simulator import state as columns
 from envs.simulator.problem import Problem, make_problem
-from tests.envs.worlds import DURATIONS_SECONDS
+from tests.envs.worlds import DURATIONS_SECONDS, asked, that_fit
 from traces.trace import Trace
 
 WORLD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,33 +22,46 @@ FOR_EVER = 10_000  # decisions
 
 
 @st.composite
-def always_on(draw: st.DrawFn, **queue: Any) -> Problem:
-    """One pool whose nodes are all on from the start, decisions at every event, estimates that are never too low."""
+def always_on(draw: st.DrawFn, detailed: bool = False, **queue: Any) -> Problem:
+    """One pool whose nodes are all on from the start, decisions at every event, estimates that are never too low.
+
+    With `detailed` its nodes have CPUs and memory, and any packer.
+    """
     gpus, nodes = draw(st.sampled_from([1, 2, 8])), draw(st.integers(1, 3))
     sizes = st.sampled_from([250, 250, 250, 600, 1000, 2000, 3000, 8000, 1000 * gpus, 1000 * gpus * nodes])
     row = st.tuples(
         st.sampled_from([0.0, 1.0, 60.0, 300.0]), DURATIONS_SECONDS, sizes, st.sampled_from([1.0, 1.5, 9.0])
     )
     rows = draw(st.lists(row, min_size=5, max_size=25))
-    trace = Trace.from_columns(
-        submit_time_seconds=np.cumsum([gap for gap, *_ in rows]),
-        duration_seconds=[duration for _, duration, *_ in rows],
-        gpu_milli=[min(milli, 1000 * gpus * nodes) for _, _, milli, _ in rows],
-        predicted_duration_seconds=[duration * factor for _, duration, _, factor in rows],
-        checkpoint_interval_seconds=[600.0 if index % 3 else None for index in range(len(rows))],
-        priority=[index % 4 for index in range(len(rows))],
-        user=[("ada", "bob")[index % 2] for index in range(len(rows))],
+    columns = {
+        "submit_time_seconds": np.cumsum([gap for gap, *_ in rows]),
+        "duration_seconds": [duration for _, duration, *_ in rows],
+        "gpu_milli": [min(milli, 1000 * gpus * nodes) for _, _, milli, _ in rows],
+        "predicted_duration_seconds": [duration * factor for _, duration, _, factor in rows],
+        "checkpoint_interval_seconds": [600.0 if index % 3 else None for index in range(len(rows))],
+        "priority": [index % 4 for index in range(len(rows))],
+        "user": [("ada", "bob")[index % 2] for index in range(len(rows))],
+        **(draw(asked(len(rows))) if detailed else {}),
+    }
+    pool = PoolConfig(
+        "gpu",
+        max_nodes=nodes,
+        min_nodes=nodes,
+        gpus_per_node=gpus,
+        cpus_per_node=16.5 if detailed else None,
+        memory_gib_per_node=32.0 if detailed else None,
     )
+    cluster = ClusterConfig((pool,))
+    trace = that_fit(cluster, columns) if detailed else Trace.from_columns(**columns)
     config = EnvironmentConfig(
         decision_interval_seconds=0.001,
         resync_interval_seconds=100_000.0,
-        packer=draw(st.sampled_from(PACKERS)),
-        physics=PhysicsConfig(queue=QueueConfig(**queue)),
+        packer=draw(st.sampled_from(PACKERS + SCORED_PACKERS if detailed else PACKERS)),
+        physics=PhysicsConfig(queue=QueueConfig(**queue), second_resources=detailed),
         codec=CodecLayout(max_pools=1, window_slots=draw(st.sampled_from([0, 4]))),
         debug=True,
     )
-    pool = PoolConfig("gpu", max_nodes=nodes, min_nodes=nodes, gpus_per_node=gpus)
-    return make_problem(trace, ClusterConfig((pool,)), config)
+    return make_problem(trace, cluster, config)
 
 
 class Watched:
@@ -86,7 +99,7 @@ class Watched:
 
 
 @WORLD
-@given(problem=always_on(passing="backfill"))
+@given(problem=always_on(passing="backfill") | always_on(detailed=True, passing="backfill"))
 def test_no_job_delays_a_reservation_where_no_estimate_is_too_low(problem: Problem) -> None:
     """The moment that is reserved for a job never moves back, and the job starts at the latest then."""
     watched = Watched(problem)
@@ -139,7 +152,7 @@ def test_no_owner_uses_more_than_its_quota(problem: Problem) -> None:
 
 
 @WORLD
-@given(problem=always_on(priorities=True, preemption=True))
+@given(problem=always_on(priorities=True, preemption=True) | always_on(detailed=True, priorities=True, preemption=True))
 def test_only_jobs_that_can_be_checkpointed_are_preempted_and_lose_nothing(problem: Problem) -> None:
     """Others run without a break; those run for their duration, and for each restart."""
     watched = Watched(problem)

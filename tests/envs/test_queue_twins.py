@@ -15,6 +15,12 @@ from tests.envs.worlds import crowded_problems
 MAX_STEPS = 300
 
 
+def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
+    """Backfilling, with preemption or without."""
+    preemption = always_on(detailed=detailed, passing="backfill", priorities=True, preemption=True)
+    return always_on(detailed=detailed, passing="backfill") | preemption
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
 def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
@@ -39,7 +45,7 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problem=always_on(passing="backfill") | always_on(passing="backfill", priorities=True, preemption=True))
+@given(problem=queues_with_reservations(detailed=False) | queues_with_reservations(detailed=True))
 def test_reservations_are_the_same(problem: Problem) -> None:
     """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""
     fast, slow = twins(problem, whole(problem))

@@ -76,7 +76,10 @@ def test_a_job_waits_for_a_node_of_its_own_when_only_cpus_lack() -> None:
     assert len(set(alone)) == 1
 
 
-@pytest.mark.parametrize(("passing", "cpu_milli", "nodes"), [("any", 5000, 1), ("any", 6000, 2), ("none", 6000, 1)])
+@pytest.mark.parametrize(
+    ("passing", "cpu_milli", "nodes"),
+    [("any", 5000, 1), ("any", 6000, 2), ("none", 6000, 1), ("backfill", 5000, 1), ("backfill", 6000, 2)],
+)
 def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(passing: str, cpu_milli: int, nodes: int) -> None:
     """One CPU is left on the first node; in strict order the second job cannot start, whatever nodes there are."""
     jobs = [(0.0, 5000.0, 1.0), (200.0, 5000.0, 1.0), (200.0, 5000.0, 1.0)]
@@ -143,14 +146,6 @@ def test_a_gang_asks_its_nodes_in_proportion_to_its_gpus() -> None:
     play.run(1000.0)
     clusters = play.simulator.world.clusters
     assert sorted(clusters.detail.node[0, :3, ns.FREE_CPU].tolist()) == [0, 2000, 10000]
-
-
-def test_preemption_and_detailed_nodes_are_refused_together() -> None:
-    queue = QueueConfig(priorities=True, preemption=True)
-    with pytest.raises(EnvironmentConfigError, match="second_resources looks at more"):
-        EnvironmentConfig(physics=PhysicsConfig(second_resources=True, queue=queue))
-    with pytest.raises(EnvironmentConfigError, match="the packer fgd looks at more"):
-        EnvironmentConfig(physics=PhysicsConfig(queue=queue), packer="fgd")
 
 
 @pytest.mark.parametrize(

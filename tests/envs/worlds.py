@@ -109,16 +109,16 @@ def that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
 
 
 @st.composite
-def queues(draw: st.DrawFn, largest_gpus: float, is_detailed: bool = False) -> QueueConfig:
-    """Any queue; with detailed nodes, none that reserves or preempts."""
+def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
+    """Any queue."""
     priorities = draw(st.integers(0, 2)) > 0
     quotas = draw(st.sampled_from([None, None, largest_gpus, 2 * largest_gpus]))
     return QueueConfig(
         order=draw(st.sampled_from(list(ORDERS))),
         priorities=priorities,
-        passing=draw(st.sampled_from(["any", "none"] if is_detailed else PASSING)),
+        passing=draw(st.sampled_from(PASSING)),
         estimates=draw(st.sampled_from(ESTIMATES)),
-        preemption=priorities and not is_detailed and draw(st.booleans()),
+        preemption=priorities and draw(st.booleans()),
         max_victims=draw(st.sampled_from([1, 3, 99])),
         preemption_notice=draw(st.booleans()),
         owner=draw(st.sampled_from(OWNERS)),
@@ -133,6 +133,13 @@ def queues(draw: st.DrawFn, largest_gpus: float, is_detailed: bool = False) -> Q
 
 def _nulls(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list[Any]]:
     return st.lists(st.none() | values, min_size=count, max_size=count)
+
+
+@st.composite
+def asked(draw: st.DrawFn, count: int) -> dict[str, list[Any]]:
+    """CPUs and memory that jobs ask."""
+    columns = {"cpu_milli": CPUS_MILLI, "memory_mib": MEMORY_MIB}
+    return {name: draw(st.lists(values, min_size=count, max_size=count)) for name, values in columns.items()}
 
 
 @st.composite
@@ -186,8 +193,7 @@ def problems(
         "max_gpus": [row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         "image": draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
         "checkpoint_interval_seconds": draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
-        "cpu_milli": draw(st.lists(CPUS_MILLI, min_size=len(rows), max_size=len(rows))),
-        "memory_mib": draw(st.lists(MEMORY_MIB, min_size=len(rows), max_size=len(rows))),
+        **draw(asked(len(rows))),
         "predicted_duration_seconds": draw(st.lists(PREDICTIONS_SECONDS, min_size=len(rows), max_size=len(rows))),
         **(draw(job_facts(submit)) if has_facts else {}),
     }
@@ -202,7 +208,7 @@ def problems(
             restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
             seed=draw(st.integers(0, 2**63 - 1)),
             curves=draw(curves()),
-            queue=draw(queues(max(row[2] for row in rows) / 1000, is_detailed)) if has_facts else QueueConfig(),
+            queue=draw(queues(max(row[2] for row in rows) / 1000)) if has_facts else QueueConfig(),
             second_resources=second_resources,
         ),
         debug=draw(st.booleans()),
@@ -228,24 +234,37 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
     sizes = [draw(st.sampled_from([1, 2, 4, 8])) for _ in range(draw(st.sampled_from([1, 1, 2])))]
     cluster = ClusterConfig(
         tuple(
-            PoolConfig(f"p{index}", draw(st.integers(1, 4)), draw(st.sampled_from([0, 1])), gpus, boot_seconds=60.0)
+            PoolConfig(
+                f"p{index}",
+                draw(st.integers(1, 4)),
+                draw(st.sampled_from([0, 1])),
+                gpus,
+                boot_seconds=60.0,
+                cpus_per_node=draw(st.sampled_from([None, 8.0, 16.5])),
+                memory_gib_per_node=draw(st.sampled_from([None, 32.0])),
+            )
             for index, gpus in enumerate(sizes)
         )
     )
+    second_resources = draw(st.booleans())
     rows = draw(st.lists(jobs(cluster), min_size=max_jobs // 2, max_size=max_jobs))
     submit = np.cumsum([min(row[0], 60.0) for row in rows])
-    trace = Trace.from_columns(
-        submit_time_seconds=submit,
-        duration_seconds=[row[1] for row in rows],
-        gpu_milli=[row[2] for row in rows],
-        checkpoint_interval_seconds=[None if index % 5 == 0 else 600.0 for index in range(len(rows))],
+    columns = {
+        "submit_time_seconds": submit,
+        "duration_seconds": [row[1] for row in rows],
+        "gpu_milli": [row[2] for row in rows],
+        "checkpoint_interval_seconds": [None if index % 5 == 0 else 600.0 for index in range(len(rows))],
         **draw(job_facts(submit)),
-    )
+        **(draw(asked(len(rows))) if second_resources else {}),
+    }
+    trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(**columns)
     config = EnvironmentConfig(
         decision_interval_seconds=draw(st.sampled_from([1.0, 60.0])),
-        packer=draw(st.sampled_from(PACKERS)),
+        packer=draw(st.sampled_from(PACKERS + SCORED_PACKERS)),
         debug=draw(st.booleans()),
-        physics=PhysicsConfig(queue=draw(queues(max(row[2] for row in rows) / 1000))),
+        physics=PhysicsConfig(
+            queue=draw(queues(max(row[2] for row in rows) / 1000)), second_resources=second_resources
+        ),
         codec=CodecLayout(max_pools=2, window_slots=draw(st.sampled_from([0, 3])), max_hold_seconds=600.0),
     )
     return make_problem(trace, cluster, config)

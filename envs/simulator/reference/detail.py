@@ -5,6 +5,8 @@ It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `node_packing.py`
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +61,13 @@ class DetailedNodes:
 
     def _models(self, bits: np.int64) -> frozenset[int]:
         return frozenset(pool for pool in range(len(self._pools)) if int(bits) >> pool & 1)
+
+    def trial(self) -> DetailedNodes:
+        """A copy to try things on: what is free on its nodes, and what runs there, is its own."""
+        trial, nodes = copy.copy(self), self.cluster.nodes
+        own = [replace(node, gpus=list(node.gpus), pods=list(node.pods)) for node in nodes]
+        trial.cluster = replace(self.cluster, nodes=own)
+        return trial
 
     def number(self, pool: int, node: int) -> int:
         """The number in the cluster of a node of a pool."""
@@ -116,6 +125,10 @@ class DetailedNodes:
     def free_gpu(self, number: int, gpu: int) -> int:
         """Free thousandths of a GPU."""
         return self.cluster.nodes[number].gpus[gpu]
+
+    def has_room(self, number: int, pod: PlainPod) -> bool:
+        """Whether a node has room for a part of a job."""
+        return self.cluster.nodes[number].has_room(pod)
 
     def has_gpus(self, number: int, pod: PlainPod) -> bool:
         """Whether a node has the GPUs for a part of a job, whatever its CPUs and memory."""

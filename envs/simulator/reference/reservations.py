@@ -24,6 +24,7 @@ def trial_of(c: State) -> State:
     """A copy of the cluster to try things on: its nodes, and what jobs hold of them, are its own."""
     trial = copy.copy(c)
     trial.nodes, trial.shares, trial.running, trial.totals = copy.deepcopy((c.nodes, c.shares, c.running, c.totals))
+    trial.detail = None if c.detail is None else c.detail.trial()
     return trial
 
 

@@ -24,14 +24,16 @@ def start_waiting(c: State) -> None:
             continue
         if pool not in heads:
             started = start(c, job, pool) or make_way(c, job, pool)
-            if not started and in_window:
-                note_stuck(c, job, pool)
             if not started and passing == "backfill":
                 heads[pool] = reserve(c, job, pool)
             elif not started and passing == "none":
                 heads[pool] = Reservation(job, NEVER, set())
+        elif passing == "backfill":
+            started = start_behind(c, job, pool, heads[pool])
         else:
-            started = passing == "backfill" and start_behind(c, job, pool, heads[pool])
+            continue
+        if not started and in_window:
+            note_stuck(c, job, pool)
         if started:
             c.queue.remove(job)
             if job.number >= c.first_job:

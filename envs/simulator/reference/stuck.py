@@ -8,14 +8,16 @@ from envs.simulator.reference.state import State
 
 
 def note_stuck(c: State, job: Job, pool: int) -> None:
-    """Remember a job that did not start though one busy node has the GPUs for its part: CPUs or memory lack."""
+    """Remember a job that finds no room though one busy node has the GPUs for its part: CPUs or memory lack."""
     if c.detail is None:
         return
     whole_nodes, rest = split(c, job, pool)
-    if not rest or len(c.idle_nodes(pool)) < whole_nodes:
+    if not rest or len(c.idle_nodes(pool)) != whole_nodes:
         return
     pod = c.detail.pod(job.number, pool, rest, True, 1)
     busy = [c.detail.number(pool, node.number) for node in c.of_pool(pool) if node.is_busy]
+    if any(c.detail.has_room(number, pod) for number in busy):
+        return  # it is kept from starting by a reservation
     if any(c.detail.has_gpus(number, pod) for number in busy):
         c.stuck[pool].append(pod)
 
