@@ -40,7 +40,7 @@ class Draw:
     Attributes:
         generator: of the lots.
         is_loose: there is much to consolidate.
-        is_detailed: nodes have CPUs, memory and numbered GPUs, for which the settings refuse consolidation.
+        is_detailed: nodes have CPUs, memory and numbered GPUs.
         is_tight: jobs are small and ask CPUs and memory of which nodes have few.
         has_queue: the queue has rules.
         is_crowded: there are few nodes, so that jobs wait.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from envs.cluster import ClusterConfig, PoolConfig, cluster_from_nodes
 from envs.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, CodecLayout, Pool
 from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
-from envs.errors import ClusterError, EnvironmentConfigError
+from envs.errors import ClusterError
 from envs.simulator import Simulator
 from envs.simulator import node_state as ns
 from envs.simulator import state as columns
