@@ -27,43 +27,40 @@ def follows(jobs: Table, job: int, other: int) -> bool:
 
 
 @helper
-def next_victim(c: Cluster, jobs: Table, pool: int, job: int, last: int) -> int:
-    """The slot of the job that may make way for another and comes next after job `last` (-1: the first); -1 if none."""
-    found = -1
+def order_victims(c: Cluster, jobs: Table, pool: int, job: int) -> int:
+    """Write the slots of the jobs that may make way, those first that may rather stay; return how many."""
+    count = 0
     for index in range(c.clock[st.RUNNING]):
         slot = c.run[index, st.HEAP]
         if may_preempt(c, jobs, slot, pool, job):
-            other = c.run[slot, st.RUN_JOB]
-            is_first = found < 0 or follows(jobs, c.run[found, st.RUN_JOB], other)
-            if is_first and (last < 0 or follows(jobs, other, last)):
-                found = slot
-    return found
+            at = count
+            while at > 0 and follows(jobs, c.run[c.run[at - 1, st.RUN_VICTIM], st.RUN_JOB], c.run[slot, st.RUN_JOB]):
+                c.run[at, st.RUN_VICTIM] = c.run[at - 1, st.RUN_VICTIM]
+                at -= 1
+            c.run[at, st.RUN_VICTIM] = slot
+            count += 1
+    return count
 
 
 @helper
 def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, job: int) -> int:
-    """Mark the jobs that make way, and count them; 0: not even all of them are enough.
+    """Write the slots of the jobs that make way, and count them; 0: not even all of them are enough.
 
     As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
     """
     open_room(c, jobs, pools, settings, pool, -1)
-    victims, slot = 0, next_victim(c, jobs, pool, job, -1)
-    while slot >= 0:
-        change_job(c, jobs, pools, settings, slot, 1)
-        c.run[slot, st.RUN_VICTIM] = 1
-        victims += 1
-        slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
+    count, victims = order_victims(c, jobs, pool, job), 0
+    for index in range(count):
+        change_job(c, jobs, pools, settings, c.run[index, st.RUN_VICTIM], 1)
     if not has_room(c, jobs, pools, settings, job, pool):
         return 0
-    slot = next_victim(c, jobs, pool, job, -1)
-    while slot >= 0:
+    for index in range(count):
+        slot = c.run[index, st.RUN_VICTIM]
         change_job(c, jobs, pools, settings, slot, -1)
-        if has_room(c, jobs, pools, settings, job, pool):
-            c.run[slot, st.RUN_VICTIM] = 0
-            victims -= 1
-        else:
+        if not has_room(c, jobs, pools, settings, job, pool):
             change_job(c, jobs, pools, settings, slot, 1)
-        slot = next_victim(c, jobs, pool, job, c.run[slot, st.RUN_JOB])
+            c.run[victims, st.RUN_VICTIM] = slot
+            victims += 1
     return victims
 
 
@@ -73,10 +70,6 @@ def make_way(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
     victims = choose_victims(c, jobs, pools, settings, pool, job)
     if victims == 0 or victims > settings.queue.max_victims:
         return False
-    slot = next_victim(c, jobs, pool, job, -1)
-    while slot >= 0:
-        last = c.run[slot, st.RUN_JOB]
-        if c.run[slot, st.RUN_VICTIM] == 1:
-            preempt(c, jobs, pools, settings, slot, settings.queue.has_notice)
-        slot = next_victim(c, jobs, pool, job, last)
+    for index in range(victims):
+        preempt(c, jobs, pools, settings, c.run[index, st.RUN_VICTIM], settings.queue.has_notice)
     return True

@@ -260,6 +260,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         pulls_images=pulls_images,
         tracks_work=tracks_work,
         has_curves=has_curves,
+        resizes_jobs=config.codec.elastic_width,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
         usd_per_milli_ms=float(rates[:, 4].min()),
         restart_ms=round(config.physics.restart_seconds * 1000),

@@ -126,20 +126,47 @@ def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
     return time
 
 
+@helper
+def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, high: int) -> int:
+    """A time after `low` and before `high` at which a job is expected to end or a node to be ready; -1 if none.
+
+    It is that of the job in the middle of the heap of those between, which halves them or nearly so.
+    """
+    count = 0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
+            count += 1
+    passed = 0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.run[index, st.HEAP]
+        if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
+            if 2 * passed + 1 >= count:
+                return expected_end(c, jobs, slot)
+            passed += 1
+    for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
+        at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
+        if low < c.node[at, st.BOOT_READY] < high:
+            return c.node[at, st.BOOT_READY]
+    return -1
+
+
 @rare
 def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
     """Reserve the moment when a job is expected to find room, `NEVER` if none; the room is then that of the moment."""
-    low, high = c.clock[st.NOW], last_change(c, jobs, pools, pool)
+    low, high = c.clock[st.NOW] - 1, last_change(c, jobs, pools, pool)
     open_room(c, jobs, pools, settings, pool, high)
-    found = has_room(c, jobs, pools, settings, job, pool)
-    while found and low < high:  # room only grows with time
-        middle = (low + high) >> 1
+    opened, found = high, has_room(c, jobs, pools, settings, job, pool)
+    middle = time_between(c, jobs, pools, pool, low, high) if found else -1
+    while middle >= 0:  # room only grows with time
         open_room(c, jobs, pools, settings, pool, middle)
+        opened = middle
         if has_room(c, jobs, pools, settings, job, pool):
             high = middle
         else:
-            low = middle + 1
-    if found:
+            low = middle
+        middle = time_between(c, jobs, pools, pool, low, high)
+    if found and opened != high:
         open_room(c, jobs, pools, settings, pool, high)
     c.pool[pool, st.HEAD_JOB], c.pool[pool, st.HEAD_MS] = job, high if found else st.NEVER
 

@@ -269,8 +269,8 @@ class Simulator:
         """
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        settings, has_levers = self.problem.settings, table[:, RULE_SETPOINT + 1 :].any()
-        is_plain = not (has_levers or settings.has_curves or settings.debug)
+        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self.world.clusters.pool[:, :, st.POWER_CAP].any()
+        is_plain = not (has_levers or self.problem.settings.debug)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:

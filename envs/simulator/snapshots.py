@@ -48,8 +48,7 @@ def fill_consolidation(
 
 @helper
 def fill_width(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
-    """Write what the power and the width lever need to know of a pool; each job's room to grow is counted alone."""
-    out[POOL_CAP] = c.pool[pool, st.POWER_CAP]
+    """Write what the width lever needs to know of a pool; each job's room to grow is counted alone."""
     out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
     for index in range(c.clock[st.RUNNING]):
         slot = c.run[index, st.HEAP]
@@ -77,6 +76,8 @@ def fill_pools(
         if settings.moves_jobs:
             fill_consolidation(c, jobs, pools, settings, pool, out)
         if settings.has_curves:
+            out[POOL_CAP] = row[st.POWER_CAP]
+        if settings.resizes_jobs:
             fill_width(c, jobs, pools, settings, pool, out)
         for edge in range(EDGES):
             if idle > 0:

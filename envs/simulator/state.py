@@ -96,7 +96,7 @@ RUN_NEXT, RUN_PREVIOUS = range(8, 10)
 RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
 RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
-RUN_VICTIM = 16  # scratch: whether the job is to be preempted; where jobs are
+RUN_VICTIM = 16  # scratch, by position, not slot: the slots of jobs that may make way, or do; where jobs are preempted
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
 RUN_BITS, RUN_END = range(17, 19)
 RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
@@ -250,6 +250,7 @@ class Settings(NamedTuple):
         restart_ms: how long a job that was preempted makes no progress when it runs again.
         max_fresh_restarts: how often a job may lose all its work in an episode that lasts until all jobs are done.
         has_curves: whether the speed of a job depends on pool, spread, width or power cap.
+        resizes_jobs: whether the width of elastic jobs is a lever.
         resize_ms: how long a job whose width changes makes no progress.
         usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
         move_ms: how long a job that is moved makes no progress.
@@ -276,6 +277,7 @@ class Settings(NamedTuple):
     restart_ms: int
     max_fresh_restarts: int
     has_curves: Flag
+    resizes_jobs: Flag
     resize_ms: int
     usd_per_milli_ms: float
     move_ms: int

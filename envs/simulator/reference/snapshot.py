@@ -47,8 +47,9 @@ def fill_pool(c: State, snapshot: ClusterSnapshot, pool: int) -> None:
     if c.problem.config.codec.consolidation:
         fill_consolidation(c, row, pool)
     if c.problem.settings.has_curves:
-        running = [run for run in c.running if run.pool == pool]
         row[Pool.POWER_CAP] = c.power_cap[pool]
+    if c.problem.config.codec.elastic_width:
+        running = [run for run in c.running if run.pool == pool]
         row[Pool.SHRINKABLE_GPUS] = sum(shrinkable(run) for run in running)
         row[Pool.GROWABLE_GPUS] = sum(growable(c, run) for run in running)
     over_quota = jobs_over_quota(c)
