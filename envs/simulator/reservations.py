@@ -130,8 +130,13 @@ def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
 def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, high: int) -> int:
     """A time after `low` and before `high` at which a job is expected to end or a node to be ready; -1 if none.
 
-    It is that of the job in the middle of the heap of those between, which halves them or nearly so.
+    The next boot comes first, for a new node has room for most jobs; then that of the job in the middle of the heap of
+    those between, which halves them or nearly so.
     """
+    for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
+        at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
+        if low < c.node[at, st.BOOT_READY] < high:
+            return c.node[at, st.BOOT_READY]
     count = 0
     for index in range(c.clock[st.RUNNING]):
         slot = c.run[index, st.HEAP]
@@ -144,10 +149,6 @@ def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, hig
             if 2 * passed + 1 >= count:
                 return expected_end(c, jobs, slot)
             passed += 1
-    for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
-        at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        if low < c.node[at, st.BOOT_READY] < high:
-            return c.node[at, st.BOOT_READY]
     return -1
 
 
