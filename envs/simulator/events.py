@@ -16,11 +16,17 @@ EDGES_MS = tuple(round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS)
 
 
 @helper
-def before(c: Cluster, slot: int, other: int) -> bool:
-    """Whether the job of a slot finishes before that of another; equal times go by job number."""
-    if c.run[slot, st.RUN_FINISH] != c.run[other, st.RUN_FINISH]:
-        return c.run[slot, st.RUN_FINISH] < c.run[other, st.RUN_FINISH]
-    return c.run[slot, st.RUN_JOB] < c.run[other, st.RUN_JOB]
+def before(c: Cluster, slot: int, finish: int, at: int) -> bool:
+    """Whether a slot whose job ends at `finish` goes before that at a position; equal times go by job number."""
+    if finish != c.heap[at, st.HEAP_FINISH]:
+        return finish < c.heap[at, st.HEAP_FINISH]
+    return c.run[slot, st.RUN_JOB] < c.run[c.heap[at, st.HEAP_SLOT], st.RUN_JOB]
+
+
+@helper
+def copy_entry(c: Cluster, at: int, to: int) -> None:
+    """Copy an entry of the heap."""
+    c.heap[to, st.HEAP_SLOT], c.heap[to, st.HEAP_FINISH] = c.heap[at, st.HEAP_SLOT], c.heap[at, st.HEAP_FINISH]
 
 
 @helper
@@ -33,11 +39,11 @@ def push_running(c: Cluster, slot: int) -> None:
 @helper
 def pop_running(c: Cluster) -> int:
     """Take the slot that finishes first off the heap; it goes to the free slots behind the heap."""
-    first = c.run[0, st.HEAP]
+    first = c.heap[0, st.HEAP_SLOT]
     size = c.clock[st.RUNNING] - 1
     c.clock[st.RUNNING] = size
-    sift(c, 0, c.run[size, st.HEAP])
-    c.run[size, st.HEAP] = first
+    sift(c, 0, c.heap[size, st.HEAP_SLOT])
+    c.heap[size, st.HEAP_SLOT] = first
     return first
 
 
@@ -45,7 +51,7 @@ def pop_running(c: Cluster) -> int:
 def position_of(c: Cluster, slot: int) -> int:
     """Where a running slot stands in the heap, which is searched for it."""
     at = 0
-    while c.run[at, st.HEAP] != slot:
+    while c.heap[at, st.HEAP_SLOT] != slot:
         at += 1
     return at
 
@@ -53,19 +59,21 @@ def position_of(c: Cluster, slot: int) -> int:
 @helper
 def sift(c: Cluster, at: int, slot: int) -> None:
     """Put a slot where it belongs in the heap, beginning at a position that may be overwritten."""
-    while at > 0 and before(c, slot, c.run[(at - 1) >> 1, st.HEAP]):
-        c.run[at, st.HEAP] = c.run[(at - 1) >> 1, st.HEAP]
+    finish, size = c.run[slot, st.RUN_FINISH], c.clock[st.RUNNING]
+    while at > 0 and before(c, slot, finish, (at - 1) >> 1):
+        copy_entry(c, (at - 1) >> 1, at)
         at = (at - 1) >> 1
-    size = c.clock[st.RUNNING]
     while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child + 1 < size and before(c, c.run[child + 1, st.HEAP], c.run[child, st.HEAP]):
-            child += 1
-        if before(c, slot, c.run[child, st.HEAP]):
+        if child + 1 < size:
+            other = c.heap[child + 1, st.HEAP_SLOT]
+            if before(c, other, c.heap[child + 1, st.HEAP_FINISH], child):
+                child += 1
+        if before(c, slot, finish, child):
             break
-        c.run[at, st.HEAP] = c.run[child, st.HEAP]
+        copy_entry(c, child, at)
         at = child
-    c.run[at, st.HEAP] = slot
+    c.heap[at, st.HEAP_SLOT], c.heap[at, st.HEAP_FINISH] = slot, finish
 
 
 @helper
@@ -73,10 +81,10 @@ def remove_running(c: Cluster, slot: int) -> None:
     """Take a slot out of the heap, wherever it stands; it goes to the free slots behind the heap."""
     at, size = position_of(c, slot), c.clock[st.RUNNING] - 1
     c.clock[st.RUNNING] = size
-    last = c.run[size, st.HEAP]
+    last = c.heap[size, st.HEAP_SLOT]
     if at < size:
         sift(c, at, last)
-    c.run[size, st.HEAP] = slot
+    c.heap[size, st.HEAP_SLOT] = slot
 
 
 @helper
@@ -90,12 +98,13 @@ def change_finish(c: Cluster, slot: int, finish: int) -> None:
 @helper
 def heapify(c: Cluster) -> None:
     """Bring the heap in order after many finishes changed."""
-    for at in range(1, c.clock[st.RUNNING]):
-        slot, to = c.run[at, st.HEAP], at
-        while to > 0 and before(c, slot, c.run[(to - 1) >> 1, st.HEAP]):
-            c.run[to, st.HEAP] = c.run[(to - 1) >> 1, st.HEAP]
+    for at in range(c.clock[st.RUNNING]):
+        slot, to = c.heap[at, st.HEAP_SLOT], at
+        finish = c.run[slot, st.RUN_FINISH]
+        while to > 0 and before(c, slot, finish, (to - 1) >> 1):
+            copy_entry(c, (to - 1) >> 1, to)
             to = (to - 1) >> 1
-        c.run[to, st.HEAP] = slot
+        c.heap[to, st.HEAP_SLOT], c.heap[to, st.HEAP_FINISH] = slot, finish
 
 
 @helper

@@ -104,7 +104,7 @@ def broken_nodes(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: 
         return 0
     cpu, memory = 0, 0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         cpu += asked(c, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
         memory += asked(c, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
     for pool in range(pools.shape[0]):
@@ -128,13 +128,15 @@ def broken_running(c: Cluster, jobs: Table, settings: Settings) -> int:
     """The number of a rule about running jobs that does not hold, else 0."""
     used = 0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         used += c.run[slot, st.RUN_MILLI] if settings.tracks_work else jobs[c.run[slot, st.RUN_JOB], st.MILLI]
-        parent = c.run[(index - 1) >> 1, st.HEAP] if index > 0 else slot
+        parent = c.heap[(index - 1) >> 1, st.HEAP_SLOT] if index > 0 else slot
+        if c.heap[index, st.HEAP_FINISH] != c.run[slot, st.RUN_FINISH]:
+            return 6
         if c.run[slot, st.RUN_FINISH] < max(c.clock[st.NOW], c.run[parent, st.RUN_FINISH]):
             return 6
         for other in range(index):
-            if c.run[c.run[other, st.HEAP], st.RUN_JOB] == c.run[slot, st.RUN_JOB]:
+            if c.run[c.heap[other, st.HEAP_SLOT], st.RUN_JOB] == c.run[slot, st.RUN_JOB]:
                 return 11
     for pool in range(c.pool.shape[0]):
         used -= c.pool[pool, st.USED_MILLI]
@@ -145,7 +147,7 @@ def broken_running(c: Cluster, jobs: Table, settings: Settings) -> int:
 def is_running(c: Cluster, job: int) -> bool:
     """Whether a job runs."""
     for index in range(c.clock[st.RUNNING]):  # noqa: SIM110 (numba compiles no generator)
-        if c.run[c.run[index, st.HEAP], st.RUN_JOB] == job:
+        if c.run[c.heap[index, st.HEAP_SLOT], st.RUN_JOB] == job:
             return True
     return False
 

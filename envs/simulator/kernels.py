@@ -82,6 +82,7 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.node[index],
         batch.bits[index],
         batch.run[index],
+        batch.heap[index],
         batch.queue[index],
         batch.share[index],
         batch.level[index],
@@ -214,7 +215,7 @@ def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     for share in range(c.share.shape[0]):
         c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
     for slot in range(c.run.shape[0]):
-        c.run[slot, st.HEAP] = slot
+        c.heap[slot, st.HEAP_SLOT] = slot
         if settings.tracks_work:
             c.run[slot, st.RUN_MILLI] = 0  # of jobs that ran when the last episode was cut off
     for pool in range(pools.shape[0]):

@@ -138,7 +138,7 @@ def first_on(c: Cluster, pool: int, node: int) -> int:
     """The running slot of the lowest job that uses a node, -1 if none does."""
     first = -1
     for at in range(c.clock[st.RUNNING]):
-        slot = c.run[at, st.HEAP]
+        slot = c.heap[at, st.HEAP_SLOT]
         is_lower = first < 0 or c.run[slot, st.RUN_JOB] < c.run[first, st.RUN_JOB]
         if c.run[slot, st.RUN_POOL] == pool and is_lower and has_part_of(c, slot, node):
             first = slot

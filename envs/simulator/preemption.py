@@ -31,7 +31,7 @@ def order_victims(c: Cluster, jobs: Table, pool: int, job: int) -> int:
     """Write the slots of the jobs that may make way, those first that may rather stay; return how many."""
     count = 0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if may_preempt(c, jobs, slot, pool, job):
             at = count
             while at > 0 and follows(jobs, c.run[c.run[at - 1, st.RUN_VICTIM], st.RUN_JOB], c.run[slot, st.RUN_JOB]):

@@ -58,7 +58,7 @@ def cap_power(c: Cluster, jobs: Table, curves: Table, pool: int, level: int) -> 
         return
     c.pool[pool, st.POWER_CAP] = level
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool:
             settle(c, slot)
             pace(c, jobs, curves, slot)

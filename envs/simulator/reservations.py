@@ -73,14 +73,14 @@ def open_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: i
         if c.node[offset + wrap(position, nodes), st.BOOT_READY] <= time:
             row[st.ROOM + gpus] += 1
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool and c.run[slot, st.RUN_SHARE] >= 0:
             share = c.run[slot, st.RUN_SHARE]
             c.share[share, st.SHARE_ROOM] = c.share[share, st.SHARE_FREE]
     if settings.is_detailed:
         open_detailed_room(settings.detail, c, pools, pool)
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool and expected_end(c, jobs, slot) <= time:
             change_job(c, jobs, pools, settings, slot, 1)
 
@@ -103,7 +103,7 @@ def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
             return True
     if milli < 1000:
         for index in range(c.clock[st.RUNNING]):
-            slot = c.run[index, st.HEAP]
+            slot = c.heap[index, st.HEAP_SLOT]
             share = c.run[slot, st.RUN_SHARE]
             if c.run[slot, st.RUN_POOL] == pool and share >= 0 and c.share[share, st.SHARE_ROOM] >= milli:
                 return True
@@ -115,7 +115,7 @@ def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
     """When the last job of a pool is expected to end, or its last booting node is ready."""
     time = c.clock[st.NOW]
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool:
             end = expected_end(c, jobs, slot)
             if end != st.NEVER:
@@ -139,12 +139,12 @@ def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, hig
             return c.node[at, st.BOOT_READY]
     count = 0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
             count += 1
     passed = 0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
             if 2 * passed + 1 >= count:
                 return expected_end(c, jobs, slot)

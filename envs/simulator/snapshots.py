@@ -51,7 +51,7 @@ def fill_width(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
     """Write what the width lever needs to know of a pool; each job's room to grow is counted alone."""
     out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
     for index in range(c.clock[st.RUNNING]):
-        slot = c.run[index, st.HEAP]
+        slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool:
             out[SHRINKABLE_GPUS] += shrinkable(c, jobs, pools, slot)
             out[GROWABLE_GPUS] += growable(c, jobs, pools, settings, slot)

@@ -105,7 +105,7 @@ def start_on_detailed(
     room = find_room(detail, c, jobs, pools, job, pool, end)
     if room == NO_ROOM:
         return False
-    slot = c.run[c.clock[st.RUNNING], st.HEAP]
+    slot = c.heap[c.clock[st.RUNNING], st.HEAP_SLOT]
     occupy(detail, c, jobs, pools, slot, job, pool, end, room)
     begin(c, jobs, pools, curves, settings, slot, job, pool, left)
     return True
@@ -135,7 +135,7 @@ def start_job(
         chain = take_full_nodes(c, pools, pool, full_nodes)
         if rest > 0:
             node = take_gpus(c, pools, settings.packer, pool, rest, now)
-    slot = c.run[c.clock[st.RUNNING], st.HEAP]
+    slot = c.heap[c.clock[st.RUNNING], st.HEAP_SLOT]
     run = c.run[slot]
     run[st.RUN_CHAIN], run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = chain, node, rest, share
     begin(c, jobs, pools, curves, settings, slot, job, pool, left)

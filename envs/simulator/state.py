@@ -86,21 +86,25 @@ NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
 # Values of NODE_NEXT.
 FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
 
-# Columns of `Cluster.run`. HEAP holds slots as a binary heap by (finish, job), and behind it the free slots; the others
-# belong to a running job's slot.
-RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH, HEAP = range(8)
+# Columns of `Cluster.run`: a running job's slot.
+RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH = range(7)
 # They link the slots that have a part of the same node, where jobs may be moved.
-RUN_NEXT, RUN_PREVIOUS = range(8, 10)
+RUN_NEXT, RUN_PREVIOUS = range(7, 9)
 # The work that was left at a moment, which may lie ahead (the job then makes no progress until it comes), and the work
 # done per ms from then on; where work is tracked.
-RUN_LEFT, RUN_SINCE, RUN_RATE = range(10, 13)
+RUN_LEFT, RUN_SINCE, RUN_RATE = range(9, 12)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
-RUN_MILLI, RUN_SLOW, RUN_SAVED = range(13, 16)
-RUN_VICTIM = 16  # scratch, by position, not slot: the slots of jobs that may make way, or do; where jobs are preempted
+RUN_MILLI, RUN_SLOW, RUN_SAVED = range(12, 15)
+RUN_VICTIM = 15  # scratch, by position, not slot: the slots of jobs that may make way, or do; where jobs are preempted
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
-RUN_BITS, RUN_END = range(17, 19)
-RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
-RUN_COLUMNS = 20
+RUN_BITS, RUN_END = range(16, 18)
+RUN_TARGET = 18  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
+RUN_COLUMNS = 19
+
+# Columns of `Cluster.heap`: slots as a binary heap by (finish, job), each with its finish, so that large heaps are read
+# in one place; behind it the free slots.
+HEAP_SLOT, HEAP_FINISH = range(2)
+HEAP_COLUMNS = 2
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
@@ -310,6 +314,7 @@ class Cluster(NamedTuple):
         node: [M, NODE_COLUMNS] int64, without the last columns where nothing needs them.
         bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
+        heap: [R, HEAP_COLUMNS] int64, the order in which running jobs end.
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
         share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
         log: [L, LOG_COLUMNS] int64, see `envs.simulator.log`; no row, or None, where nothing is logged.
@@ -325,6 +330,7 @@ class Cluster(NamedTuple):
     node: NDArray[np.int64]
     bits: NDArray[np.uint64]
     run: NDArray[np.int64]
+    heap: NDArray[np.int64]
     queue: NDArray[np.int64]
     share: NDArray[np.int64]
     level: NDArray[np.int64]
@@ -390,6 +396,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         node=np.zeros((n, size.nodes, size.node_columns), np.int64),
         bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
         run=np.zeros((n, size.running, size.run_columns), np.int64),
+        heap=np.zeros((n, size.running, HEAP_COLUMNS), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, size.share_columns), np.int64),
         log=None if size.log_rows is None else np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),

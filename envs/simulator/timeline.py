@@ -16,7 +16,7 @@ def next_event(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int
     """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
     time = c.clock[st.NEXT_NODE_EVENT] if settings.draws_lots else st.NEVER
     if c.clock[st.RUNNING] > 0:
-        time = min(time, c.run[c.run[0, st.HEAP], st.RUN_FINISH])
+        time = min(time, c.heap[0, st.HEAP_FINISH])
     if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
         time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
     for pool in range(c.pool.shape[0]):
@@ -30,7 +30,7 @@ def next_event(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int
 def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
     """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
     integrate(c, settings, time)
-    while c.clock[st.RUNNING] > 0 and c.run[c.run[0, st.HEAP], st.RUN_FINISH] <= time:
+    while c.clock[st.RUNNING] > 0 and c.heap[0, st.HEAP_FINISH] <= time:
         finish_job(c, jobs, pools, settings)
     if settings.draws_lots and c.clock[st.NEXT_NODE_EVENT] <= time:
         node_events(c, jobs, pools, settings)

@@ -38,7 +38,7 @@ def test_a_sound_cluster_passes() -> None:
 
 def swap_heap(cluster: st.Cluster) -> None:
     """Let the job that ends second stand first."""
-    cluster.run[0, [0, 1], st.HEAP] = cluster.run[0, [1, 0], st.HEAP]
+    cluster.heap[0, [0, 1]] = cluster.heap[0, [1, 0]]
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_no_owner_uses_more_than_its_quota(problem: Problem) -> None:
     while watched.step():
         in_use = np.zeros(2, np.int64)
         run, running = watched.clusters.run[0], watched.clusters.clock[0, columns.RUNNING]
-        for slot in run[:running, columns.HEAP]:
+        for slot in watched.clusters.heap[0, :running, columns.HEAP_SLOT]:
             job = run[slot, columns.RUN_JOB]
             in_use[problem.jobs[job, columns.OWNER]] += problem.jobs[job, columns.MILLI]
         owners = watched.clusters.owner[0]
