@@ -69,6 +69,7 @@ class Library(JITCodeLibrary):
         for function in self._final_module.functions:
             if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
                 function.linkage = Linkage.internal  # so that arguments that it does not need are not handed on
+                function.name = f"inner.{function.name}"  # else other modules would find it, with its other arguments
         super()._optimize_final_module()
 
 
