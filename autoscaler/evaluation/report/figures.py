@@ -200,7 +200,7 @@ def energy_parts(comparison: Comparison) -> Figure:
         axes.set_xlabel("kWh per window")
         plain_axis(axes, grid="x")
     whole.set_title("All energy")
-    rest.set_title("Without GPUs at work: what decisions change")
+    rest.set_title("Without GPUs at work")
     whole.set_yticks(range(len(results)), [result.contender.name for result in results])
     whole.tick_params(axis="y", labelcolor=INK)
     handles, labels = whole.get_legend_handles_labels()
