@@ -46,9 +46,9 @@ _carray: Any = numba.carray  # type: ignore[attr-defined]
 _array: Any = numba.types.CPointer
 _integer: Any = numba.types.int64
 SIGNATURE: Any = _integer(
-    *[_array(_integer)] * 5, *[_array(numba.types.int16)] * 2, *[_array(_integer)] * 2, *[_integer] * 9
+    *[_array(_integer)] * 5, *[_array(numba.types.int16)] * 2, *[_array(_integer)] * 2, *[_integer] * 10
 )
-"""Nine arrays (three of `Nodes`, the pod, five of `Tables`), seven sizes, and the arguments `first` and `end`."""
+"""Nine arrays (three of `Nodes`, the pod, five of `Tables`), eight sizes, and the arguments `first` and `end`."""
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(SIGNATURE.args))
 
@@ -76,10 +76,12 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # noqa: AR
 @_overload(ask_own, jit_options={**OPTIONS, "forceinline": True})
 def _ask_by_address(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
     def ask(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:
-        nodes, gpus, cpus = n.node.shape[0], n.gpu.shape[1], f.cpu_level.shape[0]
+        (nodes, columns), gpus, cpus = n.node.shape, n.gpu.shape[1], f.cpu_level.shape[0]
         models, levels, shares = f.share_weight.shape
         arrays = (n.node, n.gpu, n.kind, pod, f.most, f.cpu_level, f.share_level, f.share_weight, f.whole_weight)
-        return _call(own, (*arrays, nodes, gpus, cpus, models, levels, shares, f.whole_weight.shape[2], first, end))
+        return _call(
+            own, (*arrays, nodes, columns, gpus, cpus, models, levels, shares, f.whole_weight.shape[2], first, end)
+        )
 
     return ask
 
@@ -177,6 +179,7 @@ def _compile(name: str, packer: Packer) -> Any:
         share_weight: Any,
         whole_weight: Any,
         nodes: int,
+        columns: int,
         gpus: int,
         cpus: int,
         models: int,
@@ -188,7 +191,7 @@ def _compile(name: str, packer: Packer) -> Any:
     ) -> int:
         # No keys are kept, so their arrays are empty.
         n = Nodes(
-            _carray(node, (nodes, ns.NODE_COLUMNS)),
+            _carray(node, (nodes, columns)),
             _carray(gpu, (nodes, gpus)),
             _carray(kind, (nodes, gpus + 1)),
             _carray(node, (0, nodes)),
@@ -226,10 +229,10 @@ def _at(address: int, shape: tuple[int, ...], kind: Any = np.int64) -> NDArray[A
 def _arrays_at(words: tuple[int, ...]) -> tuple[Nodes, Tables, Pod]:
     """The arrays that a kernel means; the keys are empty, as none are kept."""
     (node, gpu, kind, pod, most, cpu, share, share_weight, whole_weight), sizes = words[:9], words[9:]
-    nodes, gpus, cpus, models, levels, shares, wholes = sizes
+    nodes, columns, gpus, cpus, models, levels, shares, wholes = sizes
     none = np.zeros(0, np.int64)
     n = Nodes(
-        _at(node, (nodes, ns.NODE_COLUMNS)),
+        _at(node, (nodes, columns)),
         _at(gpu, (nodes, gpus)),
         _at(kind, (nodes, gpus + 1)),
         np.zeros((0, nodes), np.int64),
