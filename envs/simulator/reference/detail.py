@@ -67,6 +67,7 @@ class DetailedNodes:
         trial, nodes = copy.copy(self), self.cluster.nodes
         own = [replace(node, gpus=list(node.gpus), pods=list(node.pods)) for node in nodes]
         trial.cluster = replace(self.cluster, nodes=own)
+        trial._own = None if self._own is None else self._own.on(trial.cluster)  # noqa: SLF001 (its own)
         return trial
 
     def number(self, pool: int, node: int) -> int:

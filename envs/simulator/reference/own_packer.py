@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import numpy as np
@@ -35,6 +36,12 @@ class PlainOwnPacker:
             return cluster.usable(PlainNode(cpu, 0, list(gpus), model, 1))
 
         self._usable = usable
+
+    def on(self, cluster: PlainCluster) -> PlainOwnPacker:
+        """The same for another state of the nodes."""
+        other = copy.copy(self)
+        other._cluster = cluster  # noqa: SLF001 (its own)
+        return other
 
     def choose(self, room: list[int], pod: PlainPod) -> int | None:
         """The node with the lowest key, then number, among those with room."""
