@@ -65,6 +65,33 @@ def is_log_filling(c: Cluster) -> bool:
     return c.log is not None and 2 * c.clock[st.LOGGED] > c.log.shape[0] > 0
 
 
+class LogRows:
+    """The drained rows of a log, in memory that grows and is used again: new memory costs more than writing to it."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty((0, st.LOG_COLUMNS), np.int64)
+        self._count = 0
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """[L, LOG_COLUMNS] int64, until more are added."""
+        return self._memory[: self._count]
+
+    def add(self, rows: NDArray[np.int64]) -> None:
+        """Add rows behind those that are there."""
+        end = self._count + len(rows)
+        if end > len(self._memory):
+            memory = np.empty((max(end, 2 * len(self._memory)), st.LOG_COLUMNS), np.int64)
+            memory[: self._count] = self.rows
+            self._memory = memory
+        self._memory[self._count : end] = rows
+        self._count = end
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._count = 0
+
+
 SCHEMA = pa.schema(
     [
         pa.field("time_ms", pa.int64(), nullable=False),
@@ -109,7 +136,7 @@ def to_table(rows: NDArray[np.int64]) -> pa.Table:
     time_ms, place, what = rows[:, 0], rows[:, 1], rows[:, 2]
     job, node = (what >> 32) - 1, (place >> 24) - 1
     columns = [
-        pa.array(time_ms),
+        pa.array(time_ms.copy()),
         pa.DictionaryArray.from_arrays(pa.array((place & 0xFF).astype(np.int8)), pa.array(KINDS)),
         pa.array((place >> 8 & 0xFFFF).astype(np.int32)),
         pa.array(job, mask=job < 0),

@@ -21,7 +21,7 @@ from envs.simulator.compiler import entry
 from envs.simulator.endless import describe_endless
 from envs.simulator.energy import Energy, pool_energy, sum_energy
 from envs.simulator.invariants import describe_broken
-from envs.simulator.log import KINDS, to_table
+from envs.simulator.log import KINDS, LogRows, to_table
 from envs.simulator.own_packer import OwnPacker
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.queues import BACKFILL
@@ -131,7 +131,7 @@ class Simulator:
         self._link_packer()
         self.num_clusters = num_clusters
         self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug or self._own_packer)
-        self._logs: list[list[NDArray[np.int64]]] = [[] for _ in range(num_clusters)]
+        self._logs = [LogRows() for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
 
     def reset(
@@ -242,7 +242,7 @@ class Simulator:
                         f"the event log has room for {log.shape[1]} rows and {rows} came before it could be drained; "
                         "raise log_rows"
                     )
-                self._logs[index].append(log[index, :rows].copy())
+                self._logs[index].add(log[index, :rows])
                 clock[index, st.LOGGED] = 0
         if self._own_packer is not None:
             self._own_packer.check(clock[:, st.PACKER_FAULT])
@@ -255,7 +255,7 @@ class Simulator:
 
     def event_log(self, cluster: int = 0) -> pa.Table:
         """What happened in a cluster since its reset, a table of `envs.simulator.log.SCHEMA`; needs `log_rows`."""
-        return to_table(np.concatenate([np.zeros((0, st.LOG_COLUMNS), np.int64), *self._logs[cluster]]))
+        return to_table(self._logs[cluster].rows)
 
     def replay_decisions(self, rules: NDArray[np.int64], decisions: int = REPLAY_CHUNK) -> bool:
         """Run every cluster under a fixed rule for at most so many more decisions each.
