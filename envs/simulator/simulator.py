@@ -47,7 +47,8 @@ class Simulator:
         episode_seconds: no episode is longer than this; None: an episode may be the whole trace.
         log_rows: rows of the event log between two drains, for each cluster; 0: nothing is logged, None: as many as
             can never be too few.
-        threads: how many share the clusters, None: as many cores as have clusters enough. Results do not depend on it.
+        threads: how many share the clusters, None: as many cores as have clusters enough to gain by it, and all of them
+            in replays. Results do not depend on it.
 
     Attributes:
         problem: the checked inputs.
@@ -133,6 +134,8 @@ class Simulator:
         self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug or self._own_packer)
         self._logs = [LogRows() for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
+        # A replay takes much longer than a thread takes to wake.
+        self._replay_threads = default_threads(num_clusters, 1) if threads is None else self.threads
 
     def reset(
         self, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64] | None = None
@@ -276,7 +279,7 @@ class Simulator:
         def replay(first: int, end: int) -> bool:
             return bool(kernel(self.world, first, end, table, decisions))
 
-        done = all(share(replay, self.num_clusters, self.threads))
+        done = all(share(replay, self.num_clusters, self._replay_threads))
         self._after()
         return done
 

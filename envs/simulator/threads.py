@@ -11,16 +11,16 @@ from typing import Any
 
 import numba
 
-CLUSTERS_PER_THREAD = 16
-"""Fewer are not worth a thread: waking one takes some tens of microseconds, a step of a cluster about three."""
+CLUSTERS_PER_THREAD = 128
+"""Fewer are not worth a thread: waking one takes some tens of microseconds, a step of a cluster one or two."""
 
 Task = Callable[[int, int], Any]
 """Does something for the clusters from the first number up to, and without, the second."""
 
 
-def default_threads(num_clusters: int) -> int:
+def default_threads(num_clusters: int, clusters_per_thread: int = CLUSTERS_PER_THREAD) -> int:
     """All threads that numba may use (`NUMBA_NUM_THREADS`, else the cores), while each has clusters enough."""
-    return max(1, min(int(numba.get_num_threads()), num_clusters // CLUSTERS_PER_THREAD))
+    return max(1, min(int(numba.get_num_threads()), num_clusters // clusters_per_thread))
 
 
 class _Worker:
