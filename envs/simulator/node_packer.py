@@ -133,7 +133,7 @@ def _compile(packer: Packer) -> Any:
         return pick(n, f, pod, node)
 
     def copy(function: Any, **replaced: Any) -> Any:
-        plain = getattr(function, "py_func", function)
+        plain = plain_function(function)
         return types.FunctionType(plain.__code__, {**plain.__globals__, **replaced}, plain.__name__)
 
     place_own = copy(place_one, choose=helper(choose_own), choose_gpus=helper(choose_own_gpus))
