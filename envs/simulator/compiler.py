@@ -18,6 +18,7 @@ from typing import Any
 
 import numba
 from numba.core.registry import CPUDispatcher
+from numba.core.types import unliteral
 
 import envs.codec
 from envs.codec import action, levers, observation, packing
@@ -69,6 +70,11 @@ class Helper(CPUDispatcher):
     def __call__(self, *arguments: Any) -> Any:
         """Run the plain function."""
         return self.py_func(*arguments)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Find or compile what is called; numba would compile a function anew for each constant that it is given."""
+        named = {name: unliteral(kws[name]) for name in kws}
+        return super().get_call_template(tuple(unliteral(each) for each in args), named)
 
 
 def _for_kernels(function: Callable[..., Any], **options: Any) -> Any:

@@ -48,8 +48,10 @@ def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, po
 
     As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
     """
-    open_room(c, jobs, pools, settings, pool, -1)
     count, victims = order_victims(c, jobs, pool, job), 0
+    if count == 0:
+        return 0
+    open_room(c, pools, settings, pool)
     for index in range(count):
         change_job(c, jobs, pools, settings, c.run[index, st.RUN_VICTIM], 1)
     if not has_room(c, jobs, pools, settings, job, pool):

@@ -57,32 +57,48 @@ def change_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: 
         change_room(c, pool, c.run[slot, st.RUN_NODE], sign * c.run[slot, st.RUN_GPUS])
 
 
-@rare
-def open_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, time: int) -> None:
-    """Fill the room with what is free in a pool at a moment; one that is over: now, and every job stays."""
-    row, gpus, offset = c.pool[pool], pools[pool, st.GPUS], pools[pool, st.NODE_OFFSET]
-    nodes = pools[pool, st.MAX_NODES]
-    for free in range(gpus):
-        row[st.ROOM + free] = row[st.FREE_COUNT + free]
-    row[st.ROOM + gpus] = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
+@helper
+def open_counted_room(c: Cluster, pools: Table, pool: int) -> None:
+    """Fill the room of a pool's nodes and shared GPUs, where GPUs are counted, with what is free now."""
+    row, offset, nodes = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
     for node in range(offset, offset + nodes):
         c.node[node, st.NODE_ROOM] = c.node[node, st.FREE_GPUS]
     for position in range(row[st.IDLE_HEAD], row[st.IDLE_TAIL]):
-        c.node[c.node[offset + wrap(position, nodes), st.IDLE_NODE], st.NODE_ROOM] = gpus
-    for position in range(row[st.BOOT_HEAD], row[st.BOOT_TAIL]):
-        if c.node[offset + wrap(position, nodes), st.BOOT_READY] <= time:
-            row[st.ROOM + gpus] += 1
+        c.node[c.node[offset + wrap(position, nodes), st.IDLE_NODE], st.NODE_ROOM] = pools[pool, st.GPUS]
+    if c.share.shape[0] == 0:
+        return
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
         if c.run[slot, st.RUN_POOL] == pool and c.run[slot, st.RUN_SHARE] >= 0:
             share = c.run[slot, st.RUN_SHARE]
             c.share[share, st.SHARE_ROOM] = c.share[share, st.SHARE_FREE]
+
+
+@rare
+def open_room(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
+    """Fill the room with what is free in a pool now."""
+    row, gpus = c.pool[pool], pools[pool, st.GPUS]
+    for free in range(gpus):
+        row[st.ROOM + free] = row[st.FREE_COUNT + free]
+    row[st.ROOM + gpus] = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     if settings.is_detailed:
         open_detailed_room(settings.detail, c, pools, pool)
+    else:
+        open_counted_room(c, pools, pool)
+
+
+@rare
+def move_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, since: int, until: int) -> None:
+    """Bring the room from one moment to another, forth or back: by jobs that should end and nodes that boot between."""
+    sign, first, last = (1, since, until) if since < until else (-1, until, since)
+    for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
+        at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
+        if first < c.node[at, st.BOOT_READY] <= last:
+            c.pool[pool, st.ROOM + pools[pool, st.GPUS]] += sign
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool and expected_end(c, jobs, slot) <= time:
-            change_job(c, jobs, pools, settings, slot, 1)
+        if c.run[slot, st.RUN_POOL] == pool and first < expected_end(c, jobs, slot) <= last:
+            change_job(c, jobs, pools, settings, slot, sign)
 
 
 @helper
@@ -155,20 +171,20 @@ def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, hig
 @rare
 def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
     """Reserve the moment when a job is expected to find room, `NEVER` if none; the room is then that of the moment."""
-    low, high = c.clock[st.NOW] - 1, last_change(c, jobs, pools, pool)
-    open_room(c, jobs, pools, settings, pool, high)
-    opened, found = high, has_room(c, jobs, pools, settings, job, pool)
-    middle = time_between(c, jobs, pools, pool, low, high) if found else -1
+    low, high, found = c.clock[st.NOW] - 1, last_change(c, jobs, pools, pool), False
+    open_room(c, pools, settings, pool)
+    at, middle = low, time_between(c, jobs, pools, pool, low, high)
     while middle >= 0:  # room only grows with time
-        open_room(c, jobs, pools, settings, pool, middle)
-        opened = middle
+        move_room(c, jobs, pools, settings, pool, at, middle)
+        at = middle
         if has_room(c, jobs, pools, settings, job, pool):
-            high = middle
+            high, found = middle, True
         else:
             low = middle
         middle = time_between(c, jobs, pools, pool, low, high)
-    if found and opened != high:
-        open_room(c, jobs, pools, settings, pool, high)
+    if at != high:
+        move_room(c, jobs, pools, settings, pool, at, high)
+    found = found or has_room(c, jobs, pools, settings, job, pool)
     c.pool[pool, st.HEAD_JOB], c.pool[pool, st.HEAD_MS] = job, high if found else st.NEVER
 
 

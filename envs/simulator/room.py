@@ -33,9 +33,10 @@ def open_detailed_room(detail: DetailSettings | None, c: Cluster, pools: Table, 
     for node in range(first, first + pools[pool, st.MAX_NODES]):
         row = c.detail.node[node]
         row[ns.ROOM_CPU], row[ns.ROOM_MEMORY] = row[ns.FREE_CPU], row[ns.FREE_MEMORY]
-        for gpu in range(gpus):
-            row[ns.ROOM_GPUS + gpu] = c.detail.gpu[node, gpu]
         c.node[node, st.NODE_ROOM] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
+        if c.share.shape[0] > 0:
+            for gpu in range(gpus):
+                row[ns.ROOM_GPUS + gpu] = c.detail.gpu[node, gpu]
 
 
 @helper
@@ -44,6 +45,9 @@ def change_part(c: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
     row, whole = c.detail.node[node], 0
     row[ns.ROOM_CPU] += sign * c.pod[ns.CPU]
     row[ns.ROOM_MEMORY] += sign * c.pod[ns.MEMORY]
+    if c.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
+        change_room(c, pool, node, sign * c.pod[ns.NUM_GPUS])
+        return
     for gpu in range(row[ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
             row[ns.ROOM_GPUS + gpu] += sign * c.pod[ns.MILLI]
