@@ -28,7 +28,7 @@ NO_NODE, NEWEST_IDLE, NO_ROOM = -1, -2, -3
 @helper
 def part_of(amount: int, units: int, taken: int, is_last: bool) -> int:
     """What goes with `taken` of a job's GPUs: equal amounts each, and what cannot be divided with its last part."""
-    if taken >= units:
+    if taken == units and is_last:
         return amount
     each = amount // units
     return each * taken + (amount - each * units if is_last else 0)

@@ -27,19 +27,32 @@ def follows(jobs: Table, job: int, other: int) -> bool:
 
 
 @helper
-def order_victims(c: Cluster, jobs: Table, pool: int, job: int) -> int:
-    """Write the slots of the jobs that may make way, those first that may rather stay; return how many."""
+def list_victims(c: Cluster, jobs: Table, pool: int, job: int) -> int:
+    """List the slots of the jobs that may make way; return how many."""
     count = 0
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
         if may_preempt(c, jobs, slot, pool, job):
-            at = count
-            while at > 0 and follows(jobs, c.run[c.run[at - 1, st.RUN_VICTIM], st.RUN_JOB], c.run[slot, st.RUN_JOB]):
-                c.run[at, st.RUN_VICTIM] = c.run[at - 1, st.RUN_VICTIM]
-                at -= 1
-            c.run[at, st.RUN_VICTIM] = slot
+            c.run[count, st.RUN_LISTED] = slot
             count += 1
     return count
+
+
+@helper
+def order_victims(c: Cluster, jobs: Table, count: int) -> None:
+    """Bring those first that may rather stay; by insertion at distances that shrink to 1 (Shell's sort)."""
+    gap = count // 2
+    while gap > 0:
+        for index in range(gap, count):
+            slot, at = c.run[index, st.RUN_LISTED], index
+            while at >= gap:
+                other = c.run[at - gap, st.RUN_LISTED]
+                if not follows(jobs, c.run[other, st.RUN_JOB], c.run[slot, st.RUN_JOB]):
+                    break
+                c.run[at, st.RUN_LISTED] = other
+                at -= gap
+            c.run[at, st.RUN_LISTED] = slot
+        gap = gap * 5 // 11 if gap != 2 else 1
 
 
 @helper
@@ -48,20 +61,21 @@ def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, po
 
     As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
     """
-    count, victims = order_victims(c, jobs, pool, job), 0
+    count, victims = list_victims(c, jobs, pool, job), 0
     if count == 0:
         return 0
+    order_victims(c, jobs, count)
     open_room(c, pools, settings, pool)
     for index in range(count):
-        change_job(c, jobs, pools, settings, c.run[index, st.RUN_VICTIM], 1)
+        change_job(c, jobs, pools, settings, c.run[index, st.RUN_LISTED], 1)
     if not has_room(c, jobs, pools, settings, job, pool):
         return 0
     for index in range(count):
-        slot = c.run[index, st.RUN_VICTIM]
+        slot = c.run[index, st.RUN_LISTED]
         change_job(c, jobs, pools, settings, slot, -1)
         if not has_room(c, jobs, pools, settings, job, pool):
             change_job(c, jobs, pools, settings, slot, 1)
-            c.run[victims, st.RUN_VICTIM] = slot
+            c.run[victims, st.RUN_LISTED] = slot
             victims += 1
     return victims
 
@@ -73,5 +87,5 @@ def make_way(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
     if victims == 0 or victims > settings.queue.max_victims:
         return False
     for index in range(victims):
-        preempt(c, jobs, pools, settings, c.run[index, st.RUN_VICTIM], settings.queue.has_notice)
+        preempt(c, jobs, pools, settings, c.run[index, st.RUN_LISTED], settings.queue.has_notice)
     return True

@@ -87,18 +87,30 @@ def open_room(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
         open_counted_room(c, pools, pool)
 
 
-@rare
-def move_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, since: int, until: int) -> None:
-    """Bring the room from one moment to another, forth or back: by jobs that should end and nodes that boot between."""
-    sign, first, last = (1, since, until) if since < until else (-1, until, since)
+@helper
+def move_room(
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, since: int, until: int, first: int, end: int
+) -> None:
+    """Bring the room from one moment to another, forth or back.
+
+    Args:
+        c: the cluster.
+        jobs: the trace.
+        pools: the pools.
+        settings: the settings.
+        pool: the pool.
+        since: the moment of the room, in ms.
+        until: that to which it is brought.
+        first: the first listed job that is expected to end between them.
+        end: the one behind the last of those.
+    """
+    sign = 1 if since < until else -1
     for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        if first < c.node[at, st.BOOT_READY] <= last:
+        if min(since, until) < c.node[at, st.BOOT_READY] <= max(since, until):
             c.pool[pool, st.ROOM + pools[pool, st.GPUS]] += sign
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool and first < expected_end(c, jobs, slot) <= last:
-            change_job(c, jobs, pools, settings, slot, sign)
+    for index in range(first, end):
+        change_job(c, jobs, pools, settings, c.run[index, st.RUN_LISTED], sign)
 
 
 @helper
@@ -127,15 +139,23 @@ def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
 
 
 @helper
-def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
-    """When the last job of a pool is expected to end, or its last booting node is ready."""
-    time = c.clock[st.NOW]
+def list_ends(c: Cluster, jobs: Table, pool: int) -> int:
+    """List the slots of a pool's jobs of which an end is expected; return how many."""
+    count = 0
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool:
-            end = expected_end(c, jobs, slot)
-            if end != st.NEVER:
-                time = max(time, end)
+        if c.run[slot, st.RUN_POOL] == pool and jobs[c.run[slot, st.RUN_JOB], st.PREDICTED_MS] > 0:
+            c.run[count, st.RUN_LISTED] = slot
+            count += 1
+    return count
+
+
+@helper
+def last_change(c: Cluster, jobs: Table, pools: Table, pool: int, count: int) -> int:
+    """When the last of so many listed jobs is expected to end, or the last booting node of the pool to be ready."""
+    time = c.clock[st.NOW]
+    for index in range(count):
+        time = max(time, expected_end(c, jobs, c.run[index, st.RUN_LISTED]))
     for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
         time = max(time, c.node[at, st.BOOT_READY])
@@ -143,47 +163,57 @@ def last_change(c: Cluster, jobs: Table, pools: Table, pool: int) -> int:
 
 
 @helper
-def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, high: int) -> int:
-    """A time after `low` and before `high` at which a job is expected to end or a node to be ready; -1 if none.
+def split(c: Cluster, jobs: Table, first: int, end: int, time: int) -> int:
+    """Bring the listed jobs of [first, end) that are expected to end until a time to the front; return their end."""
+    middle = first
+    for index in range(first, end):
+        slot = c.run[index, st.RUN_LISTED]
+        if expected_end(c, jobs, slot) <= time:
+            c.run[index, st.RUN_LISTED] = c.run[middle, st.RUN_LISTED]
+            c.run[middle, st.RUN_LISTED] = slot
+            middle += 1
+    return middle
 
-    The next boot comes first, for a new node has room for most jobs; then that of the job in the middle of the heap of
-    those between, which halves them or nearly so.
+
+@helper
+def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, high: int, first: int, end: int) -> int:
+    """A time after `low` and before `high` at which a job of the list's [first, end) or a boot ends; -1 if none.
+
+    The next boot comes first, for a new node has room for most jobs.
     """
     for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
         if low < c.node[at, st.BOOT_READY] < high:
             return c.node[at, st.BOOT_READY]
-    count = 0
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
-            count += 1
-    passed = 0
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool and low < expected_end(c, jobs, slot) < high:
-            if 2 * passed + 1 >= count:
-                return expected_end(c, jobs, slot)
-            passed += 1
-    return -1
+    return expected_end(c, jobs, c.run[(first + end) // 2, st.RUN_LISTED]) if first < end else -1
 
 
 @rare
 def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
-    """Reserve the moment when a job is expected to find room, `NEVER` if none; the room is then that of the moment."""
-    low, high, found = c.clock[st.NOW] - 1, last_change(c, jobs, pools, pool), False
+    """Reserve the moment when a job is expected to find room, `NEVER` if none; the room is then that of the moment.
+
+    Room only grows with time, so half of the times at which something ends are left after each trial, or nearly so.
+    """
+    count, low, found = list_ends(c, jobs, pool), c.clock[st.NOW] - 1, False
+    high = last_change(c, jobs, pools, pool, count)
+    first, last, end = 0, split(c, jobs, 0, count, high - 1), count  # those between `low` and `high`, those at `high`
     open_room(c, pools, settings, pool)
-    at, middle = low, time_between(c, jobs, pools, pool, low, high)
-    while middle >= 0:  # room only grows with time
-        move_room(c, jobs, pools, settings, pool, at, middle)
+    at, middle = low, time_between(c, jobs, pools, pool, low, high, first, last)
+    while middle >= 0:
+        until_then = split(c, jobs, first, last, middle - 1)
+        after = split(c, jobs, until_then, last, middle)
+        if at == low:
+            move_room(c, jobs, pools, settings, pool, at, middle, first, after)
+        else:
+            move_room(c, jobs, pools, settings, pool, at, middle, after, end)
         at = middle
         if has_room(c, jobs, pools, settings, job, pool):
-            high, found = middle, True
+            high, last, end, found = middle, until_then, after, True
         else:
-            low = middle
-        middle = time_between(c, jobs, pools, pool, low, high)
+            low, first = middle, after
+        middle = time_between(c, jobs, pools, pool, low, high, first, last)
     if at != high:
-        move_room(c, jobs, pools, settings, pool, at, high)
+        move_room(c, jobs, pools, settings, pool, at, high, first, end)
     found = found or has_room(c, jobs, pools, settings, job, pool)
     c.pool[pool, st.HEAD_JOB], c.pool[pool, st.HEAD_MS] = job, high if found else st.NEVER
 

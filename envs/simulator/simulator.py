@@ -347,10 +347,10 @@ def _detailed_columns(problem: Problem) -> int:
 def _run_columns(settings: st.Settings) -> int:
     if settings.is_detailed:
         return st.RUN_COLUMNS
-    if settings.queue.preempts:
+    if settings.queue.preempts or settings.queue.passing == BACKFILL:
         return st.RUN_BITS
     if settings.tracks_work:
-        return st.RUN_VICTIM
+        return st.RUN_LISTED
     return st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT
 
 

@@ -95,7 +95,7 @@ RUN_NEXT, RUN_PREVIOUS = range(7, 9)
 RUN_LEFT, RUN_SINCE, RUN_RATE = range(9, 12)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
 RUN_MILLI, RUN_SLOW, RUN_SAVED = range(12, 15)
-RUN_VICTIM = 15  # scratch, by position, not slot: the slots of jobs that may make way, or do; where jobs are preempted
+RUN_LISTED = 15  # scratch, by position, not slot: a list of slots; where jobs are preempted or pass a reservation
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
 RUN_BITS, RUN_END = range(16, 18)
 RUN_TARGET = 18  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
