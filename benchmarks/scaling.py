@@ -1,7 +1,10 @@
 """What a job costs as traces and clusters grow, and how much memory they take.
 
 Poisson arrivals keep the load of a cluster the same for every number of jobs, and GPUs in use grow with the nodes, so a
-simulator whose cost per job does not depend on the size shows flat columns. Memory is the size of all arrays.
+simulator whose cost per job does not depend on the size shows flat columns. Memory is the size of all arrays after one
+replay, and what of it was ever touched: a running slot that had no job was not, and an operating system that hands out
+memory when it is touched gives none for it. In a batch each environment has the part of a job that is not the trace's
+(24 bytes) for each job that can come in one episode.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from _common import describe
 from agents.baselines import ConstantSetpoint
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.config import EnvironmentConfig
+from envs.episodes import draw_episodes
 from envs.simulator import Simulator
 from envs.simulator.problem import make_problem
+from envs.simulator.state import SLOTS
 from traces.trace import Trace
 
 GPUS, WEIGHTS = (1, 2, 4, 8, 16), (0.7, 0.08, 0.1, 0.1, 0.02)
@@ -50,6 +55,13 @@ def size(simulator: Simulator) -> dict[str, int]:
         name: array.nbytes
         for name, array in {"jobs": simulator.world.jobs, **simulator.state_arrays(), **plans}.items()
     }
+
+
+def untouched(simulator: Simulator) -> int:
+    """Bytes of the running slots that never had a job."""
+    clusters = simulator.world.clusters
+    slots = clusters.run.shape[1] * clusters.run.shape[0] - int(clusters.clock[:, SLOTS].sum())
+    return slots * (clusters.run.itemsize * clusters.run.shape[2] + clusters.heap.itemsize * clusters.heap.shape[2])
 
 
 def cost(jobs: int, nodes: int, repeats: int) -> tuple[float, float, float]:
@@ -89,15 +101,23 @@ def main() -> None:
             print(f"  {jobs:>10,} jobs {nodes:>6,} nodes  {low:8.0f} {middle:8.0f} {high:8.0f}", flush=True)
         if medians:
             print(f"  largest median over least: {max(medians) / min(medians):.2f}")
-    print("\nmemory: 100 bytes a job and 200 a node and environment would be the first column, arrays are the second")
+    print("\nbytes a job (wanted: 100), a node and environment (wanted: 200; of memory touched), and of all arrays")
     config = EnvironmentConfig()
     for jobs, nodes, envs in ((100_000, 300, 1), (1_000_000, 10_000, 1), (200_000, 300, 64)):
         problem = make_problem(poisson(jobs, nodes), ClusterConfig((PoolConfig("gpu", max_nodes=nodes),)), config)
-        episode = None if envs == 1 else config.episode_seconds
-        parts = size(Simulator.from_problem(problem, envs, episode))
+        simulator = Simulator.from_problem(problem, envs, None if envs == 1 else config.episode_seconds)
+        if envs == 1:
+            simulator.reset_all()
+        else:
+            simulator.reset(np.arange(envs), draw_episodes(problem, envs, np.random.default_rng(0)))
+        simulator.replay(np.tile(ConstantSetpoint(config.codec).rule, (envs, 1)))
+        parts = size(simulator)
+        total, queue = sum(parts.values()), simulator.world.clusters.queue
+        of_jobs = parts["jobs"] + parts["Cluster.queue"]
         print(
-            f"  {jobs:>10,} jobs {nodes:>6,} nodes {envs:>3} env(s)  {100 * jobs + 200 * nodes * envs:>13,}"
-            f"  {sum(parts.values()):>13,}"
+            f"  {jobs:>10,} jobs {nodes:>6,} nodes {envs:>3} env(s)"
+            f"  {parts['jobs'] / jobs + queue.itemsize * queue.shape[2]:>6.0f}"
+            f"  {(total - untouched(simulator) - of_jobs) / nodes / envs:>6.0f}  {total:>13,}"
         )
         largest = sorted(parts.items(), key=lambda part: -part[1])[:5]
         print("             " + ", ".join(f"{name} {amount:,}" for name, amount in largest))

@@ -30,6 +30,16 @@ def copy_entry(c: Cluster, at: int, to: int) -> None:
 
 
 @helper
+def free_slot(c: Cluster) -> int:
+    """The slot of the next job to start: the one freed last, or the first that had none."""
+    running = c.clock[st.RUNNING]
+    if running == c.clock[st.SLOTS]:
+        c.heap[running, st.HEAP_SLOT] = running
+        c.clock[st.SLOTS] = running + 1
+    return c.heap[running, st.HEAP_SLOT]
+
+
+@helper
 def push_running(c: Cluster, slot: int) -> None:
     """Add a slot to the heap of finishes."""
     c.clock[st.RUNNING] += 1

@@ -214,10 +214,6 @@ def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     c.clock[st.UNUSED_SHARES] = c.share.shape[0]
     for share in range(c.share.shape[0]):
         c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
-    for slot in range(c.run.shape[0]):
-        c.heap[slot, st.HEAP_SLOT] = slot
-        if settings.tracks_work:
-            c.run[slot, st.RUN_MILLI] = 0  # of jobs that ran when the last episode was cut off
     for pool in range(pools.shape[0]):
         offset = pools[pool, st.NODE_OFFSET]
         for node in range(offset, offset + pools[pool, st.MAX_NODES]):

@@ -118,7 +118,7 @@ def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, sl
 def next_to_resize(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, grow: bool) -> int:
     """The running slot of the lowest job of a pool that can be widened, or narrowed; -1 if there is none."""
     best = -1
-    for slot in range(c.run.shape[0]):
+    for slot in range(c.clock[st.SLOTS]):
         is_here = c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool
         is_next = best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]
         if is_here and is_next:

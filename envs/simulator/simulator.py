@@ -96,7 +96,8 @@ class Simulator:
         self.problem = problem
         settings, basic = problem.settings, st.without_flags(problem.settings)
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
-        running = max(1, min(self.problem.num_jobs, total_gpus * (1000 // smallest)))
+        jobs = _most_jobs(self.problem, episode_seconds)
+        running = max(1, min(jobs, total_gpus * (1000 // smallest)))
         if log_rows is None:
             log_rows = enough_rows(running, problem.num_nodes)
         size = st.Capacity(
@@ -104,7 +105,7 @@ class Simulator:
             pools=len(problem.pools),
             nodes=self.problem.num_nodes,
             running=running,
-            queued=_most_jobs(self.problem, episode_seconds),
+            queued=jobs,
             shares=total_gpus if smallest < 1000 else 0,
             owners=problem.num_owners if settings.queue.tracks_owners else 0,
             node_columns=_node_columns(settings),
@@ -147,7 +148,11 @@ class Simulator:
             episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of
                 the first job that is not submitted any more.
             seeds: [K] int64 >= 0, of what happens to nodes by lot; None: `physics.seed` for all.
+
+        Raises:
+            ValueError: an episode has more jobs than the memory of a cluster, which is for `episode_seconds`, can hold.
         """
+        self._check_fits(np.asarray(episodes))
         if seeds is None:
             seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
         rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
@@ -162,8 +167,30 @@ class Simulator:
             self._logs[cluster].clear()
         self._after()
 
+    def _check_fits(self, episodes: NDArray[np.int64]) -> None:
+        most = self.world.clusters.queue.shape[1]
+        if most == self.problem.num_jobs:
+            return
+        submit, start = self.problem.jobs[:-1, st.SUBMIT_MS], episodes[:, 0]
+        first = np.searchsorted(submit, start)
+        last = np.minimum(episodes[:, 2], np.searchsorted(submit, episodes[:, 1], side="right"))
+        jobs = last - np.searchsorted(self._ends_ms, start, side="right")  # without those that ended before it begins
+        if (worst := int(np.maximum(jobs, last - first).max(initial=0))) > most:
+            raise ValueError(
+                f"an episode has {worst:,} jobs and the memory of a cluster is for {most:,}: make the Simulator with "
+                "longer episode_seconds, or None"
+            )
+
+    @cached_property
+    def _ends_ms(self) -> NDArray[np.int64]:
+        return np.sort(self.problem.jobs[:-1, st.SUBMIT_MS] + self.problem.jobs[:-1, st.DURATION_MS])
+
     def reset_all(self) -> None:
-        """Begin the whole trace in every cluster: empty at the first submission, until every job is done."""
+        """Begin the whole trace in every cluster: empty at the first submission, until every job is done.
+
+        Raises:
+            ValueError: the simulator was made with `episode_seconds`, and the trace has more jobs than it can hold.
+        """
         first_submit_ms = self.problem.jobs[0, st.SUBMIT_MS]
         episode = np.array([first_submit_ms, st.NEVER, self.problem.num_jobs], np.int64)
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
@@ -363,7 +390,7 @@ def _queue_columns(settings: st.Settings) -> int:
 
 
 def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:
-    """The most jobs that one episode can queue: those submitted in it and those that ran when it began."""
+    """The most jobs that one episode can have: those submitted in it and those that ran when it began."""
     if episode_seconds is None:
         return problem.num_jobs
     submit = problem.jobs[:-1, st.SUBMIT_MS]

@@ -17,7 +17,7 @@ from envs.simulator.detail import (
     occupy,
     predicted_end,
 )
-from envs.simulator.events import push_running
+from envs.simulator.events import free_slot, push_running
 from envs.simulator.log import JOB_START, record_parts
 from envs.simulator.packers import busy_node, link_part, take_gpus, take_idle, take_share
 from envs.simulator.preemption import make_way
@@ -105,7 +105,7 @@ def start_on_detailed(
     room = find_room(detail, c, jobs, pools, job, pool, end)
     if room == NO_ROOM:
         return False
-    slot = c.heap[c.clock[st.RUNNING], st.HEAP_SLOT]
+    slot = free_slot(c)
     occupy(detail, c, jobs, pools, slot, job, pool, end, room)
     begin(c, jobs, pools, curves, settings, slot, job, pool, left)
     return True
@@ -135,7 +135,7 @@ def start_job(
         chain = take_full_nodes(c, pools, pool, full_nodes)
         if rest > 0:
             node = take_gpus(c, pools, settings.packer, pool, rest, now)
-    slot = c.heap[c.clock[st.RUNNING], st.HEAP_SLOT]
+    slot = free_slot(c)
     run = c.run[slot]
     run[st.RUN_CHAIN], run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = chain, node, rest, share
     begin(c, jobs, pools, curves, settings, slot, job, pool, left)

@@ -49,7 +49,8 @@ NEXT_NODE_EVENT, SEED = range(20, 22)
 DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
 ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
 PACKER_FAULT = 26  # what a packer of one's own did wrong first, see `envs.simulator.own_packer`; 0: nothing
-SUBMIT_WINDOW = 27  # and the next entries: the oldest job inside each sliding window
+SLOTS = 27  # the running slots that had a job in this episode, which are the first; memory behind them is never touched
+SUBMIT_WINDOW = 28  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -102,7 +103,7 @@ RUN_TARGET = 18  # scratch: the node that its part of a node would move to, -1: 
 RUN_COLUMNS = 19
 
 # Columns of `Cluster.heap`: slots as a binary heap by (finish, job), each with its finish, so that large heaps are read
-# in one place; behind it the free slots.
+# in one place; behind it the free ones of the first SLOTS slots.
 HEAP_SLOT, HEAP_FINISH = range(2)
 HEAP_COLUMNS = 2
 

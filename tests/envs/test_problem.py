@@ -134,3 +134,17 @@ def test_windows_side_by_side_run_like_one_by_one() -> None:
         alone.reset(np.array([0]), windows[index : index + 1])
         alone.replay(np.array([3]))
         assert alone.energy() == together.energy(index)
+
+
+def test_an_episode_with_more_jobs_than_there_is_memory_for_is_refused() -> None:
+    problem = small_problem([(float(index), 10.0 if index else 10_000.0, 1.0) for index in range(1000)])
+    simulator = Simulator.from_problem(problem, episode_seconds=100.0)
+    most = simulator.world.clusters.queue.shape[1]
+    assert 100 < most < 200
+    with pytest.raises(ValueError, match=f"an episode has 1,000 jobs and the memory of a cluster is for {most}"):
+        simulator.reset_all()
+    with pytest.raises(ValueError, match="an episode has 311 jobs"):
+        simulator.reset(np.array([0]), np.array([[500_000, 800_000, 1000]]))
+    simulator.reset(np.array([0]), np.array([[500_000, 600_000, 1000]]))
+    simulator.replay(np.array([3]))
+    assert simulator.world.clusters.clock[0, st.NEXT_JOB] == 601
