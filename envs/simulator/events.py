@@ -16,6 +16,12 @@ EDGES_MS = tuple(round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS)
 
 
 @helper
+def parent(at: int) -> int:
+    """The position above another one in the heap."""
+    return (at - 1) >> st.HEAP_BITS
+
+
+@helper
 def before(c: Cluster, slot: int, finish: int, at: int) -> bool:
     """Whether a slot whose job ends at `finish` goes before that at a position; equal times go by job number."""
     if finish != c.heap[at, st.HEAP_FINISH]:
@@ -70,15 +76,14 @@ def position_of(c: Cluster, slot: int) -> int:
 def sift(c: Cluster, at: int, slot: int) -> None:
     """Put a slot where it belongs in the heap, beginning at a position that may be overwritten."""
     finish, size = c.run[slot, st.RUN_FINISH], c.clock[st.RUNNING]
-    while at > 0 and before(c, slot, finish, (at - 1) >> 1):
-        copy_entry(c, (at - 1) >> 1, at)
-        at = (at - 1) >> 1
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
-        if child + 1 < size:
-            other = c.heap[child + 1, st.HEAP_SLOT]
-            if before(c, other, c.heap[child + 1, st.HEAP_FINISH], child):
-                child += 1
+    while at > 0 and before(c, slot, finish, parent(at)):
+        copy_entry(c, parent(at), at)
+        at = parent(at)
+    while st.HEAP_CHILDREN * at + 1 < size:
+        child = st.HEAP_CHILDREN * at + 1
+        for other in range(child + 1, min(child + st.HEAP_CHILDREN, size)):
+            if before(c, c.heap[other, st.HEAP_SLOT], c.heap[other, st.HEAP_FINISH], child):
+                child = other
         if before(c, slot, finish, child):
             break
         copy_entry(c, child, at)
@@ -111,9 +116,9 @@ def heapify(c: Cluster) -> None:
     for at in range(c.clock[st.RUNNING]):
         slot, to = c.heap[at, st.HEAP_SLOT], at
         finish = c.run[slot, st.RUN_FINISH]
-        while to > 0 and before(c, slot, finish, (to - 1) >> 1):
-            copy_entry(c, (to - 1) >> 1, to)
-            to = (to - 1) >> 1
+        while to > 0 and before(c, slot, finish, parent(to)):
+            copy_entry(c, parent(to), to)
+            to = parent(to)
         c.heap[to, st.HEAP_SLOT], c.heap[to, st.HEAP_FINISH] = slot, finish
 
 

@@ -12,6 +12,7 @@ from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
 from envs.simulator.detail import part_of
+from envs.simulator.events import parent
 from envs.simulator.packers import lowest_node, next_node
 from envs.simulator.state import Cluster, DetailSettings, Settings, Table
 
@@ -130,10 +131,10 @@ def broken_running(c: Cluster, jobs: Table, settings: Settings) -> int:
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
         used += c.run[slot, st.RUN_MILLI] if settings.tracks_work else jobs[c.run[slot, st.RUN_JOB], st.MILLI]
-        parent = c.heap[(index - 1) >> 1, st.HEAP_SLOT] if index > 0 else slot
+        above = c.heap[parent(index), st.HEAP_SLOT] if index > 0 else slot
         if c.heap[index, st.HEAP_FINISH] != c.run[slot, st.RUN_FINISH]:
             return 6
-        if c.run[slot, st.RUN_FINISH] < max(c.clock[st.NOW], c.run[parent, st.RUN_FINISH]):
+        if c.run[slot, st.RUN_FINISH] < max(c.clock[st.NOW], c.run[above, st.RUN_FINISH]):
             return 6
         for other in range(index):
             if c.run[c.heap[other, st.HEAP_SLOT], st.RUN_JOB] == c.run[slot, st.RUN_JOB]:

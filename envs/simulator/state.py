@@ -106,6 +106,8 @@ RUN_COLUMNS = 19
 # in one place; behind it the free ones of the first SLOTS slots.
 HEAP_SLOT, HEAP_FINISH = range(2)
 HEAP_COLUMNS = 2
+HEAP_BITS = 2
+HEAP_CHILDREN = 1 << HEAP_BITS  # of each position: half as many levels as with 2, and children lie side by side
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
