@@ -236,11 +236,24 @@ def release_detailed(detail: DetailSettings | None, c: Cluster, jobs: Table, poo
 
 
 @helper
+def held_milli(c: Cluster, jobs: Table, pools: Table, slot: int) -> int:
+    """The GPUs of a running job in thousandths; from what it holds, for its row of the trace is far away."""
+    run = c.run[slot]
+    if run[st.RUN_SHARE] >= 0:
+        return jobs[run[st.RUN_JOB], st.MILLI]
+    gpus, node = run[st.RUN_GPUS], run[st.RUN_CHAIN]
+    while node >= 0:
+        gpus += pools[run[st.RUN_POOL], st.GPUS]
+        node = c.node[node, st.NEXT_NODE]
+    return 1000 * gpus
+
+
+@helper
 def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
     """Give back what a job holds."""
     run = c.run[slot]
     pool = run[st.RUN_POOL]
-    milli = run[st.RUN_MILLI] if settings.tracks_work else jobs[run[st.RUN_JOB], st.MILLI]
+    milli = run[st.RUN_MILLI] if settings.tracks_work else held_milli(c, jobs, pools, slot)
     if settings.is_detailed:
         if settings.moves_jobs and run[st.RUN_GPUS] > 0:
             unlink_part(c, jobs, slot, run[st.RUN_NODE])

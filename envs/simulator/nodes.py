@@ -19,16 +19,24 @@ from envs.simulator.log import (
     record,
 )
 from envs.simulator.lots import boot_fails, drawn_ms
-from envs.simulator.packers import clear_bit, drop_oldest, lowest_node, push_idle, remove_idle, set_bit, wrap
+from envs.simulator.packers import clear_bit, drop_oldest, next_node, push_idle, remove_idle, set_bit, wrap
 from envs.simulator.state import Cluster, Settings, Table
 from envs.simulator.work import preempt
 
 
 @helper
+def mark_off(c: Cluster, pool: int, node: int) -> None:
+    """A node is off."""
+    set_bit(c, 0, node)
+    c.pool[pool, st.LEAST_OFF] = min(c.pool[pool, st.LEAST_OFF], node)
+
+
+@helper
 def switch_on(c: Cluster, pools: Table, settings: Settings, pool: int) -> int:
     """Take the lowest node that is off, a new life of it begins; there must be one."""
-    node = lowest_node(c, pools, pool, 0)
+    node = next_node(c, pools, pool, 0, c.pool[pool, st.LEAST_OFF] - 1)
     clear_bit(c, 0, node)
+    c.pool[pool, st.LEAST_OFF] = node + 1
     if settings.draws_lots:
         c.node[node, st.NODE_LIFE] += 1
     if settings.pulls_images:
@@ -73,7 +81,7 @@ def switch_off_oldest(c: Cluster, pools: Table, settings: Settings, pool: int) -
     """Switch off the node that has been idle longest."""
     row = c.pool[pool]
     node = c.node[pools[pool, st.NODE_OFFSET] + row[st.IDLE_HEAD], st.IDLE_NODE]
-    set_bit(c, 0, node)
+    mark_off(c, pool, node)
     record(c, NODE_OFF, pool, -1, node, 0)
     drop_oldest(row, st.IDLE_HEAD, pools[pool, st.MAX_NODES])
     if settings.draws_lots:
@@ -112,7 +120,7 @@ def end_boot(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     node = c.node[pools[pool, st.NODE_OFFSET] + c.pool[pool, st.BOOT_HEAD], st.BOOT_NODE]
     drop_oldest(c.pool[pool], st.BOOT_HEAD, pools[pool, st.MAX_NODES])
     if settings.draws_lots and boot_fails(c, pools, pool, node):
-        set_bit(c, 0, node)
+        mark_off(c, pool, node)
         c.pool[pool, st.BOOT_FAILURES] += 1
         record(c, NODE_BOOT_FAIL, pool, -1, node, 0)
     else:
@@ -181,7 +189,7 @@ def happen(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int,
     else:
         record(c, NODE_RETURN, pool, -1, node, 0)
         row[st.DOWN] -= 1
-        set_bit(c, 0, node)
+        mark_off(c, pool, node)
 
 
 @helper

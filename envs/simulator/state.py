@@ -69,7 +69,8 @@ HEAD_JOB, HEAD_MS = range(33, 35)
 # What the jobs ask that only CPU or memory kept from starting, and what the last job that found no room asks of a node.
 STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
 LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
-FREE_COUNT = 41  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+LEAST_OFF = 41  # no node below is off
+FREE_COUNT = 42  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
