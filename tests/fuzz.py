@@ -24,7 +24,7 @@ from envs.simulator.reference import ReferenceSimulator
 from envs.simulator.reference.queue import deferred_jobs, jobs_over_quota
 from tests.envs.fuzz_worlds import Draw, draw_episode, draw_problem
 from tests.envs.players import STYLES, Player
-from tests.envs.test_twins import assert_equal, times, used
+from tests.envs.twins import assert_equal, assert_same_times, step_both, used
 
 MOST_STEPS = 300
 
@@ -102,17 +102,12 @@ def play(seed: int, tally: Tally) -> None:
             break
         action = player.act(slow.mask)
         turns = [job.number for job in slow.queue]
-        fast.step(action[None])
-        reward = slow.step(action)
-        assert_equal(fast, slow)
-        assert fast.world.outcome.reward[0] == reward
-        assert tuple(fast.world.outcome.terms[0]) == slow.terms
+        step_both(fast, slow, action)
         tally.decisions += 1
         tally.rules.update(count_rules(fast, slow, turns))
         for name in ("consolidation", "power_cap", "width"):
             tally.choices[name] += int((getattr(slow.decision, name) > 0).sum())
-    assert times(fast, st.JOB_START) == slow.job_starts
-    assert times(fast, st.JOB_END) == slow.job_ends
+    assert_same_times(fast, slow)
     tally.rules["late"] += slow.deadline_misses
     if slow.detail is not None:
         tally.rules["moved_with_cpus"] += sum(totals.moves for totals in slow.totals)

@@ -73,8 +73,9 @@ class Helper(CPUDispatcher):
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Find or compile what is called; numba would compile a function anew for each constant that it is given."""
-        named = {name: unliteral(kws[name]) for name in kws}
-        return super().get_call_template(tuple(unliteral(each) for each in args), named)
+        general: Any = unliteral
+        named = {name: general(kws[name]) for name in kws}
+        return super().get_call_template(tuple(general(each) for each in args), named)
 
 
 def _for_kernels(function: Callable[..., Any], **options: Any) -> Any:

@@ -96,6 +96,19 @@ def test_a_helper_is_compiled_for_each_type() -> None:
     assert of_both(3, 1.5) == 19 + 5.5
 
 
+def test_a_constant_compiles_nothing_anew() -> None:
+    @rare
+    def thrice(number: int) -> int:
+        return 3 * number
+
+    @kernel
+    def of_constants(number: int) -> int:
+        return thrice(5) + thrice(-1) + thrice(number)
+
+    assert of_constants(2) == 18
+    assert len(thrice.overloads) == 1
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {folder!r})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from envs.cluster import PoolConfig
@@ -13,7 +12,7 @@ from envs.codec import CodecLayout
 from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.simulator import state as st
 from tests.envs.builders import Job, Play, small_problem
-from tests.envs.test_twins import assert_equal, twins, whole
+from tests.envs.twins import keep_nodes, step_both, twins, whole
 
 GIB = 1024
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1, cpus_per_node=10.0, memory_gib_per_node=100.0)
@@ -55,12 +54,9 @@ def test_both_twins_order_no_node_for_a_job_that_only_a_reservation_keeps_back(a
     pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
     problem = play(jobs, EXACT, pool, memory_mib=[60 * GIB, 80 * GIB, asks * GIB]).simulator.problem
     fast, slow = twins(problem, whole(problem))
-    action = np.ones(len(problem.config.codec.action_sizes), np.int64)
-    action[0] = problem.config.codec.setpoint(3600.0, 0.0)
+    action = keep_nodes(problem)
     while slow.now <= 100_000:
-        fast.step(action[None])
-        slow.step(action)
-        assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert slow.totals[0].nodes_added == nodes
 
 
@@ -72,12 +68,9 @@ def test_a_job_that_was_just_stopped_takes_no_slot_of_one_that_lacks_memory() ->
     pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
     problem = play(jobs, queue, pool, memory_mib=[60 * GIB, 60 * GIB, 70 * GIB], **facts).simulator.problem
     fast, slow = twins(problem, whole(problem))
-    action = np.ones(len(problem.config.codec.action_sizes), np.int64)
-    action[0] = problem.config.codec.setpoint(3600.0, 0.0)
+    action = keep_nodes(problem)
     while slow.totals[0].preemptions == 0:
-        fast.step(action[None])
-        slow.step(action)
-        assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert slow.totals[0].nodes_added == 1
 
 

@@ -30,7 +30,7 @@ from envs.vector import GpuClusterVecEnv
 from tests.envs.builders import Job, make_trace, small_problem
 from tests.envs.players import STYLES, Player
 from tests.envs.test_fragmentation import openb_like
-from tests.envs.test_twins import assert_equal, times, twins, whole
+from tests.envs.twins import assert_same_times, step_both, twins, whole
 from tests.envs.worlds import problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,10 +154,8 @@ def test_both_twins_agree_on_a_packer_of_ones_own(problem: Problem, seed: int, s
         if slow.done:
             break
         action = player.act(slow.mask)
-        fast.step(action[None])
-        assert fast.world.outcome.reward[0] == slow.step(action)
-        assert_equal(fast, slow)
-    assert times(fast, columns.JOB_START) == slow.job_starts
+        step_both(fast, slow, action)
+    assert_same_times(fast, slow)
 
 
 @pytest.mark.parametrize("packer", ["own-best-fit", "plain-best-fit"])

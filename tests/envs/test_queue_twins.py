@@ -6,10 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envs.simulator import state as columns
 from envs.simulator.problem import Problem
 from tests.envs.test_queue_invariants import always_on
-from tests.envs.test_twins import assert_equal, times, twins, whole
+from tests.envs.twins import assert_equal, assert_same_times, step_both, twins, whole
 from tests.envs.worlds import crowded_problems
 
 MAX_STEPS = 300
@@ -36,12 +35,8 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
         action = generator.integers(sizes)
         action[: layout.max_pools] = layout.setpoint(3600.0, 0.0)
         action[layout.max_pools :][generator.random(layout.window_slots) >= hold] = layout.max_pools
-        fast.step(action[None])
-        reward = slow.step(action)
-        assert_equal(fast, slow)
-        assert fast.world.outcome.reward[0] == reward
-    assert times(fast, columns.JOB_START) == slow.job_starts
-    assert times(fast, columns.JOB_END) == slow.job_ends
+        step_both(fast, slow, action)
+    assert_same_times(fast, slow)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,7 +48,5 @@ def test_reservations_are_the_same(problem: Problem) -> None:
     action = np.ones(len(layout.action_sizes), np.int64)
     action[0] = layout.setpoint(3600.0, 0.0)
     while not slow.done:
-        fast.step(action[None])
-        slow.step(action)
-        assert_equal(fast, slow)
-    assert times(fast, columns.JOB_START) == slow.job_starts
+        step_both(fast, slow, action)
+    assert_same_times(fast, slow)

@@ -20,7 +20,7 @@ from envs.simulator.detail import part_of
 from envs.simulator.problem import Problem, make_problem
 from envs.simulator.scoring import PACKERS as ALL_PACKERS
 from tests.envs.builders import Job, Play, make_trace
-from tests.envs.test_twins import assert_equal, twins, whole
+from tests.envs.twins import keep_nodes, step_both, twins, whole
 from tests.envs.worlds import problems
 from traces.errors import TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
@@ -85,12 +85,9 @@ def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(passing: str, cpu_m
     jobs = [(0.0, 5000.0, 1.0), (200.0, 5000.0, 1.0), (200.0, 5000.0, 1.0)]
     problem = problem_of(jobs, passing=passing, cpu_milli=[9000, cpu_milli, cpu_milli])
     fast, slow = twins(problem, whole(problem))
-    action = np.ones(len(problem.config.codec.action_sizes), np.int64)
-    action[0] = problem.config.codec.setpoint(3600.0, 0.0)
+    action = keep_nodes(problem)
     while slow.now <= 250_000:
-        fast.step(action[None])
-        slow.step(action)
-    assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert slow.totals[0].nodes_added == 1 + nodes
 
 
@@ -105,9 +102,7 @@ def test_both_twins_narrow_jobs_in_order_of_submission() -> None:
     action = np.ones(len(codec.action_sizes), np.int64)
     while slow.now <= 2_000_000:
         action[-1] = WIDTH_CHOICES.index("shrink" if slow.now >= 1_500_000 else "keep")
-        fast.step(action[None])
-        slow.step(action)
-    assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert np.flatnonzero(fast.world.clusters.detail.gpu[0, 0] == 0).tolist() == [0, 3]  # at first 0 to 4
 
 
@@ -171,9 +166,7 @@ def test_both_twins_move_a_job_where_all_that_it_asks_is_free(gib: int, cpus: in
     action = np.ones(len(codec.action_sizes), np.int64)
     while slow.totals[0].moves == 0 and slow.now < 5_000_000:
         action[-1] = CONSOLIDATION_CHOICES.index("one" if slow.mask[-2] else "none")
-        fast.step(action[None])
-        slow.step(action)
-        assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert sorted(node.free for node in slow.nodes) == free_gpus
     nodes = [run.parts[0][0] for run in slow.running]
     assert nodes[0] is nodes[1 if free_gpus[0] == 5 else 2]
@@ -191,9 +184,7 @@ def test_both_twins_keep_a_job_where_only_gpus_are_free_elsewhere() -> None:
     fast, slow = twins(problem, whole(problem))
     while len(slow.running) < 2:
         action = np.ones(len(codec.action_sizes), np.int64)
-        fast.step(action[None])
-        slow.step(action)
-    assert_equal(fast, slow)
+        step_both(fast, slow, action)
     assert slow.snapshot.pools[0, [Pool.EMPTIABLE_NODES, Pool.CONSOLIDATABLE]].tolist() == [2.0, 0.0]
     assert slow.mask[-3:].tolist() == [True, False, False]
 
