@@ -110,7 +110,7 @@ def choose_node(own: Any, detail: DetailSettings, c: Cluster, first: int, end: i
     return max(node, -1)
 
 
-@helper
+@rare
 def choose_its_gpus(own: Any, detail: DetailSettings, c: Cluster, node: int) -> int:
     """The GPUs that the packer takes of a node for `c.pod`, as bits; the lowest ones where it is wrong."""
     n, f = c.detail, detail.tables
@@ -270,12 +270,6 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
 
 
 @rare
-def pick_gpus(detail: DetailSettings, c: Cluster, node: int) -> int:
-    """The GPUs of a node, as bits, that the packer would give `c.pod`; there must be room."""
-    return choose_its_gpus(detail.own, detail, c, node)
-
-
-@rare
 def retake_part(
     detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, left: int, before: int
 ) -> None:
@@ -298,7 +292,7 @@ def retake_part(
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(n, f, c.pod, left, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
-    run[st.RUN_BITS] = pick_gpus(detail, c, node)
+    run[st.RUN_BITS] = choose_its_gpus(detail.own, detail, c, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])
     follow(c, pools, pool, node, shared)
 

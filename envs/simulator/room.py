@@ -10,7 +10,7 @@ from __future__ import annotations
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
-from envs.simulator.detail import NEWEST_IDLE, NO_NODE, ask, part_gpus, pick_gpus
+from envs.simulator.detail import NEWEST_IDLE, NO_NODE, ask, choose_its_gpus, part_gpus
 from envs.simulator.packers import wrap
 from envs.simulator.state import Cluster, DetailSettings, Table
 
@@ -135,4 +135,4 @@ def change_detailed_job_to_be(
             node = c.node[offset + idle, st.IDLE_NODE]
         asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
         ask(c, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
-        change_part(c, pool, node, pick_gpus(detail, c, node), sign)
+        change_part(c, pool, node, choose_its_gpus(detail.own, detail, c, node), sign)
