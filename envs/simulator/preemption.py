@@ -13,9 +13,9 @@ from envs.simulator.work import preempt
 def may_preempt(c: Cluster, jobs: Table, slot: int, pool: int, job: int) -> bool:
     """Whether a running job may make way for another: it can be checkpointed and its priority is lower."""
     other = c.run[slot, st.RUN_JOB]
-    if c.run[slot, st.RUN_POOL] != pool or jobs[other, st.FLAGS] & st.MOVABLE == 0:
+    if c.run[slot, st.RUN_POOL] != pool or jobs[other, st.PRIORITY] >= jobs[job, st.PRIORITY]:
         return False
-    return jobs[other, st.PRIORITY] < jobs[job, st.PRIORITY]
+    return jobs[other, st.FLAGS] & st.MOVABLE != 0
 
 
 @helper

@@ -139,27 +139,23 @@ def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
 
 
 @helper
-def list_ends(c: Cluster, jobs: Table, pool: int) -> int:
-    """List the slots of a pool's jobs of which an end is expected; return how many."""
-    count = 0
+def list_ends(c: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, int]:
+    """List the slots of a pool's jobs of which an end is expected.
+
+    Returns:
+        How many, and when the last of them is expected to end or the last booting node of the pool to be ready.
+    """
+    count, last = 0, c.clock[st.NOW]
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool and jobs[c.run[slot, st.RUN_JOB], st.PREDICTED_MS] > 0:
+        end = expected_end(c, jobs, slot) if c.run[slot, st.RUN_POOL] == pool else st.NEVER
+        if end != st.NEVER:
             c.run[count, st.RUN_LISTED] = slot
-            count += 1
-    return count
-
-
-@helper
-def last_change(c: Cluster, jobs: Table, pools: Table, pool: int, count: int) -> int:
-    """When the last of so many listed jobs is expected to end, or the last booting node of the pool to be ready."""
-    time = c.clock[st.NOW]
-    for index in range(count):
-        time = max(time, expected_end(c, jobs, c.run[index, st.RUN_LISTED]))
+            count, last = count + 1, max(last, end)
     for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        time = max(time, c.node[at, st.BOOT_READY])
-    return time
+        last = max(last, c.node[at, st.BOOT_READY])
+    return count, last
 
 
 @helper
@@ -194,8 +190,8 @@ def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int,
 
     Room only grows with time, so half of the times at which something ends are left after each trial, or nearly so.
     """
-    count, low, found = list_ends(c, jobs, pool), c.clock[st.NOW] - 1, False
-    high = last_change(c, jobs, pools, pool, count)
+    count, high = list_ends(c, jobs, pools, pool)
+    low, found = c.clock[st.NOW] - 1, False
     first, last, end = 0, split(c, jobs, 0, count, high - 1), count  # those between `low` and `high`, those at `high`
     open_room(c, pools, settings, pool)
     at, middle = low, time_between(c, jobs, pools, pool, low, high, first, last)
