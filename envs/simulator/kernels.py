@@ -14,7 +14,7 @@ from envs.codec import ClusterSnapshot, CodecTables, Decision, PackingPlan
 from envs.codec.levers import GROW, SHRINK
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
-from envs.simulator.compiler import compile_codec, helper, kernel
+from envs.simulator.compiler import compile_codec, helper, kernel, rare
 from envs.simulator.detail import clear_detail, nodes_for_stuck
 from envs.simulator.events import enqueue
 from envs.simulator.invariants import check
@@ -270,7 +270,7 @@ def reset(
         c.clock[st.NEXT_JOB] += 1
 
 
-@helper
+@rare
 def observe(w: World, index: int, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Encode a snapshot and its mask."""
     encode(snapshot, w.tables, plan, w.outcome.observation[index])
