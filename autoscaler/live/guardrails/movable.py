@@ -18,7 +18,7 @@ from autoscaler.live.observe.nodes import free_gpus
 from envs.codec import BusyNode, NodePart
 
 MIB_MILLI = 1000 << 20
-"""Thousandths of a byte."""
+"""A MiB in thousandths of a byte, the unit of quantities."""
 
 
 def is_checkpointable(pod: PodView) -> bool:
