@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.envs.twins")  # so that its assertions say which numbers differ
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
