@@ -43,6 +43,7 @@ def over_time(comparison: Comparison, names: Sequence[str], window: int, colours
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     draw_lines(panels[0], courses, "queue_gpus", 1.0, colours)
     panels[0].set_title("Queue, GPUs that waiting jobs ask")
+    panels[0].set_ylim(top=1.25 * panels[0].get_ylim()[1])  # room for the legend
     panels[0].legend(loc="upper right", ncols=len(names), handlelength=2.4)
     most = max(float((run.busy_nodes + run.idle_nodes + run.booting_nodes).max()) for run in courses.values())
     for axes, name in zip(panels[1:-1], names, strict=True):

@@ -40,6 +40,7 @@ def draw(comparison: Comparison) -> Figure:
     nodes.tick_params(labelbottom=False)
     draw_lines(queue, courses, "queue_gpus", 1.0, colours)
     queue.set_title("Queue, GPUs that waiting jobs ask")
+    queue.set_ylim(top=1.25 * queue.get_ylim()[1])  # room for the legend
     queue.legend(loc="upper right", ncols=len(names), handlelength=2.4)
     for axes in (nodes, queue):
         axes.yaxis.set_major_locator(MaxNLocator(4))
