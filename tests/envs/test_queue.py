@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from envs.codec import CodecLayout, Slot
 from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import EnvironmentConfigError
 from envs.simulator import state as st
+from envs.simulator.preemption import order_victims
 from envs.simulator.queues import ORDERS, Order
+from envs.simulator.reservations import split
 from tests.envs.builders import Job, Play, small_problem
 
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1)
@@ -266,6 +269,33 @@ def test_only_as_many_make_way_as_must_the_least_urgent_and_last_submitted_first
     limited = play(jobs, **BY_PRIORITY, max_victims=1, priority=priority, checkpoint_interval_seconds=interval).run()
     assert limited.pool()[st.PREEMPTIONS] == 0
     assert limited.starts()[4] == 1000.0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 11, 500])
+def test_jobs_that_may_make_way_are_ordered_however_many_they_are(count: int) -> None:
+    generator = np.random.default_rng(count)
+    jobs = np.zeros((count, st.JOB_COLUMNS), np.int64)
+    jobs[:, st.PRIORITY] = generator.integers(-3, 3, count)
+    run = np.zeros((count, st.RUN_COLUMNS), np.int64)
+    run[:, st.RUN_JOB], run[:, st.RUN_LISTED] = generator.permutation(count), generator.permutation(count)
+    order_victims(SimpleNamespace(run=run), jobs, count)
+    ordered = run[run[:, st.RUN_LISTED], st.RUN_JOB].tolist()
+    assert ordered == sorted(range(count), key=lambda job: (-jobs[job, st.PRIORITY], job))
+
+
+@pytest.mark.parametrize("time", [0, 40, 50, 99, 1000])
+def test_jobs_that_should_end_until_a_time_come_to_the_front(time: int) -> None:
+    """Job n ends at n and no estimate is wrong; of the list only [3, 90) is touched."""
+    jobs, run = np.zeros((100, st.JOB_COLUMNS), np.int64), np.zeros((100, st.RUN_COLUMNS), np.int64)
+    jobs[:, st.PREDICTED_MS] = jobs[:, st.DURATION_MS] = 1
+    run[:, st.RUN_JOB] = run[:, st.RUN_FINISH] = np.arange(100)
+    run[:, st.RUN_LISTED] = before = np.random.default_rng(0).permutation(100)
+    end = split(SimpleNamespace(run=run, clock=np.zeros(st.CLOCK_SIZE, np.int64)), jobs, 3, 90, time)
+    listed = run[:, st.RUN_LISTED]
+    assert (listed[3:end] <= time).all()
+    assert (listed[end:90] > time).all()
+    assert sorted(listed[3:90]) == sorted(before[3:90])
+    assert listed[[*range(3), *range(90, 100)]].tolist() == before[[*range(3), *range(90, 100)]].tolist()
 
 
 def test_preemption_without_priorities_is_refused() -> None:
