@@ -102,7 +102,7 @@ def test_a_constant_compiles_nothing_anew() -> None:
     def thrice(number: int) -> int:
         return 3 * number
 
-    @kernel
+    @uncached_kernel
     def of_constants(number: int) -> int:
         return thrice(5) + thrice(-1) + thrice(number)
 
