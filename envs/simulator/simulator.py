@@ -96,7 +96,7 @@ class Simulator:
         self.problem = problem
         settings, basic = problem.settings, st.without_flags(problem.settings)
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
-        jobs = _most_jobs(self.problem, episode_seconds)
+        jobs = self._most_jobs(episode_seconds)
         running = max(1, min(jobs, total_gpus * (1000 // smallest)))
         if log_rows is None:
             log_rows = enough_rows(running, problem.num_nodes)
@@ -171,15 +171,34 @@ class Simulator:
         most = self.world.clusters.queue.shape[1]
         if most == self.problem.num_jobs:
             return
-        submit, start = self.problem.jobs[:-1, st.SUBMIT_MS], episodes[:, 0]
-        first = np.searchsorted(submit, start)
-        last = np.minimum(episodes[:, 2], np.searchsorted(submit, episodes[:, 1], side="right"))
-        jobs = last - np.searchsorted(self._ends_ms, start, side="right")  # without those that ended before it begins
-        if (worst := int(np.maximum(jobs, last - first).max(initial=0))) > most:
+        jobs = self._jobs_between(episodes[:, 0], episodes[:, 1], episodes[:, 2])
+        if (worst := int(jobs.max(initial=0))) > most:
             raise ValueError(
                 f"an episode has {worst:,} jobs and the memory of a cluster is for {most:,}: make the Simulator with "
                 "longer episode_seconds, or None"
             )
+
+    def _most_jobs(self, episode_seconds: float | None) -> int:
+        """The most jobs that one episode can have; one with more than any other ends when a job is submitted."""
+        last = self.problem.num_jobs
+        if episode_seconds is None:
+            return last
+        submit = self.problem.jobs[:-1, st.SUBMIT_MS]
+        return int(self._jobs_between(submit - round(episode_seconds * 1000), submit, last).max())
+
+    def _jobs_between(
+        self, start: NDArray[np.int64], end: NDArray[np.int64], last: NDArray[np.int64] | int
+    ) -> NDArray[np.int64]:
+        """The jobs that are submitted until an end, but for those from `last` on, without those that ended by a start.
+
+        Args:
+            start: [K] int64, ms.
+            end: [K] int64, ms.
+            last: [K] int64 or one number.
+        """
+        submitted = np.searchsorted(self.problem.jobs[:-1, st.SUBMIT_MS], end, side="right")
+        jobs: NDArray[np.int64] = np.minimum(last, submitted) - np.searchsorted(self._ends_ms, start, side="right")
+        return jobs
 
     @cached_property
     def _ends_ms(self) -> NDArray[np.int64]:
@@ -387,15 +406,3 @@ def _queue_columns(settings: st.Settings) -> int:
     if settings.queue.goes_in_turn:
         return st.JOB_LOSSES
     return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT
-
-
-def _most_jobs(problem: Problem, episode_seconds: float | None) -> int:
-    """The most jobs that one episode can have: those submitted in it and those that ran when it began."""
-    if episode_seconds is None:
-        return problem.num_jobs
-    submit = problem.jobs[:-1, st.SUBMIT_MS]
-    after = np.searchsorted(submit, submit + round(episode_seconds * 1000), side="right")
-    submitted = int((after - np.arange(len(submit))).max())
-    ends = np.sort(submit + problem.jobs[:-1, st.DURATION_MS])
-    alive = int((np.arange(1, len(submit) + 1) - np.searchsorted(ends, submit, side="right")).max())
-    return min(problem.num_jobs, submitted + alive + 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st_
 
 from envs.cluster import ClusterConfig, PoolConfig
 from envs.codec import CodecLayout, Pool
@@ -134,6 +136,20 @@ def test_windows_side_by_side_run_like_one_by_one() -> None:
         alone.reset(np.array([0]), windows[index : index + 1])
         alone.replay(np.array([3]))
         assert alone.energy() == together.energy(index)
+
+
+@given(
+    jobs=st_.lists(st_.tuples(st_.integers(0, 300), st_.integers(1, 200)), min_size=1, max_size=30),
+    seconds=st_.integers(1, 200),
+)
+def test_memory_is_for_the_most_jobs_that_any_episode_has(jobs: list[tuple[int, int]], seconds: int) -> None:
+    problem = small_problem([(float(submit), float(length), 1.0) for submit, length in sorted(jobs)])
+    simulator = Simulator.from_problem(problem, episode_seconds=float(seconds))
+    most = max(
+        sum(submit <= start + seconds and submit + length > start for submit, length in jobs)
+        for start in range(-200, 500)
+    )
+    assert simulator.world.clusters.queue.shape[1] == most
 
 
 def test_an_episode_with_more_jobs_than_there_is_memory_for_is_refused() -> None:

@@ -14,6 +14,7 @@ from envs.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfi
 from envs.simulator import Simulator
 from envs.simulator import state as columns
 from envs.simulator.problem import Problem, make_problem
+from tests.envs.twins import keep_nodes
 from tests.envs.worlds import DURATIONS_SECONDS, asked, that_fit
 from traces.trace import Trace
 
@@ -71,9 +72,7 @@ class Watched:
         self.problem = problem
         self.simulator = Simulator.from_problem(problem)
         self.simulator.reset_all()
-        layout = problem.config.codec
-        self.action = np.ones((1, len(layout.action_sizes)), np.int64)
-        self.action[0, 0] = layout.setpoint(3600.0, 0.0)
+        self.action = keep_nodes(problem)[None]
 
     @property
     def clusters(self) -> columns.Cluster:

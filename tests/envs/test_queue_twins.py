@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envs.simulator.problem import Problem
 from tests.envs.test_queue_invariants import always_on
-from tests.envs.twins import assert_equal, assert_same_times, step_both, twins, whole
+from tests.envs.twins import assert_equal, assert_same_times, keep_nodes, step_both, twins, whole
 from tests.envs.worlds import crowded_problems
 
 MAX_STEPS = 300
@@ -44,9 +44,7 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
 def test_reservations_are_the_same(problem: Problem) -> None:
     """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""
     fast, slow = twins(problem, whole(problem))
-    layout = problem.config.codec
-    action = np.ones(len(layout.action_sizes), np.int64)
-    action[0] = layout.setpoint(3600.0, 0.0)
+    action = keep_nodes(problem)
     while not slow.done:
         step_both(fast, slow, action)
     assert_same_times(fast, slow)
