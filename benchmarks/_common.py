@@ -69,6 +69,15 @@ def describe() -> dict[str, Any]:
     return {**machine(), "load_average": os.getloadavg(), "revision": git_revision(), "versions": package_versions()}
 
 
+def _load(moment: dict[str, Any]) -> str:
+    return " ".join(f"{load:.1f}" for load in moment["load_average"])
+
+
+def heading(before: dict[str, Any]) -> str:
+    """One line about the machine, for tables that `report` does not print."""
+    return f"{before['processor']}, revision {before['revision']}, load average {_load(before)}"
+
+
 def report(title: str, before: dict[str, Any], measurements: list[Measurement], path: Path | None, **more: Any) -> None:
     """Print the machine and a table; write the same as JSON if wanted.
 
@@ -79,11 +88,10 @@ def report(title: str, before: dict[str, Any], measurements: list[Measurement], 
         path: where the JSON goes, or None.
         more: further values for the text and the JSON.
     """
-    loads = [" ".join(f"{load:.1f}" for load in moment["load_average"]) for moment in (before, describe())]
     print(title)
     print(f"  {before['processor']}, {before['cores']} cores, {before['system']}")
     print("  " + ", ".join(f"{name} {version}" for name, version in before["versions"].items()))
-    print(f"  revision {before['revision']}; load average {loads[0]} before, {loads[1]} after")
+    print(f"  revision {before['revision']}; load average {_load(before)} before, {_load(describe())} after")
     for name, value in more.items():
         print(f"  {name.replace('_', ' ')}: {value:.2f}" if isinstance(value, float) else f"  {name}: {value}")
     width = max(len(row.name) for row in measurements)

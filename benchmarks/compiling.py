@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _common import describe
+from _common import describe, heading
 
 KINDS = {
     "plain": "the default physics",
@@ -81,7 +81,7 @@ def main() -> None:
         print(json.dumps(first_calls(*arguments.child)))
         return
     before = describe()
-    print(f"{before['processor']}, revision {before['revision']}, load average {before['load_average']}")
+    print(heading(before))
     print("seconds, wall (processor)\n")
     titles = ["reset", "its kernel", "first call", "cached"]
     width = max(map(len, KINDS.values())) + len(", agent")

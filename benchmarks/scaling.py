@@ -14,7 +14,7 @@ import statistics
 import time
 
 import numpy as np
-from _common import describe
+from _common import describe, heading
 
 from agents.baselines import ConstantSetpoint
 from envs.cluster import ClusterConfig, PoolConfig
@@ -87,7 +87,7 @@ def main() -> None:
     options.add_argument("--nodes", type=int, nargs="*", default=[10, 100, 1000, 10_000])
     arguments = options.parse_args()
     before = describe()
-    print(f"{before['processor']}, revision {before['revision']}, load average {before['load_average']}")
+    print(heading(before))
     cost(1000, 10, 1)  # compiles
     for title, cases in (
         ("jobs on 100 nodes", [(jobs, 100) for jobs in arguments.jobs]),
