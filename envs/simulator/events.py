@@ -18,7 +18,7 @@ EDGES_MS = tuple(round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS)
 @helper
 def parent(at: int) -> int:
     """The position above another one in the heap."""
-    return (at - 1) >> st.HEAP_BITS
+    return (at - 1) >> st.HEAP_SHIFT
 
 
 @helper
@@ -79,9 +79,9 @@ def sift(c: Cluster, at: int, slot: int) -> None:
     while at > 0 and before(c, slot, finish, parent(at)):
         copy_entry(c, parent(at), at)
         at = parent(at)
-    while st.HEAP_CHILDREN * at + 1 < size:
-        child = st.HEAP_CHILDREN * at + 1
-        for other in range(child + 1, min(child + st.HEAP_CHILDREN, size)):
+    while st.HEAP_ARITY * at + 1 < size:
+        child = st.HEAP_ARITY * at + 1
+        for other in range(child + 1, min(child + st.HEAP_ARITY, size)):
             if before(c, c.heap[other, st.HEAP_SLOT], c.heap[other, st.HEAP_FINISH], child):
                 child = other
         if before(c, slot, finish, child):

@@ -215,7 +215,7 @@ def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     for share in range(c.share.shape[0]):
         c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
     for pool in range(pools.shape[0]):
-        offset = c.pool[pool, st.LEAST_OFF] = pools[pool, st.NODE_OFFSET]
+        offset = c.pool[pool, st.LOWEST_OFF] = pools[pool, st.NODE_OFFSET]
         for node in range(offset, offset + pools[pool, st.MAX_NODES]):
             set_bit(c, 0, node)
 

@@ -28,15 +28,15 @@ from envs.simulator.work import preempt
 def mark_off(c: Cluster, pool: int, node: int) -> None:
     """A node is off."""
     set_bit(c, 0, node)
-    c.pool[pool, st.LEAST_OFF] = min(c.pool[pool, st.LEAST_OFF], node)
+    c.pool[pool, st.LOWEST_OFF] = min(c.pool[pool, st.LOWEST_OFF], node)
 
 
 @helper
 def switch_on(c: Cluster, pools: Table, settings: Settings, pool: int) -> int:
     """Take the lowest node that is off, a new life of it begins; there must be one."""
-    node = next_node(c, pools, pool, 0, c.pool[pool, st.LEAST_OFF] - 1)
+    node = next_node(c, pools, pool, 0, c.pool[pool, st.LOWEST_OFF] - 1)
     clear_bit(c, 0, node)
-    c.pool[pool, st.LEAST_OFF] = node + 1
+    c.pool[pool, st.LOWEST_OFF] = node + 1
     if settings.draws_lots:
         c.node[node, st.NODE_LIFE] += 1
     if settings.pulls_images:

@@ -159,7 +159,7 @@ def list_ends(c: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, in
 
 
 @helper
-def split(c: Cluster, jobs: Table, first: int, end: int, time: int) -> int:
+def partition(c: Cluster, jobs: Table, first: int, end: int, time: int) -> int:
     """Bring the listed jobs of [first, end) that are expected to end until a time to the front; return their end."""
     middle = first
     for index in range(first, end):
@@ -192,12 +192,13 @@ def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int,
     """
     count, high = list_ends(c, jobs, pools, pool)
     low, found = c.clock[st.NOW] - 1, False
-    first, last, end = 0, split(c, jobs, 0, count, high - 1), count  # those between `low` and `high`, those at `high`
+    first, last = 0, partition(c, jobs, 0, count, high - 1)  # those that end between `low` and `high`
+    end = count  # of those behind them, which end at `high`
     open_room(c, pools, settings, pool)
     at, middle = low, time_between(c, jobs, pools, pool, low, high, first, last)
     while middle >= 0:
-        until_then = split(c, jobs, first, last, middle - 1)
-        after = split(c, jobs, until_then, last, middle)
+        until_then = partition(c, jobs, first, last, middle - 1)
+        after = partition(c, jobs, until_then, last, middle)
         if at == low:
             move_room(c, jobs, pools, settings, pool, at, middle, first, after)
         else:

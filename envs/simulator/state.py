@@ -69,7 +69,7 @@ HEAD_JOB, HEAD_MS = range(33, 35)
 # What the jobs ask that only CPU or memory kept from starting, and what the last job that found no room asks of a node.
 STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
 LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
-LEAST_OFF = 41  # no node below is off
+LOWEST_OFF = 41  # no node below is off
 FREE_COUNT = 42  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
@@ -107,8 +107,8 @@ RUN_COLUMNS = 19
 # in one place; behind it the free ones of the first SLOTS slots.
 HEAP_SLOT, HEAP_FINISH = range(2)
 HEAP_COLUMNS = 2
-HEAP_BITS = 2
-HEAP_CHILDREN = 1 << HEAP_BITS  # of each position: half as many levels as with 2, and children lie side by side
+HEAP_SHIFT = 2
+HEAP_ARITY = 1 << HEAP_SHIFT  # children of a position: half as many levels as with 2, and children lie side by side
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that

@@ -16,7 +16,7 @@ from envs.errors import EnvironmentConfigError
 from envs.simulator import state as st
 from envs.simulator.preemption import order_victims
 from envs.simulator.queues import ORDERS, Order
-from envs.simulator.reservations import split
+from envs.simulator.reservations import partition
 from tests.envs.builders import Job, Play, small_problem
 
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1)
@@ -290,7 +290,7 @@ def test_jobs_that_should_end_until_a_time_come_to_the_front(time: int) -> None:
     jobs[:, st.PREDICTED_MS] = jobs[:, st.DURATION_MS] = 1
     run[:, st.RUN_JOB] = run[:, st.RUN_FINISH] = np.arange(100)
     run[:, st.RUN_LISTED] = before = np.random.default_rng(0).permutation(100)
-    end = split(SimpleNamespace(run=run, clock=np.zeros(st.CLOCK_SIZE, np.int64)), jobs, 3, 90, time)
+    end = partition(SimpleNamespace(run=run, clock=np.zeros(st.CLOCK_SIZE, np.int64)), jobs, 3, 90, time)
     listed = run[:, st.RUN_LISTED]
     assert (listed[3:end] <= time).all()
     assert (listed[end:90] > time).all()
