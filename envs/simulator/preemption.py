@@ -39,38 +39,61 @@ def list_victims(c: Cluster, jobs: Table, pool: int, job: int) -> int:
 
 
 @helper
-def order_victims(c: Cluster, jobs: Table, count: int) -> None:
-    """Bring those first that may rather stay; by insertion at distances that shrink to 1 (Shell's sort)."""
-    gap = count // 2
-    while gap > 0:
-        for index in range(gap, count):
-            slot, at = c.run[index, st.RUN_LISTED], index
-            while at >= gap:
-                other = c.run[at - gap, st.RUN_LISTED]
-                if not follows(jobs, c.run[other, st.RUN_JOB], c.run[slot, st.RUN_JOB]):
-                    break
-                c.run[at, st.RUN_LISTED] = other
-                at -= gap
-            c.run[at, st.RUN_LISTED] = slot
-        gap = gap * 5 // 11 if gap != 2 else 1
+def listed_job(c: Cluster, at: int) -> int:
+    """The job of a slot that is listed."""
+    return c.run[c.run[at, st.RUN_LISTED], st.RUN_JOB]
+
+
+@helper
+def sink(c: Cluster, jobs: Table, at: int, count: int) -> None:
+    """Let a slot of the heap of the first `count` that are listed sink until none below it has to go before it."""
+    slot, job, child = c.run[at, st.RUN_LISTED], listed_job(c, at), 2 * at + 1
+    while child < count:
+        if child + 1 < count and follows(jobs, listed_job(c, child + 1), listed_job(c, child)):
+            child += 1
+        if not follows(jobs, listed_job(c, child), job):
+            break
+        c.run[at, st.RUN_LISTED] = c.run[child, st.RUN_LISTED]
+        at, child = child, 2 * child + 1
+    c.run[at, st.RUN_LISTED] = slot
+
+
+@helper
+def heap_victims(c: Cluster, jobs: Table, count: int) -> None:
+    """Bring the list in the order of a heap, with the job on top that has to go first."""
+    for at in range(count // 2 - 1, -1, -1):
+        sink(c, jobs, at, count)
+
+
+@helper
+def pop_victim(c: Cluster, jobs: Table, count: int) -> int:
+    """Take the job that has to go first off the heap of `count`, and put it behind the rest; return its slot."""
+    slot = c.run[0, st.RUN_LISTED]
+    c.run[0, st.RUN_LISTED] = c.run[count - 1, st.RUN_LISTED]
+    sink(c, jobs, 0, count - 1)
+    c.run[count - 1, st.RUN_LISTED] = slot
+    return slot
 
 
 @helper
 def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, job: int) -> int:
     """Write the slots of the jobs that make way, and count them; 0: not even all of them are enough.
 
-    As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough.
+    As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough. Room
+    only grows with each that is set aside, so that those are put back at once which are not needed to make room.
     """
     count, victims = list_victims(c, jobs, pool, job), 0
     if count == 0:
         return 0
-    order_victims(c, jobs, count)
+    heap_victims(c, jobs, count)
     open_room(c, pools, settings, pool)
-    for index in range(count):
-        change_job(c, jobs, pools, settings, c.run[index, st.RUN_LISTED], 1)
-    if not has_room(c, jobs, pools, settings, job, pool):
-        return 0
-    for index in range(count):
+    stay = count
+    while not has_room(c, jobs, pools, settings, job, pool):
+        if stay == 0:
+            return 0
+        change_job(c, jobs, pools, settings, pop_victim(c, jobs, stay), 1)
+        stay -= 1
+    for index in range(stay, count):
         slot = c.run[index, st.RUN_LISTED]
         change_job(c, jobs, pools, settings, slot, -1)
         if not has_room(c, jobs, pools, settings, job, pool):

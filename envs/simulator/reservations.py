@@ -140,7 +140,7 @@ def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int
 
 @helper
 def list_ends(c: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, int]:
-    """List the slots of a pool's jobs of which an end is expected.
+    """List the slots of a pool's jobs of which an end is expected, with their ends.
 
     Returns:
         How many, and when the last of them is expected to end or the last booting node of the pool to be ready.
@@ -150,7 +150,7 @@ def list_ends(c: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, in
         slot = c.heap[index, st.HEAP_SLOT]
         end = expected_end(c, jobs, slot) if c.run[slot, st.RUN_POOL] == pool else st.NEVER
         if end != st.NEVER:
-            c.run[count, st.RUN_LISTED] = slot
+            c.run[count, st.RUN_LISTED], c.run[count, st.RUN_LISTED_END] = slot, end
             count, last = count + 1, max(last, end)
     for position in range(c.pool[pool, st.BOOT_HEAD], c.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
@@ -159,20 +159,21 @@ def list_ends(c: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, in
 
 
 @helper
-def partition(c: Cluster, jobs: Table, first: int, end: int, time: int) -> int:
+def partition(c: Cluster, first: int, end: int, time: int) -> int:
     """Bring the listed jobs of [first, end) that are expected to end until a time to the front; return their end."""
     middle = first
     for index in range(first, end):
-        slot = c.run[index, st.RUN_LISTED]
-        if expected_end(c, jobs, slot) <= time:
+        slot, at = c.run[index, st.RUN_LISTED], c.run[index, st.RUN_LISTED_END]
+        if at <= time:
             c.run[index, st.RUN_LISTED] = c.run[middle, st.RUN_LISTED]
-            c.run[middle, st.RUN_LISTED] = slot
+            c.run[index, st.RUN_LISTED_END] = c.run[middle, st.RUN_LISTED_END]
+            c.run[middle, st.RUN_LISTED], c.run[middle, st.RUN_LISTED_END] = slot, at
             middle += 1
     return middle
 
 
 @helper
-def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, high: int, first: int, end: int) -> int:
+def time_between(c: Cluster, pools: Table, pool: int, low: int, high: int, first: int, end: int) -> int:
     """A time after `low` and before `high` at which a job of the list's [first, end) or a boot ends; -1 if none.
 
     The next boot comes first, for a new node has room for most jobs.
@@ -181,7 +182,7 @@ def time_between(c: Cluster, jobs: Table, pools: Table, pool: int, low: int, hig
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
         if low < c.node[at, st.BOOT_READY] < high:
             return c.node[at, st.BOOT_READY]
-    return expected_end(c, jobs, c.run[(first + end) // 2, st.RUN_LISTED]) if first < end else -1
+    return c.run[(first + end) // 2, st.RUN_LISTED_END] if first < end else -1
 
 
 @rare
@@ -192,13 +193,13 @@ def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int,
     """
     count, high = list_ends(c, jobs, pools, pool)
     low, found = c.clock[st.NOW] - 1, False
-    first, last = 0, partition(c, jobs, 0, count, high - 1)  # those that end between `low` and `high`
+    first, last = 0, partition(c, 0, count, high - 1)  # those that end between `low` and `high`
     end = count  # of those behind them, which end at `high`
     open_room(c, pools, settings, pool)
-    at, middle = low, time_between(c, jobs, pools, pool, low, high, first, last)
+    at, middle = low, time_between(c, pools, pool, low, high, first, last)
     while middle >= 0:
-        until_then = partition(c, jobs, first, last, middle - 1)
-        after = partition(c, jobs, until_then, last, middle)
+        until_then = partition(c, first, last, middle - 1)
+        after = partition(c, until_then, last, middle)
         if at == low:
             move_room(c, jobs, pools, settings, pool, at, middle, first, after)
         else:
@@ -208,7 +209,7 @@ def reserve(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int,
             high, last, end, found = middle, until_then, after, True
         else:
             low, first = middle, after
-        middle = time_between(c, jobs, pools, pool, low, high, first, last)
+        middle = time_between(c, pools, pool, low, high, first, last)
     if at != high:
         move_room(c, jobs, pools, settings, pool, at, high, first, end)
     found = found or has_room(c, jobs, pools, settings, job, pool)

@@ -97,13 +97,15 @@ RUN_NEXT, RUN_PREVIOUS = range(7, 9)
 RUN_LEFT, RUN_SINCE, RUN_RATE = range(9, 12)
 # Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
 RUN_MILLI, RUN_SLOW, RUN_SAVED = range(12, 15)
-RUN_LISTED = 15  # scratch, by position, not slot: a list of slots; where jobs are preempted or pass a reservation
+# Scratch, by position, not slot: a list of slots, and when their jobs are expected to end; where jobs are preempted or
+# pass a reservation.
+RUN_LISTED, RUN_LISTED_END = range(15, 17)
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
-RUN_BITS, RUN_END = range(16, 18)
-RUN_TARGET = 18  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
-RUN_COLUMNS = 19
+RUN_BITS, RUN_END = range(17, 19)
+RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
+RUN_COLUMNS = 20
 
-# Columns of `Cluster.heap`: slots as a binary heap by (finish, job), each with its finish, so that large heaps are read
+# Columns of `Cluster.heap`: slots as a heap by (finish, job), each with its finish, so that large heaps are read
 # in one place; behind it the free ones of the first SLOTS slots.
 HEAP_SLOT, HEAP_FINISH = range(2)
 HEAP_COLUMNS = 2

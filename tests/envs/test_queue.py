@@ -14,7 +14,7 @@ from envs.codec import CodecLayout, Slot
 from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.errors import EnvironmentConfigError
 from envs.simulator import state as st
-from envs.simulator.preemption import order_victims
+from envs.simulator.preemption import heap_victims, pop_victim
 from envs.simulator.queues import ORDERS, Order
 from envs.simulator.reservations import partition
 from tests.envs.builders import Job, Play, small_problem
@@ -272,26 +272,28 @@ def test_only_as_many_make_way_as_must_the_least_urgent_and_last_submitted_first
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 11, 500])
-def test_jobs_that_may_make_way_are_ordered_however_many_they_are(count: int) -> None:
+def test_the_least_urgent_and_last_submitted_makes_way_first_however_many_they_are(count: int) -> None:
     generator = np.random.default_rng(count)
     jobs = np.zeros((count, st.JOB_COLUMNS), np.int64)
     jobs[:, st.PRIORITY] = generator.integers(-3, 3, count)
     run = np.zeros((count, st.RUN_COLUMNS), np.int64)
     run[:, st.RUN_JOB], run[:, st.RUN_LISTED] = generator.permutation(count), generator.permutation(count)
-    order_victims(SimpleNamespace(run=run), jobs, count)
-    ordered = run[run[:, st.RUN_LISTED], st.RUN_JOB].tolist()
-    assert ordered == sorted(range(count), key=lambda job: (-jobs[job, st.PRIORITY], job))
+    cluster = SimpleNamespace(run=run)
+    heap_victims(cluster, jobs, count)
+    popped = [run[pop_victim(cluster, jobs, left), st.RUN_JOB] for left in range(count, 0, -1)]
+    assert popped == sorted(range(count), key=lambda job: (jobs[job, st.PRIORITY], -job))
+    assert run[run[:, st.RUN_LISTED], st.RUN_JOB].tolist() == popped[::-1]
 
 
 @pytest.mark.parametrize("time", [0, 40, 50, 99, 1000])
 def test_jobs_that_should_end_until_a_time_come_to_the_front(time: int) -> None:
-    """Job n ends at n and no estimate is wrong; of the list only [3, 90) is touched."""
-    jobs, run = np.zeros((100, st.JOB_COLUMNS), np.int64), np.zeros((100, st.RUN_COLUMNS), np.int64)
-    jobs[:, st.PREDICTED_MS] = jobs[:, st.DURATION_MS] = 1
-    run[:, st.RUN_JOB] = run[:, st.RUN_FINISH] = np.arange(100)
+    """The job of slot n ends at 2 n; of the list only [3, 90) is touched."""
+    run = np.zeros((100, st.RUN_COLUMNS), np.int64)
     run[:, st.RUN_LISTED] = before = np.random.default_rng(0).permutation(100)
-    end = partition(SimpleNamespace(run=run, clock=np.zeros(st.CLOCK_SIZE, np.int64)), jobs, 3, 90, time)
+    run[:, st.RUN_LISTED_END] = 2 * before
+    end = partition(SimpleNamespace(run=run), 3, 90, 2 * time)
     listed = run[:, st.RUN_LISTED]
+    assert (run[:, st.RUN_LISTED_END] == 2 * listed).all()
     assert (listed[3:end] <= time).all()
     assert (listed[end:90] > time).all()
     assert sorted(listed[3:90]) == sorted(before[3:90])
