@@ -14,9 +14,9 @@ from typing import Any
 from envs.simulator import node_state as ns
 from envs.simulator import state as st
 from envs.simulator.compiler import helper, rare
-from envs.simulator.node_packing import choose, choose_gpus, give_back, refresh, set_open, take
+from envs.simulator.node_packing import choose_gpus, give_back, key_of_node, refresh, set_open, take
 from envs.simulator.own_packer import FAILED, RAISED, WRONG_GPUS, are_free, ask_own
-from envs.simulator.packers import move_node, release_counted, take_idle, unlink_part
+from envs.simulator.packers import lowest_node, move_node, next_node, release_counted, take_idle, unlink_part
 from envs.simulator.queues import add_in_use
 from envs.simulator.scoring import lowest_gpus_compiled
 from envs.simulator.state import Cluster, DetailSettings, Settings, Table
@@ -98,13 +98,41 @@ def take_number(c: Cluster, pools: Table, pool: int, node: int, bits: int, milli
 
 
 @helper
-def choose_node(own: Any, detail: DetailSettings, c: Cluster, first: int, end: int) -> int:
-    """The node among [first, end) that the packer (`detail.own`, if there is one) chooses for `c.pod`, -1: none."""
+def next_with_gpus(c: Cluster, pools: Table, pool: int, node: int) -> int:
+    """The busy node behind another (-1: the first), by free GPUs and number, that has those of `c.pod`; -1: none."""
+    free = c.pod[ns.NUM_GPUS] if node < 0 else c.node[node, st.FREE_GPUS]
+    found = lowest_node(c, pools, pool, free) if node < 0 else next_node(c, pools, pool, free, node)
+    while found < 0 and free + 1 < pools[pool, st.GPUS]:
+        free += 1
+        if c.pool[pool, st.FREE_COUNT + free] > 0:
+            found = lowest_node(c, pools, pool, free)
+    return found
+
+
+@helper
+def choose_built_in(detail: DetailSettings, c: Cluster, pools: Table, pool: int) -> int:
+    """The busy node that a packer of the package chooses for `c.pod`, -1: none."""
+    n, f, pod, least, chosen = c.detail, detail.tables, c.pod, ns.INFEASIBLE, -1
+    first, is_share = pools[pool, st.NODE_OFFSET], pod[ns.MILLI] < 1000
+    node = first if is_share else next_with_gpus(c, pools, pool, -1)
+    while 0 <= node < first + pools[pool, st.MAX_NODES]:
+        if ns.fits(n, pod, node):
+            key = key_of_node(detail.packer, n, f, pod, node)
+            if key < least or (key == least and node < chosen):
+                least, chosen = key, node
+        node = node + 1 if is_share else next_with_gpus(c, pools, pool, node)
+    return chosen
+
+
+@helper
+def choose_node(own: Any, detail: DetailSettings, c: Cluster, pools: Table, pool: int) -> int:
+    """The busy node that the packer (`detail.own`, if there is one) chooses for `c.pod`, -1: none."""
     if own is None:  # an argument, for of a field that is something numba does not know that it is not None
-        return choose(detail.packer, c.detail, detail.tables, c.pod, first, end)
+        return choose_built_in(detail, c, pools, pool)
     if c.clock[st.PACKER_FAULT] != 0:
         return -1
-    node = ask_own(own, c.detail, detail.tables, c.pod, first, end)
+    first = pools[pool, st.NODE_OFFSET]
+    node = ask_own(own, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
     if node == FAILED:
         c.clock[st.PACKER_FAULT] = RAISED
     return max(node, -1)
@@ -160,6 +188,20 @@ def close_node(detail: DetailSettings | None, c: Cluster, node: int) -> None:
     set_open(c.detail, node, 0)
 
 
+@helper
+def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
+    """Whether one busy node has the GPUs that `c.pod` asks, whatever its CPUs and memory."""
+    for free in range(c.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
+        if c.pool[pool, st.FREE_COUNT + free] > 0:
+            return True
+    if c.pod[ns.MILLI] < 1000 and c.pool[pool, st.SHARED_FREE_MILLI] > 0:
+        first = pools[pool, st.NODE_OFFSET]
+        for node in range(first, first + pools[pool, st.MAX_NODES]):
+            if c.detail.node[node, ns.OPEN] == 1 and c.detail.node[node, ns.LARGEST] >= c.pod[ns.MILLI]:
+                return True
+    return False
+
+
 @rare
 def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job: int, pool: int, end: int) -> int:
     """Where the part of a node goes that a job asks, or `NO_NODE`, `NEWEST_IDLE`, `NO_ROOM`; `c.pod` is that part."""
@@ -172,10 +214,10 @@ def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job
         return NO_ROOM
     if detail.idle_first and idle > full_nodes:
         return NEWEST_IDLE
-    first = pools[pool, st.NODE_OFFSET]
-    node = choose_node(detail.own, detail, c, first, first + pools[pool, st.MAX_NODES])
-    if node >= 0:
-        return node
+    if has_gpus(c, pools, pool):
+        node = choose_node(detail.own, detail, c, pools, pool)
+        if node >= 0:
+            return node
     return NEWEST_IDLE if idle > full_nodes else NO_ROOM
 
 
@@ -311,20 +353,6 @@ def most_more_gpus(detail: DetailSettings | None, c: Cluster, jobs: Table, pools
     if pools[pool, st.NODE_MEMORY] >= 0 and each > 0:
         wanted = min(wanted, c.detail.node[node, ns.FREE_MEMORY] // each)
     return wanted
-
-
-@helper
-def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
-    """Whether one busy node has the GPUs that `c.pod` asks, whatever its CPUs and memory."""
-    if c.pod[ns.MILLI] < 1000 and c.pool[pool, st.SHARED_FREE_MILLI] > 0:
-        first = pools[pool, st.NODE_OFFSET]
-        for node in range(first, first + pools[pool, st.MAX_NODES]):
-            if c.detail.node[node, ns.OPEN] == 1 and c.detail.node[node, ns.LARGEST] >= c.pod[ns.MILLI]:
-                return True
-    for free in range(c.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):  # noqa: SIM110 (numba compiles no generator)
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            return True
-    return False
 
 
 @rare

@@ -42,6 +42,8 @@ def usable(n: Nodes, f: Tables, node: int, cpu: int) -> int:
     """Usable thousandths of a node if `cpu` thousandths of a core were free."""
     model, level = n.node[node, ns.MODEL], f.cpu_level[cpu]
     total = whole_usable(f, model, level, n.node[node, ns.WHOLE])
+    if f.share_weight.shape[2] == 1:  # no typical pod asks a share
+        return total
     for gpu in range(n.node[node, ns.GPUS]):
         total += share_usable(f, model, level, n.gpu[node, gpu])
     return total

@@ -28,7 +28,7 @@ from envs.simulator import node_state as ns
 from envs.simulator.compiler import helper, kernel, rare
 from envs.simulator.fragmentation import usable
 from envs.simulator.node_state import INFEASIBLE, Nodes, Pod, Tables, fits, kind_of
-from envs.simulator.scoring import BUILT_IN, PACKER_NUMBERS, Score
+from envs.simulator.scoring import BUILT_IN, PACKER_NUMBERS, Packer, Score
 
 TOPOLOGY_AWARE = PACKER_NUMBERS["topology-aware"]
 
@@ -92,6 +92,20 @@ def make_adjust_nodes(per_pod: Score | None) -> Any:
     return helper(adjust_nodes)
 
 
+def make_key(packer: Packer) -> Any:
+    """A compiled function that gives the key of one node for one pod."""
+    score = helper(packer.score)
+    if packer.per_pod is None:
+        return score
+    per_pod = helper(packer.per_pod)
+
+    def key(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+        return int(score(n, f, pod, node) + per_pod(n, f, pod, node))
+
+    return helper(key)
+
+
+key_of_node = _chain([make_key(packer) for packer in BUILT_IN.values()])
 score_nodes = _chain([make_score_nodes(packer.score) for packer in BUILT_IN.values()])
 adjust_nodes = _chain([make_adjust_nodes(packer.per_pod) for packer in BUILT_IN.values()])
 choose_gpus = _chain([helper(packer.gpus) for packer in BUILT_IN.values()])

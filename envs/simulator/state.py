@@ -412,7 +412,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
             node=np.zeros((n, size.detailed_nodes, size.detailed_columns), np.int64),
             gpu=np.zeros((n, size.detailed_nodes, size.most_gpus), np.int64),
             kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
-            key=np.zeros((n, 1, size.detailed_nodes), np.int64),
+            key=np.zeros((n, 0, 0), np.int64),
             synced=np.zeros((n, 0), np.int64),
             log=np.zeros((n, size.detailed_nodes), np.int64),
             clock=np.zeros((n, 2), np.int64),
