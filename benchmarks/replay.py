@@ -50,9 +50,9 @@ def with_requests(trace: traces.Trace) -> traces.Trace:
     slack = generator.exponential(3600.0, trace.num_jobs)
     columns["latest_start_seconds"] = pa.array(submit + slack, mask=generator.random(trace.num_jobs) > 0.3)
     columns["deadline_seconds"] = submit + 2.0 * seconds + slack
-    is_elastic = (generator.random(trace.num_jobs) < 0.3) & (trace.gpu_milli >= 1000)
-    columns["min_gpus"] = np.where(is_elastic, np.maximum(gpus // 2, 1), gpus)
-    columns["max_gpus"] = np.where(is_elastic, 2 * gpus, gpus)
+    is_elastic, is_share = generator.random(trace.num_jobs) < 0.3, trace.gpu_milli < 1000
+    columns["min_gpus"] = pa.array(np.where(is_elastic, np.maximum(gpus // 2, 1), gpus), mask=is_share)
+    columns["max_gpus"] = pa.array(np.where(is_elastic, 2 * gpus, gpus), mask=is_share)
     return traces.Trace.from_columns(**columns, uri=trace.uri, metadata=trace.metadata)
 
 
