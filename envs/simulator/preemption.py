@@ -93,7 +93,9 @@ def choose_victims(c: Cluster, jobs: Table, pools: Table, settings: Settings, po
             return 0
         change_job(c, jobs, pools, settings, pop_victim(c, jobs, stay), 1)
         stay -= 1
-    for index in range(stay, count):
+    if stay < count:  # the one that made room is needed
+        c.run[0, st.RUN_LISTED], victims = c.run[stay, st.RUN_LISTED], 1
+    for index in range(stay + 1, count):
         slot = c.run[index, st.RUN_LISTED]
         change_job(c, jobs, pools, settings, slot, -1)
         if not has_room(c, jobs, pools, settings, job, pool):
