@@ -100,13 +100,29 @@ def take_number(c: Cluster, pools: Table, pool: int, node: int, bits: int, milli
 @helper
 def next_with_gpus(c: Cluster, pools: Table, pool: int, node: int) -> int:
     """The busy node behind another (-1: the first), by free GPUs and number, that has those of `c.pod`; -1: none."""
-    free = c.pod[ns.NUM_GPUS] if node < 0 else c.node[node, st.FREE_GPUS]
-    found = lowest_node(c, pools, pool, free) if node < 0 else next_node(c, pools, pool, free, node)
-    while found < 0 and free + 1 < pools[pool, st.GPUS]:
-        free += 1
+    least = c.pod[ns.NUM_GPUS]
+    if node >= 0:
+        found = next_node(c, pools, pool, c.node[node, st.FREE_GPUS], node)
+        if found >= 0:
+            return found
+        least = c.node[node, st.FREE_GPUS] + 1
+    for free in range(least, pools[pool, st.GPUS]):
         if c.pool[pool, st.FREE_COUNT + free] > 0:
-            found = lowest_node(c, pools, pool, free)
-    return found
+            return lowest_node(c, pools, pool, free)
+    return -1
+
+
+@helper
+def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
+    """Whether one busy node has the GPUs that `c.pod` asks, whatever its CPUs and memory."""
+    if next_with_gpus(c, pools, pool, -1) >= 0:
+        return True
+    if c.pod[ns.MILLI] < 1000 and c.pool[pool, st.SHARED_FREE_MILLI] > 0:
+        first = pools[pool, st.NODE_OFFSET]
+        for node in range(first, first + pools[pool, st.MAX_NODES]):
+            if c.detail.node[node, ns.OPEN] == 1 and c.detail.node[node, ns.LARGEST] >= c.pod[ns.MILLI]:
+                return True
+    return False
 
 
 @helper
@@ -129,7 +145,7 @@ def choose_node(own: Any, detail: DetailSettings, c: Cluster, pools: Table, pool
     """The busy node that the packer (`detail.own`, if there is one) chooses for `c.pod`, -1: none."""
     if own is None:  # an argument, for of a field that is something numba does not know that it is not None
         return choose_built_in(detail, c, pools, pool)
-    if c.clock[st.PACKER_FAULT] != 0:
+    if c.clock[st.PACKER_FAULT] != 0 or not has_gpus(c, pools, pool):
         return -1
     first = pools[pool, st.NODE_OFFSET]
     node = ask_own(own, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
@@ -188,20 +204,6 @@ def close_node(detail: DetailSettings | None, c: Cluster, node: int) -> None:
     set_open(c.detail, node, 0)
 
 
-@helper
-def has_gpus(c: Cluster, pools: Table, pool: int) -> bool:
-    """Whether one busy node has the GPUs that `c.pod` asks, whatever its CPUs and memory."""
-    for free in range(c.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            return True
-    if c.pod[ns.MILLI] < 1000 and c.pool[pool, st.SHARED_FREE_MILLI] > 0:
-        first = pools[pool, st.NODE_OFFSET]
-        for node in range(first, first + pools[pool, st.MAX_NODES]):
-            if c.detail.node[node, ns.OPEN] == 1 and c.detail.node[node, ns.LARGEST] >= c.pod[ns.MILLI]:
-                return True
-    return False
-
-
 @rare
 def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job: int, pool: int, end: int) -> int:
     """Where the part of a node goes that a job asks, or `NO_NODE`, `NEWEST_IDLE`, `NO_ROOM`; `c.pod` is that part."""
@@ -214,10 +216,9 @@ def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job
         return NO_ROOM
     if detail.idle_first and idle > full_nodes:
         return NEWEST_IDLE
-    if has_gpus(c, pools, pool):
-        node = choose_node(detail.own, detail, c, pools, pool)
-        if node >= 0:
-            return node
+    node = choose_node(detail.own, detail, c, pools, pool)
+    if node >= 0:
+        return node
     return NEWEST_IDLE if idle > full_nodes else NO_ROOM
 
 
