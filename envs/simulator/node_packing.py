@@ -2,7 +2,8 @@
 
 An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its `Tables` and a row of a table of pods:
 
-- ``node = choose(packer, n, f, pod, first, end)``: the node among [first, end), a pool, or -1 where none has room;
+- ``node = choose(packer, n, f, pod, first, end)``: the node among [first, end), a pool, or -1 where none has room; or
+  the node with the lowest ``key_of_node(packer, n, f, pod, node)``, of those that an engine knows to have the GPUs;
 - ``gpus = choose_gpus(packer, n, f, pod, node)``: its GPUs as bits;
 - ``take(n, f, pod, node, gpus)`` when the pod starts, ``give_back(n, f, pod, node, gpus)`` when it ends;
 - ``set_open(n, node, 0)`` for a node that is off, boots or is drained, ``set_open(n, node, 1)`` when it is ready;
@@ -92,7 +93,7 @@ def make_adjust_nodes(per_pod: Score | None) -> Any:
     return helper(adjust_nodes)
 
 
-def make_key(packer: Packer) -> Any:
+def _make_key(packer: Packer) -> Any:
     """A compiled function that gives the key of one node for one pod."""
     score = helper(packer.score)
     if packer.per_pod is None:
@@ -105,7 +106,7 @@ def make_key(packer: Packer) -> Any:
     return helper(key)
 
 
-key_of_node = _chain([make_key(packer) for packer in BUILT_IN.values()])
+key_of_node = _chain([_make_key(packer) for packer in BUILT_IN.values()])
 score_nodes = _chain([make_score_nodes(packer.score) for packer in BUILT_IN.values()])
 adjust_nodes = _chain([make_adjust_nodes(packer.per_pod) for packer in BUILT_IN.values()])
 choose_gpus = _chain([helper(packer.gpus) for packer in BUILT_IN.values()])
@@ -154,9 +155,10 @@ def choose(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> 
 
 @helper
 def note_change(n: Nodes, node: int) -> None:
-    """Remember that the keys of a node are no longer right."""
-    n.log[n.clock[ns.CHANGES] % n.log.shape[0]] = node
-    n.clock[ns.CHANGES] += 1
+    """Remember that the keys of a node are no longer right, where keys are kept."""
+    if n.synced.shape[0] > 0:
+        n.log[n.clock[ns.CHANGES] % n.log.shape[0]] = node
+        n.clock[ns.CHANGES] += 1
 
 
 @helper

@@ -43,7 +43,7 @@ BEST_FIT_BITS = 40
 
 
 class Nodes(NamedTuple):
-    """The state of M nodes with G GPUs at most, and the keys of S shapes of pods.
+    """The state of M nodes with G GPUs at most, and the keys of S shapes of pods; a `Simulator` keeps no keys.
 
     Attributes:
         node: [M, NODE_COLUMNS] int64, or with the scratch columns behind them [M, ROOM_GPUS + G].

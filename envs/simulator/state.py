@@ -414,7 +414,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
             kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
             key=np.zeros((n, 0, 0), np.int64),
             synced=np.zeros((n, 0), np.int64),
-            log=np.zeros((n, size.detailed_nodes), np.int64),
+            log=np.zeros((n, 0), np.int64),
             clock=np.zeros((n, 2), np.int64),
         ),
         pod=np.zeros((n, ns.POD_COLUMNS), np.int64),
