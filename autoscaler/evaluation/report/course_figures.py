@@ -41,10 +41,7 @@ def over_time(comparison: Comparison, names: Sequence[str], window: int, colours
     heights = [1.0, *(1.25 for _ in names), 1.1]
     figure = Figure(figsize=(WIDTH_INCHES, 0.7 + 1.35 * sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    draw_lines(panels[0], courses, "queue_gpus", 1.0, colours)
-    panels[0].set_title("Queue, GPUs that waiting jobs ask")
-    panels[0].set_ylim(top=1.25 * panels[0].get_ylim()[1])  # room for the legend
-    panels[0].legend(loc="upper right", ncols=len(names), handlelength=2.4)
+    draw_queue(panels[0], courses, colours)
     most = max(float((run.busy_nodes + run.idle_nodes + run.booting_nodes).max()) for run in courses.values())
     for axes, name in zip(panels[1:-1], names, strict=True):
         draw_nodes(axes, courses[name], node_gpus(comparison))
@@ -86,6 +83,20 @@ def node_gpus(comparison: Comparison) -> int | None:
     """GPUs of every node, None where pools differ."""
     sizes = {pool.gpus_per_node for pool in comparison.scenario.cluster.pools}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def draw_queue(axes: Axes, courses: dict[str, Course], colours: Colours) -> None:
+    """The queue of several policies over time, with their legend.
+
+    Args:
+        axes: where.
+        courses: the means of each policy.
+        colours: of the policies.
+    """
+    draw_lines(axes, courses, "queue_gpus", 1.0, colours)
+    axes.set_title("Queue, GPUs that waiting jobs ask")
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(loc="upper right", ncols=len(courses), handlelength=2.4)
 
 
 def draw_lines(axes: Axes, courses: dict[str, Course], field: str, scale: float, colours: Colours) -> None:

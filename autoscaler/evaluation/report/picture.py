@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from autoscaler.evaluation.comparison import Comparison
-from autoscaler.evaluation.report.course_figures import course_of, draw_lines, draw_nodes, node_gpus
+from autoscaler.evaluation.report.course_figures import course_of, draw_nodes, draw_queue, node_gpus
 from autoscaler.evaluation.report.figures import TICKS, draw_energy_against_wait
 from autoscaler.evaluation.report.page import chosen, colours_of, window_shown
 from autoscaler.evaluation.report.style import INK, figure_style, stable_ids
@@ -38,10 +38,7 @@ def draw(comparison: Comparison) -> Figure:
     nodes.set_ylim(0.0, 1.3 * nodes.dataLim.y1)
     nodes.legend(loc="upper right", ncols=4, handlelength=1.0, columnspacing=1.3)
     nodes.tick_params(labelbottom=False)
-    draw_lines(queue, courses, "queue_gpus", 1.0, colours)
-    queue.set_title("Queue, GPUs that waiting jobs ask")
-    queue.set_ylim(top=1.25 * queue.get_ylim()[1])  # room for the legend
-    queue.legend(loc="upper right", ncols=len(names), handlelength=2.4)
+    draw_queue(queue, courses, colours)
     for axes in (nodes, queue):
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(TICKS)
