@@ -9,12 +9,13 @@ memory when it is touched gives none for it. In a batch each environment has the
 
 from __future__ import annotations
 
-import argparse
+import json
 import statistics
 import time
+from typing import Any
 
 import numpy as np
-from _common import describe, heading
+from _common import describe, heading, parser
 
 from agents.baselines import ConstantSetpoint
 from envs.cluster import ClusterConfig, PoolConfig
@@ -81,14 +82,15 @@ def cost(jobs: int, nodes: int, repeats: int) -> tuple[float, float, float]:
 
 def main() -> None:
     """Replay, count and print."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repeats", type=int, default=5)
+    options = parser(__doc__, repeats=5)
     options.add_argument("--jobs", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 10_000_000])
     options.add_argument("--nodes", type=int, nargs="*", default=[10, 100, 1000, 10_000])
     arguments = options.parse_args()
     before = describe()
     print(heading(before))
     cost(1000, 10, 1)  # compiles
+    times: list[dict[str, Any]] = []
+    sizes: list[dict[str, Any]] = []
     for title, cases in (
         ("jobs on 100 nodes", [(jobs, 100) for jobs in arguments.jobs]),
         ("nodes, 200,000 jobs", [(200_000, nodes) for nodes in arguments.nodes]),
@@ -98,6 +100,7 @@ def main() -> None:
         for jobs, nodes in cases:
             low, middle, high = cost(jobs, nodes, arguments.repeats if jobs < 10**7 else 1)
             medians.append(middle)
+            times.append({"jobs": jobs, "nodes": nodes, "ns_per_job": {"min": low, "median": middle, "max": high}})
             print(f"  {jobs:>10,} jobs {nodes:>6,} nodes  {low:8.0f} {middle:8.0f} {high:8.0f}", flush=True)
         if medians:
             print(f"  largest median over least: {max(medians) / min(medians):.2f}")
@@ -114,13 +117,16 @@ def main() -> None:
         parts = size(simulator)
         total, queue = sum(parts.values()), simulator.world.clusters.queue
         of_jobs = parts["jobs"] + parts["Cluster.queue"]
-        print(
-            f"  {jobs:>10,} jobs {nodes:>6,} nodes {envs:>3} env(s)"
-            f"  {parts['jobs'] / jobs + queue.itemsize * queue.shape[2]:>6.0f}"
-            f"  {(total - untouched(simulator) - of_jobs) / nodes / envs:>6.0f}  {total:>13,}"
+        per_job = parts["jobs"] / jobs + queue.itemsize * queue.shape[2]
+        per_node = (total - untouched(simulator) - of_jobs) / nodes / envs
+        sizes.append(
+            {"jobs": jobs, "nodes": nodes, "envs": envs, "bytes_per_job": per_job, "bytes_per_node": per_node, **parts}
         )
+        print(f"  {jobs:>10,} jobs {nodes:>6,} nodes {envs:>3} env(s)  {per_job:>6.0f}  {per_node:>6.0f}  {total:>13,}")
         largest = sorted(parts.items(), key=lambda part: -part[1])[:5]
         print("             " + ", ".join(f"{name} {amount:,}" for name, amount in largest))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"machine": before, "times": times, "sizes": sizes}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
