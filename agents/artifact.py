@@ -21,7 +21,7 @@ from typing import Any
 
 from agents.errors import ArtifactError
 from agents.policy import Policy
-from envs.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 SCHEMA = 1
 MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 class Policy(Protocol):
     """Maps observations to actions, for a batch of clusters at once.
 
-    A policy sees only what `envs.codec.encode` wrote, so the same object drives the simulator and a live cluster.
+    A policy sees only what `envs.gpu_cluster.codec.encode` wrote, so the same object drives the simulator and a live
+    cluster.
 
     Attributes:
         name: short name for tables and logs.
-        codec_fingerprint: `envs.codec.fingerprint` of the layout that it reads and writes.
+        codec_fingerprint: `envs.gpu_cluster.codec.fingerprint` of the layout that it reads and writes.
         packer: name of the in-pool packer that it was tuned or trained with, None for the environment's own.
     """
 

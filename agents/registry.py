@@ -10,7 +10,7 @@ from agents.baselines import ConstantSetpoint, RandomPolicy
 from agents.errors import PolicyNeedsLeverError, UnknownPolicyError
 from agents.policy import Policy
 from configs.errors import did_you_mean
-from envs.codec import ALWAYS_ON, CONSOLIDATION_CHOICES, IDLE_AGE_EDGES_SECONDS, CodecLayout
+from envs.gpu_cluster.codec import ALWAYS_ON, CONSOLIDATION_CHOICES, IDLE_AGE_EDGES_SECONDS, CodecLayout
 
 
 def _always_on(layout: CodecLayout, _generator: np.random.Generator) -> Policy:

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from envs.simulator import Simulator
-from envs.simulator import state as st
-from envs.simulator.costs import decided_usd
-from envs.simulator.problem import Problem
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem
 
 
 def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -21,7 +20,7 @@ def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDAr
         episodes: [K, 3] int64, as `Simulator.reset` takes them.
 
     Returns:
-        [K] float64, USD, see `envs.simulator.costs.decided_usd`.
+        [K] float64, USD, see `Simulator.decided_usd`.
     """
     simulator = Simulator.from_problem(problem, len(episodes))
     simulator.reset(np.arange(len(episodes)), episodes)
@@ -29,4 +28,4 @@ def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDAr
     outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
     while not clock[:, st.DONE].all():
         simulator.step(policy.act(outcome.observation, outcome.mask))
-    return decided_usd(simulator)
+    return simulator.decided_usd()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from agents.config import AgentConfig, TrainConfig
 from configs.errors import UserError, did_you_mean
-from envs.cluster import ClusterConfig, auto_cluster
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
+from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
 
 CONFIG, RUN = "config.yaml", "run.json"

@@ -34,9 +34,9 @@ def first_calls(kind: str, user: str) -> list[list[float]]:
 
     import traces
     from agents.baselines import ConstantSetpoint
-    from envs.cluster import load_cluster
-    from envs.config import EnvironmentConfig, PhysicsConfig
-    from envs.simulator import Simulator
+    from envs.gpu_cluster.cluster import load_cluster
+    from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
+    from envs.gpu_cluster.simulator import Simulator
 
     trace = traces.load("synthetic:quickstart?days=2&seed=0")
     cluster, config = load_cluster("auto", trace), EnvironmentConfig()

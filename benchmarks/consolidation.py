@@ -19,9 +19,9 @@ from agents.baselines import ConstantSetpoint
 from autoscaler.evaluation.metrics import Measures, measure
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import whole_trace
-from envs.cluster import ClusterConfig, auto_cluster
-from envs.codec import CONSOLIDATION_CHOICES, CodecLayout
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
 
 
 @dataclass(frozen=True, slots=True)

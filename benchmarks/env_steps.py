@@ -10,13 +10,13 @@ import numpy as np
 from _common import Measurement, describe, measure, parser, report
 
 import traces
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
-from envs.gpu_cluster import GpuClusterEnv
-from envs.simulator import state as st
-from envs.simulator.problem import make_problem
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import make_problem
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 from traces.trace import Trace
 
 STEPS, PLAIN_STEPS, ACTIONS = 1000, 10_000, 64

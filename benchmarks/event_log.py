@@ -12,9 +12,9 @@ from _common import Measurement, describe, parser, report
 
 import traces
 from agents.baselines import ConstantSetpoint
-from envs.cluster import load_cluster
-from envs.config import EnvironmentConfig
-from envs.simulator import Simulator
+from envs.gpu_cluster.cluster import load_cluster
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import Simulator
 
 
 def seconds_of(simulator: Simulator, rules: np.ndarray) -> np.ndarray:

@@ -15,11 +15,11 @@ from replay import MIN_JOBS, with_requests
 
 import traces
 from agents.baselines import ConstantSetpoint
-from envs.cluster import ClusterConfig, PoolConfig, auto_cluster
-from envs.config import EnvironmentConfig, PhysicsConfig
-from envs.simulator import PACKERS, Packer, Simulator
-from envs.simulator import state as st
-from envs.simulator.scoring import best_fit
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
+from envs.gpu_cluster.simulator import PACKERS, Packer, Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.scoring import best_fit
 
 DEFAULT = "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"
 PACKERS["compiled"] = Packer(best_fit)

@@ -22,12 +22,12 @@ from agents.baselines import ConstantSetpoint
 from autoscaler.evaluation.metrics import measure
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import whole_trace
-from envs.cluster import ClusterConfig, auto_cluster
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
-from envs.simulator import node_state as ns
-from envs.simulator.fragmentation import make_tables
-from envs.simulator.node_packer import NodePacker, allocate, make_pods
+from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import node_state as ns
+from envs.gpu_cluster.simulator.packing.fragmentation import make_tables
+from envs.gpu_cluster.simulator.packing.node_packer import NodePacker, allocate, make_pods
 from traces.trace import Trace
 
 GPUS, LINKED = 8, 4

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 import traces
 from agents.baselines import ConstantSetpoint
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.config import EnvironmentConfig
-from envs.gpu_cluster import GpuClusterEnv
-from envs.simulator import Simulator
-from envs.simulator import state as st
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
 from traces.trace import Trace
 
 GPUS_PER_NODE = 8

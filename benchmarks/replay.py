@@ -22,11 +22,11 @@ from _common import describe, measure, parser, report
 
 import traces
 from agents.baselines import ConstantSetpoint
-from envs.cluster import ClusterConfig, load_cluster
-from envs.codec import CodecLayout
-from envs.config import CurvesConfig, EnvironmentConfig, PhysicsConfig, QueueConfig
-from envs.nodes import BootConfig, FailureConfig, SpotConfig
-from envs.simulator.state import DECISIONS
+from envs.gpu_cluster.cluster import ClusterConfig, load_cluster
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import CurvesConfig, EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.simulator.state import DECISIONS
 
 DEFAULTS = ["synthetic:quickstart?days=365&seed=0", "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"]
 MIN_JOBS = 200_000
@@ -106,7 +106,7 @@ def main() -> None:
 
         # numba compiles, or loads its cache, at the first call.
         begin = time.perf_counter()
-        from envs.simulator import Simulator
+        from envs.gpu_cluster.simulator import Simulator
 
         warm = Simulator(trace.head(1), cluster, config)
         warm.reset_all()

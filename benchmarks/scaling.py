@@ -18,12 +18,12 @@ import numpy as np
 from _common import describe, heading, parser
 
 from agents.baselines import ConstantSetpoint
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.config import EnvironmentConfig
-from envs.episodes import draw_episodes
-from envs.simulator import Simulator
-from envs.simulator.problem import make_problem
-from envs.simulator.state import SLOTS
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.episodes import draw_episodes
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator.problem import make_problem
+from envs.gpu_cluster.simulator.state import SLOTS
 from traces.trace import Trace
 
 GPUS, WEIGHTS = (1, 2, 4, 8, 16), (0.7, 0.08, 0.1, 0.1, 0.02)

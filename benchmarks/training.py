@@ -19,9 +19,9 @@ import traces
 from agents.sb3.models import make_model
 from autoscaler.experiment import ExperimentConfig
 from configs.loader import load_config
-from envs.gpu_cluster import GpuClusterEnv
-from envs.simulator.problem import Problem, make_problem
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 from traces.trace import Trace
 
 PEER_ITERATIONS = 1

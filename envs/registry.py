@@ -10,7 +10,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "autoscaler/GpuCluster-v0": {},
     "autoscaler/GpuClusterScaling-v0": {"codec": SCALING_ONLY},
 }
-"""Id: keyword arguments of `envs.gpu_cluster:GpuClusterEnv`. The second one has a single
+"""Id: keyword arguments of `envs.gpu_cluster.env:GpuClusterEnv`. The second one has a single
 discrete action, as DQN needs."""
 
 
@@ -20,4 +20,4 @@ def register_envs() -> None:
 
     for env_id, kwargs in ENVIRONMENTS.items():
         if env_id not in gymnasium.registry:
-            gymnasium.register(env_id, entry_point="envs.gpu_cluster:GpuClusterEnv", kwargs=kwargs)
+            gymnasium.register(env_id, entry_point="envs.gpu_cluster.env:GpuClusterEnv", kwargs=kwargs)

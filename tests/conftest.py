@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.envs.twins")  # so that its assertions say which numbers differ
+pytest.register_assert_rewrite("tests.envs.gpu_cluster.twins")  # so that its assertions say which numbers differ
 
 ROOT = Path(__file__).resolve().parent.parent
 

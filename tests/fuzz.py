@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from envs.simulator import Simulator
-from envs.simulator import state as st
-from envs.simulator.problem import Problem
-from envs.simulator.queues import BACKFILL
-from envs.simulator.reference import ReferenceSimulator
-from envs.simulator.reference.queue import deferred_jobs, jobs_over_quota
-from tests.envs.fuzz_worlds import Draw, draw_episode, draw_problem
-from tests.envs.players import STYLES, Player
-from tests.envs.twins import assert_equal, assert_same_times, step_both, used
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem
+from envs.gpu_cluster.simulator.queues import BACKFILL
+from envs.gpu_cluster.simulator.reference import ReferenceSimulator
+from envs.gpu_cluster.simulator.reference.queue import deferred_jobs, jobs_over_quota
+from tests.envs.gpu_cluster.fuzz_worlds import Draw, draw_episode, draw_problem
+from tests.envs.gpu_cluster.players import STYLES, Player
+from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, used
 
 MOST_STEPS = 300
 

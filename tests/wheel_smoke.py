@@ -34,7 +34,7 @@ env.close()
 # The live loop runs where neither is installed.
 IMPORT_LIGHTLY = """
 import sys
-import agents, autoscaler, autoscaler.live, configs, envs, envs.codec
+import agents, autoscaler, autoscaler.live, configs, envs, envs.gpu_cluster.codec
 loaded = {"torch", "numba"} & set(sys.modules)
 assert not loaded, loaded
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.codec import CodecLayout, fingerprint, observation_names
+from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_names
 
 CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
 """Cluster Autoscaler's default `--scale-down-unneeded-time`. Source: its FAQ."""
@@ -19,18 +19,18 @@ class ConstantSetpoint:
 
     Args:
         layout: the codec layout.
-        idle_timeout_seconds: idle nodes go after this time, one of `envs.codec.IDLE_AGE_EDGES_SECONDS`.
-        headroom: reserve of idle nodes as a fraction of the demand, one of `envs.codec.HEADROOM_FRACTIONS`, or
-            `envs.codec.ALWAYS_ON`.
+        idle_timeout_seconds: idle nodes go after this time, one of the codec's `IDLE_AGE_EDGES_SECONDS`.
+        headroom: reserve of idle nodes as a fraction of the demand, one of the codec's `HEADROOM_FRACTIONS`, or
+            `ALWAYS_ON`.
         name: name in tables.
         packer: in-pool packer, None for the environment's own.
-        consolidation: index into `envs.codec.CONSOLIDATION_CHOICES`, used in every pool whenever that is valid.
-        power_cap: index into `envs.codec.POWER_CAP_FRACTIONS`.
-        width: index into `envs.codec.WIDTH_CHOICES`, used whenever that is valid.
+        consolidation: index into the codec's `CONSOLIDATION_CHOICES`, used in every pool whenever that is valid.
+        power_cap: index into `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS`.
+        width: index into `envs.gpu_cluster.codec.WIDTH_CHOICES`, used whenever that is valid.
 
     Attributes:
         setpoint: index into the layout's setpoints.
-        rule: [RULE_SIZE] int64, the same as `envs.codec.default_action` takes it.
+        rule: [RULE_SIZE] int64, the same as `envs.gpu_cluster.codec.default_action` takes it.
 
     Raises:
         ValueError: there is no such setpoint.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 
 class RandomPolicy:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
-from envs.cluster import ClusterConfig
-from envs.codec import (
+from envs.errors import ClusterError
+from envs.gpu_cluster.cluster import ClusterConfig
+from envs.gpu_cluster.codec import (
     CONSOLIDATION_CHOICES,
     POWER_CAP_FRACTIONS,
     RULE_CONSOLIDATION,
@@ -21,12 +22,10 @@ from envs.codec import (
     WIDTH_CHOICES,
     CodecLayout,
 )
-from envs.config import PACKERS, EnvironmentConfig
-from envs.episodes import equal_episodes
-from envs.errors import ClusterError
-from envs.simulator import Simulator
-from envs.simulator.costs import decided_usd
-from envs.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.config import PACKERS, EnvironmentConfig
+from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
 BATCH_RULES = 25
@@ -209,7 +208,7 @@ class _Training:
             simulator = Simulator.from_problem(problem, len(batch) * len(episodes))
             simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (len(batch), 1)))
             simulator.replay(np.repeat(batch, len(episodes), axis=0))
-            parts.append(decided_usd(simulator).reshape(len(batch), len(episodes)))
+            parts.append(simulator.decided_usd().reshape(len(batch), len(episodes)))
         if progress is not None:
             progress(1)
         return np.concatenate(parts)

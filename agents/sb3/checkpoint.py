@@ -25,7 +25,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents.artifact import new_folder
 from agents.errors import ArtifactError
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 MODEL, ARRAYS, STATE = "model.safetensors", "arrays.npz", "state.json"
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")

@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from agents.config import AgentConfig
-from envs.codec import CodecLayout, observation_size
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import CodecLayout, observation_size
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 
 class LinearSchedule:

@@ -12,8 +12,8 @@ from torch import nn
 from agents.config import AgentConfig, TrainConfig
 from agents.errors import AgentConfigError
 from agents.sb3.common import arguments, plain_body
-from envs.codec import CodecLayout
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 
 def make_model(

@@ -18,7 +18,7 @@ from agents.registry import AGENTS
 from agents.sb3.models import agent_module
 from agents.sb3.scores import ScoreNetwork, TrainedPolicy
 from configs.errors import did_you_mean
-from envs.codec import CodecLayout, observation_size
+from envs.gpu_cluster.codec import CodecLayout, observation_size
 
 ONNX_OPSET = 17
 MAX_HIDDEN_UNITS = 65_536

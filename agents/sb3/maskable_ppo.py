@@ -14,8 +14,8 @@ from agents.sb3.buffers import MaskableTimeDiscountBuffer
 from agents.sb3.common import on_policy_arguments
 from agents.sb3.network import SharedNetwork
 from agents.sb3.policy import SharedPolicy
-from envs.codec import CodecLayout
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 
 def make_model(

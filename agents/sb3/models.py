@@ -11,8 +11,8 @@ from torch import nn
 
 from agents.config import AgentConfig, TrainConfig
 from agents.registry import AGENTS
-from envs.codec import CodecLayout
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 
 class Agent(Protocol):

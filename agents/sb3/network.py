@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from envs.codec import (
+from envs.gpu_cluster.codec import (
     RULE_CONSOLIDATION,
     RULE_POWER_CAP,
     RULE_SETPOINT,
@@ -21,7 +21,7 @@ from envs.codec import (
     CodecLayout,
     observation_size,
 )
-from envs.codec.observation import GLOBAL_FEATURES, pool_features, slot_features, slot_pool_features
+from envs.gpu_cluster.codec.observation import GLOBAL_FEATURES, pool_features, slot_features, slot_pool_features
 
 DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
 
@@ -67,7 +67,7 @@ class SharedNetwork(nn.Module):
         assert sum(self._split) == observation_size(layout)
 
     def prefer(self, rule: Sequence[int], logit: float) -> None:
-        """Let the untrained network prefer the action of a fixed rule: see `envs.codec.default_action`.
+        """Let the untrained network prefer the action of a fixed rule: see `envs.gpu_cluster.codec.default_action`.
 
         Args:
             rule: [RULE_SIZE] the setpoint, and the choice of each lever.

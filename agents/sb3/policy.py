@@ -11,7 +11,7 @@ from torch import nn
 
 from agents.sb3.distribution import MaskedChoices
 from agents.sb3.network import SharedNetwork
-from envs.codec import CodecLayout
+from envs.gpu_cluster.codec import CodecLayout
 
 
 class SharedPolicy(MaskableActorCriticPolicy):

@@ -12,8 +12,8 @@ from torch import nn
 from agents.config import AgentConfig, TrainConfig
 from agents.sb3.buffers import TimeDiscountBuffer
 from agents.sb3.common import on_policy_arguments, plain_body
-from envs.codec import CodecLayout
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 
 def make_model(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.sb3.distribution import INVALID_LOGIT
-from envs.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 
 class ScoreNetwork(nn.Module):

@@ -24,9 +24,9 @@ from agents.sb3.files import save_trained
 from agents.sb3.models import agent_module, make_model
 from agents.sb3.scores import TrainedPolicy
 from agents.scoring import score
-from envs.codec import fingerprint
-from envs.simulator.problem import Problem
-from envs.vector import GpuClusterVecEnv
+from envs.gpu_cluster.codec import fingerprint
+from envs.gpu_cluster.simulator.problem import Problem
+from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 CURVE, CHECKPOINTS, POLICY, TENSORBOARD = "metrics.jsonl", "checkpoints", "policy", "tensorboard"
 KEEP_CHECKPOINTS = 2

@@ -39,13 +39,13 @@ def command(
 
     Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be mended before it can run.
     """
-    from autoscaler.live.client import connect
     from autoscaler.live.config import LiveConfig, with_flags
-    from autoscaler.live.decide import make_decider
-    from autoscaler.live.logs import log_json
-    from autoscaler.live.node_group import with_node_groups
-    from autoscaler.live.preflight import check_cluster
+    from autoscaler.live.kube.client import connect
+    from autoscaler.live.kube.preflight import check_cluster
+    from autoscaler.live.policy.decide import make_decider
     from autoscaler.live.process import EXIT_SECONDS, Options, Process, stop_on_signals
+    from autoscaler.live.providers.node_group import with_node_groups
+    from autoscaler.live.telemetry.logs import log_json
     from configs.loader import load_config
 
     settings = with_flags(load_config(config, LiveConfig, overrides or ()), dry_run, audit)

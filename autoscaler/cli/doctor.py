@@ -154,7 +154,7 @@ def installed_root() -> Path | None:
 
 def check_codec(findings: Findings) -> None:
     """The fingerprint that policies of this version carry, for the default layout."""
-    from envs.codec import CodecLayout, fingerprint
+    from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
     findings.codec_fingerprint = fingerprint(CodecLayout())
 
@@ -172,7 +172,7 @@ def check_environment(findings: Findings) -> None:
 
 def check_numba_cache(findings: Findings) -> None:
     """Where numba keeps compiled kernels; without a writable place every start compiles again."""
-    from envs.simulator.compiler import cache_root
+    from envs.compiled.compiler import cache_root
 
     folder = cache_root()
     writable = is_writable(folder)

@@ -113,7 +113,7 @@ def _scenario(
     import traces
     from autoscaler.evaluation.rollouts import Scenario
     from autoscaler.evaluation.windows import equal_windows
-    from envs.cluster import load_cluster
+    from envs.gpu_cluster.cluster import load_cluster
 
     jobs = traces.load(trace or experiment.trace)
     has_second = experiment.environment.physics.second_resources

@@ -27,9 +27,9 @@ def command(
 
     Exits with 0 when nothing differs and with 1 otherwise.
     """
-    from autoscaler.live.audit import Header
-    from autoscaler.live.decide import Decider, make_decider
+    from autoscaler.live.policy.decide import Decider, make_decider
     from autoscaler.live.replay import replay, summarize
+    from autoscaler.live.telemetry.audit import Header
 
     def make(header: Header) -> Decider:
         return make_decider(policy or header.policy, header.layout)

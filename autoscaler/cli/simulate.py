@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.policy import Policy
     from autoscaler.evaluation.metrics import Measures
     from autoscaler.evaluation.rollouts import Rollout, Scenario
-    from envs.simulator import Simulator
+    from envs.gpu_cluster.simulator import Simulator
 
 SCHEMA = "autoscaler.simulate/1"
 
@@ -60,7 +60,7 @@ def command(
     import traces
     from autoscaler.evaluation.candidates import load_candidate
     from autoscaler.evaluation.rollouts import Scenario
-    from envs.cluster import load_cluster
+    from envs.gpu_cluster.cluster import load_cluster
 
     check_folders(json_to, events)
     jobs = traces.load(trace)
@@ -132,7 +132,7 @@ def simulate(
 
 
 def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path: str) -> None:
-    from envs.simulator import write_log
+    from envs.gpu_cluster.simulator import write_log
 
     pools = json.dumps([pool.name for pool in scenario.cluster.pools])
     write_log(simulator.event_log(), path, {"trace": scenario.trace.uri, "policy": policy.name, "pools": pools})

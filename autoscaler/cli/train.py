@@ -118,9 +118,9 @@ def _task(experiment: ExperimentConfig, saved: Path | None, quiet: bool) -> Task
     from agents.sb3.training import Task
     from autoscaler.experiment import RUN, ExperimentError
     from configs.loader import to_yaml
-    from envs.config import PACKERS
-    from envs.episodes import equal_episodes
-    from envs.simulator.problem import make_problem
+    from envs.gpu_cluster.config import PACKERS
+    from envs.gpu_cluster.episodes import equal_episodes
+    from envs.gpu_cluster.simulator.problem import make_problem
 
     trace = traces.load(experiment.trace)
     cluster = experiment.described_cluster(trace)

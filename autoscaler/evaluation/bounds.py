@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.windows import Window
-from envs.simulator import state as st
-from envs.simulator.energy import MS_PER_HOUR
-from envs.simulator.problem import Problem
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.objective import MS_PER_HOUR
+from envs.gpu_cluster.simulator.problem import Problem
 
 
 class NodeHourBounds(NamedTuple):

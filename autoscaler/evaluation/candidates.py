@@ -15,8 +15,8 @@ from autoscaler.evaluation.comparison import Contender
 from autoscaler.experiment import ExperimentConfig
 from configs.errors import did_you_mean
 from configs.loader import build_config, to_dict
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
 
 if TYPE_CHECKING:

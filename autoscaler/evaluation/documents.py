@@ -9,7 +9,7 @@ from autoscaler.evaluation.provenance import provenance, trace_digest
 from autoscaler.evaluation.statistics import CONFIDENCE, DRAWS, METHOD
 from autoscaler.evaluation.windows import MS_PER_SECOND
 from configs.loader import to_dict
-from envs.codec import fingerprint
+from envs.gpu_cluster.codec import fingerprint
 
 SCHEMA = "autoscaler.evaluate/1"
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.timeline import USED, Timeline
-from envs.simulator import state as st
-from envs.simulator.problem import Problem
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem
 
 OFF, BOOTING, ON = range(3)
 NODE_STATES = {
@@ -137,7 +137,7 @@ def lanes_of(log: pa.Table, problem: Problem, start_ms: int, end_ms: int, most: 
     """Work out the lanes of a span.
 
     Args:
-        log: of `envs.simulator.EVENT_SCHEMA`, from the reset of the cluster to the end of the span.
+        log: of `envs.gpu_cluster.simulator.EVENT_SCHEMA`, from the reset of the cluster to the end of the span.
         problem: the inputs of the simulator.
         start_ms: where the span begins.
         end_ms: where it ends.

@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
 from autoscaler.evaluation.rollouts import Rollout
-from envs.simulator import state as st
-from envs.simulator.costs import delayed_gpu_hours, objective_usd
-from envs.simulator.energy import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, Energy, pool_energy, sum_energy
-from envs.simulator.problem import Problem
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.objective import (
+    MILLI_MS_PER_GPU_HOUR,
+    MS_PER_HOUR,
+    Energy,
+    delayed_gpu_hours,
+    objective_usd,
+    pool_energy,
+    sum_energy,
+)
+from envs.gpu_cluster.simulator.problem import Problem
 
 SLOWDOWN_TAU_SECONDS = 10.0
 """Run times below this count as this in the bounded slowdown, so that very short jobs do not dominate it.

@@ -15,14 +15,14 @@ from agents.policy import Policy
 from autoscaler.evaluation.errors import CodecMismatchError
 from autoscaler.evaluation.timeline import Recorder, Timeline
 from autoscaler.evaluation.windows import Window, whole_trace
-from envs.cluster import ClusterConfig
-from envs.codec import fingerprint
-from envs.config import EnvironmentConfig
-from envs.simulator import Simulator
-from envs.simulator import state as st
-from envs.simulator.compiler import cache_folder
-from envs.simulator.problem import Problem, make_problem
-from envs.simulator.simulator import REPLAY_CHUNK
+from envs.compiled.compiler import cache_folder
+from envs.gpu_cluster.cluster import ClusterConfig
+from envs.gpu_cluster.codec import fingerprint
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.simulator.simulator import REPLAY_CHUNK
 from traces.trace import Trace
 
 STEPS_PER_REPORT = 64
@@ -69,11 +69,12 @@ class Rollout:
         decisions: how often the policy decided.
         waited_milli_ms: integral of the GPUs that waiting jobs ask.
         deadline_misses: jobs that ended after their deadline, where that is counted.
-        pools: [P, POOL_COLUMNS] int64, counters and integrals; the columns have names in `envs.simulator.state`.
+        pools: [P, POOL_COLUMNS] int64, counters and integrals; `envs.gpu_cluster.simulator.state` names the
+            columns.
         submit_ms: [J] int64, submission of the window's own jobs.
         duration_ms: [J] int64, their run time.
         gpu_milli: [J] int64, the GPUs they ask.
-        start_ms: [J] int64, their start; `envs.simulator.state.NEVER` for a job that has not started.
+        start_ms: [J] int64, their start; `envs.gpu_cluster.simulator.state.NEVER` for a job that has not started.
         end_ms: [J] int64, their end; likewise.
         timeline: integrals over time, where they were asked for.
     """
@@ -162,7 +163,7 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_r
 
 def is_compiled() -> bool:
     """Whether compiled kernels lie in the cache; without them the first rollout takes about a minute longer."""
-    folder = cache_folder()
+    folder = cache_folder("gpu_cluster")
     return folder is not None and any(folder.rglob("*.nbi"))
 
 
@@ -214,7 +215,7 @@ def execute(
 
 
 def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -> pa.Table:
-    """What happens in a window up to a moment, a table of `envs.simulator.EVENT_SCHEMA`.
+    """What happens in a window up to a moment, a table of `envs.gpu_cluster.simulator.EVENT_SCHEMA`.
 
     Args:
         policy: who decides.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.cluster import ClusterConfig
-from envs.simulator import Simulator
-from envs.simulator import state as st
-from envs.simulator.energy import MS_PER_HOUR, kwh_rates
+from envs.gpu_cluster.cluster import ClusterConfig
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.objective import MS_PER_HOUR, kwh_rates
 
 DEFAULT_SAMPLES = 4096
 INTEGRALS = (st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.USED_MILLI_MS, st.SAVED_MILLI_MS)

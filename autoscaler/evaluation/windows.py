@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscaler.evaluation.errors import EvaluationError
-from envs.episodes import equal_edges_ms
+from envs.gpu_cluster.episodes import equal_edges_ms
 from traces.trace import Trace
 
 MS_PER_SECOND = 1000

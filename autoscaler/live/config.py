@@ -12,7 +12,7 @@ from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
 from configs.errors import UserError
-from envs.codec import MAX_GPUS_PER_NODE, CodecLayout
+from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
 
 PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 """Labels of every node unless its pool's template says otherwise."""

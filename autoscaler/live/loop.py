@@ -8,21 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from autoscaler.live.audit import AuditWriter
-from autoscaler.live.client import KubeError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.decide import Decided, Decider
-from autoscaler.live.events import Recorder
 from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate, with_backlog
-from autoscaler.live.metrics import Metrics
+from autoscaler.live.kube.client import KubeError
 from autoscaler.live.model import ClusterView, NodeState
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
-from autoscaler.live.observe.observer import Observation, Observer
-from autoscaler.live.server import Health
-from autoscaler.live.status import report_outcome, report_view
+from autoscaler.live.observer import Observation, Observer
+from autoscaler.live.policy.decide import Decided, Decider
+from autoscaler.live.telemetry.audit import AuditWriter
+from autoscaler.live.telemetry.events import Recorder
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.server import Health
+from autoscaler.live.telemetry.status import report_outcome, report_view
 from autoscaler.live.wake import Wake
-from envs.codec import IDLE_AGE_EDGES_SECONDS
+from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
 
 _LOG = logging.getLogger(__name__)
 

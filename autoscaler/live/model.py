@@ -123,7 +123,7 @@ class ObjectView:
         uid: its uid.
         resource_version: of the version that this view shows.
         labels: its labels.
-        annotations: its annotations, without those longer than `autoscaler.live.fields.MAX_ANNOTATION_BYTES`.
+        annotations: its annotations, without those longer than `autoscaler.live.kube.fields.MAX_ANNOTATION_BYTES`.
         created_seconds: creation. Kubernetes knows whole wall seconds only; where the watch saw the object appear, this
             is the moment it saw it, at most one wall second later.
         deleted_seconds: when its deletion was asked for, None: not.

@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from autoscaler.live.acting import LiveActor
-from autoscaler.live.audit import AuditWriter, Header
-from autoscaler.live.client import KubeClient, KubeError
+from autoscaler.live.actuate.actor import LiveActor
 from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.decide import Decider
-from autoscaler.live.events import EventRecorder, LogRecorder, Recorder
 from autoscaler.live.guardrails import GuardrailState
-from autoscaler.live.lease import KubeLeaseStore, LeaseLock, LeaseLostError
+from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from autoscaler.live.loop import Actor, DryRun, Loop
-from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import METRIC_LEADER
-from autoscaler.live.observe.observer import Observer
-from autoscaler.live.server import Health, HealthServer
+from autoscaler.live.observer import Observer
+from autoscaler.live.policy.decide import Decider
+from autoscaler.live.telemetry.audit import AuditWriter, Header
+from autoscaler.live.telemetry.events import EventRecorder, LogRecorder, Recorder
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.server import Health, HealthServer
 from autoscaler.live.wake import Wake
-from envs.codec import fingerprint
+from envs.gpu_cluster.codec import fingerprint
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscaler.live.audit import AuditError, Header, allowed_dict, read_audit, read_header
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.decide import Decider
 from autoscaler.live.guardrails import evaluate, with_backlog
 from autoscaler.live.guardrails.record import unpack
-from envs.codec import ClusterSnapshot, Decision
+from autoscaler.live.policy.decide import Decider
+from autoscaler.live.telemetry.audit import AuditError, Header, allowed_dict, read_audit, read_header
+from envs.gpu_cluster.codec import ClusterSnapshot, Decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from agents.config import AgentConfig, TrainConfig
 from agents.sb3.files import save_trained
 from agents.sb3.models import make_model
 from agents.sb3.training import Task
-from envs.cluster import auto_cluster
-from envs.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
-from envs.config import EnvironmentConfig
-from envs.episodes import equal_episodes
-from envs.simulator.problem import Problem, make_problem
-from envs.vector import GpuClusterVecEnv
-from tests.envs.snapshots import random_snapshot
+from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.vector import GpuClusterVecEnv
+from tests.envs.gpu_cluster.codec.snapshots import random_snapshot
 
 LAYOUTS = {
     "maskable-ppo": CodecLayout(

@@ -8,7 +8,7 @@ import pytest
 from agents.baselines import ConstantSetpoint, RandomPolicy
 from agents.errors import PolicyNeedsLeverError
 from agents.registry import make_baseline
-from envs.codec import (
+from envs.gpu_cluster.codec import (
     ALWAYS_ON,
     HEADROOM_FRACTIONS,
     IDLE_AGE_EDGES_SECONDS,
@@ -20,8 +20,8 @@ from envs.codec import (
     observation_size,
     write_mask,
 )
-from tests.envs.builders import Play, small_problem
-from tests.envs.snapshots import random_snapshot
+from tests.envs.gpu_cluster.builders import Play, small_problem
+from tests.envs.gpu_cluster.codec.snapshots import random_snapshot
 
 FULL = CodecLayout(max_pools=3, window_slots=4, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
 LAYOUTS = [CodecLayout(max_pools=3, window_slots=4), CodecLayout(max_pools=1, window_slots=0), CodecLayout(), FULL]

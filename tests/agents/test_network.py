@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from agents.sb3.network import SharedNetwork
-from envs.codec import CodecLayout, empty_plan, empty_snapshot, encode, observation_names, observation_size
-from tests.envs.snapshots import add_job, add_pool, random_snapshot
+from envs.gpu_cluster.codec import CodecLayout, empty_plan, empty_snapshot, encode, observation_names, observation_size
+from tests.envs.gpu_cluster.codec.snapshots import add_job, add_pool, random_snapshot
 
 LAYOUT = CodecLayout(max_pools=3, window_slots=4)
 SETPOINTS = len(LAYOUT.setpoints)

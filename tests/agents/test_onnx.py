@@ -38,7 +38,7 @@ def test_torch_and_onnx_runtime_score_and_choose_the_same(agent: str, batch: int
 @pytest.mark.parametrize("agent", sorted(LAYOUTS))
 def test_the_deployed_policy_acts_like_the_trained_one(agent: str, tmp_path: Path) -> None:
     """The reader of the live loop, which imports no torch."""
-    from autoscaler.live.artifact import OnnxPolicy
+    from autoscaler.live.policy.artifact import OnnxPolicy
 
     write_artifact(tmp_path / "policy", agent)
     observations, masks = observations_and_masks(LAYOUTS[agent], 100, seed=5)

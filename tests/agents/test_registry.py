@@ -10,7 +10,7 @@ import pytest
 from agents.config import AgentConfig, TrainConfig
 from agents.errors import AgentConfigError, UnknownPolicyError
 from agents.registry import AGENTS, BASELINES, NEEDS_CONSOLIDATION, make_baseline
-from envs.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 NAN, INFINITY = float("nan"), float("inf")
 

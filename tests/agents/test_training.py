@@ -21,12 +21,12 @@ from agents.baselines.tuned import Tuned
 from agents.errors import AgentConfigError, ArtifactError
 from agents.sb3.training import CHECKPOINTS, CURVE, KEEP_CHECKPOINTS, POLICY, TENSORBOARD, Hooks, checkpoints, train
 from agents.scoring import score
-from envs.cluster import auto_cluster
-from envs.codec import ALWAYS_ON, CodecLayout
-from envs.config import EnvironmentConfig
-from envs.simulator import Simulator
-from envs.simulator import state as columns
-from envs.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as columns
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.agents.builders import LAYOUTS, small_problem, small_task
 
 AGENTS = sorted(LAYOUTS)

@@ -13,15 +13,15 @@ import traces
 from agents.baselines.tuned import Tuned, tune
 from agents.registry import make_baseline
 from agents.scoring import score
-from envs.cluster import auto_cluster
-from envs.codec import CodecLayout
-from envs.config import PACKERS, EnvironmentConfig, ObjectiveConfig
-from envs.episodes import equal_episodes
 from envs.errors import ClusterError
-from envs.simulator import Simulator
-from envs.simulator import state as columns
-from envs.simulator.problem import make_problem
-from tests.envs.builders import make_trace
+from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as columns
+from envs.gpu_cluster.simulator.problem import make_problem
+from tests.envs.gpu_cluster.builders import make_trace
 from traces.trace import Trace
 
 PRICES = ObjectiveConfig(usd_per_kwh=0.3, usd_per_gpu_hour=0.05)

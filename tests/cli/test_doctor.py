@@ -40,9 +40,9 @@ def test_a_check_that_breaks_becomes_a_problem_and_the_others_go_on(monkeypatch)
     def broken(_layout):
         raise RuntimeError("no such\nfield")
 
-    import envs.codec
+    import envs.gpu_cluster.codec
 
-    monkeypatch.setattr(envs.codec, "fingerprint", broken)
+    monkeypatch.setattr(envs.gpu_cluster.codec, "fingerprint", broken)
     found = doctor.examine()
     assert found.codec_fingerprint is None
     assert "codec: not available: RuntimeError: no such field" in [problem.what for problem in found.problems]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoscaler.cli import main
-from envs.simulator import EVENT_SCHEMA
+from envs.gpu_cluster.simulator import EVENT_SCHEMA
 
 TRACE = "synthetic:quickstart?days=2&seed=0"
 
@@ -147,7 +147,9 @@ def test_the_debug_mode_changes_no_number(capsys: pytest.CaptureFixture[str]) ->
 def test_the_debug_mode_says_what_is_broken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("envs.simulator.simulator.describe_broken", lambda clock: "at 1.0 s it did not hold that x")
+    monkeypatch.setattr(
+        "envs.gpu_cluster.simulator.simulator.describe_broken", lambda clock: "at 1.0 s it did not hold that x"
+    )
     assert main(["simulate", "--trace", TRACE, "--quiet", "--debug"]) != 0
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1

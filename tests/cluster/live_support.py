@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoscaler.live.client import Json, KubeClient, NotFoundError, connect
 from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
 from autoscaler.live.guardrail_config import GuardrailConfig, RemovalTimes
 from autoscaler.live.guardrails import Release, Removal
+from autoscaler.live.kube.client import Json, KubeClient, NotFoundError, connect
 from autoscaler.live.model import GangState, GangView, NodeView, ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, GATE_PLACEMENT, LABEL_POOL, TAINT_TO_BE_DELETED
 from tests.cluster.control_plane import ControlPlane

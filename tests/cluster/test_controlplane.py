@@ -8,7 +8,7 @@ import pytest
 import urllib3
 from kubernetes import client
 
-from autoscaler.live.client import connect
+from autoscaler.live.kube.client import connect
 from autoscaler.live.names import STATUS_CONFIG_MAP
 from tests.cluster import constants, rest
 from tests.cluster.cluster import allocatable_gpus, condition_status, is_ready

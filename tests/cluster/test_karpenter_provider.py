@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from autoscaler.live.actuate.orders import ScaleUp
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
-from autoscaler.live.actuate.scale_up import ScaleUp
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import KarpenterSettings, LiveConfig, NodeTemplate
 from autoscaler.live.guardrails import Removal

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from autoscaler.live.client import KubeClient, KubeError, connect
 from autoscaler.live.config import LeaderElection
-from autoscaler.live.lease import KubeLeaseStore, LeaseLock, LeaseLostError
+from autoscaler.live.kube.client import KubeClient, KubeError, connect
+from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.waiting import PATIENCE_SECONDS, wait_until
 

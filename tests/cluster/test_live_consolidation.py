@@ -16,13 +16,13 @@ from autoscaler.cli import main
 from autoscaler.live import names
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
-from autoscaler.live.client import KubeClient, connect
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Consolidation
+from autoscaler.live.kube.client import KubeClient, connect
 from autoscaler.live.model import NodeView
 from autoscaler.live.providers import make_providers
-from envs.codec import CONSOLIDATION_CHOICES, CodecLayout
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, CodecLayout
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import deployed, live_settings
 from tests.cluster.live_support import (

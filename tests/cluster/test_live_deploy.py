@@ -14,8 +14,8 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.live import names
 from autoscaler.live.config import LeaderElection, LiveConfig
-from autoscaler.live.observe.submissions import milliseconds
-from envs.codec import ClusterSnapshot
+from autoscaler.live.view.submissions import milliseconds
+from envs.gpu_cluster.codec import ClusterSnapshot
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubeconfig import write_kubeconfig

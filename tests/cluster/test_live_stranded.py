@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from autoscaler.live.actuate.placement import place
-from autoscaler.live.client import connect
+from autoscaler.live.kube.client import connect
 from autoscaler.live.names import EVENT_POOL_DIED
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, deployed, live_settings

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cli import main
-from autoscaler.live.audit import read_audit
 from autoscaler.live.names import METRIC_PLACED_PODS
+from autoscaler.live.telemetry.audit import read_audit
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.trace_replay import at_its_hour, settings_of, window_of, with_policy, works_of
 

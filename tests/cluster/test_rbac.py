@@ -11,25 +11,25 @@ from typing import Any
 import pytest
 import yaml
 
+from autoscaler.live.actuate.orders import ScaleUp
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import RemovalMachine
-from autoscaler.live.actuate.scale_up import ScaleUp
 from autoscaler.live.actuate.taints import write_soft_taints
-from autoscaler.live.client import ClusterAccessError, KubeClient, KubeError, connect
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LeaderElection, LivePool, NodeGroup, ProviderKind
-from autoscaler.live.events import EventRecorder
 from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
-from autoscaler.live.lease import KubeLeaseStore, LeaseLock
-from autoscaler.live.metrics import Metrics
+from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, connect
+from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock
+from autoscaler.live.kube.preflight import check_cluster
+from autoscaler.live.kube.rights import Right, needed
 from autoscaler.live.model import ClusterView, NodeView, ObjectRef
 from autoscaler.live.names import ANNOTATION_GROUP_MAX, METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
-from autoscaler.live.node_group import with_node_groups
-from autoscaler.live.preflight import check_cluster
 from autoscaler.live.providers import ProviderError, make_providers
-from autoscaler.live.rights import Right, needed
-from autoscaler.live.status_map import StatusWriter
-from autoscaler.live.watch import list_all
+from autoscaler.live.providers.node_group import with_node_groups
+from autoscaler.live.telemetry.events import EventRecorder
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.status_map import StatusWriter
+from autoscaler.live.view.watch import list_all
 from tests.cluster import foreign
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane

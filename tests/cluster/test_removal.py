@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
-from autoscaler.live.client import KubeClient
 from autoscaler.live.clock import ScaledClock
+from autoscaler.live.kube.client import KubeClient
 from autoscaler.live.providers import make_providers
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_support import (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoscaler.live.actuate.scale_up import ScaleUp
+from autoscaler.live.actuate.orders import ScaleUp
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.providers import InstanceNotFoundError, KwokProvider, TransientError, make_providers
 from tests.cluster.cluster import allocatable_gpus
@@ -91,7 +91,7 @@ def test_an_order_in_the_queue_of_a_frozen_api_server_is_not_made_twice(
     with cluster.frozen_api_server():
         assert scale_up(client).order(CONFIG.pool("a"), 1, ()).error is not None
     provider = KwokProvider(client, CONFIG, ScaledClock())
-    from autoscaler.live.actuate.scale_up import order_name
+    from autoscaler.live.actuate.orders import order_name
 
     with cluster.frozen_api_server(), pytest.raises(TransientError):
         provider.create(CONFIG.pool("a"), order_name("a", 0))

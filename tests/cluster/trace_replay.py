@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 
 import traces
-from autoscaler.live.client import KubeClient, connect
 from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import ApiSettings, LiveConfig
-from autoscaler.live.decide import make_decider
-from autoscaler.live.logs import log_json
+from autoscaler.live.kube.client import KubeClient, connect
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_EVICTED_PODS
+from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.process import Options, Process
-from autoscaler.live.store import Resource
-from autoscaler.live.watch import Watcher
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.config import EnvironmentConfig
-from envs.simulator.problem import make_problem
-from envs.simulator.reference import ReferenceSimulator
-from envs.simulator.state import NEVER
+from autoscaler.live.telemetry.logs import log_json
+from autoscaler.live.view.store import Resource
+from autoscaler.live.view.watch import Watcher
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator.problem import make_problem
+from envs.gpu_cluster.simulator.reference import ReferenceSimulator
+from envs.gpu_cluster.simulator.state import NEVER
 from tests.cluster import karpenter as manifests
 from tests.cluster.cluster import Cluster
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, live_settings

@@ -9,7 +9,7 @@ import numpy as np
 from autoscaler.live.clock import Clock
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, TAINT_TO_BE_DELETED
-from autoscaler.live.store import Resource
+from autoscaler.live.view.store import Resource
 
 GPU = "nvidia.com/gpu"
 

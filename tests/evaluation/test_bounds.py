@@ -12,8 +12,8 @@ from autoscaler.evaluation.bounds import node_hour_bounds, pool_groups
 from autoscaler.evaluation.metrics import measure
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import Window, whole_trace
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig
 from tests.evaluation.worlds import Job, job_lists, make_trace, one_pool, scenario
 
 SLOW = [HealthCheck.too_slow]

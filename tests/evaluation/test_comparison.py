@@ -12,9 +12,9 @@ from autoscaler.evaluation.errors import CodecMismatchError
 from autoscaler.evaluation.metrics import measure, waits_seconds
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import equal_windows
-from envs.cluster import auto_cluster
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from autoscaler.evaluation.lanes import Lanes, busiest_span, lanes_of
 from autoscaler.evaluation.report.lane_figures import boxes_of
 from autoscaler.evaluation.rollouts import Scenario, event_log, run
 from autoscaler.evaluation.windows import Window, whole_trace
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
-from envs.simulator import state as st
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import state as st
 from tests.evaluation.worlds import Job, make_trace, scenario
 
 HOUR_MS = 3_600_000

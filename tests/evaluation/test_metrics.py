@@ -11,8 +11,8 @@ from agents.registry import make_baseline
 from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import Window, whole_trace, window_between
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
 from tests.evaluation.worlds import FAILS, FAILS_TO_BOOT, IS_RECLAIMED, lossy, one_pool, scenario
 from traces.trace import Trace
 

@@ -21,8 +21,8 @@ from autoscaler.evaluation.report.words import headline
 from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import equal_windows
 from configs.files import OutputFileError
-from envs.cluster import ClusterConfig, PoolConfig, auto_cluster
-from envs.config import EnvironmentConfig
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
+from envs.gpu_cluster.config import EnvironmentConfig
 
 SECTIONS = [
     "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "nodes", "waits", "windows",

@@ -16,10 +16,10 @@ from autoscaler.evaluation.metrics import energy
 from autoscaler.evaluation.rollouts import Rollout, Scenario, run
 from autoscaler.evaluation.timeline import course
 from autoscaler.evaluation.windows import equal_windows, moment, whole_trace
-from envs.cluster import auto_cluster
-from envs.codec import CodecLayout
-from envs.config import EnvironmentConfig
-from envs.simulator import state as st
+from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import state as st
 from tests.evaluation.worlds import scenario
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from envs.codec import CodecLayout, fingerprint, observation_size
+from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
 
 INVALID = -1e8
 

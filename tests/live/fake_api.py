@@ -7,7 +7,7 @@ Only for tests that kill a process after each single write; whether the real ser
 import copy
 import itertools
 
-from autoscaler.live.client import (
+from autoscaler.live.kube.client import (
     ConflictError,
     InvalidError,
     KubeClient,

@@ -7,9 +7,9 @@ from typing import Any
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
-from autoscaler.live.parse import Parser
-from autoscaler.live.store import Resource, Store
-from envs.codec import CodecLayout
+from autoscaler.live.view.parse import Parser
+from autoscaler.live.view.store import Resource, Store
+from envs.gpu_cluster.codec import CodecLayout
 
 GPU = "nvidia.com/gpu"
 START = 1_700_000_000.0

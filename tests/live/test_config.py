@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from autoscaler.live import rights
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, ProviderKind, with_flags
+from autoscaler.live.kube import rights
 from autoscaler.live.names import LEASE_NAME
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config

@@ -3,15 +3,16 @@
 import subprocess
 import sys
 
-FORBIDDEN = ("torch", "numba", "pyarrow", "stable_baselines3", "gymnasium", "envs.simulator", "traces")
+FORBIDDEN = ("torch", "numba", "pyarrow", "stable_baselines3", "gymnasium", "envs.gpu_cluster.simulator", "traces")
 
 PROGRAM = f"""
 import sys
 import autoscaler.cli, autoscaler.cli.deploy, autoscaler.cli.replay
-import autoscaler.live.process, autoscaler.live.preflight, autoscaler.live.artifact, autoscaler.live.audit
-from autoscaler.live.client import connect
+import autoscaler.live.process, autoscaler.live.kube.preflight
+import autoscaler.live.policy.artifact, autoscaler.live.telemetry.audit
+from autoscaler.live.kube.client import connect
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.decide import make_decider
+from autoscaler.live.policy.decide import make_decider
 from configs.loader import load_config
 config = load_config("live/kwok", LiveConfig)
 make_decider("reactive", config.codec)

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from autoscaler.live.audit import AuditWriter, Header, read_audit
-from autoscaler.live.client import UnreachableError
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LivePool
-from autoscaler.live.decide import make_decider
 from autoscaler.live.guardrails import Allowed, GuardrailState, with_backlog
-from autoscaler.live.lease import LeaseLostError
+from autoscaler.live.kube.client import UnreachableError
+from autoscaler.live.kube.lease import LeaseLostError
 from autoscaler.live.loop import DryRun, Loop, next_age_seconds
-from autoscaler.live.metrics import Metrics
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import METRIC_ERRORS, METRIC_GUARDRAIL, METRIC_HELD_DECISIONS, METRIC_NODES
-from autoscaler.live.observe.observer import Observer
-from autoscaler.live.server import Health
-from autoscaler.live.store import Resource, Store
+from autoscaler.live.observer import Observer
+from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.server import Health
+from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.wake import Wake
-from envs.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
 from tests.live import raw
 from tests.live.raw import START
 from tests.live.views import decision_of

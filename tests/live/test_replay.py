@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from autoscaler.cli import main
-from autoscaler.live.audit import AuditError, AuditWriter, Header, read_audit, rotated
 from autoscaler.live.config import AuditSettings, LivePool
-from autoscaler.live.decide import make_decider
 from autoscaler.live.guardrails import Allowed, GuardrailState, after_order
 from autoscaler.live.model import ClusterView, OrderView
+from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.replay import Summary, replay, summarize
-from autoscaler.live.store import Resource
-from envs.codec import fingerprint
+from autoscaler.live.telemetry.audit import AuditError, AuditWriter, Header, read_audit, rotated
+from autoscaler.live.view.store import Resource
+from envs.gpu_cluster.codec import fingerprint
 from tests.live import raw
 from tests.live.test_loop import Rig
 

@@ -20,7 +20,7 @@ from autoscaler.live.model import (
     Toleration,
 )
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
-from envs.codec import Decision
+from envs.gpu_cluster.codec import Decision
 
 NOW = 100_000.0
 GPU = "nvidia.com/gpu"

@@ -6,15 +6,15 @@ import numpy as np
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, NodeState
-from autoscaler.live.observe.nodes import is_returning
-from autoscaler.live.observe.submissions import milliseconds
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.codec import ClusterSnapshot
-from envs.config import EnvironmentConfig, ObjectiveConfig
-from envs.simulator.problem import make_problem
-from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
-from envs.simulator.reference.snapshot import make_snapshot
-from envs.simulator.state import PPM
+from autoscaler.live.view.nodes import is_returning
+from autoscaler.live.view.submissions import milliseconds
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import ClusterSnapshot
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.simulator.problem import make_problem
+from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
+from envs.gpu_cluster.simulator.reference.snapshot import make_snapshot
+from envs.gpu_cluster.simulator.state import PPM
 from traces.trace import Trace
 
 WEEK_MS = 7 * 86_400_000

@@ -19,21 +19,21 @@ from agents.policy import Policy
 from agents.registry import make_baseline
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
-from autoscaler.live.decide import Decider, make_decider
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
-from autoscaler.live.observe.snapshot import fill_snapshot
-from autoscaler.live.observe.submissions import Submissions
-from autoscaler.live.observe.view import ViewBuilder
-from autoscaler.live.parse import Parser
-from autoscaler.live.store import Resource, Store
-from envs.cluster import ClusterConfig, PoolConfig
-from envs.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
-from envs.config import EnvironmentConfig, PhysicsConfig, QueueConfig
-from envs.nodes import FailureConfig, SpotConfig
-from envs.simulator import reference
-from envs.simulator.problem import Problem, make_problem
-from envs.simulator.reference import Job, Node, ReferenceSimulator, Running
-from envs.simulator.state import CPU_MILLI, MEMORY_MIB, NEVER
+from autoscaler.live.policy.decide import Decider, make_decider
+from autoscaler.live.policy.snapshot import fill_snapshot
+from autoscaler.live.view.parse import Parser
+from autoscaler.live.view.store import Resource, Store
+from autoscaler.live.view.submissions import Submissions
+from autoscaler.live.view.view import ViewBuilder
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.lifecycle import FailureConfig, SpotConfig
+from envs.gpu_cluster.simulator import reference
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
+from envs.gpu_cluster.simulator.state import CPU_MILLI, MEMORY_MIB, NEVER
 from tests.live import raw
 from traces.trace import Trace
 

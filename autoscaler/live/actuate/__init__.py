@@ -1,1 +1,1 @@
-"""Carries out what the guardrails allowed: releases pods, orders nodes, removes nodes."""
+"""Carries out what the guardrails allowed: releases pods, orders nodes, removes nodes, moves jobs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoscaler.live.client import (
+from autoscaler.live.kube.client import (
     ConflictError,
     Json,
     KubeClient,

@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from autoscaler.live.client import Json, KubeClient, NotFoundError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.fields import ParseError
 from autoscaler.live.guardrails.protection import evictable_pods
+from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
+from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import ClusterView, NodeView, ObjectView, PdbView, PodView
-from autoscaler.live.observe.view import ViewBuilder
-from autoscaler.live.parse import Parser
-from autoscaler.live.store import Contents
+from autoscaler.live.view.parse import Parser
+from autoscaler.live.view.store import Contents
+from autoscaler.live.view.view import ViewBuilder
 
 View = TypeVar("View", bound=ObjectView)
 

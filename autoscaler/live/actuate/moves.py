@@ -10,7 +10,6 @@ from collections.abc import Callable
 from autoscaler.live.actuate.eviction import UndoError, try_evict
 from autoscaler.live.actuate.fresh import Freshness, FreshNode
 from autoscaler.live.actuate.progress import CREATION_RESOLUTION_SECONDS, Progress, Step
-from autoscaler.live.client import Json, KubeClient
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import Protection
@@ -18,6 +17,7 @@ from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.evaluate import stopped
 from autoscaler.live.guardrails.movable import Movable, jobs_of, move_hold, uses_gpus
+from autoscaler.live.kube.client import Json, KubeClient
 from autoscaler.live.model import ClusterView, NodeState, PodView
 from autoscaler.live.names import LABEL_JOB_UID
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoscaler.live.client import InvalidError, Json, KubeClient, KubeError
 from autoscaler.live.guardrails import Release
+from autoscaler.live.kube.client import InvalidError, Json, KubeClient, KubeError
 from autoscaler.live.model import PodView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
 

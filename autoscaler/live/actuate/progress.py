@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from autoscaler.live.actuate.taints import write_taint
-from autoscaler.live.client import Json, KubeClient
+from autoscaler.live.kube.client import Json, KubeClient
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, TAINT_TO_BE_DELETED
-from autoscaler.live.observe.nodes import MODE_MOVE
+from autoscaler.live.view.nodes import MODE_MOVE
 
 CREATION_RESOLUTION_SECONDS = 1.0
 """Kubernetes cuts a creationTimestamp to whole seconds, which the begin of a step is compared with."""

@@ -26,12 +26,12 @@ from autoscaler.live.actuate.progress import (
     read_progress,
     write_progress,
 )
-from autoscaler.live.client import Json, KubeClient, KubeError, UnreachableError
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.fields import ParseError
 from autoscaler.live.guardrails import Consolidation, Removal
 from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
+from autoscaler.live.kube.client import Json, KubeClient, KubeError, UnreachableError
+from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import ClusterView, NodeState, NodeView, ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
 from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider, ProviderError, TransientError

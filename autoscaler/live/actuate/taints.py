@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autoscaler.live.client import ConflictError, Json, KubeClient, KubeError, NotFoundError
+from autoscaler.live.kube.client import ConflictError, Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.model import ClusterView, NodeState, NodeView
 from autoscaler.live.names import TAINT_CANDIDATE
 

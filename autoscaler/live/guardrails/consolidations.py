@@ -11,7 +11,7 @@ from autoscaler.live.guardrails.orders import coming_nodes
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Consolidation, Rule, Verdict
 from autoscaler.live.model import ClusterView, NodeState, PodView, PoolView
-from envs.codec import CONSOLIDATION_CHOICES, Decision, Emptying, consolidation_plan
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, Decision, Emptying, consolidation_plan
 
 
 class Consolidations:

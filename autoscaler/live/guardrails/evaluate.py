@@ -13,7 +13,7 @@ from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.model import ClusterView, NodeState
-from envs.codec import Decision
+from envs.gpu_cluster.codec import Decision
 
 
 def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, config: LiveConfig) -> Allowed:

@@ -14,8 +14,8 @@ from autoscaler.live.guardrails.protection import Hold, budget_hold, evictable_p
 from autoscaler.live.guardrails.verdicts import Rule
 from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PdbView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_MIRROR_POD
-from autoscaler.live.observe.nodes import free_gpus
-from envs.codec import BusyNode, NodePart
+from autoscaler.live.view.nodes import free_gpus
+from envs.gpu_cluster.codec import BusyNode, NodePart
 
 MIB_MILLI = 1000 << 20
 """A MiB in thousandths of a byte, the unit of quantities."""
@@ -67,7 +67,7 @@ class BusyView:
         node: the node.
         pods: the pods that use its GPUs, the largest first.
         hold: why they stay; None: they may be moved, or the node is full.
-        known: the same for `envs.codec.consolidation_plan`.
+        known: the same for `envs.gpu_cluster.codec.consolidation_plan`.
     """
 
     node: NodeView

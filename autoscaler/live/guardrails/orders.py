@@ -12,8 +12,8 @@ from autoscaler.live.guardrails.placement import chosen_pools
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
-from autoscaler.live.observe.nodes import is_returning
-from envs.codec import Decision
+from autoscaler.live.view.nodes import is_returning
+from envs.gpu_cluster.codec import Decision
 
 GPU_MILLI = 1000
 

@@ -11,7 +11,7 @@ from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, PodView
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
-from envs.codec import Decision
+from envs.gpu_cluster.codec import Decision
 
 
 def gang_name(gang: GangView) -> str:

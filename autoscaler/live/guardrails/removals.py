@@ -11,7 +11,7 @@ from autoscaler.live.guardrails.protection import evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
 from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
-from envs.codec import Decision
+from envs.gpu_cluster.codec import Decision
 
 
 class Removals:

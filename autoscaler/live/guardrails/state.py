@@ -1,7 +1,7 @@
 """What the guardrails remember from one reconcile to the next, and how it changes. Nothing here is changed in place.
 
 A restart finds nodes, their orders and claims in the cluster, and cooldowns and backoffs beside the status (see
-`autoscaler.live.memory`). The rest may be lost without breaking a rule that matters.
+`autoscaler.live.telemetry.memory`). The rest may be lost without breaking a rule that matters.
 """
 
 from __future__ import annotations

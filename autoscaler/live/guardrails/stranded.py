@@ -8,7 +8,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import ClusterView, GangView, NodeState
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
-from autoscaler.live.observe.gangs import may_run, template_sizes
+from autoscaler.live.view.gangs import may_run, template_sizes
 
 ALIVE = (NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING, NodeState.CORDONED)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from autoscaler.live.client import KubeClient
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, ProviderKind
+from autoscaler.live.kube.client import KubeClient
 from autoscaler.live.providers.base import (
     AccessDeniedError,
     Instance,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from autoscaler.live.client import (
+from autoscaler.live.clock import Clock
+from autoscaler.live.kube.client import (
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -13,8 +14,7 @@ from autoscaler.live.client import (
     KubeError,
     NotFoundError,
 )
-from autoscaler.live.clock import Clock
-from autoscaler.live.fields import ParseError, string_map, text, unix_seconds
+from autoscaler.live.kube.fields import ParseError, string_map, text, unix_seconds
 from autoscaler.live.names import LABEL_POOL
 from autoscaler.live.providers.base import (
     AccessDeniedError,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autoscaler.live.client import Json, KubeClient
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.kube.client import Json, KubeClient
 from autoscaler.live.names import (
     ANNOTATION_KWOK_BOOT_SECONDS,
     ANNOTATION_KWOK_GPU_DELAY_SECONDS,

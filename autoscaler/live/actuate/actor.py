@@ -1,0 +1,242 @@
+"""Acts: places gangs, orders nodes, starts removals and takes them further in a thread, and tells people."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from autoscaler.live.actuate.eviction import evict
+from autoscaler.live.actuate.orders import ScaleUp, known_names
+from autoscaler.live.actuate.placement import place
+from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
+from autoscaler.live.actuate.taints import soft_taint_changes, write_soft_taints
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrails import (
+    Allowed,
+    GuardrailState,
+    Release,
+    Stranded,
+    after_consolidation,
+    after_order,
+    after_order_failure,
+    after_release,
+    after_removal_failure,
+)
+from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.kube.lease import LeaseLostError
+from autoscaler.live.model import ClusterView, ObjectRef
+from autoscaler.live.names import (
+    ANNOTATION_IDLE_SINCE,
+    EVENT_CONSOLIDATED,
+    EVENT_CONSOLIDATION_FAILED,
+    EVENT_FAILED_TO_SCALE_UP,
+    EVENT_PLACED,
+    EVENT_POOL_DIED,
+    EVENT_SCALE_DOWN,
+    EVENT_SCALE_DOWN_FAILED,
+    EVENT_SCALED_UP,
+    EVENT_TRIGGERED_SCALE_UP,
+    METRIC_CONSOLIDATED,
+    METRIC_ERRORS,
+    METRIC_EVICTED_PODS,
+    METRIC_FAILED_CONSOLIDATIONS,
+    METRIC_FAILED_SCALE_DOWNS,
+    METRIC_FAILED_SCALE_UPS,
+    METRIC_PLACED_PODS,
+    METRIC_SCALED_DOWN,
+    METRIC_SCALED_UP,
+)
+from autoscaler.live.observer import unwritten_idle_nodes
+from autoscaler.live.providers import ProviderError, TransientError, make_providers
+from autoscaler.live.telemetry.events import Recorder
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.status_map import StatusWriter
+
+_LOG = logging.getLogger(__name__)
+
+ADVANCE_SECONDS = 0.5
+"""Removals are taken further this often, in wall seconds."""
+
+MAX_EVENTS = 20
+"""Waiting jobs that are told about one order."""
+
+
+class LiveActor:
+    """Carries out what the guardrails allowed.
+
+    Args:
+        config: pools and guardrails.
+        client: calls the API server.
+        clock: the time.
+        metrics: counts.
+        recorder: takes Events.
+        check: raises `LeaseLostError` when this process may not write any more; called before every write.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        client: KubeClient,
+        clock: Clock,
+        metrics: Metrics,
+        recorder: Recorder,
+        check: Callable[[], None],
+    ) -> None:
+        self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
+        # So that no write is under way any more when another process may lead.
+        self._client = client.fenced(check, config.leader_election.request_timeout_seconds)
+        providers = make_providers(self._client, config, clock)
+        self._scale_up = ScaleUp(self._client, config, clock, providers)
+        self._removals = RemovalMachine(self._client, config, clock, providers, self._reported)
+        self._status = StatusWriter(self._client, config, clock)
+        self._failed_seconds: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
+
+    def recover(self) -> GuardrailState:
+        """Take over what another process left: its removals, and its cooldowns and backoffs, which are returned.
+
+        Removals are taken further from now on.
+
+        Raises:
+            KubeError: the nodes cannot be listed, or the status cannot be read.
+        """
+        state = self._status.restore()
+        self._removals.recover()
+        if self._removals.under_way:
+            _LOG.info("removals taken over", extra={"nodes": self._removals.under_way})
+        self._thread.start()
+        return state
+
+    def close(self) -> None:
+        """Finish the step in hand; what is left stands on the nodes."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(4.0 * self._config.leader_election.request_timeout_seconds)
+
+    def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+        """Place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
+        state = allowed.state
+        for release in allowed.releases:
+            state = self._place(release, state)
+        for each in allowed.stranded:
+            self._rescue(each)
+        for pool, count in allowed.orders.items():
+            state = self._order(pool, count, allowed, view, state)
+        self._removals.adopt(view)
+        self._removals.start(allowed.removals)
+        for pool in self._removals.empty(allowed.consolidations):
+            state = after_consolidation(state, pool, view.now_seconds)
+        self._remember_idle(view)
+        self._mark_candidates(allowed, view)
+        failed, self._failed_seconds = self._failed_seconds, None
+        if failed is not None:
+            state = after_removal_failure(state, failed)
+        self._status.update(view, allowed, state)
+        return state
+
+    def _place(self, release: Release, state: GuardrailState) -> GuardrailState:
+        placed = place(self._client, release, self._clock.wall())
+        self._metrics.add(METRIC_PLACED_PODS, len(placed.pods), release.pool)
+        for refused in placed.refused:
+            self._metrics.add(METRIC_ERRORS, 1, "placement")
+            _LOG.warning("a pod was not placed", extra={"pod": refused.pod.name, "reason": refused.reason})
+        if placed.pods:
+            self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, f"sent to pool {release.pool}")
+        return after_release(state, [pod.uid for pod in placed.pods], release.pool, self._clock.now())
+
+    def _rescue(self, stranded: Stranded) -> None:
+        """Evict the pods of a gang whose pool died, all or as far as it goes: the next reconcile sees the rest."""
+        self._recorder.event(stranded.gang.ref, "Warning", EVENT_POOL_DIED, stranded.reason)
+        for pod in stranded.gang.pods if stranded.restart else ():
+            if pod.deleted_seconds is None:
+                try:
+                    evict(self._client, pod)
+                    self._metrics.add(METRIC_EVICTED_PODS, 1)
+                except KubeError as error:
+                    self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+    def _order(
+        self, pool: str, count: int, allowed: Allowed, view: ClusterView, state: GuardrailState
+    ) -> GuardrailState:
+        ordered = self._scale_up.order(self._config.pool(pool), count, known_names(view, state))
+        for order in ordered.orders:
+            state = after_order(state, order)
+            self._recorder.event(ObjectRef("Node", order.name), "Normal", EVENT_SCALED_UP, f"ordered for pool {pool}")
+        self._metrics.add(METRIC_SCALED_UP, len(ordered.orders), pool)
+        if ordered.orders:
+            self._tell_waiting(f"pool {pool}: {len(ordered.orders)} nodes ordered", allowed, view)
+        if ordered.error is not None:
+            state = self._order_failed(pool, ordered.error, state)
+        return state
+
+    def _order_failed(self, pool: str, error: ProviderError, state: GuardrailState) -> GuardrailState:
+        self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)
+        self._recorder.lease_event("Warning", EVENT_FAILED_TO_SCALE_UP, f"pool {pool}: {error}")
+        if isinstance(error, TransientError):
+            return state  # the API server's fault, not the pool's; the next reconcile asks under the same name
+        return after_order_failure(state, pool, self._clock.now(), self._config.guardrails.backoff)
+
+    def _tell_waiting(self, message: str, allowed: Allowed, view: ClusterView) -> None:
+        released = {release.gang.key for release in allowed.releases}
+        for gang in [gang for gang in view.queue if gang.key not in released][:MAX_EVENTS]:
+            self._recorder.event(gang.ref, "Normal", EVENT_TRIGGERED_SCALE_UP, message)
+
+    def _remember_idle(self, view: ClusterView) -> None:
+        """Write idle times on the nodes, so that a restart keeps them; a failure costs nothing but that."""
+        for node, text in unwritten_idle_nodes(view, self._clock):
+            body = {"metadata": {"uid": node.uid, "annotations": {ANNOTATION_IDLE_SINCE: text}}}
+            try:
+                self._client.patch(f"/api/v1/nodes/{node.name}", body)
+            except KubeError as error:
+                self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+    def _mark_candidates(self, allowed: Allowed, view: ClusterView) -> None:
+        """Let the scheduler prefer nodes that stay; what fails is tried again in the next reconcile."""
+        if allowed.candidates is None:
+            return
+        limit = self._config.guardrails.steps.max_soft_taints
+        changes = soft_taint_changes(view, allowed.candidates, limit)
+        for error in write_soft_taints(self._client, changes, self._clock.wall()):
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+    def _reported(self, report: Report) -> None:
+        failed = report.outcome in (Outcome.UNDONE, Outcome.FAILED)
+        if report.outcome is Outcome.REMOVED:
+            self._metrics.add(METRIC_SCALED_DOWN, 1, report.pool)
+        elif report.outcome is Outcome.EMPTIED:
+            self._metrics.add(METRIC_CONSOLIDATED, 1, report.pool)
+        elif report.outcome is Outcome.EVICTED:
+            self._metrics.add(METRIC_EVICTED_PODS, 1)
+        elif failed:
+            self._failed_seconds = self._clock.now()
+            failures = METRIC_FAILED_CONSOLIDATIONS if report.moves else METRIC_FAILED_SCALE_DOWNS
+            self._metrics.add(failures, 1, report.pool, str(report.outcome))
+        if report.moves:
+            reason = EVENT_CONSOLIDATION_FAILED if failed else EVENT_CONSOLIDATED
+        else:
+            reason = EVENT_SCALE_DOWN_FAILED if failed else EVENT_SCALE_DOWN
+        message = f"{report.outcome}: {report.reason}"
+        self._recorder.event(report.about, "Warning" if failed else "Normal", reason, message)
+
+    def _advance(self) -> None:
+        # The Lease's own thread ends the process when it is lost.
+        with suppress(LeaseLostError):
+            while not self._stop.wait(ADVANCE_SECONDS):
+                self._advance_once()
+
+    def _advance_once(self) -> None:
+        try:
+            if self._removals.under_way:
+                self._removals.advance()
+            self._status.flush()
+        except LeaseLostError:
+            raise
+        except KubeError as error:
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+            _LOG.warning("the status was not written", extra={"error": error.message})
+        except Exception:
+            _LOG.exception("removals could not be taken further")

@@ -1,0 +1,131 @@
+"""Puts the parts together: watches keep the store, and `observe` makes view and snapshot from it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.model import ClusterView, NodeState, NodeView
+from autoscaler.live.names import (
+    ANNOTATION_IDLE_SINCE,
+    METRIC_ERRORS,
+    METRIC_RELISTS,
+    METRIC_SKIPPED,
+    METRIC_STALE_SECONDS,
+)
+from autoscaler.live.policy.snapshot import fill_snapshot
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.view.parse import Parser
+from autoscaler.live.view.store import Resource, Store, Trigger
+from autoscaler.live.view.submissions import Submissions
+from autoscaler.live.view.view import ViewBuilder
+from autoscaler.live.view.watch import Watcher, Watchers
+from autoscaler.live.wake import Wake
+from envs.gpu_cluster.codec import ClusterSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at the cluster.
+
+    Attributes:
+        view: what guardrails and acting read.
+        snapshot: what the policy reads.
+    """
+
+    view: ClusterView
+    snapshot: ClusterSnapshot
+
+
+class Observer:
+    """Watches a cluster.
+
+    Args:
+        config: pools, time-outs and prices.
+        clock: the time.
+        metrics: counts odd objects and failed calls.
+        wake: told when something happened that the loop should decide on.
+    """
+
+    def __init__(self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake) -> None:
+        self._config, self._clock, self._metrics, self._wake = config, clock, metrics, wake
+        self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped)
+        self._views = ViewBuilder(config, clock)
+        self._submissions = Submissions(clock.now())
+        self._watchers = Watchers(())
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """What is watched with this config."""
+        always = (Resource.NODES, Resource.PODS, Resource.JOBS, Resource.PDBS)
+        return (*always, Resource.NODE_CLAIMS) if self._config.uses_karpenter else always
+
+    def start(self, client: KubeClient) -> None:
+        """Begin to watch."""
+        self._watchers = Watchers(
+            Watcher(client, resource, self.store, self._config.api, self._relisted, self._failed)
+            for resource in self.resources
+        )
+        self._watchers.start()
+
+    def stop(self) -> None:
+        """End the watches."""
+        self._watchers.stop()
+
+    def wait_listed(self, stop: threading.Event, timeout_seconds: float) -> bool:
+        """Wait until everything was listed once; False: it was not in time, or `stop` was set."""
+        return self._watchers.wait_listed(stop, timeout_seconds)
+
+    def stale(self) -> tuple[str, ...]:
+        """Resources whose data may no longer be true."""
+        for resource, age in self._watchers.ages_seconds().items():
+            self._metrics.set(METRIC_STALE_SECONDS, age, resource)
+        return self._watchers.stale()
+
+    def observe(self, state: GuardrailState) -> Observation:
+        """Look at the cluster.
+
+        Args:
+            state: what was ordered and is not visible yet, and which pools cannot grow now.
+        """
+        view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
+        self._submissions.note(submissions, view.now_seconds)
+        full = {pool.name for pool in self._config.pools if state.in_backoff(pool.name, view.now_seconds)}
+        moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
+        orders = unseen_orders(view, state)
+        return Observation(view, fill_snapshot(view, self._submissions, self._config, orders, full, moved))
+
+    def _triggered(self, _: Trigger) -> None:
+        self._wake.set()
+
+    def _skipped(self, resource: Resource, _name: str, _problem: str) -> None:
+        self._metrics.add(METRIC_SKIPPED, 1, str(resource))
+
+    def _relisted(self, resource: Resource, reason: str) -> None:
+        self._metrics.add(METRIC_RELISTS, 1, str(resource), reason)
+
+    def _failed(self, error: KubeError) -> None:
+        self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+
+def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:
+    """Nodes by pool that were ordered and that the view does not show yet."""
+    seen = {node.name for pool in view.pools for node in pool.nodes} | {claim.name for claim in view.node_claims}
+    return Counter(order.pool for order in state.orders.values() if order.name not in seen)
+
+
+def unwritten_idle_nodes(view: ClusterView, clock: Clock) -> Iterable[tuple[NodeView, str]]:
+    """Idle nodes whose annotation does not say since when, and what it should say."""
+    for pool in view.pools:
+        for node in pool.in_state(NodeState.IDLE):
+            if node.idle_since_seconds is None:
+                continue
+            wanted = f"{clock.to_wall(node.idle_since_seconds):.3f}"
+            if node.annotations.get(ANNOTATION_IDLE_SINCE) != wanted:
+                yield node, wanted

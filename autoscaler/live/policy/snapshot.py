@@ -1,0 +1,167 @@
+"""From a `ClusterView` to the arrays that the codec reads: the same meaning, to the bit, as the simulator's.
+
+Times are compared in whole milliseconds and GPUs in thousandths, as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.guardrails.movable import Movable
+from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.view.nodes import free_gpus, is_returning
+from autoscaler.live.view.submissions import Submissions, milliseconds
+from envs.gpu_cluster.codec import (
+    IDLE_AGE_EDGES_SECONDS,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    Pool,
+    Signal,
+    Slot,
+    consolidation_plan,
+    emptiable,
+    empty_snapshot,
+)
+
+DAY_MILLISECONDS = 86_400_000
+
+
+def window(view: ClusterView, config: LiveConfig) -> tuple[GangView, ...]:
+    """The gangs that the policy places one by one, slot by slot."""
+    return view.queue[: config.codec.window_slots]
+
+
+def fill_snapshot(
+    view: ClusterView,
+    submissions: Submissions,
+    config: LiveConfig,
+    unseen_orders: Mapping[str, int] | None = None,
+    full_pools: Collection[str] = (),
+    consolidated: Mapping[str, float] | None = None,
+) -> ClusterSnapshot:
+    """The snapshot of a view.
+
+    Args:
+        view: the cluster.
+        submissions: what was submitted.
+        config: pools and prices.
+        unseen_orders: nodes by pool that were ordered and that the view does not show yet; they boot.
+        full_pools: pools that cannot grow now, because their provider failed; they show no room to grow.
+        consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
+    """
+    snapshot = empty_snapshot(config.codec)
+    for pool in view.pools:
+        _fill_pool(pool, config.pools[pool.index], view.now_seconds, snapshot)
+        hidden = (unseen_orders or {}).get(pool.name, 0) + sum(is_returning(node) for node in pool.nodes)
+        row = snapshot.pools[pool.index]
+        row[Pool.BOOTING_NODES] += hidden
+        row[Pool.UNAVAILABLE_NODES] = _unavailable(pool, config.pools[pool.index], hidden)
+        if pool.name in full_pools:
+            row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + hidden)
+            row[Pool.UNAVAILABLE_NODES] = 0.0  # they have no place in it
+    if config.codec.consolidation:
+        _fill_consolidation(view, config, consolidated or {}, snapshot)
+    _fill_queue(view, config, snapshot)
+    _fill_signals(view, submissions, config, snapshot.signals)
+    return snapshot
+
+
+def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot: ClusterSnapshot) -> None:
+    row = snapshot.pools[pool.index]
+    row[Pool.PRESENT] = 1.0
+    row[Pool.GPUS_PER_NODE] = settings.gpus_per_node
+    row[Pool.MIN_NODES], row[Pool.MAX_NODES] = settings.min_nodes, settings.max_nodes
+    row[Pool.BOOT_SECONDS] = settings.boot_seconds
+    row[Pool.IDLE_NODE_WATTS] = settings.idle_node_watts
+    row[Pool.BUSY_GPU_WATTS] = settings.busy_gpu_watts
+    row[Pool.USD_PER_KWH] = settings.usd_per_kwh
+    idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
+    row[Pool.IDLE_NODES] = len(idle)
+    row[Pool.BUSY_NODES] = len(busy)
+    row[Pool.BOOTING_NODES] = len(pool.in_state(NodeState.BOOTING)) + len(pool.orders)
+    row[Pool.USED_GPUS] = sum(node.used_gpu_milli for node in busy) / 1000.0
+    now = milliseconds(now_seconds)
+    for node in idle:
+        since = now if node.idle_since_seconds is None else milliseconds(node.idle_since_seconds)
+        for edge, age in enumerate(IDLE_AGE_EDGES_SECONDS):
+            snapshot.idle_age_nodes[pool.index, edge] += now - since >= milliseconds(age)
+    for node in busy:
+        snapshot.free_nodes[pool.index, free_gpus(node, settings)] += 1.0
+
+
+def _unavailable(pool: PoolView, settings: LivePool, hidden: int) -> int:
+    """Places that nodes hold which do not work for us: broken, closed by others, or leaving.
+
+    At most those that are left, so that a pool that has more than its most nodes gives up no good one for a broken one.
+    """
+    lost = pool.in_state(NodeState.UNREADY, NodeState.CORDONED, NodeState.DRAINING)
+    held = sum(not is_returning(node) for node in lost)
+    return min(held, max(0, settings.max_nodes - pool.decided_nodes - hidden))
+
+
+def _fill_consolidation(
+    view: ClusterView, config: LiveConfig, consolidated: Mapping[str, float], snapshot: ClusterSnapshot
+) -> None:
+    movable = Movable(view, config.guardrails.protection)
+    interval = milliseconds(config.codec.consolidation_interval_seconds)
+    for pool in view.pools:
+        row = snapshot.pools[pool.index]
+        last = consolidated.get(pool.name, view.now_seconds)
+        since = max(0, milliseconds(view.now_seconds) - milliseconds(last))
+        row[Pool.SINCE_CONSOLIDATION_SECONDS] = since / 1000.0
+        if since >= interval:
+            busy = movable.busy(pool, config.pools[pool.index])
+            known = [each.known for each in busy]
+            row[Pool.EMPTIABLE_NODES] = len(emptiable(known))
+            row[Pool.CONSOLIDATABLE] = len(consolidation_plan(known, only_one=True))
+
+
+def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> None:
+    rows = {pool.name: pool.index for pool in view.pools}
+    now = milliseconds(view.now_seconds)
+    slots = window(view, config)
+    for slot, gang in enumerate(slots):
+        row = snapshot.queue[slot]
+        row[Slot.PRESENT] = 1.0
+        row[[Slot.GPUS, Slot.MIN_GPUS, Slot.MAX_GPUS]] = gang.pending_gpu_milli / 1000.0
+        row[Slot.WAITED_SECONDS] = max(0, now - milliseconds(gang.submitted_seconds)) / 1000.0
+        row[Slot.PREDICTED_SECONDS] = milliseconds(gang.predicted_seconds) / 1000.0
+        row[Slot.PRIORITY] = gang.priority
+        if gang.latest_start_seconds is not None:
+            slack = milliseconds(gang.latest_start_seconds) - now
+            row[Slot.SLACK_SECONDS] = (slack if slack > 0 else slack - 1) / 1000.0
+        for pool in gang.allowed_pools:
+            snapshot.allowed[slot, rows[pool]] = 1.0
+    backlog = np.zeros(len(view.pools), np.int64)
+    for gang in view.queue[len(slots) :]:
+        backlog[rows[gang.allowed_pools[0]]] += gang.pending_gpu_milli
+    snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] = backlog / 1000.0
+
+
+def _fill_signals(
+    view: ClusterView, submissions: Submissions, config: LiveConfig, signals: NDArray[np.float64]
+) -> None:
+    now = view.now_seconds
+    signals[Signal.WEEK_SECONDS] = week_seconds(now, ZoneInfo(config.clock.time_zone))
+    for index, seconds in enumerate(SUBMIT_WINDOWS_SECONDS):
+        signals[Signal.SUBMITTED_GPUS_10MIN + index] = submissions.gpus(now, seconds)
+    signals[Signal.SUBMITTED_JOBS_1H] = submissions.jobs(now, SUBMIT_WINDOWS_SECONDS[1])
+    signals[Signal.SINCE_SUBMIT_SECONDS] = submissions.since_newest_seconds(now)
+    signals[Signal.QUEUE_JOBS] = len(view.queue)
+    signals[Signal.QUEUE_GPUS] = sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
+    signals[Signal.RUNNING_JOBS] = len(view.running)
+    signals[Signal.USD_PER_GPU_HOUR] = config.usd_per_gpu_hour
+
+
+def week_seconds(unix_seconds: float, zone: ZoneInfo) -> float:
+    """Seconds since Monday 00:00 on the clocks of a zone."""
+    whole, part = divmod(milliseconds(unix_seconds), 1000)
+    local = datetime.fromtimestamp(whole, zone)
+    days = local.weekday() * DAY_MILLISECONDS
+    return (days + (local.hour * 3600 + local.minute * 60 + local.second) * 1000 + part) / 1000.0

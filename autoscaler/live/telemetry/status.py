@@ -1,0 +1,104 @@
+"""What a reconcile shows to people: gauges, counters of the rules, and Events on what has to wait."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrails import Allowed, Rule
+from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.names import (
+    EVENT_FALLBACK,
+    EVENT_NOT_TRIGGER_SCALE_UP,
+    METRIC_GUARDRAIL,
+    METRIC_LAST_ACTIVITY,
+    METRIC_MAX,
+    METRIC_MIN,
+    METRIC_NODES,
+    METRIC_QUEUE_GPUS,
+    METRIC_QUEUE_JOBS,
+    METRIC_RUNNING_JOBS,
+    METRIC_TARGET,
+    METRIC_UNNEEDED,
+    METRIC_UNSCHEDULABLE_PODS,
+    METRIC_UNSERVED_PODS,
+    METRIC_USED_GPUS,
+)
+from autoscaler.live.policy.decide import Decided
+from autoscaler.live.telemetry.audit import verdict_dict
+from autoscaler.live.telemetry.events import Recorder
+from autoscaler.live.telemetry.metrics import Metrics
+from envs.gpu_cluster.codec import ClusterSnapshot, Pool
+
+_LOG = logging.getLogger(__name__)
+
+NO_GROWTH = (Rule.POOL_MAX, Rule.TOTAL_MAX_NODES, Rule.TOTAL_MAX_GPUS, Rule.BACKOFF)
+"""Rules because of which a job waits that more nodes would help."""
+
+MAX_EVENTS = 20
+"""Waiting jobs that are told so per reconcile."""
+
+
+def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig, metrics: Metrics) -> None:
+    """Set the gauges of what was seen."""
+    for pool in view.pools:
+        states = Counter(node.state for node in pool.nodes)
+        for state in NodeState:
+            metrics.set(METRIC_NODES, float(states[state]), pool.name, str(state))
+        metrics.set(METRIC_NODES, float(len(pool.orders)), pool.name, "ordered")
+        metrics.set(METRIC_UNNEEDED, float(states[NodeState.IDLE]), pool.name)
+        metrics.set(METRIC_USED_GPUS, float(snapshot.pools[pool.index, Pool.USED_GPUS]), pool.name)
+        settings = config.pools[pool.index]
+        metrics.set(METRIC_MIN, float(settings.min_nodes), pool.name)
+        metrics.set(METRIC_MAX, float(settings.max_nodes), pool.name)
+    metrics.set(METRIC_QUEUE_JOBS, float(len(view.queue)))
+    metrics.set(METRIC_QUEUE_GPUS, sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0)
+    metrics.set(METRIC_RUNNING_JOBS, float(len(view.running)))
+    waiting = sum(len(gang.pending) for gang in (*view.queue, *view.unplaceable))
+    metrics.set(METRIC_UNSCHEDULABLE_PODS, float(waiting))
+    metrics.set(METRIC_UNSERVED_PODS, float(len(view.unserved)), "provisioning-request")
+    metrics.set(METRIC_LAST_ACTIVITY, view.now_seconds, "reconcile")
+
+
+def report_outcome(
+    view: ClusterView, decided: Decided, allowed: Allowed, config: LiveConfig, metrics: Metrics, recorder: Recorder
+) -> None:
+    """Count the rules that bit, say what was decided, and tell waiting jobs why they wait."""
+    for pool in view.pools:
+        metrics.set(METRIC_TARGET, float(decided.decision.target_nodes[pool.index]), pool.name)
+    for verdict in allowed.verdicts:
+        metrics.add(METRIC_GUARDRAIL, 1, str(verdict.rule))
+    _LOG.info(
+        "decided",
+        extra={
+            "policy": decided.policy,
+            "queue_jobs": len(view.queue),
+            "target_nodes": {pool.name: int(decided.decision.target_nodes[pool.index]) for pool in view.pools},
+            "nodes": {pool.name: pool.decided_nodes for pool in view.pools},
+            "orders": dict(allowed.orders),
+            "removals": [removal.name for removal in allowed.removals],
+            "consolidations": [{"node": each.node.name, "reason": each.reason} for each in allowed.consolidations],
+            "releases": [f"{release.gang.ref.namespace}/{release.gang.ref.name}" for release in allowed.releases],
+            "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
+            "dry_run": config.dry_run,
+        },
+    )
+    if decided.fallback:
+        recorder.lease_event("Warning", EVENT_FALLBACK, f"the policy's output is unusable: {decided.fallback}")
+    _tell_waiting(view, allowed, recorder)
+
+
+def _tell_waiting(view: ClusterView, allowed: Allowed, recorder: Recorder) -> None:
+    for gang in view.unplaceable[:MAX_EVENTS]:
+        message = "no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template"
+        recorder.event(gang.ref, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
+    for owner in list(dict.fromkeys(pod.owner or pod.ref for pod in view.unserved))[:MAX_EVENTS]:
+        message = "it waits for a ProvisioningRequest, which is not served here; take the annotation away to be served"
+        recorder.event(owner, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
+    reasons = [f"pool {each.subject}: {each.reason}" for each in allowed.verdicts if each.rule in NO_GROWTH]
+    released = {release.gang.key for release in allowed.releases}
+    waiting = [gang for gang in view.queue if gang.key not in released]
+    if reasons:
+        for gang in waiting[:MAX_EVENTS]:
+            recorder.event(gang.ref, "Normal", EVENT_NOT_TRIGGER_SCALE_UP, "; ".join(reasons))

@@ -1,0 +1,216 @@
+"""From Jobs and pods to gangs: what waits, what runs, and which pools can ever run it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.kube.quantities import QuantityError, parse_milli
+from autoscaler.live.model import GangState, GangView, JobView, PodView, Taint
+from autoscaler.live.names import (
+    ANNOTATION_CONSUME_REQUEST,
+    ANNOTATION_CONSUME_REQUEST_OLD,
+    ANNOTATION_LATEST_START,
+    ANNOTATION_MIRROR_POD,
+    ANNOTATION_PREDICTED_SECONDS,
+    GATE_PLACEMENT,
+    LABEL_POOL,
+)
+from autoscaler.live.view.nodes import BLOCKING_EFFECTS
+from autoscaler.live.view.store import Contents
+
+LAST_SECOND = 1e11
+"""Times and durations from here on, some thousand years, are taken for mistakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that was submitted, whatever became of it.
+
+    Attributes:
+        key: of its gang.
+        seconds: when.
+        gpu_milli: GPUs of all its pods.
+    """
+
+    key: str
+    seconds: float
+    gpu_milli: int
+
+
+def consumes_request(pod: PodView) -> bool:
+    """Whether a pod waits for a ProvisioningRequest: who serves that one makes its nodes, and places it."""
+    return ANNOTATION_CONSUME_REQUEST in pod.annotations or ANNOTATION_CONSUME_REQUEST_OLD in pod.annotations
+
+
+def counts(pod: PodView, config: LiveConfig) -> bool:
+    """Whether a pod is ours to serve: it asks for GPUs, and waits for no ProvisioningRequest."""
+    return asks(pod, config) and not consumes_request(pod)
+
+
+def asks(pod: PodView, config: LiveConfig) -> bool:
+    """Whether a pod asks for GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
+    return (
+        pod.gpu_milli > 0
+        and not pod.is_daemon_set
+        and ANNOTATION_MIRROR_POD not in pod.annotations
+        and pod.priority >= config.guardrails.protection.expendable_priority_below
+        and (not config.namespaces or pod.namespace in config.namespaces)
+    )
+
+
+def waits(pod: PodView) -> bool:
+    """Whether a pod without a node waits for us: for its placement, or for a node that it can be scheduled on."""
+    if pod.node_name or pod.deleted_seconds is not None:
+        return False
+    if pod.gates:
+        return pod.gates == (GATE_PLACEMENT,)
+    return pod.unschedulable or LABEL_POOL in pod.node_selector
+
+
+def is_gang(job: JobView) -> bool:
+    """Whether the pods of a Job must run together. The pods of other Jobs are jobs of their own."""
+    return job.indexed or job.parallelism <= 1
+
+
+def may_run(pod: PodView, pool: LivePool, template: Mapping[str, int]) -> bool:
+    """Whether an empty node of a pool can run a pod.
+
+    Args:
+        pod: the pod.
+        pool: the pool.
+        template: allocatable resources of its nodes besides GPUs, in thousandths.
+    """
+    if not 0 < pod.requests.get(pool.gpu_resource, 0) <= pool.gpus_per_node * 1000:
+        return False
+    sizes = {**template, pool.gpu_resource: pool.gpus_per_node * 1000}
+    if any(amount > sizes.get(resource, 0) for resource, amount in pod.requests.items()):
+        return False
+    if not all(_tolerated(pod, taint) for taint in pool.template.taints):
+        return False
+    labels = pool.node_labels
+    if any(labels.get(key) != value for key, value in pod.node_selector.items()):
+        return False
+    terms = pod.affinity_terms
+    return not terms or any(term and all(each.matches(labels) for each in term) for term in terms)
+
+
+def _tolerated(pod: PodView, taint: Taint) -> bool:
+    return taint.effect not in BLOCKING_EFFECTS or any(each.tolerates(taint) for each in pod.tolerations)
+
+
+def template_sizes(pool: LivePool) -> dict[str, int]:
+    """Allocatable resources of a pool's nodes besides GPUs, in thousandths; one that cannot be read counts as none."""
+    sizes: dict[str, int] = {}
+    for resource, amount in pool.template.allocatable.items():
+        try:
+            sizes[resource] = parse_milli(amount)
+        except QuantityError:
+            sizes[resource] = 0
+    return sizes
+
+
+class GangBuilder:
+    """Builds the gangs of a config's pools.
+
+    Args:
+        config: pools, namespaces and the priority below which pods do not count.
+        clock: how unix seconds in annotations compare with the times of objects.
+    """
+
+    def __init__(self, config: LiveConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self._templates = {pool.name: template_sizes(pool) for pool in config.pools}
+
+    def build(self, contents: Contents) -> tuple[list[GangView], list[Submission]]:
+        """All gangs that are not finished, and all submissions whose objects still exist.
+
+        A Job counts as submitted when it is created; a suspended one not at all.
+        """
+        members: defaultdict[str, list[PodView]] = defaultdict(list)
+        for pod in contents.pods.values():
+            if counts(pod, self._config):
+                job = contents.jobs.get(pod.gang)
+                members[pod.gang if job is not None and is_gang(job) else pod.uid].append(pod)
+        gangs: list[GangView] = []
+        submissions: list[Submission] = []
+        for key, pods in members.items():
+            job = contents.jobs.get(key)
+            gang = self._gang(key, pods, job, contents.jobs.get(pods[0].gang))
+            size = gang.gpu_milli_per_pod * gang.parallelism
+            submissions.append(Submission(key, gang.submitted_seconds, size))
+            if gang.state is not GangState.FINISHED:
+                gangs.append(gang)
+        gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
+        return gangs, submissions
+
+    def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
+        alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
+        waiting = [pod for pod in alive if waits(pod)]
+        per_pod = pods[0].gpu_milli if job is None else job.gpu_milli_per_pod or pods[0].gpu_milli
+        wanted = 1 if job is None else _wanted(job)
+        missing = 0 if job is None else max(0, wanted - len(alive))
+        pending_milli = sum(pod.gpu_milli for pod in alive if not pod.node_name) + missing * per_pod
+        if waiting:
+            state = GangState.QUEUED
+        elif any(pod.node_name for pod in alive):
+            state = GangState.RUNNING
+        else:
+            state = GangState.FINISHED
+        total = max(pending_milli, per_pod)
+        return GangView(
+            key=key,
+            ref=pods[0].ref if job is None else job.ref,
+            state=state,
+            submitted_seconds=pods[0].created_seconds if job is None else job.created_seconds,
+            parallelism=1 if job is None else job.parallelism,
+            gpu_milli_per_pod=per_pod,
+            pending_gpu_milli=pending_milli if waiting else 0,
+            missing_pods=missing,
+            pods=tuple(alive),
+            allowed_pools=self._allowed(waiting, total) if waiting else (),
+            predicted_seconds=max((_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
+            latest_start_seconds=self._latest_start(alive),
+            priority=max((pod.priority for pod in alive), default=0),
+            replaceable=job is not None and _replaceable(job, len(alive)),
+            evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
+        )
+
+    def _latest_start(self, pods: Iterable[PodView]) -> float | None:
+        """The earliest time that its pods say and that is after their creation."""
+        said = [(self._clock.from_wall(_seconds(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
+        return min((latest for latest, created in said if latest > created), default=None)
+
+    def _allowed(self, waiting: Iterable[PodView], total_milli: int) -> tuple[str, ...]:
+        pods = tuple(waiting)
+        return tuple(
+            pool.name
+            for pool in self._config.pools
+            if total_milli <= pool.max_nodes * pool.gpus_per_node * 1000
+            and all(may_run(pod, pool, self._templates[pool.name]) for pod in pods)
+        )
+
+
+def _seconds(pod: PodView, annotation: str) -> float:
+    """Seconds that an annotation says; 0 where it says none, or none that can be."""
+    try:
+        seconds = float(pod.annotations.get(annotation, "0"))
+    except ValueError:
+        return 0.0
+    return seconds if 0.0 < seconds < LAST_SECOND else 0.0
+
+
+def _replaceable(job: JobView, pods: int) -> bool:
+    """Whether a Job survives the eviction of so many pods, and makes them again as we want them."""
+    survives = job.ignores_disruptions or job.failures_left >= pods
+    return survives and job.gates == (GATE_PLACEMENT,) and job.template_pool is None
+
+
+def _wanted(job: JobView) -> int:
+    """Pods that a Job needs side by side now."""
+    if job.completions is None:
+        return job.parallelism
+    return max(0, min(job.parallelism, job.completions - job.succeeded))

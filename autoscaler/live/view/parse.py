@@ -1,0 +1,254 @@
+"""From raw JSON to views. One odd object is one typed error, never the end of the loop.
+
+Only fields that a view has are read, so anything else in an object may be as strange as it likes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.kube import fields
+from autoscaler.live.kube.client import Json
+from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, strings, text
+from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_KARPENTER_NODE_POOL, LABEL_POOL
+
+_METADATA = tuple(field.name for field in dataclasses.fields(ObjectView))
+
+
+class Parser:
+    """Reads objects with the pools and the clock of a config.
+
+    Args:
+        config: pools and GPU resources.
+        clock: in whose seconds the views' times are.
+    """
+
+    def __init__(self, config: LiveConfig, clock: Clock) -> None:
+        self._clock = clock
+        self._pools = {pool.name: pool for pool in config.pools}
+        self._gpu_resources = config.gpu_resources
+        self._by_karpenter_pool = {
+            pool.karpenter.node_pool: pool.name for pool in config.pools if pool.karpenter.node_pool is not None
+        }
+
+    def node(self, raw: Json) -> NodeView:
+        """A Node, without what depends on pods.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        spec, status = _part(raw, "spec"), _part(raw, "status")
+        ready = conditions(status).get("Ready", {})
+        base = self._metadata(raw)
+        pool = self._pool_of(base.labels)
+        allocatable = fields.quantities(status.get("allocatable"), "status.allocatable", self._gpu_resources)
+        resources = self._gpu_resources if pool is None else (self._pools[pool].gpu_resource,)
+        return NodeView(
+            **_metadata_of(base),
+            pool=pool,
+            provider_id=text(spec.get("providerID"), "spec.providerID"),
+            unschedulable=spec.get("unschedulable") is True,
+            taints=fields.taints(spec.get("taints"), "spec.taints"),
+            ready=ready.get("status") == "True",
+            ready_reason=text(ready.get("reason"), "status.conditions.reason"),
+            allocatable_gpu_milli=sum(allocatable.get(resource, 0) for resource in resources),
+            allocatable=allocatable,
+            ready_since_seconds=self._time(ready.get("lastTransitionTime"), "status.conditions.lastTransitionTime"),
+        )
+
+    def pod(self, raw: Json) -> PodView:
+        """A Pod.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        metadata, spec, status = _part(raw, "metadata"), _part(raw, "spec"), _part(raw, "status")
+        base = self._metadata(raw)
+        requests = fields.requests(spec, self._gpu_resources)
+        owner = fields.controller(metadata)
+        scheduled = conditions(status).get("PodScheduled", {})
+        waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+        started = self._time(status.get("startTime"), "status.startTime")
+        return PodView(
+            **_metadata_of(base),
+            phase=text(status.get("phase"), "status.phase") or "Pending",
+            node_name=text(spec.get("nodeName"), "spec.nodeName"),
+            scheduler_name=text(spec.get("schedulerName"), "spec.schedulerName") or "default-scheduler",
+            priority=fields.priority(spec),
+            gates=fields.gates(spec),
+            gpu_milli=sum(requests.get(resource, 0) for resource in self._gpu_resources),
+            requests=requests,
+            node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
+            affinity_terms=fields.affinity_terms(spec),
+            tolerations=fields.tolerations(spec),
+            owner=owner,
+            gang=owner.uid if owner is not None and owner.kind == "Job" else base.uid,
+            unschedulable=waits,
+            unschedulable_message=text(scheduled.get("message"), "status.conditions.message")[:1000] if waits else "",
+            local_volumes=fields.local_volumes(spec),
+            grace_seconds=float(
+                count(spec.get("terminationGracePeriodSeconds"), "spec.terminationGracePeriodSeconds", 30)
+            ),
+            started_seconds=started if spec.get("nodeName") else None,
+            finished_seconds=self._finished_at(status),
+        )
+
+    def unreadable_pod(self, raw: Any) -> PodView | None:
+        """What can be said of a pod that `pod` refuses; it protects its node. None: not even that it has a node."""
+        try:
+            base = self._metadata(raw)
+            node_name = text(_part(raw, "spec").get("nodeName"), "spec.nodeName")
+        except ParseError:
+            return None
+        status = raw.get("status")
+        phase = status.get("phase") if isinstance(status, dict) else None
+        known = phase if isinstance(phase, str) and phase else "Unknown"
+        return PodView(**_metadata_of(base), phase=known, node_name=node_name, gang=base.uid, readable=False)
+
+    def job(self, raw: Json) -> JobView:
+        """A Job.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        spec, status = _part(raw, "spec"), _part(raw, "status")
+        template = mapping(mapping(spec.get("template"), "spec.template").get("spec"), "spec.template.spec")
+        requests = fields.requests(template, self._gpu_resources)
+        completions = spec.get("completions")
+        ends = [
+            condition
+            for kind, condition in conditions(status).items()
+            if kind in ("Complete", "Failed") and condition.get("status") == "True"
+        ]
+        ended = [self._time(end.get("lastTransitionTime"), "status.conditions.lastTransitionTime") for end in ends]
+        return JobView(
+            **_metadata_of(self._metadata(raw)),
+            parallelism=count(spec.get("parallelism"), "spec.parallelism", 1),
+            completions=None if completions is None else count(completions, "spec.completions"),
+            indexed=spec.get("completionMode") == "Indexed",
+            suspended=spec.get("suspend") is True,
+            active=count(status.get("active"), "status.active"),
+            succeeded=count(status.get("succeeded"), "status.succeeded"),
+            failed=count(status.get("failed"), "status.failed"),
+            finished=bool(ends),
+            finished_seconds=next((moment for moment in ended if moment is not None), None),
+            gpu_milli_per_pod=sum(requests.get(resource, 0) for resource in self._gpu_resources),
+            gates=fields.gates(template),
+            template_pool=string_map(template.get("nodeSelector"), "spec.template.spec.nodeSelector").get(LABEL_POOL),
+            failures_left=_failures_left(spec, status),
+            ignores_disruptions=_ignores_disruptions(spec),
+        )
+
+    def pdb(self, raw: Json) -> PdbView:
+        """A PodDisruptionBudget.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        spec, status = _part(raw, "spec"), _part(raw, "status")
+        selector = mapping(spec.get("selector"), "spec.selector")
+        return PdbView(
+            **_metadata_of(self._metadata(raw)),
+            match_labels=string_map(selector.get("matchLabels"), "spec.selector.matchLabels"),
+            match_expressions=fields.requirements(selector.get("matchExpressions"), "spec.selector.matchExpressions"),
+            has_selector=spec.get("selector") is not None,
+            disruptions_allowed=count(status.get("disruptionsAllowed"), "status.disruptionsAllowed"),
+        )
+
+    def node_claim(self, raw: Json) -> NodeClaimView:
+        """A Karpenter NodeClaim.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        status = _part(raw, "status")
+        base = self._metadata(raw)
+        states = conditions(status)
+        bad = [states[kind] for kind in ("Launched", "Registered", "Initialized") if kind in states]
+        failures = [f"{item.get('reason')}: {item.get('message')}" for item in bad if item.get("status") == "False"]
+        return NodeClaimView(
+            **_metadata_of(base),
+            pool=self._pool_of(base.labels),
+            node_name=text(status.get("nodeName"), "status.nodeName"),
+            provider_id=text(status.get("providerID"), "status.providerID"),
+            ready=states.get("Ready", {}).get("status") == "True",
+            failure=failures[0][:500] if failures else "",
+        )
+
+    def _metadata(self, raw: Any) -> ObjectView:
+        metadata = _part(raw, "metadata")
+        name, uid = text(metadata.get("name"), "metadata.name"), text(metadata.get("uid"), "metadata.uid")
+        if not name or not uid:
+            raise ParseError("metadata", "has no name or no uid")
+        return ObjectView(
+            name=name,
+            uid=uid,
+            namespace=text(metadata.get("namespace"), "metadata.namespace"),
+            resource_version=text(metadata.get("resourceVersion"), "metadata.resourceVersion"),
+            labels=string_map(metadata.get("labels"), "metadata.labels"),
+            annotations=string_map(metadata.get("annotations"), "metadata.annotations"),
+            created_seconds=self._time(metadata.get("creationTimestamp"), "metadata.creationTimestamp") or 0.0,
+            deleted_seconds=self._time(metadata.get("deletionTimestamp"), "metadata.deletionTimestamp"),
+            finalizers=strings(metadata.get("finalizers"), "metadata.finalizers"),
+        )
+
+    def _time(self, value: Any, path: str) -> float | None:
+        seconds = fields.unix_seconds(value, path)
+        return None if seconds is None else self._clock.from_wall(seconds)
+
+    def _pool_of(self, labels: Mapping[str, str]) -> str | None:
+        name = labels.get(LABEL_POOL)
+        if name is None:
+            # Nodes that Karpenter made by itself, for a NodePool that a pool of the config stands for.
+            name = self._by_karpenter_pool.get(labels.get(LABEL_KARPENTER_NODE_POOL, ""))
+        return name if name in self._pools else None
+
+    def _finished_at(self, status: Mapping[str, Any]) -> float | None:
+        if status.get("phase") not in ("Succeeded", "Failed"):
+            return None
+        ends: list[float] = []
+        for container in items(status.get("containerStatuses"), "status.containerStatuses"):
+            state = mapping(container.get("state"), "status.containerStatuses.state")
+            ended = mapping(state.get("terminated"), "status.containerStatuses.state.terminated")
+            end = self._time(ended.get("finishedAt"), "status.containerStatuses.state.terminated.finishedAt")
+            if end is not None:
+                ends.append(end)
+        return max(ends, default=None)
+
+
+def odd_annotation(pod: PodView) -> str:
+    """What is wrong with an annotation that was read as if it were not there; empty: nothing."""
+    value = pod.annotations.get(ANNOTATION_CHECKPOINTABLE, "false")
+    if value in ("true", "false"):
+        return ""
+    return f'metadata.annotations.{ANNOTATION_CHECKPOINTABLE}: must be "true" or "false", is {value[:40]!r}'
+
+
+def _failures_left(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:
+    """Pods that may fail before the Job does. A limit per index says nothing of their sum, so it counts as none."""
+    default = 0 if "backoffLimitPerIndex" in spec else 6
+    limit = count(spec.get("backoffLimit"), "spec.backoffLimit", default)
+    return max(0, limit - count(status.get("failed"), "status.failed"))
+
+
+def _ignores_disruptions(spec: Mapping[str, Any]) -> bool:
+    """Whether the first rule of the podFailurePolicy about evicted pods ignores them."""
+    policy = mapping(spec.get("podFailurePolicy"), "spec.podFailurePolicy")
+    for rule in items(policy.get("rules"), "spec.podFailurePolicy.rules"):
+        states = items(rule.get("onPodConditions"), "spec.podFailurePolicy.rules.onPodConditions")
+        if any(state.get("type") == "DisruptionTarget" for state in states):
+            return rule.get("action") == "Ignore"
+    return False
+
+
+def _metadata_of(base: ObjectView) -> dict[str, Any]:
+    return {name: getattr(base, name) for name in _METADATA}
+
+
+def _part(raw: Any, name: str) -> dict[str, Any]:
+    return mapping(mapping(raw, "object").get(name), name)

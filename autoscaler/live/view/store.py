@@ -1,0 +1,240 @@
+"""What lists and watches have told so far, as views, and what only a witness knows: when things happened.
+
+Kubernetes rounds its times to seconds and forgets when a pod that was deleted left its node. Whoever watches knows
+both, so the store stamps what it sees with the clock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from autoscaler.live.clock import Clock
+from autoscaler.live.kube.client import Json
+from autoscaler.live.kube.fields import ParseError
+from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.view.nodes import is_usable
+from autoscaler.live.view.parse import Parser, odd_annotation
+
+_LOG = logging.getLogger(__name__)
+
+WALL_RESOLUTION_SECONDS = 1.0
+"""Kubernetes cuts a creationTimestamp to whole seconds."""
+
+MAX_REPORTED = 10_000
+"""So many different complaints about odd objects are remembered; later ones are only counted."""
+
+
+class Resource(StrEnum):
+    """What is watched."""
+
+    NODES = "nodes"
+    PODS = "pods"
+    JOBS = "jobs"
+    PDBS = "poddisruptionbudgets"
+    NODE_CLAIMS = "nodeclaims"
+
+
+class Trigger(StrEnum):
+    """What makes the loop decide, as in the simulator."""
+
+    JOB_SUBMITTED = "job-submitted"
+    JOB_FINISHED = "job-finished"
+    NODE_READY = "node-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All views at one moment; pods and Jobs that are finished are among them while their objects exist.
+
+    Attributes:
+        nodes: by uid; `state`, `used_gpu_milli`, `pods` and `idle_since_seconds` are not filled in yet.
+        pods: by uid.
+        jobs: by uid.
+        pdbs: by uid.
+        node_claims: by uid.
+        vacated: when the last GPU pod was seen to leave a node, by the node's name.
+    """
+
+    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+    pods: Mapping[str, PodView] = field(default_factory=dict)
+    jobs: Mapping[str, JobView] = field(default_factory=dict)
+    pdbs: Mapping[str, PdbView] = field(default_factory=dict)
+    node_claims: Mapping[str, NodeClaimView] = field(default_factory=dict)
+    vacated: Mapping[str, float] = field(default_factory=dict)
+
+
+class Store:
+    """Takes lists and events in from the watch threads; thread-safe.
+
+    Args:
+        parser: reads the objects.
+        clock: stamps them.
+        on_trigger: called, outside the lock, when something happened that the loop should decide on.
+        on_skip: called, outside the lock, once for each complaint about an odd object: resource, name, what is wrong.
+    """
+
+    def __init__(
+        self,
+        parser: Parser,
+        clock: Clock,
+        on_trigger: Callable[[Trigger], None] = lambda _: None,
+        on_skip: Callable[[Resource, str, str], None] = lambda *_: None,
+    ) -> None:
+        self._parser, self._clock = parser, clock
+        self._on_trigger, self._on_skip = on_trigger, on_skip
+        self._lock = threading.Lock()
+        self._views: dict[Resource, dict[str, Any]] = {resource: {} for resource in Resource}
+        self._vacated: dict[str, float] = {}
+        self._reported: set[tuple[Resource, str, str]] = set()
+        self._parse: dict[Resource, Callable[[Json], ObjectView]] = {
+            Resource.NODES: parser.node,
+            Resource.PODS: parser.pod,
+            Resource.JOBS: parser.job,
+            Resource.PDBS: parser.pdb,
+            Resource.NODE_CLAIMS: parser.node_claim,
+        }
+
+    def contents(self) -> Contents:
+        """Everything, at one moment."""
+        with self._lock:
+            views = {resource: dict(table) for resource, table in self._views.items()}
+            vacated = dict(self._vacated)
+        return Contents(
+            views[Resource.NODES],
+            views[Resource.PODS],
+            views[Resource.JOBS],
+            views[Resource.PDBS],
+            views[Resource.NODE_CLAIMS],
+            vacated,
+        )
+
+    def replace(self, resource: Resource, items: Iterable[Any]) -> None:
+        """Take in a full list: objects that are not in it are gone."""
+        parsed = [view for view in (self._read(resource, item) for item in items) if view is not None]
+        triggers: set[Trigger] = set()
+        with self._lock:
+            gone = self._views[resource].keys() - {view.uid for view in parsed}
+            for view in parsed:
+                triggers |= self._put(resource, view, live=False)
+            for uid in gone:
+                triggers |= self._remove(resource, uid)
+        self._notify(triggers)
+
+    def apply(self, resource: Resource, event_type: str, item: Any) -> None:
+        """Take in one event of a watch."""
+        view = self._read(resource, item)
+        if view is None:
+            return
+        with self._lock:
+            if event_type == "DELETED":
+                triggers = self._remove(resource, view.uid)
+            else:
+                triggers = self._put(resource, view, live=event_type == "ADDED")
+        self._notify(triggers)
+
+    def _notify(self, triggers: Iterable[Trigger]) -> None:
+        for trigger in sorted(triggers):
+            self._on_trigger(trigger)
+
+    def _read(self, resource: Resource, item: Any) -> ObjectView | None:
+        try:
+            view = self._parse[resource](item)
+            if isinstance(view, PodView) and (problem := odd_annotation(view)):
+                self._report(resource, item, problem, "an annotation")
+            return view
+        except ParseError as error:
+            self._report(resource, item, str(error))
+        except Exception as error:
+            # An object may be odd in a way that nobody thought of; that must not end the watch.
+            self._report(resource, item, f"{type(error).__name__}: {error}")
+        return self._parser.unreadable_pod(item) if resource is Resource.PODS else None
+
+    def _report(self, resource: Resource, item: Any, problem: str, what: str = "an object") -> None:
+        metadata = item.get("metadata") if isinstance(item, dict) else None
+        about = metadata if isinstance(metadata, dict) else {}
+        name = f"{about.get('namespace') or ''}/{about.get('name') or '?'}".lstrip("/")[:300]
+        key = (resource, str(about.get("uid") or name)[:300], problem[:300])
+        if key in self._reported:
+            return
+        if len(self._reported) < MAX_REPORTED:
+            self._reported.add(key)
+        _LOG.warning(
+            f"{what} cannot be read and is skipped", extra={"resource": resource, "object": name, "problem": key[2]}
+        )
+        self._on_skip(resource, name, key[2])
+
+    def _put(self, resource: Resource, view: Any, live: bool) -> set[Trigger]:
+        table = self._views[resource]
+        before = table.get(view.uid)
+        now = self._clock.now()
+        view = self._with_creation(view, before, now, live)
+        triggers: set[Trigger] = set()
+        if resource is Resource.PODS:
+            view, triggers = self._see_pod(view, before, now)
+        elif resource is Resource.JOBS:
+            if view.finished and (before is None or not before.finished) and before is not None:
+                view = replace(view, finished_seconds=now)
+            elif before is not None and before.finished:
+                view = replace(view, finished_seconds=before.finished_seconds)
+        elif resource is Resource.NODES:
+            view, triggers = _see_node(view, before, now)
+        table[view.uid] = view
+        return triggers
+
+    def _with_creation(self, view: Any, before: Any, now: float, live: bool) -> Any:
+        if before is not None:
+            return replace(view, created_seconds=before.created_seconds)
+        if live:
+            latest = view.created_seconds + WALL_RESOLUTION_SECONDS * self._clock.time_scale
+            return replace(view, created_seconds=min(max(now, view.created_seconds), latest))
+        return view
+
+    def _see_pod(self, view: PodView, before: PodView | None, now: float) -> tuple[PodView, set[Trigger]]:
+        triggers: set[Trigger] = set()
+        if before is None:
+            if view.gpu_milli and not view.finished:
+                triggers.add(Trigger.JOB_SUBMITTED)
+            if view.finished and view.node_name:
+                self._vacate(view, view.finished_seconds or view.created_seconds)
+            return view, triggers
+        started = before.started_seconds
+        if view.node_name and started is None:
+            started = now
+        finished = before.finished_seconds
+        if view.finished and not before.finished:
+            finished = now
+            self._vacate(view, now)
+            if view.gpu_milli:
+                triggers.add(Trigger.JOB_FINISHED)
+        if view.unschedulable and not before.unschedulable and not before.gates and view.gpu_milli:
+            triggers.add(Trigger.JOB_SUBMITTED)
+        return replace(view, started_seconds=started, finished_seconds=finished), triggers
+
+    def _vacate(self, pod: PodView, seconds: float) -> None:
+        if pod.node_name and (pod.gpu_milli or not pod.readable):
+            self._vacated[pod.node_name] = max(seconds, self._vacated.get(pod.node_name, seconds))
+
+    def _remove(self, resource: Resource, uid: str) -> set[Trigger]:
+        view = self._views[resource].pop(uid, None)
+        if isinstance(view, PodView) and not view.finished:
+            self._vacate(view, self._clock.now())
+            return {Trigger.JOB_FINISHED} if view.gpu_milli else set()
+        if isinstance(view, NodeView):
+            self._vacated.pop(view.name, None)
+        return set()
+
+
+def _see_node(view: NodeView, before: NodeView | None, now: float) -> tuple[NodeView, set[Trigger]]:
+    """Note since when a node is ready with its GPUs."""
+    if before is None:
+        return (view if is_usable(view) else replace(view, ready_since_seconds=None)), set()
+    if not is_usable(view):
+        return replace(view, ready_since_seconds=None), set()
+    if is_usable(before):
+        return replace(view, ready_since_seconds=before.ready_since_seconds), set()
+    return replace(view, ready_since_seconds=now), {Trigger.NODE_READY}

@@ -1,0 +1,117 @@
+"""From the store's contents to a `ClusterView`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.model import ClusterView, GangState, NodeClaimView, NodeView, OrderView, PodView, PoolView
+from autoscaler.live.names import ANNOTATION_IDLE_SINCE
+from autoscaler.live.view.gangs import GangBuilder, Submission, asks, consumes_request
+from autoscaler.live.view.nodes import fill_node
+from autoscaler.live.view.store import Contents
+
+
+class ViewBuilder:
+    """Builds views.
+
+    Args:
+        config: pools and guardrails.
+        clock: the time, and how unix seconds in annotations compare with it.
+    """
+
+    def __init__(self, config: LiveConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self._gangs = GangBuilder(config, clock)
+        self._pools = {pool.name: pool for pool in config.pools}
+
+    def build(
+        self,
+        contents: Contents,
+        stale_resources: tuple[str, ...] = (),
+        starting_since: Mapping[str, float] | None = None,
+    ) -> tuple[ClusterView, list[Submission]]:
+        """The cluster now, and the submissions whose objects still exist.
+
+        Args:
+            contents: what the store has.
+            stale_resources: resources without fresh data.
+            starting_since: since when a node has been without its GPUs, by name, where that is later than its creation.
+        """
+        now = self._clock.now()
+        pods = {uid: pod for uid, pod in contents.pods.items() if not pod.finished}
+        on_node: defaultdict[str, list[PodView]] = defaultdict(list)
+        for pod in pods.values():
+            if pod.node_name:
+                on_node[pod.node_name].append(pod)
+        since = starting_since or {}
+        nodes = [self._node(node, on_node[node.name], contents, now, since) for node in contents.nodes.values()]
+        nodes.sort(key=lambda node: node.name)
+        gangs, submissions = self._gangs.build(contents)
+        queue = [gang for gang in gangs if gang.state is GangState.QUEUED]
+        view = ClusterView(
+            now_seconds=now,
+            pools=self._pool_views(nodes, contents),
+            unmanaged_nodes=tuple(node for node in nodes if node.pool is None),
+            queue=tuple(gang for gang in queue if gang.allowed_pools),
+            running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
+            unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
+            unserved=tuple(pod for pod in pods.values() if self._is_unserved(pod)),
+            pods=pods,
+            pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
+            node_claims=tuple(sorted(contents.node_claims.values(), key=lambda claim: claim.name)),
+            stale_resources=stale_resources,
+        )
+        return view, submissions
+
+    def _is_unserved(self, pod: PodView) -> bool:
+        return not pod.node_name and consumes_request(pod) and asks(pod, self._config)
+
+    def _node(
+        self,
+        node: NodeView,
+        pods: list[PodView],
+        contents: Contents,
+        now: float,
+        starting_since: Mapping[str, float],
+    ) -> NodeView:
+        starting = now - starting_since.get(node.name, node.created_seconds)
+        timeout = self._config.guardrails.backoff.provision_timeout_seconds
+        pool = None if node.pool is None else self._pools[node.pool]
+        return fill_node(node, pods, pool, self._vacated(node, contents, now), starting, timeout)
+
+    def _vacated(self, node: NodeView, contents: Contents, now: float) -> float | None:
+        """When the last GPU pod left: what was seen, or what the process before wrote down."""
+        moments = []
+        if node.name in contents.vacated:
+            moments.append(contents.vacated[node.name])
+        with suppress(ValueError):
+            written = self._clock.from_wall(float(node.annotations.get(ANNOTATION_IDLE_SINCE, "nan")))
+            if node.created_seconds <= written <= now:
+                moments.append(written)
+        return max(moments, default=None)
+
+    def _pool_views(self, nodes: list[NodeView], contents: Contents) -> tuple[PoolView, ...]:
+        names = {node.name for node in nodes}
+        coming = [
+            OrderView(claim.pool, claim.name, claim.created_seconds)
+            for claim in sorted(contents.node_claims.values(), key=lambda claim: claim.name)
+            if claim.pool is not None and _is_coming(claim, names)
+        ]
+        return tuple(
+            PoolView(
+                name=pool.name,
+                index=index,
+                nodes=tuple(node for node in nodes if node.pool == pool.name),
+                orders=tuple(order for order in coming if order.pool == pool.name),
+            )
+            for index, pool in enumerate(self._config.pools)
+        )
+
+
+def _is_coming(claim: NodeClaimView, node_names: set[str]) -> bool:
+    """Whether a NodeClaim stands for a machine that is no Node yet."""
+    return claim.deleted_seconds is None and (not claim.node_name or claim.node_name not in node_names)

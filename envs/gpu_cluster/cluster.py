@@ -1,0 +1,250 @@
+"""Descriptions of a cluster: pools of equal nodes, their power and their price."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import traces
+from configs.loader import load_config
+from envs.errors import ClusterError
+from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE
+from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig, check_seconds
+from traces.nodes import Nodes
+from traces.trace import Trace
+
+AUTO = "auto"
+"""The name of the cluster that fits a trace, see `auto_cluster`."""
+
+
+class StateWatts(NamedTuple):
+    """What a node of a pool draws by its state, W without PUE.
+
+    Attributes:
+        idle_node: a node that is on without a job.
+        unused_gpu: a GPU without a job on a node that has one, with its share of the host.
+        boot_node: a node that boots.
+        off_node: a node that is off.
+        busy_gpu: a GPU that works, with its share of the host.
+        cappable_gpu: the part of `busy_gpu` that a power cap lowers.
+    """
+
+    idle_node: float
+    unused_gpu: float
+    boot_node: float
+    off_node: float
+    busy_gpu: float
+    cappable_gpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerConfig:
+    """Power of a node, linear in the GPUs that work. The defaults are an 8 x V100 server.
+
+    For a model of one's own override `watts` in a subclass: the simulator asks it only.
+
+    Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share, for two CPUs, memory
+        and fans, is an assumption of ours.
+
+    Attributes:
+        gpu_idle_watts: a GPU that is on and does nothing.
+        gpu_busy_watts: a GPU that works.
+        host_watts: the node without its GPUs, while it is on.
+        boot_watts: a node that boots; None: as an idle node.
+        off_watts: a node that is off (its management controller; 0 in a cloud).
+        pue: power usage effectiveness of the site, multiplies everything.
+    """
+
+    gpu_idle_watts: float = 34.8
+    gpu_busy_watts: float = 305.6
+    host_watts: float = 300.0
+    boot_watts: float | None = None
+    off_watts: float = 0.0
+    pue: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a power is negative or not finite, or PUE is below 1.
+        """
+        for name in ("gpu_idle_watts", "gpu_busy_watts", "host_watts", "boot_watts", "off_watts"):
+            watts = getattr(self, name)
+            if watts is not None and not 0.0 <= watts < float("inf"):
+                raise ClusterError(f"power.{name} is {watts}; it must be finite and >= 0")
+        if not 1.0 <= self.pue < float("inf"):
+            raise ClusterError(f"power.pue is {self.pue}; it must be at least 1")
+
+    def watts(self, gpus_per_node: int) -> StateWatts:
+        """The power of a node by its state; its GPUs share the host's equally."""
+        idle_node = self.host_watts + gpus_per_node * self.gpu_idle_watts
+        host_share = self.host_watts / gpus_per_node
+        return StateWatts(
+            idle_node=idle_node,
+            unused_gpu=self.gpu_idle_watts + host_share,
+            boot_node=idle_node if self.boot_watts is None else self.boot_watts,
+            off_node=self.off_watts,
+            busy_gpu=self.gpu_busy_watts + host_share,
+            cappable_gpu=self.gpu_busy_watts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Equal nodes that are switched on and off together.
+
+    Attributes:
+        name: unique name.
+        max_nodes: most nodes that can be on.
+        min_nodes: nodes that are always on.
+        gpus_per_node: GPUs of a node.
+        gpu_model: name that a job's `gpu_models` refers to; None: any job may run here.
+        boot_seconds: from order to ready.
+        power: power of a node.
+        boot: how boots vary and fail.
+        failures: failures of nodes, and their repair.
+        spot: nodes that are taken back.
+        pull_seconds: how long a job makes no progress when a node of it does not have its container image yet. A node
+            keeps the images that it has until it is off.
+        cpus_per_node: CPUs of a node; None: no limit. It counts where `physics.second_resources` is on, like memory.
+        memory_gib_per_node: memory of a node, GiB; None: no limit.
+        linked_gpus: GPUs that share a fast link, in blocks from GPU 0, for the packer `topology-aware`; None: all of a
+            node.
+    """
+
+    name: str
+    max_nodes: int
+    min_nodes: int = 0
+    gpus_per_node: int = 8
+    gpu_model: str | None = None
+    boot_seconds: float = 300.0
+    power: PowerConfig = field(default_factory=PowerConfig)
+    boot: BootConfig = field(default_factory=BootConfig)
+    failures: FailureConfig = field(default_factory=FailureConfig)
+    spot: SpotConfig = field(default_factory=SpotConfig)
+    pull_seconds: float = 0.0
+    cpus_per_node: float | None = None
+    memory_gib_per_node: float | None = None
+    linked_gpus: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            ClusterError: a size or time is out of range.
+        """
+        if not 1 <= self.gpus_per_node <= MAX_GPUS_PER_NODE:
+            raise ClusterError(
+                f"pool {self.name}: gpus_per_node is {self.gpus_per_node}; it must be 1 to {MAX_GPUS_PER_NODE}"
+            )
+        if not 0 <= self.min_nodes <= self.max_nodes:
+            raise ClusterError(f"pool {self.name}: min_nodes is {self.min_nodes}; it must be 0 to {self.max_nodes}")
+        if self.max_nodes < 1:
+            raise ClusterError(f"pool {self.name}: max_nodes is {self.max_nodes}; it must be at least 1")
+        if not 0.0 <= self.boot_seconds < float("inf"):
+            raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
+        check_seconds(f"pool {self.name}: pull_seconds", self.pull_seconds)
+        for name in ("cpus_per_node", "memory_gib_per_node"):
+            amount = getattr(self, name)
+            if amount is not None and not 0.001 <= amount < float("inf"):
+                raise ClusterError(f"pool {self.name}: {name} is {amount}; it must be finite and above 0")
+        if self.linked_gpus is not None and not 1 <= self.linked_gpus <= self.gpus_per_node:
+            raise ClusterError(
+                f"pool {self.name}: linked_gpus is {self.linked_gpus}; it must be 1 to {self.gpus_per_node}"
+            )
+
+    @property
+    def loses_nodes(self) -> bool:
+        """Whether nodes fail or are taken back."""
+        return self.failures.mean_seconds is not None or self.spot.mean_seconds is not None
+
+    @property
+    def draws_lots(self) -> bool:
+        """Whether anything happens to its nodes by lot."""
+        return self.loses_nodes or self.boot.is_drawn
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """The pools of a cluster.
+
+    Attributes:
+        pools: at least one; their order is the order in which fixed rules prefer them.
+    """
+
+    pools: tuple[PoolConfig, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a cluster without pools or with two pools of one name.
+
+        Raises:
+            ClusterError: as above.
+        """
+        names = [pool.name for pool in self.pools]
+        if not names:
+            raise ClusterError("cluster.pools is empty; give at least one pool")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ClusterError(f"cluster.pools: the name {min(twice)!r} is used twice; names must be unique")
+
+
+def auto_cluster(trace: Trace, gpus_per_node: int = 8) -> ClusterConfig:
+    """One pool of 8-GPU nodes, 5 minutes' boot, from 0 nodes to the trace's peak with nobody waiting."""
+    nodes = -(-trace.peak_gpu_milli // (1000 * gpus_per_node))
+    return ClusterConfig((PoolConfig("gpu", max_nodes=max(nodes, 1), gpus_per_node=gpus_per_node),))
+
+
+def cluster_from_nodes(nodes: Nodes, *, second_resources: bool = False) -> ClusterConfig:
+    """A pool for each kind of node, from 0 nodes to as many as there are; the pool with most GPUs first.
+
+    Args:
+        nodes: the machines.
+        second_resources: kinds differ in CPUs and memory too, not only in GPU model and number of GPUs.
+    """
+    columns = ["gpu_model", "gpus", *(["cpu_milli", "memory_mib"] if second_resources else [])]
+    kinds = Counter(zip(*(nodes.table[column].to_pylist() for column in columns), strict=True))
+    return ClusterConfig(
+        tuple(
+            _kind_of_node(count, *kind)
+            for kind, count in sorted(kinds.items(), key=lambda item: (-item[1] * item[0][1], item[0]))
+        )
+    )
+
+
+def _kind_of_node(
+    count: int, model: str, gpus: int, cpu_milli: int | None = None, memory_mib: int | None = None
+) -> PoolConfig:
+    name, cpus, memory_gib = f"{model}-{gpus}", None, None
+    if cpu_milli is not None and memory_mib is not None:
+        cpus, memory_gib = cpu_milli / 1000, memory_mib / 1024
+        name += f"-{cpus:g}cpu-{memory_gib:g}gib"
+    return PoolConfig(
+        name,
+        max_nodes=count,
+        gpus_per_node=gpus,
+        gpu_model=model,
+        cpus_per_node=cpus,
+        memory_gib_per_node=memory_gib,
+    )
+
+
+def load_cluster(source: str, trace: Trace, *, second_resources: bool = False) -> ClusterConfig:
+    """The cluster that a user names.
+
+    Args:
+        source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of
+            `ClusterConfig`.
+        trace: the jobs that it shall run.
+        second_resources: whether a list of nodes also says their CPUs and memory.
+
+    Raises:
+        ClusterError: the cluster has no meaning.
+        ConfigError: the YAML file cannot be read or does not fit.
+        TraceError: the list of nodes cannot be read.
+    """
+    if source == AUTO:
+        return auto_cluster(trace)
+    if ":" in source and not source.endswith((".yaml", ".yml")):
+        return cluster_from_nodes(traces.load_nodes(source), second_resources=second_resources)
+    return load_config(source, ClusterConfig)

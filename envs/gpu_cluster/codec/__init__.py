@@ -1,0 +1,78 @@
+"""The codec: the one definition of what a policy sees and does, for the simulator and for a live cluster alike.
+
+    ClusterSnapshot --encode--> observation --policy--> action --decode--> Decision
+
+`encode`, `decode` and `write_mask` are plain functions that CPython and numba both run with the same bits. This package
+needs numpy only and imports no other package of this project.
+"""
+
+from envs.gpu_cluster.codec.action import HOLD, decode, default_action, write_mask
+from envs.gpu_cluster.codec.consolidation import BusyNode, Emptying, NodePart, consolidation_plan, emptiable
+from envs.gpu_cluster.codec.fingerprint import description, fingerprint
+from envs.gpu_cluster.codec.layout import (
+    ALWAYS_ON,
+    CONSOLIDATION_CHOICES,
+    HEADROOM_FRACTIONS,
+    IDLE_AGE_EDGES_SECONDS,
+    MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
+    SUBMIT_WINDOWS_SECONDS,
+    WIDTH_CHOICES,
+    CodecLayout,
+    CodecTables,
+    Pool,
+    Signal,
+    Slot,
+)
+from envs.gpu_cluster.codec.levers import (
+    RULE_CONSOLIDATION,
+    RULE_POWER_CAP,
+    RULE_SETPOINT,
+    RULE_SIZE,
+    RULE_WIDTH,
+    Decision,
+    empty_decision,
+)
+from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
+from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
+
+__all__ = [
+    "ALWAYS_ON",
+    "CONSOLIDATION_CHOICES",
+    "HEADROOM_FRACTIONS",
+    "HOLD",
+    "IDLE_AGE_EDGES_SECONDS",
+    "MAX_GPUS_PER_NODE",
+    "POWER_CAP_FRACTIONS",
+    "RULE_CONSOLIDATION",
+    "RULE_POWER_CAP",
+    "RULE_SETPOINT",
+    "RULE_SIZE",
+    "RULE_WIDTH",
+    "SUBMIT_WINDOWS_SECONDS",
+    "WIDTH_CHOICES",
+    "BusyNode",
+    "ClusterSnapshot",
+    "CodecLayout",
+    "CodecTables",
+    "Decision",
+    "Emptying",
+    "NodePart",
+    "PackingPlan",
+    "Pool",
+    "Signal",
+    "Slot",
+    "consolidation_plan",
+    "decode",
+    "default_action",
+    "description",
+    "emptiable",
+    "empty_decision",
+    "empty_plan",
+    "empty_snapshot",
+    "encode",
+    "fingerprint",
+    "observation_names",
+    "observation_size",
+    "write_mask",
+]

@@ -1,0 +1,168 @@
+"""From a policy's action to a decision, and which actions are valid. CPython and numba both run this file."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
+from envs.gpu_cluster.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
+from envs.gpu_cluster.codec.packing import (
+    POOL_BOOTING_NODES,
+    POOL_GPUS_PER_NODE,
+    POOL_IDLE_NODES,
+    POOL_PRESENT,
+    SLOT_GPUS,
+    SLOT_PRESENT,
+    default_pool,
+    place,
+    place_backlog,
+    start_plan,
+)
+from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
+
+POOL_MIN_NODES = int(Pool.MIN_NODES)
+POOL_MAX_NODES = int(Pool.MAX_NODES)
+POOL_BUSY_NODES = int(Pool.BUSY_NODES)
+POOL_UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
+SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
+SLOT_SLACK_SECONDS = int(Slot.SLACK_SECONDS)
+
+HOLD = 0
+"""Placement that leaves a job in the queue; placement k > 0 sends it to pool k - 1."""
+
+
+def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
+    """Whether the job of a slot may stay in the queue although a pool could run it.
+
+    A job that may be deferred may be held until its latest start and not after it; another for `max_hold_seconds`.
+    """
+    row = snapshot.queue[slot]
+    if row[SLOT_SLACK_SECONDS] != 0.0:
+        return bool(row[SLOT_SLACK_SECONDS] > 0.0)
+    return bool(row[SLOT_WAITED_SECONDS] < tables.max_hold_seconds)
+
+
+def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
+    """Mark the valid choices of every component of the action.
+
+    An absent pool has only setpoint 0, an absent slot only `HOLD`, and choice 0 of a lever does nothing and is always
+    valid, so no component ever lacks a valid choice.
+
+    Args:
+        snapshot: the cluster now.
+        tables: the layout.
+        mask: [mask_size] bool, written.
+    """
+    at = 0
+    for pool in range(tables.max_pools):
+        present = snapshot.pools[pool, POOL_PRESENT] > 0.0
+        for setpoint in range(tables.setpoints):
+            mask[at + setpoint] = present or setpoint == 0
+        at += tables.setpoints
+    for slot in range(tables.window_slots):
+        allowed = 0
+        for pool in range(tables.max_pools):
+            may_run = snapshot.queue[slot, SLOT_PRESENT] > 0.0 and snapshot.allowed[slot, pool] > 0.0
+            mask[at + 1 + pool] = may_run
+            if may_run:
+                allowed += 1
+        mask[at] = allowed == 0 or may_hold(snapshot, tables, slot)
+        at += tables.max_pools + 1
+    write_lever_mask(snapshot, tables, at, mask)
+
+
+def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, choice: int, slot: int) -> int:
+    """The pool that a slot's choice means, -1 for none; a choice outside the mask means the default pool."""
+    if choice == HOLD and may_hold(snapshot, tables, slot):
+        return -1
+    if 0 < choice <= tables.max_pools and snapshot.allowed[slot, choice - 1] > 0.0:
+        return choice - 1
+    return default_pool(snapshot, tables, plan, slot)
+
+
+def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
+    """Nodes that a setpoint wants on in a pool, after the plan placed the queue, of those that can be on.
+
+    Idle nodes beyond the reserve go once they are older than the time-out; the plan uses the youngest idle nodes first,
+    as the packers do, so the old ones are those left.
+    """
+    row = snapshot.pools[pool]
+    most = max(0.0, row[POOL_MAX_NODES] - row[POOL_UNAVAILABLE_NODES])
+    if tables.setpoint_headroom[setpoint] < 0.0:
+        return int(most)
+    nodes = row[POOL_IDLE_NODES] + row[POOL_BUSY_NODES] + row[POOL_BOOTING_NODES]
+    spare = plan.idle_nodes[pool] + plan.booting_nodes[pool]
+    demand = nodes - spare + plan.new_nodes[pool]
+    reserve = np.ceil(tables.setpoint_headroom[setpoint] * demand)
+    target = nodes + plan.new_nodes[pool]
+    if spare < reserve:
+        target += reserve - spare
+    else:
+        aged = snapshot.idle_age_nodes[pool, tables.setpoint_edge[setpoint]]
+        target -= min(aged, plan.idle_nodes[pool], spare - reserve)
+    return int(min(max(row[POOL_MIN_NODES], target), most))
+
+
+def decode(
+    action: NDArray[np.int64],
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    decision: Decision,
+) -> None:
+    """Turn an action into a decision.
+
+    Args:
+        action: [components] int64, a setpoint per pool, a placement per slot (`HOLD`, or pool + 1), and for each lever
+            that is on a choice per pool.
+        snapshot: the cluster now.
+        tables: the layout.
+        plan: scratch memory.
+        decision: written.
+    """
+    start_plan(snapshot, tables, plan)
+    for slot in range(tables.window_slots):
+        decision.placement[slot] = -1
+        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+            pool = placed_pool(snapshot, tables, plan, action[tables.max_pools + slot], slot)
+            decision.placement[slot] = pool
+            if pool >= 0:
+                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)
+    place_backlog(snapshot, tables, plan)
+    for pool in range(tables.max_pools):
+        decision.target_nodes[pool] = 0
+        if snapshot.pools[pool, POOL_PRESENT] > 0.0:
+            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, action[pool])
+    decode_levers(action, snapshot, tables, decision)
+
+
+def default_action(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    rule: NDArray[np.int64],
+    action: NDArray[np.int64],
+) -> None:
+    """Write the action of a fixed rule: the same choices everywhere, every job to its default pool.
+
+    Args:
+        snapshot: the cluster now.
+        tables: the layout.
+        plan: scratch memory.
+        rule: [RULE_SIZE] int64, the setpoint, and the choice of each lever wherever that is valid.
+        action: [components] int64, written.
+    """
+    for pool in range(tables.max_pools):
+        action[pool] = rule[RULE_SETPOINT] if snapshot.pools[pool, POOL_PRESENT] > 0.0 else 0
+    default_levers(snapshot, tables, rule, action)
+    start_plan(snapshot, tables, plan)
+    for slot in range(tables.window_slots):
+        action[tables.max_pools + slot] = HOLD
+        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+            pool = default_pool(snapshot, tables, plan, slot)
+            action[tables.max_pools + slot] = pool + 1
+            if pool >= 0:
+                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)

@@ -1,0 +1,142 @@
+"""The decision, and the levers that an experiment can switch on beside setpoint and placement.
+
+CPython and numba both run this file.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.codec.layout import (
+    CONSOLIDATION_CHOICES,
+    POWER_CAP_FRACTIONS,
+    WIDTH_CHOICES,
+    CodecLayout,
+    CodecTables,
+    Pool,
+)
+from envs.gpu_cluster.codec.snapshot import ClusterSnapshot
+
+POOL_PRESENT = int(Pool.PRESENT)
+POOL_CONSOLIDATABLE = int(Pool.CONSOLIDATABLE)
+POOL_SHRINKABLE_GPUS = int(Pool.SHRINKABLE_GPUS)
+POOL_GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
+CONSOLIDATIONS = len(CONSOLIDATION_CHOICES)
+POWER_CAPS = len(POWER_CAP_FRACTIONS)
+WIDTHS = len(WIDTH_CHOICES)
+KEEP, SHRINK, GROW = range(WIDTHS)
+RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH = range(4)
+RULE_SIZE = 4
+
+
+class Decision(NamedTuple):
+    """What an action means for this cluster now.
+
+    Attributes:
+        target_nodes: [P] int64, nodes that shall be on (ready or booting); 0 for an absent pool.
+        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose
+            pool has no room yet waits for it and counts as its demand.
+        consolidation: [P] int64, index into `CONSOLIDATION_CHOICES`.
+        power_cap: [P] int64, index into `POWER_CAP_FRACTIONS`.
+        width: [P] int64, index into `WIDTH_CHOICES`.
+    """
+
+    target_nodes: NDArray[np.int64]
+    placement: NDArray[np.int64]
+    consolidation: NDArray[np.int64]
+    power_cap: NDArray[np.int64]
+    width: NDArray[np.int64]
+
+
+def empty_decision(layout: CodecLayout) -> Decision:
+    """A decision that does nothing, with the shapes of a layout."""
+    pools = layout.max_pools
+    levers = [np.zeros(pools, np.int64) for _ in range(3)]
+    return Decision(np.zeros(pools, np.int64), np.full(layout.window_slots, -1, np.int64), *levers)
+
+
+def may_consolidate(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
+    """Whether a choice of the consolidation lever is valid."""
+    return bool(choice == 0 or (0 < choice < CONSOLIDATIONS and snapshot.pools[pool, POOL_CONSOLIDATABLE] > 0.0))
+
+
+def may_cap(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
+    """Whether a choice of the power lever is valid."""
+    return bool(choice == 0 or (0 < choice < POWER_CAPS and snapshot.pools[pool, POOL_PRESENT] > 0.0))
+
+
+def may_resize(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
+    """Whether a choice of the width lever is valid."""
+    if choice == SHRINK:
+        return bool(snapshot.pools[pool, POOL_SHRINKABLE_GPUS] > 0.0)
+    if choice == GROW:
+        return bool(snapshot.pools[pool, POOL_GROWABLE_GPUS] > 0.0)
+    return choice == KEEP
+
+
+def write_lever_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, mask: NDArray[np.bool_]) -> None:
+    """Mark the valid choices of the levers that are on, from index `at` on."""
+    if tables.has_consolidation:
+        for pool in range(tables.max_pools):
+            for choice in range(CONSOLIDATIONS):
+                mask[at + choice] = may_consolidate(snapshot, pool, choice)
+            at += CONSOLIDATIONS
+    if tables.has_power_caps:
+        for pool in range(tables.max_pools):
+            for choice in range(POWER_CAPS):
+                mask[at + choice] = may_cap(snapshot, pool, choice)
+            at += POWER_CAPS
+    if tables.has_width:
+        for pool in range(tables.max_pools):
+            for choice in range(WIDTHS):
+                mask[at + choice] = may_resize(snapshot, pool, choice)
+            at += WIDTHS
+
+
+def decode_levers(
+    action: NDArray[np.int64], snapshot: ClusterSnapshot, tables: CodecTables, decision: Decision
+) -> None:
+    """Write the levers' part of a decision; a choice outside the mask does nothing."""
+    at = tables.max_pools + tables.window_slots
+    for pool in range(tables.max_pools):
+        decision.consolidation[pool] = 0
+        decision.power_cap[pool] = 0
+        decision.width[pool] = KEEP
+    if tables.has_consolidation:
+        for pool in range(tables.max_pools):
+            if may_consolidate(snapshot, pool, action[at + pool]):
+                decision.consolidation[pool] = action[at + pool]
+        at += tables.max_pools
+    if tables.has_power_caps:
+        for pool in range(tables.max_pools):
+            if may_cap(snapshot, pool, action[at + pool]):
+                decision.power_cap[pool] = action[at + pool]
+        at += tables.max_pools
+    if tables.has_width:
+        for pool in range(tables.max_pools):
+            if may_resize(snapshot, pool, action[at + pool]):
+                decision.width[pool] = action[at + pool]
+
+
+def default_levers(
+    snapshot: ClusterSnapshot, tables: CodecTables, rule: NDArray[np.int64], action: NDArray[np.int64]
+) -> None:
+    """Write the levers' part of a fixed rule's action: its choice wherever that is valid."""
+    at = tables.max_pools + tables.window_slots
+    if tables.has_consolidation:
+        for pool in range(tables.max_pools):
+            choice = rule[RULE_CONSOLIDATION]
+            action[at + pool] = choice if may_consolidate(snapshot, pool, choice) else 0
+        at += tables.max_pools
+    if tables.has_power_caps:
+        for pool in range(tables.max_pools):
+            choice = rule[RULE_POWER_CAP]
+            action[at + pool] = choice if may_cap(snapshot, pool, choice) else 0
+        at += tables.max_pools
+    if tables.has_width:
+        for pool in range(tables.max_pools):
+            choice = rule[RULE_WIDTH]
+            action[at + pool] = choice if may_resize(snapshot, pool, choice) else KEEP

@@ -1,0 +1,275 @@
+"""Settings of an environment and of the objective."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from configs.errors import did_you_mean
+from envs.errors import EnvironmentConfigError
+from envs.gpu_cluster.codec import CodecLayout
+
+PACKERS = ("best-fit", "first-fit", "worst-fit")
+"""In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy
+node with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most
+room."""
+
+SCORED_PACKERS = (
+    *("random-fit", "dot-product", "gpu-packing", "gpu-clustering"),
+    *("fgd", "fgd-exact", "lifetime-aware", "topology-aware"),
+)
+"""More packers, which look at each GPU, CPU and memory of a node (`envs.gpu_cluster.simulator.packing.scoring`): they
+choose among the busy nodes with room, else the idle node that became idle last. Where `physics.second_resources` is on,
+`PACKERS` look at them too."""
+
+OWN_PACKERS: set[str] = set()
+"""The names of custom packers, which look at the same. `envs.gpu_cluster.simulator.PACKERS` writes them here, for this
+module imports no numba."""
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise EnvironmentConfigError(f"unknown {name} {value!r}{did_you_mean(value, choices)}")
+
+
+def _check_not_negative(name: str, value: float) -> None:
+    if not 0.0 <= value < math.inf:
+        raise EnvironmentConfigError(f"{name} is {value}; it must be finite and >= 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveConfig:
+    """What a run costs: energy_kwh * usd_per_kwh + (waited_gpu_hours + overhead_gpu_hours) * usd_per_gpu_hour.
+
+    Overhead is what jobs hold beyond their work: moves, restarts, work that is done again or slowly.
+
+    Attributes:
+        usd_per_kwh: price of energy.
+        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job asks.
+    """
+
+    usd_per_kwh: float = 0.15
+    usd_per_gpu_hour: float = 0.10
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a price is negative or not finite.
+        """
+        for name in ("usd_per_kwh", "usd_per_gpu_hour"):
+            _check_not_negative(f"objective.{name}", getattr(self, name))
+
+
+ESTIMATES = ("given", "given-else-exact", "exact", "none")
+"""What is known of a job's run time before it ends: the trace's estimate, which may be wrong, or the truth."""
+
+
+PASSING = ("any", "none", "backfill")
+"""Which jobs may start in a pool before one that had its turn there and found no room (one that is held has no turn).
+
+any: all that fit. none: no other, so that the order is strict. backfill: those that do not delay it, because they are
+expected to end before it can be expected to start, or because there is room for both then (EASY).
+
+Source: D. Lifka, The ANL/IBM SP Scheduling System, 1995.
+"""
+
+OWNERS = ("user", "group")
+"""Columns of the trace that say who owns a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """In which order waiting jobs get their turn, and who may start.
+
+    Attributes:
+        order: whose turn is first, one of `envs.gpu_cluster.simulator.queues.ORDERS`; of equals, who was submitted
+            first.
+        priorities: jobs of higher priority come first, in that order among equals.
+        passing: who may start before a job that finds no room, one of `PASSING`.
+        estimates: what is known of a run time, one of `ESTIMATES`; `given`: what the trace says, nothing where it says
+            nothing. Where nothing is known a job counts as the longest. How long it really runs is the same.
+        preemption: jobs of lower priority that can be checkpointed are stopped where one of higher priority finds no
+            room otherwise, and wait again; as few as can be, the least urgent and of those the last submitted.
+        max_victims: most jobs that are stopped for one.
+        preemption_notice: they write a checkpoint before they are stopped; else the work since the last one is lost.
+        owner: who owns a job for fair share and quotas, one of `OWNERS`; jobs that do not say have one owner together.
+        usage_halving_seconds: the GPU time that an owner has used is halved each time so much has passed since the
+            episode began; None: never.
+        quotas_gpus: most GPUs that an owner may use at once, by name; jobs over it wait and others pass.
+        default_quota_gpus: the same for all other owners; None: no limit.
+        deferral: jobs to which the trace gives a latest start may be held until then, and no longer, whatever
+            `codec.max_hold_seconds` says; a decision comes when it does.
+        deferral_is_free: their waiting costs nothing before it.
+        deadlines: count the jobs that end after their deadline.
+    """
+
+    order: str = "submission"
+    priorities: bool = False
+    passing: str = "any"
+    estimates: str = "given"
+    preemption: bool = False
+    max_victims: int = 8
+    preemption_notice: bool = True
+    owner: str = "user"
+    usage_halving_seconds: float | None = None
+    quotas_gpus: Mapping[str, float] = field(default_factory=dict, hash=False)
+    default_quota_gpus: float | None = None
+    deferral: bool = False
+    deferral_is_free: bool = True
+    deadlines: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: there is no such choice, or a number is out of range. (`make_problem` checks
+                `order`.)
+        """
+        _check_choice("physics.queue.passing", self.passing, PASSING)
+        _check_choice("physics.queue.owner", self.owner, OWNERS)
+        _check_choice("physics.queue.estimates", self.estimates, ESTIMATES)
+        if self.preemption and not self.priorities:
+            raise EnvironmentConfigError("physics.queue.preemption is by priority; set physics.queue.priorities too")
+        if self.max_victims < 1:
+            raise EnvironmentConfigError(f"physics.queue.max_victims is {self.max_victims}; it must be at least 1")
+        halving = self.usage_halving_seconds
+        if halving is not None and not 0.001 <= halving < math.inf:
+            raise EnvironmentConfigError(
+                f"physics.queue.usage_halving_seconds is {halving}; it must be at least 0.001, or null"
+            )
+        for name, gpus in {"default": self.default_quota_gpus, **self.quotas_gpus}.items():
+            if gpus is not None and not 0.0 < gpus < math.inf:
+                raise EnvironmentConfigError(f"physics.queue: the quota of {name} is {gpus} GPUs; it must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class CurvesConfig:
+    """Measured curves that make jobs faster or slower; each is off where its URI is None.
+
+    Attributes:
+        speeds: speed of GPU models by workload, `preset:gavel` or `gavel:PATH`; a pool without a model counts as the
+            reference.
+        reference_model: the model on which the durations of the trace were measured.
+        spread: slow-down of jobs over several nodes, `preset:pollux` or `pollux:FOLDER`.
+        scaling: throughput by width for elastic jobs, `preset:elasticflow`, `elasticflow:FOLDER` or `pollux:FOLDER`;
+            None: linear.
+        power_caps: speed and power under a cap, `preset:V100` (`A40`, `P100`, `RTX6000`) or `zeus:PATH`; None: a cap
+            changes nothing.
+        resize_seconds: how long a job whose width changes makes no progress.
+    """
+
+    speeds: str | None = None
+    reference_model: str = "V100"
+    spread: str | None = None
+    scaling: str | None = None
+    power_caps: str | None = None
+    resize_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is negative or not finite.
+        """
+        _check_not_negative("physics.curves.resize_seconds", self.resize_seconds)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any curve is given."""
+        return any(uri is not None for uri in (self.speeds, self.spread, self.scaling, self.power_caps))
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicsConfig:
+    """What happens beyond jobs that run for their duration on nodes that boot; all of it is off by default.
+
+    Attributes:
+        tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
+        restart_seconds: how long a job that was preempted makes no progress when it runs again.
+        max_fresh_restarts: how often nodes that go may cost a job all its work, in an episode that lasts until all jobs
+            are done; once more is an error, for it would hardly ever end.
+        curves: what makes jobs faster or slower.
+        seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
+        queue: in which order waiting jobs get their turn.
+        second_resources: jobs also need the CPUs and the memory that the trace says, where the cluster says how much of
+            them its nodes have.
+    """
+
+    tracks_work: bool = False
+    restart_seconds: float = 60.0
+    max_fresh_restarts: int = 1000
+    curves: CurvesConfig = field(default_factory=CurvesConfig)
+    seed: int = 0
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    second_resources: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is negative or not finite, or a number out of range.
+        """
+        if not 0 <= self.seed < 2**63:
+            raise EnvironmentConfigError(f"physics.seed is {self.seed}; it must be 0 to 2**63 - 1")
+        if self.max_fresh_restarts < 1:
+            raise EnvironmentConfigError(
+                f"physics.max_fresh_restarts is {self.max_fresh_restarts}; it must be at least 1"
+            )
+        _check_not_negative("physics.restart_seconds", self.restart_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentConfig:
+    """How a cluster is simulated and what the agent sees of it.
+
+    Attributes:
+        decision_interval_seconds: least time between two decisions (a decision follows an event).
+        resync_interval_seconds: most time between two decisions, when nothing happens.
+        episode_seconds: length of a training episode.
+        packer: in-pool packer, one of `PACKERS`, `SCORED_PACKERS` or `OWN_PACKERS`.
+        move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
+        debug: check every invariant of the simulator after every event (many times slower).
+        physics: what happens beyond jobs that run for their duration on nodes that boot.
+        codec: sizes of observation and action.
+        objective: prices.
+    """
+
+    decision_interval_seconds: float = 60.0
+    resync_interval_seconds: float = 600.0
+    episode_seconds: float = 7 * 86400.0
+    packer: str = "best-fit"
+    move_seconds: float = 120.0
+    debug: bool = False
+    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
+    codec: CodecLayout = field(default_factory=CodecLayout)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a time is out of range, or there is no such packer.
+        """
+        if not 0.001 <= self.decision_interval_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"decision_interval_seconds is {self.decision_interval_seconds}; it must be at least 0.001"
+            )
+        if not self.decision_interval_seconds <= self.resync_interval_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"resync_interval_seconds is {self.resync_interval_seconds}; it must be at least "
+                f"decision_interval_seconds ({self.decision_interval_seconds})"
+            )
+        if not self.decision_interval_seconds <= self.episode_seconds < math.inf:
+            raise EnvironmentConfigError(
+                f"episode_seconds is {self.episode_seconds}; it must be at least decision_interval_seconds "
+                f"({self.decision_interval_seconds})"
+            )
+        _check_not_negative("move_seconds", self.move_seconds)
+        _check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS))
+
+    @property
+    def has_detailed_nodes(self) -> bool:
+        """Whether CPUs, memory and each GPU of a node are kept, not only the number of its free GPUs."""
+        return self.physics.second_resources or self.packer not in PACKERS

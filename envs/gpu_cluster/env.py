@@ -1,0 +1,202 @@
+"""`autoscaler/GpuCluster-v0`: one GPU cluster that replays a trace, as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+import traces
+from envs.errors import EnvironmentConfigError
+from envs.gpu_cluster.cluster import AUTO, ClusterConfig, load_cluster
+from envs.gpu_cluster.codec import CodecLayout, Pool
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.episodes import draw_episodes, draw_seeds, episode_of
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.spaces import action_space, check_actions, observation_space
+from traces.trace import Trace
+
+DEFAULT_TRACE = "synthetic:quickstart?days=30&seed=0"
+
+
+class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
+    """A GPU cluster whose nodes can be switched on and off while jobs of a trace arrive.
+
+    ## Description
+
+    Jobs of a real or synthetic trace arrive and ask for GPUs; some are gangs over several nodes, some ask a share of
+    one GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how
+    many nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
+    decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
+    an age), at least `decision_interval_seconds` and at most `resync_interval_seconds` later.
+
+    ## Action Space
+
+    `MultiDiscrete`: per pool a *setpoint*, then per slot of the queue window a *placement*, then per pool a choice of
+    each lever that the codec layout switches on. `Discrete` where that is one component only (one pool, no window).
+
+    | component | choices | meaning |
+    |---|---|---|
+    | setpoint of pool p | 25 | idle time-out and reserve, see `CodecLayout.setpoints` |
+    | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it has room |
+    | `consolidation` of pool p | 3 | empty no node, the emptiest, or all that can be, by moving their jobs |
+    | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS` |
+    | `elastic_width` of pool p | 3 | keep, shrink or grow the elastic jobs |
+
+    `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see
+    `envs.gpu_cluster.codec.decode`.
+
+    ## Observation Space
+
+    `Box(0, 1, float32)`; `envs.gpu_cluster.codec.observation_names(layout)` names every entry. Counts x are squashed by
+    x / (x + scale).
+
+    | part | entries | examples |
+    |---|---|---|
+    | cluster | 19 | time of day, GPUs submitted in the last 10 min / 1 h / 6 h / 24 h, queue, running jobs |
+    | per pool | 28 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
+    | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
+
+    Each lever adds what it needs to know of a pool (3, 2 and 2 entries), and `job_hints` 6 entries per slot and one per
+    slot and pool: the expected run time, slack, priority, width range and speed.
+
+    ## Rewards
+
+    Minus the money that the time since the last step cost: energy of idle GPUs on busy nodes, idle nodes, booting nodes
+    and nodes that are off, times `usd_per_kwh`, plus waiting GPU-hours times `usd_per_gpu_hour`. GPU-hours that jobs
+    hold beyond their work (moves, restarts) cost their energy and as much as waiting. The energy of the work itself is
+    left out, as far as no decision changes it: at the price of the pool where it is least. `info` has every term in
+    USD.
+
+    ## Starting State
+
+    A random moment of the trace, with the jobs that then run (as if each had started when it was submitted), on as many
+    nodes as they need. `reset(options={"start_seconds": s, "end_seconds": e})` chooses the window: then jobs submitted
+    before `e` arrive and the episode ends when all are done. Without `e` that is the rest of the trace.
+
+    ## Episode End
+
+    Terminated when every job is done; truncated after `episode_seconds`.
+
+    ## Arguments
+
+    Args:
+        trace: a `Trace` or its URI.
+        cluster: a `ClusterConfig`, "auto" (one pool of 8-GPU nodes, as large as the trace's peak), or another source
+            that `envs.gpu_cluster.cluster.load_cluster` takes, such as a YAML file.
+        config: settings, prices and the codec's sizes.
+        codec: overrides of `config.codec`, by field name.
+        render_mode: None or "ansi".
+
+    Raises:
+        TraceError: the trace cannot be read.
+        ClusterError: trace, cluster and codec do not fit together.
+
+    ## Version History
+
+    * v0: initial version.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+
+    def __init__(
+        self,
+        trace: Trace | str = DEFAULT_TRACE,
+        cluster: ClusterConfig | str = AUTO,
+        config: EnvironmentConfig | None = None,
+        codec: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        config = config or EnvironmentConfig()
+        self.config = replace(config, codec=CodecLayout(**{**config.codec.to_dict(), **(codec or {})}))
+        trace = traces.load(trace) if isinstance(trace, str) else trace
+        if isinstance(cluster, str):
+            cluster = load_cluster(cluster, trace, second_resources=self.config.physics.second_resources)
+        self._simulator = Simulator(trace, cluster, self.config)
+        self.render_mode = render_mode
+        self.observation_space: Any = observation_space(self.config.codec)
+        self.action_space = action_space(self.config.codec)
+        self._sizes = np.array(self.config.codec.action_sizes, np.uint64)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode; see the class for `options`.
+
+        Raises:
+            EnvironmentConfigError: an option has no meaning, or no job is submitted in the window.
+        """
+        super().reset(seed=seed)
+        if options:
+            episode = self._window(**_checked(options))
+        else:
+            episode = draw_episodes(self._simulator.problem, 1, self.np_random)
+        seeds = draw_seeds(self._simulator.problem, 1, self.np_random)
+        self._simulator.reset(np.zeros(1, np.int64), episode, seeds)
+        return self._observation(), self._info()
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Carry out an action and run to the next decision.
+
+        Raises:
+            InvalidActionError: the action is outside the action space.
+        """
+        self._simulator.step(check_actions(action, self._sizes))
+        world = self._simulator.world
+        clock = world.clusters.clock[0]
+        truncated = bool(clock[st.TRUNCATED])
+        terminated = bool(clock[st.DONE]) and not truncated
+        return self._observation(), float(world.outcome.reward[0]), terminated, truncated, self._info()
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """[mask size] bool, the valid choices of every component, one after the other."""
+        mask: NDArray[np.bool_] = self._simulator.world.outcome.mask[0]
+        return mask.copy()
+
+    def render(self) -> str | None:
+        """One line about the cluster, in mode "ansi"."""
+        if self.render_mode != "ansi":
+            return None
+        clock, snapshot = self._simulator.world.clusters.clock[0], self._simulator.snapshot()
+        pools = "; ".join(
+            f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
+            f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
+            for pool, row in zip(self._simulator.problem.cluster.pools, snapshot.pools, strict=False)
+        )
+        waiting = int(clock[st.QUEUE_TAIL] - clock[st.QUEUE_HEAD])
+        return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
+
+    def _window(self, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
+        problem = self._simulator.problem
+        episode = episode_of(problem, start_seconds, end_seconds)
+        if episode[0, 2] <= np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
+            until = "the end" if end_seconds is None else f"{end_seconds} s"
+            first, last = problem.jobs[0, st.SUBMIT_MS] / 1000, problem.jobs[-2, st.SUBMIT_MS] / 1000
+            raise EnvironmentConfigError(
+                f"no job is submitted in the window from {start_seconds} s to {until}; the trace's jobs are submitted "
+                f"from {first} s to {last} s"
+            )
+        return episode
+
+    def _observation(self) -> NDArray[np.float32]:
+        observation: NDArray[np.float32] = self._simulator.world.outcome.observation[0]
+        return observation.copy()
+
+    def _info(self) -> dict[str, Any]:
+        world = self._simulator.world
+        info: dict[str, Any] = dict(zip(st.TERMS, world.outcome.terms[0].tolist(), strict=True))
+        info["time_seconds"] = int(world.clusters.clock[0, st.NOW]) / 1000
+        return info
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    if "start_seconds" not in options or options.keys() - {"start_seconds", "end_seconds"}:
+        raise EnvironmentConfigError(
+            f"the options of reset are start_seconds and, if wanted, end_seconds, not {', '.join(sorted(options))}"
+        )
+    return options

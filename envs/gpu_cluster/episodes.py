@@ -1,0 +1,72 @@
+"""Which part of a trace an episode replays."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem
+
+
+def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Episodes of `episode_seconds` that begin at random moments, uniform over the trace.
+
+    Returns:
+        [count, 3] int64, as `Simulator.reset` takes them.
+    """
+    first_ms, last_ms = problem.jobs[0, st.SUBMIT_MS], problem.jobs[-2, st.SUBMIT_MS]
+    length_ms = round(problem.config.episode_seconds * 1000)
+    latest_ms = max(first_ms, last_ms - length_ms)
+    episodes = np.empty((count, 3), np.int64)
+    episodes[:, 0] = generator.integers(first_ms, latest_ms, size=count, endpoint=True)
+    episodes[:, 1] = episodes[:, 0] + length_ms
+    episodes[:, 2] = problem.num_jobs
+    return episodes
+
+
+def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
+    """[count] int64, seeds of what happens to nodes by lot; None, and nothing is drawn, where nothing does."""
+    if not problem.settings.draws_lots:
+        return None
+    return generator.integers(0, 2**63 - 1, size=count, endpoint=True)
+
+
+def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
+    """The episode of the jobs submitted in [start, end), which ends when all of them are done.
+
+    Args:
+        problem: trace and cluster.
+        start_seconds: first moment, in the trace's time.
+        end_seconds: jobs from here on are left out; None: none is.
+
+    Returns:
+        [1, 3] int64, as `Simulator.reset` takes it.
+    """
+    last_job = problem.num_jobs
+    if end_seconds is not None:
+        last_job = int(np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], round(end_seconds * 1000)))
+    return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)
+
+
+def equal_edges_ms(start_ms: int, end_ms: int, count: int) -> list[int]:
+    """The `count + 1` edges of [start, end) cut into equal parts, whole ms."""
+    return [start_ms + (end_ms - start_ms) * index // count for index in range(count + 1)]
+
+
+def equal_episodes(problem: Problem, start_seconds: float, end_seconds: float, count: int) -> NDArray[np.int64]:
+    """[start, end) cut into equal windows, each of which ends when all jobs that were submitted in it are done.
+
+    Windows without a submission are left out.
+
+    Returns:
+        [0 to count, 3] int64, as `Simulator.reset` takes them.
+    """
+    edges = equal_edges_ms(round(start_seconds * 1000), round(end_seconds * 1000), count)
+    first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], edges)
+    windows = [
+        (edge, st.NEVER, end) for edge, (first, end) in zip(edges, pairwise(first_jobs), strict=False) if end > first
+    ]
+    return np.array(windows, np.int64).reshape(-1, 3)

@@ -1,0 +1,28 @@
+"""The GPU-cluster simulator: compiled kernels on flat arrays, and the plain Python twin that defines their meaning.
+
+What a library user needs is here, see `docs/simulator.md`.
+"""
+
+from envs.gpu_cluster.simulator.log import SCHEMA as EVENT_SCHEMA
+from envs.gpu_cluster.simulator.log import write_log
+from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
+from envs.gpu_cluster.simulator.objective import Energy
+from envs.gpu_cluster.simulator.packing.scoring import PACKERS, Packer
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from envs.gpu_cluster.simulator.reference import ReferenceSimulator
+from envs.gpu_cluster.simulator.simulator import Simulator
+
+__all__ = [
+    "EVENT_SCHEMA",
+    "PACKERS",
+    "Energy",
+    "Nodes",
+    "Packer",
+    "Pod",
+    "Problem",
+    "ReferenceSimulator",
+    "Simulator",
+    "Tables",
+    "make_problem",
+    "write_log",
+]

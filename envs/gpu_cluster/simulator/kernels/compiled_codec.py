@@ -1,0 +1,24 @@
+"""The codec's functions as compiled copies: the same source that the live loop runs as plain Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envs.compiled.compiler import compiled_copy
+from envs.gpu_cluster.codec import action, levers, observation, packing
+
+
+def compile_codec() -> dict[str, Any]:
+    """Compiled copies of the codec's functions by name: the same source that the live loop runs as plain Python."""
+    compiled: dict[str, Any] = {}
+    for module, names in (
+        (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
+        (packing, ("default_pool", "place_backlog")),
+        (levers, ("may_consolidate", "may_cap", "may_resize", "write_lever_mask", "decode_levers", "default_levers")),
+        (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
+        (observation, ("pool_features", "slot_features", "slot_pool_features", "squash", "share", "write_global")),
+        (observation, ("write_pool", "write_levers", "write_hints", "write_slot", "encode")),
+    ):
+        for name in names:
+            compiled[name] = compiled_copy(getattr(module, name), dict(compiled))
+    return compiled

@@ -1,0 +1,210 @@
+"""What must hold in a cluster after every event, whatever was decided. Compiled; checked where `Settings.debug`.
+
+Each check has a number, and `RULES` says in words what it asks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper, rare
+from envs.gpu_cluster.simulator import node_state as ns
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.events import parent
+from envs.gpu_cluster.simulator.packing.counted import lowest_node, next_node
+from envs.gpu_cluster.simulator.packing.detailed import part_of
+from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+
+RULES = (
+    "every rule holds",
+    "the counts of busy nodes by free GPUs sum to the busy nodes",
+    "the bit sets hold as many busy nodes as the counts say, each with the free GPUs that its set is for",
+    "idle, busy, booting, draining and lost nodes and those that are off are all nodes of the pool",
+    "the GPUs in use are those that the running jobs have",
+    "the used and the free GPUs of busy nodes are all their GPUs",
+    "the finishes of running jobs are a heap, and none lies in the past",
+    "the GPUs that waiting jobs ask are the sum over the queue",
+    "idle nodes stand in the order in which they became idle",
+    "booting nodes stand in the order in which they will be ready, and none is late",
+    "a job that started did so after its submission and ended after its start",
+    "no job runs or waits twice",
+    "no node gives more CPUs, memory or GPUs than it has, and as many GPUs of it are free as are counted",
+    "the CPUs and the memory in use are those that the running jobs ask",
+)
+"""What each rule asks, by number; rule 0 is no rule."""
+
+
+@helper
+def count_bits(c: Cluster, pools: Table, pool: int, free: int) -> int:
+    """How many nodes stand in a bit set, -1 if one of them has not `free` GPUs; set 0 holds the nodes that are off."""
+    nodes, node = 0, lowest_node(c, pools, pool, free)
+    while node >= 0:
+        if free > 0 and c.node[node, st.FREE_GPUS] != free:
+            return -1
+        nodes += 1
+        node = next_node(c, pools, pool, free, node)
+    return nodes
+
+
+@helper
+def broken_counts(c: Cluster, pools: Table, pool: int) -> int:
+    """The number of a rule about nodes and their free GPUs that does not hold, else 0."""
+    row, gpus = c.pool[pool], pools[pool, st.GPUS]
+    busy, free_gpus, rule = row[st.FREE_COUNT], 0, 0
+    for free in range(1, gpus):
+        busy += row[st.FREE_COUNT + free]
+        free_gpus += free * row[st.FREE_COUNT + free]
+        if count_bits(c, pools, pool, free) != row[st.FREE_COUNT + free]:
+            rule = 2
+    idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+    nodes = idle + busy + booting + row[st.DRAINING] + row[st.DOWN] + count_bits(c, pools, pool, 0)
+    if busy != row[st.BUSY]:
+        rule = 1
+    elif min(idle, booting, row[st.DRAINING], row[st.DOWN]) < 0 or nodes != pools[pool, st.MAX_NODES]:
+        rule = 3
+    elif row[st.USED_MILLI] + 1000 * free_gpus + row[st.SHARED_FREE_MILLI] != 1000 * busy * gpus:
+        rule = 5
+    return rule
+
+
+@helper
+def broken_rings(c: Cluster, pools: Table, pool: int) -> int:
+    """The number of a rule about the order of idle and booting nodes that does not hold, else 0."""
+    row, offset, nodes = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    before = -st.NEVER
+    for position in range(row[st.IDLE_HEAD], row[st.IDLE_TAIL]):
+        since = c.node[offset + position % nodes, st.IDLE_SINCE]
+        if since < before or since > c.clock[st.NOW]:
+            return 8
+        before = since
+    before = c.clock[st.NOW]
+    for position in range(row[st.BOOT_HEAD], row[st.BOOT_TAIL]):
+        ready = c.node[offset + position % nodes, st.BOOT_READY]
+        if ready < before:
+            return 9
+        before = ready
+    return 0
+
+
+@helper
+def asked(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
+    """CPUs or memory that a running job has: what goes with each of its GPUs, and what could not be divided."""
+    job = c.run[slot, st.RUN_JOB]
+    if pools[c.run[slot, st.RUN_POOL], limit] < 0:
+        return 0
+    units = max(1, jobs[job, st.MILLI] // 1000)
+    has = max(1, c.run[slot, st.RUN_MILLI] // 1000) if settings.tracks_work else units
+    return part_of(jobs[job, what], units, has, True)
+
+
+@helper
+def broken_nodes(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
+    """The number of a rule about detailed nodes that does not hold, else 0."""
+    if detail is None:
+        return 0
+    cpu, memory = 0, 0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.heap[index, st.HEAP_SLOT]
+        cpu += asked(c, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
+        memory += asked(c, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
+    for pool in range(pools.shape[0]):
+        offset = pools[pool, st.NODE_OFFSET]
+        for node in range(offset, offset + pools[pool, st.MAX_NODES]):
+            row = c.detail.node[node]
+            is_over = row[ns.FREE_CPU] < 0 or row[ns.FREE_MEMORY] < 0
+            for gpu in range(pools[pool, st.GPUS]):
+                is_over = is_over or c.detail.gpu[node, gpu] < 0
+            if is_over or (row[ns.OPEN] == 1 and row[ns.WHOLE] != c.node[node, st.FREE_GPUS]):
+                return 12
+            if pools[pool, st.NODE_CPU] >= 0:
+                cpu -= pools[pool, st.NODE_CPU] - row[ns.FREE_CPU]
+            if pools[pool, st.NODE_MEMORY] >= 0:
+                memory -= pools[pool, st.NODE_MEMORY] - row[ns.FREE_MEMORY]
+    return 13 if cpu != 0 or memory != 0 else 0
+
+
+@helper
+def broken_running(c: Cluster, jobs: Table, settings: Settings) -> int:
+    """The number of a rule about running jobs that does not hold, else 0."""
+    used = 0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.heap[index, st.HEAP_SLOT]
+        used += c.run[slot, st.RUN_MILLI] if settings.tracks_work else jobs[c.run[slot, st.RUN_JOB], st.MILLI]
+        above = c.heap[parent(index), st.HEAP_SLOT] if index > 0 else slot
+        if c.heap[index, st.HEAP_FINISH] != c.run[slot, st.RUN_FINISH]:
+            return 6
+        if c.run[slot, st.RUN_FINISH] < max(c.clock[st.NOW], c.run[above, st.RUN_FINISH]):
+            return 6
+        for other in range(index):
+            if c.run[c.heap[other, st.HEAP_SLOT], st.RUN_JOB] == c.run[slot, st.RUN_JOB]:
+                return 11
+    for pool in range(c.pool.shape[0]):
+        used -= c.pool[pool, st.USED_MILLI]
+    return 4 if used != 0 else 0
+
+
+@helper
+def is_running(c: Cluster, job: int) -> bool:
+    """Whether a job runs."""
+    for index in range(c.clock[st.RUNNING]):  # noqa: SIM110 (numba compiles no generator)
+        if c.run[c.heap[index, st.HEAP_SLOT], st.RUN_JOB] == job:
+            return True
+    return False
+
+
+@helper
+def broken_queue(c: Cluster, jobs: Table) -> int:
+    """The number of a rule about waiting jobs that does not hold, else 0."""
+    pending = 0
+    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
+        job = c.queue[at, st.QUEUE_JOB]
+        pending += jobs[job, st.MILLI]
+        if is_running(c, job):
+            return 11
+        for other in range(at + 1, c.clock[st.QUEUE_TAIL]):
+            if c.queue[other, st.QUEUE_JOB] == job:
+                return 11
+    return 7 if pending != c.clock[st.PENDING_MILLI] else 0
+
+
+@helper
+def broken_times(c: Cluster, jobs: Table) -> int:
+    """The number of a rule about the times of jobs that does not hold, else 0."""
+    for row in range(c.clock[st.NEXT_JOB] - c.clock[st.FIRST_JOB]):
+        start, submit = c.queue[row, st.JOB_START], jobs[c.clock[st.FIRST_JOB] + row, st.SUBMIT_MS]
+        if start < submit or c.queue[row, st.JOB_END] < start:
+            return 10
+    return 0
+
+
+@rare
+def check(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+    """Keep the number of the first rule that did not hold, and when."""
+    if c.clock[st.BROKEN_RULE] != 0:
+        return
+    rule = broken_running(c, jobs, settings)
+    if rule == 0:
+        rule = broken_queue(c, jobs)
+    if rule == 0:
+        rule = broken_times(c, jobs)
+    if rule == 0 and settings.is_detailed:
+        rule = broken_nodes(settings.detail, c, jobs, pools, settings)
+    for pool in range(pools.shape[0]):
+        if rule == 0:
+            rule = broken_counts(c, pools, pool)
+        if rule == 0:
+            rule = broken_rings(c, pools, pool)
+    if rule != 0:
+        c.clock[st.BROKEN_RULE], c.clock[st.BROKEN_MS] = rule, c.clock[st.NOW]
+
+
+def describe_broken(clock: NDArray[np.int64]) -> str:
+    """What did not hold in a cluster, empty where all did.
+
+    Args:
+        clock: [CLOCK_SIZE] int64, `Cluster.clock`.
+    """
+    if clock[st.BROKEN_RULE] == 0:
+        return ""
+    return f"at {clock[st.BROKEN_MS] / 1000} s it did not hold that {RULES[clock[st.BROKEN_RULE]]}"

@@ -1,0 +1,114 @@
+"""Whole replays under a fixed rule: the same decisions as the codec's, without the snapshot and the action in between.
+
+A fixed rule needs few numbers of a snapshot, and the plan of the default placement that `default_action` makes is the
+one that `decode` would make again. So a decision here fills only what `target_nodes` reads, and plans once; with an
+empty queue the plan is what the pools have. All arithmetic is the codec's own, and a test compares every decision with
+`kernels.replay_clusters`, which goes through the codec.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper, kernel
+from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels import snapshots
+from envs.gpu_cluster.simulator.kernels import steps as kernels
+from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_queue
+from envs.gpu_cluster.simulator.kernels.starts import start_waiting
+from envs.gpu_cluster.simulator.kernels.steps import (
+    World,
+    cluster_of,
+    fill_snapshot,
+    plan_of,
+    scale,
+    snapshot_of,
+)
+from envs.gpu_cluster.simulator.kernels.timeline import advance
+from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
+from envs.gpu_cluster.simulator.queues import prepare_queue
+from envs.gpu_cluster.simulator.state import Cluster
+
+start_plan, place, place_backlog, default_pool, target_nodes = (
+    kernels.codec[name] for name in ("start_plan", "place", "place_backlog", "default_pool", "target_nodes")
+)
+
+
+@helper
+def fill_plan(w: World, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, edge: int) -> None:
+    """Write what `target_nodes` reads of the pools, and the plan of an empty queue."""
+    for pool in range(w.pools.shape[0]):
+        row, out = c.pool[pool], snapshot.pools[pool]
+        idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+        out[snapshots.IDLE_NODES], out[snapshots.BUSY_NODES], out[snapshots.BOOTING_NODES] = idle, row[st.BUSY], booting
+        out[snapshots.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        snapshot.idle_age_nodes[pool, edge] = idle_for(c, w.pools, pool, EDGES_MS[edge], idle)
+        plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
+
+
+@helper
+def plan_queue(
+    w: World, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, placement: NDArray[np.int64]
+) -> None:
+    """Plan the queue with the default placement, and write that."""
+    for pool in range(w.pools.shape[0]):
+        snapshot.pools[pool, snapshots.SHARED_FREE_GPUS] = c.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
+        for free in range(w.pools[pool, st.GPUS] + 1):
+            snapshot.free_nodes[pool, free] = c.pool[pool, st.FREE_COUNT + free]
+    prepare_queue(c, w.jobs, w.settings)
+    slots = min(w.tables.window_slots, c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD])
+    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot, slots)
+    start_plan(snapshot, w.tables, plan)
+    for slot in range(slots):
+        pool = default_pool(snapshot, w.tables, plan, slot)
+        placement[slot] = pool
+        if pool >= 0:  # -1: its owner has no quota left
+            place(plan, pool, snapshot.queue[slot, snapshots.SLOT_GPUS], w.pools[pool, st.GPUS])
+    place_backlog(snapshot, w.tables, plan)
+
+
+@helper
+def decide_by_rule(
+    w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
+) -> None:
+    """Decide by a setpoint and the default placement, then run to the next decision."""
+    fill_plan(w, c, snapshot, plan, w.tables.setpoint_edge[setpoint])
+    waiting = c.clock[st.QUEUE_TAIL] > c.clock[st.QUEUE_HEAD]
+    if waiting:
+        plan_queue(w, c, snapshot, plan, w.outcome.placement[index])
+    targets = w.outcome.target_nodes[index]
+    for pool in range(w.pools.shape[0]):
+        targets[pool] = target_nodes(snapshot, w.tables, plan, pool, setpoint)
+    if waiting:
+        start_waiting(c, w.jobs, w.pools, w.curves, w.settings, w.outcome.placement[index])
+    for pool in range(w.pools.shape[0]):
+        scale(c, w.pools, w.settings, pool, targets[pool])
+        record(c, DECISION, pool, -1, -1, targets[pool])
+    c.clock[st.DECISIONS] += 1
+    advance(c, w.jobs, w.pools, w.settings)
+
+
+@kernel
+def replay_by_rule(w: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
+    """Do what `kernels.replay_clusters` does; `outcome` is not written.
+
+    Args:
+        w: the world.
+        first: the first cluster.
+        end: the cluster behind the last one.
+        rules: [N, RULE_SIZE] int64, of which only the setpoints count: every lever is at rest and always was.
+        decisions: the most that each cluster takes in this call.
+    """
+    done = True
+    for index in range(first, end):
+        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
+        for _ in range(decisions):
+            if c.clock[st.DONE] != 0 or is_log_filling(c):
+                break
+            decide_by_rule(w, index, c, snapshot, plan, rules[index, RULE_SETPOINT])
+        fill_snapshot(w, c, snapshot)
+        done = done and c.clock[st.DONE] != 0
+    return done

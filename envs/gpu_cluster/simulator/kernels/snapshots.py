@@ -1,0 +1,158 @@
+"""What the codec reads of a cluster: pools, queue and signals of a snapshot. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper
+from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, SUBMIT_WINDOWS_SECONDS, ClusterSnapshot, Pool, Signal, Slot
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
+from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_empty, is_due
+from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
+from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+
+EDGES = len(IDLE_AGE_EDGES_SECONDS)
+SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
+SUBMIT_WINDOWS_MS = tuple(round(seconds * 1000) for seconds in SUBMIT_WINDOWS_SECONDS)
+WEEK_MS = 7 * 86_400_000
+IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODES), int(Pool.BOOTING_NODES)
+USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
+EMPTIABLE_NODES, CONSOLIDATABLE = int(Pool.EMPTIABLE_NODES), int(Pool.CONSOLIDATABLE)
+UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
+SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
+POOL_CAP, SHRINKABLE_GPUS = int(Pool.POWER_CAP), int(Pool.SHRINKABLE_GPUS)
+GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
+SLOT_MIN_GPUS, SLOT_MAX_GPUS = int(Slot.MIN_GPUS), int(Slot.MAX_GPUS)
+SLOT_PREDICTED, SLOT_PRIORITY = int(Slot.PREDICTED_SECONDS), int(Slot.PRIORITY)
+SLOT_SLACK = int(Slot.SLACK_SECONDS)
+SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
+SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
+SIGNAL_SUBMITTED_JOBS, SIGNAL_SINCE = int(Signal.SUBMITTED_JOBS_1H), int(Signal.SINCE_SUBMIT_SECONDS)
+SIGNAL_QUEUE_JOBS, SIGNAL_QUEUE_GPUS = int(Signal.QUEUE_JOBS), int(Signal.QUEUE_GPUS)
+SIGNAL_RUNNING, SIGNAL_PRICE = int(Signal.RUNNING_JOBS), int(Signal.USD_PER_GPU_HOUR)
+
+
+@helper
+def fill_consolidation(
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
+) -> None:
+    """Write what the consolidation lever needs to know of a pool."""
+    out[SINCE_CONSOLIDATION] = (c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
+    out[EMPTIABLE_NODES], out[CONSOLIDATABLE] = 0.0, 0.0
+    if is_due(c, settings, pool):
+        out[EMPTIABLE_NODES] = count_emptiable(c, pools, pool)
+        out[CONSOLIDATABLE] = 1.0 if first_to_empty(c, jobs, pools, settings, pool) >= 0 else 0.0
+
+
+@helper
+def fill_width(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+    """Write what the width lever needs to know of a pool; each job's room to grow is counted alone."""
+    out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
+    for index in range(c.clock[st.RUNNING]):
+        slot = c.heap[index, st.HEAP_SLOT]
+        if c.run[slot, st.RUN_POOL] == pool:
+            out[SHRINKABLE_GPUS] += shrinkable(c, jobs, pools, slot)
+            out[GROWABLE_GPUS] += growable(c, jobs, pools, settings, slot)
+
+
+@helper
+def fill_pools(
+    c: Cluster, jobs: Table, pools: Table, settings: Settings, template: NDArray[np.float64], snapshot: ClusterSnapshot
+) -> None:
+    """Write the pools of the snapshot."""
+    for pool in range(pools.shape[0]):
+        row, out = c.pool[pool], snapshot.pools[pool]
+        for column in range(out.shape[0]):
+            out[column] = template[pool, column]
+        idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
+        out[IDLE_NODES] = idle
+        out[BUSY_NODES] = row[st.BUSY]
+        out[BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+        out[UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
+        out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
+        if settings.moves_jobs:
+            fill_consolidation(c, jobs, pools, settings, pool, out)
+        if settings.has_curves:
+            out[POOL_CAP] = row[st.POWER_CAP]
+        if settings.resizes_jobs:
+            fill_width(c, jobs, pools, settings, pool, out)
+        for edge in range(EDGES):
+            if idle > 0:
+                idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
+            snapshot.idle_age_nodes[pool, edge] = idle
+        for free in range(pools[pool, st.GPUS] + 1):
+            snapshot.free_nodes[pool, free] = row[st.FREE_COUNT + free]
+
+
+@helper
+def fill_hints(c: Cluster, jobs: Table, settings: Settings, job: int, out: NDArray[np.float64]) -> None:
+    """Write what is known of a waiting job beyond its size."""
+    out[SLOT_SLACK] = 0.0
+    if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:
+        slack_ms = jobs[job, st.LATEST_MS] - c.clock[st.NOW]
+        out[SLOT_SLACK] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
+    out[SLOT_PREDICTED] = jobs[job, st.PREDICTED_MS] / 1000.0
+    out[SLOT_PRIORITY] = jobs[job, st.PRIORITY]
+
+
+@helper
+def fill_queue(
+    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot, slots: int
+) -> None:
+    """Write the first `slots` slots of the queue window of the snapshot, and the backlog behind the window."""
+    head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
+    for pool in range(pools.shape[0]):
+        snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI]
+    for slot in range(slots):
+        out = snapshot.queue[slot]
+        if head + slot >= tail:
+            out[:] = 0.0
+            for pool in range(pools.shape[0]):
+                snapshot.allowed[slot, pool] = 0.0
+            continue
+        job = c.queue[head + slot, st.QUEUE_JOB]
+        submitted = max(jobs[job, st.SUBMIT_MS], c.clock[st.EPISODE_START])
+        out[SLOT_PRESENT] = 1.0
+        out[SLOT_GPUS] = out[SLOT_MIN_GPUS] = out[SLOT_MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
+        out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
+        if settings.queue.has_facts:
+            fill_hints(c, jobs, settings, job, out)
+        is_over_quota = settings.queue.has_quotas and c.queue[head + slot, st.QUEUE_POOL] < 0
+        for pool in range(pools.shape[0]):
+            snapshot.allowed[slot, pool] = 0 if is_over_quota else (jobs[job, st.ALLOWED_BITS] >> pool) & 1
+            if settings.has_curves:
+                snapshot.allowed[slot, pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
+        if settings.has_curves:
+            out[SLOT_MIN_GPUS], out[SLOT_MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
+        snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+    if settings.queue.has_quotas:
+        for at in range(head + snapshot.queue.shape[0], tail):
+            if c.queue[at, st.QUEUE_POOL] < 0:
+                job = c.queue[at, st.QUEUE_JOB]
+                snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+    for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
+        snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
+
+
+@helper
+def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
+    """Write the signals of the snapshot."""
+    now, submitted = c.clock[st.NOW], c.clock[st.NEXT_JOB]
+    signals[SIGNAL_WEEK] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
+    for window in range(SUBMIT_WINDOWS):
+        oldest = c.clock[st.SUBMIT_WINDOW + window]
+        while oldest < submitted and jobs[oldest, st.SUBMIT_MS] <= now - SUBMIT_WINDOWS_MS[window]:
+            oldest += 1
+        c.clock[st.SUBMIT_WINDOW + window] = oldest
+        milli = jobs[submitted, st.MILLI_BEFORE] - jobs[oldest, st.MILLI_BEFORE]
+        signals[SIGNAL_SUBMITTED + window] = milli / 1000.0
+    signals[SIGNAL_SUBMITTED_JOBS] = submitted - c.clock[st.SUBMIT_WINDOW + 1]
+    newest = jobs[submitted - 1, st.SUBMIT_MS] if submitted > 0 else c.clock[st.EPISODE_START]
+    signals[SIGNAL_SINCE] = (now - newest) / 1000.0
+    signals[SIGNAL_QUEUE_JOBS] = c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
+    signals[SIGNAL_QUEUE_GPUS] = c.clock[st.PENDING_MILLI] / 1000.0
+    signals[SIGNAL_RUNNING] = c.clock[st.RUNNING]
+    signals[SIGNAL_PRICE] = settings.usd_per_gpu_hour

@@ -1,0 +1,138 @@
+"""The room of a pool while something is tried: what its nodes have free, in scratch columns. Compiled.
+
+Where a pool counts GPUs it is the free GPUs of each node; of detailed nodes it is also their CPUs, their memory and
+each GPU. Jobs are taken out of it and put into it without touching the cluster, see `reservations.py` and
+`preemption.py`; `ROOM` counts its nodes by free GPUs.
+"""
+
+from __future__ import annotations
+
+from envs.compiled.compiler import helper, rare
+from envs.gpu_cluster.simulator import node_state as ns
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.counted import wrap
+from envs.gpu_cluster.simulator.packing.detailed import NEWEST_IDLE, NO_NODE, ask, choose_its_gpus, part_gpus
+from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Table
+
+
+@helper
+def change_room(c: Cluster, pool: int, node: int, gpus: int) -> None:
+    """Give a node more free GPUs in the room, or fewer."""
+    room = c.node[node, st.NODE_ROOM]
+    c.pool[pool, st.ROOM + room] -= 1
+    c.pool[pool, st.ROOM + room + gpus] += 1
+    c.node[node, st.NODE_ROOM] = room + gpus
+
+
+@rare
+def open_detailed_room(detail: DetailSettings | None, c: Cluster, pools: Table, pool: int) -> None:
+    """Fill the room with what detailed nodes have free now; nodes that are not busy have all their GPUs."""
+    if detail is None:
+        return
+    first, gpus = pools[pool, st.NODE_OFFSET], pools[pool, st.GPUS]
+    for node in range(first, first + pools[pool, st.MAX_NODES]):
+        row = c.detail.node[node]
+        row[ns.ROOM_CPU], row[ns.ROOM_MEMORY] = row[ns.FREE_CPU], row[ns.FREE_MEMORY]
+        c.node[node, st.NODE_ROOM] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
+        if c.share.shape[0] > 0:
+            for gpu in range(gpus):
+                row[ns.ROOM_GPUS + gpu] = c.detail.gpu[node, gpu]
+
+
+@helper
+def change_part(c: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
+    """Take `c.pod` on GPUs (bits) of a node out of the room (sign 1: what it has is free), or put it in (sign -1)."""
+    row, whole = c.detail.node[node], 0
+    row[ns.ROOM_CPU] += sign * c.pod[ns.CPU]
+    row[ns.ROOM_MEMORY] += sign * c.pod[ns.MEMORY]
+    if c.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
+        change_room(c, pool, node, sign * c.pod[ns.NUM_GPUS])
+        return
+    for gpu in range(row[ns.GPUS]):
+        if (bits >> gpu) & 1 == 1:
+            row[ns.ROOM_GPUS + gpu] += sign * c.pod[ns.MILLI]
+        if row[ns.ROOM_GPUS + gpu] == 1000:
+            whole += 1
+    change_room(c, pool, node, whole - c.node[node, st.NODE_ROOM])
+
+
+@rare
+def change_detailed_job(
+    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, sign: int
+) -> None:
+    """Take a running job out of the room of detailed nodes (sign 1), or put it back (sign -1)."""
+    if detail is None:
+        return
+    run = c.run[slot]
+    job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
+    is_share, has_part = run[st.RUN_SHARE] >= 0, run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
+    node, is_last = run[st.RUN_CHAIN], not has_part
+    while node >= 0:
+        ask(c, jobs, pools, job, pool, gpus, is_last, 1)
+        change_part(c, pool, node, (1 << gpus) - 1, sign)
+        node, is_last = c.node[node, st.NEXT_NODE], False
+    if has_part:
+        node = c.share[run[st.RUN_SHARE], st.SHARE_NODE] if is_share else run[st.RUN_NODE]
+        ask(c, jobs, pools, job, pool, 1 if is_share else run[st.RUN_GPUS], True, 1)
+        change_part(c, pool, node, run[st.RUN_BITS], sign)
+
+
+@helper
+def fits_in_room(c: Cluster, node: int) -> bool:
+    """Whether a detailed node that is busy in the room holds `c.pod` there."""
+    row, pod, whole = c.detail.node[node], c.pod, c.node[node, st.NODE_ROOM]
+    if whole == row[ns.GPUS] or row[ns.ROOM_CPU] < pod[ns.CPU] or row[ns.ROOM_MEMORY] < pod[ns.MEMORY]:
+        return False
+    if pod[ns.MILLI] == 1000:
+        return whole >= pod[ns.NUM_GPUS]
+    for gpu in range(row[ns.GPUS]):  # noqa: SIM110 (numba compiles no generator)
+        if row[ns.ROOM_GPUS + gpu] >= pod[ns.MILLI]:
+            return True
+    return False
+
+
+@rare
+def has_detailed_room(
+    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int
+) -> bool:
+    """Whether the room of detailed nodes holds a job; an empty node of its pool holds any part of it."""
+    if detail is None:
+        return False
+    idle = c.pool[pool, st.ROOM + pools[pool, st.GPUS]]
+    full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
+    if idle != full_nodes or rest == 0:
+        return idle > full_nodes or (idle == full_nodes and rest == 0)
+    ask(c, jobs, pools, job, pool, rest, True, 1)
+    first = pools[pool, st.NODE_OFFSET]
+    for node in range(first, first + pools[pool, st.MAX_NODES]):  # noqa: SIM110 (numba compiles no generator)
+        if fits_in_room(c, node):
+            return True
+    return False
+
+
+@rare
+def change_detailed_job_to_be(
+    detail: DetailSettings | None,
+    c: Cluster,
+    jobs: Table,
+    pools: Table,
+    job: int,
+    pool: int,
+    end: int,
+    room: int,
+    sign: int,
+) -> None:
+    """Put what a job would get that started now where `find_room` says into the room (sign -1), or take it out."""
+    if detail is None:
+        return
+    gpus, offset = pools[pool, st.GPUS], pools[pool, st.NODE_OFFSET]
+    full_nodes = jobs[job, st.MILLI] // (1000 * gpus)
+    for index in range(full_nodes + (0 if room == NO_NODE else 1)):
+        is_part = index == full_nodes
+        node = room
+        if not is_part or room == NEWEST_IDLE:
+            idle = wrap(c.pool[pool, st.IDLE_TAIL] - 1 - index, pools[pool, st.MAX_NODES])
+            node = c.node[offset + idle, st.IDLE_NODE]
+        asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
+        ask(c, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
+        change_part(c, pool, node, choose_its_gpus(detail.own, detail, c, node), sign)

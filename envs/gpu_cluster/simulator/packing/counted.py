@@ -1,0 +1,300 @@
+"""In-pool packers: which nodes of a pool a job gets. Compiled; `reference/` says the same in plain words.
+
+Idle nodes are a stack: the node that became idle last is used first, so the others age and can be switched off. Among
+busy nodes the packer chooses; ties go to the lowest node number.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+
+BEST_FIT, FIRST_FIT, WORST_FIT = range(3)  # indices into `envs.gpu_cluster.config.PACKERS`
+
+DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+DE_BRUIJN_BITS = np.zeros(64, np.int64)
+for _bit in range(64):
+    DE_BRUIJN_BITS[((int(DE_BRUIJN) << _bit) & (2**64 - 1)) >> 58] = _bit
+
+
+@helper
+def lowest_bit(word: np.uint64) -> int:
+    """The number of the lowest bit that is set in a uint64, which must not be 0."""
+    lowest = word & (~word + np.uint64(1))
+    return DE_BRUIJN_BITS[np.int64((lowest * DE_BRUIJN) >> np.uint64(58))]
+
+
+@helper
+def wrap(position: int, nodes: int) -> int:
+    """The index of a ring's position: positions run from 0 to less than twice the ring."""
+    return position - nodes if position >= nodes else position
+
+
+@helper
+def drop_oldest(row: NDArray[np.int64], head: int, nodes: int) -> None:
+    """Remove the oldest entry of a ring whose head is in column `head` and its tail in the next one."""
+    row[head] += 1
+    if row[head] == nodes:
+        row[head] = 0
+        row[head + 1] -= nodes
+
+
+@helper
+def lowest_node(c: Cluster, pools: Table, pool: int, row: int) -> int:
+    """The lowest node of a pool whose bit is set in `node_bits[row]`, -1 if none."""
+    word = pools[pool, st.NODE_OFFSET] >> 6
+    end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
+    while word < end:
+        if c.bits[row, word] != 0:
+            return (word << 6) + lowest_bit(c.bits[row, word])
+        word += 1
+    return -1
+
+
+@helper
+def next_node(c: Cluster, pools: Table, pool: int, row: int, node: int) -> int:
+    """The next node of a pool after `node` whose bit is set in `node_bits[row]`, -1 if none."""
+    word = node >> 6
+    end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
+    if node & 63 < 63:
+        bits = c.bits[row, word] >> np.uint64((node & 63) + 1)
+        if bits != 0:
+            return node + 1 + lowest_bit(bits)
+    word += 1
+    while word < end:
+        if c.bits[row, word] != 0:
+            return (word << 6) + lowest_bit(c.bits[row, word])
+        word += 1
+    return -1
+
+
+@helper
+def set_bit(c: Cluster, row: int, node: int) -> None:
+    """Set the bit of a node in `node_bits[row]`."""
+    c.bits[row, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
+
+
+@helper
+def clear_bit(c: Cluster, row: int, node: int) -> None:
+    """Clear the bit of a node in `node_bits[row]`."""
+    c.bits[row, node >> 6] &= ~(np.uint64(1) << np.uint64(node & 63))
+
+
+@helper
+def push_idle(c: Cluster, pools: Table, pool: int, node: int, now: int) -> None:
+    """A node becomes idle, on top of the stack."""
+    at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
+    c.node[at, st.IDLE_NODE] = node
+    c.node[at, st.IDLE_SINCE] = now
+    c.pool[pool, st.IDLE_TAIL] += 1
+
+
+@helper
+def remove_idle(c: Cluster, pools: Table, pool: int, node: int) -> None:
+    """Take an idle node out of the stack, wherever it is; the others keep their order."""
+    offset, nodes = pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    position = c.pool[pool, st.IDLE_HEAD]
+    while c.node[offset + wrap(position, nodes), st.IDLE_NODE] != node:
+        position += 1
+    c.pool[pool, st.IDLE_TAIL] -= 1
+    while position < c.pool[pool, st.IDLE_TAIL]:
+        at, after = offset + wrap(position, nodes), offset + wrap(position + 1, nodes)
+        c.node[at, st.IDLE_NODE] = c.node[after, st.IDLE_NODE]
+        c.node[at, st.IDLE_SINCE] = c.node[after, st.IDLE_SINCE]
+        position += 1
+
+
+@helper
+def move_node(c: Cluster, pools: Table, pool: int, node: int, free: int, now: int) -> None:
+    """Change the free GPUs of a busy node; one that is wholly free becomes idle, on top of the stack."""
+    before = c.node[node, st.FREE_GPUS]
+    gpus = pools[pool, st.GPUS]
+    c.pool[pool, st.FREE_COUNT + before] -= 1
+    if before > 0:
+        clear_bit(c, before, node)
+    c.node[node, st.FREE_GPUS] = free
+    if free == gpus:
+        c.pool[pool, st.BUSY] -= 1
+        push_idle(c, pools, pool, node, now)
+    else:
+        c.pool[pool, st.FREE_COUNT + free] += 1
+        if free > 0:
+            set_bit(c, free, node)
+
+
+@helper
+def take_idle(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
+    """Make the newest idle node busy with `gpus` of its GPUs; return it. There must be one."""
+    c.pool[pool, st.IDLE_TAIL] -= 1
+    node = c.node[
+        pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES]), st.IDLE_NODE
+    ]
+    free = pools[pool, st.GPUS] - gpus
+    c.node[node, st.FREE_GPUS] = free
+    c.pool[pool, st.BUSY] += 1
+    c.pool[pool, st.FREE_COUNT + free] += 1
+    if free > 0:
+        set_bit(c, free, node)
+    return node
+
+
+@helper
+def busy_node(c: Cluster, pools: Table, packer: int, pool: int, gpus: int) -> int:
+    """The busy node that a packer chooses for `gpus` whole GPUs, -1 if none has room."""
+    chosen = -1
+    for step in range(pools[pool, st.GPUS] - gpus):
+        free = pools[pool, st.GPUS] - 1 - step if packer == WORST_FIT else gpus + step
+        if c.pool[pool, st.FREE_COUNT + free] > 0:
+            node = lowest_node(c, pools, pool, free)
+            if packer != FIRST_FIT:
+                return node
+            if chosen < 0 or node < chosen:
+                chosen = node
+    return chosen
+
+
+@helper
+def take_gpus(c: Cluster, pools: Table, packer: int, pool: int, gpus: int, now: int) -> int:
+    """Take `gpus` whole GPUs of one node, fewer than the node has; return the node, -1 if there is no room."""
+    has_idle = c.pool[pool, st.IDLE_TAIL] > c.pool[pool, st.IDLE_HEAD]
+    if packer == WORST_FIT and has_idle:
+        return take_idle(c, pools, pool, gpus)
+    node = busy_node(c, pools, packer, pool, gpus)
+    if node >= 0:
+        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, now)
+        return node
+    return take_idle(c, pools, pool, gpus) if has_idle else -1
+
+
+@helper
+def unlink_share(c: Cluster, pool: int, share: int) -> None:
+    """Take a shared GPU out of the list of its level."""
+    level = c.share[share, st.SHARE_FREE]
+    after, before = c.share[share, st.SHARE_NEXT], c.share[share, st.SHARE_PREVIOUS]
+    if before >= 0:
+        c.share[before, st.SHARE_NEXT] = after
+    else:
+        c.level[pool, level] = after
+        if after < 0:
+            c.level[pool, st.LEVELS + (level >> 6)] &= ~(1 << (level & 63))
+    if after >= 0:
+        c.share[after, st.SHARE_PREVIOUS] = before
+
+
+@helper
+def link_share(c: Cluster, pool: int, share: int, level: int) -> None:
+    """Put a shared GPU on top of the list of a level."""
+    head = c.level[pool, level]
+    c.share[share, st.SHARE_FREE] = level
+    c.share[share, st.SHARE_NEXT] = head
+    c.share[share, st.SHARE_PREVIOUS] = -1
+    if head >= 0:
+        c.share[head, st.SHARE_PREVIOUS] = share
+    c.level[pool, level] = share
+    c.level[pool, st.LEVELS + (level >> 6)] |= 1 << (level & 63)
+
+
+@helper
+def fitting_share(c: Cluster, pool: int, milli: int) -> int:
+    """The shared GPU with the least room for `milli`, the most recently touched of equals; -1 if none."""
+    if milli >= st.LEVELS:
+        return -1
+    word = milli >> 6
+    bits = c.level[pool, st.LEVELS + word] & (-1 << (milli & 63))
+    while bits == 0:
+        word += 1
+        if word == st.LEVEL_WORDS:
+            return -1
+        bits = c.level[pool, st.LEVELS + word]
+    return c.level[pool, (word << 6) + lowest_bit(np.uint64(bits))]
+
+
+@helper
+def take_share(c: Cluster, pools: Table, packer: int, pool: int, milli: int, now: int) -> int:
+    """Take `milli` thousandths of one GPU, best fit among shared GPUs, else of a whole one; return the share or -1."""
+    share = fitting_share(c, pool, milli)
+    if share >= 0:
+        left = c.share[share, st.SHARE_FREE] - milli
+        unlink_share(c, pool, share)
+        link_share(c, pool, share, left)
+        c.pool[pool, st.SHARED_FREE_MILLI] -= milli
+        return share
+    node = take_gpus(c, pools, packer, pool, 1, now) if pools[pool, st.GPUS] > 1 else -1
+    if node < 0:
+        if pools[pool, st.GPUS] > 1 or c.pool[pool, st.IDLE_TAIL] == c.pool[pool, st.IDLE_HEAD]:
+            return -1
+        node = take_idle(c, pools, pool, 1)
+    c.clock[st.UNUSED_SHARES] -= 1
+    share = c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK]
+    c.share[share, st.SHARE_NODE] = node
+    c.node[node, st.NODE_FIXED] += 1  # a shared GPU is not moved
+    link_share(c, pool, share, 1000 - milli)
+    c.pool[pool, st.SHARED_FREE_MILLI] += 1000 - milli
+    return share
+
+
+@helper
+def release_share(c: Cluster, pools: Table, pool: int, share: int, milli: int, now: int) -> None:
+    """Give back thousandths of a shared GPU; when nobody shares it any more it is a whole free GPU again."""
+    free = c.share[share, st.SHARE_FREE] + milli
+    unlink_share(c, pool, share)
+    c.pool[pool, st.SHARED_FREE_MILLI] += milli
+    if free < 1000:
+        link_share(c, pool, share, free)
+        return
+    c.pool[pool, st.SHARED_FREE_MILLI] -= 1000
+    c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK] = share
+    c.clock[st.UNUSED_SHARES] += 1
+    node = c.share[share, st.SHARE_NODE]
+    c.node[node, st.NODE_FIXED] -= 1
+    move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + 1, now)
+
+
+@helper
+def link_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+    """Add a running slot to the list of the node that it has a part of."""
+    head = c.node[node, st.NODE_SLOTS] - 1  # the column holds slot + 1, so that zeroed memory is an empty list
+    c.run[slot, st.RUN_NEXT] = head
+    c.run[slot, st.RUN_PREVIOUS] = -1
+    if head >= 0:
+        c.run[head, st.RUN_PREVIOUS] = slot
+    c.node[node, st.NODE_SLOTS] = slot + 1
+    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        c.node[node, st.NODE_FIXED] += 1
+
+
+@helper
+def unlink_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+    """Take a running slot out of the list of its node."""
+    after, before = c.run[slot, st.RUN_NEXT], c.run[slot, st.RUN_PREVIOUS]
+    if before >= 0:
+        c.run[before, st.RUN_NEXT] = after
+    else:
+        c.node[node, st.NODE_SLOTS] = after + 1
+    if after >= 0:
+        c.run[after, st.RUN_PREVIOUS] = before
+    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        c.node[node, st.NODE_FIXED] -= 1
+
+
+@helper
+def release_counted(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, milli: int) -> None:
+    """Give back the `milli` that a job holds: whole nodes in the order they were taken, then the rest."""
+    run = c.run[slot]
+    pool, now = run[st.RUN_POOL], c.clock[st.NOW]
+    node = run[st.RUN_CHAIN]
+    while node >= 0:
+        after = c.node[node, st.NEXT_NODE]
+        move_node(c, pools, pool, node, pools[pool, st.GPUS], now)
+        node = after
+    if run[st.RUN_SHARE] >= 0:
+        release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
+    elif run[st.RUN_GPUS] > 0:
+        node = run[st.RUN_NODE]
+        if settings.moves_jobs:
+            unlink_part(c, jobs, slot, node)
+        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)

@@ -1,0 +1,286 @@
+"""A trace, a cluster and settings, checked and turned into the arrays that the kernels and the plain twin read."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.errors import ClusterError
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CodecTables, Pool
+from envs.gpu_cluster.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.simulator import draws as lots
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.curves import Curves, make_curves
+from envs.gpu_cluster.simulator.objective import MILLI_MS_PER_GPU_HOUR, kwh_rates
+from envs.gpu_cluster.simulator.packing.scoring import Packer
+from envs.gpu_cluster.simulator.packing.settings import (
+    describe_asked,
+    describe_limits,
+    detail_settings,
+    has_room,
+    node_cpu_milli,
+    node_memory_mib,
+    own_packer,
+    write_asked,
+)
+from envs.gpu_cluster.simulator.queues import queue_settings, write_facts
+from envs.gpu_cluster.simulator.state import Settings, Table
+from traces.trace import Trace
+
+WORD_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Everything that stays the same during a run.
+
+    Attributes:
+        jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
+            have names in `envs.gpu_cluster.simulator.state`.
+        pools: [P, columns] int64, the cluster, likewise, and more columns where lots are drawn.
+        curves: what makes jobs faster or slower.
+        template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
+        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.kwh_rates`.
+        settings: numbers of the environment.
+        tables: the codec's layout.
+        cluster: the cluster as described.
+        config: the environment as described.
+        num_nodes: length of the node arrays (pools start at multiples of 64).
+        own_packer: a packer of the user's own; None: it is one of the package.
+    """
+
+    jobs: Table
+    pools: Table
+    curves: Curves
+    template: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    settings: Settings
+    tables: CodecTables
+    cluster: ClusterConfig
+    config: EnvironmentConfig
+    num_nodes: int
+    own_packer: Packer | None = None
+
+    @property
+    def checkpoint_ms(self) -> NDArray[np.int64]:
+        """[J] int64, run time between checkpoints of each job in ms, 0: it writes none."""
+        if self.jobs.shape[1] > st.CHECKPOINT_MS:
+            return self.jobs[:-1, st.CHECKPOINT_MS]
+        return np.where(self.jobs[:-1, st.FLAGS] & st.MOVABLE, 1, 0)
+
+    @property
+    def num_owners(self) -> int:
+        """Users or groups with jobs."""
+        return int(self.jobs[:-1, st.OWNER].max(initial=-1)) + 1
+
+    @property
+    def num_jobs(self) -> int:
+        """Jobs of the trace."""
+        return len(self.jobs) - 1
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs of the cluster with every node on."""
+        return int(self.pools[:, st.GPUS] @ self.pools[:, st.MAX_NODES])
+
+    @property
+    def smallest_milli(self) -> int:
+        """The smallest share of a GPU that a job asks."""
+        return int(self.jobs[:-1, st.MILLI].min(initial=1000))
+
+
+def _fits(pool: PoolConfig, milli: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return milli <= pool.max_nodes * pool.gpus_per_node * 1000
+
+
+def allowed_pools(trace: Trace, cluster: ClusterConfig, second_resources: bool) -> NDArray[np.bool_]:
+    """[J, P] bool: pools of a model that the job accepts, large enough for it."""
+    models = None
+    if any(pool.gpu_model is not None for pool in cluster.pools):
+        models = trace.table.column("gpu_models").to_pylist()
+    allowed = np.empty((trace.num_jobs, len(cluster.pools)), dtype=np.bool_)
+    for index, pool in enumerate(cluster.pools):
+        allowed[:, index] = _fits(pool, trace.gpu_milli)
+        if second_resources:
+            allowed[:, index] &= has_room(pool, trace)
+        if models is not None and pool.gpu_model is not None:
+            accepts = [not wanted or pool.gpu_model in wanted for wanted in models]
+            allowed[:, index] &= np.array(accepts, dtype=np.bool_)
+    return allowed
+
+
+def _describe(pool: PoolConfig, limits: str) -> str:
+    model = f" {pool.gpu_model}" if pool.gpu_model else ""
+    return f"{pool.name} ({pool.max_nodes} nodes of {pool.gpus_per_node}{model} GPUs{limits})"
+
+
+def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_], second_resources: bool) -> None:
+    homeless = np.flatnonzero(~allowed.any(axis=1))
+    if homeless.size:
+        job = int(homeless[0])
+        name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
+        asked = describe_asked(trace, job) if second_resources else ""
+        limits = describe_limits(cluster) if second_resources else {}
+        pools = ", ".join(_describe(pool, limits.get(pool.name, "")) for pool in cluster.pools)
+        mend = "max_nodes, CPUs or memory per node" if second_resources else "max_nodes"
+        raise ClusterError(
+            f"{trace.uri}: job {name} asks {gpus:g} GPUs{asked} and fits in no pool of the cluster: {pools}; "
+            f"raise {mend}, or drop the {homeless.size} job(s) that are too large"
+        )
+
+
+def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
+    """The table of the pools, and the length of the node arrays."""
+    pools = cluster.pools
+    draws_lots = any(pool.draws_lots for pool in pools)
+    pulls_images = any(pool.pull_seconds > 0.0 for pool in pools)
+    columns = st.POOL_LOTS if draws_lots or pulls_images else st.BOOT_FAILS_PPM
+    columns += st.LOT_BOOT_FAILS * st.LOTS if draws_lots else 0
+    nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
+    table = np.zeros((len(pools), columns), np.int64)
+    table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
+    table[:, st.MIN_NODES] = [pool.min_nodes for pool in pools]
+    table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
+    table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
+    table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
+    table[:, [st.NODE_CPU, st.NODE_MEMORY]] = -1
+    if second_resources:
+        table[:, st.NODE_CPU] = [node_cpu_milli(pool) for pool in pools]
+        table[:, st.NODE_MEMORY] = [node_memory_mib(pool) for pool in pools]
+    table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
+    if pulls_images:
+        table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
+    if draws_lots:
+        table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
+        table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
+        table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
+        table[:, st.POOL_LOTS :] = [lots.tables(pool) for pool in pools]
+    return table, sum(nodes)
+
+
+def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
+    template = np.zeros((len(cluster.pools), len(Pool)))
+    for row, pool in zip(template, cluster.pools, strict=True):
+        power, watts = pool.power, pool.power.watts(pool.gpus_per_node)
+        row[Pool.PRESENT] = 1.0
+        row[Pool.GPUS_PER_NODE] = pool.gpus_per_node
+        row[Pool.MIN_NODES], row[Pool.MAX_NODES] = pool.min_nodes, pool.max_nodes
+        row[Pool.BOOT_SECONDS] = lots.mean_boot_seconds(pool)
+        row[Pool.IDLE_NODE_WATTS] = power.pue * watts.idle_node
+        row[Pool.USD_PER_KWH] = objective.usd_per_kwh
+        row[Pool.BUSY_GPU_WATTS] = power.pue * (watts.busy_gpu - watts.unused_gpu)
+    return template
+
+
+def _image_numbers(trace: Trace) -> NDArray[np.int64]:
+    """[J] int64, 1 to MAX_IMAGES for the image of each job, 0 for none. More names share numbers by a hash."""
+    images = trace.table.column("image").to_pylist()
+    names = sorted({image for image in images if image is not None})
+    if len(names) <= st.MAX_IMAGES:
+        numbers = {name: index + 1 for index, name in enumerate(names)}
+    else:
+        numbers = {name: zlib.crc32(name.encode()) % st.MAX_IMAGES + 1 for name in names}
+    return np.array([0 if image is None else numbers[image] for image in images], np.int64)
+
+
+def _jobs(
+    trace: Trace,
+    allowed: NDArray[np.bool_],
+    workload: NDArray[np.int64],
+    tracks_work: bool,
+    has_facts: bool,
+    is_detailed: bool,
+) -> Table:
+    columns = st.CPU_MILLI if has_facts else st.RANK if tracks_work else st.CHECKPOINT_MS
+    if is_detailed:
+        columns = st.JOB_COLUMNS
+    table = np.zeros((trace.num_jobs + 1, columns), np.int64)
+    table[:-1, st.SUBMIT_MS] = trace.submit_milliseconds
+    table[:-1, st.DURATION_MS] = trace.duration_milliseconds
+    table[:-1, st.MILLI] = trace.gpu_milli
+    table[:-1, st.ALLOWED_BITS] = allowed @ (1 << np.arange(allowed.shape[1]))
+    table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
+    checkpoint_ms = trace.checkpoint_interval_milliseconds
+    table[:-1, st.FLAGS] = np.where(checkpoint_ms > 0, st.MOVABLE, 0)
+    if columns > st.CHECKPOINT_MS:
+        table[:-1, st.CHECKPOINT_MS] = checkpoint_ms
+        table[:-1, st.WORKLOAD] = workload
+        table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
+        table[:-1, st.MAX_MILLI] = np.maximum(trace.max_gpu_milli, trace.gpu_milli)
+        table[:-1, st.IMAGE] = _image_numbers(trace)
+    table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
+    return table
+
+
+def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Problem:
+    """Check that trace, cluster and codec fit together.
+
+    Raises:
+        ClusterError: the trace is empty, a job fits in no pool, or the codec has room for fewer pools.
+        EnvironmentConfigError: there is no such packer or order of the queue.
+    """
+    if trace.num_jobs == 0:
+        raise ClusterError(f"{trace.uri}: the trace has no job; choose a wider window")
+    if len(cluster.pools) > config.codec.max_pools:
+        raise ClusterError(
+            f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
+            f"raise codec.max_pools"
+        )
+    packer, second_resources = own_packer(config), config.physics.second_resources
+    allowed = allowed_pools(trace, cluster, second_resources)
+    _check_fits(trace, cluster, allowed, second_resources)
+    pools, num_nodes = _pools(cluster, second_resources)
+    curves, workload = make_curves(trace, cluster, config.physics.curves)
+    rates = np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools])
+    has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
+    pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
+    loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
+    tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
+    tracks_work = tracks_work or config.physics.queue.preemption
+    queue = queue_settings(config)
+    jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), config.has_detailed_nodes)
+    if queue.has_facts:
+        write_facts(trace, config.physics.queue, jobs)
+    if config.has_detailed_nodes:
+        write_asked(trace, config, jobs)
+    settings = Settings(
+        decision_ms=round(config.decision_interval_seconds * 1000),
+        resync_ms=round(config.resync_interval_seconds * 1000),
+        packer=PACKERS.index(config.packer) if config.packer in PACKERS else -1,
+        week_offset_ms=round(trace.week_offset_seconds * 1000),
+        usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
+        usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
+        debug=bool(config.debug),
+        moves_jobs=bool(config.codec.consolidation),
+        draws_lots=any(pool.draws_lots for pool in cluster.pools),
+        pulls_images=pulls_images,
+        tracks_work=tracks_work,
+        has_curves=has_curves,
+        resizes_jobs=config.codec.elastic_width,
+        resize_ms=round(config.physics.curves.resize_seconds * 1000),
+        usd_per_milli_ms=float(rates[:, 4].min()),
+        restart_ms=round(config.physics.restart_seconds * 1000),
+        max_fresh_restarts=config.physics.max_fresh_restarts,
+        move_ms=round(config.move_seconds * 1000),
+        consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
+        queue=queue,
+        is_detailed=config.has_detailed_nodes,
+        detail=detail_settings(config, jobs, pools),
+    )
+    return Problem(
+        jobs=jobs,
+        pools=pools,
+        curves=curves,
+        template=_template(cluster, config.objective),
+        rates=rates,
+        settings=settings,
+        tables=config.codec.tables(),
+        cluster=cluster,
+        config=config,
+        num_nodes=num_nodes,
+        own_packer=packer,
+    )

@@ -1,0 +1,264 @@
+"""Queue orders: whose turn is first among the jobs that wait.
+
+An order is a function from what is known of the jobs to one number each, the lowest first, and a line in `ORDERS`; both
+simulators then sort by it, so an order of your own is plain numpy and nothing is compiled anew:
+
+    ORDERS["widest"] = Order(lambda facts: -facts.gpu_milli)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import did_you_mean
+from envs.compiled.compiler import helper, rare
+from envs.errors import EnvironmentConfigError
+from envs.gpu_cluster.config import PASSING, EnvironmentConfig, QueueConfig
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.state import Cluster, QueueSettings, Settings, Table
+from traces.trace import Trace
+
+
+class Facts(NamedTuple):
+    """What is known of J jobs when they are submitted, each [J] int64.
+
+    Attributes:
+        submit_ms: when.
+        gpu_milli: thousandths of a GPU asked.
+        predicted_ms: the run time that is expected, `state.NEVER` where nothing is known.
+        deadline_ms: by when it should have ended, `traces.trace.NO_DEADLINE` where there is none.
+    """
+
+    submit_ms: NDArray[np.int64]
+    gpu_milli: NDArray[np.int64]
+    predicted_ms: NDArray[np.int64]
+    deadline_ms: NDArray[np.int64]
+
+
+class Order(NamedTuple):
+    """An order of the queue.
+
+    Attributes:
+        rank: from facts to [J] int64; the job with the lowest number has its turn first, of equals the one that was
+            submitted first.
+        by_usage: whether before that the jobs come first whose user or group has used the least GPU time so far.
+    """
+
+    rank: Callable[[Facts], NDArray[np.int64]]
+    by_usage: bool = False
+
+
+ORDERS: dict[str, Order] = {
+    "submission": Order(lambda facts: np.zeros_like(facts.submit_ms)),
+    "fair-share": Order(lambda facts: np.zeros_like(facts.submit_ms), by_usage=True),
+    "shortest": Order(lambda facts: facts.predicted_ms),
+    "earliest-deadline": Order(lambda facts: facts.deadline_ms),
+}
+"""The orders by the name that `physics.queue.order` gives."""
+
+ANY, NONE, BACKFILL = range(3)  # indices into `envs.gpu_cluster.config.PASSING`
+
+
+def queue_settings(config: EnvironmentConfig) -> QueueSettings:
+    """The numbers of a queue.
+
+    Raises:
+        EnvironmentConfigError: there is no such order.
+    """
+    queue = config.physics.queue
+    if queue.order not in ORDERS:
+        raise EnvironmentConfigError(f"unknown physics.queue.order {queue.order!r}{did_you_mean(queue.order, ORDERS)}")
+    is_ordered = queue.priorities or queue.order != "submission"
+    by_usage = ORDERS[queue.order].by_usage
+    has_quotas = queue.default_quota_gpus is not None or bool(queue.quotas_gpus)
+    goes_in_turn = has_quotas or queue.preemption or queue.passing != "any"
+    is_default = queue == QueueConfig(estimates=queue.estimates)
+    return QueueSettings(
+        has_facts=not is_default or bool(config.codec.job_hints),
+        is_ordered=is_ordered,
+        has_priorities=queue.priorities,
+        by_usage=by_usage,
+        halving_ms=round((queue.usage_halving_seconds or 0.0) * 1000),
+        tracks_owners=by_usage or has_quotas,
+        has_quotas=has_quotas,
+        goes_in_turn=goes_in_turn,
+        passing=PASSING.index(queue.passing),
+        preempts=queue.preemption,
+        max_victims=queue.max_victims,
+        has_notice=queue.preemption and queue.preemption_notice,
+        defers=queue.deferral,
+        waits_free=queue.deferral and queue.deferral_is_free,
+        counts_misses=queue.deadlines,
+    )
+
+
+def predicted_ms(trace: Trace, estimates: str) -> NDArray[np.int64]:
+    """[J] int64, the run time that is expected of each job in ms, 0 where nothing is known."""
+    if estimates == "none":
+        return np.zeros(trace.num_jobs, np.int64)
+    if estimates == "exact":
+        return trace.duration_milliseconds
+    given = trace.predicted_duration_milliseconds
+    return np.where(given > 0, given, trace.duration_milliseconds) if estimates == "given-else-exact" else given
+
+
+def _owners(trace: Trace, config: QueueConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[J] int64 each: the owner of each job, those without a name are one; and most thousandths of a GPU it may use."""
+    names, owner = trace.codes(config.owner)
+    default = np.inf if config.default_quota_gpus is None else config.default_quota_gpus
+    quotas = np.array([config.quotas_gpus.get(name, default) for name in (*names, "")])
+    milli = np.where(np.isinf(quotas), st.NEVER, np.round(np.where(np.isinf(quotas), 0.0, quotas) * 1000).astype(int))
+    quota = milli[owner]
+    beyond = np.flatnonzero(trace.gpu_milli > quota)
+    if beyond.size:
+        job = int(beyond[0])
+        who = f"{config.owner} {trace.table.column(config.owner)[job].as_py()!r}"
+        name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
+        raise EnvironmentConfigError(
+            f"physics.queue: job {name} asks {gpus:g} GPUs, the quota of {who} is {quota[job] / 1000:g}; "
+            f"raise it, or drop the {beyond.size} job(s) that could never start"
+        )
+    return np.where(owner < 0, len(names), owner), quota
+
+
+def write_facts(trace: Trace, config: QueueConfig, jobs: Table) -> None:
+    """Write the columns of the trace's jobs from RANK on.
+
+    Raises:
+        EnvironmentConfigError: a job asks for more GPUs than its owner may ever use.
+    """
+    predicted = predicted_ms(trace, config.estimates)
+    facts = Facts(
+        submit_ms=trace.submit_milliseconds,
+        gpu_milli=trace.gpu_milli,
+        predicted_ms=np.where(predicted > 0, predicted, st.NEVER),
+        deadline_ms=trace.deadline_milliseconds,
+    )
+    rows = jobs[:-1]
+    rows[:, st.RANK] = ORDERS[config.order].rank(facts)
+    rows[:, st.PRIORITY] = trace.priority
+    rows[:, st.PREDICTED_MS] = predicted
+    rows[:, st.LATEST_MS] = np.where(
+        trace.latest_start_milliseconds > trace.submit_milliseconds, trace.latest_start_milliseconds, 0
+    )
+    rows[:, st.DEADLINE_MS] = trace.deadline_milliseconds
+    rows[:, st.OWNER], rows[:, st.QUOTA_MILLI] = _owners(trace, config)
+
+
+@helper
+def precedes(c: Cluster, jobs: Table, settings: Settings, job: int, other: int) -> bool:
+    """Whether a job has its turn before another."""
+    if settings.queue.has_priorities and jobs[job, st.PRIORITY] != jobs[other, st.PRIORITY]:
+        return jobs[job, st.PRIORITY] > jobs[other, st.PRIORITY]
+    if settings.queue.by_usage:
+        usage = c.owner[jobs[job, st.OWNER], st.OWNER_USAGE]
+        others = c.owner[jobs[other, st.OWNER], st.OWNER_USAGE]
+        if usage != others:
+            return usage < others
+    if settings.queue.is_ordered and jobs[job, st.RANK] != jobs[other, st.RANK]:
+        return jobs[job, st.RANK] < jobs[other, st.RANK]
+    return job < other
+
+
+@helper
+def move_waiting(c: Cluster, settings: Settings, at: int, to: int) -> None:
+    """Copy an entry of the queue."""
+    c.queue[to, st.QUEUE_JOB] = c.queue[at, st.QUEUE_JOB]
+    if settings.tracks_work:
+        c.queue[to, st.QUEUE_LEFT] = c.queue[at, st.QUEUE_LEFT]
+    if settings.queue.goes_in_turn:
+        c.queue[to, st.QUEUE_POOL] = c.queue[at, st.QUEUE_POOL]
+
+
+@helper
+def count_usage(c: Cluster, settings: Settings, owner: int) -> None:
+    """Count the GPU time that an owner has used until now."""
+    row, now = c.owner[owner], c.clock[st.NOW]
+    if settings.queue.halving_ms > 0:
+        halving, start = settings.queue.halving_ms, c.clock[st.EPISODE_START]
+        moment = start + ((row[st.OWNER_SINCE] - start) // halving + 1) * halving
+        while moment <= now:
+            row[st.OWNER_USAGE] += row[st.OWNER_MILLI] * (moment - row[st.OWNER_SINCE])
+            row[st.OWNER_USAGE] //= 2
+            row[st.OWNER_SINCE] = moment
+            moment += halving
+    row[st.OWNER_USAGE] += row[st.OWNER_MILLI] * (now - row[st.OWNER_SINCE])
+    row[st.OWNER_SINCE] = now
+
+
+@helper
+def add_in_use(c: Cluster, jobs: Table, settings: Settings, job: int, milli: int) -> None:
+    """Note that the owner of a job uses more GPUs from now on, or fewer."""
+    owner = jobs[job, st.OWNER]
+    if settings.queue.by_usage:
+        count_usage(c, settings, owner)
+    c.owner[owner, st.OWNER_MILLI] += milli
+
+
+@rare
+def order_queue(c: Cluster, jobs: Table, settings: Settings) -> None:
+    """Sort the queue by what owners have used until now (Shell's sort: in place, and quick where little changed)."""
+    for owner in range(c.owner.shape[0]):
+        count_usage(c, settings, owner)
+    head, tail, gap = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL], 1
+    while gap < (tail - head) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for at in range(head + gap, tail):
+            job, left, to = c.queue[at, st.QUEUE_JOB], 0, at
+            if settings.tracks_work:
+                left = c.queue[at, st.QUEUE_LEFT]
+            while to - gap >= head and precedes(c, jobs, settings, job, c.queue[to - gap, st.QUEUE_JOB]):
+                move_waiting(c, settings, to - gap, to)
+                to -= gap
+            c.queue[to, st.QUEUE_JOB] = job
+            if settings.tracks_work:
+                c.queue[to, st.QUEUE_LEFT] = left
+        gap //= 3
+
+
+@rare
+def mark_turns(c: Cluster, jobs: Table, settings: Settings) -> None:
+    """Offer each waiting job its default pool, or none while those before it use up the quota of its owner."""
+    for owner in range(c.owner.shape[0]):
+        c.owner[owner, st.OWNER_PLANNED] = c.owner[owner, st.OWNER_MILLI]
+    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
+        job = c.queue[at, st.QUEUE_JOB]
+        c.queue[at, st.QUEUE_POOL] = jobs[job, st.DEFAULT_POOL]
+        if settings.queue.has_quotas:
+            owner = jobs[job, st.OWNER]
+            planned = c.owner[owner, st.OWNER_PLANNED] + jobs[job, st.MILLI]
+            if planned > jobs[job, st.QUOTA_MILLI]:
+                c.queue[at, st.QUEUE_POOL] = -1
+            else:
+                c.owner[owner, st.OWNER_PLANNED] = planned
+
+
+@helper
+def add_deferred(c: Cluster, jobs: Table, settings: Settings, job: int) -> None:
+    """Note a waiting job whose latest start lies ahead."""
+    if jobs[job, st.LATEST_MS] > c.clock[st.NOW]:
+        c.clock[st.NEXT_LATEST] = min(c.clock[st.NEXT_LATEST], jobs[job, st.LATEST_MS])
+        if settings.queue.waits_free:
+            c.clock[st.DEFERRED_MILLI] += jobs[job, st.MILLI]
+
+
+@rare
+def count_deferred(c: Cluster, jobs: Table, settings: Settings) -> None:
+    """Work out which waiting jobs wait for free, and when the next latest start comes."""
+    c.clock[st.DEFERRED_MILLI], c.clock[st.NEXT_LATEST] = 0, st.NEVER
+    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
+        add_deferred(c, jobs, settings, c.queue[at, st.QUEUE_JOB])
+
+
+@helper
+def prepare_queue(c: Cluster, jobs: Table, settings: Settings) -> None:
+    """Bring the queue in the order in which it is decided on, and mark whose turn it can be."""
+    if settings.queue.by_usage:
+        order_queue(c, jobs, settings)
+    if settings.queue.goes_in_turn:
+        mark_turns(c, jobs, settings)

@@ -1,0 +1,85 @@
+"""The plain twin itself: the beginning of an episode, and a decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, decode, encode, write_mask
+from envs.gpu_cluster.simulator.reference.clock import advance
+from envs.gpu_cluster.simulator.reference.consolidation import consolidate
+from envs.gpu_cluster.simulator.reference.costs import cost_integrals, reward_of
+from envs.gpu_cluster.simulator.reference.nodes import scale, switch_on_at_once
+from envs.gpu_cluster.simulator.reference.objects import Job
+from envs.gpu_cluster.simulator.reference.queue import enqueue, submit, turn_of
+from envs.gpu_cluster.simulator.reference.snapshot import make_snapshot
+from envs.gpu_cluster.simulator.reference.starts import start_waiting
+from envs.gpu_cluster.simulator.reference.state import State
+from envs.gpu_cluster.simulator.reference.stuck import with_stuck
+from envs.gpu_cluster.simulator.reference.width import change_widths
+from envs.gpu_cluster.simulator.reference.work import cap_power, start
+from envs.gpu_cluster.simulator.state import PPM
+
+
+class ReferenceSimulator(State):
+    """One cluster.
+
+    Args:
+        problem: the checked inputs, the same that the compiled simulator gets.
+    """
+
+    def reset(self, start_ms: int, end_ms: int, last_job: int, seed: int | None = None) -> None:
+        """Begin an episode; see `Simulator.reset`."""
+        self.clear(start_ms, end_ms, last_job, self.problem.config.physics.seed if seed is None else seed)
+        self.paid = cost_integrals(self)
+        for pool, config in enumerate(self.problem.cluster.pools):
+            for _ in range(config.min_nodes):
+                switch_on_at_once(self, pool)
+        for job in self.trace[: self.first_job]:
+            if job.submit_ms + job.work // PPM > start_ms:
+                begin_running(self, job)
+        submit(self)
+        self._observe()
+
+    def step(self, action: NDArray[np.int64]) -> float:
+        """Carry out an action, run to the next decision and return the reward in USD."""
+        decode(action, self.snapshot, self.problem.tables, self.plan, self.decision)
+        pools = range(len(self.totals))
+        if self.problem.settings.has_curves:
+            for pool in pools:
+                cap_power(self, pool, int(self.decision.power_cap[pool]))
+                if WIDTH_CHOICES[self.decision.width[pool]] == "shrink":
+                    change_widths(self, pool, grow=False)
+        start_waiting(self)
+        for pool in pools:
+            if self.problem.settings.has_curves and WIDTH_CHOICES[self.decision.width[pool]] == "grow":
+                change_widths(self, pool, grow=True)
+        for pool in pools:
+            choice = CONSOLIDATION_CHOICES[self.decision.consolidation[pool]]
+            if choice != "none":
+                consolidate(self, pool, choice)
+        for pool in pools:
+            scale(self, pool, with_stuck(self, pool, int(self.decision.target_nodes[pool])))
+        self.decisions += 1
+        advance(self)
+        self._observe()
+        return reward_of(self)
+
+    def _observe(self) -> None:
+        self.queue.sort(key=lambda job: turn_of(self, job))
+        self.snapshot = make_snapshot(self)
+        encode(self.snapshot, self.problem.tables, self.plan, self.observation)
+        write_mask(self.snapshot, self.problem.tables, self.mask)
+
+
+def begin_running(c: State, job: Job) -> None:
+    """Let a job run that was submitted before the episode began, on nodes that are on for it, or let it wait."""
+    left = replace(job, submit_ms=c.start, left=job.work - (c.start - job.submit_ms) * PPM)
+    pool = job.pools[0]
+    while not start(c, left, pool):
+        if not any(node.state == "off" for node in c.of_pool(pool)):
+            enqueue(c, left)
+            return
+        switch_on_at_once(c, pool)

@@ -1,0 +1,41 @@
+"""Which of the jobs that wait start in a decision, and where."""
+
+from __future__ import annotations
+
+from envs.gpu_cluster.simulator.reference.objects import Reservation
+from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
+from envs.gpu_cluster.simulator.reference.reservations import make_way, reserve, start_behind
+from envs.gpu_cluster.simulator.reference.state import State
+from envs.gpu_cluster.simulator.reference.stuck import note_stuck
+from envs.gpu_cluster.simulator.reference.work import start
+from envs.gpu_cluster.simulator.state import NEVER
+
+
+def start_waiting(c: State) -> None:
+    """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
+    c.stuck = [[] for _ in c.stuck]
+    passing = c.problem.config.physics.queue.passing
+    over_quota = jobs_over_quota(c)
+    heads: dict[int, Reservation] = {}
+    for slot, job in enumerate(list(c.queue)):
+        in_window = slot < len(c.decision.placement)
+        pool = int(c.decision.placement[slot]) if in_window else job.pools[0]
+        if pool < 0 or job.number in over_quota:
+            continue
+        if pool not in heads:
+            started = start(c, job, pool) or make_way(c, job, pool)
+            if not started and passing == "backfill":
+                heads[pool] = reserve(c, job, pool)
+            elif not started and passing == "none":
+                heads[pool] = Reservation(job, NEVER, set())
+        elif passing == "backfill":
+            started = start_behind(c, job, pool, heads[pool])
+        else:
+            continue
+        if not started and in_window:
+            note_stuck(c, job, pool)
+        if started:
+            c.queue.remove(job)
+            if job.number >= c.first_job:
+                job.has_run = True
+                c.job_starts.setdefault(job.number, c.now)

@@ -1,0 +1,448 @@
+"""The memory of the simulator: flat arrays, one row per cluster, and the names of their columns.
+
+Times are integer milliseconds and GPUs integer thousandths, so every integral is an exact integer, whatever the order
+in which it was added up: the compiled kernels and the plain twin agree to the last bit, and energy parts sum exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.codec import (
+    MAX_GPUS_PER_NODE,
+    POWER_CAP_FRACTIONS,
+    SUBMIT_WINDOWS_SECONDS,
+    ClusterSnapshot,
+    CodecLayout,
+    PackingPlan,
+    empty_plan,
+    empty_snapshot,
+    observation_size,
+)
+from envs.gpu_cluster.simulator import node_state as ns
+
+Table = NDArray[np.int64]
+"""An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
+
+POWER_CAPS = len(POWER_CAP_FRACTIONS)
+MAX_SPREAD_NODES = 16
+MAX_WIDTH_GPUS = 64
+"""Columns of `Problem.curves` by nodes and by GPUs; beyond them the last one holds."""
+
+PPM = 1_000_000
+"""Work done per ms by a job at its reference speed."""
+
+NEVER = int(np.iinfo(np.int64).max)
+"""A time that does not come."""
+
+# Entries of `Cluster.clock`.
+NOW, EPISODE_START, EPISODE_END, FIRST_JOB, NEXT_JOB, LAST_JOB = range(6)
+QUEUE_HEAD, QUEUE_TAIL, PENDING_MILLI, PENDING_SHARES, RUNNING = range(6, 11)
+WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11, 17)
+BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
+# When something happens next to a node that is on, drains or is down; and the seed of all lots.
+NEXT_NODE_EVENT, SEED = range(20, 22)
+# The GPUs of waiting jobs that wait for free, when the next latest start of a waiting job comes, deadlines missed.
+DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
+ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
+PACKER_FAULT = 26  # what a custom packer did wrong first, see `simulator.packing.custom`; 0: nothing
+SLOTS = 27  # the running slots that had a job in this episode, which are the first; memory behind them is never touched
+SUBMIT_WINDOW = 28  # and the next entries: the oldest job inside each sliding window
+CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
+
+# Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
+# the number of entries.
+IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI, PENDING_DEFAULT_MILLI = range(8)
+IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
+OVERHEAD_MILLI_MS = 12  # GPU time beyond the work done: checkpoints, restarts, work done twice or slowly
+SAVED_MILLI_MS = 13  # GPU time that the power saved by caps is worth
+NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(14, 19)
+CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
+POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
+# Nodes that drain, and nodes that failed or were taken back and cannot be ordered yet; time of the latter; counters.
+DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
+# The first job of the queue that found no room in the pool, -1: none; and when it would. Only while jobs are started.
+HEAD_JOB, HEAD_MS = range(33, 35)
+# What the jobs ask that only CPU or memory kept from starting, and what the last job that found no room asks of a node.
+STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
+LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
+LOWEST_OFF = 41  # no node below is off
+FREE_COUNT = 42  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
+PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
+POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
+
+# Columns of `Cluster.node`. The first two belong to a node, the others to a position of its pool's rings.
+FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
+# Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
+# node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
+NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
+NODE_ROOM = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
+# Belonging to a node, and there only where lots are drawn or images pulled: how often it was ordered, when what happens
+# to it next; and, from NODE_IMAGES on, the moment when its pull of each image is over, NEVER: it lacks the image.
+NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
+
+# Values of NODE_NEXT.
+FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
+
+# Columns of `Cluster.run`: a running job's slot.
+RUN_JOB, RUN_POOL, RUN_CHAIN, RUN_NODE, RUN_GPUS, RUN_SHARE, RUN_FINISH = range(7)
+# They link the slots that have a part of the same node, where jobs may be moved.
+RUN_NEXT, RUN_PREVIOUS = range(7, 9)
+# The work that was left at a moment, which may lie ahead (the job then makes no progress until it comes), and the work
+# done per ms from then on; where work is tracked.
+RUN_LEFT, RUN_SINCE, RUN_RATE = range(9, 12)
+# Its GPUs in thousandths (0: the slot is free), how many of them make no progress, and those whose power is saved.
+RUN_MILLI, RUN_SLOW, RUN_SAVED = range(12, 15)
+# Scratch, by position, not slot: a list of slots, and when their jobs are expected to end; where jobs are preempted or
+# pass a reservation.
+RUN_LISTED, RUN_LISTED_END = range(15, 17)
+# Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
+RUN_BITS, RUN_END = range(17, 19)
+RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
+RUN_COLUMNS = 20
+
+# Columns of `Cluster.heap`: slots as a heap by (finish, job), each with its finish, so that large heaps are read
+# in one place; behind it the free ones of the first SLOTS slots.
+HEAP_SLOT, HEAP_FINISH = range(2)
+HEAP_COLUMNS = 2
+HEAP_SHIFT = 2
+HEAP_ARITY = 1 << HEAP_SHIFT  # children of a position: half as many levels as with 2, and children lie side by side
+
+# Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
+# ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
+# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where lots are drawn, how
+# often nodes that went cost a job all its work; jobs from before the episode have the last rows.
+QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
+QUEUE_COLUMNS = 6
+JUST_QUEUED = -2
+
+# Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
+SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
+SHARE_ROOM = 5  # scratch: its free thousandths while a plan is tried; there as NODE_ROOM
+SHARE_COLUMNS = 6
+
+# Columns of `Cluster.owner`: GPUs in use in thousandths, GPU time used until a moment, that moment; and scratch.
+OWNER_MILLI, OWNER_USAGE, OWNER_SINCE, OWNER_PLANNED = range(4)
+OWNER_COLUMNS = 4
+
+# Columns of `Cluster.level`: for each level of free thousandths the most recently touched shared GPU, then one bit per
+# level that has any.
+LEVELS = 1001
+LEVEL_WORDS = 16
+
+# Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
+SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
+# They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
+# fewest and most GPUs; the number of its image, 0: none.
+CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
+# They are there only where `QueueSettings.has_facts`: the place in the queue's order, lowest first; priority; the run
+# time that is expected, 0: unknown; the row of `Cluster.owner`, and most GPUs that this owner may use; until when the
+# job may be deferred, 0: it may not; and its deadline.
+RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range(12, 19)
+# CPUs (thousandths) and MiB of memory of the whole job, and its predicted run time; on detailed nodes.
+CPU_MILLI, MEMORY_MIB, LIFETIME_MS = range(19, 22)
+JOB_COLUMNS = 22
+MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
+
+# Columns of `Problem.pools`.
+GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
+# CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
+NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
+# They are there only where lots are drawn or images pulled; where lots are drawn, tables of LOTS quantiles in ms begin
+# with POOL_LOTS, kind by kind.
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
+
+LOG_COLUMNS = 3
+"""Columns of `Cluster.log`. A row is packed, for it costs what its memory costs: the time in ms; above 16 bits of the
+pool and 8 of the kind the node plus 1; above 32 bits of the value the job plus 1."""
+
+MAX_IMAGES = 62
+"""Images that a node tells apart."""
+
+NODE_COLUMNS = NODE_IMAGES + MAX_IMAGES
+
+LOTS = 1024
+"""Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""
+
+# Kinds of lots: those with a table first.
+LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
+
+# Columns of `Outcome.terms`.
+TERMS = (
+    *("idle_usd", "fragmentation_usd", "boot_usd", "off_usd"),
+    *("overhead_usd", "busy_usd", "waiting_usd", "step_seconds"),
+)
+TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_BUSY, TERM_WAITING, TERM_SECONDS = range(8)
+
+# Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time.
+PAID_COLUMNS = 6
+PAID_WAITED, PAID_TIME = range(2)
+
+
+Flag: TypeAlias = bool | None
+"""Whether something is on. None: off, and compiled away with all that only it needs."""
+
+
+class QueueSettings(NamedTuple):
+    """Numbers of the queue; see `envs.gpu_cluster.config.QueueConfig`.
+
+    Attributes:
+        has_facts: whether `Problem.jobs` has the columns from RANK on.
+        is_ordered: whether the order is another than that of submission.
+        has_priorities: whether jobs of higher priority come first.
+        by_usage: whether jobs of owners who used less come first.
+        halving_ms: after which time the usage is halved each time, 0: never.
+        tracks_owners: whether it is kept what each owner uses.
+        has_quotas: whether owners have quotas.
+        goes_in_turn: whether jobs are started by `starts.start_in_turn`, so that a waiting job has a QUEUE_POOL.
+        passing: index into `envs.gpu_cluster.config.PASSING`.
+        preempts: whether jobs of lower priority are preempted.
+        max_victims: most jobs that are preempted for one.
+        has_notice: whether they can write a checkpoint just before.
+        defers: whether jobs may be held until their latest start.
+        waits_free: whether waiting costs nothing before it.
+        counts_misses: whether missed deadlines are counted.
+    """
+
+    has_facts: Flag
+    is_ordered: Flag
+    has_priorities: Flag
+    by_usage: Flag
+    halving_ms: int
+    tracks_owners: Flag
+    has_quotas: Flag
+    goes_in_turn: Flag
+    passing: int
+    preempts: Flag
+    max_victims: int
+    has_notice: Flag
+    defers: Flag
+    waits_free: Flag
+    counts_misses: Flag
+
+
+class DetailSettings(NamedTuple):
+    """How nodes are packed whose CPUs, memory and GPUs are kept one by one.
+
+    Attributes:
+        packer: index into `envs.gpu_cluster.simulator.packing.scoring.BUILT_IN`.
+        idle_first: whether a job gets an idle node rather than room on a busy one.
+        tables: what is typical for the trace.
+        own: a custom packer, which takes the place of `packer`: the address of its function, see
+            `envs.gpu_cluster.simulator.packing.custom`. None: there is none. `Simulator` fills it in, for it belongs
+            to one process.
+    """
+
+    packer: int
+    idle_first: bool
+    tables: ns.Tables
+    own: Any = None
+
+
+class Settings(NamedTuple):
+    """Numbers of the environment.
+
+    Attributes:
+        decision_ms: least time between two decisions.
+        resync_ms: most time between two decisions.
+        packer: index into `envs.gpu_cluster.config.PACKERS`.
+        week_offset_ms: from Monday 00:00 to time 0 of the trace.
+        usd_per_gpu_hour: price of waiting.
+        usd_per_waited_milli_ms: the same in the kernels' units.
+        debug: check every invariant after every event.
+        moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
+        draws_lots: whether nodes boot, fail or are taken back by lot.
+        pulls_images: whether a job waits for its image on a node that lacks it.
+        tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
+        restart_ms: how long a job that was preempted makes no progress when it runs again.
+        max_fresh_restarts: how often a job may lose all its work in an episode that lasts until all jobs are done.
+        has_curves: whether the speed of a job depends on pool, spread, width or power cap.
+        resizes_jobs: whether the width of elastic jobs is a lever.
+        resize_ms: how long a job whose width changes makes no progress.
+        usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
+        move_ms: how long a job that is moved makes no progress.
+        consolidation_ms: least time between two consolidations of a pool.
+        queue: numbers of the queue.
+        is_detailed: whether CPUs, memory and each GPU of nodes are kept; else GPUs are counted, and `packer` chooses.
+        detail: how nodes are packed then, else None.
+
+    Attributes that are flags are all None where none is on, see `Flag`, so that there are two kinds of kernels: a small
+    and fast one, and one with all of the physics.
+    """
+
+    decision_ms: int
+    resync_ms: int
+    packer: int
+    week_offset_ms: int
+    usd_per_gpu_hour: float
+    usd_per_waited_milli_ms: float
+    debug: Flag
+    moves_jobs: Flag
+    draws_lots: Flag
+    pulls_images: Flag
+    tracks_work: Flag
+    restart_ms: int
+    max_fresh_restarts: int
+    has_curves: Flag
+    resizes_jobs: Flag
+    resize_ms: int
+    usd_per_milli_ms: float
+    move_ms: int
+    consolidation_ms: int
+    queue: QueueSettings
+    is_detailed: Flag
+    detail: DetailSettings | None
+
+
+def without_flags(settings: Settings) -> Settings | None:
+    """The same with None for every flag, or None if any is on."""
+
+    def off(values: Settings | QueueSettings) -> dict[str, Any]:
+        return {name: None for name, value in values._asdict().items() if value is False}
+
+    if any(value is True for value in (*settings, *settings.queue)):
+        return None
+    return settings._replace(queue=settings.queue._replace(**off(settings.queue)), **off(settings))
+
+
+class Cluster(NamedTuple):
+    """The state of one cluster with P pools, M nodes, R running jobs, Q queued jobs and S shared GPUs at most.
+
+    Few arrays with named columns rather than many arrays: compiled functions pass every array's shape and strides
+    along.
+
+    Attributes:
+        clock: [CLOCK_SIZE] int64, times, counters and positions.
+        pool: [P, POOL_COLUMNS] int64, counters and integrals.
+        node: [M, NODE_COLUMNS] int64, without the last columns where nothing needs them.
+        bits: [G + 1, M / 64] uint64, row f > 0: busy nodes with f free GPUs; row 0: nodes that are off.
+        run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
+        heap: [R, HEAP_COLUMNS] int64, the order in which running jobs end.
+        queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
+        share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
+        log: [L, LOG_COLUMNS] int64, see `envs.gpu_cluster.simulator.log`; no row, or None, where nothing is logged.
+        level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
+        owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
+        detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
+            busy nodes.
+        pod: [POD_COLUMNS] int64, scratch: what a job asks of one node.
+    """
+
+    clock: NDArray[np.int64]
+    pool: NDArray[np.int64]
+    node: NDArray[np.int64]
+    bits: NDArray[np.uint64]
+    run: NDArray[np.int64]
+    heap: NDArray[np.int64]
+    queue: NDArray[np.int64]
+    share: NDArray[np.int64]
+    level: NDArray[np.int64]
+    log: NDArray[np.int64] | None
+    owner: NDArray[np.int64]
+    detail: ns.Nodes
+    pod: ns.Pod
+
+
+class Outcome(NamedTuple):
+    """What N clusters show to the outside after a step.
+
+    Attributes:
+        action: [N, components] int64, the action to carry out next.
+        target_nodes: [N, P] int64, of the last `Decision`.
+        placement: [N, W] int64, of the last `Decision`.
+        levers: [N, 3, P] int64, consolidation, power cap and width of the last `Decision`.
+        observation: [N, observation size] float32.
+        mask: [N, mask size] bool.
+        reward: [N] float64, USD: minus the sum of the cost terms.
+        terms: [N, len(TERMS)] float64, what the time since the last decision cost, in USD, without the energy of GPUs
+            that work, and in the last column that time in seconds.
+        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that earlier rewards have paid for.
+    """
+
+    action: NDArray[np.int64]
+    target_nodes: NDArray[np.int64]
+    placement: NDArray[np.int64]
+    levers: NDArray[np.int64]
+    observation: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    reward: NDArray[np.float64]
+    terms: NDArray[np.float64]
+    paid: NDArray[np.int64]
+
+
+class Capacity(NamedTuple):
+    """Sizes of a batch: N clusters, and M, R, Q, S, O of `Cluster`; and which columns there are."""
+
+    clusters: int
+    pools: int
+    nodes: int
+    running: int
+    queued: int
+    shares: int
+    owners: int
+    node_columns: int
+    run_columns: int
+    queue_columns: int
+    log_rows: int | None
+    share_columns: int
+    detailed_nodes: int
+    detailed_columns: int
+    most_gpus: int
+
+
+def allocate_clusters(size: Capacity) -> Cluster:
+    """Zeroed memory for N clusters, each field with a leading dimension N."""
+    n = size.clusters
+    return Cluster(
+        clock=np.zeros((n, CLOCK_SIZE), np.int64),
+        pool=np.zeros((n, size.pools, POOL_COLUMNS), np.int64),
+        node=np.zeros((n, size.nodes, size.node_columns), np.int64),
+        bits=np.zeros((n, MAX_GPUS_PER_NODE + 1, size.nodes // 64), np.uint64),
+        run=np.zeros((n, size.running, size.run_columns), np.int64),
+        heap=np.zeros((n, size.running, HEAP_COLUMNS), np.int64),
+        queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
+        share=np.zeros((n, size.shares, size.share_columns), np.int64),
+        log=None if size.log_rows is None else np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),
+        level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
+        owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
+        detail=ns.Nodes(
+            node=np.zeros((n, size.detailed_nodes, size.detailed_columns), np.int64),
+            gpu=np.zeros((n, size.detailed_nodes, size.most_gpus), np.int64),
+            kind=np.zeros((n, size.detailed_nodes, size.most_gpus + 1), np.int64),
+            key=np.zeros((n, 0, 0), np.int64),
+            synced=np.zeros((n, 0), np.int64),
+            log=np.zeros((n, 0), np.int64),
+            clock=np.zeros((n, 2), np.int64),
+        ),
+        pod=np.zeros((n, ns.POD_COLUMNS), np.int64),
+    )
+
+
+def allocate_snapshots(clusters: int, layout: CodecLayout) -> ClusterSnapshot:
+    """Zeroed snapshots, each field with a leading dimension N."""
+    return ClusterSnapshot(*(np.zeros((clusters, *field.shape)) for field in empty_snapshot(layout)))
+
+
+def allocate_plans(clusters: int, layout: CodecLayout) -> PackingPlan:
+    """The codec's scratch memory, each field with a leading dimension N."""
+    return PackingPlan(*(np.zeros((clusters, *field.shape)) for field in empty_plan(layout)))
+
+
+def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outcome:
+    """Zeroed memory for what N clusters show."""
+    pools, slots = layout.max_pools, layout.window_slots
+    return Outcome(
+        action=np.zeros((clusters, len(layout.action_sizes)), np.int64),
+        target_nodes=np.zeros((clusters, pools), np.int64),
+        placement=np.zeros((clusters, slots), np.int64),
+        levers=np.zeros((clusters, 3, pools), np.int64),
+        observation=np.zeros((clusters, observation_size(layout)), np.float32),
+        mask=np.zeros((clusters, layout.mask_size), np.bool_),
+        reward=np.zeros(clusters),
+        terms=np.zeros((clusters, len(TERMS))),
+        paid=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
+    )

@@ -1,0 +1,102 @@
+"""Small worlds whose numbers can be worked out by hand, and a driver that plays them with one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.baselines import ConstantSetpoint
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from traces.trace import Trace
+
+Job = tuple[float, float, float]
+"""Submission in s, run time in s, GPUs."""
+
+
+def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None, **columns: Any) -> Trace:
+    """A trace of jobs, in order of submission."""
+    return Trace.from_columns(
+        submit_time_seconds=[job[0] for job in jobs],
+        duration_seconds=[job[1] for job in jobs],
+        gpu_milli=[round(job[2] * 1000) for job in jobs],
+        gpu_models=models,
+        uri="test:jobs",
+        **columns,
+    )
+
+
+def small_problem(
+    jobs: Sequence[Job],
+    pools: Sequence[PoolConfig] = (PoolConfig("gpu", max_nodes=2),),
+    models: Sequence[list[str] | None] | None = None,
+    codec: CodecLayout | None = None,
+    checkpoint_interval_seconds: Sequence[float | None] | None = None,
+    image: Sequence[str | None] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    **config: Any,
+) -> Problem:
+    """Jobs, with further `columns`, on pools; settings are the defaults but for `config`."""
+    layout = codec or CodecLayout(max_pools=2, window_slots=3)
+    return make_problem(
+        make_trace(
+            jobs,
+            models,
+            **{"checkpoint_interval_seconds": checkpoint_interval_seconds, "image": image, **(columns or {})},
+        ),
+        ClusterConfig(tuple(pools)),
+        EnvironmentConfig(codec=layout, **config),
+    )
+
+
+class Play:
+    """One cluster that plays its whole trace, or a window, under a constant setpoint."""
+
+    def __init__(self, problem: Problem, timeout: float = 600.0, headroom: float = 0.0) -> None:
+        self.simulator = Simulator.from_problem(problem)
+        self.simulator.reset_all()
+        self.policy = ConstantSetpoint(problem.config.codec, timeout, headroom)
+        self.times = [self.now]
+        self.rewards: list[float] = []
+
+    @property
+    def clock(self) -> NDArray[np.int64]:
+        clock: NDArray[np.int64] = self.simulator.world.clusters.clock[0]
+        return clock
+
+    @property
+    def now(self) -> float:
+        return float(self.clock[st.NOW]) / 1000
+
+    @property
+    def done(self) -> bool:
+        return bool(self.clock[st.DONE])
+
+    def pool(self, pool: int = 0) -> NDArray[np.int64]:
+        row: NDArray[np.int64] = self.simulator.world.clusters.pool[0, pool]
+        return row
+
+    def step(self) -> float:
+        outcome = self.simulator.world.outcome
+        self.simulator.step(self.policy.act(outcome.observation, outcome.mask))
+        self.times.append(self.now)
+        self.rewards.append(float(outcome.reward[0]))
+        return self.rewards[-1]
+
+    def run(self, until: float = float("inf")) -> Play:
+        while not self.done and self.now < until:
+            self.step()
+        return self
+
+    def starts(self) -> list[float | None]:
+        """When each job of the episode started, in s; None: not yet."""
+        first, last = self.clock[st.FIRST_JOB], self.clock[st.LAST_JOB]
+        starts = self.simulator.world.clusters.queue[0, : last - first, st.JOB_START]
+        return [None if start == st.NEVER else float(start) / 1000 for start in starts]

@@ -1,0 +1,50 @@
+"""The rules of the queue: compiled and plain simulator agree on every number in crowded worlds."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from envs.gpu_cluster.simulator.problem import Problem
+from tests.envs.gpu_cluster.simulator.test_queue_invariants import always_on
+from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, keep_nodes, step_both, twins, whole
+from tests.envs.gpu_cluster.worlds import crowded_problems
+
+MAX_STEPS = 300
+
+
+def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
+    """Backfilling, with preemption or without."""
+    preemption = always_on(detailed=detailed, passing="backfill", priorities=True, preemption=True)
+    return always_on(detailed=detailed, passing="backfill") | preemption
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
+def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
+    """Nodes stay on for long, jobs go where they fit or, by lot, are held or go anywhere."""
+    generator = np.random.default_rng(seed)
+    fast, slow = twins(problem, whole(problem))
+    assert_equal(fast, slow)
+    layout = problem.config.codec
+    sizes = np.array(layout.action_sizes)
+    for _ in range(MAX_STEPS):
+        if slow.done:
+            break
+        action = generator.integers(sizes)
+        action[: layout.max_pools] = layout.setpoint(3600.0, 0.0)
+        action[layout.max_pools :][generator.random(layout.window_slots) >= hold] = layout.max_pools
+        step_both(fast, slow, action)
+    assert_same_times(fast, slow)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=queues_with_reservations(detailed=False) | queues_with_reservations(detailed=True))
+def test_reservations_are_the_same(problem: Problem) -> None:
+    """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""
+    fast, slow = twins(problem, whole(problem))
+    action = keep_nodes(problem)
+    while not slow.done:
+        step_both(fast, slow, action)
+    assert_same_times(fast, slow)

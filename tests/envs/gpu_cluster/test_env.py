@@ -1,0 +1,264 @@
+"""Every registered environment keeps the promises of Gymnasium and of Stable-Baselines3."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+from envs.errors import ClusterError, EnvironmentConfigError, InvalidActionError
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.env import GpuClusterEnv
+from envs.registry import ENVIRONMENTS, register_envs
+from tests.envs.gpu_cluster.builders import make_trace
+
+TRACE = "synthetic:quickstart?days=10&seed=0"
+TERMS = ("idle_usd", "fragmentation_usd", "boot_usd", "off_usd", "overhead_usd", "busy_usd", "waiting_usd")
+
+Maker = Callable[..., gymnasium.Env[Any, Any]]
+Steps = list[tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]]
+
+
+@pytest.fixture(params=sorted(ENVIRONMENTS))
+def make(request: pytest.FixtureRequest) -> Maker:
+    """Makes one registered environment, on a short trace unless told otherwise."""
+    register_envs()
+
+    def make_env(**kwargs: Any) -> gymnasium.Env[Any, Any]:
+        return gymnasium.make(request.param, **{"trace": TRACE, **kwargs})
+
+    return make_env
+
+
+def masked_action(env: gymnasium.Env[Any, Any], generator: np.random.Generator) -> Any:
+    """A valid action by lot."""
+    mask = env.get_wrapper_attr("action_masks")()
+    sizes = env.unwrapped.config.codec.action_sizes  # type: ignore[attr-defined]
+    choices = [int(generator.choice(np.flatnonzero(part))) for part in np.split(mask, np.cumsum(sizes)[:-1])]
+    return np.array(choices) if len(choices) > 1 else choices[0]
+
+
+def play(env: gymnasium.Env[Any, Any], steps: int, actions: int = 0, **reset: Any) -> tuple[Any, Steps]:
+    """Reset, then take valid actions drawn with the seed `actions`."""
+    generator = np.random.default_rng(actions)
+    first, _ = env.reset(**reset)
+    taken: Steps = []
+    while len(taken) < steps and not (taken and (taken[-1][2] or taken[-1][3])):
+        taken.append(env.step(masked_action(env, generator)))
+    return first, taken
+
+
+def same(one: tuple[Any, Steps], other: tuple[Any, Steps]) -> bool:
+    return (
+        np.array_equal(one[0], other[0])
+        and len(one[1]) == len(other[1])
+        and all(np.array_equal(a[0], b[0]) and a[1:] == b[1:] for a, b in zip(one[1], other[1], strict=True))
+    )
+
+
+def test_gymnasiums_checker_passes_without_a_warning(make: Maker) -> None:
+    check_env(make().unwrapped)
+
+
+def test_stable_baselines_checker_passes_without_a_warning(make: Maker) -> None:
+    sb3_check_env(make())
+
+
+def test_the_default_arguments_work(make: Maker) -> None:
+    env = gymnasium.make(make().spec.id)  # type: ignore[union-attr]
+    env.reset(seed=0)
+    assert env.observation_space.contains(env.step(env.action_space.sample())[0])
+
+
+def test_the_same_seed_gives_the_same_episode(make: Maker) -> None:
+    assert same(play(make(), 60, seed=3), play(make(), 60, seed=3))
+
+
+def test_another_seed_gives_another_episode(make: Maker) -> None:
+    env = make()
+    starts = {play(env, 1, seed=seed)[1][0][4]["time_seconds"] for seed in range(5)}
+    assert len(starts) == 5
+
+
+def test_a_reset_without_a_seed_goes_on_drawing_episodes(make: Maker) -> None:
+    env = make()
+    env.reset(seed=0)
+    assert not same(play(env, 20), play(env, 20))
+
+
+def test_another_action_gives_another_course(make: Maker) -> None:
+    assert not same(play(make(), 60, actions=0, seed=3), play(make(), 60, actions=1, seed=3))
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_like_its_original_and_apart_from_it(make: Maker, duplicate: Callable[[Any], Any]) -> None:
+    env = make().unwrapped
+    play(env, 30, seed=1)
+    twin, other = duplicate(env), duplicate(env)
+    generators = [np.random.default_rng(5) for _ in range(3)]
+    for _ in range(20):
+        ours = env.step(masked_action(env, generators[0]))
+        theirs = twin.step(masked_action(twin, generators[1]))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
+    assert same(
+        (None, [env.step(masked_action(env, generators[0]))]), (None, [twin.step(masked_action(twin, generators[1]))])
+    )
+    assert other.render() == twin.render()
+    for _ in range(20):
+        other.step(masked_action(other, generators[2]))
+
+
+def test_every_component_always_has_a_valid_choice_and_masked_actions_are_accepted(make: Maker) -> None:
+    env = make()
+    sizes = env.unwrapped.config.codec.action_sizes  # type: ignore[attr-defined]
+    generator = np.random.default_rng(0)
+    env.reset(seed=0)
+    for _ in range(300):
+        mask = env.get_wrapper_attr("action_masks")()
+        assert mask.dtype == np.bool_
+        assert mask.shape == (sum(sizes),)
+        assert all(part.any() for part in np.split(mask, np.cumsum(sizes)[:-1]))
+        observation, reward, terminated, truncated, _ = env.step(masked_action(env, generator))
+        assert env.observation_space.contains(observation)
+        assert isinstance(reward, float)
+        assert reward <= 0.0
+        if terminated or truncated:
+            env.reset()
+
+
+def test_masks_and_observations_are_the_callers_own(make: Maker) -> None:
+    env = make()
+    observation, _ = env.reset(seed=0)
+    mask = env.get_wrapper_attr("action_masks")()
+    kept = observation.copy(), mask.copy()
+    mask[:] = ~mask
+    env.step(masked_action(env, np.random.default_rng(0)))
+    np.testing.assert_array_equal(observation, kept[0])
+    np.testing.assert_array_equal(mask, ~kept[1])
+
+
+def test_the_terms_of_the_info_sum_to_minus_the_reward(make: Maker) -> None:
+    _, steps = play(make(), 200, seed=0)
+    assert any(step[1] < 0.0 for step in steps)
+    for _, reward, _, _, info in steps:
+        assert sum(info[term] for term in TERMS) == pytest.approx(-reward, rel=1e-12, abs=1e-15)
+        assert set(info) == {*TERMS, "step_seconds", "time_seconds"}
+
+
+def test_the_info_tells_the_time(make: Maker) -> None:
+    env = make()
+    _, info = env.reset(options={"start_seconds": 43_200.0})
+    assert info["time_seconds"] == 43_200.0
+    for _ in range(50):
+        before, info = info, env.step(masked_action(env, np.random.default_rng(1)))[4]
+        assert info["time_seconds"] == pytest.approx(before["time_seconds"] + info["step_seconds"])
+        assert 60.0 <= info["step_seconds"] <= 600.0
+
+
+def test_a_window_ends_when_its_jobs_are_done(make: Maker) -> None:
+    env = make()
+    window = {"start_seconds": 43_200.0, "end_seconds": 50_000.0}
+    _, steps = play(env, 5000, options=window)
+    assert [step[2:4] for step in steps[-2:]] == [(False, False), (True, False)]
+    assert steps[-1][4]["time_seconds"] > window["end_seconds"]
+    env.reset(options=window)
+    assert env.get_wrapper_attr("render_mode") is None
+
+
+def test_time_runs_out_by_truncation(make: Maker) -> None:
+    env = make(config=EnvironmentConfig(episode_seconds=7200.0))
+    _, info = env.reset(seed=0)
+    _, steps = play(env, 500, seed=0)
+    assert [step[2:4] for step in steps[-2:]] == [(False, False), (False, True)]
+    assert steps[-1][4]["time_seconds"] == pytest.approx(info["time_seconds"] + 7200.0)
+
+
+@pytest.mark.parametrize("options", [{"start_seconds": 1e9}, {"start_seconds": 500.0, "end_seconds": 500.0}])
+def test_a_window_without_a_job_is_refused(make: Maker, options: dict[str, float]) -> None:
+    """Its episode would never end."""
+    with pytest.raises(EnvironmentConfigError, match="no job is submitted"):
+        make().reset(options=options)
+
+
+@pytest.mark.parametrize("options", [{"start": 0.0}, {"end_seconds": 500.0}])
+def test_options_that_mean_nothing_are_refused(make: Maker, options: dict[str, float]) -> None:
+    with pytest.raises(EnvironmentConfigError, match="start_seconds"):
+        make().reset(options=options)
+
+
+def test_one_line_of_text_shows_the_cluster(make: Maker) -> None:
+    env = make(render_mode="ansi")
+    env.reset(options={"start_seconds": 43_200.0})
+    text = env.render()
+    assert isinstance(text, str)
+    assert text.startswith("43200 s: ")
+    for word in ("jobs wait", "run; gpu: ", "busy", "idle", "booting of "):
+        assert word in text
+
+
+@pytest.mark.parametrize("value", [-1, 10**6])
+def test_an_action_outside_the_space_raises(make: Maker, value: int) -> None:
+    env = make().unwrapped
+    env.reset(seed=0)
+    components = len(env.config.codec.action_sizes)  # type: ignore[attr-defined]
+    for component in range(components):
+        action = np.zeros(components, np.int64)
+        action[component] = value
+        with pytest.raises(InvalidActionError, match=f"component {component} of the action is {value}"):
+            env.step(action)
+
+
+def test_the_spaces_are_those_of_the_codec(make: Maker) -> None:
+    env = make()
+    layout: CodecLayout = env.unwrapped.config.codec  # type: ignore[attr-defined]
+    if len(layout.action_sizes) == 1:
+        assert env.action_space == gymnasium.spaces.Discrete(layout.action_sizes[0])
+    else:
+        assert env.action_space == gymnasium.spaces.MultiDiscrete(layout.action_sizes)
+    assert env.observation_space.dtype == np.float32
+
+
+def test_a_layout_can_be_overridden_field_by_field() -> None:
+    env = GpuClusterEnv(TRACE, codec={"window_slots": 2}, config=EnvironmentConfig(codec=CodecLayout(max_pools=3)))
+    assert (env.config.codec.max_pools, env.config.codec.window_slots) == (3, 2)
+
+
+def test_a_cluster_can_be_a_file(tmp_path: Any) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("pools:\n  - {name: small, max_nodes: 64, gpus_per_node: 4}\n")
+    env = GpuClusterEnv(TRACE, cluster=str(path), render_mode="ansi")
+    env.reset(seed=0)
+    assert "small: " in str(env.render())
+
+
+def test_a_job_larger_than_the_cluster_is_named() -> None:
+    cluster = ClusterConfig((PoolConfig("gpu", max_nodes=1),))
+    with pytest.raises(ClusterError, match="asks 9 GPUs"):
+        GpuClusterEnv(make_trace([(0.0, 1.0, 9.0)]), cluster)
+
+
+def test_registering_twice_changes_nothing() -> None:
+    register_envs()
+    before = {env_id: gymnasium.registry[env_id] for env_id in ENVIRONMENTS}
+    register_envs()
+    assert all(gymnasium.registry[env_id] is spec for env_id, spec in before.items())
+
+
+def test_environments_have_their_documentation() -> None:
+    """The class docstring is the page of the environment."""
+    text = GpuClusterEnv.__doc__ or ""
+    headings = ["Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End"]
+    positions = [text.find(f"## {heading}") for heading in headings]
+    assert all(low < high for low, high in itertools.pairwise([0, *positions]))
