@@ -21,8 +21,8 @@ class EndlessJobError(UserError, RuntimeError):
     """A job that outlives its nodes and begins anew each time, so that a replay would never end."""
 
 
-class InvalidActionError(ValueError):
-    """An action outside the action space."""
+class InvalidActionError(UserError, ValueError):
+    """An action that is not in the action space: another shape, no integers, or a choice that does not exist."""
 
 
 class SimulatorError(RuntimeError):

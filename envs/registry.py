@@ -8,7 +8,7 @@ SCALING_ONLY = {"max_pools": 1, "window_slots": 0}
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "autoscaler/GpuCluster-v0": {},
-    "autoscaler/GpuClusterScaling-v0": {"codec": SCALING_ONLY},
+    "autoscaler/GpuClusterScaling-v0": {"default_codec": SCALING_ONLY},
 }
 """Id: keyword arguments of `envs.gpu_cluster.env:GpuClusterEnv`. The second one has a single
 discrete action, as DQN needs."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import traces
-from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.cluster import AUTO, ClusterConfig, load_cluster
-from envs.gpu_cluster.codec import CodecLayout, Pool
-from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.episodes import draw_episodes, draw_seeds, episode_of
+from envs.gpu_cluster.arguments import (
+    DEFAULT_TRACE,
+    ClusterArgument,
+    CodecArgument,
+    ConfigArgument,
+    TraceArgument,
+    problem_from_arguments,
+)
+from envs.gpu_cluster.cluster import AUTO
+from envs.gpu_cluster.codec import Pool
+from envs.gpu_cluster.episodes import draw_episodes, draw_seeds, episode_from_options
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.spaces import action_space, check_actions, observation_space
-from traces.trace import Trace
-
-DEFAULT_TRACE = "synthetic:quickstart?days=30&seed=0"
+from envs.gpu_cluster.spaces import ResetNeededError, action_space, check_actions, observation_space
 
 
 class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -81,21 +81,31 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Episode End
 
-    Terminated when every job is done; truncated after `episode_seconds`.
+    Terminated when every job is done; truncated after `episode_seconds`. A further step raises `ResetNeededError`.
 
     ## Arguments
 
     Args:
-        trace: a `Trace` or its URI.
-        cluster: a `ClusterConfig`, "auto" (one pool of 8-GPU nodes, as large as the trace's peak), or another source
-            that `envs.gpu_cluster.cluster.load_cluster` takes, such as a YAML file.
-        config: settings, prices and the codec's sizes.
-        codec: overrides of `config.codec`, by field name.
+        trace: a `Trace` or its URI, see `autoscaler traces list`.
+        cluster: "auto" (one pool of 8-GPU nodes, as large as the trace's peak), a mapping such as
+            `{"pools": [{"name": "gpu", "max_nodes": 20}]}`, a YAML file of one, the URI of a list of nodes, or a
+            `ClusterConfig`.
+        config: settings and prices by name, such as `{"episode_seconds": 86400.0, "objective": {"usd_per_kwh": 0.3}}`,
+            a YAML file or preset of them, or an `EnvironmentConfig`; what is left out keeps its default.
+        codec: sizes and levers of the codec by field name, such as `{"window_slots": 4}`; they replace those of
+            `config.codec`.
+        default_codec: sizes in place of the defaults of `CodecLayout`, which `config` and `codec` replace: what the
+            registered id stands for.
         render_mode: None or "ansi".
+
+    Mappings and names keep `env.spec.to_json()` complete: `gymnasium.make(EnvSpec.from_json(text))` is the same
+    environment. So do the configuration objects, but not a `Trace` object; use its URI there.
 
     Raises:
         TraceError: the trace cannot be read.
+        ConfigError: a mapping or file has an unknown key or a value that does not fit.
         ClusterError: trace, cluster and codec do not fit together.
+        EnvironmentConfigError: an argument is of no type that it may have.
 
     ## Version History
 
@@ -106,18 +116,17 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     def __init__(
         self,
-        trace: Trace | str = DEFAULT_TRACE,
-        cluster: ClusterConfig | str = AUTO,
-        config: EnvironmentConfig | None = None,
-        codec: Mapping[str, Any] | None = None,
+        trace: TraceArgument = DEFAULT_TRACE,
+        cluster: ClusterArgument = AUTO,
+        config: ConfigArgument = None,
+        codec: CodecArgument = None,
+        default_codec: CodecArgument = None,
         render_mode: str | None = None,
     ) -> None:
-        config = config or EnvironmentConfig()
-        self.config = replace(config, codec=CodecLayout(**{**config.codec.to_dict(), **(codec or {})}))
-        trace = traces.load(trace) if isinstance(trace, str) else trace
-        if isinstance(cluster, str):
-            cluster = load_cluster(cluster, trace, second_resources=self.config.physics.second_resources)
-        self._simulator = Simulator(trace, cluster, self.config)
+        problem = problem_from_arguments(trace, cluster, config, codec, default_codec)
+        self.config = problem.config
+        self._simulator = Simulator.from_problem(problem)
+        self._is_running = False
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
@@ -133,11 +142,12 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         """
         super().reset(seed=seed)
         if options:
-            episode = self._window(**_checked(options))
+            episode = episode_from_options(self._simulator.problem, options)
         else:
             episode = draw_episodes(self._simulator.problem, 1, self.np_random)
         seeds = draw_seeds(self._simulator.problem, 1, self.np_random)
         self._simulator.reset(np.zeros(1, np.int64), episode, seeds)
+        self._is_running = True
         return self._observation(), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -145,12 +155,16 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
         Raises:
             InvalidActionError: the action is outside the action space.
+            ResetNeededError: the episode is over, or none has begun.
         """
+        if not self._is_running:
+            raise ResetNeededError("no episode is running: call reset() before the first step and after the last")
         self._simulator.step(check_actions(action, self._sizes))
         world = self._simulator.world
         clock = world.clusters.clock[0]
         truncated = bool(clock[st.TRUNCATED])
         terminated = bool(clock[st.DONE]) and not truncated
+        self._is_running = not (terminated or truncated)
         return self._observation(), float(world.outcome.reward[0]), terminated, truncated, self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -171,18 +185,6 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         waiting = int(clock[st.QUEUE_TAIL] - clock[st.QUEUE_HEAD])
         return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
 
-    def _window(self, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:
-        problem = self._simulator.problem
-        episode = episode_of(problem, start_seconds, end_seconds)
-        if episode[0, 2] <= np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
-            until = "the end" if end_seconds is None else f"{end_seconds} s"
-            first, last = problem.jobs[0, st.SUBMIT_MS] / 1000, problem.jobs[-2, st.SUBMIT_MS] / 1000
-            raise EnvironmentConfigError(
-                f"no job is submitted in the window from {start_seconds} s to {until}; the trace's jobs are submitted "
-                f"from {first} s to {last} s"
-            )
-        return episode
-
     def _observation(self) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = self._simulator.world.outcome.observation[0]
         return observation.copy()
@@ -192,11 +194,3 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         info: dict[str, Any] = dict(zip(st.TERMS, world.outcome.terms[0].tolist(), strict=True))
         info["time_seconds"] = int(world.clusters.clock[0, st.NOW]) / 1000
         return info
-
-
-def _checked(options: dict[str, Any]) -> dict[str, Any]:
-    if "start_seconds" not in options or options.keys() - {"start_seconds", "end_seconds"}:
-        raise EnvironmentConfigError(
-            f"the options of reset are start_seconds and, if wanted, end_seconds, not {', '.join(sorted(options))}"
-        )
-    return options

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import did_you_mean
+from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem
 
@@ -49,6 +55,48 @@ def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None
     if end_seconds is not None:
         last_job = int(np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], round(end_seconds * 1000)))
     return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)
+
+
+WINDOW = ("start_seconds", "end_seconds")
+"""The options of `reset`."""
+
+
+def episode_from_options(problem: Problem, options: Mapping[str, Any]) -> NDArray[np.int64]:
+    """The episode that the options of `reset` describe: `start_seconds` and, if wanted, `end_seconds`.
+
+    Returns:
+        [1, 3] int64, as `Simulator.reset` takes it.
+
+    Raises:
+        EnvironmentConfigError: an option is unknown or no finite number, or no job is submitted in the window.
+    """
+    for name in options:
+        if name not in WINDOW:
+            raise EnvironmentConfigError(f"reset has no option {name!r}{did_you_mean(str(name), WINDOW)}")
+    if "start_seconds" not in options:
+        raise EnvironmentConfigError("the option end_seconds of reset needs start_seconds beside it")
+    start = _finite_seconds("start_seconds", options["start_seconds"])
+    end = _finite_seconds("end_seconds", options["end_seconds"]) if "end_seconds" in options else None
+    if start < 0.0:
+        raise EnvironmentConfigError(f"the option start_seconds of reset is {start}; trace time begins at 0")
+    first, last = (float(problem.jobs[row, st.SUBMIT_MS]) / 1000 for row in (0, -2))
+    if start <= last:
+        # Numbers beyond the trace may be no int64.
+        episode = episode_of(problem, start, None if end is None else min(max(end, 0.0), last + 1.0))
+        if episode[0, 2] > np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
+            return episode
+    until = "the end" if end is None else f"{end} s"
+    raise EnvironmentConfigError(
+        f"no job is submitted in the window from {start} s to {until}; the jobs of the trace are submitted from "
+        f"{first} s to {last} s"
+    )
+
+
+def _finite_seconds(name: str, value: Any) -> float:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not is_number or not math.isfinite(value):
+        raise EnvironmentConfigError(f"the option {name} of reset is {value!r}; it must be a finite number of seconds")
+    return float(value)
 
 
 def equal_edges_ms(start_ms: int, end_ms: int, count: int) -> list[int]:

@@ -73,7 +73,7 @@ class GpuClusterVecEnv(VecEnv):
         Raises:
             InvalidActionError: an action is outside the action space.
         """
-        self._simulator.world.outcome.action[:] = check_actions(actions, self._sizes)
+        self._simulator.world.outcome.action[:] = check_actions(actions, self._sizes, self.num_envs)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every cluster; one that is done reports its last observation in `infos` and begins anew."""

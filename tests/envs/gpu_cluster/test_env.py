@@ -20,6 +20,7 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.spaces import ResetNeededError
 from envs.registry import ENVIRONMENTS, register_envs
 from tests.envs.gpu_cluster.builders import make_trace
 
@@ -185,17 +186,45 @@ def test_time_runs_out_by_truncation(make: Maker) -> None:
     assert steps[-1][4]["time_seconds"] == pytest.approx(info["time_seconds"] + 7200.0)
 
 
-@pytest.mark.parametrize("options", [{"start_seconds": 1e9}, {"start_seconds": 500.0, "end_seconds": 500.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start_seconds": 1e9},
+        {"start_seconds": 1e300},
+        {"start_seconds": 500.0, "end_seconds": 500.0},
+        {"start_seconds": 500.0, "end_seconds": -1e300},
+    ],
+)
 def test_a_window_without_a_job_is_refused(make: Maker, options: dict[str, float]) -> None:
     """Its episode would never end."""
     with pytest.raises(EnvironmentConfigError, match="no job is submitted"):
         make().reset(options=options)
 
 
-@pytest.mark.parametrize("options", [{"start": 0.0}, {"end_seconds": 500.0}])
-def test_options_that_mean_nothing_are_refused(make: Maker, options: dict[str, float]) -> None:
-    with pytest.raises(EnvironmentConfigError, match="start_seconds"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 0.0}, "reset has no option 'start'"),
+        ({"start_second": 0.0}, "did you mean 'start_seconds'"),
+        ({"end_seconds": 500.0}, "needs start_seconds"),
+        ({"start_seconds": None}, "start_seconds of reset is None; it must be a finite number"),
+        ({"start_seconds": float("nan")}, "is nan; it must be a finite number"),
+        ({"start_seconds": 0.0, "end_seconds": float("inf")}, "end_seconds of reset is inf; it must be"),
+        ({"start_seconds": 0.0, "end_seconds": None}, "end_seconds of reset is None"),
+        ({"start_seconds": "0"}, "is '0'; it must be"),
+        ({"start_seconds": True}, "is True; it must be"),
+        ({"start_seconds": -1.0}, "trace time begins at 0"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(make: Maker, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(EnvironmentConfigError, match=message):
         make().reset(options=options)
+
+
+def test_an_end_beyond_the_trace_is_its_end(make: Maker) -> None:
+    env = make()
+    late = {"start_seconds": 800_000.0}
+    assert same(play(env, 50, options={**late, "end_seconds": 1e300}), play(env, 50, options=late))
 
 
 def test_one_line_of_text_shows_the_cluster(make: Maker) -> None:
@@ -208,16 +237,64 @@ def test_one_line_of_text_shows_the_cluster(make: Maker) -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("value", [-1, 10**6])
-def test_an_action_outside_the_space_raises(make: Maker, value: int) -> None:
+@pytest.mark.parametrize("value", [-1, 10**6, np.uint64(2**64 - 1)])
+def test_an_action_outside_the_space_raises(make: Maker, value: Any) -> None:
     env = make().unwrapped
     env.reset(seed=0)
     components = len(env.config.codec.action_sizes)  # type: ignore[attr-defined]
     for component in range(components):
-        action = np.zeros(components, np.int64)
+        action = np.zeros(components, np.asarray(value).dtype)
         action[component] = value
         with pytest.raises(InvalidActionError, match=f"component {component} of the action is {value}"):
             env.step(action)
+
+
+@pytest.mark.parametrize("value", [0.7, 1.0, float("nan"), True, None, "1", 1j])
+def test_an_action_that_is_no_integer_is_refused_and_never_rounded(make: Maker, value: Any) -> None:
+    env = make().unwrapped
+    env.reset(seed=0)
+    before = env.render(), env.action_masks()  # type: ignore[attr-defined]
+    action = np.full(env.action_space.shape or (), value)
+    with pytest.raises(InvalidActionError, match="the action is of dtype"):
+        env.step(action)
+    np.testing.assert_array_equal(env.action_masks(), before[1])  # type: ignore[attr-defined]
+
+
+def test_an_action_of_another_length_is_refused(make: Maker) -> None:
+    env = make().unwrapped
+    env.reset(seed=0)
+    size = len(env.config.codec.action_sizes)  # type: ignore[attr-defined]
+    for shape in ((size + 1,), (2, size), (size, 1, 1), (0,)):
+        with pytest.raises(InvalidActionError, match="the action has shape"):
+            env.step(np.zeros(shape, np.int64))
+    with pytest.raises(InvalidActionError, match="the action is no array"):
+        env.step([[0], [0, 1]])
+
+
+def test_integers_of_every_kind_are_actions(make: Maker) -> None:
+    env = make().unwrapped
+    zeros = np.zeros(len(env.config.codec.action_sizes), np.int64)  # type: ignore[attr-defined]
+    kinds = [zeros, zeros.astype(np.uint8), zeros.astype(np.int32)[::-1], zeros.tolist()]
+    kinds += [0, np.int64(0), np.array(0)] if zeros.size == 1 else []
+    results = []
+    for action in kinds:
+        env.reset(seed=0)
+        results.append(env.step(action))
+    assert all(same((zeros, [result]), (zeros, [results[0]])) for result in results)
+
+
+def test_a_step_before_the_first_reset_or_after_the_end_is_refused(make: Maker) -> None:
+    env = make(config={"episode_seconds": 7200.0}).unwrapped
+    action = np.zeros(len(env.config.codec.action_sizes), np.int64)  # type: ignore[attr-defined]
+    with pytest.raises(ResetNeededError, match="no episode is running"):
+        env.step(action)
+    _, steps = play(env, 500, seed=0)
+    assert steps[-1][3]
+    for _ in range(2):
+        with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
+            env.step(action)
+    env.reset()
+    env.step(action)
 
 
 def test_the_spaces_are_those_of_the_codec(make: Maker) -> None:
@@ -228,11 +305,6 @@ def test_the_spaces_are_those_of_the_codec(make: Maker) -> None:
     else:
         assert env.action_space == gymnasium.spaces.MultiDiscrete(layout.action_sizes)
     assert env.observation_space.dtype == np.float32
-
-
-def test_a_layout_can_be_overridden_field_by_field() -> None:
-    env = GpuClusterEnv(TRACE, codec={"window_slots": 2}, config=EnvironmentConfig(codec=CodecLayout(max_pools=3)))
-    assert (env.config.codec.max_pools, env.config.codec.window_slots) == (3, 2)
 
 
 def test_a_cluster_can_be_a_file(tmp_path: Any) -> None:

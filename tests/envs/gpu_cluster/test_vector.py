@@ -228,7 +228,7 @@ def test_an_action_outside_the_space_raises(problem: Problem) -> None:
     env = GpuClusterVecEnv(problem, 2, seed=0)
     actions = np.zeros((2, len(LAYOUT.action_sizes)), np.int64)
     actions[1, 3] = LAYOUT.max_pools + 1
-    with pytest.raises(InvalidActionError, match="component 3 of the action is 3; it must be 0 to 2"):
+    with pytest.raises(InvalidActionError, match="component 3 of the action of environment 1 is 3; it must be 0 to 2"):
         env.step(actions)
 
 
