@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.codec import CodecLayout
+
 
 class Policy(Protocol):
     """Maps observations to actions, for a batch of clusters at once.
@@ -16,11 +18,13 @@ class Policy(Protocol):
 
     Attributes:
         name: short name for tables and logs.
-        codec_fingerprint: `envs.gpu_cluster.codec.fingerprint` of the layout that it reads and writes.
+        layout: codec layout that it reads and writes.
+        codec_fingerprint: `envs.gpu_cluster.codec.fingerprint` of that layout.
         packer: name of the in-pool packer that it was tuned or trained with, None for the environment's own.
     """
 
     name: str
+    layout: CodecLayout
     codec_fingerprint: str
     packer: str | None
 

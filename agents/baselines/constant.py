@@ -49,6 +49,7 @@ class ConstantSetpoint:
     ) -> None:
         self.name = name
         self.packer = packer
+        self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
         self.rule = np.array([self.setpoint, consolidation, power_cap, width], dtype=np.int64)

@@ -19,6 +19,7 @@ class RandomPolicy:
     def __init__(self, layout: CodecLayout, generator: np.random.Generator) -> None:
         self.name = "random"
         self.packer: str | None = None
+        self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
         self._ends = np.cumsum(layout.action_sizes)[:-1]
         self._generator = generator

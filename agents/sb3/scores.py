@@ -40,6 +40,7 @@ class TrainedPolicy:
     def __init__(self, name: str, body: nn.Module, layout: CodecLayout, packer: str | None) -> None:
         self.name = name
         self.packer = packer
+        self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
         self.network = ScoreNetwork(body)
         self._groups = layout.action_groups

@@ -135,7 +135,7 @@ def _contenders(
     quiet: bool,
 ) -> list[Contender]:
     from autoscaler.evaluation.candidates import make_rule, tuned_for
-    from autoscaler.evaluation.rollouts import check_codec
+    from autoscaler.evaluation.rollouts import check_fit
 
     def tune() -> Tuned:
         if loaded and loaded[0].tuned is not None and not retune:
@@ -151,7 +151,7 @@ def _contenders(
 
         contenders = contenders_of(loaded)
         for run in loaded:
-            check_codec(run.policy, scenario.config)  # before seconds go into tuning
+            check_fit(run.policy, scenario.cluster)  # before seconds go into tuning
     return [*contenders, *(make_rule(name, scenario.config, seed, tune) for name in names)]
 
 
@@ -165,9 +165,10 @@ def _compare(
     from autoscaler.evaluation.rollouts import warm_up
     from autoscaler.evaluation.windows import jobs_of
 
-    scenario.problem()  # what does not fit is refused before kernels are compiled
+    scenario.problem()  # bad input is refused before kernels are compiled
     note_compiling(quiet)
-    for policy in {type(contender.policies[0]): contender.policies[0] for contender in contenders}.values():
+    kinds = {(type(policy), policy.layout): policy for contender in contenders for policy in contender.policies}
+    for policy in kinds.values():
         warm_up(policy, scenario)
     runs = sum(len(contender.policies) for contender in contenders)
     with progress("evaluate", runs * jobs_of(scenario.trace, windows), "jobs", quiet=quiet) as bar:

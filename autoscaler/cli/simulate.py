@@ -96,7 +96,7 @@ def simulate(
 
     Raises:
         ClusterError: trace and cluster do not fit together.
-        CodecMismatchError: the policy was made for another codec layout.
+        PolicyFitError: the codec of the policy has fewer pools than the cluster.
         SimulatorError: an invariant does not hold, in debug mode.
         OutputFileError: the event log cannot be written.
     """
@@ -105,7 +105,7 @@ def simulate(
     from autoscaler.evaluation.windows import whole_trace
     from configs.loader import to_dict
 
-    problem = scenario.problem(policy.packer)
+    problem = scenario.problem(policy)
     note_compiling(quiet)
     compile_seconds = warm_up(policy, scenario)
     windows = [whole_trace(scenario.trace)]

@@ -12,6 +12,7 @@ from agents.errors import UnknownPolicyError
 from agents.policy import Policy
 from agents.registry import BASELINES, NEEDS_CONSOLIDATION, make_baseline
 from autoscaler.evaluation.comparison import Contender
+from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.experiment import ExperimentConfig
 from configs.errors import did_you_mean
 from configs.loader import build_config, to_dict
@@ -65,6 +66,7 @@ def load_candidate(
         ArtifactError: the artifact is damaged or made for another codec.
         ConfigError: an override does not fit.
         PolicyNeedsLeverError: an override takes away the lever that a rule uses.
+        PolicyFitError: an override changes the codec of a trained policy.
     """
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
@@ -80,12 +82,36 @@ def load_candidate(
 
         run = load_run(name)
         environment, policy = environment_config(run.experiment.environment, overrides), run.policy
+        check_codec_overrides(policy, environment.codec)
     else:
         known = did_you_mean(name, [*BASELINES, TUNED])
         raise UnknownPolicyError(f"unknown policy {name!r}{known}; or give the folder of a trained run")
     if packer is not None:
         policy.packer = None
     return Candidate(policy, environment)
+
+
+def check_codec_overrides(policy: Policy, layout: CodecLayout) -> None:
+    """Refuse an override of the codec of a trained policy: it reads and writes the one that it was trained with.
+
+    Args:
+        policy: the trained policy.
+        layout: the codec layout with the overrides.
+
+    Raises:
+        PolicyFitError: the layouts differ; names the first field.
+    """
+    for name, (trained, wanted) in codec_differences(policy.layout, layout).items():
+        raise PolicyFitError(
+            f"policy {policy.name} was trained with {name}={trained}, not {wanted}; leave {name} out of --set, "
+            f"or train a policy with it"
+        )
+
+
+def codec_differences(ours: CodecLayout, theirs: CodecLayout) -> dict[str, tuple[object, object]]:
+    """The fields in which two codec layouts differ: `codec.<field>` -> (ours, theirs)."""
+    left, right = ours.to_dict(), theirs.to_dict()
+    return {f"codec.{name}": (left[name], right[name]) for name in left if left[name] != right[name]}
 
 
 def is_run(name: str) -> bool:

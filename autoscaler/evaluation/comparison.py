@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from autoscaler.evaluation.metrics import INCIDENTS, measure, nested, waits_seconds
-from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_codec, run
+from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_fit, run
 from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
 from autoscaler.evaluation.windows import Window
@@ -148,12 +148,12 @@ def compare(
         on_result: told when a policy is done.
 
     Raises:
-        CodecMismatchError: a policy was made for another codec layout.
+        PolicyFitError: the codec of a policy has fewer pools than the cluster.
         ClusterError: trace, cluster and codec do not fit together.
     """
     for contender in contenders:
         for policy in contender.policies:
-            check_codec(policy, scenario.config)
+            check_fit(policy, scenario.cluster)
     runs = {}
     for contender in contenders:
         runs[contender.name] = _run_all(contender, scenario, windows, samples, on_jobs)

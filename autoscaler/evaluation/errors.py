@@ -9,5 +9,5 @@ class EvaluationError(UserError, ValueError):
     """What was asked for cannot be evaluated."""
 
 
-class CodecMismatchError(EvaluationError):
-    """A policy reads or writes another codec layout than the environment's."""
+class PolicyFitError(EvaluationError):
+    """A policy cannot run on a cluster or with settings that its codec does not describe."""

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from agents.baselines import ConstantSetpoint
 from agents.policy import Policy
-from autoscaler.evaluation.errors import CodecMismatchError
+from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.evaluation.timeline import Recorder, Timeline
 from autoscaler.evaluation.windows import Window, whole_trace
 from envs.compiled.compiler import cache_folder
 from envs.gpu_cluster.cluster import ClusterConfig
-from envs.gpu_cluster.codec import fingerprint
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
@@ -46,16 +45,21 @@ class Scenario:
     cluster: ClusterConfig
     config: EnvironmentConfig
 
-    def problem(self, packer: str | None = None) -> Problem:
-        """The checked inputs of the simulator, with the packer of a policy.
+    def problem(self, policy: Policy | None = None) -> Problem:
+        """The checked inputs of the simulator.
 
         Args:
-            packer: in-pool packer, None for the environment's own.
+            policy: what it brings along, its codec layout and its packer, takes the place of the environment's own;
+                physics, prices and cluster stay those of the scenario.
 
         Raises:
             ClusterError: trace, cluster and codec do not fit together.
+            PolicyFitError: the codec of the policy has fewer pools than the cluster.
         """
-        config = self.config if packer is None else replace(self.config, packer=packer)
+        config = self.config
+        if policy is not None:
+            check_fit(policy, self.cluster)
+            config = replace(config, codec=policy.layout, packer=policy.packer or config.packer)
         return make_problem(self.trace, self.cluster, config)
 
 
@@ -93,17 +97,17 @@ class Rollout:
     timeline: Timeline | None
 
 
-def check_codec(policy: Policy, config: EnvironmentConfig) -> None:
-    """Refuse a policy that was made for another codec layout.
+def check_fit(policy: Policy, cluster: ClusterConfig) -> None:
+    """Refuse a policy whose observation has no place for every pool of a cluster.
 
     Raises:
-        CodecMismatchError: as above.
+        PolicyFitError: as above.
     """
-    ours = fingerprint(config.codec)
-    if policy.codec_fingerprint != ours:
-        raise CodecMismatchError(
-            f"policy {policy.name} was made for codec {policy.codec_fingerprint}, the environment has codec {ours}; "
-            f"train it again, or give the environment the codec settings that it was trained with"
+    if policy.layout.max_pools < len(cluster.pools):
+        raise PolicyFitError(
+            f"policy {policy.name} was made with codec.max_pools {policy.layout.max_pools}, the cluster has "
+            f"{len(cluster.pools)} pools; train it with codec.max_pools {len(cluster.pools)} or more, "
+            f"or choose another cluster with --cluster"
         )
 
 
@@ -121,7 +125,7 @@ def run(
     A fixed rule runs inside one compiled call; any other policy is asked for the actions of all windows at once.
 
     Args:
-        policy: who decides; its packer, if it has one, takes the place of the environment's.
+        policy: who decides; it brings its codec layout along, and its packer where it has one.
         scenario: trace, cluster and settings.
         windows: at least one.
         samples: most samples of each window's timeline; 0: none.
@@ -132,7 +136,7 @@ def run(
         One rollout per window.
 
     Raises:
-        CodecMismatchError: the policy was made for another codec layout.
+        PolicyFitError: the codec of the policy has fewer pools than the cluster.
         ClusterError: trace, cluster and codec do not fit together.
     """
     simulator = prepare(policy, scenario, windows)
@@ -149,11 +153,10 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_r
         log_rows: of the event log, as of `Simulator`.
 
     Raises:
-        CodecMismatchError: the policy was made for another codec layout.
+        PolicyFitError: the codec of the policy has fewer pools than the cluster.
         ClusterError: trace, cluster and codec do not fit together.
     """
-    check_codec(policy, scenario.config)
-    simulator = Simulator.from_problem(scenario.problem(policy.packer), num_clusters=len(windows), log_rows=log_rows)
+    simulator = Simulator.from_problem(scenario.problem(policy), num_clusters=len(windows), log_rows=log_rows)
     simulator.reset(
         np.arange(len(windows)),
         np.array([(window.start_ms, st.NEVER, window.last_job) for window in windows], np.int64),
@@ -181,7 +184,7 @@ def warm_up(policy: Policy, scenario: Scenario) -> float:
     """
     started = time.perf_counter()
     tiny = replace(scenario, trace=scenario.trace.head(1))
-    rule = ConstantSetpoint(scenario.config.codec)
+    rule = ConstantSetpoint(policy.layout)
     run(rule, tiny, [whole_trace(tiny.trace)], always_step=not isinstance(policy, ConstantSetpoint))
     return time.perf_counter() - started
 
@@ -223,7 +226,7 @@ def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -
         window: the window.
         end_ms: the moment.
     """
-    simulator = Simulator.from_problem(scenario.problem(policy.packer), log_rows=None)
+    simulator = Simulator.from_problem(scenario.problem(policy), log_rows=None)
     simulator.reset(np.array([0]), np.array([(window.start_ms, end_ms, window.last_job)], np.int64))
     execute(policy, simulator, [window])
     return simulator.event_log()

@@ -15,11 +15,11 @@ section 5.3.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 CONFIDENCE = 0.95
 DRAWS = 10_000
@@ -109,37 +109,5 @@ def expanded_tail(values: int) -> float:
     Args:
         values: n, at least 2.
     """
-    reach = student_t(1.0 - (1.0 - CONFIDENCE) / 2.0, values - 1) * math.sqrt(values / (values - 1))
-    return NormalDist().cdf(-reach)
-
-
-def student_t(probability: float, freedom: int) -> float:
-    """The quantile of Student's t distribution, for probabilities above one half.
-
-    Args:
-        probability: 0.5 to below 1.
-        freedom: degrees of freedom, at least 1.
-    """
-    low, high = 0.0, 1.0
-    while 0.5 + _central(high, freedom) / 2.0 < probability:
-        high *= 2.0
-    for _ in range(100):
-        middle = (low + high) / 2.0
-        if 0.5 + _central(middle, freedom) / 2.0 < probability:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _central(t: float, freedom: int) -> float:
-    """P(-t < T < t). Source: Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    angle = math.atan(t / math.sqrt(freedom))
-    square = math.cos(angle) ** 2
-    odd = freedom % 2
-    term = math.cos(angle) if odd else 1.0
-    total = 0.0 if freedom == 1 else term
-    for k in range(2 + odd, freedom - 1, 2):
-        term *= square * (k - 1) / k
-        total += term
-    return 2.0 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
+    quantile = float(stdtrit(values - 1, 1.0 - (1.0 - CONFIDENCE) / 2.0))
+    return float(ndtr(-quantile * math.sqrt(values / (values - 1))))

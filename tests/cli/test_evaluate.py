@@ -166,9 +166,9 @@ def test_seeds_of_one_policy_join(tmp_path: Path, capsys: pytest.CaptureFixture[
     record = json.loads((Path(folders[0]) / "run.json").read_text())
     assert document["policies"]["reactive-tuned"]["settings"] == record["tuned"]
     assert "trained, 2 seeds" in report.read_text(encoding="utf-8")
-    assert main(["evaluate", folders[0], "--set", "codec.window_slots=3", "--quiet"]) == 2
+    assert main(["simulate", "--policy", folders[0], "--set", "codec.window_slots=3", "--trace", TRACE]) == 2
     error = capsys.readouterr().err
-    assert "was made for codec" in error
+    assert "policy maskable-ppo was trained with codec.window_slots=8, not 3" in error
     assert error.count("\n") == 1
     assert main(["simulate", "--policy", folders[1], "--trace", TRACE, "--json", "-", "--quiet"]) == 0
     simulated = json.loads(capsys.readouterr().out)

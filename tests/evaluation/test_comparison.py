@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import traces
 from agents.registry import make_baseline
 from autoscaler.evaluation.comparison import EXCEEDANCE, PAIRED, Comparison, Contender, compare, result_document
-from autoscaler.evaluation.errors import CodecMismatchError
+from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.evaluation.metrics import measure, waits_seconds
 from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import equal_windows
-from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 
@@ -86,12 +88,24 @@ def test_the_same_seed_gives_the_same_comparison(scenario: Scenario, comparison:
         assert result_document(result) == result_document(comparison.results[name])
 
 
-def test_a_policy_for_another_codec_is_refused_before_anything_runs(scenario: Scenario) -> None:
-    other = Contender("other", (make_baseline("reactive", CodecLayout(window_slots=2)),), "rule")
+def test_policies_of_different_codecs_stand_in_one_comparison(scenario: Scenario, comparison: Comparison) -> None:
+    layouts = {"narrow": CodecLayout(max_pools=1), "wide": CodecLayout(consolidation=True)}
+    contenders = [Contender(name, (make_baseline("reactive", each),), "rule") for name, each in layouts.items()]
+    both = compare(scenario, contenders, comparison.windows, np.random.default_rng(0), reference="narrow")
+    for result in both.results.values():
+        np.testing.assert_array_equal(
+            result.values["objective_usd"], comparison.results["reactive"].values["objective_usd"]
+        )
+
+
+def test_a_policy_that_does_not_fit_is_refused_before_anything_runs(scenario: Scenario) -> None:
+    pools = tuple(replace(scenario.cluster.pools[0], name=name) for name in ("a", "b"))
+    two = replace(scenario, cluster=ClusterConfig(pools))
+    other = Contender("other", (make_baseline("reactive", CodecLayout(max_pools=1)),), "rule")
     counted: list[int] = []
-    with pytest.raises(CodecMismatchError):
+    with pytest.raises(PolicyFitError, match=r"codec\.max_pools 1"):
         compare(
-            scenario,
+            two,
             [*rules(scenario.config.codec), other],
             equal_windows(scenario.trace, 0.5, 1.0, 1),
             np.random.default_rng(0),

@@ -11,12 +11,12 @@ import pytest
 import traces
 from agents.baselines import ConstantSetpoint, RandomPolicy
 from agents.registry import make_baseline
-from autoscaler.evaluation.errors import CodecMismatchError, EvaluationError
+from autoscaler.evaluation.errors import EvaluationError, PolicyFitError
 from autoscaler.evaluation.metrics import energy
 from autoscaler.evaluation.rollouts import Rollout, Scenario, run
 from autoscaler.evaluation.timeline import course
 from autoscaler.evaluation.windows import equal_windows, moment, whole_trace
-from envs.gpu_cluster.cluster import auto_cluster
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import state as st
@@ -116,9 +116,24 @@ def test_a_seed_fixes_a_random_policy(world: Scenario) -> None:
     assert first[0].decisions != other[0].decisions
 
 
-def test_a_policy_for_another_codec_is_refused(world: Scenario) -> None:
-    policy = ConstantSetpoint(CodecLayout(window_slots=3))
-    with pytest.raises(CodecMismatchError, match="made for codec"):
+@pytest.mark.parametrize("always_step", [False, True])
+def test_a_policy_brings_its_own_codec(world: Scenario, always_step: bool) -> None:
+    """It does what it would in an environment of that codec; what it sees beyond what it uses changes nothing."""
+    windows = [whole_trace(world.trace)]
+    scaling_only = CodecLayout(max_pools=1, window_slots=0)
+    made_for_it = dataclasses.replace(world, config=dataclasses.replace(world.config, codec=scaling_only))
+    policy = ConstantSetpoint(scaling_only)
+    assert_same(run(policy, world, windows, always_step=always_step)[0], run(policy, made_for_it, windows)[0])
+    ours = run(ConstantSetpoint(world.config.codec), world, windows)
+    wide = ConstantSetpoint(CodecLayout(max_pools=2, job_hints=True))
+    assert_same(ours[0], run(wide, world, windows, always_step=always_step)[0])
+
+
+def test_a_policy_whose_codec_has_fewer_pools_than_the_cluster_is_refused() -> None:
+    pools = (PoolConfig("a", max_nodes=2), PoolConfig("b", max_nodes=2))
+    world = scenario([(0.0, 60.0, 1.0)], ClusterConfig(pools))
+    policy = ConstantSetpoint(CodecLayout(max_pools=1))
+    with pytest.raises(PolicyFitError, match=r"reactive was made with codec\.max_pools 1, the cluster has 2 pools"):
         run(policy, world, [whole_trace(world.trace)])
 
 

@@ -103,7 +103,7 @@ def shown_lanes(comparison: Comparison) -> dict[str, Lanes]:
     lanes = {}
     for name in names:
         policy = comparison.results[name].contender.policies[0]
-        lanes[name] = lanes_of(event_log(policy, scenario, window, end), scenario.problem(policy.packer), start, end)
+        lanes[name] = lanes_of(event_log(policy, scenario, window, end), scenario.problem(policy), start, end)
     return lanes
 
 

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#dfe3e8", "#fefefe"
 SERIES = ("#0b62b8", "#d55e00", "#00805a", "#a5509a", "#857400", "#6b7480", "#3d9bd1", "#8c4a2f")
@@ -145,20 +147,15 @@ def _opening(text: str, title: str) -> str:
 
 
 def spread_labels(positions: Sequence[float], least: float) -> list[float]:
-    """Positions moved apart so that neighbours are at least `least` away, as near to where they were as that allows."""
-    order = sorted(range(len(positions)), key=positions.__getitem__)
-    placed: list[list[float]] = []  # runs of touching labels: [mean position, count]
-    for index in order:
-        placed.append([positions[index], 1.0])
-        while len(placed) > 1 and placed[-1][0] - placed[-2][0] < least * (placed[-1][1] + placed[-2][1]) / 2.0:
-            last, count = placed.pop()
-            before, many = placed[-1]
-            placed[-1] = [(before * many + last * count) / (many + count), many + count]
-    result = [0.0] * len(positions)
-    slots = iter(order)
-    for mean, count in placed:
-        for step in range(int(count)):
-            result[next(slots)] = mean + least * (step - (count - 1) / 2.0)
+    """Positions moved apart so that neighbours are at least `least` away, as near to where they were as that allows.
+
+    Less `least` for each place in the order, such positions only have to rise: that is isotonic regression.
+    """
+    order = np.argsort(positions, kind="stable")
+    steps = least * np.arange(len(positions))
+    placed = np.empty(len(positions))
+    placed[order] = isotonic_regression(np.asarray(positions)[order] - steps).x + steps
+    result: list[float] = placed.tolist()
     return result
 
 

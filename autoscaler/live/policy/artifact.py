@@ -37,6 +37,7 @@ class OnnxPolicy:
         _check_codec(folder, manifest, layout)
         self.name = manifest.agent
         self.packer: str | None = manifest.packer
+        self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
         self._ends = np.cumsum(layout.action_sizes)[:-1]
         self._mask_size = layout.mask_size

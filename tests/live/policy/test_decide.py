@@ -44,7 +44,7 @@ def snapshot(seed: int = 0) -> ClusterSnapshot:
 class Broken:
     """A policy that answers with anything."""
 
-    name, packer, codec_fingerprint = "broken", None, fingerprint(LAYOUT)
+    name, packer, layout, codec_fingerprint = "broken", None, LAYOUT, fingerprint(LAYOUT)
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
