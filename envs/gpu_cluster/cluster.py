@@ -160,7 +160,7 @@ class PoolConfig:
         return self.failures.mean_seconds is not None or self.spot.mean_seconds is not None
 
     @property
-    def draws_lots(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether anything happens to its nodes by lot."""
         return self.loses_nodes or self.boot.is_drawn
 

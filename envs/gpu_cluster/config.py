@@ -66,7 +66,7 @@ ESTIMATES = ("given", "given-else-exact", "exact", "none")
 """What is known of a job's run time before it ends: the trace's estimate, which may be wrong, or the truth."""
 
 
-PASSING = ("any", "none", "backfill")
+BACKFILL_POLICIES = ("any", "none", "backfill")
 """Which jobs may start in a pool before one that had its turn there and found no room (one that is held has no turn).
 
 any: all that fit. none: no other, so that the order is strict. backfill: those that do not delay it, because they are
@@ -87,7 +87,7 @@ class QueueConfig:
         order: whose turn is first, one of `envs.gpu_cluster.simulator.queues.ORDERS`; of equals, who was submitted
             first.
         priorities: jobs of higher priority come first, in that order among equals.
-        passing: who may start before a job that finds no room, one of `PASSING`.
+        backfill_policy: who may start before a job that finds no room, one of `BACKFILL_POLICIES`.
         estimates: what is known of a run time, one of `ESTIMATES`; `given`: what the trace says, nothing where it says
             nothing. Where nothing is known a job counts as the longest. How long it really runs is the same.
         preemption: jobs of lower priority that can be checkpointed are stopped where one of higher priority finds no
@@ -107,7 +107,7 @@ class QueueConfig:
 
     order: str = "submission"
     priorities: bool = False
-    passing: str = "any"
+    backfill_policy: str = "any"
     estimates: str = "given"
     preemption: bool = False
     max_victims: int = 8
@@ -127,7 +127,7 @@ class QueueConfig:
             EnvironmentConfigError: there is no such choice, or a number is out of range. (`make_problem` checks
                 `order`.)
         """
-        _check_choice("physics.queue.passing", self.passing, PASSING)
+        _check_choice("physics.queue.backfill_policy", self.backfill_policy, BACKFILL_POLICIES)
         _check_choice("physics.queue.owner", self.owner, OWNERS)
         _check_choice("physics.queue.estimates", self.estimates, ESTIMATES)
         if self.preemption and not self.priorities:

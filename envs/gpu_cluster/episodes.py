@@ -35,7 +35,7 @@ def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) 
 
 def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
     """[count] int64, seeds of what happens to nodes by lot; None, and nothing is drawn, where nothing does."""
-    if not problem.settings.draws_lots:
+    if not problem.settings.is_stochastic:
         return None
     return generator.integers(0, 2**63 - 1, size=count, endpoint=True)
 

@@ -18,13 +18,13 @@ from envs.gpu_cluster.simulator.curves import Curves, make_curves
 from envs.gpu_cluster.simulator.objective import MILLI_MS_PER_GPU_HOUR, kwh_rates
 from envs.gpu_cluster.simulator.packing.scoring import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
+    custom_packer,
     describe_asked,
     describe_limits,
     detail_settings,
     has_room,
     node_cpu_milli,
     node_memory_mib,
-    own_packer,
     write_asked,
 )
 from envs.gpu_cluster.simulator.queues import queue_settings, write_facts
@@ -50,7 +50,7 @@ class Problem:
         cluster: the cluster as described.
         config: the environment as described.
         num_nodes: length of the node arrays (pools start at multiples of 64).
-        own_packer: a packer of the user's own; None: it is one of the package.
+        custom_packer: a custom packer; None: it is one of the package.
     """
 
     jobs: Table
@@ -63,7 +63,7 @@ class Problem:
     cluster: ClusterConfig
     config: EnvironmentConfig
     num_nodes: int
-    own_packer: Packer | None = None
+    custom_packer: Packer | None = None
 
     @property
     def checkpoint_ms(self) -> NDArray[np.int64]:
@@ -136,10 +136,10 @@ def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]
 def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
-    draws_lots = any(pool.draws_lots for pool in pools)
+    is_stochastic = any(pool.is_stochastic for pool in pools)
     pulls_images = any(pool.pull_seconds > 0.0 for pool in pools)
-    columns = st.POOL_LOTS if draws_lots or pulls_images else st.BOOT_FAILS_PPM
-    columns += st.LOT_BOOT_FAILS * st.LOTS if draws_lots else 0
+    columns = st.POOL_LOTS if is_stochastic or pulls_images else st.BOOT_FAILS_PPM
+    columns += st.LOT_BOOT_FAILS * st.LOTS if is_stochastic else 0
     nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
     table = np.zeros((len(pools), columns), np.int64)
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
@@ -154,7 +154,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
     if pulls_images:
         table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
-    if draws_lots:
+    if is_stochastic:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
         table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
         table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
@@ -230,7 +230,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
             f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
             f"raise codec.max_pools"
         )
-    packer, second_resources = own_packer(config), config.physics.second_resources
+    packer, second_resources = custom_packer(config), config.physics.second_resources
     allowed = allowed_pools(trace, cluster, second_resources)
     _check_fits(trace, cluster, allowed, second_resources)
     pools, num_nodes = _pools(cluster, second_resources)
@@ -256,7 +256,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
         debug=bool(config.debug),
         moves_jobs=bool(config.codec.consolidation),
-        draws_lots=any(pool.draws_lots for pool in cluster.pools),
+        is_stochastic=any(pool.is_stochastic for pool in cluster.pools),
         pulls_images=pulls_images,
         tracks_work=tracks_work,
         has_curves=has_curves,
@@ -282,5 +282,5 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         cluster=cluster,
         config=config,
         num_nodes=num_nodes,
-        own_packer=packer,
+        custom_packer=packer,
     )

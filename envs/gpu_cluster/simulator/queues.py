@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from configs.errors import did_you_mean
 from envs.compiled.compiler import helper, rare
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.config import PASSING, EnvironmentConfig, QueueConfig
+from envs.gpu_cluster.config import BACKFILL_POLICIES, EnvironmentConfig, QueueConfig
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.state import Cluster, QueueSettings, Settings, Table
 from traces.trace import Trace
@@ -60,7 +60,7 @@ ORDERS: dict[str, Order] = {
 }
 """The orders by the name that `physics.queue.order` gives."""
 
-ANY, NONE, BACKFILL = range(3)  # indices into `envs.gpu_cluster.config.PASSING`
+ANY, NONE, BACKFILL = range(3)  # indices into `envs.gpu_cluster.config.BACKFILL_POLICIES`
 
 
 def queue_settings(config: EnvironmentConfig) -> QueueSettings:
@@ -75,7 +75,7 @@ def queue_settings(config: EnvironmentConfig) -> QueueSettings:
     is_ordered = queue.priorities or queue.order != "submission"
     by_usage = ORDERS[queue.order].by_usage
     has_quotas = queue.default_quota_gpus is not None or bool(queue.quotas_gpus)
-    goes_in_turn = has_quotas or queue.preemption or queue.passing != "any"
+    goes_in_turn = has_quotas or queue.preemption or queue.backfill_policy != "any"
     is_default = queue == QueueConfig(estimates=queue.estimates)
     return QueueSettings(
         has_facts=not is_default or bool(config.codec.job_hints),
@@ -86,7 +86,7 @@ def queue_settings(config: EnvironmentConfig) -> QueueSettings:
         tracks_owners=by_usage or has_quotas,
         has_quotas=has_quotas,
         goes_in_turn=goes_in_turn,
-        passing=PASSING.index(queue.passing),
+        backfill_policy=BACKFILL_POLICIES.index(queue.backfill_policy),
         preempts=queue.preemption,
         max_victims=queue.max_victims,
         has_notice=queue.preemption and queue.preemption_notice,

@@ -24,7 +24,7 @@ from envs.gpu_cluster.simulator.kernels.invariants import describe_broken
 from envs.gpu_cluster.simulator.kernels.replay import replay_by_rule
 from envs.gpu_cluster.simulator.log import KINDS, LogRows, to_table
 from envs.gpu_cluster.simulator.objective import Energy, delayed_gpu_hours, objective_usd, pool_energy, sum_energy
-from envs.gpu_cluster.simulator.packing.custom import OwnPacker
+from envs.gpu_cluster.simulator.packing.custom import CustomPacker
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.queues import BACKFILL
 from traces.trace import Trace
@@ -132,7 +132,7 @@ class Simulator:
         )
         self._link_packer()
         self.num_clusters = num_clusters
-        self._has_to_look = bool(log_rows or settings.draws_lots or settings.debug or self._own_packer)
+        self._has_to_look = bool(log_rows or settings.is_stochastic or settings.debug or self._custom_packer)
         self._logs = [LogRows() for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
         # A replay takes much longer than a thread takes to wake.
@@ -156,8 +156,8 @@ class Simulator:
         if seeds is None:
             seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
         rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
-        if self._own_packer is not None:
-            self._own_packer.forget()
+        if self._custom_packer is not None:
+            self._custom_packer.forget()
 
         def begin(first: int, end: int) -> None:
             self._reset_kernel(self.world, *(column[first:end] for column in rows))
@@ -215,7 +215,7 @@ class Simulator:
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
-        pointers = ("_reset_kernel", "_step_kernel", "_own_packer")  # of this process
+        pointers = ("_reset_kernel", "_step_kernel", "_custom_packer")  # of this process
         state = {name: value for name, value in self.__dict__.items() if name not in pointers}
         return {**state, "world": self._with_own(None)}
 
@@ -224,11 +224,11 @@ class Simulator:
         self._link_packer()
 
     def _link_packer(self) -> None:
-        """Let the kernels know a packer of the user's own."""
-        own = self.problem.own_packer
-        self._own_packer = None if own is None else OwnPacker(self.problem.config.packer, own)
-        if self._own_packer is not None:
-            self.world = self._with_own(self._own_packer.own)
+        """Let the kernels know a custom packer."""
+        own = self.problem.custom_packer
+        self._custom_packer = None if own is None else CustomPacker(self.problem.config.packer, own)
+        if self._custom_packer is not None:
+            self.world = self._with_own(self._custom_packer.own)
 
     def _with_own(self, own: Any) -> kernels.World:
         settings = self.world.settings
@@ -293,9 +293,9 @@ class Simulator:
                     )
                 self._logs[index].add(log[index, :rows])
                 clock[index, st.LOGGED] = 0
-        if self._own_packer is not None:
-            self._own_packer.check(clock[:, st.PACKER_FAULT])
-        if self.problem.settings.draws_lots and (endless := clock[:, st.ENDLESS].max()):
+        if self._custom_packer is not None:
+            self._custom_packer.check(clock[:, st.PACKER_FAULT])
+        if self.problem.settings.is_stochastic and (endless := clock[:, st.ENDLESS].max()):
             raise EndlessJobError(describe_endless(self.problem, int(endless) - 1))
         if self.problem.settings.debug:
             for index in range(self.num_clusters):
@@ -393,14 +393,14 @@ def enough_rows(running: int, nodes: int) -> int:
 def _node_columns(settings: st.Settings) -> int:
     if settings.pulls_images:
         return st.NODE_COLUMNS
-    if settings.draws_lots:
+    if settings.is_stochastic:
         return st.NODE_IMAGES
     return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_ROOM
 
 
 def _detailed_columns(problem: Problem) -> int:
     queue = problem.settings.queue
-    if queue.preempts or queue.passing == BACKFILL:
+    if queue.preempts or queue.backfill_policy == BACKFILL:
         return ns.ROOM_GPUS + int(problem.pools[:, st.GPUS].max())
     return ns.NODE_COLUMNS
 
@@ -408,7 +408,7 @@ def _detailed_columns(problem: Problem) -> int:
 def _run_columns(settings: st.Settings) -> int:
     if settings.is_detailed:
         return st.RUN_COLUMNS
-    if settings.queue.preempts or settings.queue.passing == BACKFILL:
+    if settings.queue.preempts or settings.queue.backfill_policy == BACKFILL:
         return st.RUN_BITS
     if settings.tracks_work:
         return st.RUN_LISTED
@@ -416,7 +416,7 @@ def _run_columns(settings: st.Settings) -> int:
 
 
 def _queue_columns(settings: st.Settings) -> int:
-    if settings.draws_lots:
+    if settings.is_stochastic:
         return st.QUEUE_COLUMNS
     if settings.queue.goes_in_turn:
         return st.JOB_LOSSES

@@ -199,7 +199,7 @@ class QueueSettings(NamedTuple):
         tracks_owners: whether it is kept what each owner uses.
         has_quotas: whether owners have quotas.
         goes_in_turn: whether jobs are started by `starts.start_in_turn`, so that a waiting job has a QUEUE_POOL.
-        passing: index into `envs.gpu_cluster.config.PASSING`.
+        backfill_policy: index into `envs.gpu_cluster.config.BACKFILL_POLICIES`.
         preempts: whether jobs of lower priority are preempted.
         max_victims: most jobs that are preempted for one.
         has_notice: whether they can write a checkpoint just before.
@@ -216,7 +216,7 @@ class QueueSettings(NamedTuple):
     tracks_owners: Flag
     has_quotas: Flag
     goes_in_turn: Flag
-    passing: int
+    backfill_policy: int
     preempts: Flag
     max_victims: int
     has_notice: Flag
@@ -255,7 +255,7 @@ class Settings(NamedTuple):
         usd_per_waited_milli_ms: the same in the kernels' units.
         debug: check every invariant after every event.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
-        draws_lots: whether nodes boot, fail or are taken back by lot.
+        is_stochastic: whether nodes boot, fail or are taken back by lot.
         pulls_images: whether a job waits for its image on a node that lacks it.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
@@ -282,7 +282,7 @@ class Settings(NamedTuple):
     usd_per_waited_milli_ms: float
     debug: Flag
     moves_jobs: Flag
-    draws_lots: Flag
+    is_stochastic: Flag
     pulls_images: Flag
     tracks_work: Flag
     restart_ms: int

@@ -13,10 +13,10 @@ import numpy as np
 from envs.gpu_cluster.cluster import BootConfig, ClusterConfig, FailureConfig, PoolConfig, PowerConfig, SpotConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import (
+    BACKFILL_POLICIES,
     ESTIMATES,
     OWNERS,
     PACKERS,
-    PASSING,
     SCORED_PACKERS,
     CurvesConfig,
     EnvironmentConfig,
@@ -168,7 +168,7 @@ def draw_queue(draw: Draw, largest_gpus: float) -> QueueConfig:
     return QueueConfig(
         order=draw.of(*ORDERS),
         priorities=priorities,
-        passing=draw.of(*PASSING, "backfill"),
+        backfill_policy=draw.of(*BACKFILL_POLICIES, "backfill"),
         estimates=draw.of(*ESTIMATES),
         preemption=priorities and draw.chance(0.6),
         max_victims=draw.of(1, 3, 99),

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import node_state as node_columns
 from envs.gpu_cluster.simulator import state as columns
-from envs.gpu_cluster.simulator.packing import state as node_columns
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes

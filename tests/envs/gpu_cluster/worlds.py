@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, PowerConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import (
+    BACKFILL_POLICIES,
     ESTIMATES,
     OWNERS,
     PACKERS,
-    PASSING,
     SCORED_PACKERS,
     CurvesConfig,
     EnvironmentConfig,
@@ -116,7 +116,7 @@ def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
     return QueueConfig(
         order=draw(st.sampled_from(list(ORDERS))),
         priorities=priorities,
-        passing=draw(st.sampled_from(PASSING)),
+        backfill_policy=draw(st.sampled_from(BACKFILL_POLICIES)),
         estimates=draw(st.sampled_from(ESTIMATES)),
         preemption=priorities and draw(st.booleans()),
         max_victims=draw(st.sampled_from([1, 3, 99])),

@@ -137,7 +137,7 @@ def integrate(c: Cluster, settings: Settings, until: int) -> None:
         if settings.tracks_work:
             row[st.OVERHEAD_MILLI_MS] += elapsed * row[st.SLOW_MILLI]
             row[st.SAVED_MILLI_MS] += elapsed * row[st.SAVED_MILLI]
-        if settings.draws_lots:
+        if settings.is_stochastic:
             row[st.IDLE_NODE_MS] += elapsed * row[st.DRAINING]
             row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
     c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]

@@ -1,6 +1,6 @@
 """The life of nodes: ordered, ready or failed to boot, on until they fail or are taken back, and back again. Compiled.
 
-`reference/` says the same in plain words. Lots are drawn only where `Settings.draws_lots`.
+`reference/` says the same in plain words. Lots are drawn only where `Settings.is_stochastic`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def switch_on(c: Cluster, pools: Table, settings: Settings, pool: int) -> int:
     node = next_node(c, pools, pool, 0, c.pool[pool, st.LOWEST_OFF] - 1)
     clear_bit(c, 0, node)
     c.pool[pool, st.LOWEST_OFF] = node + 1
-    if settings.draws_lots:
+    if settings.is_stochastic:
         c.node[node, st.NODE_LIFE] += 1
     if settings.pulls_images:
         c.node[node, st.NODE_IMAGES :] = st.NEVER
@@ -57,7 +57,7 @@ def begin_service(c: Cluster, pools: Table, settings: Settings, pool: int, node:
     """A node is on: it is idle, on top of the stack, and it is drawn when it fails or is taken back."""
     push_idle(c, pools, pool, node, c.clock[st.NOW])
     record(c, NODE_READY, pool, -1, node, 0)
-    if settings.draws_lots:
+    if settings.is_stochastic:
         fails = drawn_ms(c, pools, st.LOT_FAILURE, pool, node)
         reclaimed = drawn_ms(c, pools, st.LOT_RECLAIM, pool, node)
         if fails >= 0 and (reclaimed < 0 or fails <= reclaimed):
@@ -92,7 +92,7 @@ def switch_off_oldest(c: Cluster, pools: Table, settings: Settings, pool: int) -
     mark_off(c, pool, node)
     record(c, NODE_OFF, pool, -1, node, 0)
     drop_oldest(row, st.IDLE_HEAD, pools[pool, st.MAX_NODES])
-    if settings.draws_lots:
+    if settings.is_stochastic:
         time = c.node[node, st.NODE_EVENT]
         c.node[node, st.NODE_EVENT] = st.NEVER
         if time == c.clock[st.NEXT_NODE_EVENT]:
@@ -105,7 +105,7 @@ def order_node(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     row, offset, maximum = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
     node, ready, place = switch_on(c, pools, settings, pool), c.clock[st.NOW], row[st.BOOT_TAIL]
     record(c, NODE_ORDER, pool, -1, node, 0)
-    if not settings.draws_lots:
+    if not settings.is_stochastic:
         ready += pools[pool, st.BOOT_MS]
     else:
         if boot_fails(c, pools, pool, node):
@@ -127,7 +127,7 @@ def end_boot(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     """The first boot of the ring ends: the node is idle, or off again if its boot failed."""
     node = c.node[pools[pool, st.NODE_OFFSET] + c.pool[pool, st.BOOT_HEAD], st.BOOT_NODE]
     drop_oldest(c.pool[pool], st.BOOT_HEAD, pools[pool, st.MAX_NODES])
-    if settings.draws_lots and boot_fails(c, pools, pool, node):
+    if settings.is_stochastic and boot_fails(c, pools, pool, node):
         mark_off(c, pool, node)
         c.pool[pool, st.BOOT_FAILURES] += 1
         record(c, NODE_BOOT_FAIL, pool, -1, node, 0)

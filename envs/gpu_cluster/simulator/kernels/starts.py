@@ -236,7 +236,7 @@ def start_at(
     """Start a job whose turn it is if the rules of the queue let it; else note whom those behind it must not delay."""
     row, queue = c.pool[pool], settings.queue
     is_behind, started = row[st.HEAD_JOB] >= 0, False
-    if is_behind and queue.passing == NONE:
+    if is_behind and queue.backfill_policy == NONE:
         return False
     ends = st.NEVER
     if jobs[job, st.PREDICTED_MS] > 0:
@@ -250,9 +250,9 @@ def start_at(
     if not started and not is_behind and queue.preempts and make_way(c, jobs, pools, settings, job, pool):
         started = start_job(c, jobs, pools, curves, settings, job, pool, left)
         row[st.BLOCKED_MILLI] = st.NEVER
-    if not started and not is_behind and queue.passing == NONE:
+    if not started and not is_behind and queue.backfill_policy == NONE:
         row[st.HEAD_JOB] = job
-    elif not started and not is_behind and queue.passing == BACKFILL:
+    elif not started and not is_behind and queue.backfill_policy == BACKFILL:
         reserve(c, jobs, pools, settings, job, pool)
     return started
 
@@ -260,7 +260,7 @@ def start_at(
 @helper
 def is_behind_without_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
     """Whether a job behind the head of a pool finds no room on detailed nodes and might pass if there were some."""
-    return settings.queue.passing == BACKFILL and lacks_room(settings.detail, c, jobs, pools, job, pool)
+    return settings.queue.backfill_policy == BACKFILL and lacks_room(settings.detail, c, jobs, pools, job, pool)
 
 
 @rare

@@ -208,7 +208,7 @@ def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     c.level[:, : st.LEVELS] = -1
     c.level[:, st.LEVELS :] = 0
     c.clock[st.SEED], c.clock[st.NEXT_NODE_EVENT] = seed, st.NEVER
-    if settings.draws_lots:
+    if settings.is_stochastic:
         c.queue[:, st.JOB_LOSSES] = 0
         c.node[:, st.NODE_LIFE] = 0
         c.node[:, st.NODE_EVENT] = st.NEVER

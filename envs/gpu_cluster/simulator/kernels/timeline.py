@@ -14,7 +14,7 @@ from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 @helper
 def next_event(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
     """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
-    time = c.clock[st.NEXT_NODE_EVENT] if settings.draws_lots else st.NEVER
+    time = c.clock[st.NEXT_NODE_EVENT] if settings.is_stochastic else st.NEVER
     if c.clock[st.RUNNING] > 0:
         time = min(time, c.heap[0, st.HEAP_FINISH])
     if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
@@ -32,7 +32,7 @@ def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int
     integrate(c, settings, time)
     while c.clock[st.RUNNING] > 0 and c.heap[0, st.HEAP_FINISH] <= time:
         finish_job(c, jobs, pools, settings)
-    if settings.draws_lots and c.clock[st.NEXT_NODE_EVENT] <= time:
+    if settings.is_stochastic and c.clock[st.NEXT_NODE_EVENT] <= time:
         node_events(c, jobs, pools, settings)
     for pool in range(c.pool.shape[0]):
         while next_ready(c, pools, pool) <= time:

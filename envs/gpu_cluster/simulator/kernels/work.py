@@ -129,7 +129,7 @@ def preempt(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
         c.pool[pool, st.OVERHEAD_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         c.pool[pool, st.LOST_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
         left += lost
-        if settings.draws_lots and left == jobs[job, st.DURATION_MS] * st.PPM:
+        if settings.is_stochastic and left == jobs[job, st.DURATION_MS] * st.PPM:
             count_loss(c, settings, job)
     c.pool[pool, st.PREEMPTIONS] += 1
     record_parts(c, jobs, pools, JOB_PREEMPT, slot)

@@ -10,7 +10,7 @@ An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its 
 - ``place_gang`` for equal pods that start together or not at all.
 
 `packer` is a position in `BUILT_IN`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps it
-all for Python, and takes packers that are not there, compiled or plain. `own_packer.py` does so for `Simulator`.
+all for Python, and takes packers that are not there, compiled or plain. `custom.py` does so for `Simulator`.
 
 The keys of all nodes are kept for each shape of pod, and when a shape is asked for again only the nodes that changed
 since are scored anew (`Nodes.log`). Choosing is then one pass over a row of integers. That costs 8 bytes per shape and

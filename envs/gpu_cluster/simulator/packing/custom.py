@@ -1,12 +1,12 @@
-"""Packers of one's own inside the simulator: kernels call them through a pointer, and so need not be compiled for each.
+"""Custom packers inside the simulator: kernels call them through a pointer, and so need not be compiled for each.
 
-`DetailSettings.own` is the address of a C function that answers two questions, see `ask_own`. It gets addresses and
+`DetailSettings.own` is the address of a C function that answers two questions, see `ask_custom`. It gets addresses and
 sizes only, for a C function takes no NamedTuples of arrays. A compiled packer is a function of numba's that makes
 `Nodes`, `Tables` and a pod of them again, with the score inlined in its loop over nodes. A plain packer is a callback
 of ctypes, which takes the lock of Python that kernels do not hold. Without numba's compiler (`NUMBA_DISABLE_JIT`)
 `DetailSettings.own` is a Python function, and is called as one.
 
-There is one kind of kernels for all packers of one's own, which is cached as the others are. What is compiled for a
+There is one kind of kernels for all custom packers, which is cached as the others are. What is compiled for a
 packer itself takes some seconds in each process.
 """
 
@@ -31,7 +31,7 @@ from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables, fits
 from envs.gpu_cluster.simulator.packing.scoring import Packer, first_fit, plain_function
 
 NO_ROOM, FAILED = -1, -2
-"""What a packer of one's own answers other than a node or GPUs."""
+"""What a custom packer answers other than a node or GPUs."""
 
 RAISED, WRONG_GPUS = range(1, 3)
 """Values of `state.PACKER_FAULT`; of the latter and above, the node is what is beyond it."""
@@ -53,8 +53,8 @@ SIGNATURE: Any = _integer(
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(SIGNATURE.args))
 
 
-def ask_own(own: Any, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
-    """The node among [first, end) that a packer of one's own chooses; with `end` -1, GPUs of node `first` as bits."""
+def ask_custom(own: Any, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+    """The node among [first, end) that a custom packer chooses; with `end` -1, GPUs of node `first` as bits."""
     return int(own(n, f, pod, first, end))
 
 
@@ -73,7 +73,7 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # noqa: AR
     return _integer(address, arguments), generate
 
 
-@_overload(ask_own, jit_options={**OPTIONS, "forceinline": True})
+@_overload(ask_custom, jit_options={**OPTIONS, "forceinline": True})
 def _ask_by_address(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
     def ask(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:
         (nodes, columns), gpus, cpus = n.node.shape, n.gpu.shape[1], f.cpu_level.shape[0]
@@ -115,7 +115,7 @@ def key_of(packer: Packer, n: Nodes, f: Tables, pod: Pod, node: int) -> Any:
 
 
 def answer_plainly(packer: Packer, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
-    """The answer of `ask_own` in plain Python."""
+    """The answer of `ask_custom` in plain Python."""
     if end < 0:
         return max(int(plain_function(packer.gpus)(n, f, pod, first)), 0)
     room = nodes_with_room(n, pod, first, end)
@@ -250,8 +250,8 @@ def _arrays_at(words: tuple[int, ...]) -> tuple[Nodes, Tables, Pod]:
     return n, f, _at(pod, (ns.POD_COLUMNS,))
 
 
-class OwnPacker:
-    """A packer of one's own as the kernels of one simulator call it; it must live as long as they do.
+class CustomPacker:
+    """A custom packer as the kernels of one simulator call it; it must live as long as they do.
 
     Args:
         name: of the packer, for messages.

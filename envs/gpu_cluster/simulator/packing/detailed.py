@@ -23,7 +23,7 @@ from envs.gpu_cluster.simulator.packing.counted import (
     take_idle,
     unlink_part,
 )
-from envs.gpu_cluster.simulator.packing.custom import FAILED, RAISED, WRONG_GPUS, are_free, ask_own
+from envs.gpu_cluster.simulator.packing.custom import FAILED, RAISED, WRONG_GPUS, are_free, ask_custom
 from envs.gpu_cluster.simulator.packing.scoring import lowest_gpus_compiled
 from envs.gpu_cluster.simulator.queues import add_in_use
 from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
@@ -155,7 +155,7 @@ def choose_node(own: Any, detail: DetailSettings, c: Cluster, pools: Table, pool
     if c.clock[st.PACKER_FAULT] != 0 or not has_gpus(c, pools, pool):
         return -1
     first = pools[pool, st.NODE_OFFSET]
-    node = ask_own(own, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
+    node = ask_custom(own, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
     if node == FAILED:
         c.clock[st.PACKER_FAULT] = RAISED
     return max(node, -1)
@@ -168,7 +168,7 @@ def choose_its_gpus(own: Any, detail: DetailSettings, c: Cluster, node: int) -> 
     if own is None:
         return choose_gpus(detail.packer, n, f, c.pod, node)
     if c.clock[st.PACKER_FAULT] == 0:
-        bits = ask_own(own, n, f, c.pod, node, -1)
+        bits = ask_custom(own, n, f, c.pod, node, -1)
         if are_free(n, c.pod, node, bits):
             return bits
         c.clock[st.PACKER_FAULT] = RAISED if bits == FAILED else WRONG_GPUS + node

@@ -118,7 +118,7 @@ def allocate(
 
 
 def _compile(packer: Packer) -> Any:
-    """`place_pods` for a packer of one's own; not cached, for nothing says when its source changes."""
+    """`place_pods` for a custom packer; not cached, for nothing says when its source changes."""
     score, per_pod = plain_function(packer.score), plain_function(packer.per_pod)
     score_nodes, adjust_nodes = make_score_nodes(score), make_adjust_nodes(per_pod)
     pick = helper(plain_function(packer.gpus))

@@ -1,6 +1,6 @@
 """The packers of heterogeneous nodes: a function each that gives a node a key; the lowest key, then node, is chosen.
 
-A packer of one's own is a function ``score(nodes, tables, pod, node) -> int`` and one line at run time, wherever the
+A custom packer is a function ``score(nodes, tables, pod, node) -> int`` and one line at run time, wherever the
 program is; nothing else is compiled anew:
 
     PACKERS["emptiest"] = Packer(lambda nodes, tables, pod, node: -nodes.node[node, FREE_MILLI])
@@ -294,7 +294,7 @@ def plain_function(function: Any) -> Any:
 
 
 def _check(name: str, packer: Any) -> None:
-    """Refuse what cannot be a packer of one's own.
+    """Refuse what cannot be a custom packer.
 
     Raises:
         PackingError: that is why.
@@ -331,4 +331,4 @@ class Packers(UserDict[str, Packer]):
 
 
 PACKERS = Packers(BUILT_IN)
-"""`PACKERS["name"] = Packer(score)` adds a packer of one's own; `EnvironmentConfig(packer="name")` chooses it."""
+"""`PACKERS["name"] = Packer(score)` adds a custom packer; `EnvironmentConfig(packer="name")` chooses it."""

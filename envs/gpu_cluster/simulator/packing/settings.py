@@ -83,8 +83,8 @@ def _most_cpu(pods: NDArray[np.int64], pools: Table) -> int:
     return largest
 
 
-def own_packer(config: EnvironmentConfig) -> Packer | None:
-    """The packer of the user's own that the settings name, None: it is one of the package.
+def custom_packer(config: EnvironmentConfig) -> Packer | None:
+    """The custom packer that the settings name, None: it is one of the package.
 
     Raises:
         EnvironmentConfigError: this process knows none of that name.

@@ -1,4 +1,4 @@
-"""The plain twin of packers of one's own: it calls the same functions in plain Python, on arrays made of its nodes."""
+"""The plain twin of custom packers: it calls the same functions in plain Python, on arrays made of its nodes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.node_packing import PlainCluster, PlainNode, PlainPod
 
 
-class PlainOwnPacker:
-    """How a packer of one's own chooses among plain nodes.
+class PlainCustomPacker:
+    """How a custom packer chooses among plain nodes.
 
     Args:
         problem: the checked inputs.
@@ -37,7 +37,7 @@ class PlainOwnPacker:
 
         self._usable = usable
 
-    def on(self, cluster: PlainCluster) -> PlainOwnPacker:
+    def on(self, cluster: PlainCluster) -> PlainCustomPacker:
         """The same for another state of the nodes."""
         other = copy.copy(self)
         other._cluster = cluster  # noqa: SLF001 (its own)

@@ -15,7 +15,7 @@ from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.settings import typical_pods
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.simulator.reference.custom_packer import PlainOwnPacker
+from envs.gpu_cluster.simulator.reference.custom_packer import PlainCustomPacker
 from envs.gpu_cluster.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 
 
@@ -38,7 +38,9 @@ class DetailedNodes:
         self._pools = problem.pools
         self._jobs = problem.jobs
         self._packer = problem.config.packer
-        self.idle_first = self._packer == "worst-fit" if problem.own_packer is None else problem.own_packer.idle_first
+        self.idle_first = (
+            self._packer == "worst-fit" if problem.custom_packer is None else problem.custom_packer.idle_first
+        )
         assert problem.settings.detail is not None
         most = problem.settings.detail.tables.most
         most_cpu = int(most[0])
@@ -49,8 +51,8 @@ class DetailedNodes:
                 memory = max(row[st.NODE_MEMORY], 0)
                 nodes[number] = PlainNode(cpu, memory, [1000] * row[st.GPUS], pool, row[st.LINKED])
         self.cluster = PlainCluster(nodes, self._typical(), most_cpu, int(most[1]))
-        own = problem.own_packer
-        self._own = None if own is None else PlainOwnPacker(problem, own, self.cluster)
+        own = problem.custom_packer
+        self._own = None if own is None else PlainCustomPacker(problem, own, self.cluster)
 
     def _typical(self) -> list[PlainPod]:
         pods = typical_pods(self._jobs, self._pools)

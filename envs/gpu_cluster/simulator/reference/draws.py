@@ -31,7 +31,7 @@ def drawn_ms(c: State, kind: int, node: Node) -> int | None:
 
 def boot_fails(c: State, node: Node) -> bool:
     """Whether the boot of the present life of a node fails."""
-    if not c.problem.settings.draws_lots:
+    if not c.problem.settings.is_stochastic:
         return False
     millionths = (lot(c, LOT_BOOT_FAILS, node) >> 32) * PPM >> 32
     return bool(millionths < c.problem.pools[node.pool, BOOT_FAILS_PPM])
@@ -42,5 +42,5 @@ def boot_ms(c: State, node: Node) -> int:
     config = c.problem.cluster.pools[node.pool]
     if boot_fails(c, node):
         return round(config.boot.timeout_seconds * 1000)
-    drawn = drawn_ms(c, LOT_BOOT, node) if c.problem.settings.draws_lots else None
+    drawn = drawn_ms(c, LOT_BOOT, node) if c.problem.settings.is_stochastic else None
     return round(config.boot_seconds * 1000) if drawn is None else drawn

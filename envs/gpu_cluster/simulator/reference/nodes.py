@@ -29,7 +29,7 @@ def switch_on(c: State, pool: int) -> Node:
 def begin_service(c: State, node: Node) -> None:
     """A node is on, until it fails or is taken back, whichever its lots say first."""
     become_idle(c, node)
-    if c.problem.settings.draws_lots:
+    if c.problem.settings.is_stochastic:
         fails, reclaimed = drawn_ms(c, LOT_FAILURE, node), drawn_ms(c, LOT_RECLAIM, node)
         if fails is not None and (reclaimed is None or fails <= reclaimed):
             node.event, node.event_ms = "fail", c.now + fails

@@ -14,7 +14,7 @@ from envs.gpu_cluster.simulator.state import NEVER
 def start_waiting(c: State) -> None:
     """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
     c.stuck = [[] for _ in c.stuck]
-    passing = c.problem.config.physics.queue.passing
+    policy = c.problem.config.physics.queue.backfill_policy
     over_quota = jobs_over_quota(c)
     heads: dict[int, Reservation] = {}
     for slot, job in enumerate(list(c.queue)):
@@ -24,11 +24,11 @@ def start_waiting(c: State) -> None:
             continue
         if pool not in heads:
             started = start(c, job, pool) or make_way(c, job, pool)
-            if not started and passing == "backfill":
+            if not started and policy == "backfill":
                 heads[pool] = reserve(c, job, pool)
-            elif not started and passing == "none":
+            elif not started and policy == "none":
                 heads[pool] = Reservation(job, NEVER, set())
-        elif passing == "backfill":
+        elif policy == "backfill":
             started = start_behind(c, job, pool, heads[pool])
         else:
             continue

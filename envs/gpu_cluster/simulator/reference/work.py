@@ -91,7 +91,7 @@ def preempt(c: State, run: Running, has_notice: bool) -> None:
         c.totals[run.pool].overhead_milli_ms += lost // PPM * job.milli
         c.totals[run.pool].lost_milli_ms += lost // PPM * job.milli
         job.left += lost
-        if c.problem.settings.draws_lots and job.left == job.work:
+        if c.problem.settings.is_stochastic and job.left == job.work:
             job.losses += 1
             if job.losses > c.problem.settings.max_fresh_restarts and c.end == NEVER:
                 raise EndlessJobError(describe_endless(c.problem, job.number))

@@ -1,4 +1,4 @@
-"""Packers of one's own in both simulators and the environments: one function and one line, compiled or plain."""
+"""Custom packers in both simulators and the environments: one function and one line, compiled or plain."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ OWN = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_packers() -> Iterator[None]:
+def custom_packers() -> Iterator[None]:
     """They are known in this module, and in no other."""
     for name, packer in OWN.items():
         PACKERS[name] = packer
@@ -165,7 +165,7 @@ def test_both_twins_agree_on_a_packer_of_ones_own(problem: Problem, seed: int, s
 def test_a_copy_of_best_fit_does_what_best_fit_does(packer: str, problem: Problem, setpoint: int) -> None:
     if not problem.config.physics.second_resources:
         return  # the name `best-fit` means another packer there
-    own = replace(problem, config=replace(problem.config, packer=packer), own_packer=OWN[packer])
+    own = replace(problem, config=replace(problem.config, packer=packer), custom_packer=OWN[packer])
     assert_same(replayed(own), replayed(problem))
 
 

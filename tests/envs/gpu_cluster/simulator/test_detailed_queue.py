@@ -16,7 +16,7 @@ from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
 
 GIB = 1024
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1, cpus_per_node=10.0, memory_gib_per_node=100.0)
-EXACT = QueueConfig(passing="backfill", estimates="exact")
+EXACT = QueueConfig(backfill_policy="backfill", estimates="exact")
 
 
 def play(jobs: list[Job], queue: QueueConfig, pool: PoolConfig = NODE, packer: str = "best-fit", **asked: Any) -> Play:
@@ -108,5 +108,5 @@ def test_jobs_make_way_for_one_that_lacks_memory_alone(memory_gib: tuple[int, ..
 
 
 def test_packers_that_look_at_more_than_gpus_may_reserve_and_preempt() -> None:
-    queue = QueueConfig(passing="backfill", priorities=True, preemption=True)
+    queue = QueueConfig(backfill_policy="backfill", priorities=True, preemption=True)
     assert EnvironmentConfig(packer="fgd", physics=PhysicsConfig(queue=queue)).has_detailed_nodes

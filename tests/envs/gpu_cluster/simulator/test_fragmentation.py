@@ -207,7 +207,7 @@ def test_the_least_fragmenting_node_and_gpu_are_chosen() -> None:
 
 
 def emptiest(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
-    """A packer of one's own."""
+    """A custom packer."""
     return -n.node[node, ns.FREE_CPU]
 
 

@@ -116,7 +116,7 @@ def test_any_job_that_fits_passes_one_that_does_not() -> None:
 
 
 def test_in_strict_order_none_passes() -> None:
-    assert play(BEHIND_A_LARGE_ONE, passing="none").run().starts() == [0.0, 100.0, 200.0, 200.0]
+    assert play(BEHIND_A_LARGE_ONE, backfill_policy="none").run().starts() == [0.0, 100.0, 200.0, 200.0]
 
 
 def test_strict_order_holds_in_each_pool_alone() -> None:
@@ -126,7 +126,7 @@ def test_strict_order_holds_in_each_pool_alone() -> None:
         [(0.0, 100.0, 8.0), (10.0, 50.0, 8.0), (20.0, 50.0, 8.0)],
         pools,
         [["A100"], ["A100"], ["V100"]],
-        physics=PhysicsConfig(queue=QueueConfig(passing="none")),
+        physics=PhysicsConfig(queue=QueueConfig(backfill_policy="none")),
         decision_interval_seconds=0.001,
     )
     assert Play(problem).run().starts() == [0.0, 100.0, 20.0]
@@ -134,29 +134,31 @@ def test_strict_order_holds_in_each_pool_alone() -> None:
 
 def test_backfilling_lets_those_pass_that_end_before_the_reservation() -> None:
     """B is expected to start at 100: D ends at 90, C would end at 520."""
-    exact = play(BEHIND_A_LARGE_ONE, passing="backfill", estimates="exact")
+    exact = play(BEHIND_A_LARGE_ONE, backfill_policy="backfill", estimates="exact")
     assert exact.run().starts() == [0.0, 100.0, 200.0, 30.0]
 
 
 def test_backfilling_goes_by_what_is_expected() -> None:
     """D says 1000 s, so it is not let past; where nothing is known there is no reservation, and all that fit pass."""
-    wrong = play(BEHIND_A_LARGE_ONE, passing="backfill", predicted_duration_seconds=[100.0, 100.0, 500.0, 1000.0])
+    wrong = play(
+        BEHIND_A_LARGE_ONE, backfill_policy="backfill", predicted_duration_seconds=[100.0, 100.0, 500.0, 1000.0]
+    )
     assert wrong.run().starts() == [0.0, 100.0, 200.0, 200.0]
-    unknown = play(BEHIND_A_LARGE_ONE, passing="backfill", estimates="none")
+    unknown = play(BEHIND_A_LARGE_ONE, backfill_policy="backfill", estimates="none")
     assert unknown.run().starts() == [0.0, 520.0, 20.0, 100.0]
 
 
 def test_a_running_job_that_should_have_ended_is_expected_to_end_now() -> None:
     """A says 50 s and runs 100: from 50 on B could start at any moment, so D, which says 60, does not pass."""
     jobs: list[Job] = [*BEHIND_A_LARGE_ONE[:2], (70.0, 60.0, 2.0)]
-    late = play(jobs, passing="backfill", predicted_duration_seconds=[50.0, 100.0, 60.0])
+    late = play(jobs, backfill_policy="backfill", predicted_duration_seconds=[50.0, 100.0, 60.0])
     assert late.run().starts() == [0.0, 100.0, 200.0]
 
 
 def test_backfilling_lets_those_pass_that_leave_room() -> None:
     """B asks 4 of the 8 GPUs that are free at 100, so there is room for the 2 of C, but not then for 4 more."""
     jobs: list[Job] = [(0.0, 100.0, 6.0), (10.0, 100.0, 4.0), (20.0, 500.0, 2.0)]
-    assert play(jobs, passing="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0]
+    assert play(jobs, backfill_policy="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0]
 
 
 @pytest.mark.parametrize(("packer", "starts"), [("best-fit", [0, 0, 100, 100]), ("worst-fit", [0, 0, 100, 20])])
@@ -166,7 +168,7 @@ def test_room_is_counted_by_node_where_the_packer_would_put_the_job(packer: str,
     problem = small_problem(
         jobs,
         [PoolConfig("gpu", max_nodes=2, min_nodes=2)],
-        physics=PhysicsConfig(queue=QueueConfig(passing="backfill", estimates="exact")),
+        physics=PhysicsConfig(queue=QueueConfig(backfill_policy="backfill", estimates="exact")),
         packer=packer,
         decision_interval_seconds=0.001,
     )
@@ -177,7 +179,7 @@ def test_a_gpu_that_is_shared_from_now_on_counts_as_whole_at_the_reservation() -
     """At 20 the third job shares a GPU until 70; the fourth would have it beyond 100, when both GPUs are reserved."""
     jobs: list[Job] = [(0.0, 100.0, 1.0), (10.0, 100.0, 2.0), (20.0, 50.0, 0.25), (20.0, 500.0, 0.25)]
     pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, gpus_per_node=1)
-    assert play(jobs, pool, passing="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0, 200.0]
+    assert play(jobs, pool, backfill_policy="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0, 200.0]
 
 
 SHARED: list[Job] = [(0.0, 100.0, 8.0), (10.0, 50.0, 8.0), (20.0, 50.0, 8.0), (30.0, 50.0, 8.0)]

@@ -98,7 +98,7 @@ class Watched:
 
 
 @WORLD
-@given(problem=always_on(passing="backfill") | always_on(detailed=True, passing="backfill"))
+@given(problem=always_on(backfill_policy="backfill") | always_on(detailed=True, backfill_policy="backfill"))
 def test_no_job_delays_a_reservation_where_no_estimate_is_too_low(problem: Problem) -> None:
     """The moment that is reserved for a job never moves back, and the job starts at the latest then."""
     watched = Watched(problem)
@@ -114,7 +114,7 @@ def test_no_job_delays_a_reservation_where_no_estimate_is_too_low(problem: Probl
 
 
 @WORLD
-@given(problem=always_on(passing="none"))
+@given(problem=always_on(backfill_policy="none"))
 def test_in_strict_order_starts_are_in_order_of_submission(problem: Problem) -> None:
     watched = Watched(problem)
     watched.finish()
@@ -122,7 +122,7 @@ def test_in_strict_order_starts_are_in_order_of_submission(problem: Problem) -> 
 
 
 @WORLD
-@given(problem=always_on(passing="none", order="shortest"))
+@given(problem=always_on(backfill_policy="none", order="shortest"))
 def test_no_job_starts_while_a_shorter_one_waits(problem: Problem) -> None:
     watched = Watched(problem)
     watched.finish()

@@ -16,8 +16,8 @@ MAX_STEPS = 300
 
 def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
     """Backfilling, with preemption or without."""
-    preemption = always_on(detailed=detailed, passing="backfill", priorities=True, preemption=True)
-    return always_on(detailed=detailed, passing="backfill") | preemption
+    preemption = always_on(detailed=detailed, backfill_policy="backfill", priorities=True, preemption=True)
+    return always_on(detailed=detailed, backfill_policy="backfill") | preemption
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -33,14 +33,14 @@ def problem_of(
     jobs: list[Job],
     pools: tuple[PoolConfig, ...] = (POOL,),
     packer: str = "best-fit",
-    passing: str = "any",
+    backfill_policy: str = "any",
     **asked: list[int | None],
 ) -> Problem:
     """Jobs that ask `cpu_milli` and `memory_mib`."""
     config = EnvironmentConfig(
         packer=packer,
         codec=CodecLayout(max_pools=2, window_slots=3),
-        physics=PhysicsConfig(second_resources=True, queue=QueueConfig(passing=passing)),
+        physics=PhysicsConfig(second_resources=True, queue=QueueConfig(backfill_policy=backfill_policy)),
         debug=True,
     )
     return make_problem(make_trace(jobs, **asked), ClusterConfig(pools), config)
@@ -77,13 +77,13 @@ def test_a_job_waits_for_a_node_of_its_own_when_only_cpus_lack() -> None:
 
 
 @pytest.mark.parametrize(
-    ("passing", "cpu_milli", "nodes"),
+    ("backfill_policy", "cpu_milli", "nodes"),
     [("any", 5000, 1), ("any", 6000, 2), ("none", 6000, 1), ("backfill", 5000, 1), ("backfill", 6000, 2)],
 )
-def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(passing: str, cpu_milli: int, nodes: int) -> None:
+def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(backfill_policy: str, cpu_milli: int, nodes: int) -> None:
     """One CPU is left on the first node; in strict order the second job cannot start, whatever nodes there are."""
     jobs = [(0.0, 5000.0, 1.0), (200.0, 5000.0, 1.0), (200.0, 5000.0, 1.0)]
-    problem = problem_of(jobs, passing=passing, cpu_milli=[9000, cpu_milli, cpu_milli])
+    problem = problem_of(jobs, backfill_policy=backfill_policy, cpu_milli=[9000, cpu_milli, cpu_milli])
     fast, slow = twins(problem, whole(problem))
     action = keep_nodes(problem)
     while slow.now <= 250_000:

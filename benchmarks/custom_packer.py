@@ -1,8 +1,8 @@
-"""What a packer of one's own costs: jobs/s of a whole replay under best fit of the package, and under copies of it.
+"""What a custom packer costs: jobs/s of a whole replay under best fit of the package, and under copies of it.
 
-All look at CPUs, memory and each GPU, and all decide alike, which is checked. The copies are registered as any packer
-of one's own is: one that numba compiles, and one in plain Python. The runs take turns. Compiling is timed apart: of the
-kernels, which are cached on disk for all packers of one's own, and of the packer, which each process compiles again.
+All look at CPUs, memory and each GPU, and all decide alike, which is checked. The copies are registered as any custom
+packer is: one that numba compiles, and one in plain Python. The runs take turns. Compiling is timed apart: of the
+kernels, which are cached on disk for all custom packers, and of the packer, which each process compiles again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
             parts[packer].append(measure(packer, "jobs/s", jobs, replay, 1))
     rows = [
         Measurement(
-            packer if packer == "best-fit" else f"the same of one's own, {packer}",
+            packer if packer == "best-fit" else f"the same, custom, {packer}",
             "jobs/s",
             tuple(part.rates[0] for part in measured),
             tuple(part.cpu_rates[0] for part in measured),
