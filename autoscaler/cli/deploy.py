@@ -41,10 +41,10 @@ def command(
     """
     from autoscaler.live.config import LiveConfig, with_flags
     from autoscaler.live.kube.client import connect
-    from autoscaler.live.kube.preflight import check_cluster
     from autoscaler.live.policy.decide import make_decider
+    from autoscaler.live.preflight import check_cluster
     from autoscaler.live.process import EXIT_SECONDS, Options, Process, stop_on_signals
-    from autoscaler.live.providers.node_group import with_node_groups
+    from autoscaler.live.providers.cluster_api.node_group import with_node_groups
     from autoscaler.live.telemetry.logs import log_json
     from configs.loader import load_config
 

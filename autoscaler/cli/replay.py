@@ -23,7 +23,7 @@ def command(
     """Decide every decision of an audit again and compare it to the bit.
 
     Observation, mask, action and decision must be the same, and so must be what the guardrails left of it, and why.
-    Verdicts of older audits, and those whose view was too large to be written, are only counted.
+    Verdicts whose view was too large to be written are only counted.
 
     Exits with 0 when nothing differs and with 1 otherwise.
     """

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
+from autoscaler.live.registry import load_provider
 from configs.errors import UserError
+from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
+
+T = TypeVar("T")
 
 PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 """Labels of every node unless its pool's template says otherwise."""
@@ -20,13 +24,6 @@ PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 
 class LiveConfigError(UserError, ValueError):
     """Settings of the live loop that have no meaning."""
-
-
-class ProviderKind(StrEnum):
-    """What makes and deletes the nodes of a pool."""
-
-    KWOK = "kwok"
-    KARPENTER = "karpenter"
 
 
 def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
@@ -46,7 +43,7 @@ class NodeTemplate:
 
     Attributes:
         labels: labels, besides the pool label and the GPU product label, which follow from the pool.
-        annotations: annotations of Node objects that the provider `kwok` makes.
+        annotations: annotations of Node objects, where the provider creates those itself.
         taints: taints that pods must tolerate to run there.
         allocatable: Kubernetes quantities by resource, besides the GPUs, which follow from the pool.
     """
@@ -55,36 +52,6 @@ class NodeTemplate:
     annotations: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
     allocatable: Mapping[str, str] = field(default_factory=lambda: {"cpu": "96", "memory": "1Ti", "pods": "110"})
-
-
-@dataclass(frozen=True, slots=True)
-class KwokSettings:
-    """How the provider `kwok` makes Node objects.
-
-    Attributes:
-        gpu_delay_seconds: clock seconds from Ready until the GPUs are allocatable; None: never.
-    """
-
-    gpu_delay_seconds: float | None = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class KarpenterSettings:
-    """How the provider `karpenter` makes NodeClaims.
-
-    Attributes:
-        node_pool: NodePool that they belong to; None: none, so that Karpenter does not manage them itself.
-        node_class_group: API group of the node class.
-        node_class_kind: its kind.
-        node_class_name: its name.
-        requirements: values by label, such as the instance types, that Karpenter may choose from.
-    """
-
-    node_pool: str | None = None
-    node_class_group: str = "karpenter.kwok.sh"
-    node_class_kind: str = "KWOKNodeClass"
-    node_class_name: str = "default"
-    requirements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +93,11 @@ class LivePool:
         idle_node_watts: power of a node that is on and runs nothing, times PUE.
         busy_gpu_watts: what a GPU draws more when it works, times PUE.
         usd_per_kwh: price of energy; a trained policy should see the price of its training.
-        provider: what makes and deletes its nodes.
+        provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
+        provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
         node_group: object whose annotations take the place of `min_nodes`, `max_nodes`, GPUs and template where they
             say something else; None: none.
-        kwok: settings of the provider `kwok`.
-        karpenter: settings of the provider `karpenter`.
     """
 
     name: str
@@ -144,17 +110,18 @@ class LivePool:
     idle_node_watts: float = 578.4
     busy_gpu_watts: float = 270.8
     usd_per_kwh: float = 0.15
-    provider: ProviderKind = ProviderKind.KWOK
+    provider: str = "kwok"
+    provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
     node_group: NodeGroup | None = None
-    kwok: KwokSettings = field(default_factory=KwokSettings)
-    karpenter: KarpenterSettings = field(default_factory=KarpenterSettings)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
 
         Raises:
             LiveConfigError: a size, time or price is out of range.
+            UnknownProviderError: there is no such provider.
+            ConfigError: the provider has no such setting.
         """
         where = f"pool {self.name}"
         check_range(f"{where}: gpus_per_node", self.gpus_per_node, 1, MAX_GPUS_PER_NODE)
@@ -162,12 +129,26 @@ class LivePool:
         check_range(f"{where}: min_nodes", self.min_nodes, 0, self.max_nodes)
         for name in ("boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"):
             check_range(f"{where}: {name}", getattr(self, name), 0.0)
+        settings_of(self, load_provider(self.provider).settings)
 
     @property
     def node_labels(self) -> dict[str, str]:
         """All labels that a node of it will carry, as far as they are known before it exists."""
         product = {} if self.gpu_type is None else {LABEL_GPU_PRODUCT: self.gpu_type}
         return {**PLATFORM_LABELS, **self.template.labels, **product, LABEL_POOL: self.name}
+
+
+def settings_of(pool: LivePool, schema: type[T]) -> T:
+    """The settings of a pool's provider.
+
+    Args:
+        pool: the pool.
+        schema: what describes them, `ProviderKind.settings`.
+
+    Raises:
+        ConfigError: an unknown key, or a value that the schema refuses.
+    """
+    return build_config(pool.provider_settings, schema, f"pool {pool.name}: provider_settings of {pool.provider}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,11 +357,6 @@ class LiveConfig:
     def gpu_resources(self) -> tuple[str, ...]:
         """Resource names of all pools' GPUs."""
         return tuple(dict.fromkeys(pool.gpu_resource for pool in self.pools))
-
-    @property
-    def uses_karpenter(self) -> bool:
-        """Whether a pool's nodes come from Karpenter."""
-        return any(pool.provider is ProviderKind.KARPENTER for pool in self.pools)
 
 
 def with_flags(config: LiveConfig, dry_run: bool | None, audit_path: str | None) -> LiveConfig:

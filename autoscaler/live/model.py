@@ -34,7 +34,7 @@ class ObjectRef:
     """Names one object, for Events and preconditions.
 
     Attributes:
-        kind: `Pod`, `Node`, `Job`, `NodeClaim` ...
+        kind: `Pod`, `Node`, `Job` ...
         name: its name.
         namespace: its namespace, empty for cluster-wide kinds.
         uid: its uid.
@@ -316,15 +316,15 @@ class PdbView(ObjectView):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeClaimView(ObjectView):
-    """A Karpenter NodeClaim.
+class MachineView(ObjectView):
+    """An object by which a provider creates a machine, before and after the machine is a Node.
 
     Attributes:
         pool: name of its pool in the config, None: of no pool.
         node_name: its Node, empty: not registered yet.
         provider_id: its machine, empty: not launched yet.
         ready: its Ready condition is True.
-        failure: reason and message of a condition Launched, Registered or Initialized that is False, else empty.
+        failure: why its provider cannot create it, as the provider says it; empty: it does not say so.
     """
 
     pool: str | None = None
@@ -340,7 +340,7 @@ class OrderView:
 
     Attributes:
         pool: its pool.
-        name: name of the machine, NodeClaim or Node to come.
+        name: name of the machine or Node to come.
         ordered_seconds: when.
     """
 
@@ -446,7 +446,7 @@ class ClusterView:
         unserved: GPU pods that wait for a ProvisioningRequest; they are left alone.
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
-        node_claims: all NodeClaims; empty without Karpenter.
+        machines: what providers have for machines; empty where Nodes are all they have.
         stale_resources: resources without fresh data; while there are any, nothing may be changed.
     """
 
@@ -459,7 +459,7 @@ class ClusterView:
     unserved: tuple[PodView, ...] = ()
     pods: Mapping[str, PodView] = field(default_factory=dict)
     pdbs: tuple[PdbView, ...] = ()
-    node_claims: tuple[NodeClaimView, ...] = ()
+    machines: tuple[MachineView, ...] = ()
     stale_resources: tuple[str, ...] = ()
 
     def pool(self, name: str) -> PoolView:

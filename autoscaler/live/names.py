@@ -1,6 +1,6 @@
-"""Every name that the live autoscaler gives to Kubernetes or takes from it, with one line on what it means.
+"""Every name that the live autoscaler gives to Kubernetes or reads from it, with one line on what it means.
 
-`docs/live.md` lists the same names; a test compares the two, so nothing can be added in silence.
+The names of a provider are in its own `names.py`. `docs/live.md` lists all of them, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -31,26 +31,35 @@ class Name:
     metric_type: str = ""
 
 
-_registered: list[Name] = []
+class NameTable:
+    """Collects names in the order of their definition; a provider has one of its own."""
+
+    def __init__(self) -> None:
+        self._names: list[Name] = []
+
+    def add(self, kind: str, value: str, meaning: str, labels: tuple[str, ...] = (), metric_type: str = "") -> str:
+        """Add a name, see `Name`, and return its value."""
+        self._names.append(Name(kind, value, meaning, labels, metric_type))
+        return value
+
+    def all(self) -> tuple[Name, ...]:
+        """All names so far."""
+        return tuple(self._names)
 
 
-def _name(kind: str, value: str, meaning: str) -> str:
-    _registered.append(Name(kind, value, meaning))
-    return value
+_table = NameTable()
+_name = _table.add
 
 
 def _metric(metric_type: str, stem: str, meaning: str, *labels: str) -> str:
-    value = f"green_autoscaler_{stem}"
-    _registered.append(Name("metric", value, meaning, labels, metric_type))
-    return value
+    return _name("metric", f"green_autoscaler_{stem}", meaning, labels, metric_type)
 
 
 # Labels.
-LABEL_POOL: Final = _name("label", f"{DOMAIN}/pool", "Node, NodeClaim: the pool of the config that it belongs to.")
+LABEL_POOL: Final = _name("label", f"{DOMAIN}/pool", "Node, machine: the pool of the config that it belongs to.")
 LABEL_GPU_PRODUCT: Final = _name("label", "nvidia.com/gpu.product", "Node: GPU model; a pool's `gpu_type`.")
 LABEL_HOSTNAME: Final = _name("label", "kubernetes.io/hostname", "Node: its host name.")
 LABEL_JOB_UID: Final = _name("label", "batch.kubernetes.io/controller-uid", "Pod: uid of the Job that made it.")
-LABEL_KARPENTER_NODE_POOL: Final = _name("label", "karpenter.sh/nodepool", "NodeClaim, Node: Karpenter's NodePool.")
 
 # Gates.
 GATE_PLACEMENT: Final = _name(
@@ -73,10 +82,6 @@ TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Nod
 TAINT_UNINITIALIZED: Final = _name(
     "taint", "node.cloudprovider.kubernetes.io/uninitialized", "Node: its cloud has not finished starting it."
 )
-TAINT_KARPENTER_UNREGISTERED: Final = _name(
-    "taint", "karpenter.sh/unregistered", "Node: Karpenter has not matched it with its NodeClaim yet."
-)
-TAINT_KARPENTER_DISRUPTED: Final = _name("taint", "karpenter.sh/disrupted", "Node: Karpenter is removing it.")
 
 # Annotations that we write.
 ANNOTATION_IDLE_SINCE: Final = _name(
@@ -85,7 +90,9 @@ ANNOTATION_IDLE_SINCE: Final = _name(
     "Node, written by us: unix seconds at which its last GPU pod left, so that a restart keeps idle ages.",
 )
 ANNOTATION_ORDERED_AT: Final = _name(
-    "annotation", f"{DOMAIN}/ordered-at", "Node, NodeClaim, written by us: unix seconds of the order."
+    "annotation",
+    f"{DOMAIN}/ordered-at",
+    "Node, machine, written by us: unix seconds of the order.",
 )
 ANNOTATION_REMOVAL_STEP: Final = _name(
     "annotation", f"{DOMAIN}/removal-step", "Node, written by us: how far its removal got, for a restart."
@@ -111,9 +118,6 @@ ANNOTATION_SAFE_LOCAL_VOLUMES: Final = _name(
     "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes",
     "Pod: comma-separated local volumes that do not protect it.",
 )
-ANNOTATION_DO_NOT_DISRUPT: Final = _name(
-    "annotation", "karpenter.sh/do-not-disrupt", 'Pod, Node: "true" protects it from eviction and removal.'
-)
 ANNOTATION_SCALE_DOWN_DISABLED: Final = _name(
     "annotation", "cluster-autoscaler.kubernetes.io/scale-down-disabled", 'Node: "true" keeps it.'
 )
@@ -133,60 +137,6 @@ ANNOTATION_CONSUME_REQUEST: Final = _name(
 )
 ANNOTATION_CONSUME_REQUEST_OLD: Final = _name(
     "annotation", "cluster-autoscaler.kubernetes.io/consume-provisioning-request", "Pod: the older name of the same."
-)
-
-# Annotations of a node group of Cluster API, which say what its pool is like.
-ANNOTATION_GROUP_MIN: Final = _name(
-    "annotation", "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size", "Node group: `min_nodes`."
-)
-ANNOTATION_GROUP_MAX: Final = _name(
-    "annotation", "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size", "Node group: `max_nodes`."
-)
-ANNOTATION_CAPACITY_CPU: Final = _name(
-    "annotation", "capacity.cluster-autoscaler.kubernetes.io/cpu", "Node group: `template.allocatable.cpu`."
-)
-ANNOTATION_CAPACITY_MEMORY: Final = _name(
-    "annotation", "capacity.cluster-autoscaler.kubernetes.io/memory", "Node group: `template.allocatable.memory`."
-)
-ANNOTATION_CAPACITY_DISK: Final = _name(
-    "annotation",
-    "capacity.cluster-autoscaler.kubernetes.io/ephemeral-disk",
-    "Node group: `template.allocatable.ephemeral-storage`.",
-)
-ANNOTATION_CAPACITY_PODS: Final = _name(
-    "annotation", "capacity.cluster-autoscaler.kubernetes.io/maxPods", "Node group: `template.allocatable.pods`."
-)
-ANNOTATION_CAPACITY_GPUS: Final = _name(
-    "annotation", "capacity.cluster-autoscaler.kubernetes.io/gpu-count", "Node group: `gpus_per_node`."
-)
-ANNOTATION_CAPACITY_GPU_TYPE: Final = _name(
-    "annotation",
-    "capacity.cluster-autoscaler.kubernetes.io/gpu-type",
-    "Node group: `gpu_resource`, such as `nvidia.com/gpu`.",
-)
-ANNOTATION_CAPACITY_LABELS: Final = _name(
-    "annotation",
-    "capacity.cluster-autoscaler.kubernetes.io/labels",
-    "Node group: `template.labels`, as `key=value,key=value`.",
-)
-ANNOTATION_CAPACITY_TAINTS: Final = _name(
-    "annotation",
-    "capacity.cluster-autoscaler.kubernetes.io/taints",
-    "Node group: `template.taints`, as `key=value:Effect,key:Effect`.",
-)
-
-# Annotations for KWOK's fake nodes.
-ANNOTATION_KWOK_NODE: Final = _name("annotation", "kwok.x-k8s.io/node", 'Node: "fake" lets KWOK run it.')
-ANNOTATION_KWOK_BOOT_SECONDS: Final = _name(
-    "annotation", f"{DOMAIN}/boot-seconds", "Node under KWOK: wall seconds from creation until it is Ready."
-)
-ANNOTATION_KWOK_GPUS: Final = _name(
-    "annotation", f"{DOMAIN}/gpus", "Node under KWOK: GPUs that its device plugin will report."
-)
-ANNOTATION_KWOK_GPU_DELAY_SECONDS: Final = _name(
-    "annotation",
-    f"{DOMAIN}/gpu-delay-seconds",
-    "Node under KWOK: wall seconds from Ready until the GPUs are allocatable, or `never`.",
 )
 
 # Resources.
@@ -265,7 +215,7 @@ METRIC_LEADER: Final = _metric("gauge", "leader", "1 while this process holds th
 METRIC_GUARDRAIL: Final = _metric("counter", "guardrail_bites_total", "How often a rule changed a decision.", "rule")
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 
-NAMES: Final = tuple(_registered)
+NAMES: Final = _table.all()
 """All of the above, in order."""
 
 

@@ -20,12 +20,13 @@ from autoscaler.live.names import (
     METRIC_STALE_SECONDS,
 )
 from autoscaler.live.policy.snapshot import fill_snapshot
+from autoscaler.live.providers import machine_watches
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.view.parse import Parser
-from autoscaler.live.view.store import Resource, Store, Trigger
+from autoscaler.live.view.store import Store, Trigger
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
-from autoscaler.live.view.watch import Watcher, Watchers
+from autoscaler.live.view.watch import PATHS, Watcher, Watchers
 from autoscaler.live.wake import Wake
 from envs.gpu_cluster.codec import ClusterSnapshot
 
@@ -55,22 +56,18 @@ class Observer:
 
     def __init__(self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake) -> None:
         self._config, self._clock, self._metrics, self._wake = config, clock, metrics, wake
-        self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped)
+        self._machines = machine_watches(config, clock)
+        self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped, self._machines)
         self._views = ViewBuilder(config, clock)
         self._submissions = Submissions(clock.now())
         self._watchers = Watchers(())
 
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """What is watched with this config."""
-        always = (Resource.NODES, Resource.PODS, Resource.JOBS, Resource.PDBS)
-        return (*always, Resource.NODE_CLAIMS) if self._config.uses_karpenter else always
-
     def start(self, client: KubeClient) -> None:
         """Begin to watch."""
+        paths = {**PATHS, **{watch.resource: watch.path for watch in self._machines}}
         self._watchers = Watchers(
-            Watcher(client, resource, self.store, self._config.api, self._relisted, self._failed)
-            for resource in self.resources
+            Watcher(client, resource, path, self.store, self._config.api, self._relisted, self._failed)
+            for resource, path in paths.items()
         )
         self._watchers.start()
 
@@ -104,11 +101,11 @@ class Observer:
     def _triggered(self, _: Trigger) -> None:
         self._wake.set()
 
-    def _skipped(self, resource: Resource, _name: str, _problem: str) -> None:
-        self._metrics.add(METRIC_SKIPPED, 1, str(resource))
+    def _skipped(self, resource: str, _name: str, _problem: str) -> None:
+        self._metrics.add(METRIC_SKIPPED, 1, resource)
 
-    def _relisted(self, resource: Resource, reason: str) -> None:
-        self._metrics.add(METRIC_RELISTS, 1, str(resource), reason)
+    def _relisted(self, resource: str, reason: str) -> None:
+        self._metrics.add(METRIC_RELISTS, 1, resource, reason)
 
     def _failed(self, error: KubeError) -> None:
         self._metrics.add(METRIC_ERRORS, 1, error.kind)
@@ -116,7 +113,7 @@ class Observer:
 
 def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:
     """Nodes by pool that were ordered and that the view does not show yet."""
-    seen = {node.name for pool in view.pools for node in pool.nodes} | {claim.name for claim in view.node_claims}
+    seen = {node.name for pool in view.pools for node in pool.nodes} | {machine.name for machine in view.machines}
     return Counter(order.pool for order in state.orders.values() if order.name not in seen)
 
 

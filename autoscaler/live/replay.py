@@ -177,11 +177,10 @@ def replay(path: Path, make: Callable[[Header], Decider]) -> Iterator[Replayed]:
             yield Replayed(number, "decision", compare(number, record, decider))
             decision = Decision(*(np.array(record[name], np.int64) for name in Decision._fields))
         elif record["kind"] == "verdicts":
-            config = None if header is None else header.config
-            if decision is None or config is None or record.get("judged_by") is None:
+            if decision is None or header is None or record.get("judged_by") is None:
                 yield Replayed(number, "verdicts", judged=False)
             else:
-                yield Replayed(number, "verdicts", compare_verdicts(number, record, decision, config))
+                yield Replayed(number, "verdicts", compare_verdicts(number, record, decision, header.config))
 
 
 def summarize(results: Iterable[Replayed]) -> Summary:

@@ -17,12 +17,12 @@ from typing import Any
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.kube.client import connect
-from autoscaler.live.kube.preflight import check_cluster
 from autoscaler.live.names import GATE_PLACEMENT
 from autoscaler.live.observer import Observation
 from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.preflight import check_cluster
 from autoscaler.live.process import Options, Process
-from autoscaler.live.providers.node_group import with_node_groups
+from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from configs.loader import load_config
 from tests.cluster.cluster import Cluster
 from tests.cluster.waiting import PATIENCE_SECONDS

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrail_config import GuardrailConfig, RemovalTimes
 from autoscaler.live.guardrails import Release, Removal
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError, connect
@@ -73,7 +73,7 @@ def mortal_client(kubeconfig: Path) -> Iterator[MortalClient]:
 
 def live_config(*, karpenter: bool = False, **removal: float) -> LiveConfig:
     """The pools `a` and `b`, whose nodes are up at once; times of removals in wall seconds."""
-    kind = ProviderKind.KARPENTER if karpenter else ProviderKind.KWOK
+    kind = "karpenter" if karpenter else "kwok"
     pools = tuple(LivePool(name, 10, boot_seconds=0.0, provider=kind) for name in "ab")
     times = RemovalTimes(**{"taint_wait_seconds": 0.5, **removal})
     return LiveConfig(pools, guardrails=GuardrailConfig(removal=times), dry_run=False)

@@ -9,11 +9,12 @@ import pytest
 from autoscaler.live.actuate.orders import ScaleUp
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.config import KarpenterSettings, LiveConfig, NodeTemplate
+from autoscaler.live.config import LiveConfig, NodeTemplate
 from autoscaler.live.guardrails import Removal
 from autoscaler.live.model import NodeView, Taint
 from autoscaler.live.names import LABEL_POOL
-from autoscaler.live.providers import InstanceNotFoundError, InvalidPoolError, KarpenterProvider, make_providers
+from autoscaler.live.providers import InstanceNotFoundError, InvalidPoolError, make_providers
+from autoscaler.live.providers.karpenter.provider import KarpenterProvider
 from tests.cluster import karpenter as manifests
 from tests.cluster.cluster import allocatable_gpus
 from tests.cluster.control_plane import ControlPlane
@@ -36,7 +37,7 @@ def config_of(**settings: object) -> LiveConfig:
     pool = replace(
         made.pools[0],
         template=NodeTemplate(labels={"disk": "nvme"}, taints=(Taint("team", "x"),)),
-        karpenter=replace(KarpenterSettings(requirements=requirements), **settings),
+        provider_settings={"requirements": requirements, **settings},
     )
     return replace(made, pools=(pool, made.pools[1]))
 

@@ -22,6 +22,7 @@ from autoscaler.live.guardrails import Consolidation
 from autoscaler.live.kube.client import KubeClient, connect
 from autoscaler.live.model import NodeView
 from autoscaler.live.providers import make_providers
+from autoscaler.live.providers.karpenter.names import ANNOTATION_DO_NOT_DISRUPT
 from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, CodecLayout
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import deployed, live_settings
@@ -41,7 +42,7 @@ NODE = "/api/v1/nodes/{}".format
 POD = "/api/v1/namespaces/default/pods/{}".format
 MERGE = "application/merge-patch+json"
 CHECKPOINTABLE = {names.ANNOTATION_CHECKPOINTABLE: "true"}
-PROTECTED = {**CHECKPOINTABLE, names.ANNOTATION_DO_NOT_DISRUPT: "true"}
+PROTECTED = {**CHECKPOINTABLE, ANNOTATION_DO_NOT_DISRUPT: "true"}
 IGNORE = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
 PRODUCT = {"gpu_product": "NVIDIA-A100-SXM4-80GB"}
 LEVER = ("pools.0.max_nodes=4", "codec.consolidation=true", "codec.consolidation_interval_seconds=0")

@@ -7,21 +7,22 @@ from typing import Any
 import pytest
 
 from autoscaler.live import names
+from autoscaler.live.providers.cluster_api import names as group_names
 from tests.cluster import foreign
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, Command, deployed, live_settings
 from tests.cluster.objects import gang_job
 
 GROUP = {
-    names.ANNOTATION_GROUP_MIN: "1",
-    names.ANNOTATION_GROUP_MAX: "2",
-    names.ANNOTATION_CAPACITY_CPU: "32",
-    names.ANNOTATION_CAPACITY_MEMORY: "256Gi",
-    names.ANNOTATION_CAPACITY_PODS: "20",
-    names.ANNOTATION_CAPACITY_GPU_TYPE: "nvidia.com/gpu",
-    names.ANNOTATION_CAPACITY_GPUS: "4",
-    names.ANNOTATION_CAPACITY_LABELS: "disk=nvme,nvidia.com/gpu.product=NVIDIA-L40S",
-    names.ANNOTATION_CAPACITY_TAINTS: "team=x:NoSchedule",
+    group_names.ANNOTATION_GROUP_MIN: "1",
+    group_names.ANNOTATION_GROUP_MAX: "2",
+    group_names.ANNOTATION_CAPACITY_CPU: "32",
+    group_names.ANNOTATION_CAPACITY_MEMORY: "256Gi",
+    group_names.ANNOTATION_CAPACITY_PODS: "20",
+    group_names.ANNOTATION_CAPACITY_GPU_TYPE: "nvidia.com/gpu",
+    group_names.ANNOTATION_CAPACITY_GPUS: "4",
+    group_names.ANNOTATION_CAPACITY_LABELS: "disk=nvme,nvidia.com/gpu.product=NVIDIA-L40S",
+    group_names.ANNOTATION_CAPACITY_TAINTS: "team=x:NoSchedule",
 }
 TOLERATES = {"tolerations": [{"key": "team", "operator": "Equal", "value": "x", "effect": "NoSchedule"}]}
 NODE_GROUP = "pools.0.node_group={name: gpus, namespace: default}"
@@ -59,7 +60,10 @@ def test_bounds_and_template_come_from_the_node_groups_annotations(cluster: Cont
 
 @pytest.mark.parametrize(
     ("annotations", "problem"),
-    [(None, "its node group /apis/cluster.x-k8s.io"), ({names.ANNOTATION_GROUP_MAX: "many"}, "write a whole number")],
+    [
+        (None, "its node group /apis/cluster.x-k8s.io"),
+        ({group_names.ANNOTATION_GROUP_MAX: "many"}, "write a whole number"),
+    ],
 )
 def test_a_node_group_that_cannot_be_read_is_one_line(
     cluster: ControlPlane, tmp_path: Path, annotations: dict[str, str] | None, problem: str

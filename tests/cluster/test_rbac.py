@@ -16,16 +16,17 @@ from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import RemovalMachine
 from autoscaler.live.actuate.taints import write_soft_taints
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.config import LeaderElection, LivePool, NodeGroup, ProviderKind
+from autoscaler.live.config import LeaderElection, LivePool, NodeGroup
 from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, connect
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock
-from autoscaler.live.kube.preflight import check_cluster
-from autoscaler.live.kube.rights import Right, needed
+from autoscaler.live.kube.rights import Right
 from autoscaler.live.model import ClusterView, NodeView, ObjectRef
-from autoscaler.live.names import ANNOTATION_GROUP_MAX, METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.names import METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.preflight import check_cluster, needed_rights
 from autoscaler.live.providers import ProviderError, make_providers
-from autoscaler.live.providers.node_group import with_node_groups
+from autoscaler.live.providers.cluster_api.names import ANNOTATION_GROUP_MAX
+from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.telemetry.events import EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
@@ -43,11 +44,11 @@ CONFIG = replace(
     BASE,
     pools=(
         replace(BASE.pools[0], node_group=NodeGroup("gpus")),
-        LivePool("k", 10, provider=ProviderKind.KARPENTER),
+        LivePool("k", 10, provider="karpenter"),
     ),
     leader_election=LeaderElection(),
 )
-RIGHTS = needed(CONFIG)
+RIGHTS = needed_rights(CONFIG)
 WATCHED = (
     "/api/v1/nodes",
     "/api/v1/pods",

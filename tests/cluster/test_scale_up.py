@@ -6,7 +6,8 @@ import pytest
 
 from autoscaler.live.actuate.orders import ScaleUp
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.providers import InstanceNotFoundError, KwokProvider, TransientError, make_providers
+from autoscaler.live.providers import InstanceNotFoundError, TransientError, make_providers
+from autoscaler.live.providers.kwok.provider import KwokProvider
 from tests.cluster.cluster import allocatable_gpus
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_support import KilledError, MortalClient, live_config, mortal_client

@@ -27,7 +27,7 @@ from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.process import Options, Process
 from autoscaler.live.telemetry.logs import log_json
 from autoscaler.live.view.store import Resource
-from autoscaler.live.view.watch import Watcher
+from autoscaler.live.view.watch import PATHS, Watcher
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator.problem import make_problem
@@ -223,15 +223,19 @@ def submit(client: KubeClient, works: list[Work], clock: Clock, start: float, ga
     return created
 
 
-def watched(client: KubeClient, witness: Witness, machines: Resource) -> list[Watcher]:
+def watched(client: KubeClient, witness: Witness, machines: str) -> list[Watcher]:
     """Watches that tell a witness."""
-    watchers = [Watcher(client, each, witness, ApiSettings()) for each in (machines, Resource.PODS)]  # type: ignore[arg-type]
+    paths = {**PATHS, "nodeclaims": manifests.NODE_CLAIMS}
+    watchers = [
+        Watcher(client, each, paths[each], witness, ApiSettings())  # type: ignore[arg-type]
+        for each in (machines, Resource.PODS)
+    ]
     for watcher in watchers:
         watcher.start()
     return watchers
 
 
-def run(cluster: Cluster, works: list[Work], clock: Clock, machines: Resource, gated: bool, name: str) -> Ran:
+def run(cluster: Cluster, works: list[Work], clock: Clock, machines: str, gated: bool, name: str) -> Ran:
     """Submit the window and see what becomes of it."""
     client = connect(str(cluster.kubeconfig))
     witness = Witness(clock)
@@ -301,7 +305,7 @@ def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig) -> R
         consolidate_after=f"{IDLE_SECONDS / TIME_SCALE:.0f}s",
     )
     cluster.request("POST", manifests.NODE_POOLS, nodes)
-    return run(cluster, works, ScaledClock(TIME_SCALE), Resource.NODE_CLAIMS, False, "Karpenter alone, live").result
+    return run(cluster, works, ScaledClock(TIME_SCALE), "nodeclaims", False, "Karpenter alone, live").result
 
 
 def settings_of(max_nodes: int, *overrides: str) -> LiveConfig:

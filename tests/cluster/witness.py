@@ -66,15 +66,15 @@ class Witness:
     machines: dict[str, MachineTimes] = field(default_factory=dict)
     pods: dict[str, dict[str, PodTimes]] = field(default_factory=dict)
 
-    def replace(self, resource: Resource, items: Sequence[Any]) -> None:
+    def replace(self, resource: str, items: Sequence[Any]) -> None:
         """A list."""
         for item in items:
             self.apply(resource, "ADDED", item)
 
-    def apply(self, resource: Resource, kind: str, item: Any) -> None:
+    def apply(self, resource: str, kind: str, item: Any) -> None:
         """An event."""
         now, metadata = self.clock.now(), item["metadata"]
-        if resource is Resource.PODS:
+        if resource == Resource.PODS:
             job = metadata.get("labels", {}).get("batch.kubernetes.io/job-name", "")
             self._pod(self.pods.setdefault(job, {}).setdefault(metadata["uid"], PodTimes(now)), item, now)
             return

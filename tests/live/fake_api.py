@@ -33,6 +33,7 @@ class FakeApi(KubeClient):
         writes: method and path of every write that took effect.
         before: called with method and path before each write.
         after: called with method and path after each write took effect, before its answer.
+        collections: plural names of what can be listed.
         terminates: evicted pods go at once; else they stay with a deletionTimestamp.
     """
 
@@ -43,6 +44,7 @@ class FakeApi(KubeClient):
         self.before = lambda method, path: None
         self.after = lambda method, path: None
         self.terminates = True
+        self.collections = {"nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims"}
         self._versions = itertools.count(1)
 
     def put(self, path, body):
@@ -68,7 +70,7 @@ class FakeApi(KubeClient):
     def _get(self, path, params):
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
-        if path.rsplit("/", 1)[1] not in ("nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims"):
+        if path.rsplit("/", 1)[1] not in self.collections:
             raise NotFoundError(404, "NotFound", f"404 {path}")
         plural = path.rsplit("/", 1)[1]
         items = [item for key, item in self.objects.items() if key.rsplit("/", 2)[1] == plural]

@@ -15,9 +15,13 @@ from autoscaler.cli import deploy, replay
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Rule
 from autoscaler.live.names import NAMES
+from autoscaler.live.providers import kind_of, provider_names
+from autoscaler.live.providers.cluster_api.names import NAMES as NODE_GROUP_NAMES
+from autoscaler.live.registry import PROVIDERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "live.md"
 MARK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ALL_NAMES = (*NAMES, *NODE_GROUP_NAMES, *provider_names())
 HEADINGS = ("label", "annotation", "gate", "taint", "resource", "object", "event")
 
 
@@ -27,7 +31,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def names(kind: str) -> str:
-    return table((kind, "meaning"), [(f"`{name.value}`", name.meaning) for name in NAMES if name.kind == kind])
+    return table((kind, "meaning"), [(f"`{name.value}`", name.meaning) for name in ALL_NAMES if name.kind == kind])
 
 
 def metrics() -> str:
@@ -99,6 +103,10 @@ def render(kind: str) -> str:
         return metrics()
     if kind == "config":
         return table(("key", "default", "meaning"), list(keys(LiveConfig)))
+    if kind == "provider settings":
+        prefix = "pools[].provider_settings."
+        rows = [(f"`{name}`", *row) for name in PROVIDERS for row in keys(kind_of(name).settings, prefix)]
+        return table(("provider", "key", "default", "meaning"), rows)
     if kind == "rule":
         return ", ".join(f"`{rule}`" for rule in Rule) + "\n"
     if kind in ("deploy", "replay"):

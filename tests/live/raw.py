@@ -7,6 +7,7 @@ from typing import Any
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.providers import machine_watches
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
 from envs.gpu_cluster.codec import CodecLayout
@@ -90,6 +91,7 @@ class World:
             self.clock,
             lambda trigger: self.triggers.append(str(trigger)),
             lambda *what: self.skipped.append((str(what[0]), what[1], what[2])),
+            machine_watches(self.config, self.clock),
         )
 
     def listed(self, nodes: Iterable[Any] = (), pods: Iterable[Any] = (), jobs: Iterable[Any] = ()) -> "World":

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from autoscaler.live.clock import ScaledClock
-from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, ProviderKind, with_flags
+from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, with_flags
 from autoscaler.live.kube import rights
 from autoscaler.live.names import LEASE_NAME
+from autoscaler.live.preflight import needed_rights
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
 from tests.live import raw
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
     config = load_config("live/kwok", LiveConfig)
     assert config.dry_run
-    assert [(pool.min_nodes, pool.provider) for pool in config.pools] == [(0, ProviderKind.KWOK)]
+    assert [(pool.min_nodes, pool.provider) for pool in config.pools] == [(0, "kwok")]
     assert not with_flags(config, False, None).dry_run
     assert with_flags(config, None, "a.jsonl").audit_path == "a.jsonl"
 
@@ -34,7 +35,15 @@ def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
         ({"pools": [{"name": "a", "max_nodes": 0}]}, "max_nodes is 0"),
         ({"pools": [{"name": "a", "max_nodes": 1, "min_nodes": 2}]}, "min_nodes is 2"),
         ({"pools": [{"name": "a", "max_nodes": 1, "gpus_per_node": 17}]}, "gpus_per_node is 17"),
-        ({"pools": [{"name": "a", "max_nodes": 1, "provider": "aws"}]}, "provider"),
+        ({"pools": [{"name": "a", "max_nodes": 1, "provider": "kwak"}]}, "provider is 'kwak'; did you mean 'kwok'"),
+        (
+            {"pools": [{"name": "a", "max_nodes": 1, "provider_settings": {"gpu_delay_secs": 1.0}}]},
+            "pool a: provider_settings of kwok: unknown key 'gpu_delay_secs'; did you mean 'gpu_delay_seconds'",
+        ),
+        (
+            {"pools": [{"name": "a", "max_nodes": 1, "provider": "karpenter", "provider_settings": {"node_pool": 3}}]},
+            "provider_settings of karpenter: node_pool is 3",
+        ),
         ({"decision_interval_secs": 3}, "did you mean 'decision_interval_seconds'"),
         ({"resync_interval_seconds": 30.0}, "resync_interval_seconds is 30.0"),
         ({"clock": {"time_scale": 0.0}}, "time_scale"),
@@ -66,8 +75,8 @@ def granted() -> set[rights.Right]:
 
 
 def test_the_manifest_grants_what_is_asked_for_and_nothing_else() -> None:
-    pools = (LivePool("a", 1, node_group=NodeGroup("a")), LivePool("b", 1, provider=ProviderKind.KARPENTER))
-    needed = rights.needed(raw.config(*pools, dry_run=False))
+    pools = (LivePool("a", 1, node_group=NodeGroup("a")), LivePool("b", 1, provider="karpenter"))
+    needed = needed_rights(raw.config(*pools, dry_run=False))
     wanted = {rights.Right(each.group, each.resource, each.verb, "", each.namespaced, each.name) for each in needed}
     assert granted() == wanted
     assert all(each.verb != "*" and each.resource != "*" for each in wanted)
@@ -75,7 +84,7 @@ def test_the_manifest_grants_what_is_asked_for_and_nothing_else() -> None:
 
 
 def test_a_dry_run_needs_no_right_to_change_anything() -> None:
-    assert {each.verb for each in rights.needed(raw.config(dry_run=True))} == {"list", "watch"}
+    assert {each.verb for each in needed_rights(raw.config(dry_run=True))} == {"list", "watch"}
 
 
 def test_a_scaled_clock_counts_trace_seconds_and_maps_unix_times_back_and_forth() -> None:

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from autoscaler.live import names
-from tests.live.live_docs import HEADINGS, MARK, PAGE, keys, updated
+from autoscaler.live.providers import kind_of
+from autoscaler.live.registry import PROVIDERS
+from tests.live.live_docs import ALL_NAMES, HEADINGS, MARK, PAGE, keys, updated
 
 SOURCES = Path(__file__).resolve().parents[2] / "autoscaler"
 
@@ -16,14 +17,15 @@ def test_every_table_is_as_the_code_has_it() -> None:
 
 def test_every_kind_of_name_has_a_table() -> None:
     found = {match.group(2) for match in MARK.finditer(PAGE.read_text())}
-    assert found == {*HEADINGS, "metric", "config", "rule", "deploy", "replay"}
-    assert {name.kind for name in names.NAMES} == {*HEADINGS, "metric"}
+    assert found == {*HEADINGS, "metric", "config", "provider settings", "rule", "deploy", "replay"}
+    assert {name.kind for name in ALL_NAMES} == {*HEADINGS, "metric"}
 
 
 def test_every_config_key_says_what_it_means() -> None:
     from autoscaler.live.config import LiveConfig
 
-    missing = [key for key, _, meaning in keys(LiveConfig) if not meaning]
+    schemas = (LiveConfig, *(kind_of(name).settings for name in PROVIDERS))
+    missing = [key for schema in schemas for key, _, meaning in keys(schema) if not meaning]
     assert not missing
 
 
@@ -41,6 +43,7 @@ def test_no_name_is_written_out_anywhere_else() -> None:
 
 def test_every_name_is_used() -> None:
     code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py") if path.name != "names.py")
-    constants = re.findall(r"^([A-Z_]+): Final = _(?:name|metric)\(", (SOURCES / "live" / "names.py").read_text(), re.M)
-    assert len(constants) == len(names.NAMES)
+    tables = "\n".join(path.read_text() for path in SOURCES.rglob("names.py"))
+    constants = re.findall(r"^([A-Z_]+): Final = _(?:name|metric)\(", tables, re.M)
+    assert len(constants) == len(ALL_NAMES)
     assert [name for name in constants if not re.search(rf"\b{name}\b", code)] == []

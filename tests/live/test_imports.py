@@ -8,7 +8,7 @@ FORBIDDEN = ("torch", "numba", "pyarrow", "stable_baselines3", "gymnasium", "env
 PROGRAM = f"""
 import sys
 import autoscaler.cli, autoscaler.cli.deploy, autoscaler.cli.replay
-import autoscaler.live.process, autoscaler.live.kube.preflight
+import autoscaler.live.process, autoscaler.live.preflight
 import autoscaler.live.policy.artifact, autoscaler.live.telemetry.audit
 from autoscaler.live.kube.client import connect
 from autoscaler.live.config import LiveConfig

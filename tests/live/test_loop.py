@@ -206,7 +206,7 @@ def test_rules_that_bite_are_counted_and_told_to_waiting_jobs() -> None:
 def test_each_decision_is_in_the_audit_before_it_is_carried_out(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     layout = CodecLayout()
-    audit = AuditWriter(path, Header(layout, fingerprint(layout), "reactive", dry_run=False))
+    audit = AuditWriter(path, Header(layout, fingerprint(layout), "reactive", False, raw.config()))
     seen: list[list[str]] = []
 
     class Actor:

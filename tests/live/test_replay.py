@@ -31,11 +31,10 @@ class Ordering:
         return state
 
 
-def deployed(path: Path, reconciles: int = 4, with_config: bool = True, **settings: Any) -> Path:
+def deployed(path: Path, reconciles: int = 4, **settings: Any) -> Path:
     """The audit of a loop that sees a job more in each reconcile."""
     rig = Rig(Ordering(), pools=(LivePool("gpu", 2), LivePool("other", 4)))
-    config = rig.config if with_config else None
-    header = Header(rig.config.codec, fingerprint(rig.config.codec), "reactive", False, config)
+    header = Header(rig.config.codec, fingerprint(rig.config.codec), "reactive", False, rig.config)
     audit = AuditWriter(path, header, AuditSettings(**settings))
     rig.loop._audit = audit
     rig.store.replace(Resource.NODES, [raw.node("n")])
@@ -105,14 +104,10 @@ def test_what_is_otherwise_is_found(
     assert f": {part}[" in capsys.readouterr().out
 
 
-def test_an_audit_without_views_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As older versions wrote it."""
-    path = deployed(tmp_path / "audit.jsonl", with_config=False)
-    edited(path, "verdicts", lambda record: record.pop("judged_by"))
-    assert main(["replay", str(path), "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["decisions"], found["verdicts"], found["verdicts_without_view"]) == (4, 0, 4)
-    assert found["different"] == []
+def test_an_audit_of_another_schema_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = edited(deployed(tmp_path / "audit.jsonl"), "header", lambda record: record.update(schema=1))
+    assert main(["replay", str(path)]) == 2
+    assert capsys.readouterr().err == f"error: {path}:1: schema is 1, this version reads 2\n"
 
 
 def test_a_view_that_is_too_large_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def known_names(view: ClusterView, state: GuardrailState) -> frozenset[str]:
     """Names of all nodes and orders that a decision on this view counted."""
     nodes = {node.name for pool in view.pools for node in pool.nodes}
     orders = {order.name for pool in view.pools for order in pool.orders}
-    return frozenset(nodes | orders | state.orders.keys() | {claim.name for claim in view.node_claims})
+    return frozenset(nodes | orders | state.orders.keys() | {machine.name for machine in view.machines})
 
 
 class ScaleUp:

@@ -1,4 +1,4 @@
-"""Which pods hold their node, by the conventions that Cluster Autoscaler and Karpenter users know."""
+"""Which pods hold their node, by the conventions of Cluster Autoscaler and of the providers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from autoscaler.live.guardrail_config import Protection
 from autoscaler.live.guardrails.verdicts import Rule
 from autoscaler.live.model import ClusterView, NodeView, PdbView, PodView
 from autoscaler.live.names import (
-    ANNOTATION_DO_NOT_DISRUPT,
     ANNOTATION_MIRROR_POD,
     ANNOTATION_SAFE_LOCAL_VOLUMES,
     ANNOTATION_SAFE_TO_EVICT,
     ANNOTATION_SCALE_DOWN_DISABLED,
 )
+from autoscaler.live.providers import protecting_annotations
 
 SYSTEM_NAMESPACE = "kube-system"
 
@@ -43,7 +43,7 @@ def evictable_pods(node: NodeView, view: ClusterView) -> tuple[PodView, ...]:
 
 def opted_out(node: NodeView) -> Hold | None:
     """Whether a person forbade to remove a node."""
-    for annotation in (ANNOTATION_SCALE_DOWN_DISABLED, ANNOTATION_DO_NOT_DISRUPT):
+    for annotation in (ANNOTATION_SCALE_DOWN_DISABLED, *sorted(protecting_annotations())):
         if node.annotations.get(annotation) == "true":
             return Hold(Rule.OPT_OUT, f'the node is annotated {annotation}: "true"')
     return None
@@ -82,9 +82,8 @@ def _annotation_hold(pod: PodView, name: str) -> Hold | None:
     safe = pod.annotations.get(ANNOTATION_SAFE_TO_EVICT)
     if safe == "false":
         return Hold(Rule.SAFE_TO_EVICT, f'{name} is annotated {ANNOTATION_SAFE_TO_EVICT}: "false"')
-    if pod.annotations.get(ANNOTATION_DO_NOT_DISRUPT) == "true":
-        return Hold(Rule.DO_NOT_DISRUPT, f'{name} is annotated {ANNOTATION_DO_NOT_DISRUPT}: "true"')
-    return None
+    forbids = min((key for key in protecting_annotations() if pod.annotations.get(key) == "true"), default=None)
+    return None if forbids is None else Hold(Rule.DO_NOT_DISRUPT, f'{name} is annotated {forbids}: "true"')
 
 
 def _kind_hold(pod: PodView, name: str, budgets: tuple[PdbView, ...], protection: Protection) -> Hold | None:

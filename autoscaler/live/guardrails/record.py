@@ -1,7 +1,7 @@
 """What the guardrails judge by, as plain values that are small and read back as the same: for the audit.
 
 Kept is what a rule reads: nodes of pools, pods on them, pods and gangs that wait, gangs that may be moved, disruption
-budgets that select a pod on a node, claims, and the memory. Labels are kept where something selects by them,
+budgets that select a pod on a node, machines, and the memory. Labels are kept where something selects by them,
 annotations where a rule knows them. Nodes of a pool and pods of a job are alike in all but a few fields, so what they
 share is written once:
 
@@ -21,10 +21,9 @@ from pydantic import TypeAdapter
 
 from autoscaler.live.guardrails.movable import is_checkpointable
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import ClusterView, GangView, NodeClaimView, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangView, MachineView, NodeView, PdbView, PodView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
-    ANNOTATION_DO_NOT_DISRUPT,
     ANNOTATION_MIRROR_POD,
     ANNOTATION_PLACED_AT,
     ANNOTATION_REMOVAL_STEP,
@@ -33,11 +32,11 @@ from autoscaler.live.names import (
     ANNOTATION_SCALE_DOWN_DISABLED,
     LABEL_POOL,
 )
+from autoscaler.live.providers import protecting_annotations
 
 ANNOTATIONS = frozenset(
     {
         ANNOTATION_CHECKPOINTABLE,
-        ANNOTATION_DO_NOT_DISRUPT,
         ANNOTATION_MIRROR_POD,
         ANNOTATION_PLACED_AT,
         ANNOTATION_REMOVAL_STEP,
@@ -46,7 +45,7 @@ ANNOTATIONS = frozenset(
         ANNOTATION_SCALE_DOWN_DISABLED,
     }
 )
-"""Annotations of nodes and pods that a rule reads."""
+"""Annotations of nodes and pods that a rule reads, besides those of providers."""
 
 UNREAD = frozenset({"resource_version", "finalizers", "provider_id", "ready_reason", "scheduler_name", "grace_seconds"})
 UNREAD |= {"unschedulable_message", "started_seconds", "finished_seconds", "ready_since_seconds", "gang"}
@@ -86,7 +85,7 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
         "unplaceable": _table([_gang(gang, index) for gang in view.unplaceable]),
         "pods": _table([_pod(pod, pod_labels) for pod in pods.values()]),
         "pdbs": [_brief(pdb) for pdb in budgets],
-        "node_claims": [_brief(claim) for claim in view.node_claims],
+        "machines": [_brief(machine) for machine in view.machines],
         "stale_resources": list(view.stale_resources),
         "state": _brief(state),
     }
@@ -109,7 +108,7 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
             unplaceable=tuple(_read_gang(each, pods) for each in _rows(record["unplaceable"])),
             pods={pod.uid: pod for pod in pods},
             pdbs=tuple(_read(PdbView, each) for each in record["pdbs"]),
-            node_claims=tuple(_read(NodeClaimView, each) for each in record["node_claims"]),
+            machines=tuple(_read(MachineView, each) for each in record["machines"]),
             stale_resources=tuple(record["stale_resources"]),
         )
         return view, _read(GuardrailState, record["state"])
@@ -166,7 +165,7 @@ def _brief(item: Any, labels: Collection[str] | None = None) -> Plain:
     for each in _kept(item):
         value = getattr(item, each.name)
         if each.name == "annotations":
-            value = {key: text for key, text in value.items() if key in ANNOTATIONS}
+            value = {key: text for key, text in value.items() if key in ANNOTATIONS or key in protecting_annotations()}
         elif each.name == "labels":
             value = {key: text for key, text in value.items() if key in (labels or ())}
         if value != _default(each):

@@ -1,6 +1,6 @@
 """What the guardrails remember from one reconcile to the next, and how it changes. Nothing here is changed in place.
 
-A restart finds nodes, their orders and claims in the cluster, and cooldowns and backoffs beside the status (see
+A restart finds nodes, machines and orders in the cluster, and cooldowns and backoffs beside the status (see
 `autoscaler.live.telemetry.memory`). The rest may be lost without breaking a rule that matters.
 """
 
@@ -36,9 +36,9 @@ class GuardrailState:
     """The memory of the guardrails; all times in clock seconds.
 
     Attributes:
-        orders: orders of which no Node and no NodeClaim has been seen yet, by name. Observers may show them in
+        orders: orders of which no Node and no machine has been seen yet, by name. Observers may show them in
             `PoolView.orders`.
-        claimed: pool by name of each NodeClaim that was seen and is no Node yet.
+        awaited: pool by name of each machine that was seen and is no Node yet.
         released: pool and time of each release that the view has not shown yet, by the pod's uid.
         starting_since: since when a node has been without its GPUs, by name.
         scaled_up: last order by pool.
@@ -50,7 +50,7 @@ class GuardrailState:
     """
 
     orders: Mapping[str, OrderView] = field(default_factory=dict)
-    claimed: Mapping[str, str] = field(default_factory=dict)
+    awaited: Mapping[str, str] = field(default_factory=dict)
     released: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     starting_since: Mapping[str, float] = field(default_factory=dict)
     scaled_up: Mapping[str, float] = field(default_factory=dict)
@@ -130,7 +130,7 @@ def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> Gu
     """Take in what a view shows: forget what has arrived, count what is overdue or has vanished as a failure."""
     now = view.now_seconds
     nodes = {node.name for pool in view.pools for node in pool.nodes}
-    state, vanished = _follow_claims(state, view, nodes)
+    state, vanished = _follow_machines(state, view, nodes)
     late = {
         name: order
         for name, order in state.orders.items()
@@ -154,20 +154,20 @@ def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> Gu
     return state
 
 
-def _follow_claims(state: GuardrailState, view: ClusterView, nodes: set[str]) -> tuple[GuardrailState, set[str]]:
-    """Follow NodeClaims until they are Nodes; also return the pools of those that vanished before.
+def _follow_machines(state: GuardrailState, view: ClusterView, nodes: set[str]) -> tuple[GuardrailState, set[str]]:
+    """Follow machines until they are Nodes; also return the pools of those that vanished before.
 
-    Karpenter deletes a claim that it cannot launch, such as when there is no such machine in stock. Without this, the
-    same order would be made again in every reconcile.
+    A provider may delete a machine that it cannot launch, such as when it is out of stock. Without this, the same order
+    would be made again in every reconcile.
     """
-    claims = {claim.name: claim for claim in view.node_claims if claim.deleted_seconds is None}
-    done = {name for name, claim in claims.items() if claim.node_name in nodes}
-    coming = {order.name: order for pool in view.pools for order in pool.orders if order.name in claims}
-    gone = state.claimed.keys() - claims.keys() - nodes
-    vanished = {state.claimed[name] for name in gone if name not in state.given_up}
-    orders = {name: order for name, order in state.orders.items() if name not in claims and name not in gone}
-    claimed = {name: order.pool for name, order in coming.items() if name not in done}
-    return replace(state, orders=orders, claimed=claimed), vanished
+    machines = {machine.name: machine for machine in view.machines if machine.deleted_seconds is None}
+    done = {name for name, machine in machines.items() if machine.node_name in nodes}
+    coming = {order.name: order for pool in view.pools for order in pool.orders if order.name in machines}
+    gone = state.awaited.keys() - machines.keys() - nodes
+    vanished = {state.awaited[name] for name in gone if name not in state.given_up}
+    orders = {name: order for name, order in state.orders.items() if name not in machines and name not in gone}
+    awaited = {name: order.pool for name, order in coming.items() if name not in done}
+    return replace(state, orders=orders, awaited=awaited), vanished
 
 
 def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[str, float]]:

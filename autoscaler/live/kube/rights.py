@@ -1,13 +1,9 @@
-"""Every right that the live autoscaler needs: `autoscaler deploy` asks for them, and `deploy/rbac.yaml` grants them.
-
-A test on a real control plane takes each one away and sees something fail.
-"""
+"""The rights that every config needs. Providers add theirs, see `autoscaler.live.preflight.needed_rights`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoscaler.live.config import LiveConfig, ProviderKind
 from autoscaler.live.names import ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 
 
@@ -37,25 +33,23 @@ class Right:
         return f"{self.verb} {self.resource}{where}"
 
 
-def _each(group: str, resource: str, verbs: str, purpose: str, namespaced: bool = False) -> list[Right]:
-    return [Right(group, resource, verb, purpose, namespaced) for verb in verbs.split()]
+def each_verb(group: str, resource: str, verbs: str, purpose: str) -> tuple[Right, ...]:
+    """One right for each of some verbs, which are separated by spaces."""
+    return tuple(Right(group, resource, verb, purpose) for verb in verbs.split())
 
 
 OBSERVE = (
-    *_each("", "nodes", "list watch", "observe"),
-    *_each("", "pods", "list watch", "observe"),
-    *_each("batch", "jobs", "list watch", "observe"),
-    *_each("policy", "poddisruptionbudgets", "list watch", "observe"),
+    *each_verb("", "nodes", "list watch", "observe"),
+    *each_verb("", "pods", "list watch", "observe"),
+    *each_verb("batch", "jobs", "list watch", "observe"),
+    *each_verb("policy", "poddisruptionbudgets", "list watch", "observe"),
 )
-OBSERVE_KARPENTER = tuple(_each("karpenter.sh", "nodeclaims", "list watch", "observe orders"))
 ACT = (
-    *_each("", "nodes", "get patch", "taint and annotate nodes"),
-    *_each("", "pods", "patch", "place pods: select a pool and remove the gate"),
-    *_each("", "pods/eviction", "create", "evict pods"),
-    *_each("", "events", "create", "explain in Events"),
+    *each_verb("", "nodes", "get patch", "taint and annotate nodes"),
+    *each_verb("", "pods", "patch", "place pods: select a pool and remove the gate"),
+    *each_verb("", "pods/eviction", "create", "evict pods"),
+    *each_verb("", "events", "create", "explain in Events"),
 )
-ACT_KWOK = tuple(_each("", "nodes", "create delete", "make and delete nodes of the provider kwok"))
-ACT_KARPENTER = tuple(_each("karpenter.sh", "nodeclaims", "get create delete", "make and delete NodeClaims"))
 
 
 def _of_one(group: str, resource: str, verb: str, name: str, purpose: str) -> tuple[Right, ...]:
@@ -78,26 +72,3 @@ def status() -> tuple[Right, ...]:
 def lead(lease_name: str) -> tuple[Right, ...]:
     """The Lease."""
     return _of_one("coordination.k8s.io", "leases", "update", lease_name, "lead")
-
-
-def _groups(config: LiveConfig) -> list[Right]:
-    """The node groups that say what pools are like."""
-    groups = [pool.node_group for pool in config.pools if pool.node_group is not None]
-    kinds = dict.fromkeys((group.group, group.resource) for group in groups)
-    return [Right(group, resource, "get", "read bounds and templates of node groups") for group, resource in kinds]
-
-
-def needed(config: LiveConfig) -> tuple[Right, ...]:
-    """The rights that a config needs; a dry run only observes."""
-    rights = [*OBSERVE, *(OBSERVE_KARPENTER if config.uses_karpenter else ()), *_groups(config)]
-    if config.dry_run:
-        return tuple(rights)
-    rights += [*ACT, *orders(), *status()]
-    providers = {pool.provider for pool in config.pools}
-    if ProviderKind.KWOK in providers:
-        rights += ACT_KWOK
-    if ProviderKind.KARPENTER in providers:
-        rights += ACT_KARPENTER
-    if config.leader_election.enabled:
-        rights += lead(config.leader_election.name)
-    return tuple(rights)

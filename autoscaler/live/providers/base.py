@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoscaler.live.config import LivePool
+from autoscaler.live.clock import Clock
+from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.kube.client import Json, KubeClient
+from autoscaler.live.kube.rights import Right
+from autoscaler.live.model import MachineView
+from autoscaler.live.names import Name
 
 
 class ProviderError(Exception):
@@ -33,7 +40,7 @@ class AccessDeniedError(ProviderError, PermissionError):
 
 
 class InvalidPoolError(ProviderError, ValueError):
-    """The provider refuses the pool's template: a person has to mend the config."""
+    """The provider refuses the pool's template: a person has to fix the config."""
 
 
 class InstanceNotFoundError(ProviderError, LookupError):
@@ -98,3 +105,77 @@ class Provider(Protocol):
             ProviderError: it could not be given back.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class MachineWatch:
+    """A collection of objects, each of which stands for one machine.
+
+    Attributes:
+        resource: its plural name, such as `nodeclaims`; metrics and messages show it.
+        path: where the API server has it.
+        parse: reads one object; raises `autoscaler.live.kube.fields.ParseError` where it cannot.
+    """
+
+    resource: str
+    path: str
+    parse: Callable[[Json], MachineView]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSettings:
+    """The settings of a provider that has none."""
+
+
+class ProviderKind(ABC):
+    """One kind of provider, with all that the live loop has to know of it. Its package has one as `KIND`.
+
+    Attributes:
+        settings: frozen dataclass that describes `provider_settings` of a pool.
+        names: names that it gives to Kubernetes or reads from it.
+        observe: rights that a dry run needs.
+        act: rights that it needs besides, to create and delete machines.
+        startup_taints: keys of taints that its nodes have while they start.
+        removal_taints: keys of taints that its nodes have while it removes them.
+        protecting_annotations: annotations of pods and nodes that protect them where they are "true".
+    """
+
+    settings: type = NoSettings
+    names: tuple[Name, ...] = ()
+    observe: tuple[Right, ...] = ()
+    act: tuple[Right, ...] = ()
+    startup_taints: frozenset[str] = frozenset()
+    removal_taints: frozenset[str] = frozenset()
+    protecting_annotations: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def make(self, client: KubeClient, config: LiveConfig, clock: Clock) -> Provider:
+        """The provider for all pools of its kind.
+
+        Args:
+            client: fenced, see `KubeClient.fenced`.
+            config: all pools.
+            clock: in whose seconds instances have their times.
+        """
+        ...
+
+    def check(self, client: KubeClient, pools: Sequence[LivePool]) -> None:
+        """Check, before anything is changed, that the cluster has what its pools need.
+
+        Raises:
+            ClusterAccessError: it does not; one line that says what to do.
+        """
+        return
+
+    def watches(self, pool_of: Callable[[Mapping[str, str]], str | None], clock: Clock) -> tuple[MachineWatch, ...]:
+        """What is watched besides Nodes, for a provider whose machines are objects before they are Nodes.
+
+        Args:
+            pool_of: from labels to the name of a pool.
+            clock: in whose seconds views have their times.
+        """
+        return ()
+
+    def node_labels(self, pool: LivePool) -> Mapping[str, str]:
+        """Labels each of which says that a node without our own label belongs to a pool."""
+        return {}

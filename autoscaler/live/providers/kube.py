@@ -1,4 +1,4 @@
-"""Machines that are objects in the API server: what the providers `kwok` and `karpenter` have in common."""
+"""Machines that are objects in the API server: what such providers have in common."""
 
 from __future__ import annotations
 

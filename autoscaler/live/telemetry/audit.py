@@ -23,7 +23,7 @@ from configs.loader import build_config
 from configs.serialize import to_dict
 from envs.gpu_cluster.codec import ClusterSnapshot, CodecLayout, Decision, fingerprint
 
-SCHEMA = 1
+SCHEMA = 2
 
 JUDGED_BY = ("pools", "guardrails")
 """What of the config the guardrails read."""
@@ -42,14 +42,14 @@ class Header:
         codec_fingerprint: of that layout and the version that wrote it.
         policy: what the user gave as the policy.
         dry_run: whether nothing was changed.
-        config: pools and guardrails; None: an older audit, whose verdicts are not decided again.
+        config: of it, pools and guardrails.
     """
 
     layout: CodecLayout
     codec_fingerprint: str
     policy: str
     dry_run: bool
-    config: LiveConfig | None = None
+    config: LiveConfig
 
 
 class AuditWriter:
@@ -75,7 +75,7 @@ class AuditWriter:
 
     def _write_header(self) -> None:
         header = self._header
-        guardrails = {} if header.config is None else {name: to_dict(header.config)[name] for name in JUDGED_BY}
+        config = to_dict(header.config)
         self._write(
             {
                 "schema": SCHEMA,
@@ -84,7 +84,7 @@ class AuditWriter:
                 "codec_fingerprint": header.codec_fingerprint,
                 "policy": header.policy,
                 "dry_run": header.dry_run,
-                **({"config": guardrails} if guardrails else {}),
+                "config": {name: config[name] for name in JUDGED_BY},
             }
         )
 
@@ -232,10 +232,8 @@ def read_header(path: Path, number: int, record: Mapping[str, Any]) -> Header:
     return header
 
 
-def _read_config(where: str, record: Mapping[str, Any]) -> LiveConfig | None:
-    if "config" not in record:
-        return None
+def _read_config(where: str, record: Mapping[str, Any]) -> LiveConfig:
     try:
         return build_config({**record["config"], "codec": record["codec"]}, LiveConfig, where)
-    except (ConfigError, TypeError) as error:
+    except (ConfigError, KeyError, TypeError) as error:
         raise AuditError(f"{where}: its pools and guardrails cannot be read: {error}") from error

@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 def to_text(state: GuardrailState, clock: Clock) -> str:
     """Cooldowns and backoffs with their times in unix seconds; a later process may have another clock.
 
-    Orders, releases and claims are not in it: a restart finds those in the cluster.
+    Orders, releases and machines are not in it: a restart finds those in the cluster.
     """
 
     def wall(seconds: float) -> float:

@@ -6,22 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.live.config import LivePool
-from autoscaler.live.model import NodeState, NodeView, PodView
+from autoscaler.live.model import NodeState, NodeView, PodView, Taint
 from autoscaler.live.names import (
     ANNOTATION_REMOVAL_STEP,
-    TAINT_KARPENTER_DISRUPTED,
-    TAINT_KARPENTER_UNREGISTERED,
     TAINT_NOT_READY,
     TAINT_TO_BE_DELETED,
     TAINT_UNINITIALIZED,
     TAINT_UNREACHABLE,
 )
+from autoscaler.live.providers import removal_taints, startup_taints
 
-STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED, TAINT_KARPENTER_UNREGISTERED})
-REMOVAL_TAINTS = frozenset({TAINT_TO_BE_DELETED, TAINT_KARPENTER_DISRUPTED})
+STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED})
 BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
 MODE_MOVE = "move"
 """Second word of the annotation `removal-step` of a node that consolidation empties."""
+
+
+def is_startup_taint(taint: Taint) -> bool:
+    """Whether a taint goes by itself once its node has started."""
+    return taint.key in STARTUP_TAINTS or taint.key in startup_taints()
+
+
+def _is_removal_taint(taint: Taint) -> bool:
+    return taint.key == TAINT_TO_BE_DELETED or taint.key in removal_taints()
 
 
 def is_usable(node: NodeView) -> bool:
@@ -29,7 +36,7 @@ def is_usable(node: NodeView) -> bool:
     return (
         node.ready
         and node.allocatable_gpu_milli > 0
-        and not any(taint.key in STARTUP_TAINTS and taint.effect in BLOCKING_EFFECTS for taint in node.taints)
+        and not any(taint.effect in BLOCKING_EFFECTS and is_startup_taint(taint) for taint in node.taints)
     )
 
 
@@ -37,9 +44,7 @@ def _is_closed(node: NodeView, pool: LivePool | None) -> bool:
     """Whether somebody else keeps pods off it: a cordon, or a taint that the pool's nodes do not have by themselves."""
     expected = set() if pool is None else {(taint.key, taint.effect) for taint in pool.template.taints}
     return node.unschedulable or any(
-        taint.effect in BLOCKING_EFFECTS
-        and (taint.key, taint.effect) not in expected
-        and taint.key not in STARTUP_TAINTS
+        taint.effect in BLOCKING_EFFECTS and (taint.key, taint.effect) not in expected and not is_startup_taint(taint)
         for taint in node.taints
     )
 
@@ -56,7 +61,7 @@ def node_state(
         starting_seconds: how long it has been without its GPUs.
         timeout_seconds: how long that is a start; after it, the node counts as broken.
     """
-    if node.deleted_seconds is not None or any(taint.key in REMOVAL_TAINTS for taint in node.taints):
+    if node.deleted_seconds is not None or any(_is_removal_taint(taint) for taint in node.taints):
         return NodeState.DRAINING
     if node.ready and holds_gpu_pods:
         return NodeState.BUSY

@@ -5,7 +5,6 @@ Only fields that a view has are read, so anything else in an object may be as st
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +12,11 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.kube import fields
 from autoscaler.live.kube.client import Json
-from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, strings, text
-from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
-from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_KARPENTER_NODE_POOL, LABEL_POOL
-
-_METADATA = tuple(field.name for field in dataclasses.fields(ObjectView))
+from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
+from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
+from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL
+from autoscaler.live.providers import pool_finder
 
 
 class Parser:
@@ -32,9 +31,7 @@ class Parser:
         self._clock = clock
         self._pools = {pool.name: pool for pool in config.pools}
         self._gpu_resources = config.gpu_resources
-        self._by_karpenter_pool = {
-            pool.karpenter.node_pool: pool.name for pool in config.pools if pool.karpenter.node_pool is not None
-        }
+        self._pool_of = pool_finder(config)
 
     def node(self, raw: Json) -> NodeView:
         """A Node, without what depends on pods.
@@ -49,7 +46,7 @@ class Parser:
         allocatable = fields.quantities(status.get("allocatable"), "status.allocatable", self._gpu_resources)
         resources = self._gpu_resources if pool is None else (self._pools[pool].gpu_resource,)
         return NodeView(
-            **_metadata_of(base),
+            **common_fields(base),
             pool=pool,
             provider_id=text(spec.get("providerID"), "spec.providerID"),
             unschedulable=spec.get("unschedulable") is True,
@@ -75,7 +72,7 @@ class Parser:
         waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
         started = self._time(status.get("startTime"), "status.startTime")
         return PodView(
-            **_metadata_of(base),
+            **common_fields(base),
             phase=text(status.get("phase"), "status.phase") or "Pending",
             node_name=text(spec.get("nodeName"), "spec.nodeName"),
             scheduler_name=text(spec.get("schedulerName"), "spec.schedulerName") or "default-scheduler",
@@ -108,7 +105,7 @@ class Parser:
         status = raw.get("status")
         phase = status.get("phase") if isinstance(status, dict) else None
         known = phase if isinstance(phase, str) and phase else "Unknown"
-        return PodView(**_metadata_of(base), phase=known, node_name=node_name, gang=base.uid, readable=False)
+        return PodView(**common_fields(base), phase=known, node_name=node_name, gang=base.uid, readable=False)
 
     def job(self, raw: Json) -> JobView:
         """A Job.
@@ -127,7 +124,7 @@ class Parser:
         ]
         ended = [self._time(end.get("lastTransitionTime"), "status.conditions.lastTransitionTime") for end in ends]
         return JobView(
-            **_metadata_of(self._metadata(raw)),
+            **common_fields(self._metadata(raw)),
             parallelism=count(spec.get("parallelism"), "spec.parallelism", 1),
             completions=None if completions is None else count(completions, "spec.completions"),
             indexed=spec.get("completionMode") == "Indexed",
@@ -153,60 +150,18 @@ class Parser:
         spec, status = _part(raw, "spec"), _part(raw, "status")
         selector = mapping(spec.get("selector"), "spec.selector")
         return PdbView(
-            **_metadata_of(self._metadata(raw)),
+            **common_fields(self._metadata(raw)),
             match_labels=string_map(selector.get("matchLabels"), "spec.selector.matchLabels"),
             match_expressions=fields.requirements(selector.get("matchExpressions"), "spec.selector.matchExpressions"),
             has_selector=spec.get("selector") is not None,
             disruptions_allowed=count(status.get("disruptionsAllowed"), "status.disruptionsAllowed"),
         )
 
-    def node_claim(self, raw: Json) -> NodeClaimView:
-        """A Karpenter NodeClaim.
-
-        Raises:
-            ParseError: it cannot be read.
-        """
-        status = _part(raw, "status")
-        base = self._metadata(raw)
-        states = conditions(status)
-        bad = [states[kind] for kind in ("Launched", "Registered", "Initialized") if kind in states]
-        failures = [f"{item.get('reason')}: {item.get('message')}" for item in bad if item.get("status") == "False"]
-        return NodeClaimView(
-            **_metadata_of(base),
-            pool=self._pool_of(base.labels),
-            node_name=text(status.get("nodeName"), "status.nodeName"),
-            provider_id=text(status.get("providerID"), "status.providerID"),
-            ready=states.get("Ready", {}).get("status") == "True",
-            failure=failures[0][:500] if failures else "",
-        )
-
     def _metadata(self, raw: Any) -> ObjectView:
-        metadata = _part(raw, "metadata")
-        name, uid = text(metadata.get("name"), "metadata.name"), text(metadata.get("uid"), "metadata.uid")
-        if not name or not uid:
-            raise ParseError("metadata", "has no name or no uid")
-        return ObjectView(
-            name=name,
-            uid=uid,
-            namespace=text(metadata.get("namespace"), "metadata.namespace"),
-            resource_version=text(metadata.get("resourceVersion"), "metadata.resourceVersion"),
-            labels=string_map(metadata.get("labels"), "metadata.labels"),
-            annotations=string_map(metadata.get("annotations"), "metadata.annotations"),
-            created_seconds=self._time(metadata.get("creationTimestamp"), "metadata.creationTimestamp") or 0.0,
-            deleted_seconds=self._time(metadata.get("deletionTimestamp"), "metadata.deletionTimestamp"),
-            finalizers=strings(metadata.get("finalizers"), "metadata.finalizers"),
-        )
+        return read_metadata(raw, self._clock)
 
     def _time(self, value: Any, path: str) -> float | None:
-        seconds = fields.unix_seconds(value, path)
-        return None if seconds is None else self._clock.from_wall(seconds)
-
-    def _pool_of(self, labels: Mapping[str, str]) -> str | None:
-        name = labels.get(LABEL_POOL)
-        if name is None:
-            # Nodes that Karpenter made by itself, for a NodePool that a pool of the config stands for.
-            name = self._by_karpenter_pool.get(labels.get(LABEL_KARPENTER_NODE_POOL, ""))
-        return name if name in self._pools else None
+        return clock_seconds(value, path, self._clock)
 
     def _finished_at(self, status: Mapping[str, Any]) -> float | None:
         if status.get("phase") not in ("Succeeded", "Failed"):
@@ -244,10 +199,6 @@ def _ignores_disruptions(spec: Mapping[str, Any]) -> bool:
         if any(state.get("type") == "DisruptionTarget" for state in states):
             return rule.get("action") == "Ignore"
     return False
-
-
-def _metadata_of(base: ObjectView) -> dict[str, Any]:
-    return {name: getattr(base, name) for name in _METADATA}
 
 
 def _part(raw: Any, name: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Any
 from autoscaler.live.clock import Clock
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError
-from autoscaler.live.model import JobView, NodeClaimView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.model import JobView, MachineView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.providers import MachineWatch
 from autoscaler.live.view.nodes import is_usable
 from autoscaler.live.view.parse import Parser, odd_annotation
 
@@ -30,13 +31,12 @@ MAX_REPORTED = 10_000
 
 
 class Resource(StrEnum):
-    """What is watched."""
+    """What is watched in any case; providers add objects of their own, see `MachineWatch`."""
 
     NODES = "nodes"
     PODS = "pods"
     JOBS = "jobs"
     PDBS = "poddisruptionbudgets"
-    NODE_CLAIMS = "nodeclaims"
 
 
 class Trigger(StrEnum):
@@ -56,7 +56,7 @@ class Contents:
         pods: by uid.
         jobs: by uid.
         pdbs: by uid.
-        node_claims: by uid.
+        machines: machines of all providers that may be no Nodes yet, by uid.
         vacated: when the last GPU pod was seen to leave a node, by the node's name.
     """
 
@@ -64,7 +64,7 @@ class Contents:
     pods: Mapping[str, PodView] = field(default_factory=dict)
     jobs: Mapping[str, JobView] = field(default_factory=dict)
     pdbs: Mapping[str, PdbView] = field(default_factory=dict)
-    node_claims: Mapping[str, NodeClaimView] = field(default_factory=dict)
+    machines: Mapping[str, MachineView] = field(default_factory=dict)
     vacated: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -83,21 +83,24 @@ class Store:
         parser: Parser,
         clock: Clock,
         on_trigger: Callable[[Trigger], None] = lambda _: None,
-        on_skip: Callable[[Resource, str, str], None] = lambda *_: None,
+        on_skip: Callable[[str, str, str], None] = lambda *_: None,
+        machines: Iterable[MachineWatch] = (),
     ) -> None:
         self._parser, self._clock = parser, clock
         self._on_trigger, self._on_skip = on_trigger, on_skip
         self._lock = threading.Lock()
-        self._views: dict[Resource, dict[str, Any]] = {resource: {} for resource in Resource}
         self._vacated: dict[str, float] = {}
-        self._reported: set[tuple[Resource, str, str]] = set()
-        self._parse: dict[Resource, Callable[[Json], ObjectView]] = {
+        self._reported: set[tuple[str, str, str]] = set()
+        watched = {watch.resource: watch.parse for watch in machines}
+        self._parse: dict[str, Callable[[Json], ObjectView]] = {
             Resource.NODES: parser.node,
             Resource.PODS: parser.pod,
             Resource.JOBS: parser.job,
             Resource.PDBS: parser.pdb,
-            Resource.NODE_CLAIMS: parser.node_claim,
+            **watched,
         }
+        self._machines = tuple(watched)
+        self._views: dict[str, dict[str, Any]] = {resource: {} for resource in self._parse}
 
     def contents(self) -> Contents:
         """Everything, at one moment."""
@@ -109,11 +112,11 @@ class Store:
             views[Resource.PODS],
             views[Resource.JOBS],
             views[Resource.PDBS],
-            views[Resource.NODE_CLAIMS],
+            {uid: view for resource in self._machines for uid, view in views[resource].items()},
             vacated,
         )
 
-    def replace(self, resource: Resource, items: Iterable[Any]) -> None:
+    def replace(self, resource: str, items: Iterable[Any]) -> None:
         """Take in a full list: objects that are not in it are gone."""
         parsed = [view for view in (self._read(resource, item) for item in items) if view is not None]
         triggers: set[Trigger] = set()
@@ -125,7 +128,7 @@ class Store:
                 triggers |= self._remove(resource, uid)
         self._notify(triggers)
 
-    def apply(self, resource: Resource, event_type: str, item: Any) -> None:
+    def apply(self, resource: str, event_type: str, item: Any) -> None:
         """Take in one event of a watch."""
         view = self._read(resource, item)
         if view is None:
@@ -141,7 +144,7 @@ class Store:
         for trigger in sorted(triggers):
             self._on_trigger(trigger)
 
-    def _read(self, resource: Resource, item: Any) -> ObjectView | None:
+    def _read(self, resource: str, item: Any) -> ObjectView | None:
         try:
             view = self._parse[resource](item)
             if isinstance(view, PodView) and (problem := odd_annotation(view)):
@@ -154,7 +157,7 @@ class Store:
             self._report(resource, item, f"{type(error).__name__}: {error}")
         return self._parser.unreadable_pod(item) if resource is Resource.PODS else None
 
-    def _report(self, resource: Resource, item: Any, problem: str, what: str = "an object") -> None:
+    def _report(self, resource: str, item: Any, problem: str, what: str = "an object") -> None:
         metadata = item.get("metadata") if isinstance(item, dict) else None
         about = metadata if isinstance(metadata, dict) else {}
         name = f"{about.get('namespace') or ''}/{about.get('name') or '?'}".lstrip("/")[:300]
@@ -168,7 +171,7 @@ class Store:
         )
         self._on_skip(resource, name, key[2])
 
-    def _put(self, resource: Resource, view: Any, live: bool) -> set[Trigger]:
+    def _put(self, resource: str, view: Any, live: bool) -> set[Trigger]:
         table = self._views[resource]
         before = table.get(view.uid)
         now = self._clock.now()
@@ -219,7 +222,7 @@ class Store:
         if pod.node_name and (pod.gpu_milli or not pod.readable):
             self._vacated[pod.node_name] = max(seconds, self._vacated.get(pod.node_name, seconds))
 
-    def _remove(self, resource: Resource, uid: str) -> set[Trigger]:
+    def _remove(self, resource: str, uid: str) -> set[Trigger]:
         view = self._views[resource].pop(uid, None)
         if isinstance(view, PodView) and not view.finished:
             self._vacate(view, self._clock.now())

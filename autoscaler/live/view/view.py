@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.model import ClusterView, GangState, NodeClaimView, NodeView, OrderView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
 from autoscaler.live.view.gangs import GangBuilder, Submission, asks, consumes_request
 from autoscaler.live.view.nodes import fill_node
@@ -62,7 +62,7 @@ class ViewBuilder:
             unserved=tuple(pod for pod in pods.values() if self._is_unserved(pod)),
             pods=pods,
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
-            node_claims=tuple(sorted(contents.node_claims.values(), key=lambda claim: claim.name)),
+            machines=tuple(sorted(contents.machines.values(), key=lambda machine: machine.name)),
             stale_resources=stale_resources,
         )
         return view, submissions
@@ -97,9 +97,9 @@ class ViewBuilder:
     def _pool_views(self, nodes: list[NodeView], contents: Contents) -> tuple[PoolView, ...]:
         names = {node.name for node in nodes}
         coming = [
-            OrderView(claim.pool, claim.name, claim.created_seconds)
-            for claim in sorted(contents.node_claims.values(), key=lambda claim: claim.name)
-            if claim.pool is not None and _is_coming(claim, names)
+            OrderView(machine.pool, machine.name, machine.created_seconds)
+            for machine in sorted(contents.machines.values(), key=lambda machine: machine.name)
+            if machine.pool is not None and _is_coming(machine, names)
         ]
         return tuple(
             PoolView(
@@ -112,6 +112,6 @@ class ViewBuilder:
         )
 
 
-def _is_coming(claim: NodeClaimView, node_names: set[str]) -> bool:
-    """Whether a NodeClaim stands for a machine that is no Node yet."""
-    return claim.deleted_seconds is None and (not claim.node_name or claim.node_name not in node_names)
+def _is_coming(machine: MachineView, node_names: set[str]) -> bool:
+    """Whether a machine is no Node yet."""
+    return machine.deleted_seconds is None and (not machine.node_name or machine.node_name not in node_names)

@@ -21,13 +21,14 @@ from autoscaler.live.view.store import Resource, Store
 
 _LOG = logging.getLogger(__name__)
 
-PATHS: dict[Resource, str] = {
+PATHS: dict[str, str] = {
     Resource.NODES: "/api/v1/nodes",
     Resource.PODS: "/api/v1/pods",
     Resource.JOBS: "/apis/batch/v1/jobs",
     Resource.PDBS: "/apis/policy/v1/poddisruptionbudgets",
-    Resource.NODE_CLAIMS: "/apis/karpenter.sh/v1/nodeclaims",
 }
+"""Where the API server has what is watched in any case."""
+
 PAGE_ITEMS = 500
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
@@ -68,7 +69,8 @@ class Watcher:
 
     Args:
         client: calls the API server.
-        resource: what to watch.
+        resource: name of what to watch.
+        path: where the API server has it.
         store: takes the objects in.
         settings: time-outs.
         on_relist: called with the reason of each full list: `start`, `gone`, `resync` or `error`.
@@ -78,14 +80,15 @@ class Watcher:
     def __init__(
         self,
         client: KubeClient,
-        resource: Resource,
+        resource: str,
+        path: str,
         store: Store,
         settings: ApiSettings,
-        on_relist: Callable[[Resource, str], None] = lambda *_: None,
+        on_relist: Callable[[str, str], None] = lambda *_: None,
         on_error: Callable[[KubeError], None] = lambda _: None,
     ) -> None:
         self.resource = resource
-        self._client, self._store, self._settings = client, store, settings
+        self._client, self._path, self._store, self._settings = client, path, store, settings
         self._on_relist, self._on_error = on_relist, on_error
         self._stop = threading.Event()
         self._news = _News()
@@ -144,7 +147,7 @@ class Watcher:
 
     def _list_and_watch(self, reason: str) -> str:
         """List, then watch until it is time to list again; return why."""
-        path = PATHS[self.resource]
+        path = self._path
         objects, version = list_all(self._client, path)
         self._store.replace(self.resource, objects)
         self._heard()

@@ -7,7 +7,7 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LivePool
 from autoscaler.live.guardrails import GuardrailState, after_order
 from autoscaler.live.kube.client import ConflictError
-from autoscaler.live.model import NodeClaimView
+from autoscaler.live.model import MachineView
 from autoscaler.live.providers import OutOfStockError, TransientError
 from autoscaler.live.providers.recording import RecordingProvider
 from tests.live.fake_api import FakeApi, KilledError, killed
@@ -198,7 +198,7 @@ def test_a_process_that_dies_anywhere_orders_nothing_twice(world, place, count, 
 
 
 def test_what_a_decision_counted():
-    claim = NodeClaimView(name="claim", uid="u", pool="a", node_name="n")
+    claim = MachineView(name="claim", uid="u", pool="a", node_name="n")
     state = after_order(GuardrailState(), order("hidden"))
-    cluster = view([booting("n")], orders=[order("coming")], node_claims=(claim,))
+    cluster = view([booting("n")], orders=[order("coming")], machines=(claim,))
     assert known_names(cluster, state) == {"n", "coming", "claim", "hidden"}

@@ -7,7 +7,8 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.guardrails import Removal
 from autoscaler.live.kube.client import ConflictError
 from autoscaler.live.kube.lease import LeaseLostError
-from autoscaler.live.providers import InvalidPoolError, KwokProvider, TransientError
+from autoscaler.live.providers import InvalidPoolError, TransientError
+from autoscaler.live.providers.kwok.provider import KwokProvider
 from autoscaler.live.providers.recording import RecordingProvider
 from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, raw_node, raw_pdb
 from tests.live.removal_world import NOW, SAFE, World

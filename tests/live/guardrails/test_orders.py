@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.live.guardrail_config import BackoffTimes, StepLimits, TotalLimits
 from autoscaler.live.guardrails import GuardrailState, Rule, after_order, after_order_failure, evaluate
-from autoscaler.live.model import NodeClaimView, NodeState
+from autoscaler.live.model import MachineView, NodeState
 from tests.live.views import NOW, booting, config, decision, gang, node, order, unready, view
 
 TIMES = BackoffTimes()
@@ -197,30 +197,30 @@ def test_pods_that_share_nodes_are_counted_by_gpus():
 
 
 def claim(name="n", **fields):
-    return NodeClaimView(name=name, uid=f"uid-{name}", pool="a", created_seconds=NOW - 5.0, **fields)
+    return MachineView(name=name, uid=f"uid-{name}", pool="a", created_seconds=NOW - 5.0, **fields)
 
 
 def test_a_claim_that_vanishes_before_it_is_a_node_is_a_failure():
     """Karpenter deletes a claim that it cannot launch; without a backoff it would be made again for ever."""
     state = after_order(GuardrailState(), order("n", age=5.0))
-    seen = evaluate(view(orders=[order("n", age=5.0)], node_claims=(claim(),)), decision(a=1), state, config())
-    assert (seen.orders, seen.state.orders, dict(seen.state.claimed)) == ({}, {}, {"n": "a"})
+    seen = evaluate(view(orders=[order("n", age=5.0)], machines=(claim(),)), decision(a=1), state, config())
+    assert (seen.orders, seen.state.orders, dict(seen.state.awaited)) == ({}, {}, {"n": "a"})
     after = evaluate(view(), decision(a=1), seen.state, config())
     assert after.orders == {}
     assert after.state.in_backoff("a", NOW)
 
 
 def test_a_claim_that_became_a_node_and_goes_is_none():
-    state = GuardrailState(claimed={"n": "a"})
-    ready = view([node("ip-1")], node_claims=(claim(node_name="ip-1"),))
+    state = GuardrailState(awaited={"n": "a"})
+    ready = view([node("ip-1")], machines=(claim(node_name="ip-1"),))
     seen = evaluate(ready, decision(a=1), state, config())
-    assert seen.state.claimed == {}
+    assert seen.state.awaited == {}
     assert not evaluate(view(), decision(a=1), seen.state, config()).state.in_backoff("a", NOW)
 
 
 def test_a_claim_that_we_gave_up_counts_once():
     late = order("n", age=901.0)
-    seen = evaluate(view(orders=[late], node_claims=(claim(),)), decision(a=1), GuardrailState(), config())
+    seen = evaluate(view(orders=[late], machines=(claim(),)), decision(a=1), GuardrailState(), config())
     assert seen.state.given_up == {"n"}
     after = evaluate(view(now=NOW + 400.0), decision(a=1), seen.state, config())
     assert after.orders == {"a": 1}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_consolidation, after_release, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import NodeClaimView, Requirement
+from autoscaler.live.model import MachineView, Requirement
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
 from tests.live.guardrails import test_consolidations as moves
 from tests.live.guardrails.test_properties import scenarios
@@ -70,11 +70,11 @@ def test_selectors_budgets_affinities_and_every_memory_are_kept():
         pods=[web],
         unplaceable=(gang("s", members=(sent,)),),
         pdbs=(pdb(app="w"), pdb("elsewhere", app="none")),
-        node_claims=(NodeClaimView(name="c", uid="c", pool="b"),),
+        machines=(MachineView(name="c", uid="c", pool="b"),),
     )
     cluster = replace(cluster, pods={**cluster.pods, sent.uid: sent})
     state = GuardrailState(
-        claimed={"c": "b"},
+        awaited={"c": "b"},
         starting_since={"n1": 1.0 / 3.0},
         scaled_up={"a": NOW - 10.0},
         removal_failed_seconds=NOW - 1e-3,

@@ -72,7 +72,7 @@ def test_a_gang_that_waits_at_the_gate_or_runs_in_part_or_was_placed_by_others_i
 
 
 def test_the_audit_names_the_gangs_whose_pods_are_made_again(tmp_path):
-    audit = AuditWriter(tmp_path / "audit.jsonl", Header(CodecLayout(), "", "reactive", False))
+    audit = AuditWriter(tmp_path / "audit.jsonl", Header(CodecLayout(), "", "reactive", False, config()))
     cluster = view([unready("u")], queue=[sent()])
     audit.verdicts(cluster, dead(), evaluate(cluster, decision(), dead(), config()))
     audit.close()

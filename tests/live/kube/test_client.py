@@ -237,7 +237,7 @@ def watch(client: KubeClient, **settings: float) -> tuple[Watcher, Store, list[s
     store = Store(Parser(raw.config(), clock), clock)
     reasons: list[str] = []
     times = ApiSettings(**{"watch_timeout_seconds": 5.0, **settings})
-    watcher = Watcher(client, Resource.NODES, store, times, lambda _, reason: reasons.append(reason))
+    watcher = Watcher(client, Resource.NODES, "/api/v1/nodes", store, times, lambda _, reason: reasons.append(reason))
     watcher.start()
     return watcher, store, reasons
 

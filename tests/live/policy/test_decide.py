@@ -22,6 +22,7 @@ from envs.gpu_cluster.codec import (
     fingerprint,
     observation_size,
 )
+from tests.live import raw
 from tests.live.artifacts import write_artifact
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=3)
@@ -100,7 +101,7 @@ def test_an_unknown_policy_is_a_user_error() -> None:
 
 
 def write_audit(path: Path, policy: str, count: int = 5) -> Path:
-    audit = AuditWriter(path, Header(LAYOUT, fingerprint(LAYOUT), policy, dry_run=True))
+    audit = AuditWriter(path, Header(LAYOUT, fingerprint(LAYOUT), policy, True, raw.config(layout=LAYOUT)))
     decider = make_decider(policy, LAYOUT)
     for seed in range(count):
         audit.decision(float(seed), float(seed), snapshot(seed), decider.decide(snapshot(seed)))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from autoscaler.live import names
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool, NodeGroup, NodeTemplate
 from autoscaler.live.kube.client import ClusterAccessError
-from autoscaler.live.kube.rights import needed
 from autoscaler.live.model import Taint
-from autoscaler.live.providers.node_group import from_annotations, with_node_groups
+from autoscaler.live.preflight import needed_rights
+from autoscaler.live.providers.cluster_api import names
+from autoscaler.live.providers.cluster_api.node_group import from_annotations, with_node_groups
 
 POOL = LivePool("a", 10, template=NodeTemplate(labels={"old": "x"}, taints=(Taint("old"),)), gpu_type="A100")
 
@@ -85,8 +85,8 @@ def test_only_pools_with_a_node_group_are_read() -> None:
     read = with_node_groups(config, api)  # type: ignore[arg-type]
     assert api.asked == ["/apis/cluster.x-k8s.io/v1beta2/namespaces/ml/machinedeployments/md"]
     assert (read.pools[0], read.pools[1].max_nodes) == (POOL, 6)
-    assert "get machinedeployments.cluster.x-k8s.io" in {str(right) for right in needed(config)}
-    assert not any(right.group == "cluster.x-k8s.io" for right in needed(LiveConfig((POOL,))))
+    assert "get machinedeployments.cluster.x-k8s.io" in {str(right) for right in needed_rights(config)}
+    assert not any(right.group == "cluster.x-k8s.io" for right in needed_rights(LiveConfig((POOL,))))
 
 
 def test_an_odd_object_is_one_line() -> None:

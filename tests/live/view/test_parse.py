@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.live.clock import ManualClock
+from autoscaler.live.config import LivePool
 from autoscaler.live.guardrails.movable import is_checkpointable
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
@@ -123,7 +124,7 @@ def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value:
                 (Resource.NODES, raw.node("n", spec={"taints": [{"key": "a", "effect": "NoSchedule"}]})),
                 (Resource.JOBS, raw.job("j")),
                 (Resource.PDBS, {"metadata": raw.metadata("b"), "spec": {"selector": {"matchLabels": {"a": "b"}}}}),
-                (Resource.NODE_CLAIMS, {"metadata": raw.metadata("c"), "status": {"conditions": [{"type": "Ready"}]}}),
+                ("nodeclaims", {"metadata": raw.metadata("c"), "status": {"conditions": [{"type": "Ready"}]}}),
             ]
         )
     )
@@ -136,6 +137,6 @@ def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value:
             place[key] = value
             break
         place = place[key]
-    world = World()
+    world = World(raw.config(LivePool("gpu", 8), LivePool("c", 8, provider="karpenter")))
     world.store.apply(resource, "ADDED", thing)
     world.store.replace(resource, [thing])

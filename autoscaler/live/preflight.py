@@ -1,15 +1,18 @@
-"""What must be in place before anything is changed; each failure is one line that says how to mend it."""
+"""What must be in place before anything is changed; each failure is one line that says how to fix it."""
 
 from __future__ import annotations
 
 import logging
 
-from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.kube import rights
 from autoscaler.live.kube.client import ClusterAccessError, ForbiddenError, Json, KubeClient, KubeError, NotFoundError
-from autoscaler.live.kube.rights import Right, needed
+from autoscaler.live.kube.discovery import kinds
+from autoscaler.live.kube.rights import Right
+from autoscaler.live.providers import used_kinds
+from autoscaler.live.providers.cluster_api import node_group
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-KARPENTER = "/apis/karpenter.sh/v1"
 PROVISIONING_REQUESTS = "/apis/autoscaling.x-k8s.io/v1"
 
 _LOG = logging.getLogger(__name__)
@@ -26,13 +29,24 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
     """
     version = _version(client)
     _check_rights(client, config)
-    if config.uses_karpenter:
-        _check_karpenter(client, config)
+    for name, kind in used_kinds(config).items():
+        kind.check(client, [pool for pool in config.pools if pool.provider == name])
     if config.leader_election.enabled and not config.dry_run:
         _check_namespace(client, config.leader_election.namespace)
-    if _kinds(client, PROVISIONING_REQUESTS):
+    if kinds(client, PROVISIONING_REQUESTS):
         _LOG.warning("ProvisioningRequests are not served: pods that consume one are left alone")
     return version
+
+
+def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
+    """The rights that a config needs; a dry run only observes."""
+    used = used_kinds(config).values()
+    observe = [*rights.OBSERVE, *(right for kind in used for right in kind.observe), *node_group.needed_rights(config)]
+    if config.dry_run:
+        return tuple(observe)
+    act = [*rights.ACT, *rights.orders(), *rights.status(), *(right for kind in used for right in kind.act)]
+    lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
+    return (*observe, *act, *lead)
 
 
 def _version(client: KubeClient) -> str:
@@ -51,7 +65,7 @@ def _version(client: KubeClient) -> str:
 def _check_rights(client: KubeClient, config: LiveConfig) -> None:
     namespace = config.leader_election.namespace
     try:
-        missing = [right for right in needed(config) if not _allowed(client, right, namespace)]
+        missing = [right for right in needed_rights(config) if not _allowed(client, right, namespace)]
     except ForbiddenError as error:
         raise ClusterAccessError(f"{client.server} refuses these credentials: {error.message}") from error
     except KubeError as error:
@@ -75,48 +89,6 @@ def _allowed(client: KubeClient, right: Right, namespace: str) -> bool:
     }
     status = client.create(REVIEWS, review).get("status")
     return isinstance(status, dict) and status.get("allowed") is True
-
-
-def _check_karpenter(client: KubeClient, config: LiveConfig) -> None:
-    pools = [pool for pool in config.pools if pool.provider is ProviderKind.KARPENTER]
-    _check_resource(client, KARPENTER, "NodeClaim", "NodeClaims of karpenter.sh/v1", pools[0])
-    for pool in pools:
-        settings = pool.karpenter
-        kind, group = settings.node_class_kind, settings.node_class_group
-        _check_group(client, group, kind, pool)
-
-
-def _check_group(client: KubeClient, group: str, kind: str, pool: LivePool) -> None:
-    """Whether a group serves a kind in any of its versions."""
-    try:
-        versions = client.get(f"/apis/{group}").get("versions") or []
-    except NotFoundError:
-        versions = []
-    except KubeError as error:
-        raise ClusterAccessError(f"{client.server}: /apis/{group} cannot be read: {error.message}") from error
-    for version in versions:
-        if kind in _kinds(client, f"/apis/{version.get('groupVersion')}"):
-            return
-    raise ClusterAccessError(
-        f"pool {pool.name}: the cluster has no CRD for {kind}.{group}; install it, or set karpenter.node_class_kind"
-    )
-
-
-def _check_resource(client: KubeClient, path: str, kind: str, what: str, pool: LivePool) -> None:
-    if kind not in _kinds(client, path):
-        raise ClusterAccessError(
-            f"pool {pool.name}: the cluster has no CRD for {what}; install Karpenter, or choose another provider"
-        )
-
-
-def _kinds(client: KubeClient, path: str) -> set[str]:
-    try:
-        resources = client.get(path).get("resources") or []
-    except NotFoundError:
-        return set()
-    except KubeError as error:
-        raise ClusterAccessError(f"{client.server}: {path} cannot be read: {error.message}") from error
-    return {str(resource.get("kind")) for resource in resources if isinstance(resource, dict)}
 
 
 def _check_namespace(client: KubeClient, namespace: str) -> None:

@@ -1,19 +1,23 @@
-"""NodeClaims of `karpenter.sh/v1`: Karpenter launches a machine for each and takes it back when it is deleted."""
+"""Creates and deletes NodeClaims: Karpenter launches a machine for each and terminates it with its claim."""
 
 from __future__ import annotations
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.config import LiveConfig, LivePool, settings_of
 from autoscaler.live.kube.client import Json, KubeClient
-from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_KARPENTER_NODE_POOL, LABEL_POOL
+from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_POOL
 from autoscaler.live.providers.base import Instance
+from autoscaler.live.providers.karpenter.names import LABEL_NODE_POOL
+from autoscaler.live.providers.karpenter.settings import KarpenterSettings
 from autoscaler.live.providers.kube import KubeInstances
 
-NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
+NAME = "karpenter"
+GROUP = "karpenter.sh"
+NODE_CLAIMS = f"/apis/{GROUP}/v1/nodeclaims"
 
 
 class KarpenterProvider:
-    """Makes and deletes NodeClaims. Their spec is immutable, so nothing is ever changed.
+    """Creates and deletes NodeClaims. Their spec is immutable, so nothing is ever changed.
 
     Args:
         client: fenced, see `KubeClient.fenced`.
@@ -21,11 +25,11 @@ class KarpenterProvider:
         clock: in whose seconds instances have their times.
     """
 
-    name = str(ProviderKind.KARPENTER)
+    name = NAME
 
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
         self._clock = clock
-        pools = {pool.name for pool in config.pools if pool.provider is ProviderKind.KARPENTER}
+        pools = {pool.name for pool in config.pools if pool.provider == NAME}
         self._claims = KubeInstances(client, clock, NODE_CLAIMS, pools, node_name_of)
 
     def instances(self) -> list[Instance]:
@@ -42,14 +46,14 @@ class KarpenterProvider:
 
     def manifest(self, pool: LivePool, name: str) -> Json:
         """The NodeClaim as it is created; Karpenter copies its labels and taints to the Node."""
-        settings = pool.karpenter
-        owner = {} if settings.node_pool is None else {LABEL_KARPENTER_NODE_POOL: settings.node_pool}
+        settings = settings_of(pool, KarpenterSettings)
+        owner = {} if settings.node_pool is None else {LABEL_NODE_POOL: settings.node_pool}
         requirements = [
             {"key": key, "operator": "In", "values": list(values)} for key, values in settings.requirements.items()
         ]
         taints = [{"key": each.key, "value": each.value, "effect": each.effect} for each in pool.template.taints]
         return {
-            "apiVersion": "karpenter.sh/v1",
+            "apiVersion": f"{GROUP}/v1",
             "kind": "NodeClaim",
             "metadata": {
                 "name": name,

@@ -12,8 +12,10 @@ from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError
 from autoscaler.live.kube.fields import ParseError, mapping, string_map
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
+from autoscaler.live.kube.rights import Right
 from autoscaler.live.model import Taint
-from autoscaler.live.names import (
+from autoscaler.live.names import LABEL_GPU_PRODUCT
+from autoscaler.live.providers.cluster_api.names import (
     ANNOTATION_CAPACITY_CPU,
     ANNOTATION_CAPACITY_DISK,
     ANNOTATION_CAPACITY_GPU_TYPE,
@@ -24,7 +26,6 @@ from autoscaler.live.names import (
     ANNOTATION_CAPACITY_TAINTS,
     ANNOTATION_GROUP_MAX,
     ANNOTATION_GROUP_MIN,
-    LABEL_GPU_PRODUCT,
 )
 
 SIZES = {
@@ -69,6 +70,13 @@ def from_annotations(pool: LivePool, annotations: Mapping[str, str]) -> LivePool
         gpu_type=product,
         template=replace(template, labels=labels, taints=taints, allocatable={**template.allocatable, **sizes}),
     )
+
+
+def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
+    """The rights to read the node groups of a config."""
+    groups = [pool.node_group for pool in config.pools if pool.node_group is not None]
+    kinds = dict.fromkeys((group.group, group.resource) for group in groups)
+    return tuple(Right(group, resource, "get", "read bounds and templates of node groups") for group, resource in kinds)
 
 
 def with_node_groups(config: LiveConfig, client: KubeClient) -> LiveConfig:

@@ -1,27 +1,28 @@
-"""Plain Node objects that KWOK, the fake kubelet, brings to life: for demos and tests."""
+"""Creates and deletes plain Node objects."""
 
 from __future__ import annotations
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.config import LiveConfig, LivePool, ProviderKind
+from autoscaler.live.config import LiveConfig, LivePool, settings_of
 from autoscaler.live.kube.client import Json, KubeClient
-from autoscaler.live.names import (
+from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_HOSTNAME
+from autoscaler.live.providers.base import Instance
+from autoscaler.live.providers.kube import KubeInstances
+from autoscaler.live.providers.kwok.names import (
     ANNOTATION_KWOK_BOOT_SECONDS,
     ANNOTATION_KWOK_GPU_DELAY_SECONDS,
     ANNOTATION_KWOK_GPUS,
     ANNOTATION_KWOK_NODE,
-    ANNOTATION_ORDERED_AT,
-    LABEL_HOSTNAME,
 )
-from autoscaler.live.providers.base import Instance
-from autoscaler.live.providers.kube import KubeInstances
+from autoscaler.live.providers.kwok.settings import KwokSettings
 
+NAME = "kwok"
 NODES = "/api/v1/nodes"
 NEVER = "never"
 
 
 class KwokProvider:
-    """Makes and deletes Node objects.
+    """Creates and deletes Node objects.
 
     Args:
         client: fenced, see `KubeClient.fenced`.
@@ -29,11 +30,11 @@ class KwokProvider:
         clock: KWOK counts wall seconds, the config clock seconds.
     """
 
-    name = str(ProviderKind.KWOK)
+    name = NAME
 
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
         self._clock = clock
-        pools = {pool.name for pool in config.pools if pool.provider is ProviderKind.KWOK}
+        pools = {pool.name for pool in config.pools if pool.provider == NAME}
         self._nodes = KubeInstances(client, clock, NODES, pools, lambda node: str(node["metadata"]["name"]))
 
     def instances(self) -> list[Instance]:
@@ -51,7 +52,7 @@ class KwokProvider:
     def manifest(self, pool: LivePool, name: str) -> Json:
         """The Node as it is created: not ready, and without GPUs, as a real one is at first."""
         template, scale = pool.template, self._clock.time_scale
-        delay = pool.kwok.gpu_delay_seconds
+        delay = settings_of(pool, KwokSettings).gpu_delay_seconds
         annotations = {
             ANNOTATION_KWOK_NODE: "fake",
             ANNOTATION_KWOK_BOOT_SECONDS: f"{pool.boot_seconds / scale:.3f}",

@@ -1,0 +1,1 @@
+"""Cluster API: the node groups whose annotations describe a pool."""
