@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 # optional module: the extra that installs it
-EXTRAS = {"kubernetes": "live", "onnxruntime": "live", "wandb": "wandb"}
+EXTRAS = {"kubernetes": "live", "onnxruntime": "live", "prometheus_client": "live", "wandb": "wandb"}
 
 USER_ERROR = 2
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

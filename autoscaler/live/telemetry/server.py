@@ -8,9 +8,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
 from autoscaler.live.telemetry.metrics import Metrics
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SOCKET_TIMEOUT_SECONDS = 10.0
 
 
@@ -58,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, text = page() if page is not None else (404, "not found\n")
         body = text.encode()
         self.send_response(status)
-        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import threading
 import urllib.error
 import urllib.request
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.live import names
 from autoscaler.live.model import ObjectRef
@@ -45,7 +46,8 @@ def test_healthz_readyz_and_metrics_answer(parts: tuple[Health, Metrics, HealthS
     health.not_ready = lambda: ""
     assert get(server.port, "/readyz?verbose") == (200, "ok\n")
     metrics.set(names.METRIC_TARGET, 3.0, "gpu")
-    assert 'node_group_target_count{pool="gpu"} 3\n' in get(server.port, "/metrics")[1]
+    (sample,) = families(get(server.port, "/metrics")[1])[names.METRIC_TARGET].samples
+    assert (sample.labels, sample.value) == ({"pool": "gpu"}, 3.0)
     assert get(server.port, "/")[0] == 404
 
 
@@ -54,24 +56,42 @@ def test_a_loop_that_is_silent_is_not_healthy() -> None:
     assert health.unhealthy().startswith("no activity for")
 
 
-def test_metrics_are_in_the_format_of_prometheus_and_each_has_help_and_type() -> None:
+def families(text: str) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def test_each_metric_has_its_name_type_and_help() -> None:
+    found = families(Metrics().render())
+    wanted = {name.value: name for name in names.NAMES if name.kind == "metric"}
+    # The parser knows counters by their stem.
+    assert {f"{name}_total" if each.type == "counter" else name for name, each in found.items()} == wanted.keys()
+    for name, each in found.items():
+        entry = wanted[f"{name}_total" if each.type == "counter" else name]
+        assert (each.type, each.documentation) == (entry.metric_type, entry.meaning)
+
+
+def test_values_and_labels_are_read_back_as_they_were_set() -> None:
     metrics = Metrics()
-    metrics.add(names.METRIC_FAILED_SCALE_UPS, 1, 'odd"\\\npool', "x")
+    metrics.add(names.METRIC_FAILED_SCALE_UPS, 2, 'odd"\\\npool', "x")
     metrics.set(names.METRIC_STALE_SECONDS, float("inf"), "pods")
+    metrics.set(names.METRIC_LAST_ACTIVITY, 1_700_000_000.125, "main")
     with metrics.timed("act"):
         pass
-    text = metrics.render()
-    sample = re.compile(r'^[a-z_]+(\{([a-z]+="(\\.|[^"\\\n])*",?)+\})? (\+Inf|-?[0-9.e+-]+)$')
-    for line in text.splitlines():
-        assert line.startswith(("# HELP ", "# TYPE ")) or sample.match(line), line
-    for name in names.NAMES:
-        if name.kind == "metric":
-            assert f"# TYPE {name.value} {name.metric_type}\n" in text
-    assert 'le="+Inf"} 1' in text
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families(metrics.render()).values()
+        for sample in family.samples
+    }
+    assert found[names.METRIC_FAILED_SCALE_UPS, 'odd"\\\npool', "x"] == 2.0
+    assert found[names.METRIC_STALE_SECONDS, "pods"] == float("inf")
+    assert found[names.METRIC_LAST_ACTIVITY, "main"] == 1_700_000_000.125
+    assert found[names.METRIC_EVICTED_PODS,] == 0.0, "a metric without labels is there from the start"
+    assert found[f"{names.METRIC_DURATION}_bucket", "act", "+Inf"] == 1.0
+    assert not [key for key in found if key[0].endswith("_created")]
 
 
 def test_a_metric_without_its_labels_or_its_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="labels"):
+    with pytest.raises(ValueError, match="label"):
         Metrics().set(names.METRIC_TARGET, 1.0)
     with pytest.raises(KeyError):
         Metrics().add("nodes", 1.0)
