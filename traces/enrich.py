@@ -5,9 +5,9 @@ larger fraction only adds jobs to those of a smaller one.
 """
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from configs.checks import check_number
 from traces.arrow import is_null, nullable, strings
 from traces.errors import TraceValueError
 from traces.schema import SCHEMA
@@ -95,20 +96,21 @@ class Enrichment:
         for name in ("priorities", "workloads"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
             _check_mix(name, getattr(self, name))
+        check = partial(check_number, error=TraceValueError)
         for name in ("checkpointable", "deferrable", "with_deadline", "elastic", "estimated"):
-            _check(name, getattr(self, name), 0, 1)
-        _check("enrich_seed", self.enrich_seed, 0, 2**64 - 1)
-        _check("checkpoint_interval_seconds", self.checkpoint_interval_seconds, 0, MAX_SECONDS, above=True)
-        _check("min_slack_seconds", self.min_slack_seconds, 0, MAX_SECONDS)
-        _check("max_slack_seconds", self.max_slack_seconds, self.min_slack_seconds, MAX_SECONDS)
-        _check("min_deadline_factor", self.min_deadline_factor, 0, 1e6, above=True)
-        _check("max_deadline_factor", self.max_deadline_factor, self.min_deadline_factor, 1e6)
-        _check("min_width_factor", self.min_width_factor, 0, 1, above=True)
-        _check("max_width_factor", self.max_width_factor, 1, MAX_GPUS)
-        _check("estimate_sigma", self.estimate_sigma, 0, 10)
-        _check("estimate_bias", self.estimate_bias, 0, 1e6, above=True)
-        _check("images", self.images, 0, 1_000_000)
-        _check("image_exponent", self.image_exponent, 0, 10)
+            check(name, getattr(self, name), low=0, high=1)
+        check("enrich_seed", self.enrich_seed, low=0, high=2**64 - 1)
+        check("checkpoint_interval_seconds", self.checkpoint_interval_seconds, above=0, high=MAX_SECONDS)
+        check("min_slack_seconds", self.min_slack_seconds, low=0, high=MAX_SECONDS)
+        check("max_slack_seconds", self.max_slack_seconds, low=self.min_slack_seconds, high=MAX_SECONDS)
+        check("min_deadline_factor", self.min_deadline_factor, above=0, high=1e6)
+        check("max_deadline_factor", self.max_deadline_factor, low=self.min_deadline_factor, high=1e6)
+        check("min_width_factor", self.min_width_factor, above=0, high=1)
+        check("max_width_factor", self.max_width_factor, low=1, high=MAX_GPUS)
+        check("estimate_sigma", self.estimate_sigma, low=0, high=10)
+        check("estimate_bias", self.estimate_bias, above=0, high=1e6)
+        check("images", self.images, low=0, high=1_000_000)
+        check("image_exponent", self.image_exponent, low=0, high=10)
 
     @property
     def adds_anything(self) -> bool:
@@ -232,16 +234,9 @@ def _merge(column: pa.ChunkedArray, added: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.coalesce(column, added)
 
 
-def _check(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
-    if not (low < value <= high if above else low <= value <= high):
-        rule = f"above {low:.10g} and at most {high:.10g}" if above else f"from {low:.10g} to {high:.10g}"
-        raise TraceValueError(f"{name} is {value}; it takes a number {rule}")
-
-
 def _check_mix(name: str, mix: Mapping[Any, float]) -> None:
     for key, weight in mix.items():
-        if not (weight >= 0 and math.isfinite(weight)):
-            raise TraceValueError(f"{name}: the weight of {key} is {weight}; weights are >= 0")
+        check_number(f"{name}: the weight of {key}", weight, TraceValueError, low=0)
         if key == "":
             raise TraceValueError(f"{name}: a name is empty; write NAME:WEIGHT")
     if mix and not sum(mix.values()) > 0:

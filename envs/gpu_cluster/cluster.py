@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import traces
+from configs.checks import check_number
 from configs.loader import load_config
 from envs.errors import ClusterError
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE
-from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig, check_seconds
+from envs.gpu_cluster.lifecycle import MAX_SECONDS, BootConfig, FailureConfig, SpotConfig
 from traces.nodes import Nodes
 from traces.trace import Trace
 
@@ -70,11 +71,8 @@ class PowerConfig:
             ClusterError: a power is negative or not finite, or PUE is below 1.
         """
         for name in ("gpu_idle_watts", "gpu_busy_watts", "host_watts", "boot_watts", "off_watts"):
-            watts = getattr(self, name)
-            if watts is not None and not 0.0 <= watts < float("inf"):
-                raise ClusterError(f"power.{name} is {watts}; it must be finite and >= 0")
-        if not 1.0 <= self.pue < float("inf"):
-            raise ClusterError(f"power.pue is {self.pue}; it must be at least 1")
+            check_number(f"power.{name}", getattr(self, name), ClusterError, low=0.0)
+        check_number("power.pue", self.pue, ClusterError, low=1.0)
 
     def watts(self, gpus_per_node: int) -> StateWatts:
         """The power of a node by its state; its GPUs share the host's equally."""
@@ -134,25 +132,15 @@ class PoolConfig:
         Raises:
             ClusterError: a size or time is out of range.
         """
-        if not 1 <= self.gpus_per_node <= MAX_GPUS_PER_NODE:
-            raise ClusterError(
-                f"pool {self.name}: gpus_per_node is {self.gpus_per_node}; it must be 1 to {MAX_GPUS_PER_NODE}"
-            )
-        if not 0 <= self.min_nodes <= self.max_nodes:
-            raise ClusterError(f"pool {self.name}: min_nodes is {self.min_nodes}; it must be 0 to {self.max_nodes}")
-        if self.max_nodes < 1:
-            raise ClusterError(f"pool {self.name}: max_nodes is {self.max_nodes}; it must be at least 1")
-        if not 0.0 <= self.boot_seconds < float("inf"):
-            raise ClusterError(f"pool {self.name}: boot_seconds is {self.boot_seconds}; it must be finite and >= 0")
-        check_seconds(f"pool {self.name}: pull_seconds", self.pull_seconds)
-        for name in ("cpus_per_node", "memory_gib_per_node"):
-            amount = getattr(self, name)
-            if amount is not None and not 0.001 <= amount < float("inf"):
-                raise ClusterError(f"pool {self.name}: {name} is {amount}; it must be finite and above 0")
-        if self.linked_gpus is not None and not 1 <= self.linked_gpus <= self.gpus_per_node:
-            raise ClusterError(
-                f"pool {self.name}: linked_gpus is {self.linked_gpus}; it must be 1 to {self.gpus_per_node}"
-            )
+        where = f"pool {self.name}:"
+        check_number(f"{where} gpus_per_node", self.gpus_per_node, ClusterError, low=1, high=MAX_GPUS_PER_NODE)
+        check_number(f"{where} max_nodes", self.max_nodes, ClusterError, low=1)
+        check_number(f"{where} min_nodes", self.min_nodes, ClusterError, low=0, high=self.max_nodes)
+        check_number(f"{where} boot_seconds", self.boot_seconds, ClusterError, low=0.0)
+        check_number(f"{where} pull_seconds", self.pull_seconds, ClusterError, low=0.0, high=MAX_SECONDS)
+        check_number(f"{where} cpus_per_node", self.cpus_per_node, ClusterError, low=0.001)
+        check_number(f"{where} memory_gib_per_node", self.memory_gib_per_node, ClusterError, low=0.001)
+        check_number(f"{where} linked_gpus", self.linked_gpus, ClusterError, low=1, high=self.gpus_per_node)
 
     @property
     def loses_nodes(self) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from configs.errors import did_you_mean
+from configs.checks import check_choice, check_number
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.codec import CodecLayout
 
@@ -26,16 +25,6 @@ choose among the busy nodes with room, else the idle node that became idle last.
 OWN_PACKERS: set[str] = set()
 """The names of custom packers, which look at the same. `envs.gpu_cluster.simulator.PACKERS` writes them here, for this
 module imports no numba."""
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise EnvironmentConfigError(f"unknown {name} {value!r}{did_you_mean(value, choices)}")
-
-
-def _check_not_negative(name: str, value: float) -> None:
-    if not 0.0 <= value < math.inf:
-        raise EnvironmentConfigError(f"{name} is {value}; it must be finite and >= 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class ObjectiveConfig:
             EnvironmentConfigError: a price is negative or not finite.
         """
         for name in ("usd_per_kwh", "usd_per_gpu_hour"):
-            _check_not_negative(f"objective.{name}", getattr(self, name))
+            check_number(f"objective.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
 
 
 ESTIMATES = ("given", "given-else-exact", "exact", "none")
@@ -127,21 +116,17 @@ class QueueConfig:
             EnvironmentConfigError: there is no such choice, or a number is out of range. (`make_problem` checks
                 `order`.)
         """
-        _check_choice("physics.queue.backfill_policy", self.backfill_policy, BACKFILL_POLICIES)
-        _check_choice("physics.queue.owner", self.owner, OWNERS)
-        _check_choice("physics.queue.estimates", self.estimates, ESTIMATES)
+        check_choice("physics.queue.backfill_policy", self.backfill_policy, BACKFILL_POLICIES, EnvironmentConfigError)
+        check_choice("physics.queue.owner", self.owner, OWNERS, EnvironmentConfigError)
+        check_choice("physics.queue.estimates", self.estimates, ESTIMATES, EnvironmentConfigError)
         if self.preemption and not self.priorities:
             raise EnvironmentConfigError("physics.queue.preemption is by priority; set physics.queue.priorities too")
-        if self.max_victims < 1:
-            raise EnvironmentConfigError(f"physics.queue.max_victims is {self.max_victims}; it must be at least 1")
+        check_number("physics.queue.max_victims", self.max_victims, EnvironmentConfigError, low=1)
         halving = self.usage_halving_seconds
-        if halving is not None and not 0.001 <= halving < math.inf:
-            raise EnvironmentConfigError(
-                f"physics.queue.usage_halving_seconds is {halving}; it must be at least 0.001, or null"
-            )
-        for name, gpus in {"default": self.default_quota_gpus, **self.quotas_gpus}.items():
-            if gpus is not None and not 0.0 < gpus < math.inf:
-                raise EnvironmentConfigError(f"physics.queue: the quota of {name} is {gpus} GPUs; it must be above 0")
+        check_number("physics.queue.usage_halving_seconds", halving, EnvironmentConfigError, low=0.001)
+        check_number("physics.queue.default_quota_gpus", self.default_quota_gpus, EnvironmentConfigError, above=0.0)
+        for name, gpus in self.quotas_gpus.items():
+            check_number(f"physics.queue.quotas_gpus.{name}", gpus, EnvironmentConfigError, above=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +158,7 @@ class CurvesConfig:
         Raises:
             EnvironmentConfigError: a time is negative or not finite.
         """
-        _check_not_negative("physics.curves.resize_seconds", self.resize_seconds)
+        check_number("physics.curves.resize_seconds", self.resize_seconds, EnvironmentConfigError, low=0.0)
 
     @property
     def is_on(self) -> bool:
@@ -211,13 +196,9 @@ class PhysicsConfig:
         Raises:
             EnvironmentConfigError: a time is negative or not finite, or a number out of range.
         """
-        if not 0 <= self.seed < 2**63:
-            raise EnvironmentConfigError(f"physics.seed is {self.seed}; it must be 0 to 2**63 - 1")
-        if self.max_fresh_restarts < 1:
-            raise EnvironmentConfigError(
-                f"physics.max_fresh_restarts is {self.max_fresh_restarts}; it must be at least 1"
-            )
-        _check_not_negative("physics.restart_seconds", self.restart_seconds)
+        check_number("physics.seed", self.seed, EnvironmentConfigError, low=0, high=2**63 - 1)
+        check_number("physics.max_fresh_restarts", self.max_fresh_restarts, EnvironmentConfigError, low=1)
+        check_number("physics.restart_seconds", self.restart_seconds, EnvironmentConfigError, low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,22 +233,15 @@ class EnvironmentConfig:
         Raises:
             EnvironmentConfigError: a time is out of range, or there is no such packer.
         """
-        if not 0.001 <= self.decision_interval_seconds < math.inf:
-            raise EnvironmentConfigError(
-                f"decision_interval_seconds is {self.decision_interval_seconds}; it must be at least 0.001"
-            )
-        if not self.decision_interval_seconds <= self.resync_interval_seconds < math.inf:
-            raise EnvironmentConfigError(
-                f"resync_interval_seconds is {self.resync_interval_seconds}; it must be at least "
-                f"decision_interval_seconds ({self.decision_interval_seconds})"
-            )
-        if not self.decision_interval_seconds <= self.episode_seconds < math.inf:
-            raise EnvironmentConfigError(
-                f"episode_seconds is {self.episode_seconds}; it must be at least decision_interval_seconds "
-                f"({self.decision_interval_seconds})"
-            )
-        _check_not_negative("move_seconds", self.move_seconds)
-        _check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS))
+        interval = self.decision_interval_seconds
+        check_number("decision_interval_seconds", interval, EnvironmentConfigError, low=0.001)
+        for name in ("resync_interval_seconds", "episode_seconds"):
+            if not interval <= getattr(self, name) < float("inf"):
+                raise EnvironmentConfigError(
+                    f"{name} is {getattr(self, name)}; it must be at least decision_interval_seconds ({interval})"
+                )
+        check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
+        check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS), EnvironmentConfigError)
 
     @property
     def has_detailed_nodes(self) -> bool:

@@ -8,30 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from configs.checks import check_number
 from envs.errors import ClusterError
 
 MAX_SECONDS = 1e9
 """The longest time of a description, three decades."""
 
-
-def check_seconds(name: str, seconds: float | None, low: float = 0.0) -> None:
-    """Refuse a time that has no meaning; None is one.
-
-    Raises:
-        ClusterError: it is below `low`, above `MAX_SECONDS` or not a number.
-    """
-    if seconds is not None and not low <= seconds <= MAX_SECONDS:
-        raise ClusterError(f"{name} is {seconds}; it must be {low:g} to {MAX_SECONDS:g}")
+MAX_SIGMA = 3.0
+"""The greatest standard deviation of ln(time), a factor of 20 each way."""
 
 
-def check_sigma(name: str, sigma: float) -> None:
-    """Refuse a standard deviation of a logarithm that has no meaning.
+def _check_seconds(name: str, seconds: float | None, low: float = 0.0) -> None:
+    check_number(name, seconds, ClusterError, low=low, high=MAX_SECONDS)
 
-    Raises:
-        ClusterError: it is negative or above 3, a factor of 20 each way.
-    """
-    if not 0.0 <= sigma <= 3.0:
-        raise ClusterError(f"{name} is {sigma}; it must be 0 to 3")
+
+def _check_sigma(name: str, sigma: float) -> None:
+    check_number(name, sigma, ClusterError, low=0.0, high=MAX_SIGMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +49,15 @@ class BootConfig:
         Raises:
             ClusterError: a value is out of range, or there is one quantile or some not in order.
         """
-        check_sigma("boot.sigma", self.sigma)
-        check_seconds("boot.timeout_seconds", self.timeout_seconds, 0.001)
+        _check_sigma("boot.sigma", self.sigma)
+        _check_seconds("boot.timeout_seconds", self.timeout_seconds, 0.001)
         for seconds in self.quantiles_seconds:
-            check_seconds("boot.quantiles_seconds", seconds)
+            _check_seconds("boot.quantiles_seconds", seconds)
         if len(self.quantiles_seconds) == 1 or list(self.quantiles_seconds) != sorted(self.quantiles_seconds):
             raise ClusterError(
                 f"boot.quantiles_seconds is {list(self.quantiles_seconds)}; give two or more in ascending order"
             )
-        if not 0.0 <= self.failure_probability < 1.0:
-            raise ClusterError(
-                f"boot.failure_probability is {self.failure_probability}; it must be at least 0 and below 1"
-            )
+        check_number("boot.failure_probability", self.failure_probability, ClusterError, low=0.0, below=1.0)
 
     @property
     def is_drawn(self) -> bool:
@@ -98,9 +87,9 @@ class FailureConfig:
         Raises:
             ClusterError: a value is out of range.
         """
-        check_seconds("failures.mean_seconds", self.mean_seconds, 1.0)
-        check_seconds("failures.repair_seconds", self.repair_seconds, 0.001)
-        check_sigma("failures.repair_sigma", self.repair_sigma)
+        _check_seconds("failures.mean_seconds", self.mean_seconds, 1.0)
+        _check_seconds("failures.repair_seconds", self.repair_seconds, 0.001)
+        _check_sigma("failures.repair_sigma", self.repair_sigma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +120,7 @@ class SpotConfig:
         Raises:
             ClusterError: a value is out of range.
         """
-        check_seconds("spot.mean_seconds", self.mean_seconds, 1.0)
-        check_seconds("spot.notice_seconds", self.notice_seconds)
-        check_seconds("spot.outage_seconds", self.outage_seconds, 0.001)
-        check_sigma("spot.outage_sigma", self.outage_sigma)
+        _check_seconds("spot.mean_seconds", self.mean_seconds, 1.0)
+        _check_seconds("spot.notice_seconds", self.notice_seconds)
+        _check_seconds("spot.outage_seconds", self.outage_seconds, 0.001)
+        _check_sigma("spot.outage_sigma", self.outage_sigma)

@@ -185,12 +185,12 @@ def test_no_format_has_an_option_of_the_name_of_a_shared_one() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"checkpointable": 1.5}, "checkpointable is 1.5; it takes a number from 0 to 1"),
+        ({"checkpointable": 1.5}, "checkpointable is 1.5; it must be 0 to 1"),
         ({"elastic": float("nan")}, "elastic is nan"),
         ({"enrich_seed": -1}, "enrich_seed is -1"),
-        ({"checkpoint_interval_seconds": 0}, "checkpoint_interval_seconds is 0; it takes a number above 0"),
-        ({"min_slack_seconds": 10, "max_slack_seconds": 5}, "max_slack_seconds is 5; it takes a number from 10"),
-        ({"min_width_factor": 2}, "min_width_factor is 2; it takes a number above 0 and at most 1"),
+        ({"checkpoint_interval_seconds": 0}, "checkpoint_interval_seconds is 0; it must be above 0"),
+        ({"min_slack_seconds": 10, "max_slack_seconds": 5}, "max_slack_seconds is 5; it must be 10 to"),
+        ({"min_width_factor": 2}, "min_width_factor is 2; it must be above 0 and at most 1"),
         ({"max_width_factor": 0.5}, "max_width_factor is 0.5"),
         ({"priorities": {0: -1}}, "priorities: the weight of 0 is -1"),
         ({"workloads": {"a": 0}}, "workloads: all weights are 0"),

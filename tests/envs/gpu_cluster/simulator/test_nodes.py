@@ -415,10 +415,10 @@ def test_an_environment_draws_another_world_for_each_episode_and_the_same_for_a_
         (lambda: BootConfig(quantiles_seconds=(2.0, 1.0)), r"boot\.quantiles_seconds is \[2\.0, 1\.0\]; give two or"),
         (lambda: BootConfig(quantiles_seconds=(2.0,)), r"boot\.quantiles_seconds is \[2\.0\]; give two or more"),
         (lambda: BootConfig(failure_probability=1.0), r"boot\.failure_probability is 1\.0; it must be at least 0"),
-        (lambda: BootConfig(timeout_seconds=0.0), r"boot\.timeout_seconds is 0\.0; it must be 0\.001 to 1e\+09"),
-        (lambda: FailureConfig(mean_seconds=0.0), r"failures\.mean_seconds is 0\.0; it must be 1 to 1e\+09"),
+        (lambda: BootConfig(timeout_seconds=0.0), r"boot\.timeout_seconds is 0\.0; it must be 0\.001 to 1000000000"),
+        (lambda: FailureConfig(mean_seconds=0.0), r"failures\.mean_seconds is 0\.0; it must be 1 to 1000000000"),
         (lambda: FailureConfig(repair_seconds=float("nan")), r"failures\.repair_seconds is nan"),
-        (lambda: SpotConfig(notice_seconds=-1.0), r"spot\.notice_seconds is -1\.0; it must be 0 to 1e\+09"),
+        (lambda: SpotConfig(notice_seconds=-1.0), r"spot\.notice_seconds is -1\.0; it must be 0 to 1000000000"),
         (lambda: SpotConfig(outage_sigma=4.0), r"spot\.outage_sigma is 4\.0; it must be 0 to 3"),
     ],
 )
@@ -433,5 +433,5 @@ def test_no_job_may_restart_is_refused() -> None:
 
 
 def test_a_seed_is_not_negative() -> None:
-    with pytest.raises(EnvironmentConfigError, match=r"physics\.seed is -1; it must be 0 to 2\*\*63 - 1"):
+    with pytest.raises(EnvironmentConfigError, match=r"physics\.seed is -1; it must be 0 to 9223372036854775807"):
         PhysicsConfig(seed=-1)
