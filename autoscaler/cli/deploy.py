@@ -34,10 +34,10 @@ def command(
 ) -> None:
     """Run a policy on a Kubernetes cluster.
 
-    It watches the cluster, decides once a minute at most, and places pods, orders and removes nodes within the
+    It watches the cluster, decides at most once a minute, and places pods, orders and removes nodes within the
     guardrails. As a dry run, which is the default, it only explains in its log what it would do.
 
-    Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be mended before it can run.
+    Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be fixed before it can run.
     """
     from autoscaler.live.config import LiveConfig, with_flags
     from autoscaler.live.kube.client import connect

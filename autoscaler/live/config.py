@@ -298,7 +298,7 @@ class LiveConfig:
         decision_interval_seconds: least time between two decisions.
         resync_interval_seconds: most time between two decisions.
         codec: the layout; a trained policy must have the same.
-        usd_per_gpu_hour: what an hour of waiting costs, per GPU asked; likewise.
+        usd_per_gpu_hour: what an hour of waiting costs, per requested GPU; likewise.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
         audit: how large the audit may become.
@@ -328,7 +328,7 @@ class LiveConfig:
         """Refuse settings that have no meaning.
 
         Raises:
-            LiveConfigError: no pool, two pools of one name, more pools than the codec has room for, bad intervals.
+            LiveConfigError: no pool, two pools of one name, more pools than the codec holds, bad intervals.
         """
         names = [pool.name for pool in self.pools]
         if not names:
@@ -337,7 +337,9 @@ class LiveConfig:
         if twice:
             raise LiveConfigError(f"pools: the name {min(twice)!r} is used twice; names must be unique")
         if len(names) > self.codec.max_pools:
-            raise LiveConfigError(f"there are {len(names)} pools, the codec has room for {self.codec.max_pools}")
+            raise LiveConfigError(
+                f"there are {len(names)} pools, the codec holds at most {self.codec.max_pools}; raise codec.max_pools"
+            )
         check_range("decision_interval_seconds", self.decision_interval_seconds, 1.0)
         check_range("resync_interval_seconds", self.resync_interval_seconds, self.decision_interval_seconds)
         check_range("usd_per_gpu_hour", self.usd_per_gpu_hour, 0.0)

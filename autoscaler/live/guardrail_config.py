@@ -171,7 +171,7 @@ class Protection:
         expendable_priority_below: pods of a lower priority hold nothing. CA: `--expendable-pods-priority-cutoff`, -10.
         local_storage: pods with hostPath or emptyDir on disk hold theirs. CA: `--skip-nodes-with-local-storage`, true.
         system_pods: pods in kube-system without a disruption budget do. CA: `--skip-nodes-with-system-pods`, true.
-        gpu_pods: pods that ask for GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that
+        gpu_pods: pods that request GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that
             is evicted costs all the work since its last checkpoint. CA: false.
     """
 
@@ -189,7 +189,7 @@ class RemovalTimes:
         taint_wait_seconds: from the taint to the fresh look, so that the scheduler has seen it. CA: 5 s.
         eviction_timeout_seconds: an eviction that a budget refuses is tried for this long. CA:
             `--max-pod-eviction-time`, 2 min.
-        grace_timeout_seconds: pods get the time that they ask for to end, at most this. CA:
+        grace_timeout_seconds: pods get their own grace period, at most this. CA:
             `--max-graceful-termination-sec`, 10 min.
         settle_timeout_seconds: a node that was emptied by consolidation keeps its taint until the jobs of its pods run
             elsewhere, at most this long.

@@ -126,7 +126,7 @@ class ObjectView:
         annotations: its annotations, without those longer than `autoscaler.live.kube.fields.MAX_ANNOTATION_BYTES`.
         created_seconds: creation. Kubernetes knows whole wall seconds only; where the watch saw the object appear, this
             is the moment it saw it, at most one wall second later.
-        deleted_seconds: when its deletion was asked for, None: not.
+        deleted_seconds: when its deletion was requested, None: not.
         finalizers: its finalizers.
     """
 
@@ -157,7 +157,7 @@ class NodeView(ObjectView):
         state: see `NodeState`; nodes of no pool have the state that they would have in one.
         ready_since_seconds: since when it is ready with its GPUs, None: it is not, or never said.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
-        used_gpu_milli: asked by the GPU pods that are bound to it and not finished.
+        used_gpu_milli: requested by the GPU pods that are bound to it and not finished.
         pods: uids of all pods that are bound to it and not finished, of DaemonSets too.
     """
 
@@ -195,8 +195,8 @@ class PodView(ObjectView):
         scheduler_name: its scheduler.
         priority: `spec.priority`, 0 where missing.
         gates: names of its scheduling gates.
-        gpu_milli: GPUs that it asks for, of any pool's GPU resource.
-        requests: what it asks for by resource, in thousandths; the larger of init containers and containers.
+        gpu_milli: GPUs that it requests, of any pool's GPU resource.
+        requests: what it requests by resource, in thousandths; the larger of init containers and containers.
         node_selector: `spec.nodeSelector`.
         affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
         tolerations: its tolerations.
@@ -261,7 +261,7 @@ class JobView(ObjectView):
         failed: pods that failed.
         finished: it has the condition Complete or Failed.
         finished_seconds: when it was first seen finished.
-        gpu_milli_per_pod: asked by its template.
+        gpu_milli_per_pod: requested by its template.
         gates: names of its template's scheduling gates.
         template_pool: pool that its template selects, None: none.
         failures_left: pods that may still fail before it fails.
@@ -360,7 +360,7 @@ class GangView:
         submitted_seconds: creation of the Job or pod.
         parallelism: pods that it needs side by side.
         gpu_milli_per_pod: GPUs of each of its pods.
-        pending_gpu_milli: asked by its pods that have no node, those not created yet included.
+        pending_gpu_milli: requested by its pods that have no node, those not created yet included.
         missing_pods: pods that it needs and that its controller has not created yet.
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.

@@ -184,7 +184,7 @@ METRIC_UNSERVED_PODS: Final = _metric(
     "gauge", "unserved_pods_count", "GPU pods that wait and are left alone, by what they wait for.", "reason"
 )
 METRIC_QUEUE_JOBS: Final = _metric("gauge", "queue_jobs", "Jobs that wait.")
-METRIC_QUEUE_GPUS: Final = _metric("gauge", "queue_gpus", "GPUs that waiting jobs ask for.")
+METRIC_QUEUE_GPUS: Final = _metric("gauge", "queue_gpus", "GPUs that waiting jobs request.")
 METRIC_RUNNING_JOBS: Final = _metric("gauge", "running_jobs", "Jobs whose pods all have a node.")
 METRIC_USED_GPUS: Final = _metric("gauge", "used_gpus", "GPUs in use by pool.", "pool")
 METRIC_MIN: Final = _metric("gauge", "node_group_min_count", "Least nodes of a pool.", "pool")

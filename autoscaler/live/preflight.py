@@ -69,7 +69,7 @@ def _check_rights(client: KubeClient, config: LiveConfig) -> None:
     except ForbiddenError as error:
         raise ClusterAccessError(f"{client.server} refuses these credentials: {error.message}") from error
     except KubeError as error:
-        raise ClusterAccessError(f"{client.server}: the rights cannot be asked for: {error.message}") from error
+        raise ClusterAccessError(f"{client.server}: the rights cannot be checked: {error.message}") from error
     if missing:
         what = ", ".join(str(right) for right in missing)
         raise ClusterAccessError(f"missing rights: {what}; apply deploy/rbac.yaml and use its ServiceAccount")

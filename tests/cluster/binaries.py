@@ -33,7 +33,7 @@ class Binaries:
     Attributes:
         components: For each name in `COMPONENTS` its command.
         kwok: The command of KWOK.
-        karpenter: Command of Karpenter with its KWOK provider; None when it was not asked for.
+        karpenter: Command of Karpenter with its KWOK provider; None when it is not wanted.
         karpenter_crds: Files of the CustomResourceDefinitions that Karpenter needs.
     """
 

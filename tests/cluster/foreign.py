@@ -1,4 +1,4 @@
-"""Objects of others' APIs that tests need: their CRDs, cut down to what the API server asks for."""
+"""Objects of others' APIs that tests need: their CRDs, cut down to what the API server requires."""
 
 from typing import Any
 

@@ -79,11 +79,11 @@ def pod(
     annotations: Mapping[str, str] | None = None,
     spec: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Return a pod that asks for GPUs.
+    """Return a pod that requests GPUs.
 
     Args:
         name: Name of the pod.
-        gpus: Its `nvidia.com/gpu`; 0 asks for none.
+        gpus: Its `nvidia.com/gpu`; 0 requests none.
         run_seconds: From its start to its end; None means until it is deleted.
         outcome: How it ends, `succeed` or `fail`.
         termination_seconds: How long it takes to go once it was deleted.

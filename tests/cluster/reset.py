@@ -69,7 +69,7 @@ def reset(api: client.ApiClient, timeout_seconds: float) -> None:
 
 
 def _delete_all(api: client.ApiClient) -> Iterator[str]:
-    """Ask for the deletion of everything, once; yield the paths of what there was."""
+    """Request the deletion of everything, once; yield the paths of what there was."""
     for collection in (*_custom_collections(api), *_WORKLOADS, *_OTHERS):
         try:
             listed = rest.request(api, "GET", collection)

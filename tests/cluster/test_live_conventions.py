@@ -106,7 +106,7 @@ def test_a_pod_that_consumes_a_provisioning_request_is_left_alone_and_people_are
 
 
 def test_the_pods_of_a_job_that_is_not_indexed_are_jobs_of_their_own(cluster: ControlPlane) -> None:
-    """Three pods on a pool with room for two: two run at once, the third follows. A gang would wait for ever."""
+    """Three pods on a pool of two nodes: two run at once, the third follows. A gang would wait for ever."""
     body = gang_job("plain", pods=3, gpus_per_pod=8, run_seconds=3, pod_spec=GATED)
     body["spec"]["completionMode"] = "NonIndexed"
     with deployed(cluster, live_settings("pools.0.max_nodes=2")) as live:

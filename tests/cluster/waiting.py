@@ -1,4 +1,4 @@
-"""Wait for something to come true, with a deadline and a message that says what did not."""
+"""Wait for a condition, with a deadline and a message that says what did not."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 180.0
 
 
 class WaitTimeoutError(AssertionError, TimeoutError):
-    """What a test waited for did not come true in time."""
+    """What a test waited for did not happen in time."""
 
 
 def wait_until(

@@ -1,4 +1,4 @@
-"""The simulator in the state that a live view shows, so that both can be asked for their snapshot."""
+"""The simulator in the state that a live view shows, so that their snapshots can be compared."""
 
 from dataclasses import replace
 

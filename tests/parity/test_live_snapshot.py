@@ -1,6 +1,6 @@
 """Parity: at the same state, the simulator and the live observer give the same bits to every policy.
 
-The plain twin of the simulator runs a trace; whatever happens in it is told to the live store as the API server would
+The reference simulator runs a trace; whatever happens in it is told to the live store as the API server would
 tell it, at the same moment. At every decision, snapshot, observation, mask and decision must be equal.
 """
 
@@ -111,7 +111,7 @@ class LiveTwin:
         self.store.apply(Resource.PODS, kind, pod)
 
     def containers(self, job: Job, pods: int) -> dict[str, Any]:
-        """What each pod of a job asks, where the simulator knows more of it than GPUs."""
+        """What each pod of a job requests, where the simulator knows more of it than GPUs."""
         if not self.problem.config.physics.second_resources:
             return {}
         cpu, memory = (int(self.problem.jobs[job.number, column]) // pods for column in (CPU_MILLI, MEMORY_MIB))
@@ -169,7 +169,7 @@ def name_of(job: Job) -> str:
 
 
 class ToldSimulator(ReferenceSimulator):
-    """The plain twin, which tells a live observer whatever happens, see `tell_live`."""
+    """The reference simulator, which tells a live observer whatever happens, see `tell_live`."""
 
     def __init__(self, problem: Problem, live: LiveTwin) -> None:
         self.live = live
@@ -251,7 +251,7 @@ TOLD = (become_idle, start, finish, preempt, happen, submit, consolidate, scale)
 
 @pytest.fixture(autouse=True)
 def tell_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The twin's functions of these names tell the live observer what they do, wherever they are called."""
+    """The reference simulator's functions of these names tell the live observer what they do."""
     modules = [import_module(f"{reference.__name__}.{name}") for _, name, _ in iter_modules(reference.__path__)]
     for told in TOLD:
         for module in modules:
@@ -314,7 +314,7 @@ def test_the_same_while_jobs_are_moved(pools: tuple[PoolConfig, ...], policy: st
 @pytest.mark.parametrize("packer", ["worst-fit", "random-fit"])
 @pytest.mark.parametrize("policy", ["one", "all"])
 def test_the_same_while_jobs_are_moved_that_need_cpus_and_memory(packer: str, policy: str) -> None:
-    """What can be emptied depends on what pods ask and nodes have, seen in the simulator and on a cluster alike."""
+    """What can be emptied depends on what pods request and nodes have, seen in the simulator and on a cluster alike."""
     layout = CodecLayout(max_pools=3, window_slots=4, consolidation=True, consolidation_interval_seconds=60.0)
     plain, generator = make_trace(6, 80, 1.0), np.random.default_rng(0)
     gpus = plain.gpu_milli // 1000

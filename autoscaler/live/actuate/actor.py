@@ -177,7 +177,7 @@ class LiveActor:
         self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)
         self._recorder.lease_event("Warning", EVENT_FAILED_TO_SCALE_UP, f"pool {pool}: {error}")
         if isinstance(error, TransientError):
-            return state  # the API server's fault, not the pool's; the next reconcile asks under the same name
+            return state  # the API server's fault, not the pool's; the next reconcile orders under the same name
         return after_order_failure(state, pool, self._clock.now(), self._config.guardrails.backoff)
 
     def _tell_waiting(self, message: str, allowed: Allowed, view: ClusterView) -> None:

@@ -20,12 +20,12 @@ class UndoError(Exception):
 
 
 def evict(client: KubeClient, pod: PodView, grace_seconds: int | None = None) -> None:
-    """Ask for the eviction of a pod; budgets are the API server's to enforce, while a pending pod has none.
+    """Request the eviction of a pod; the API server enforces budgets, while a pending pod has none.
 
     Args:
         client: fenced, see `KubeClient.fenced`.
         pod: which.
-        grace_seconds: wall seconds that it may take to end; None: what it asks for.
+        grace_seconds: wall seconds that it may take to end; None: its own.
 
     Raises:
         KubeError: it was refused.
@@ -62,7 +62,7 @@ def try_evict(client: KubeClient, pod: PodView, most_grace_seconds: float) -> At
 
     Raises:
         UndoError: it will always be refused.
-        KubeError: the API server cannot be asked.
+        KubeError: the API server cannot be reached.
     """
     try:
         evict(client, pod, int(most_grace_seconds) if pod.grace_seconds > most_grace_seconds else None)

@@ -59,7 +59,7 @@ class Freshness:
         """A node with its pods; None: there is no such node.
 
         Raises:
-            KubeError: the API server cannot be asked.
+            KubeError: the API server cannot be reached.
             ParseError: the node itself cannot be read.
         """
         try:
@@ -76,7 +76,7 @@ class Freshness:
         """All that the rules about moving jobs read. Nodes and Jobs that cannot be read are left out.
 
         Raises:
-            KubeError: the API server cannot be asked.
+            KubeError: the API server cannot be reached.
         """
         pods = [self._pod(item) for item in self._items("/api/v1/pods")]
         contents = Contents(

@@ -52,7 +52,7 @@ class Moves:
             The next step, with how many pods each Job has now.
 
         Raises:
-            UndoError: the jobs must stay, or have no room elsewhere any more.
+            UndoError: the jobs must stay, or fit nowhere else any more.
         """
         view = self._check(fresh)
         moved = jobs_of(tuple(pod for pod in fresh.pods if uses_gpus(pod)))
@@ -132,7 +132,7 @@ class Moves:
             capacity = Capacity(view, GuardrailState(), {each.name: each.gpu_resource for each in self._config.pools})
             busy = [other.name for other in pool.in_state(NodeState.BUSY)]
             if not capacity.place(pool.name, movable.gpu_pods(node), busy):
-                raise UndoError(f"there is no room for its pods on the other busy nodes of pool {pool.name} any more")
+                raise UndoError(f"its pods do not fit on the other busy nodes of pool {pool.name} any more")
         if not found:
             raise UndoError(f"node {name} belongs to no pool")
         return view

@@ -27,7 +27,7 @@ MAX_POOL_PART = 40
 
 
 def order_name(pool: str, sequence: int) -> str:
-    """The name of an order: a valid name of any Kubernetes object, the same whenever it is asked for."""
+    """The name of an order: a valid name of any Kubernetes object, the same in every attempt."""
     digest = hashlib.sha256(f"{pool}/{sequence}".encode()).hexdigest()[:HASH_DIGITS]
     readable = re.sub(r"[^a-z0-9]+", "-", pool.lower()).strip("-")[:MAX_POOL_PART].strip("-")
     return f"{readable or 'pool'}-{digest}"

@@ -28,7 +28,7 @@ class Placed:
     """What became of a release. The pods of `refused` are tried again in the next reconcile, in the same pool.
 
     Attributes:
-        release: what was asked.
+        release: what to place.
         pods: pods that were released.
         refused: pods that were not.
     """

@@ -21,7 +21,7 @@ class Step(StrEnum):
     TAINTED = "tainted"  # waits until the scheduler has seen the taint
     EVICTING = "evicting"  # its pods are being evicted
     SETTLING = "settling"  # its jobs were moved off it, and start elsewhere
-    DELETING = "deleting"  # it is empty, the provider is asked to take it back
+    DELETING = "deleting"  # it is empty, the provider deletes it
 
 
 class Mode(StrEnum):

@@ -32,7 +32,7 @@ class Capacity:
     """Free resources of the ready nodes, from which gangs take. It belongs to one evaluation.
 
     Nodes are kept by their number of free GPUs, as the packers of the simulator keep them, so that a look for the
-    fullest node with room does not go through all of them.
+    fullest node with free capacity does not go through all of them.
 
     Attributes:
         claimed: names of the nodes on which something was placed that is not bound yet.
@@ -74,11 +74,11 @@ class Capacity:
         return Counter({free: len(names) for free, names in self._by_free_gpus[pool].items() if names})
 
     def place(self, pool: str, pods: Sequence[PodView], among: Collection[str] | None = None) -> bool:
-        """Take room for all pods, or for none.
+        """Reserve capacity for all pods, or for none.
 
         Args:
             pool: the pool.
-            pods: what needs room.
+            pods: what is to fit.
             among: names of the nodes that count; None: all that are ready.
 
         Returns:

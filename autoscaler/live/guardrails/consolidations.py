@@ -57,7 +57,7 @@ class Consolidations:
             return self._deny(Rule.CONSOLIDATION_OFF, "pool", pool.name, "codec.consolidation is off")
         left = self._config.codec.consolidation_interval_seconds - (now - state.consolidated_seconds(pool.name))
         if left > 0.0:
-            reason = f"jobs were moved, or the process began, too lately; wait {left:.0f} s more"
+            reason = f"jobs were moved, or the process began, too recently; wait {left:.0f} s more"
             return self._deny(Rule.CONSOLIDATION_INTERVAL, "pool", pool.name, reason)
         failed = state.removal_failed_seconds
         if failed is not None and now - failed < times.after_failure_seconds:
@@ -76,7 +76,7 @@ class Consolidations:
             # Whoever did not opt in need not hear of it in every round.
             if each.hold is not None and each.hold.rule is not Rule.NOT_CHECKPOINTABLE and each.known.free.gpus > 0:
                 self._deny(each.hold.rule, "node", each.node.name, each.hold.reason)
-        # Those that are emptied give no room to others, nor does any node that is not busy: nothing would be gained.
+        # Those that are emptied receive no pods of others, nor does any node that is not busy: nothing would be gained.
         offered = {each.node.name for each in busy}
 
         def accept(emptying: Emptying) -> bool:
@@ -88,7 +88,7 @@ class Consolidations:
         consolidation_plan([each.known for each in busy], only_one, accept)
 
     def _accept(self, busy: BusyView, pool: PoolView, offered: set[str]) -> bool:
-        """Whether the rules about one node let it be emptied; if so, room for its pods is taken on those offered."""
+        """Whether the rules about one node let it be emptied; if so, its pods get capacity on those offered."""
         name, steps = busy.node.name, self._config.guardrails.steps
         if len(self.chosen) >= steps.max_emptied:
             if not any(verdict.rule is Rule.STEP_EMPTIED for verdict in self.verdicts):  # the first stands for all
@@ -107,7 +107,7 @@ class Consolidations:
 
     def _take(self, busy: BusyView, pool: PoolView, targets: list[str]) -> None:
         pods = ", ".join(f"{pod.namespace}/{pod.name}" for pod in busy.pods)
-        reason = f"there is room for its pods ({pods}) on {', '.join(sorted(set(targets)))}"
+        reason = f"its pods ({pods}) fit on {', '.join(sorted(set(targets)))}"
         self.chosen.append(Consolidation(pool.name, busy.node, tuple(pod.uid for pod in busy.pods), reason))
         self._evicted += busy.pods
 

@@ -64,6 +64,6 @@ def stopped(view: ClusterView, health: HealthStop) -> Verdict | None:
     nodes = [node for pool in view.pools for node in pool.nodes]
     unready = sum(node.state is NodeState.UNREADY for node in nodes)
     if unready > health.ok_unready_nodes and unready > health.max_unready_fraction * len(nodes):
-        reason = f"{unready} of {len(nodes)} nodes are unready; mend them, then it goes on by itself"
+        reason = f"{unready} of {len(nodes)} nodes are unready; repair them, then it continues by itself"
         return Verdict(Rule.HEALTH_STOP, "cluster", "", 0, 0, reason)
     return None

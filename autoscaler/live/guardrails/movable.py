@@ -54,7 +54,7 @@ def jobs_of(pods: tuple[PodView, ...]) -> Counter[str]:
 
 
 def asked_part(pod: PodView) -> NodePart:
-    """What a pod asks of its node, memory rounded up."""
+    """What a pod requests of its node, memory rounded up."""
     memory_mib = -(-pod.requests.get("memory", 0) // MIB_MILLI)
     return NodePart(pod.gpu_milli // 1000, pod.requests.get("cpu", 0), memory_mib)
 
@@ -103,7 +103,7 @@ class Movable:
         return BusyView(node, pods, hold, BusyNode(self._free_part(node, free), parts, free > 0 and hold is None))
 
     def _free_part(self, node: NodeView, gpus: int) -> NodePart:
-        """What the scheduler can still give out on a node, memory rounded down: every pod on it takes what it asks."""
+        """What is free on a node for the scheduler, memory rounded down: every pod on it takes what it requests."""
         pods = self._view.pods_on(node)
         cpu_milli, memory_milli = (
             node.allocatable.get(name, 0) - sum(pod.requests.get(name, 0) for pod in pods) for name in ("cpu", "memory")

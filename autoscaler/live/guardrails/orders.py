@@ -103,25 +103,25 @@ class Orders:
         reason = f"steps.max_new_nodes is {most}; the rest follows in the next reconcile"
         return self._limit(Rule.STEP_ORDERS, pool, nodes, most, reason)
 
-    def _bounded(self, pool: PoolView, settings: LivePool, asked: int) -> int:
+    def _bounded(self, pool: PoolView, settings: LivePool, wanted: int) -> int:
         """The order within the bounds that stay, for whole gangs only."""
         exists = existing_nodes(pool, self._state)
-        room = max(0, settings.max_nodes - exists)
+        left = max(0, settings.max_nodes - exists)
         reason = f"the pool has max_nodes {settings.max_nodes}, {exists} exist or are ordered"
-        nodes = self._limit(Rule.POOL_MAX, pool, asked, room, reason)
+        nodes = self._limit(Rule.POOL_MAX, pool, wanted, left, reason)
         if self._nodes_left is not None:
-            reason = f"totals.max_nodes leaves room for {self._nodes_left} nodes"
+            reason = f"totals.max_nodes leaves {self._nodes_left} nodes"
             nodes = self._limit(Rule.TOTAL_MAX_NODES, pool, nodes, self._nodes_left, reason)
         if self._gpus_left is not None:
-            reason = f"totals.max_gpus leaves room for {self._gpus_left} GPUs"
+            reason = f"totals.max_gpus leaves {self._gpus_left} GPUs"
             nodes = self._limit(Rule.TOTAL_MAX_GPUS, pool, nodes, self._gpus_left // settings.gpus_per_node, reason)
-        if not 0 < nodes < asked:
+        if not 0 < nodes < wanted:
             return nodes
         # Nodes for a part of a gang would idle until they are taken away again.
         waiting, times = self._waiting[pool.name], self._config.guardrails.backoff
         coming = coming_nodes(pool, self._state, self._view.now_seconds, times)
         free = self._capacity.free_gpus_milli(pool.name) + Counter({settings.gpus_per_node * GPU_MILLI: coming})
-        reserve = asked - nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, asked)
+        reserve = wanted - nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, wanted)
         whole = nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, nodes)
         reason = "the bound leaves too few nodes for a whole gang, and a part of one is of no use"
         return self._limit(Rule.WHOLE_GANGS, pool, nodes, whole + reserve, reason)

@@ -61,7 +61,7 @@ def releases(
     Args:
         view: the cluster.
         decision: what the policy wants.
-        state: what was released lately.
+        state: what was released recently.
         capacity: what is free; what a released gang takes is taken from it.
     """
     released: list[Release] = []
@@ -86,7 +86,7 @@ def releases(
 
 
 def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity) -> Verdict | None:
-    """Why a gang has to wait; None, and its room is taken, when it goes."""
+    """Why a gang has to wait; None, and its capacity is reserved, when it goes."""
     rule: Rule
     if pool not in gang.allowed_pools:
         rule, reason = Rule.POOL_NOT_ALLOWED, f"its selectors, tolerations or GPUs rule out pool {pool}"

@@ -95,10 +95,10 @@ class Removals:
         settings = self._config.pool(pool.name)
         counted = self._counted[pool.name]
         # `Orders` has reported a target below the minimum.
-        asked = counted - max(target, settings.min_nodes)
-        if asked <= 0 or self._cooling(pool, asked):
+        wanted = counted - max(target, settings.min_nodes)
+        if wanted <= 0 or self._cooling(pool, wanted):
             return
-        for node in self._candidates(pool)[:asked]:
+        for node in self._candidates(pool)[:wanted]:
             if self._within_totals(node, settings.gpus_per_node) and self._may_go(node):
                 self._take(self._removal(pool, node, "the policy has no use for it"))
                 self._nodes -= 1
@@ -114,8 +114,8 @@ class Removals:
 
         return sorted(pool.in_state(NodeState.IDLE), key=key)
 
-    def _cooling(self, pool: PoolView, asked: int) -> bool:
-        """Whether something happened so lately that nothing is removed."""
+    def _cooling(self, pool: PoolView, wanted: int) -> bool:
+        """Whether something happened so recently that nothing is removed."""
         times = self._config.guardrails.cooldowns
         now = self._view.now_seconds
         failed = self._state.removal_failed_seconds
@@ -127,7 +127,7 @@ class Removals:
                 return False
             rule, what = Rule.AFTER_SCALE_UP, "nodes were ordered"
             seconds = times.after_scale_up_seconds - (now - scaled)
-        self.verdicts.append(Verdict(rule, "pool", pool.name, -asked, 0, f"{what}; wait {seconds:.0f} s more"))
+        self.verdicts.append(Verdict(rule, "pool", pool.name, -wanted, 0, f"{what}; wait {seconds:.0f} s more"))
         return True
 
     def _scaled_up_seconds(self, pool: PoolView) -> float | None:

@@ -180,7 +180,7 @@ def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[s
 
 
 def _starting_since(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> dict[str, float]:
-    """An old node that we first see without GPUs may just be restarting its plugin: it gets its time anew."""
+    """An old node that we first see without GPUs may just be restarting its plugin: it gets its time again."""
     now = view.now_seconds
     since = {}
     for pool in view.pools:

@@ -31,7 +31,7 @@ class Stranded:
 def stranded(view: ClusterView, state: GuardrailState, config: LiveConfig) -> tuple[Stranded, ...]:
     """All of them.
 
-    A pool is dead when it has no node, none to come, and cannot be asked for one: it is in backoff, or not in the
+    A pool is dead when it has no node, none to come, and cannot order one: it is in backoff, or not in the
     config any more.
     """
     alive = {pool.name for pool in view.pools if pool.orders or state.unseen(pool) or pool.in_state(*ALIVE)}

@@ -69,7 +69,7 @@ class Verdict:
         rule: which.
         kind: `cluster`, `pool`, `node` or `gang`.
         subject: name of it; of a gang `namespace/name`.
-        asked: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement.
+        requested: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement.
         allowed: the same after it, 0 for a placement that has to wait.
         reason: one sentence that people can act on.
     """
@@ -77,7 +77,7 @@ class Verdict:
     rule: Rule
     kind: str
     subject: str
-    asked: int
+    requested: int
     allowed: int
     reason: str
 

@@ -28,7 +28,7 @@ MAX_MESSAGE = 500
 
 
 class ClusterAccessError(UserError, OSError):
-    """The cluster cannot be used as asked: no kubeconfig, no answer, missing rights or a missing CRD."""
+    """The cluster cannot be used: no kubeconfig, no answer, missing rights or a missing CRD."""
 
 
 class KubeError(OSError):
@@ -38,7 +38,7 @@ class KubeError(OSError):
         status: HTTP status, 0 when there was no answer.
         reason: Kubernetes' reason such as `AlreadyExists`, may be empty.
         message: what the server said, in one line.
-        retry_after_seconds: when the server asked to wait, else None.
+        retry_after_seconds: how long the server said to wait, else None.
     """
 
     def __init__(self, status: int, reason: str, message: str, retry_after_seconds: float | None = None) -> None:

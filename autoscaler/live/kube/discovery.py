@@ -13,7 +13,7 @@ def kinds(client: KubeClient, path: str) -> set[str]:
         path: such as `/apis/batch/v1`.
 
     Raises:
-        ClusterAccessError: the API server cannot be asked.
+        ClusterAccessError: the API server cannot be reached.
     """
     try:
         resources = client.get(path).get("resources") or []
@@ -28,7 +28,7 @@ def group_serves(client: KubeClient, group: str, kind: str) -> bool:
     """Whether an API group serves a kind in any of its versions.
 
     Raises:
-        ClusterAccessError: the API server cannot be asked.
+        ClusterAccessError: the API server cannot be reached.
     """
     try:
         versions = client.get(f"/apis/{group}").get("versions") or []

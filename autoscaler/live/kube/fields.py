@@ -189,7 +189,7 @@ def quantities(value: Any, path: str, gpu_resources: tuple[str, ...]) -> dict[st
 
 
 def requests(spec: Mapping[str, Any], gpu_resources: tuple[str, ...]) -> dict[str, int]:
-    """What a pod asks for, in thousandths, as the scheduler counts it.
+    """What a pod requests, in thousandths, as the scheduler counts it.
 
     Containers and sidecars (init containers that restart always) run together; each other init container runs alone
     beside the sidecars that were started before it.
@@ -215,8 +215,8 @@ def requests(spec: Mapping[str, Any], gpu_resources: tuple[str, ...]) -> dict[st
 def _container_requests(container: Mapping[str, Any], path: str, gpu_resources: tuple[str, ...]) -> dict[str, int]:
     resources = mapping(container.get("resources"), f"{path}.resources")
     limits = quantities(resources.get("limits"), f"{path}.resources.limits", gpu_resources)
-    asked = quantities(resources.get("requests"), f"{path}.resources.requests", gpu_resources)
-    return {**limits, **asked}
+    requested = quantities(resources.get("requests"), f"{path}.resources.requests", gpu_resources)
+    return {**limits, **requested}
 
 
 def _add(total: dict[str, int], more: Mapping[str, int]) -> None:

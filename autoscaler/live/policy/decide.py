@@ -1,4 +1,4 @@
-"""From a snapshot to a decision: encode, ask the policy, check what it says, decode."""
+"""From a snapshot to a decision: encode, call the policy, check its output, decode."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def fill_snapshot(
         submissions: what was submitted.
         config: pools and prices.
         unseen_orders: nodes by pool that were ordered and that the view does not show yet; they boot.
-        full_pools: pools that cannot grow now, because their provider failed; they show no room to grow.
+        full_pools: pools that cannot grow now, because their provider failed; they show no capacity to grow.
         consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
     """
     snapshot = empty_snapshot(config.codec)

@@ -16,7 +16,7 @@ from autoscaler.live.names import Name
 
 
 class ProviderError(Exception):
-    """A provider could not do what it was asked; the base of every error of a provider.
+    """A provider could not create, delete or list; the base of every error of a provider.
 
     Attributes:
         pool: the pool that it is about.
@@ -48,7 +48,7 @@ class InstanceNotFoundError(ProviderError, LookupError):
 
 
 class TransientError(ProviderError, OSError):
-    """It may or may not have happened: ask again, with the same name. No reason to back off."""
+    """It may or may not have happened: try again with the same name. No reason to back off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def allowed_dict(allowed: Allowed) -> dict[str, Any]:
 
 def verdict_dict(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain values."""
-    return {name: getattr(verdict, name) for name in ("rule", "kind", "subject", "asked", "allowed", "reason")}
+    return {name: getattr(verdict, name) for name in ("rule", "kind", "subject", "requested", "allowed", "reason")}
 
 
 def read_audit(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -47,12 +47,12 @@ def consumes_request(pod: PodView) -> bool:
 
 
 def counts(pod: PodView, config: LiveConfig) -> bool:
-    """Whether a pod is ours to serve: it asks for GPUs, and waits for no ProvisioningRequest."""
-    return asks(pod, config) and not consumes_request(pod)
+    """Whether a pod is ours to serve: it requests GPUs, and waits for no ProvisioningRequest."""
+    return requests_gpus(pod, config) and not consumes_request(pod)
 
 
-def asks(pod: PodView, config: LiveConfig) -> bool:
-    """Whether a pod asks for GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
+def requests_gpus(pod: PodView, config: LiveConfig) -> bool:
+    """Whether a pod requests GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
     return (
         pod.gpu_milli > 0
         and not pod.is_daemon_set

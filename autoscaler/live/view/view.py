@@ -10,7 +10,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
-from autoscaler.live.view.gangs import GangBuilder, Submission, asks, consumes_request
+from autoscaler.live.view.gangs import GangBuilder, Submission, consumes_request, requests_gpus
 from autoscaler.live.view.nodes import fill_node
 from autoscaler.live.view.store import Contents
 
@@ -68,7 +68,7 @@ class ViewBuilder:
         return view, submissions
 
     def _is_unserved(self, pod: PodView) -> bool:
-        return not pod.node_name and consumes_request(pod) and asks(pod, self._config)
+        return not pod.node_name and consumes_request(pod) and requests_gpus(pod, self._config)
 
     def _node(
         self,

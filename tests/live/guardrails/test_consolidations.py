@@ -296,7 +296,7 @@ def stays(seen, rule=Rule.DOES_NOT_FIT):
 GIB = 1000 << 30
 
 
-def asking(worker, memory=0):
+def requesting(worker, memory=0):
     """The same with memory, in thousandths of a byte."""
     return dataclasses.replace(worker, requests={**worker.requests, "memory": memory})
 
@@ -335,9 +335,9 @@ def test_pods_that_would_not_fit_by_cpu_stay_and_the_policy_is_told():
 def test_a_node_with_gpus_but_without_memory_is_passed_over(gib, target):
     """The node with the fewest free GPUs has 10 GiB left, or less."""
     gangs = [
-        running(asking(worker("x", "n1", 1), 10 * GIB)),
-        running(asking(worker("y", "n2", 5, annotations={}), gib * GIB)),
-        running(asking(worker("z", "n3", 4, annotations={}), GIB)),
+        running(requesting(worker("x", "n1", 1), 10 * GIB)),
+        running(requesting(worker("y", "n2", 5, annotations={}), gib * GIB)),
+        running(requesting(worker("z", "n3", 4, annotations={}), GIB)),
     ]
     assert plan_of(with_memory(cluster(*gangs), 100 * GIB)) == {"n1": target}
 
@@ -345,12 +345,12 @@ def test_a_node_with_gpus_but_without_memory_is_passed_over(gib, target):
 @pytest.mark.parametrize(("milli_bytes", "fits"), [(0, True), (1, False)])
 def test_memory_is_never_rounded_to_room_that_there_is_not(milli_bytes, fits):
     gangs = [
-        running(asking(worker("x", "n1", 1), 10 * GIB)),
-        running(asking(worker("y", "n2", 4, annotations={}), 90 * GIB + milli_bytes)),
+        running(requesting(worker("x", "n1", 1), 10 * GIB)),
+        running(requesting(worker("y", "n2", 4, annotations={}), 90 * GIB + milli_bytes)),
     ]
     assert bool(plan_of(with_memory(cluster(*gangs), 100 * GIB))) == fits
-    gangs[0] = running(asking(worker("x", "n1", 1), 10 * GIB + milli_bytes))
-    gangs[1] = running(asking(worker("y", "n2", 4, annotations={}), 90 * GIB))
+    gangs[0] = running(requesting(worker("x", "n1", 1), 10 * GIB + milli_bytes))
+    gangs[1] = running(requesting(worker("y", "n2", 4, annotations={}), 90 * GIB))
     assert bool(plan_of(with_memory(cluster(*gangs), 100 * GIB))) == fits
 
 

@@ -129,7 +129,7 @@ def test_the_verdict_names_pod_and_reason():
     held = pod("db-0", node="n", namespace="prod", annotations={SAFE: "false"})
     allowed = evaluate(view([node("n", pods=[held])], pods=[held]), decision(), GuardrailState(), config())
     (verdict,) = allowed.verdicts
-    assert (verdict.kind, verdict.subject, verdict.asked, verdict.allowed) == ("node", "n", -1, 0)
+    assert (verdict.kind, verdict.subject, verdict.requested, verdict.allowed) == ("node", "n", -1, 0)
     assert "prod/db-0" in verdict.reason
     assert SAFE in verdict.reason
 

@@ -1,6 +1,7 @@
 """A provider is one folder and one line: the toy beside this file works through the command line."""
 
 import json
+import logging
 import threading
 import time
 
@@ -58,7 +59,12 @@ def cluster(monkeypatch):
     monkeypatch.setitem(registry.PROVIDERS, "toy", "tests.live.providers.toy")
     made = Cluster()
     monkeypatch.setattr(kube_client, "connect", lambda *_: made)
-    return made
+    # The command line logs to the stderr of this test, which is closed after it.
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    level = root.level
+    yield made
+    root.setLevel(level)
 
 
 def deploy(tmp_path, *arguments, pool=TOY):
