@@ -1,15 +1,63 @@
-"""A reinforcement-learning autoscaler for GPU clusters: command line, evaluation and the live loop.
+"""A reinforcement-learning autoscaler for GPU clusters, as a library.
 
-Importing this package loads nothing else, so that `autoscaler --help` and the live loop start quickly.
+    import autoscaler
+
+    run = autoscaler.train("experiment/quickstart", "runs/first", progress=True)
+    simulation = autoscaler.simulate(run.folder, "synthetic:quickstart?days=7&seed=1")
+
+Importing this package loads nothing else, so that `autoscaler --help` and the live loop start quickly; each name below
+imports what it needs when it is used first.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.artifact import load_policy as load_policy
+    from autoscaler.experiment import ExperimentConfig as ExperimentConfig
+    from autoscaler.experiment import load_experiment as load_experiment
+    from autoscaler.progress import Reporter as Reporter
+    from autoscaler.simulation import simulate as simulate
+    from autoscaler.training import Hooks as Hooks
+    from autoscaler.training import resume as resume
+    from autoscaler.training import train as train
+
+    __version__: str
+
 DISTRIBUTION = "green-gpu-autoscaler"
 
+# name: the module that defines it; the same as above, which type checkers read
+LAZY_NAMES = {
+    "ExperimentConfig": "autoscaler.experiment",
+    "Hooks": "autoscaler.training",
+    "Reporter": "autoscaler.progress",
+    "load_experiment": "autoscaler.experiment",
+    "load_policy": "agents.artifact",
+    "resume": "autoscaler.training",
+    "simulate": "autoscaler.simulation",
+    "train": "autoscaler.training",
+}
 
-def __getattr__(name: str) -> str:
-    """Look `__version__` up in the installed distribution when it is asked for."""
+__all__ = [
+    "ExperimentConfig",
+    "Hooks",
+    "Reporter",
+    "load_experiment",
+    "load_policy",
+    "resume",
+    "simulate",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is used first, and look `__version__` up in the installed distribution."""
+    if name in LAZY_NAMES:
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(LAZY_NAMES[name]), name)
+        return value
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version
@@ -18,3 +66,8 @@ def __getattr__(name: str) -> str:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
         return "0+not-installed"
+
+
+def __dir__() -> list[str]:
+    """Names that completion offers."""
+    return sorted({*globals(), *LAZY_NAMES, "__version__"})

@@ -1,30 +1,21 @@
-"""Experiments: what `autoscaler train` reads, and how a run folder is laid out.
-
-config.yaml    the resolved configuration, with the seed
-run.json       command, version, git revision, packages, machine; the tuned heuristic; how the training ended
-metrics.jsonl  the learning curve, one line per entry
-checkpoints/   the last ones, to resume from
-policy/        the policy artifact that scored best on the training window
-tensorboard/   the learning curve for TensorBoard
-"""
+"""Experiments: everything that a training run depends on; what `autoscaler train` reads."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from agents.config import AgentConfig, TrainConfig
 from configs.errors import UserError, did_you_mean
+from configs.loader import build_config, load_config, to_dict
 from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
 from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
 
-CONFIG, RUN = "config.yaml", "run.json"
 DEFAULT_TRACE = "synthetic:quickstart?days=30&seed=0"
 WANDB_MODES = ("off", "offline", "online")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class ExperimentError(UserError, ValueError):
@@ -118,25 +109,19 @@ class ExperimentConfig:
         return start, start + self.split.train * trace.span_seconds
 
 
-def new_run_folder(out: Path, name: str | None, agent: str, seed: int) -> Path:
-    """The path of a new run folder; nothing is written yet.
+def load_experiment(
+    source: ExperimentConfig | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> ExperimentConfig:
+    """An experiment from a YAML file or a preset, from plain values, or with changes of one that is there.
 
     Args:
-        out: folder of runs.
-        name: its name; None: agent, seed and the time.
-        agent: name of the agent.
-        seed: of the run.
+        source: a path, the name of a preset such as `experiment/quickstart`, nested plain values, or an experiment.
+        overrides: `key.of.field=value` each, the value in YAML.
 
     Raises:
-        ExperimentError: the name is not a plain file name, or the folder exists.
+        ConfigError: no such file, an unknown key, or a value that has no meaning.
     """
-    if name is None:
-        name = f"{agent}-seed{seed}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    if not NAME.fullmatch(name):
-        raise ExperimentError(f"--name is {name!r}; use letters, digits, dots, dashes and underscores")
-    folder = out / name
-    if folder.exists():
-        raise ExperimentError(
-            f"{folder}: the folder exists; resume it with --resume {folder}, or choose another --name"
-        )
-    return folder
+    if isinstance(source, str | Path):
+        return load_config(source, ExperimentConfig, overrides)
+    values = to_dict(source) if isinstance(source, ExperimentConfig) else source
+    return build_config(values, ExperimentConfig, "experiment", overrides)

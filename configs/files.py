@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from configs.errors import UserError
 
@@ -54,3 +58,61 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as JSON, one key a line.
+
+    JSON has no NaN or infinity, so these become null; numpy's scalars and arrays become numbers and lists.
+    """
+    return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        # numpy's scalars and arrays, without importing numpy here
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def check_output_file(path: str | Path) -> None:
+    """Refuse a file that could not be written, before the work whose result it is for.
+
+    Raises:
+        OutputFileError: There is no such folder, no right to write there, or the path is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise OutputFileError(f"{path}: cannot be written (it is a folder); give the path of a file")
+    if not target.parent.is_dir():
+        reason = f"{target.parent} is no folder" if target.parent.exists() else f"there is no folder {target.parent}"
+        raise OutputFileError(f"{path}: cannot be written ({reason}); make the folder first, or choose another one")
+    _try_to_write(target.parent, path)
+
+
+def check_output_folder(path: str | Path) -> None:
+    """Refuse a folder that could neither be written to nor, where it is missing, be made.
+
+    Raises:
+        OutputFileError: As above; nothing is left behind.
+    """
+    target = Path(path)
+    existing = next(folder for folder in (target, *target.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise OutputFileError(f"{path}: cannot be made ({existing} is a file); choose another folder")
+    _try_to_write(existing, path)
+
+
+def _try_to_write(folder: Path, wanted: str | Path) -> None:
+    # Rights alone do not tell: the root user has them all, on a read-only file system too.
+    try:
+        Path(tempfile.mkdtemp(prefix=".autoscaler-", dir=folder)).rmdir()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputFileError(f"{wanted}: cannot be written ({folder}: {reason}); choose another folder") from error

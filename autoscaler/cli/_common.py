@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from configs.files import write_text
+from configs.files import check_output_file, json_text, write_text
+
+
+def checked_output(path: str | None) -> str | None:
+    """The callback of every option that names a file to write: what cannot be written is refused before any work.
+
+    Raises:
+        OutputFileError: the file could not be written.
+    """
+    if path is not None and path != "-":
+        check_output_file(path)
+    return path
+
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON to this file; - is stdout.")
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="PATH",
+        callback=checked_output,
+        help="Write the result as JSON to this file; - is stdout.",
+    ),
 ]
 OverridesOption = Annotated[
     list[str] | None,
@@ -29,9 +45,7 @@ def note(text: str, quiet: bool = False) -> None:
 
 
 def write_json(document: Mapping[str, Any], destination: str) -> None:
-    """Write a result for other tools.
-
-    JSON has no NaN or infinity, so these become null; numpy's scalars and arrays become numbers and lists.
+    """Write a result for other tools, see `configs.files.json_text`.
 
     Args:
         document: The result.
@@ -40,21 +54,8 @@ def write_json(document: Mapping[str, Any], destination: str) -> None:
     Raises:
         OutputFileError: The file cannot be written.
     """
-    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(document)
     if destination == "-":
         sys.stdout.write(text)
     else:
         write_text(destination, text)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        # numpy's scalars and arrays, without importing numpy here
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, note, write_json
-from autoscaler.cli._outputs import check_folders, note_compiling
-from autoscaler.cli._progress import progress
+from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, checked_output, note, write_json
+from autoscaler.progress import make_reporter
 
 if TYPE_CHECKING:
     from agents.baselines.tuned import Tuned
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def _picture_path(path: str | None) -> str | None:
     if path is not None and not path.endswith((".png", ".svg")):
         raise typer.BadParameter(f"{path}: the picture is a .png or a .svg; end the name in one of them")
-    return path
+    return checked_output(path)
 
 
 def command(
@@ -45,7 +44,9 @@ def command(
     until: Annotated[float, typer.Option("--until", help="Where it ends.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="For the intervals and for policies that draw lots.")] = 0,
     overrides: OverridesOption = None,
-    report: Annotated[str | None, typer.Option("--report", metavar="PATH", help="Write an HTML report.")] = None,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="PATH", callback=checked_output, help="Write an HTML report.")
+    ] = None,
     figure: Annotated[
         str | None, typer.Option("--figure", metavar="PATH", callback=_picture_path, help="Write one .png or .svg.")
     ] = None,
@@ -60,7 +61,6 @@ def command(
     """
     from autoscaler.evaluation.candidates import rule_names
 
-    check_folders(report, figure, json_to)
     loaded = _load_runs(runs or [], quiet)
     experiment = _experiment(loaded, trace, overrides or [])
     names = rule_names(baselines, experiment.environment.codec)
@@ -164,14 +164,16 @@ def _compare(
     from autoscaler.evaluation.comparison import compare
     from autoscaler.evaluation.rollouts import warm_up
     from autoscaler.evaluation.windows import jobs_of
+    from autoscaler.simulation import note_compiling
 
     scenario.problem()  # bad input is refused before kernels are compiled
-    note_compiling(quiet)
+    reporter = make_reporter(not quiet)
+    note_compiling(reporter)
     kinds = {(type(policy), policy.layout): policy for contender in contenders for policy in contender.policies}
     for policy in kinds.values():
         warm_up(policy, scenario)
     runs = sum(len(contender.policies) for contender in contenders)
-    with progress("evaluate", runs * jobs_of(scenario.trace, windows), "jobs", quiet=quiet) as bar:
+    with reporter.progress("evaluate", runs * jobs_of(scenario.trace, windows), "jobs") as bar:
         comparison = compare(
             scenario, contenders, windows, np.random.default_rng(seed),
             reference=TUNED if any(contender.name == TUNED for contender in contenders) else None,

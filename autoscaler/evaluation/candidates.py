@@ -48,6 +48,7 @@ def load_candidate(
     name: str,
     trace: Trace,
     *,
+    environment: EnvironmentConfig | None = None,
     seed: int = 0,
     packer: str | None = None,
     overrides: Sequence[str] = (),
@@ -57,6 +58,7 @@ def load_candidate(
     Args:
         name: a fixed rule, or the folder of a run or artifact; a rule that uses the consolidation lever switches it on.
         trace: the jobs; `reactive-tuned` is tuned on the first part of them, as a default experiment splits it.
+        environment: settings; None: those that a run was trained with, else the defaults.
         seed: for rules that draw lots.
         packer: in-pool packer that takes the place of the policy's own.
         overrides: changes of the environment's settings, `key.of.field=value`.
@@ -71,24 +73,24 @@ def load_candidate(
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
     if name in BASELINES or name == TUNED:
-        settings = EnvironmentConfig()
+        settings = environment or EnvironmentConfig()
         if name in NEEDS_CONSOLIDATION:
             settings = replace(settings, codec=replace(settings.codec, consolidation=True))
-        environment = environment_config(settings, overrides)
-        experiment = ExperimentConfig(trace=trace.uri, environment=environment)
-        policy = make_rule(name, environment, seed, lambda: tuned_for(experiment, trace)).policies[0]
+        changed = environment_config(settings, overrides)
+        experiment = ExperimentConfig(trace=trace.uri, environment=changed)
+        policy = make_rule(name, changed, seed, lambda: tuned_for(experiment, trace)).policies[0]
     elif is_run(name):
         from autoscaler.evaluation.runs import load_run
 
         run = load_run(name)
-        environment, policy = environment_config(run.experiment.environment, overrides), run.policy
-        check_codec_overrides(policy, environment.codec)
+        changed, policy = environment_config(environment or run.experiment.environment, overrides), run.policy
+        check_codec_overrides(policy, changed.codec)
     else:
         known = did_you_mean(name, [*BASELINES, TUNED])
         raise UnknownPolicyError(f"unknown policy {name!r}{known}; or give the folder of a trained run")
     if packer is not None:
         policy.packer = None
-    return Candidate(policy, environment)
+    return Candidate(policy, changed)
 
 
 def check_codec_overrides(policy: Policy, layout: CodecLayout) -> None:

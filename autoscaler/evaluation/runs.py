@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from agents.artifact import CONFIG, find_artifact, load_policy
 from agents.errors import ArtifactError
 from autoscaler.evaluation.comparison import Contender
-from autoscaler.experiment import RUN, ExperimentConfig, LoggingConfig
+from autoscaler.experiment import ExperimentConfig, LoggingConfig
+from autoscaler.run_folder import RUN
 from configs.loader import load_config
 
 if TYPE_CHECKING:

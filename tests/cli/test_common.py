@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from autoscaler.cli import _progress
+from autoscaler import progress
 from autoscaler.cli._common import note, write_json
-from autoscaler.cli._progress import duration_text, progress
+from autoscaler.progress import Reporter, Terminal, duration_text, make_reporter
 from configs.files import OutputFileError
 
 
@@ -45,7 +45,7 @@ class Clock:
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(capsys):
     clock = Clock()
-    with progress("train", 1000, done=400, clock=clock) as job:
+    with Terminal(clock=clock).progress("train", 1000, done=400) as job:
         for _ in range(6):
             clock.seconds += 5.0
             job.advance(100)
@@ -56,25 +56,57 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(capsys):
     ]
 
 
-def test_quiet_progress_prints_nothing(capsys):
-    with progress("train", 10, quiet=True) as job:
+def test_what_is_done_too_much_is_not_shown(capsys):
+    """A rollout is not cut at the last step."""
+    clock = Clock()
+    with Terminal(clock=clock).progress("train", 1000) as job:
+        for _ in range(3):
+            clock.seconds += 10.0
+            job.advance(399)
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 399/1,000 steps (39 %), 40 steps/s, 15 s left",
+        "train: 798/1,000 steps (79 %), 40 steps/s, 5 s left",
+        "train: 1,000/1,000 steps (100 %), 40 steps/s",
+    ]
+
+
+def test_100_percent_is_said_when_all_is_done(capsys):
+    with Terminal().progress("train", 1000) as job:
+        job.advance(999)
+    assert "999/1,000 steps (99 %)" in capsys.readouterr().err
+
+
+def test_a_silent_reporter_prints_nothing(capsys):
+    reporter = make_reporter(False)
+    reporter.note("working")
+    with reporter.progress("train", 10) as job:
         job.advance(10)
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_reporter_of_the_caller_is_used_as_it_is():
+    class Mine(Reporter):
+        pass
+
+    mine = Mine()
+    assert make_reporter(mine) is mine
+
+
 def test_on_a_terminal_progress_is_a_bar_on_stderr(monkeypatch, capsys):
-    class Terminal(io.StringIO):
+    class Screen(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    terminal = Terminal()
-    monkeypatch.setattr(_progress.sys, "stderr", terminal)
+    terminal = Screen()
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with progress("evaluate", 4, "windows") as job:
-        job.advance(4)
+    with Terminal().progress("evaluate", 4, "windows") as job:
+        job.advance(3)
+        job.advance(3)
     assert "evaluate" in terminal.getvalue()
     assert "4/4" in terminal.getvalue()
+    assert "6/4" not in terminal.getvalue()
     assert "windows/s" in terminal.getvalue()
     assert capsys.readouterr().out == ""
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ import pytest
 import yaml
 
 from agents.artifact import load_policy
+from autoscaler import training
 from autoscaler.cli import main
+from autoscaler.experiment import load_experiment
 
 CONFIG = """\
 trace: synthetic:quickstart?days=3&seed=0
@@ -208,6 +211,21 @@ def test_a_folder_that_exists_is_not_overwritten(config: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("/proc/runs", "/proc/runs/run: cannot be written (/proc: "),
+        ("small.yaml", "small.yaml is a file); choose another folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_tuned(
+    out: str, message: str, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("autoscaler.training.tune", None)  # calling it would be an internal error
+    assert main(["train", str(config), "--out", out, "--name", "run"]) == 2
+    assert message in only_line(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give an experiment config"),
@@ -273,15 +291,68 @@ def test_a_full_disk_leaves_no_folder(
     assert list(Path("runs").iterdir()) == []
 
 
-def test_weights_and_biases_works_offline(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With neither network nor account: every connection fails, and the home is empty."""
+@pytest.fixture
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights & Biases with neither network nor account: every connection fails, and the home is empty."""
     pytest.importorskip("wandb")
 
     def offline(*arguments: Any, **_keywords: Any) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "create_connection", offline)
-    monkeypatch.setenv("HOME", str(config.parent / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert train(config, "--set", "logging.wandb=offline", "--set", "train.total_steps=512") == 0
-    assert list(Path("runs/run").glob("wandb/offline-run-*/run-*.wandb"))
+
+
+def wandb_records(path: Path) -> list[Any]:
+    """What a file of Weights & Biases holds, in order: LevelDB's log format behind a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, parts, records = path.read_bytes(), 7, b"", []
+    while at < len(data):
+        left = 32768 - at % 32768
+        if left < 7:  # a block ends with zeros where no header fits
+            at += left
+            continue
+        _checksum, length, kind = struct.unpack_from("<IHB", data, at)
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or its last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            records.append(record)
+            parts = b""
+    return records
+
+
+def test_weights_and_biases_works_offline_over_environment_steps(config: Path, no_network: None) -> None:
+    assert train(config, "--set", "logging.wandb=offline", "--set", "train.total_steps=1024") == 0
+    (path,) = Path("runs/run").glob("wandb/offline-run-*/run-*.wandb")
+    records = wandb_records(path)
+    metrics = [record.metric for record in records if record.WhichOneof("record_type") == "metric"]
+    assert {(metric.name or metric.glob_name, metric.step_metric) for metric in metrics} >= {
+        ("environment_step", ""),
+        ("*", "environment_step"),
+    }
+    history = [
+        {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        for record in records
+        if record.WhichOneof("record_type") == "history"
+    ]
+    curve = [json.loads(line) for line in Path("runs/run/metrics.jsonl").read_text().splitlines()]
+    assert [entry["environment_step"] for entry in history] == [entry["step"] for entry in curve]
+    usd = [entry["validation/usd"] for entry in history if "validation/usd" in entry]
+    assert usd == [entry["validation/usd"] for entry in curve if "validation/usd" in entry]
+
+
+def test_a_resumed_run_stays_one_run_of_weights_and_biases(config: Path, no_network: None) -> None:
+    experiment = load_experiment(config, ["logging.wandb=offline"])
+    stops = iter([False, True])
+    run = training.train(experiment, "runs/run", hooks=training.Hooks(should_stop=lambda: next(stops)))
+    assert not run.result.finished
+    assert training.resume("runs/run").result.finished
+    run_id = json.loads(Path("runs/run/run.json").read_text())["wandb_id"]
+    files = sorted(Path("runs/run").glob("wandb/offline-run-*/run-*.wandb"))
+    assert [path.name for path in files] == [f"run-{run_id}.wandb"] * 2
+    for path in files:
+        assert run_id in {record.run.run_id for record in wandb_records(path) if record.HasField("run")}

@@ -1,0 +1,228 @@
+"""Replay a trace with one policy and say what it cost: what `autoscaler simulate` calls."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import traces
+from agents.policy import Policy
+from autoscaler.evaluation.candidates import Candidate, environment_config, load_candidate
+from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
+from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compiled, prepare, warm_up
+from autoscaler.evaluation.windows import whole_trace
+from autoscaler.progress import Reporter, make_reporter
+from configs.files import check_output_file
+from configs.loader import to_dict
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, load_cluster
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import Simulator, write_log
+from traces.trace import Trace
+
+SCHEMA = "autoscaler.simulate/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What a policy did on a whole trace.
+
+    Attributes:
+        policy: name of the policy.
+        scenario: trace, cluster and settings.
+        cluster_source: what the caller called the cluster.
+        seed: of the policy.
+        rollout: the integrals, and when each job started and ended.
+        measures: numbers by dotted name, see docs/json.md, such as `objective_usd` and `metrics.wait_seconds.p95`.
+        wall_seconds: how long the replay took.
+        compile_seconds: how long compiling the simulator, or loading it from the cache, took.
+    """
+
+    policy: str
+    scenario: Scenario
+    cluster_source: str
+    seed: int
+    rollout: Rollout
+    measures: Measures
+    wall_seconds: float
+    compile_seconds: float
+
+    @property
+    def jobs_per_second(self) -> float:
+        """Speed of the replay."""
+        return self.scenario.trace.num_jobs / self.wall_seconds
+
+    def document(self) -> dict[str, Any]:
+        """What `autoscaler simulate --json` writes, see docs/json.md."""
+        trace = self.scenario.trace
+        return {
+            "schema": SCHEMA,
+            "trace": {"uri": trace.uri, "jobs": trace.num_jobs, "span_seconds": trace.span_seconds},
+            "cluster": {"source": self.cluster_source, **to_dict(self.scenario.cluster)},
+            "policy": self.policy,
+            "seed": self.seed,
+            "wall_seconds": self.wall_seconds,
+            "compile_seconds": self.compile_seconds,
+            "jobs_per_second": self.jobs_per_second,
+            **nested(self.measures),
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values of a table for humans."""
+        speed = f"{self.jobs_per_second:,.0f} jobs/s in {self.wall_seconds:.3f} s"
+        return [
+            *_cost_rows(self),
+            *_job_rows(self.measures),
+            *_node_rows(self.measures),
+            *[(words, _amount(self.measures[name])) for name, words in INCIDENTS.items() if self.measures[name]],
+            ("speed", f"{speed} (compiling or loading kernels: {self.compile_seconds:.1f} s)"),
+        ]
+
+
+def simulate(
+    policy: Policy | str | Path = "reactive",
+    trace: Trace | str = "synthetic:quickstart?days=30&seed=0",
+    *,
+    cluster: ClusterConfig | str = "auto",
+    environment: EnvironmentConfig | None = None,
+    overrides: Sequence[str] = (),
+    packer: str | None = None,
+    seed: int = 0,
+    events: str | Path | None = None,
+    progress: bool | Reporter = False,
+) -> Simulation:
+    """Replay a whole trace with one policy, from its first submission until its last job has ended.
+
+    Args:
+        policy: a fixed rule such as `reactive`, the folder of a trained run, or a policy.
+        trace: the jobs, or their URI.
+        cluster: pools, `auto` (one pool of 8-GPU nodes, as large as the trace's peak), a YAML file, or
+            `openb-nodes:PATH`.
+        environment: settings; None: those that a run was trained with, else the defaults.
+        overrides: changes of them, `key.of.field=value` each.
+        packer: in-pool packer; None: the policy's own.
+        seed: for rules that draw at random.
+        events: where the event log goes as Parquet; None: nothing is logged.
+        progress: see `autoscaler.progress`.
+
+    Raises:
+        UnknownPolicyError: there is neither such a rule nor such a folder.
+        ArtifactError: the run is damaged.
+        TraceError: the trace cannot be loaded.
+        ConfigError: an override does not fit, or the cluster's file cannot be read.
+        ClusterError: trace and cluster do not fit together.
+        PolicyFitError: the codec of the policy has fewer pools than the cluster.
+        SimulatorError: an invariant does not hold, in debug mode (`overrides=["debug=true"]`).
+        OutputFileError: the event log cannot be written.
+    """
+    if events is not None:
+        check_output_file(events)
+    jobs = traces.load(trace) if isinstance(trace, str) else trace
+    candidate = _candidate(policy, jobs, environment, overrides, packer, seed)
+    pools = cluster if isinstance(cluster, ClusterConfig) else _pools(cluster, jobs, candidate.environment)
+    scenario = Scenario(jobs, pools, candidate.environment)
+    source = "given" if isinstance(cluster, ClusterConfig) else cluster
+    return _replay(candidate.policy, scenario, source, seed, events, make_reporter(progress))
+
+
+def note_compiling(reporter: Reporter) -> None:
+    """Say that the simulator is compiled first, where it is not in the cache."""
+    if not is_compiled():
+        reporter.note("compiling the simulator: about a minute, once after each installation or update")
+
+
+def _candidate(
+    policy: Policy | str | Path,
+    trace: Trace,
+    environment: EnvironmentConfig | None,
+    overrides: Sequence[str],
+    packer: str | None,
+    seed: int,
+) -> Candidate:
+    if isinstance(policy, str | Path):
+        return load_candidate(
+            str(policy), trace, environment=environment, seed=seed, packer=packer, overrides=overrides
+        )
+    changes = [*overrides, *([] if packer is None else [f"packer={packer}"])]
+    return Candidate(policy, environment_config(environment or EnvironmentConfig(codec=policy.layout), changes))
+
+
+def _pools(source: str, trace: Trace, environment: EnvironmentConfig) -> ClusterConfig:
+    return load_cluster(source, trace, second_resources=environment.physics.second_resources)
+
+
+def _replay(
+    policy: Policy, scenario: Scenario, source: str, seed: int, events: str | Path | None, reporter: Reporter
+) -> Simulation:
+    problem = scenario.problem(policy)
+    note_compiling(reporter)
+    compile_seconds = warm_up(policy, scenario)
+    windows = [whole_trace(scenario.trace)]
+    simulator = prepare(policy, scenario, windows, log_rows=0 if events is None else None)
+    with reporter.progress("simulate", scenario.trace.num_jobs, "jobs") as bar:
+        started = time.perf_counter()
+        rollout = execute(policy, simulator, windows, on_jobs=bar.advance)[0]
+        wall_seconds = time.perf_counter() - started
+    if events is not None:
+        _write_events(simulator, policy, scenario, events)
+    measures = measure(rollout, problem)
+    return Simulation(policy.name, scenario, source, seed, rollout, measures, wall_seconds, compile_seconds)
+
+
+def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path: str | Path) -> None:
+    pools = json.dumps([pool.name for pool in scenario.cluster.pools])
+    write_log(simulator.event_log(), path, {"trace": scenario.trace.uri, "policy": policy.name, "pools": pools})
+
+
+def _cost_rows(done: Simulation) -> list[tuple[str, str]]:
+    measures, prices = done.measures, done.scenario.config.objective
+    total, overhead = measures["energy_kwh.total"], measures["metrics.overhead_gpu_hours"]
+    parts = [(name, measures[f"energy_kwh.{name}"]) for name in ("busy", "fragmentation", "idle", "boot", "off")]
+    waiting_usd = measures["metrics.waited_gpu_hours"] * prices.usd_per_gpu_hour
+    lost = f", overhead {overhead * prices.usd_per_gpu_hour:,.2f}" if overhead else ""
+    usd = f"energy {total * prices.usd_per_kwh:,.2f}, waiting {waiting_usd:,.2f}{lost}"
+    jobs = f"{measures['metrics.jobs_finished']:,} of {measures['metrics.jobs_submitted']:,} finished"
+    return [
+        ("jobs", f"{jobs} in {duration(done.rollout.elapsed_ms / 1000)}"),
+        ("cluster", "\n".join(_pool_text(pool) for pool in done.scenario.cluster.pools)),
+        ("objective", f"{measures['objective_usd']:,.2f} USD ({usd})"),
+        ("energy", f"{total:,.1f} kWh ({', '.join(f'{name} {percent(kwh / total)}' for name, kwh in parts if kwh)})"),
+    ]
+
+
+def _job_rows(measures: Measures) -> list[tuple[str, str]]:
+    return [
+        ("wait", _spread(measures, "wait_seconds", duration)),
+        ("job completion time", _spread(measures, "jct_seconds", duration)),
+        ("bounded slowdown", _spread(measures, "bounded_slowdown", number)),
+    ]
+
+
+def _node_rows(measures: Measures) -> list[tuple[str, str]]:
+    over = f"{measures['metrics.node_hours_over_bound']:.3f} times the packed bound"
+    moves = f"{measures['metrics.moves']:,}, {measures['metrics.moves_per_job']:.3f} per job; "
+    moves += f"{measures['metrics.overhead_gpu_hours']:,.1f} GPU-hours of overhead"
+    scaling = f"up {measures['metrics.scale_ups_per_hour']:.2f}, down {measures['metrics.scale_downs_per_hour']:.2f}"
+    return [
+        ("node-hours", f"{measures['metrics.node_hours']:,.1f} ({over})"),
+        *([("moves", moves)] if measures["metrics.moves"] else []),
+        ("utilization", percent(measures["metrics.utilization"])),
+        ("scaling actions / h", f"{scaling}; {measures['metrics.nodes_added']:,} nodes ordered"),
+    ]
+
+
+def _spread(measures: Measures, name: str, text: Any) -> str:
+    return ", ".join(f"{part} {text(measures[f'metrics.{name}.{part}'])}" for part in ("mean", "p50", "p95", "p99"))
+
+
+def _amount(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def _pool_text(pool: PoolConfig) -> str:
+    nodes = f"{pool.min_nodes} to {pool.max_nodes:,} nodes of {pool.gpus_per_node} GPUs"
+    return f"{pool.name}: {nodes}, boot {pool.boot_seconds:g} s"

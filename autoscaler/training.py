@@ -1,0 +1,199 @@
+"""Train a policy as an experiment says, inside a run folder, or resume a run: what `autoscaler train` calls."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import KVWriter
+
+import traces
+from agents.baselines.tuned import Tuned, tune
+from agents.sb3.training import Hooks as EngineHooks
+from agents.sb3.training import Result, Task
+from agents.sb3.training import train as run_engine
+from autoscaler.evaluation.provenance import provenance
+from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
+from autoscaler.progress import Reporter, make_reporter
+from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
+from configs.loader import dump_yaml, to_yaml
+from envs.gpu_cluster.config import PACKERS
+from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.simulator.problem import make_problem
+
+SCHEMA = "autoscaler.run/1"
+WANDB_ID = "wandb_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How the caller takes part in a training.
+
+    Attributes:
+        on_log: called with each entry of the learning curve: the environment steps done, and numbers by name, such as
+            `validation/usd` (USD per validation window, without the energy of GPUs that work).
+        should_stop: asked before each iteration; True saves a checkpoint and stops, and the run can be resumed.
+    """
+
+    on_log: Callable[[int, Mapping[str, float]], None] | None = None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A run folder and how its training ended.
+
+    Attributes:
+        folder: the run folder; `autoscaler.load_policy(folder)` loads the policy that scored best.
+        experiment: what was trained.
+        result: how it ended.
+    """
+
+    folder: Path
+    experiment: ExperimentConfig
+    result: Result
+
+    def describe(self) -> str:
+        """The validation score of the kept policy beside that of the tuned heuristic, one line."""
+        best, tuned = self.result.best_usd, self.result.tuned_usd
+        share = f" ({best / tuned - 1.0:+.1%})" if tuned > 0 else ""
+        return (
+            f"validation: {best:.2f} USD per training window beside the energy of busy GPUs, "
+            f"reactive-tuned {tuned:.2f}{share}"
+        )
+
+
+def train(
+    experiment: ExperimentConfig | Mapping[str, Any] | str | Path,
+    folder: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    tuned: Tuned | None = None,
+    hooks: Hooks | None = None,
+    progress: bool | Reporter = False,
+) -> TrainedRun:
+    """Train a policy in a new run folder.
+
+    The heuristic is tuned on the training window first: training starts from it, and is compared with it.
+
+    Args:
+        experiment: a config, its plain values, a YAML file, or a preset such as `experiment/quickstart`.
+        folder: the run folder to make.
+        overrides: `key.of.field=value` each, as `--set` of the command line.
+        tuned: the heuristic, where it was tuned on this training window before.
+        hooks: how the caller takes part.
+        progress: see `autoscaler.progress`.
+
+    Raises:
+        ConfigError: the experiment cannot be read, or has a value without meaning.
+        ExperimentError: the folder exists.
+        OutputFileError: the folder cannot be made.
+        TraceError: the trace cannot be loaded.
+        ClusterError: trace, cluster and codec do not fit together.
+        AgentConfigError: the agent cannot play this action space.
+    """
+    described, target = load_experiment(experiment, overrides), Path(folder)
+    check_new(target)
+    reporter = make_reporter(progress)
+    task = _task(described, tuned or _tune(described, reporter))
+    target.mkdir(parents=True)
+    try:
+        dump_yaml(described, target / CONFIG)
+        write_record(target, {"schema": SCHEMA, "provenance": provenance(), "tuned": task.tuned.to_dict()})
+        return _run(described, task, target, hooks or Hooks(), reporter, resumes=False)
+    except BaseException:
+        # A new folder in which nothing could be used goes; one that was there before is never touched.
+        if not any((target / "checkpoints").glob("step-*")):
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def resume(folder: str | Path, *, hooks: Hooks | None = None, progress: bool | Reporter = False) -> TrainedRun:
+    """Go on with a run that was stopped, to the same bits as if it never had been.
+
+    Args:
+        folder: the run folder.
+        hooks: how the caller takes part.
+        progress: see `autoscaler.progress`.
+
+    Raises:
+        ExperimentError: the folder is no run folder, or its record is damaged.
+        ConfigError: its config is damaged.
+        ArtifactError: there is no checkpoint, or it does not fit.
+    """
+    target = Path(folder)
+    experiment = saved_experiment(target)
+    task = _task(experiment, _saved_heuristic(target))
+    return _run(experiment, task, target, hooks or Hooks(), make_reporter(progress), resumes=True)
+
+
+def _saved_heuristic(folder: Path) -> Tuned:
+    try:
+        return Tuned.from_dict(read_record(folder)["tuned"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ExperimentError(f"{folder / RUN}: its tuned heuristic cannot be read; train again") from error
+
+
+def _tune(experiment: ExperimentConfig, reporter: Reporter) -> Tuned:
+    """The best heuristic of the training window."""
+    trace = traces.load(experiment.trace)
+    start, end = experiment.training_window(trace)
+    cluster, windows = experiment.described_cluster(trace), experiment.train.validation_windows
+    with reporter.progress("tune the heuristic", len(PACKERS), "packers") as bar:
+        tuned = tune(trace, cluster, experiment.environment, start, end, windows, bar.advance)
+    reporter.note(f"reactive-tuned: {tuned.describe()}")
+    return tuned
+
+
+def _task(experiment: ExperimentConfig, tuned: Tuned) -> Task:
+    """What the engine trains: the training window with the tuned packer."""
+    trace = traces.load(experiment.trace)
+    start, end = experiment.training_window(trace)
+    config = replace(experiment.environment, packer=tuned.packer)
+    problem = make_problem(trace.window(None, end), experiment.described_cluster(trace), config)
+    validation = equal_episodes(problem, start, end, experiment.train.validation_windows)
+    return Task(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, to_yaml(experiment))
+
+
+def _run(
+    experiment: ExperimentConfig, task: Task, folder: Path, hooks: Hooks, reporter: Reporter, *, resumes: bool
+) -> TrainedRun:
+    """Train in a folder that holds config and record, and record how it ended."""
+    writers: list[KVWriter] = [] if hooks.on_log is None else [_LogWriter(hooks.on_log)]
+    if experiment.logging.wandb != "off":
+        writers.append(_wandb_writer(experiment, folder))
+    with reporter.progress("train", task.train.total_steps) as bar:
+        engine_hooks = EngineHooks(bar.advance, hooks.should_stop, tuple(writers))
+        result = run_engine(task, folder, engine_hooks, resumes)
+    write_record(folder, {**read_record(folder), "result": asdict(result)})
+    return TrainedRun(folder, experiment, result)
+
+
+def _wandb_writer(experiment: ExperimentConfig, folder: Path) -> KVWriter:
+    """Weights & Biases; the record keeps its run id, so that a resumed run stays one run there too."""
+    from autoscaler.tracking import WandbWriter, new_run_id
+
+    record = read_record(folder)
+    if WANDB_ID not in record:
+        record[WANDB_ID] = new_run_id()
+        write_record(folder, record)
+    return WandbWriter(experiment, folder, str(record[WANDB_ID]))
+
+
+class _LogWriter(KVWriter):
+    """Hands each entry of the learning curve to a function."""
+
+    def __init__(self, on_log: Callable[[int, Mapping[str, float]], None]) -> None:
+        self._on_log = on_log
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Hand over the numbers of an entry."""
+        numbers = {name: value for name, value in key_values.items() if isinstance(value, (int, float, np.number))}
+        self._on_log(step, {name: float(value) for name, value in numbers.items()})
+
+    def close(self) -> None:
+        """Do nothing."""
