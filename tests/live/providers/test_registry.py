@@ -60,11 +60,11 @@ def cluster(monkeypatch):
     made = Cluster()
     monkeypatch.setattr(kube_client, "connect", lambda *_: made)
     # The command line logs to the stderr of this test, which is closed after it.
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", list(root.handlers))
-    level = root.level
+    logger = logging.getLogger("autoscaler")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     yield made
-    root.setLevel(level)
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 def deploy(tmp_path, *arguments, pool=TOY):
