@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem
 
 
@@ -25,7 +24,6 @@ def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDAr
     simulator = Simulator.from_problem(problem, len(episodes))
     simulator.reset(np.arange(len(episodes)), episodes)
     policy.reset(len(episodes))
-    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
-    while not clock[:, st.DONE].all():
-        simulator.step(policy.act(outcome.observation, outcome.mask))
+    while not simulator.done.all():
+        simulator.step(policy.act(simulator.observations, simulator.action_masks))
     return simulator.decided_usd()

@@ -18,7 +18,6 @@ from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.simulator import PACKERS, Packer, Simulator
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.scoring import best_fit
 
 DEFAULT = "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"
@@ -42,7 +41,7 @@ def main() -> None:
     arguments = options.parse_args()
     before, trace = describe(), with_requests(traces.load(arguments.trace))
     setpoints = np.array([ConstantSetpoint(EnvironmentConfig().codec).setpoint])
-    runs, seconds, clocks = {}, {}, {}
+    runs, seconds, results = {}, {}, {}
     for packer in ("best-fit", "compiled", "plain"):
         begin = time.perf_counter()
         simulator = simulator_of(trace, packer)
@@ -56,9 +55,14 @@ def main() -> None:
 
         replay(times=1)
         seconds[packer] = made - begin, time.perf_counter() - made
-        clocks[packer] = simulator.world.clusters.clock.copy()
+        results[packer] = simulator
         runs[packer] = replay, times * trace.num_jobs
-    assert all((clock == clocks["best-fit"]).all() for clock in clocks.values()), "copies of best fit decide alike"
+    expected = results["best-fit"]
+    for simulator in results.values():
+        assert simulator.energy() == expected.energy(), "copies of best fit decide alike"
+        assert (simulator.job_times().start_ms == expected.job_times().start_ms).all(), (
+            "copies of best fit decide alike"
+        )
     parts: dict[str, list[Measurement]] = {packer: [] for packer in runs}
     for _ in range(arguments.repeats):
         for packer, (replay, jobs) in runs.items():
@@ -72,7 +76,7 @@ def main() -> None:
         )
         for packer, measured in parts.items()
     ]
-    decisions = float(clocks["best-fit"][0, st.DECISIONS]) / trace.num_jobs
+    decisions = float(expected.decisions[0]) / trace.num_jobs
     report(
         f"replay of {trace.num_jobs:,} jobs on detailed nodes, reactive baseline, one core",
         before,

@@ -14,7 +14,6 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import make_problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from traces.trace import Trace
@@ -45,8 +44,8 @@ def batched(trace: Trace, nodes: int, envs: int, config: EnvironmentConfig, thre
             batch.action_masks()
 
     run()
-    clock = batch._simulator.world.clusters.clock  # noqa: SLF001 (a benchmark looks inside)
-    jobs = 2 * clock[:, st.FINISHED].sum() / clock[:, st.DECISIONS].sum()
+    simulator = batch._simulator  # noqa: SLF001 (a benchmark looks inside)
+    jobs = 2 * simulator.finished_jobs.sum() / simulator.decisions.sum()
     name = f"GpuClusterVecEnv, {envs} envs, {nodes} nodes, {jobs:.1f} job events a step, {threads} thread(s)"
     return measure(name, "env steps/s", STEPS * envs, run, repeats)
 

@@ -30,7 +30,6 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
 from traces.trace import Trace
 
 GPUS_PER_NODE = 8
@@ -46,8 +45,7 @@ def our_waits(trace: Trace, nodes: int, gpus_per_node: int) -> Waits:
     simulator = Simulator(trace, ClusterConfig((pool,)), config)
     simulator.reset_all()
     simulator.replay(np.array([ConstantSetpoint(config.codec).setpoint]))
-    starts = simulator.world.clusters.queue[0, : trace.num_jobs, st.JOB_START]
-    return (starts - trace.submit_milliseconds) / 1000
+    return simulator.job_times().wait_seconds
 
 
 def most_in_use(waits: Waits, trace: Trace) -> int:

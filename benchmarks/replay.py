@@ -26,7 +26,6 @@ from envs.gpu_cluster.cluster import ClusterConfig, load_cluster
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import CurvesConfig, EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
-from envs.gpu_cluster.simulator.state import DECISIONS
 
 DEFAULTS = ["synthetic:quickstart?days=365&seed=0", "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"]
 MIN_JOBS = 200_000
@@ -123,7 +122,7 @@ def main() -> None:
                 simulator.replay(rules)
 
         replay()
-        decisions = int(simulator.world.clusters.clock[0, DECISIONS]) / trace.num_jobs
+        decisions = int(simulator.decisions[0]) / trace.num_jobs
         nodes = sum(pool.max_nodes for pool in cluster.pools)
         name = f"{uri.rpartition('/')[2]} ({trace.num_jobs:,} jobs, {nodes} nodes, {decisions:.1f} decisions a job)"
         rows.append(measure(name, "jobs/s", times * trace.num_jobs, replay, arguments.repeats))

@@ -23,7 +23,6 @@ from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.episodes import draw_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import make_problem
-from envs.gpu_cluster.simulator.state import SLOTS
 from traces.trace import Trace
 
 GPUS, WEIGHTS = (1, 2, 4, 8, 16), (0.7, 0.08, 0.1, 0.1, 0.02)
@@ -47,22 +46,6 @@ def poisson(jobs: int, nodes: int) -> Trace:
 
 def _normal(weights: tuple[float, ...]) -> np.ndarray:
     return np.array(weights) / sum(weights)
-
-
-def size(simulator: Simulator) -> dict[str, int]:
-    """Bytes of a simulator's arrays by name, the trace's included."""
-    plans = {f"PackingPlan.{name}": array for name, array in simulator.world.plans._asdict().items()}
-    return {
-        name: array.nbytes
-        for name, array in {"jobs": simulator.world.jobs, **simulator.state_arrays(), **plans}.items()
-    }
-
-
-def untouched(simulator: Simulator) -> int:
-    """Bytes of the running slots that never had a job."""
-    clusters = simulator.world.clusters
-    slots = clusters.run.shape[1] * clusters.run.shape[0] - int(clusters.clock[:, SLOTS].sum())
-    return slots * (clusters.run.itemsize * clusters.run.shape[2] + clusters.heap.itemsize * clusters.heap.shape[2])
 
 
 def cost(jobs: int, nodes: int, repeats: int) -> tuple[float, float, float]:
@@ -114,11 +97,11 @@ def main() -> None:
         else:
             simulator.reset(np.arange(envs), draw_episodes(problem, envs, np.random.default_rng(0)))
         simulator.replay(np.tile(ConstantSetpoint(config.codec).rule, (envs, 1)))
-        parts = size(simulator)
-        total, queue = sum(parts.values()), simulator.world.clusters.queue
+        parts = simulator.memory_bytes()
+        total = sum(parts.values())
         of_jobs = parts["jobs"] + parts["Cluster.queue"]
-        per_job = parts["jobs"] / jobs + queue.itemsize * queue.shape[2]
-        per_node = (total - untouched(simulator) - of_jobs) / nodes / envs
+        per_job = parts["jobs"] / jobs + parts["Cluster.queue"] / envs / simulator.max_jobs
+        per_node = (total - simulator.untouched_bytes - of_jobs) / nodes / envs
         sizes.append(
             {"jobs": jobs, "nodes": nodes, "envs": envs, "bytes_per_job": per_job, "bytes_per_node": per_node, **parts}
         )

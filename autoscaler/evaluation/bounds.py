@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.windows import Window
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.objective import MS_PER_HOUR
 from envs.gpu_cluster.simulator.problem import Problem
 
@@ -43,18 +42,17 @@ def node_hour_bounds(problem: Problem, window: Window) -> NodeHourBounds:
         problem: jobs and pools.
         window: the window.
     """
-    jobs = problem.jobs[: window.last_job]
-    end = jobs[:, st.SUBMIT_MS] + jobs[:, st.DURATION_MS]
-    alive = end > window.start_ms
-    jobs, end = jobs[alive], end[alive]
-    start = np.maximum(jobs[:, st.SUBMIT_MS], window.start_ms)
+    ends = problem.submit_ms + problem.duration_ms
+    alive = np.flatnonzero(ends[: window.last_job] > window.start_ms)
+    end, gpu_milli, allowed = ends[alive], problem.gpu_milli[alive], problem.allowed_bits[alive]
+    start = np.maximum(problem.submit_ms[alive], window.start_ms)
     length = int(end.max(initial=window.start_ms)) - window.start_ms
     packed, floor = 0.0, 0.0
     for group in pool_groups(problem):
-        pools = problem.pools[[index for index in range(len(problem.pools)) if group >> index & 1]]
-        member = (jobs[:, st.ALLOWED_BITS] & group) != 0
-        node_milli, kept = 1000 * int(pools[:, st.GPUS].max()), int(pools[:, st.MIN_NODES].sum())
-        milli = jobs[member, st.MILLI]
+        pools = [pool for index, pool in enumerate(problem.cluster.pools) if group >> index & 1]
+        member = (allowed & group) != 0
+        node_milli, kept = 1000 * max(pool.gpus_per_node for pool in pools), sum(pool.min_nodes for pool in pools)
+        milli = gpu_milli[member]
         packed += packed_node_ms(start[member], end[member], milli, node_milli, kept, length)
         floor += max(float(milli @ (end[member] - start[member])) / node_milli, float(kept * length))
     return NodeHourBounds(packed / MS_PER_HOUR, floor / MS_PER_HOUR)
@@ -62,8 +60,8 @@ def node_hour_bounds(problem: Problem, window: Window) -> NodeHourBounds:
 
 def pool_groups(problem: Problem) -> list[int]:
     """Pools that some job may choose between, as bit masks that do not overlap."""
-    groups = [1 << index for index in range(len(problem.pools))]
-    for allowed in np.unique(problem.jobs[:-1, st.ALLOWED_BITS]).tolist():
+    groups = [1 << index for index in range(len(problem.cluster.pools))]
+    for allowed in np.unique(problem.allowed_bits).tolist():
         joined = allowed
         for group in groups:
             if group & allowed:

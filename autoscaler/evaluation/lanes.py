@@ -10,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.timeline import USED, Timeline
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem
 
 OFF, BOOTING, ON = range(3)
@@ -152,10 +151,10 @@ def lanes_of(log: pa.Table, problem: Problem, start_ms: int, end_ms: int, most: 
     were_on = [number for number, parts in means.items() if parts[:3].any()]
     places = np.linspace(0, len(were_on) - 1, min(most, len(were_on))).round().astype(np.int64)
     chosen = [were_on[at] for at in places]
-    offsets = problem.pools[:, st.NODE_OFFSET]
+    offsets = problem.node_offsets
     pools = {number: int(np.searchsorted(offsets, number, side="right")) - 1 for number in chosen}
     parts = np.stack([means[number] for number in chosen]) if chosen else np.zeros((0, 4, len(edges) - 1))
-    gpus = np.array([1000.0 * problem.pools[pools[number], st.GPUS] for number in chosen])[:, None]
+    gpus = np.array([1000.0 * problem.cluster.pools[pools[number]].gpus_per_node for number in chosen])[:, None]
     totals = sum((means[number][:3].mean(axis=1) for number in were_on), np.zeros(3)) * (end_ms - start_ms) / HOUR_MS
     in_span = np.array(columns[0]) >= start_ms
     kinds, counts = np.unique(np.array(columns[1])[in_span], return_counts=True)

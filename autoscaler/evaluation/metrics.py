@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
 from autoscaler.evaluation.rollouts import Rollout
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.objective import (
     MILLI_MS_PER_GPU_HOUR,
     MS_PER_HOUR,
@@ -40,7 +40,7 @@ Measures = dict[str, float]
 def energy(rollout: Rollout, problem: Problem) -> Energy:
     """Energy of a rollout by its parts, kWh, PUE included."""
     pools = zip(problem.cluster.pools, rollout.pools, strict=True)
-    return sum_energy([pool_energy(pool, counters, rollout.elapsed_ms) for pool, counters in pools])
+    return sum_energy([pool_energy(pool, totals.energy_integrals, rollout.elapsed_ms) for pool, totals in pools])
 
 
 def measure(rollout: Rollout, problem: Problem) -> Measures:
@@ -52,7 +52,7 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
     """
     used = energy(rollout, problem)
     waited_gpu_hours = rollout.waited_milli_ms / MILLI_MS_PER_GPU_HOUR
-    delayed = delayed_gpu_hours(rollout.pools, rollout.waited_milli_ms)
+    delayed = delayed_gpu_hours(rollout.totals.overhead_milli_ms, rollout.waited_milli_ms)
     bounds = node_hour_bounds(problem, rollout.window)
     return {
         **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
@@ -67,13 +67,13 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
 
 def waits_seconds(rollout: Rollout) -> NDArray[np.float64]:
     """[J'] float64: from submission to start, of every job of the window that has started."""
-    started = rollout.start_ms != st.NEVER
+    started = rollout.start_ms != NEVER
     waits: NDArray[np.float64] = (rollout.start_ms - rollout.submit_ms)[started] / 1000.0
     return waits
 
 
 def _job_measures(rollout: Rollout) -> Measures:
-    ended = rollout.end_ms != st.NEVER
+    ended = rollout.end_ms != NEVER
     finished = int(ended.sum())
     completion = (rollout.end_ms - rollout.submit_ms)[ended] / 1000.0
     asked = np.maximum(rollout.duration_ms[ended] / 1000.0, SLOWDOWN_TAU_SECONDS)
@@ -96,26 +96,27 @@ def _distribution(name: str, values: NDArray[np.float64]) -> Measures:
 
 
 def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -> Measures:
-    totals, gpus = rollout.pools.sum(axis=0), problem.pools[:, st.GPUS]
-    on = rollout.pools[:, [st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS]].sum(axis=1)
-    node_hours = int(on.sum()) / MS_PER_HOUR
+    totals = rollout.totals
+    gpu_ms = sum(
+        pool.gpus_per_node * own.node_ms for pool, own in zip(problem.cluster.pools, rollout.pools, strict=True)
+    )
     hours = rollout.elapsed_ms / MS_PER_HOUR
-    done = int(totals[st.USED_MILLI_MS] - totals[st.OVERHEAD_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR
+    done = (totals.used_milli_ms - totals.overhead_milli_ms) / MILLI_MS_PER_GPU_HOUR
     return {
-        "metrics.node_hours": node_hours,
-        "metrics.node_hours_busy": int(totals[st.BUSY_NODE_MS]) / MS_PER_HOUR,
+        "metrics.node_hours": totals.node_hours,
+        "metrics.node_hours_busy": totals.busy_node_ms / MS_PER_HOUR,
         "metrics.node_hours_lower_bound": bounds.packed,
-        "metrics.node_hours_over_bound": node_hours / bounds.packed,
+        "metrics.node_hours_over_bound": totals.node_hours / bounds.packed,
         "metrics.node_hours_floor": bounds.floor,
         "metrics.gpu_hours_asked": _asked_gpu_hours(rollout, problem),
         "metrics.gpu_hours_done": done,
-        "metrics.utilization": done / (int(on @ gpus) / MS_PER_HOUR),
-        "metrics.scale_ups_per_hour": int(totals[st.SCALE_UPS]) / hours,
-        "metrics.scale_downs_per_hour": int(totals[st.SCALE_DOWNS]) / hours,
-        "metrics.nodes_added": int(totals[st.NODES_ADDED]),
-        "metrics.nodes_removed": int(totals[st.NODES_REMOVED]),
-        "metrics.moves": int(totals[st.MOVES]),
-        "metrics.moves_per_job": int(totals[st.MOVES]) / rollout.window.num_jobs,
+        "metrics.utilization": done / (gpu_ms / MS_PER_HOUR),
+        "metrics.scale_ups_per_hour": totals.scale_ups / hours,
+        "metrics.scale_downs_per_hour": totals.scale_downs / hours,
+        "metrics.nodes_added": totals.nodes_added,
+        "metrics.nodes_removed": totals.nodes_removed,
+        "metrics.moves": totals.moves,
+        "metrics.moves_per_job": totals.moves / rollout.window.num_jobs,
         "metrics.decisions": rollout.decisions,
         "metrics.hours": hours,
     }
@@ -135,24 +136,24 @@ INCIDENTS = {
 
 
 def _incidents(rollout: Rollout) -> Measures:
-    totals = rollout.pools.sum(axis=0)
+    totals = rollout.totals
     return {
-        "metrics.boot_failures": int(totals[st.BOOT_FAILURES]),
-        "metrics.node_failures": int(totals[st.FAILURES]),
-        "metrics.spot_reclaims": int(totals[st.RECLAIMS]),
-        "metrics.node_hours_unavailable": int(totals[st.DOWN_NODE_MS]) / MS_PER_HOUR,
-        "metrics.preemptions": int(totals[st.PREEMPTIONS]),
-        "metrics.lost_gpu_hours": int(totals[st.LOST_MILLI_MS]) / MILLI_MS_PER_GPU_HOUR,
-        "metrics.resizes": int(totals[st.RESIZES]),
+        "metrics.boot_failures": totals.boot_failures,
+        "metrics.node_failures": totals.node_failures,
+        "metrics.spot_reclaims": totals.spot_reclaims,
+        "metrics.node_hours_unavailable": totals.down_node_ms / MS_PER_HOUR,
+        "metrics.preemptions": totals.preemptions,
+        "metrics.lost_gpu_hours": totals.lost_milli_ms / MILLI_MS_PER_GPU_HOUR,
+        "metrics.resizes": totals.resizes,
         "metrics.deadline_misses": rollout.deadline_misses,
     }
 
 
 def _asked_gpu_hours(rollout: Rollout, problem: Problem) -> float:
     """Work of the window's own jobs, and what was left of those that ran when it began."""
-    before = problem.jobs[: rollout.window.first_job]
-    left = before[:, st.SUBMIT_MS] + before[:, st.DURATION_MS] - rollout.window.start_ms
-    inherited = int(before[:, st.MILLI] @ np.maximum(left, 0))
+    before = slice(rollout.window.first_job)
+    left = problem.submit_ms[before] + problem.duration_ms[before] - rollout.window.start_ms
+    inherited = int(problem.gpu_milli[before] @ np.maximum(left, 0))
     return (inherited + int(rollout.gpu_milli @ rollout.duration_ms)) / MILLI_MS_PER_GPU_HOUR
 
 

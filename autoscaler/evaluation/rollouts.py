@@ -18,8 +18,7 @@ from autoscaler.evaluation.windows import Window, whole_trace
 from envs.compiled.compiler import cache_folder
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import NEVER, PoolTotals, Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.simulator import REPLAY_CHUNK
 from traces.trace import Trace
@@ -73,12 +72,11 @@ class Rollout:
         decisions: how often the policy decided.
         waited_milli_ms: integral of the GPUs that waiting jobs ask.
         deadline_misses: jobs that ended after their deadline, where that is counted.
-        pools: [P, POOL_COLUMNS] int64, counters and integrals; `envs.gpu_cluster.simulator.state` names the
-            columns.
+        pools: counters and integrals of each pool.
         submit_ms: [J] int64, submission of the window's own jobs.
         duration_ms: [J] int64, their run time.
         gpu_milli: [J] int64, the GPUs they ask.
-        start_ms: [J] int64, their start; `envs.gpu_cluster.simulator.state.NEVER` for a job that has not started.
+        start_ms: [J] int64, their start; `envs.gpu_cluster.simulator.NEVER` for a job that has not started.
         end_ms: [J] int64, their end; likewise.
         timeline: integrals over time, where they were asked for.
     """
@@ -88,13 +86,18 @@ class Rollout:
     decisions: int
     waited_milli_ms: int
     deadline_misses: int
-    pools: NDArray[np.int64]
+    pools: tuple[PoolTotals, ...]
     submit_ms: NDArray[np.int64]
     duration_ms: NDArray[np.int64]
     gpu_milli: NDArray[np.int64]
     start_ms: NDArray[np.int64]
     end_ms: NDArray[np.int64]
     timeline: Timeline | None
+
+    @property
+    def totals(self) -> PoolTotals:
+        """Counters and integrals of all pools together."""
+        return PoolTotals.sum(self.pools)
 
 
 def check_fit(policy: Policy, cluster: ClusterConfig) -> None:
@@ -159,7 +162,7 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_r
     simulator = Simulator.from_problem(scenario.problem(policy), num_clusters=len(windows), log_rows=log_rows)
     simulator.reset(
         np.arange(len(windows)),
-        np.array([(window.start_ms, st.NEVER, window.last_job) for window in windows], np.int64),
+        np.array([(window.start_ms, NEVER, window.last_job) for window in windows], np.int64),
     )
     return simulator
 
@@ -206,7 +209,7 @@ def execute(
         advance = _replay(policy, simulator)
     else:
         advance = _step(policy, simulator)
-    done = bool((simulator.world.clusters.clock[:, st.DONE] != 0).all())
+    done = bool(simulator.done.all())
     while not done:
         if recorder is not None:
             recorder.record()
@@ -246,12 +249,10 @@ def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:
 
 
 def _step(policy: Policy, simulator: Simulator) -> Advance:
-    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
-
     def advance(decisions: int | None) -> bool:
         for _ in range(STEPS_PER_REPORT if decisions is None else decisions):
-            simulator.step(policy.act(outcome.observation, outcome.mask))
-            if clock[:, st.DONE].all():
+            simulator.step(policy.act(simulator.observations, simulator.action_masks))
+            if simulator.done.all():
                 return True
         return False
 
@@ -262,29 +263,28 @@ class _Report:
     """Tells progress how many jobs have ended since the last call."""
 
     def __init__(self, simulator: Simulator, on_jobs: OnJobs | None) -> None:
-        self._clock, self._on_jobs, self._finished = simulator.world.clusters.clock, on_jobs, 0
+        self._finished_jobs, self._on_jobs, self._finished = simulator.finished_jobs, on_jobs, 0
 
     def __call__(self) -> None:
         if self._on_jobs is not None:
-            finished = int(self._clock[:, st.FINISHED].sum())
+            finished = int(self._finished_jobs.sum())
             self._on_jobs(finished - self._finished)
             self._finished = finished
 
 
 def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorder | None) -> Rollout:
-    clusters, jobs = simulator.world.clusters, simulator.problem.jobs[window.first_job : window.last_job]
-    clock = clusters.clock[index]
+    jobs = simulator.job_times(index)
     return Rollout(
         window=window,
-        elapsed_ms=int(clock[st.NOW] - clock[st.EPISODE_START]),
-        decisions=int(clock[st.DECISIONS]),
-        waited_milli_ms=int(clock[st.WAITED_MILLI_MS]),
-        deadline_misses=int(clock[st.DEADLINE_MISSES]),
-        pools=clusters.pool[index].copy(),
-        submit_ms=jobs[:, st.SUBMIT_MS].copy(),
-        duration_ms=jobs[:, st.DURATION_MS].copy(),
-        gpu_milli=jobs[:, st.MILLI].copy(),
-        start_ms=clusters.queue[index, : window.num_jobs, st.JOB_START].copy(),
-        end_ms=clusters.queue[index, : window.num_jobs, st.JOB_END].copy(),
+        elapsed_ms=int(simulator.elapsed_ms[index]),
+        decisions=int(simulator.decisions[index]),
+        waited_milli_ms=int(simulator.waited_milli_ms[index]),
+        deadline_misses=int(simulator.deadline_misses[index]),
+        pools=simulator.pool_totals(index),
+        submit_ms=jobs.submit_ms,
+        duration_ms=jobs.duration_ms,
+        gpu_milli=jobs.gpu_milli,
+        start_ms=jobs.start_ms,
+        end_ms=jobs.end_ms,
         timeline=None if recorder is None else recorder.timeline(index),
     )

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.objective import MS_PER_HOUR, kwh_rates
+from envs.gpu_cluster.simulator.objective import ENERGY_INTEGRALS, MS_PER_HOUR, energy_units, kwh_rates
 
 DEFAULT_SAMPLES = 4096
-INTEGRALS = (st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.USED_MILLI_MS, st.SAVED_MILLI_MS)
-IDLE, BUSY, BOOT, USED, SAVED = range(len(INTEGRALS))
+IDLE, BUSY, BOOT, USED, _ = range(len(ENERGY_INTEGRALS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +25,7 @@ class Timeline:
 
     Attributes:
         time_ms: [S] int64, ascending, the first is the window's start and the last its end.
-        pools: [S, P, 5] int64: idle, busy and booting node ms, GPU-milli ms at work, and those whose power is saved.
+        pools: [S, P, 5] int64, the columns of `envs.gpu_cluster.simulator.objective.ENERGY_INTEGRALS`.
         waited_milli_ms: [S] int64: GPU-milli ms of waiting jobs.
     """
 
@@ -102,11 +100,7 @@ def _kwh(
 ) -> NDArray[np.float64]:
     """[B] float64, energy of one pool in each stretch, kWh."""
     pool = cluster.pools[index]
-    unused = deltas[:, BUSY] * pool.gpus_per_node * 1000 - deltas[:, USED]
-    off = length_ms * pool.max_nodes - deltas[:, IDLE] - deltas[:, BUSY] - deltas[:, BOOT]
-    units = np.stack([deltas[:, IDLE], unused, deltas[:, BOOT], off, deltas[:, USED], -deltas[:, SAVED]], axis=-1)
-    kwh: NDArray[np.float64] = units @ kwh_rates(pool)
-    return kwh
+    return np.asarray(energy_units(pool, deltas, length_ms) @ kwh_rates(pool), np.float64)
 
 
 class Recorder:
@@ -121,13 +115,13 @@ class Recorder:
     """
 
     def __init__(self, simulator: Simulator, samples: int) -> None:
-        clusters, pools = simulator.world.clusters.pool.shape[:2]
+        clusters, pools = simulator.num_clusters, len(simulator.problem.cluster.pools)
         self.stride = 1
         self._simulator = simulator
         self._count = 0
         self._samples = max(samples, 4)
         self._clock = np.zeros((self._samples, clusters, 2), np.int64)
-        self._pools = np.zeros((self._samples, clusters, pools, len(INTEGRALS)), np.int64)
+        self._pools = np.zeros((self._samples, clusters, pools, len(ENERGY_INTEGRALS)), np.int64)
 
     def record(self) -> None:
         """Take a sample."""
@@ -136,9 +130,9 @@ class Recorder:
             self._clock[: self._count] = self._clock[::2].copy()
             self._pools[: self._count] = self._pools[::2].copy()
             self.stride *= 2
-        clusters = self._simulator.world.clusters
-        self._clock[self._count] = clusters.clock[:, [st.NOW, st.WAITED_MILLI_MS]]
-        self._pools[self._count] = clusters.pool[:, :, INTEGRALS]
+        self._clock[self._count, :, 0] = self._simulator.time_ms
+        self._clock[self._count, :, 1] = self._simulator.waited_milli_ms
+        self._pools[self._count] = self._simulator.energy_integrals
         self._count += 1
 
     def timeline(self, cluster: int) -> Timeline:

@@ -19,8 +19,7 @@ from envs.gpu_cluster.arguments import (
 from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.codec import Pool
 from envs.gpu_cluster.episodes import draw_episodes, draw_seeds, episode_from_options
-from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.spaces import ResetNeededError, action_space, check_actions, observation_space
 
 
@@ -160,37 +159,36 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         if not self._is_running:
             raise ResetNeededError("no episode is running: call reset() before the first step and after the last")
         self._simulator.step(check_actions(action, self._sizes))
-        world = self._simulator.world
-        clock = world.clusters.clock[0]
-        truncated = bool(clock[st.TRUNCATED])
-        terminated = bool(clock[st.DONE]) and not truncated
+        truncated = self._simulator.is_truncated()
+        terminated = self._simulator.is_done() and not truncated
         self._is_running = not (terminated or truncated)
-        return self._observation(), float(world.outcome.reward[0]), terminated, truncated, self._info()
+        return self._observation(), float(self._simulator.rewards[0]), terminated, truncated, self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
         """[mask size] bool, the valid choices of every component, one after the other."""
-        mask: NDArray[np.bool_] = self._simulator.world.outcome.mask[0]
+        mask: NDArray[np.bool_] = self._simulator.action_masks[0]
         return mask.copy()
 
     def render(self) -> str | None:
         """One line about the cluster, in mode "ansi"."""
         if self.render_mode != "ansi":
             return None
-        clock, snapshot = self._simulator.world.clusters.clock[0], self._simulator.snapshot()
+        simulator, snapshot = self._simulator, self._simulator.snapshot()
         pools = "; ".join(
             f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
             f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
-            for pool, row in zip(self._simulator.problem.cluster.pools, snapshot.pools, strict=False)
+            for pool, row in zip(simulator.problem.cluster.pools, snapshot.pools, strict=False)
         )
-        waiting = int(clock[st.QUEUE_TAIL] - clock[st.QUEUE_HEAD])
-        return f"{clock[st.NOW] / 1000:.0f} s: {waiting} jobs wait, {clock[st.RUNNING]} run; {pools}"
+        jobs = f"{simulator.waiting_jobs[0]} jobs wait, {simulator.running_jobs[0]} run"
+        return f"{simulator.time_seconds[0]:.0f} s: {jobs}; {pools}"
 
     def _observation(self) -> NDArray[np.float32]:
-        observation: NDArray[np.float32] = self._simulator.world.outcome.observation[0]
+        observation: NDArray[np.float32] = self._simulator.observations[0]
         return observation.copy()
 
     def _info(self) -> dict[str, Any]:
-        world = self._simulator.world
-        info: dict[str, Any] = dict(zip(st.TERMS, world.outcome.terms[0].tolist(), strict=True))
-        info["time_seconds"] = int(world.clusters.clock[0, st.NOW]) / 1000
+        simulator = self._simulator
+        info: dict[str, Any] = dict(zip(COST_TERMS, simulator.cost_terms[0].tolist(), strict=True))
+        info["step_seconds"] = float(simulator.step_seconds[0])
+        info["time_seconds"] = int(simulator.time_ms[0]) / 1000
         return info

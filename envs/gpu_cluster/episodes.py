@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import Problem
 
 
@@ -23,7 +23,7 @@ def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) 
     Returns:
         [count, 3] int64, as `Simulator.reset` takes them.
     """
-    first_ms, last_ms = problem.jobs[0, st.SUBMIT_MS], problem.jobs[-2, st.SUBMIT_MS]
+    first_ms, last_ms = problem.submit_ms[0], problem.submit_ms[-1]
     length_ms = round(problem.config.episode_seconds * 1000)
     latest_ms = max(first_ms, last_ms - length_ms)
     episodes = np.empty((count, 3), np.int64)
@@ -34,8 +34,8 @@ def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) 
 
 
 def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
-    """[count] int64, seeds of what happens to nodes by lot; None, and nothing is drawn, where nothing does."""
-    if not problem.settings.is_stochastic:
+    """[count] int64, seeds of what happens to nodes at random; None, and nothing is drawn, where nothing does."""
+    if not problem.is_stochastic:
         return None
     return generator.integers(0, 2**63 - 1, size=count, endpoint=True)
 
@@ -53,8 +53,8 @@ def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None
     """
     last_job = problem.num_jobs
     if end_seconds is not None:
-        last_job = int(np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], round(end_seconds * 1000)))
-    return np.array([[round(start_seconds * 1000), st.NEVER, last_job]], np.int64)
+        last_job = int(np.searchsorted(problem.submit_ms, round(end_seconds * 1000)))
+    return np.array([[round(start_seconds * 1000), NEVER, last_job]], np.int64)
 
 
 WINDOW = ("start_seconds", "end_seconds")
@@ -79,11 +79,11 @@ def episode_from_options(problem: Problem, options: Mapping[str, Any]) -> NDArra
     end = _finite_seconds("end_seconds", options["end_seconds"]) if "end_seconds" in options else None
     if start < 0.0:
         raise EnvironmentConfigError(f"the option start_seconds of reset is {start}; trace time begins at 0")
-    first, last = (float(problem.jobs[row, st.SUBMIT_MS]) / 1000 for row in (0, -2))
+    first, last = (float(problem.submit_ms[row]) / 1000 for row in (0, -1))
     if start <= last:
         # Numbers beyond the trace may be no int64.
         episode = episode_of(problem, start, None if end is None else min(max(end, 0.0), last + 1.0))
-        if episode[0, 2] > np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], episode[0, 0]):
+        if episode[0, 2] > np.searchsorted(problem.submit_ms, episode[0, 0]):
             return episode
     until = "the end" if end is None else f"{end} s"
     raise EnvironmentConfigError(
@@ -113,8 +113,8 @@ def equal_episodes(problem: Problem, start_seconds: float, end_seconds: float, c
         [0 to count, 3] int64, as `Simulator.reset` takes them.
     """
     edges = equal_edges_ms(round(start_seconds * 1000), round(end_seconds * 1000), count)
-    first_jobs = np.searchsorted(problem.jobs[:-1, st.SUBMIT_MS], edges)
+    first_jobs = np.searchsorted(problem.submit_ms, edges)
     windows = [
-        (edge, st.NEVER, end) for edge, (first, end) in zip(edges, pairwise(first_jobs), strict=False) if end > first
+        (edge, NEVER, end) for edge, (first, end) in zip(edges, pairwise(first_jobs), strict=False) if end > first
     ]
     return np.array(windows, np.int64).reshape(-1, 3)

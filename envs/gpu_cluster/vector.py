@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from envs.gpu_cluster.episodes import draw_episodes, draw_seeds
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.spaces import action_space, check_actions, observation_space
 
@@ -46,6 +45,7 @@ class GpuClusterVecEnv(VecEnv):
         self.reward_scale = reward_scale
         self._simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
         self._generator = np.random.default_rng(seed)
+        self._actions = np.zeros((num_envs, len(layout.action_sizes)), np.int64)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)
         self._step_seconds = np.zeros(num_envs)
@@ -73,17 +73,17 @@ class GpuClusterVecEnv(VecEnv):
         Raises:
             InvalidActionError: an action is outside the action space.
         """
-        self._simulator.world.outcome.action[:] = check_actions(actions, self._sizes, self.num_envs)
+        self._actions = check_actions(actions, self._sizes, self.num_envs)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every cluster; one that is done reports its last observation in `infos` and begins anew."""
-        outcome, clock = self._simulator.world.outcome, self._simulator.world.clusters.clock
-        self._simulator.step(outcome.action)
-        dones = clock[:, st.DONE].astype(np.bool_)
-        rewards = (outcome.reward * self.reward_scale).astype(np.float32)
-        self._returns += outcome.reward
+        simulator = self._simulator
+        simulator.step(self._actions)
+        dones = simulator.done
+        rewards = (simulator.rewards * self.reward_scale).astype(np.float32)
+        self._returns += simulator.rewards
         self._lengths += 1
-        self._step_seconds = outcome.terms[:, st.TERM_SECONDS].copy()
+        self._step_seconds = simulator.step_seconds.copy()
         infos = self._nothing
         if dones.any():
             infos = list(self._nothing)
@@ -94,12 +94,11 @@ class GpuClusterVecEnv(VecEnv):
         return self.observations(), rewards, dones, infos
 
     def _last_info(self, index: int) -> dict[str, Any]:
-        outcome, clock = self._simulator.world.outcome, self._simulator.world.clusters.clock[index]
         elapsed = round(time.monotonic() - self._started, 6)
         episode = {"r": float(self._returns[index]), "l": int(self._lengths[index]), "t": elapsed}
         return {
-            "terminal_observation": outcome.observation[index].copy(),
-            "TimeLimit.truncated": bool(clock[st.TRUNCATED]),
+            "terminal_observation": self._simulator.observations[index].copy(),
+            "TimeLimit.truncated": self._simulator.is_truncated(index),
             "episode": episode,
         }
 
@@ -110,11 +109,11 @@ class GpuClusterVecEnv(VecEnv):
 
     def observations(self) -> NDArray[np.float32]:
         """[num_envs, observation size] float32, a copy of what every cluster shows now."""
-        return self._simulator.world.outcome.observation.copy()
+        return self._simulator.observations.copy()
 
     def action_masks(self) -> NDArray[np.bool_]:
         """[num_envs, mask size] bool, the valid choices of every cluster."""
-        return self._simulator.world.outcome.mask
+        return self._simulator.action_masks
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future of this object depends on: arrays by name, and the generator's state."""

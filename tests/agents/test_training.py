@@ -25,7 +25,6 @@ from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.agents.builders import LAYOUTS, small_problem, small_task
 
@@ -335,7 +334,6 @@ def test_training_with_the_consolidation_lever_moves_jobs_and_is_not_worse_than_
     policy = load_policy(run_folder / POLICY)
     simulator = Simulator.from_problem(small, len(task.validation))
     simulator.reset(np.arange(len(task.validation)), task.validation)
-    outcome, clock = simulator.world.outcome, simulator.world.clusters.clock
-    while not clock[:, columns.DONE].all():
-        simulator.step(policy.act(outcome.observation, outcome.mask))
-    assert simulator.world.clusters.pool[:, :, columns.MOVES].sum() > 0
+    while not simulator.done.all():
+        simulator.step(policy.act(simulator.observations, simulator.action_masks))
+    assert sum(pool.moves for index in range(len(task.validation)) for pool in simulator.pool_totals(index)) > 0

@@ -19,7 +19,6 @@ from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import PACKERS, EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import make_problem
 from tests.envs.gpu_cluster.builders import make_trace
 from traces.trace import Trace
@@ -54,7 +53,7 @@ def brute_force(trace: Trace, start: float, end: float, windows: int) -> dict[tu
                 simulator.reset(np.array([0]), episode[None])
                 simulator.replay(np.array([index]))
                 energy = simulator.energy()
-                waited_gpu_hours = simulator.world.clusters.clock[0, columns.WAITED_MILLI_MS] / 3.6e9
+                waited_gpu_hours = simulator.waited_gpu_hours[0]
                 costs[packer, timeout, headroom].append(
                     (energy.fragmentation + energy.idle + energy.boot + energy.off) * 0.3 + waited_gpu_hours * 0.05
                 )

@@ -30,9 +30,9 @@ from autoscaler.live.view.store import Resource
 from autoscaler.live.view.watch import PATHS, Watcher
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import make_problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
-from envs.gpu_cluster.simulator.state import NEVER
 from tests.cluster import karpenter as manifests
 from tests.cluster.cluster import Cluster
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, live_settings

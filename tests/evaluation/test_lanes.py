@@ -13,7 +13,6 @@ from autoscaler.evaluation.windows import Window, whole_trace
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.simulator import state as st
 from tests.evaluation.worlds import Job, make_trace, scenario
 
 HOUR_MS = 3_600_000
@@ -73,8 +72,9 @@ def test_node_hours_are_those_of_the_run() -> None:
     (rollout,) = run(ConstantSetpoint(world.config.codec), world, [window], samples=4096)
     end = window.start_ms + rollout.elapsed_ms
     drawn = lanes(world, end, start_ms=window.start_ms, most=5)
-    columns = {"idle": st.IDLE_NODE_MS, "busy": st.BUSY_NODE_MS, "booting": st.BOOT_NODE_MS}
-    assert drawn.hours == pytest.approx({name: rollout.pools[0, at] / HOUR_MS for name, at in columns.items()})
+    (pool,) = rollout.pools
+    node_ms = {"idle": pool.idle_node_ms, "busy": pool.busy_node_ms, "booting": pool.boot_node_ms}
+    assert drawn.hours == pytest.approx({name: time / HOUR_MS for name, time in node_ms.items()})
     assert len(drawn.names) == 5 < drawn.nodes
     assert rollout.timeline is not None
     first, last = busiest_span(rollout.timeline, window.start_ms, end, 6 * HOUR_MS)

@@ -19,7 +19,6 @@ from autoscaler.evaluation.windows import equal_windows, moment, whole_trace
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.simulator import state as st
 from tests.evaluation.worlds import scenario
 
 
@@ -97,7 +96,7 @@ def test_the_packer_of_the_policy_counts(world: Scenario) -> None:
     given = run(ConstantSetpoint(layout), dataclasses.replace(world, config=config), [whole_trace(world.trace)])[0]
     best = run(ConstantSetpoint(layout), world, [whole_trace(world.trace)])[0]
     assert_same(own, given)
-    assert own.pools[0, st.BUSY_NODE_MS] != best.pools[0, st.BUSY_NODE_MS]
+    assert own.pools[0].busy_node_ms != best.pools[0].busy_node_ms
 
 
 def test_progress_counts_every_job(world: Scenario) -> None:

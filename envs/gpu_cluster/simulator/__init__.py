@@ -1,4 +1,4 @@
-"""The GPU-cluster simulator: compiled kernels on flat arrays, and the plain Python twin that defines their meaning.
+"""The GPU-cluster simulator: compiled kernels on flat arrays, and a reference simulator in plain Python.
 
 What a library user needs is here, see `docs/simulator.md`.
 """
@@ -6,19 +6,25 @@ What a library user needs is here, see `docs/simulator.md`.
 from envs.gpu_cluster.simulator.log import SCHEMA as EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import write_log
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
-from envs.gpu_cluster.simulator.objective import Energy
+from envs.gpu_cluster.simulator.objective import COST_TERMS, Energy
 from envs.gpu_cluster.simulator.packing.scoring import PACKERS, Packer
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
+from envs.gpu_cluster.simulator.results import JobTimes, PoolTotals
 from envs.gpu_cluster.simulator.simulator import Simulator
+from envs.gpu_cluster.simulator.state import NEVER
 
 __all__ = [
+    "COST_TERMS",
     "EVENT_SCHEMA",
+    "NEVER",
     "PACKERS",
     "Energy",
+    "JobTimes",
     "Nodes",
     "Packer",
     "Pod",
+    "PoolTotals",
     "Problem",
     "ReferenceSimulator",
     "Simulator",

@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.config import ObjectiveConfig
-from envs.gpu_cluster.simulator import state as st
 
 WATT_MS_PER_KWH = 3.6e9
 MILLI_MS_PER_GPU_HOUR = 3.6e9
 MS_PER_HOUR = 3.6e6
+
+ENERGY_INTEGRALS = ("idle_node_ms", "busy_node_ms", "boot_node_ms", "used_milli_ms", "saved_milli_ms")
+"""What the energy of a pool is made of, beside the time: fields of `envs.gpu_cluster.simulator.results.PoolTotals`."""
+
+COST_TERMS = (
+    *("idle_usd", "fragmentation_usd", "boot_usd", "off_usd"),
+    *("overhead_usd", "busy_usd", "waiting_usd"),
+)
+"""The parts of what a step cost; the reward is minus their sum."""
 
 
 class Energy(NamedTuple):
@@ -58,26 +66,35 @@ def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
     return np.array(per_unit) * pool.power.pue / WATT_MS_PER_KWH
 
 
-def pool_energy(pool: PoolConfig, counters: NDArray[np.int64], elapsed_ms: int) -> Energy:
+def energy_units(
+    pool: PoolConfig, integrals: NDArray[np.number], elapsed_ms: int | NDArray[np.number]
+) -> NDArray[np.number]:
+    """The amounts that `kwh_rates` prices.
+
+    Args:
+        pool: its description.
+        integrals: [..., len(ENERGY_INTEGRALS)], of the pool over a stretch of time.
+        elapsed_ms: [...], its length.
+
+    Returns:
+        [..., 6], in the order of `kwh_rates`; what caps save is negative.
+    """
+    idle, busy, boot, used, saved = np.moveaxis(integrals, -1, 0)
+    unused = busy * pool.gpus_per_node * 1000 - used
+    off = elapsed_ms * pool.max_nodes - idle - busy - boot
+    return np.stack([idle, unused, boot, off, used, -saved], axis=-1)
+
+
+def pool_energy(pool: PoolConfig, integrals: NDArray[np.int64], elapsed_ms: int) -> Energy:
     """The energy of one pool.
 
     Args:
         pool: its description.
-        counters: [POOL_COLUMNS] int64, a row of `Batch.pool`.
+        integrals: [len(ENERGY_INTEGRALS)] int64, since the episode began.
         elapsed_ms: time since the episode began.
     """
-    rates = kwh_rates(pool)
-    idle, busy = int(counters[st.IDLE_NODE_MS]), int(counters[st.BUSY_NODE_MS])
-    boot, used = int(counters[st.BOOT_NODE_MS]), int(counters[st.USED_MILLI_MS])
-    unused = busy * pool.gpus_per_node * 1000 - used
-    off = elapsed_ms * pool.max_nodes - idle - busy - boot
-    return Energy(
-        busy=float(used * rates[4] - int(counters[st.SAVED_MILLI_MS]) * rates[5]),
-        fragmentation=float(unused * rates[1]),
-        idle=float(idle * rates[0]),
-        boot=float(boot * rates[2]),
-        off=float(off * rates[3]),
-    )
+    idle, unused, boot, off, used, saved = (energy_units(pool, integrals, elapsed_ms) * kwh_rates(pool)).tolist()
+    return Energy(busy=used + saved, fragmentation=unused, idle=idle, boot=boot, off=off)
 
 
 def sum_energy(parts: list[Energy]) -> Energy:
@@ -85,16 +102,16 @@ def sum_energy(parts: list[Energy]) -> Energy:
     return Energy(*(float(sum(column)) for column in zip(*parts, strict=True)))
 
 
-def delayed_gpu_hours(pools: NDArray[np.int64], waited_milli_ms: int) -> float:
+def delayed_gpu_hours(overhead_milli_ms: int, waited_milli_ms: int) -> float:
     """GPU-hours by which jobs end later: waiting before they start, and overhead while they hold their GPUs.
 
     Args:
-        pools: [P, POOL_COLUMNS] int64, rows of `Batch.pool`.
-        waited_milli_ms: integral of the GPUs that waiting jobs ask.
+        overhead_milli_ms: of all pools, see `envs.gpu_cluster.simulator.results.PoolTotals`.
+        waited_milli_ms: integral of the GPUs that waiting jobs request.
     """
-    return (waited_milli_ms + int(pools[:, st.OVERHEAD_MILLI_MS].sum())) / MILLI_MS_PER_GPU_HOUR
+    return (waited_milli_ms + overhead_milli_ms) / MILLI_MS_PER_GPU_HOUR
 
 
 def objective_usd(kwh: float, delayed: float, objective: ObjectiveConfig) -> float:
-    """What a run cost: its energy, and the hours by which jobs were delayed, for each GPU that they ask."""
+    """What a run cost: its energy, and the hours by which jobs were delayed, for each GPU that they request."""
     return kwh * objective.usd_per_kwh + delayed * objective.usd_per_gpu_hour

@@ -66,6 +66,36 @@ class Problem:
     custom_packer: Packer | None = None
 
     @property
+    def submit_ms(self) -> NDArray[np.int64]:
+        """[J] int64, a view: submission of each job in ms, ascending."""
+        return self.jobs[:-1, st.SUBMIT_MS]
+
+    @property
+    def duration_ms(self) -> NDArray[np.int64]:
+        """[J] int64, a view: run time of each job at reference speed, in ms."""
+        return self.jobs[:-1, st.DURATION_MS]
+
+    @property
+    def gpu_milli(self) -> NDArray[np.int64]:
+        """[J] int64, a view: GPUs that each job requests, in thousandths."""
+        return self.jobs[:-1, st.MILLI]
+
+    @property
+    def allowed_bits(self) -> NDArray[np.int64]:
+        """[J] int64, a view: bit p is set where a job may run in pool p."""
+        return self.jobs[:-1, st.ALLOWED_BITS]
+
+    @property
+    def node_offsets(self) -> NDArray[np.int64]:
+        """[P] int64, a view: the number of the first node of each pool, as the event log counts nodes."""
+        return self.pools[:, st.NODE_OFFSET]
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether boots, failures or reclaims of nodes are drawn at random."""
+        return bool(self.settings.is_stochastic)
+
+    @property
     def checkpoint_ms(self) -> NDArray[np.int64]:
         """[J] int64, run time between checkpoints of each job in ms, 0: it writes none."""
         if self.jobs.shape[1] > st.CHECKPOINT_MS:

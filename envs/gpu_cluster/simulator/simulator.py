@@ -14,7 +14,7 @@ from envs.compiled.compiler import entry
 from envs.compiled.threads import default_threads, share
 from envs.errors import EndlessJobError, SimulatorError
 from envs.gpu_cluster.cluster import ClusterConfig
-from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE, ClusterSnapshot
+from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
@@ -23,10 +23,10 @@ from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.kernels.invariants import describe_broken
 from envs.gpu_cluster.simulator.kernels.replay import replay_by_rule
 from envs.gpu_cluster.simulator.log import KINDS, LogRows, to_table
-from envs.gpu_cluster.simulator.objective import Energy, delayed_gpu_hours, objective_usd, pool_energy, sum_energy
 from envs.gpu_cluster.simulator.packing.custom import CustomPacker
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.queues import BACKFILL
+from envs.gpu_cluster.simulator.results import Results
 from traces.trace import Trace
 
 REPLAY_CHUNK = 200_000
@@ -36,7 +36,7 @@ LEAST_LOG_ROWS = 65_536
 """3 MB. Draining ends a compiled call, so a log a tenth as large makes the log of a small cluster twice as dear."""
 
 
-class Simulator:
+class Simulator(Results):
     """Clusters that replay the same trace, independently of each other.
 
     Args:
@@ -168,7 +168,7 @@ class Simulator:
         self._after()
 
     def _check_fits(self, episodes: NDArray[np.int64]) -> None:
-        most = self.world.clusters.queue.shape[1]
+        most = self.max_jobs
         if most == self.problem.num_jobs:
             return
         jobs = self._jobs_between(episodes[:, 0], episodes[:, 1], episodes[:, 2])
@@ -183,7 +183,7 @@ class Simulator:
         last = self.problem.num_jobs
         if episode_seconds is None:
             return last
-        submit = self.problem.jobs[:-1, st.SUBMIT_MS]
+        submit = self.problem.submit_ms
         return int(self._jobs_between(submit - round(episode_seconds * 1000), submit, last).max())
 
     def _jobs_between(
@@ -196,13 +196,13 @@ class Simulator:
             end: [K] int64, ms.
             last: [K] int64 or one number.
         """
-        submitted = np.searchsorted(self.problem.jobs[:-1, st.SUBMIT_MS], end, side="right")
+        submitted = np.searchsorted(self.problem.submit_ms, end, side="right")
         jobs: NDArray[np.int64] = np.minimum(last, submitted) - np.searchsorted(self._ends_ms, start, side="right")
         return jobs
 
     @cached_property
     def _ends_ms(self) -> NDArray[np.int64]:
-        return np.sort(self.problem.jobs[:-1, st.SUBMIT_MS] + self.problem.jobs[:-1, st.DURATION_MS])
+        return np.sort(self.problem.submit_ms + self.problem.duration_ms)
 
     def reset_all(self) -> None:
         """Begin the whole trace in every cluster: empty at the first submission, until every job is done.
@@ -210,13 +210,17 @@ class Simulator:
         Raises:
             ValueError: the simulator was made with `episode_seconds`, and the trace has more jobs than it can hold.
         """
-        first_submit_ms = self.problem.jobs[0, st.SUBMIT_MS]
+        first_submit_ms = self.problem.submit_ms[0]
         episode = np.array([first_submit_ms, st.NEVER, self.problem.num_jobs], np.int64)
         self.reset(np.arange(self.num_clusters), np.tile(episode, (self.num_clusters, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
-        pointers = ("_reset_kernel", "_step_kernel", "_custom_packer")  # of this process
-        state = {name: value for name, value in self.__dict__.items() if name not in pointers}
+        # What is worked out when it is first read, pointers of this process and views into memory, is left out.
+        derived = {
+            "_custom_packer",
+            *(name for name in self.__dict__ if isinstance(getattr(type(self), name, None), cached_property)),
+        }
+        state = {name: value for name, value in self.__dict__.items() if name not in derived}
         return {**state, "world": self._with_own(None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -276,7 +280,7 @@ class Simulator:
         """
         while not self.replay_decisions(rules):
             if progress is not None:
-                progress(int(self.world.clusters.clock[:, st.FINISHED].sum()))
+                progress(int(self.finished_jobs.sum()))
 
     def _after(self) -> None:
         """Drain the log, and raise what a packer did wrong, the debug mode found, or that a job would never end."""
@@ -328,37 +332,6 @@ class Simulator:
         done = all(share(replay, self.num_clusters, self._replay_threads))
         self._after()
         return done
-
-    @property
-    def done(self) -> NDArray[np.bool_]:
-        """[N] bool: the clusters whose episode is over."""
-        return self.world.clusters.clock[:, st.DONE] != 0
-
-    def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
-        """The snapshot at the last decision, as views into the batch."""
-        return ClusterSnapshot(*(field[cluster] for field in self.world.snapshots))
-
-    def energy(self, cluster: int = 0) -> Energy:
-        """Energy of the episode so far, in kWh."""
-        clock = self.world.clusters.clock[cluster]
-        elapsed = int(clock[st.NOW] - clock[st.EPISODE_START])
-        pools = zip(self.problem.cluster.pools, self.world.clusters.pool[cluster], strict=True)
-        return sum_energy([pool_energy(pool, counters, elapsed) for pool, counters in pools])
-
-    def decided_usd(self) -> NDArray[np.float64]:
-        """What decisions changed of each cluster's cost so far, [N] float64 in USD: minus the sum of its rewards.
-
-        That is the whole cost less the energy of the work itself, as if all of it were done where energy is cheapest.
-        """
-        problem, batch = self.problem, self.world.clusters
-        costs = []
-        for index in range(self.num_clusters):
-            pools = batch.pool[index]
-            useful = int(pools[:, st.USED_MILLI_MS].sum() - pools[:, st.OVERHEAD_MILLI_MS].sum())
-            delayed = delayed_gpu_hours(pools, int(batch.clock[index, st.WAITED_MILLI_MS]))
-            whole = objective_usd(self.energy(index).total, delayed, problem.config.objective)
-            costs.append(whole - useful * problem.settings.usd_per_milli_ms)
-        return np.asarray(costs)
 
     def state_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All memory by name, to save; `load_state_arrays` puts it back."""

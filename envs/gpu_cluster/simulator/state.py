@@ -23,6 +23,7 @@ from envs.gpu_cluster.codec import (
     observation_size,
 )
 from envs.gpu_cluster.simulator import node_state as ns
+from envs.gpu_cluster.simulator.objective import COST_TERMS
 
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
@@ -171,12 +172,10 @@ LOTS = 1024
 # Kinds of lots: those with a table first.
 LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
 
-# Columns of `Outcome.terms`.
-TERMS = (
-    *("idle_usd", "fragmentation_usd", "boot_usd", "off_usd"),
-    *("overhead_usd", "busy_usd", "waiting_usd", "step_seconds"),
-)
-TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_BUSY, TERM_WAITING, TERM_SECONDS = range(8)
+# Columns of `Outcome.terms`: those of `objective.COST_TERMS`, and the simulated time of the step in s.
+TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_BUSY, TERM_WAITING = range(len(COST_TERMS))
+TERM_SECONDS = len(COST_TERMS)
+TERM_COLUMNS = TERM_SECONDS + 1
 
 # Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time.
 PAID_COLUMNS = 6
@@ -358,7 +357,7 @@ class Outcome(NamedTuple):
         observation: [N, observation size] float32.
         mask: [N, mask size] bool.
         reward: [N] float64, USD: minus the sum of the cost terms.
-        terms: [N, len(TERMS)] float64, what the time since the last decision cost, in USD, without the energy of GPUs
+        terms: [N, TERM_COLUMNS] float64, what the time since the last decision cost, in USD, without the energy of GPUs
             that work, and in the last column that time in seconds.
         paid: [N, P + 1, PAID_COLUMNS] int64, integrals that earlier rewards have paid for.
     """
@@ -443,6 +442,6 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         observation=np.zeros((clusters, observation_size(layout)), np.float32),
         mask=np.zeros((clusters, layout.mask_size), np.bool_),
         reward=np.zeros(clusters),
-        terms=np.zeros((clusters, len(TERMS))),
+        terms=np.zeros((clusters, TERM_COLUMNS)),
         paid=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
     )

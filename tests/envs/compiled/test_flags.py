@@ -74,6 +74,7 @@ def play(monkeypatch: pytest.MonkeyPatch, kind: str, log_rows: int | None) -> di
             actions[:, config.codec.max_pools :] = 1
             simulator.step(actions)
         simulator.replay(np.array([3, 17]))
+        assert simulator.finished_jobs.tolist() == [TRACE.num_jobs] * 2
         arrays = simulator.state_arrays()
         if log_rows is None:
             arrays["events"] = np.array([simulator.event_log(index).num_rows for index in range(2)])
@@ -88,4 +89,3 @@ def test_both_kinds_of_kernels_give_the_same_numbers(monkeypatch: pytest.MonkeyP
     assert plain.keys() == general.keys()
     for name, array in plain.items():
         np.testing.assert_array_equal(array, general[name], err_msg=name)
-    assert plain["Cluster.clock"][:, st.FINISHED].tolist() == [TRACE.num_jobs] * 2

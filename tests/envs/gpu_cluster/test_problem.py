@@ -149,13 +149,13 @@ def test_memory_is_for_the_most_jobs_that_any_episode_has(jobs: list[tuple[int, 
         sum(submit <= start + seconds and submit + length > start for submit, length in jobs)
         for start in range(-200, 500)
     )
-    assert simulator.world.clusters.queue.shape[1] == most
+    assert simulator.max_jobs == most
 
 
 def test_an_episode_with_more_jobs_than_there_is_memory_for_is_refused() -> None:
     problem = small_problem([(float(index), 10.0 if index else 10_000.0, 1.0) for index in range(1000)])
     simulator = Simulator.from_problem(problem, episode_seconds=100.0)
-    most = simulator.world.clusters.queue.shape[1]
+    most = simulator.max_jobs
     assert 100 < most < 200
     with pytest.raises(ValueError, match=f"an episode has 1,000 jobs and the memory of a cluster is for {most}"):
         simulator.reset_all()
@@ -163,4 +163,4 @@ def test_an_episode_with_more_jobs_than_there_is_memory_for_is_refused() -> None
         simulator.reset(np.array([0]), np.array([[500_000, 800_000, 1000]]))
     simulator.reset(np.array([0]), np.array([[500_000, 600_000, 1000]]))
     simulator.replay(np.array([3]))
-    assert simulator.world.clusters.clock[0, st.NEXT_JOB] == 601
+    assert simulator.submitted_jobs[0] == 601

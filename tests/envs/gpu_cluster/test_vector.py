@@ -16,7 +16,6 @@ from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.episodes import draw_episodes
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 
@@ -85,15 +84,14 @@ def test_the_batch_does_what_single_clusters_do_on_the_same_episodes(problem: Pr
         ended = []
         for index, single in enumerate(singles):
             single.step(actions[index : index + 1])
-            outcome, clock = single.world.outcome, single.world.clusters.clock[0]
-            returns[index] += outcome.reward[0]
+            returns[index] += single.rewards[0]
             lengths[index] += 1
-            assert rewards[index] == np.float32(outcome.reward[0] * scale)
-            assert batch.step_seconds[index] == outcome.terms[0, st.TERM_SECONDS]
-            assert dones[index] == bool(clock[st.DONE])
+            assert rewards[index] == np.float32(single.rewards[0] * scale)
+            assert batch.step_seconds[index] == single.step_seconds[0]
+            assert dones[index] == single.is_done()
             if dones[index]:
-                np.testing.assert_array_equal(infos[index]["terminal_observation"], outcome.observation[0])
-                assert infos[index]["TimeLimit.truncated"] == bool(clock[st.TRUNCATED])
+                np.testing.assert_array_equal(infos[index]["terminal_observation"], single.observations[0])
+                assert infos[index]["TimeLimit.truncated"] == single.is_truncated()
                 assert infos[index]["episode"]["r"] == returns[index]
                 assert infos[index]["episode"]["l"] == lengths[index]
                 returns[index], lengths[index] = 0.0, 0
@@ -105,8 +103,8 @@ def test_the_batch_does_what_single_clusters_do_on_the_same_episodes(problem: Pr
         ends += len(ended)
         masks = batch.action_masks()
         for index, single in enumerate(singles):
-            np.testing.assert_array_equal(observations[index], single.world.outcome.observation[0])
-            np.testing.assert_array_equal(masks[index], single.world.outcome.mask[0])
+            np.testing.assert_array_equal(observations[index], single.observations[0])
+            np.testing.assert_array_equal(masks[index], single.action_masks[0])
     assert ends >= 2 * count
 
 
@@ -188,7 +186,7 @@ def test_a_cluster_does_not_depend_on_the_size_of_its_batch(problem: Problem) ->
     alone.reset(np.array([0]), episodes[5:6])
     generator = np.random.default_rng(0)
     for _ in range(300):
-        actions = valid_actions(batch.world.outcome.mask, generator)
+        actions = valid_actions(batch.action_masks, generator)
         batch.step(actions)
         alone.step(actions[5:6])
         for ours, theirs in zip(batch.world.outcome, alone.world.outcome, strict=True):

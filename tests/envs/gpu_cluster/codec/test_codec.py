@@ -86,7 +86,7 @@ def test_every_entry_is_between_0_and_1_in_any_world(problem, seed: int) -> None
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
     for _ in range(50):
-        values = simulator.world.outcome.observation[0]
+        values = simulator.observations[0]
         assert ((values >= 0.0) & (values <= 1.0)).all()
         simulator.step(generator.integers(problem.config.codec.action_sizes)[None])
 
