@@ -52,7 +52,7 @@ def with_requests(trace: traces.Trace) -> traces.Trace:
     is_elastic, is_share = generator.random(trace.num_jobs) < 0.3, trace.gpu_milli < 1000
     columns["min_gpus"] = pa.array(np.where(is_elastic, np.maximum(gpus // 2, 1), gpus), mask=is_share)
     columns["max_gpus"] = pa.array(np.where(is_elastic, 2 * gpus, gpus), mask=is_share)
-    return traces.Trace.from_columns(**columns, uri=trace.uri, metadata=trace.metadata)
+    return traces.Trace.from_columns(columns, uri=trace.uri, metadata=trace.metadata)
 
 
 def all_physics(cluster: ClusterConfig, *, moves: bool = False) -> tuple[ClusterConfig, EnvironmentConfig]:

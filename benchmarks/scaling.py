@@ -37,9 +37,11 @@ def poisson(jobs: int, nodes: int) -> Trace:
     gap = MEAN_GPUS * MEAN_SECONDS / (LOAD * nodes * 8)
     gpus = generator.choice(GPUS[: 5 if nodes > 10 else 4], jobs, p=_normal(WEIGHTS[: 5 if nodes > 10 else 4]))
     return Trace.from_columns(
-        submit_time_seconds=np.cumsum(generator.exponential(gap, jobs)),
-        duration_seconds=np.maximum(1.0, generator.exponential(MEAN_SECONDS, jobs)),
-        gpu_milli=1000 * gpus,
+        {
+            "submit_time_seconds": np.cumsum(generator.exponential(gap, jobs)),
+            "duration_seconds": np.maximum(1.0, generator.exponential(MEAN_SECONDS, jobs)),
+            "gpu_milli": 1000 * gpus,
+        },
         uri=f"poisson:{jobs}",
     )
 

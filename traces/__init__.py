@@ -7,7 +7,7 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
-from traces.registry import FormatInfo, formats, holds_nodes, load, load_nodes, shared_options
+from traces.registry import FormatInfo, formats, kind_of, load, load_nodes, shared_options, text_options
 from traces.schema import OPTIONAL, SCHEMA
 from traces.trace import NO_DEADLINE, Trace, TraceMetadata
 
@@ -27,8 +27,9 @@ __all__ = [
     "TraceValueError",
     "enrich",
     "formats",
-    "holds_nodes",
+    "kind_of",
     "load",
     "load_nodes",
     "shared_options",
+    "text_options",
 ]

@@ -155,7 +155,7 @@ def enrich(trace: Trace, config: Enrichment) -> Trace:
         return trace
     synthetic = tuple(name for name in SCHEMA.names if name in {*trace.metadata.synthetic_columns, *changed})
     metadata = replace(trace.metadata, synthetic_columns=synthetic)
-    return type(trace).from_columns(**columns, uri=trace.uri, metadata=metadata)
+    return type(trace).from_columns(columns, uri=trace.uri, metadata=metadata)
 
 
 def _numbers(trace: Trace, config: Enrichment, uniform: _Uniform) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:

@@ -57,12 +57,14 @@ def generate(
     user = batch.user[batch.index]
     status = _statuses(gpu_milli, duration >= preset.max_duration_hours * 3600, rng)
     return Trace.from_columns(
-        submit_time_seconds=submit[inside],
-        duration_seconds=duration[inside],
-        gpu_milli=gpu_milli[inside],
-        user=labels("user-", user[inside]),
-        group=labels("group-", user[inside] % preset.num_groups),
-        status=strings(_STATUSES).take(from_numpy(status[inside])),
+        {
+            "submit_time_seconds": submit[inside],
+            "duration_seconds": duration[inside],
+            "gpu_milli": gpu_milli[inside],
+            "user": labels("user-", user[inside]),
+            "group": labels("group-", user[inside] % preset.num_groups),
+            "status": strings(_STATUSES).take(from_numpy(status[inside])),
+        },
         metadata=TraceMetadata(f"synthetic, preset {name}", LICENCE, START_TIME),
     )
 

@@ -1,6 +1,7 @@
 """The `Nodes`: the machines of a GPU cluster, as one validated Arrow table."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from traces.arrow import to_numpy
 from traces.errors import TraceValueError
-from traces.validation import Origin, check_present, check_unique, first
+from traces.trace import describe_bad_rows
+from traces.validation import Origin, Violation, Violations, check, present, unique
 
 NODE_SCHEMA = pa.schema(
     [
@@ -32,30 +34,40 @@ class Nodes:
             cpu_milli (int64, > 0, thousandths of a core), memory_mib (int64, > 0, MiB).
         source: The data set, for humans.
         licence: Licence of the data.
+        bad_rows: Reason -> number of rows of the original file that cannot be used and were left out.
     """
 
     table: pa.Table
     source: str = "unknown"
     licence: str = "unknown"
+    bad_rows: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_table(cls, table: pa.Table, *, origin: Origin, source: str, licence: str) -> Self:
-        """Return the nodes of a table with the columns of `NODE_SCHEMA`, validated.
+    def from_table(
+        cls, table: pa.Table, *, origin: Origin, source: str, licence: str, bad_rows: Mapping[str, int] | None = None
+    ) -> Self:
+        """The nodes of a table with the columns of `NODE_SCHEMA`, validated.
+
+        Args:
+            table: the columns, by name.
+            origin: file, rows and column names for messages.
+            source: the data set, for humans.
+            licence: licence of the data.
+            bad_rows: reason -> rows of the file that were left out.
 
         Raises:
-            TraceValueError: Names the row, the column, the value and the mend.
+            TraceValueError: names the row, the column, the value and the fix.
         """
-        for name in NODE_SCHEMA.names:
-            check_present(table.column(name), name, origin)
-        check_unique(table.column("node_id"), "node_id", origin)
-        for name in ("gpus", "cpu_milli", "memory_mib"):
-            values = to_numpy(table.column(name))
-            index = first(values <= 0)
-            if index is not None:
-                raise origin.error(index, name, f"{values[index]} is not above 0; remove nodes that have none")
+        for rules in NODE_RULES:
+            check(rules(table, origin), origin)
         if not table.num_rows:
             raise TraceValueError(f"{origin.name}: no node in the file; check that it is the right file")
-        return cls(table.select(NODE_SCHEMA.names).cast(NODE_SCHEMA).combine_chunks(), source, licence)
+        return cls(table.select(NODE_SCHEMA.names).cast(NODE_SCHEMA).combine_chunks(), source, licence, bad_rows or {})
+
+    @property
+    def bad_rows_text(self) -> str:
+        """The rows that were left out, as one line; empty where there are none."""
+        return describe_bad_rows(self.bad_rows)
 
     @property
     def num_nodes(self) -> int:
@@ -72,3 +84,23 @@ class Nodes:
     def total_gpus(self) -> int:
         """GPUs of all nodes."""
         return int(self.gpus.sum())
+
+
+def _required_values(table: pa.Table, _origin: Origin) -> Violations:
+    for name in NODE_SCHEMA.names:
+        yield from present(table[name], name)
+
+
+def _invariants(table: pa.Table, origin: Origin) -> Violations:
+    yield from unique(table["node_id"], "node_id", origin)
+    for name in ("gpus", "cpu_milli", "memory_mib"):
+        yield from _above_zero(to_numpy(table[name]), name)
+
+
+def _above_zero(values: NDArray[np.int64], column: str) -> Violations:
+    fix = "is not above 0; remove nodes that have none"
+    yield Violation(column, values <= 0, "is not above 0", lambda index: f"{values[index]} {fix}")
+
+
+NODE_RULES: tuple[Callable[[pa.Table, Origin], Violations], ...] = (_required_values, _invariants)
+"""The rules of a table of nodes, in the order in which they can be checked."""

@@ -56,7 +56,7 @@ def describe(schema: type[Any]) -> tuple[Option, ...]:
         Option(
             item.name,
             _kind(hints[item.name]),
-            "" if item.default in (None, MISSING) else str(item.default),
+            _default(item.default),
             item.metadata.get("help", ""),
         )
         for item in fields(schema)
@@ -67,7 +67,7 @@ def parse(schema: type[OptionsT], values: Mapping[str, str], where: str) -> Opti
     """Return the options dataclass filled with the texts of a URI.
 
     Args:
-        schema: A frozen dataclass with defaults; fields of str, int, float, Literal, a mapping of
+        schema: A frozen dataclass with defaults; fields of str, int, float, bool, Literal, a mapping of
             weights (``a:0.7,b:0.3``), or one of these or None.
         values: Option -> text.
         where: The URI, for messages.
@@ -89,10 +89,18 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
+def _default(value: Any) -> str:
+    if value in (None, MISSING):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _kind(hint: Any) -> str:
     bare = _bare(hint)
     if get_origin(bare) is Mapping:
         return "mix"
+    if bare is bool:
+        return "true|false"
     return "|".join(get_args(bare)) if get_origin(bare) is Literal else str(bare.__name__)
 
 
@@ -102,6 +110,10 @@ def _value(hint: Any, text: str, name: str) -> Any:
         if text not in get_args(bare):
             raise ValueError(f"option {name} takes {' or '.join(get_args(bare))}, not {text!r}")
         return text
+    if bare is bool:
+        if text not in ("true", "false"):
+            raise ValueError(f"option {name} takes true or false, not {text!r}")
+        return text == "true"
     try:
         if get_origin(bare) is Mapping:
             return _mix(get_args(bare)[0], text)

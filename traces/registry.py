@@ -1,41 +1,21 @@
 """The registry: from a URI to the format that reads it."""
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any
 
 from configs.errors import did_you_mean
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceURIError, TraceValueError
+from traces.format import Format, Kind
 from traces.formats import FORMATS
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
 from traces.trace import Trace
 from traces.uri import TraceURI
 
-OptionsT = TypeVar("OptionsT")
-
-
-@dataclass(frozen=True, slots=True)
-class Format(Generic[OptionsT]):
-    """A format of traces: what a module of `traces.formats` calls ``FORMAT``.
-
-    Attributes:
-        description: One line for humans.
-        licence: Licence of the data in this format.
-        example: A URI.
-        options: Frozen dataclass of the options, each field with a default and a ``help`` text in its metadata.
-        load: Reads jobs: (path or preset, options) -> trace. None for a format of nodes.
-        load_nodes: Reads nodes: (path, options) -> nodes. None for a format of jobs.
-    """
-
-    description: str
-    licence: str
-    example: str
-    options: type[OptionsT]
-    load: Callable[[str, OptionsT], Trace] | None = None
-    load_nodes: Callable[[str, OptionsT], Nodes] | None = None
+LOADERS = {"jobs": "traces.load", "nodes": "traces.load_nodes"}
+"""Kind of format -> the function that reads it, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +23,69 @@ class FormatInfo:
     """A format of traces, for humans.
 
     Attributes:
-        name: Scheme of the URI.
-        rows: What a row is.
-        description: One line.
-        licence: Licence of the data.
-        example: A URI.
-        options: Own options first, then `shared_options` where rows are jobs.
+        name: scheme of the URI.
+        kind: what it holds.
+        description: one line.
+        licence: licence of the data.
+        citation: where the data were published.
+        example: a URI.
+        options: its own options first, then `shared_options` where it holds jobs.
     """
 
     name: str
-    rows: Literal["jobs", "nodes"]
+    kind: Kind
     description: str
     licence: str
+    citation: str
     example: str
     options: tuple[Option, ...]
 
 
 def formats() -> list[FormatInfo]:
-    """Return every format by name."""
-    return [_info(name, _format(name)) for name in sorted(FORMATS)]
+    """Every format by name."""
+    return [_info(_format(name)) for name in sorted(FORMATS)]
 
 
 def shared_options() -> tuple[Option, ...]:
-    """Return the options that every format of jobs takes: those of `SelectionOptions`, then of `Enrichment`."""
+    """The options that every format of jobs takes: those of `SelectionOptions`, then of `Enrichment`."""
     return (*describe(SelectionOptions), *describe(Enrichment))
 
 
-def holds_nodes(uri: str) -> bool:
-    """Return whether `uri` is of a format of nodes (`load_nodes`), not of jobs (`load`).
+def text_options() -> tuple[Option, ...]:
+    """The options that every format of text tables takes."""
+    from traces.tables import TextOptions
+
+    return describe(TextOptions)
+
+
+def kind_of(uri: str) -> Kind:
+    """What the format of `uri` holds.
 
     Raises:
-        TraceURIError: The format is unknown.
+        TraceURIError: the format is unknown.
     """
-    return _format(TraceURI.parse(uri).scheme).load is None
+    return _format(TraceURI.parse(uri).scheme).kind
 
 
 def load(uri: str) -> Trace:
-    """Return the jobs at `uri`, such as ``itp:data/cluster02.csv.gz?end_seconds=864000``.
+    """The jobs at `uri`, such as `itp:data/cluster02.csv.gz?end_seconds=864000`.
 
-    Relative paths start at the working directory. Every format takes `SelectionOptions`: ``start_seconds`` and
-    ``end_seconds`` (jobs submitted from the one until before the other), then ``limit`` (the first jobs of these); and
-    the fields of `Enrichment`, such as ``checkpointable=0.8&deferrable=0.5``, for what the data do not say.
+    Relative paths start at the working directory. Every format takes `SelectionOptions`: `start_seconds` and
+    `end_seconds` (jobs submitted from the one until before the other), then `limit` (the first jobs of these); and the
+    fields of `Enrichment`, such as `checkpointable=0.8&deferrable=0.5`, for what the data do not say.
 
     Raises:
-        TraceURIError: The format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: The file is missing or damaged.
-        TraceValueError: A value is not valid, or no job is left.
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid, or no job is left.
     """
-    parsed = TraceURI.parse(uri)
-    form = _format(parsed.scheme)
-    if form.load is None:
-        raise TraceURIError(f"{uri}: {parsed.scheme} is a format of nodes, not of jobs; use traces.load_nodes")
+    parsed, form = _parse(uri, "jobs")
     own = _given(parsed, form.options)
     chosen, added = _given(parsed, SelectionOptions), _given(parsed, Enrichment)
     known = (*fields(form.options), *fields(SelectionOptions), *fields(Enrichment))
     _check_names(parsed, {item.name for item in known})
     selection, enrichment = parse(SelectionOptions, chosen, uri), parse(Enrichment, added, uri)
-    trace = form.load(parsed.path, parse(form.options, own, uri))
+    trace: Trace = form.load(parsed.path, parse(form.options, own, uri))
     # A format may resolve its URI (a seed that was drawn); what selects and enriches jobs is added to it.
     base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))
     resolved = str(TraceURI(base.scheme, base.path, {**base.options, **chosen, **added}))
@@ -108,19 +94,26 @@ def load(uri: str) -> Trace:
 
 
 def load_nodes(uri: str) -> Nodes:
-    """Return the nodes at `uri`, such as ``openb-nodes:data/openb_node_list_gpu_node.csv``.
+    """The nodes at `uri`, such as `openb-nodes:data/openb_node_list_gpu_node.csv`.
 
     Raises:
-        TraceURIError: The format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: The file is missing or damaged.
-        TraceValueError: A value is not valid.
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid.
     """
+    parsed, form = _parse(uri, "nodes")
+    _check_names(parsed, {item.name for item in fields(form.options)})
+    nodes: Nodes = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    return nodes
+
+
+def _parse(uri: str, kind: Kind) -> tuple[TraceURI, Format[Any]]:
     parsed = TraceURI.parse(uri)
     form = _format(parsed.scheme)
-    if form.load_nodes is None:
-        raise TraceURIError(f"{uri}: {parsed.scheme} is a format of jobs, not of nodes; use traces.load")
-    _check_names(parsed, {item.name for item in fields(form.options)})
-    return form.load_nodes(parsed.path, parse(form.options, parsed.options, uri))
+    if form.kind != kind:
+        use = f"; use {LOADERS[form.kind]}" if form.kind in LOADERS else ""
+        raise TraceURIError(f"{uri}: {parsed.scheme} is a format of {form.kind}, not of {kind}{use}")
+    return parsed, form
 
 
 def _format(name: str) -> Format[Any]:
@@ -131,11 +124,9 @@ def _format(name: str) -> Format[Any]:
     return form
 
 
-def _info(name: str, form: Format[Any]) -> FormatInfo:
-    own = describe(form.options)
-    if form.load is None:
-        return FormatInfo(name, "nodes", form.description, form.licence, form.example, own)
-    return FormatInfo(name, "jobs", form.description, form.licence, form.example, (*own, *shared_options()))
+def _info(form: Format[Any]) -> FormatInfo:
+    options = (*describe(form.options), *(shared_options() if form.kind == "jobs" else ()))
+    return FormatInfo(form.name, form.kind, form.description, form.licence, form.citation, form.example, options)
 
 
 def _given(uri: TraceURI, schema: type[Any]) -> dict[str, str]:

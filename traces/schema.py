@@ -1,15 +1,16 @@
 """The columns of a trace, and the table that is made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from configs.errors import did_you_mean
 from traces.arrow import from_numpy, labels, to_numpy
 from traces.errors import TraceValueError
-from traces.validation import Origin, check_gpu_milli, check_optional, check_present, check_seconds, check_unique
+from traces.validation import Origin, Violations, check, gpu_milli, optional, present, seconds, unique
 
 Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any]
 
@@ -45,36 +46,56 @@ OPTIONAL = tuple(column.name for column in SCHEMA if column.nullable)
 """Names of the columns that may be null, in the order of `SCHEMA`."""
 
 
-def make_table(given: Mapping[str, Column | None], length: int, origin: Origin) -> pa.Table:
-    """Return the table of `SCHEMA`: validated, sorted by submit time (stable), each column in one chunk.
+def make_table(columns: Mapping[str, Column | None], origin: Origin) -> pa.Table:
+    """The table of `SCHEMA`: validated, sorted by submit time (stable), each column in one chunk.
 
     Args:
-        given: Every column of `SCHEMA`; None: all null, and for job_id ``job-<row>``.
-        length: Number of jobs.
-        origin: File, rows and column names for messages.
+        columns: by name of `SCHEMA`; one that is missing or None is null, and job_id ``job-<row>``.
+        origin: file, rows and column names for messages.
 
     Raises:
-        TraceValueError: Names the row, the column, the value and the mend.
+        TraceValueError: a column is unknown or missing, or names the row, the column, the value and the fix.
     """
-    given = dict(given)
-    if given["job_id"] is None:
-        rows = np.arange(1, length + 1) if origin.rows is None else origin.rows
-        given["job_id"] = labels("job-", rows)
-    columns = {column.name: _arrow(given[column.name], column, length, origin) for column in SCHEMA}
+    for name in columns:
+        if name not in SCHEMA.names:
+            raise TraceValueError(f"{origin.name}: a trace has no column {name!r}{did_you_mean(name, SCHEMA.names)}")
+    given = {name: values for name, values in columns.items() if values is not None}
     for name in REQUIRED:
-        check_present(columns[name], name, origin)
-    check_unique(columns["job_id"], "job_id", origin)
-    submit, duration = to_numpy(columns["submit_time_seconds"]), to_numpy(columns["duration_seconds"])
-    check_seconds(submit, "submit_time_seconds", origin, positive=False, noun="submit times")
-    check_seconds(duration, "duration_seconds", origin, positive=True, noun="durations")
-    gpu_milli = to_numpy(columns["gpu_milli"])
-    check_gpu_milli(gpu_milli, "gpu_milli", origin)
-    check_optional(columns, submit, gpu_milli, origin)
-    return _sorted(pa.table(columns, schema=SCHEMA))
+        if name not in given and name != "job_id":
+            raise TraceValueError(f"{origin.name}: no column {name}; every trace needs {', '.join(REQUIRED[1:])}")
+    length = len(given["submit_time_seconds"])
+    if "job_id" not in given:
+        given["job_id"] = labels("job-", np.arange(1, length + 1) if origin.rows is None else origin.rows)
+    table = pa.table({column.name: _arrow(given.get(column.name), column, length, origin) for column in SCHEMA})
+    for rules in ROW_RULES:
+        check(rules(table, origin), origin)
+    return _sorted(table.cast(SCHEMA))
+
+
+def _required_values(table: pa.Table, _origin: Origin) -> Violations:
+    for name in REQUIRED:
+        if name in table.column_names:
+            yield from present(table[name], name)
+
+
+def _invariants(table: pa.Table, origin: Origin) -> Violations:
+    """The rules of a table without nulls in required columns."""
+    if "job_id" in table.column_names:
+        yield from unique(table["job_id"], "job_id", origin)
+    submit, duration = to_numpy(table["submit_time_seconds"]), to_numpy(table["duration_seconds"])
+    gpus = to_numpy(table["gpu_milli"])
+    yield from seconds(submit, "submit_time_seconds", positive=False, noun="submit times")
+    yield from seconds(duration, "duration_seconds", positive=True, noun="durations")
+    yield from gpu_milli(gpus, "gpu_milli")
+    yield from optional({name: table[name] for name in OPTIONAL if name in table.column_names}, submit, gpus)
+
+
+ROW_RULES: tuple[Callable[[pa.Table, Origin], Violations], ...] = (_required_values, _invariants)
+"""The rules of a table of jobs, in the order in which they can be checked."""
 
 
 def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin) -> pa.ChunkedArray:
-    """Return values in the dtype of `column`, all null where `values` is None."""
+    """Values in the dtype of `column`, all null where `values` is None."""
     name = origin.columns.get(column.name, column.name)
     if values is None:
         return pa.chunked_array([pa.nulls(length, column.type)])

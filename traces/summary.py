@@ -51,6 +51,7 @@ class TraceSummary:
         jobs_with: Optional column -> jobs that have a value in it.
         synthetic_columns: Columns whose values, some or all, were drawn and not measured.
         dropped: Reason -> rows of the original file that are no jobs here.
+        bad_rows: Reason -> rows of the original file that cannot be used and were left out.
     """
 
     uri: str
@@ -70,6 +71,7 @@ class TraceSummary:
     jobs_with: Mapping[str, int]
     synthetic_columns: tuple[str, ...]
     dropped: Mapping[str, int]
+    bad_rows: Mapping[str, int]
 
 
 def summarize(trace: Trace) -> TraceSummary:
@@ -96,6 +98,7 @@ def summarize(trace: Trace) -> TraceSummary:
         jobs_with={name: trace.num_jobs - trace.table.column(name).null_count for name in OPTIONAL},
         synthetic_columns=trace.metadata.synthetic_columns,
         dropped=dict(trace.metadata.dropped),
+        bad_rows=dict(trace.metadata.bad_rows),
     )
 
 

@@ -1,119 +1,207 @@
-"""Reading CSV tables (plain or compressed) with errors that name the row, the column and the value."""
+"""Reading text tables (CSV and its kin, plain or compressed) with errors that name the row, the column and the value.
+
+A file is read by Arrow in one go. Only where that fails, because a row or a cell is not what it must be, is it read
+again line by line (`traces.cells`), which is slower and finds every such place.
+"""
 
 import csv as text_csv
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
+from traces.arrow import from_numpy, nullable, to_numpy
+from traces.cells import EMPTY, CellReader, RowProblem
 from traces.errors import TraceFileError, TraceValueError
 from traces.files import check_readable
-from traces.validation import Origin
+
+SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+"""Name of a separator, as the option of a URI has it -> the character."""
 
 _HEADER_BYTES = 1 << 20
-_EMPTY = [""]
-_WANTED = {"float": "a number", "double": "a number", "int64": "a whole number"}
+
+Columns = Mapping[str, pa.DataType | None]
+"""Column -> Arrow dtype; None: numbers or timestamps, whichever the cells are."""
 
 
-def read_header(path: str) -> list[str]:
-    """Return the column names in the first line of the CSV file at `path`.
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """Options that every format of text tables takes."""
+
+    separator: Literal["auto", "comma", "semicolon", "tab", "pipe"] = field(
+        default="auto", metadata={"help": "what stands between cells; auto: found from the header"}
+    )
+    strict: bool = field(
+        default=False, metadata={"help": "a row that cannot be used is an error, else it is left out and counted"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """What could be read of a file.
+
+    Attributes:
+        table: the wanted columns.
+        rows: [rows] int64, the 1-based data row in the file of each row.
+        problems: rows that could not be read, in the order of the file.
+    """
+
+    table: pa.Table
+    rows: NDArray[np.int64]
+    problems: Sequence[RowProblem] = ()
+
+
+def read_header(path: str, separator: str = ",") -> list[str]:
+    """The column names in the first line of the text table at `path`, without spaces around them.
 
     Raises:
-        TraceFileError: The file is missing, damaged or empty.
+        TraceFileError: the file is missing, damaged or empty.
     """
-    check_readable(path)
-    try:
-        with pa.input_stream(path, compression="detect") as stream:
-            line = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace").partition("\n")[0]
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    names = next(text_csv.reader([line.rstrip("\r")]), [])
+    names = _split(_first_line(path), separator)
     if not names:
         raise TraceFileError(f"{path}: is empty; check that it is the right file")
     return names
 
 
-def require(path: str, header: list[str], wanted: Mapping[str, Any] | list[str]) -> None:
-    """Raise unless each wanted column is in the header.
+def find_separator(path: str, wanted: Sequence[str]) -> str:
+    """The separator with which the header has most of the wanted columns, else most columns at all; a comma of equals.
 
     Raises:
-        TraceValueError: Names the first column that is missing, and the nearest one.
+        TraceFileError: the file is missing or damaged.
+    """
+    line = _first_line(path)
+    headers = {separator: _split(line, separator) for separator in SEPARATORS.values()}
+    return max(headers, key=lambda separator: (len({*headers[separator]} & {*wanted}), len(headers[separator])))
+
+
+def require(path: str, header: list[str], wanted: Mapping[str, Any] | list[str]) -> None:
+    """Refuse a header that lacks a wanted column.
+
+    Raises:
+        TraceValueError: names the first column that is missing, and the nearest one.
     """
     for name in wanted:
         if name not in header:
             raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, header)}")
 
 
-def read_csv(path: str, columns: Mapping[str, pa.DataType | None]) -> pa.Table:
-    """Return the columns asked for, in the order asked for; empty cells are null.
+def read_csv(path: str, columns: Columns) -> pa.Table:
+    """The wanted columns of a CSV file in the order of `columns`, where every row must be good; empty cells are null.
 
     Args:
-        path: A .csv file, or one compressed as .csv.gz, .csv.bz2 or .csv.zst.
-        columns: Column -> Arrow dtype; None: the dtype is found from the cells.
+        path: a .csv file, or one compressed as .csv.gz, .csv.bz2 or .csv.zst.
+        columns: what to read.
 
     Raises:
-        TraceFileError: The file is missing, damaged or empty.
-        TraceValueError: A column is missing, or a cell is not of its dtype.
+        TraceFileError: the file is missing, damaged or empty.
+        TraceValueError: a column is missing, a row has too few or too many cells, or a cell is not of its dtype.
     """
-    require(path, read_header(path), columns)
+    read = read_text(path, columns, ",")
+    if read.problems:
+        raise read.problems[0].error(path)
+    return read.table
+
+
+def read_text(path: str, columns: Columns, separator: str) -> TextTable:
+    """The wanted columns of a text table; rows that cannot be read are listed, not raised.
+
+    Spaces around names and cells do not count. Cells are empty where there is nothing, in columns of numbers and times
+    also where there is a word for nothing, such as NA.
+
+    Args:
+        path: a text file, or one compressed as .gz, .bz2 or .zst.
+        columns: what to read.
+        separator: between cells.
+
+    Raises:
+        TraceFileError: the file is missing, damaged or empty.
+        TraceValueError: a column is missing.
+    """
+    header = read_header(path, separator)
+    require(path, header, columns)
     try:
-        return _read(path, columns, use_threads=True)
+        table = _read(path, header, columns, separator)
     except OSError as error:
         raise _damaged(path, error) from error
-    except pa.ArrowException as error:
-        _explain(path, columns, error)
+    except pa.ArrowException:
+        return _read_lines(path, header, columns, separator)
+    if not all(dtype is not None or _is_resolved(table[name].type) for name, dtype in columns.items()):
+        return _read_lines(path, header, columns, separator)
+    return TextTable(table, np.arange(1, table.num_rows + 1))
 
 
-def _read(path: str, columns: Mapping[str, pa.DataType | None], *, use_threads: bool, on_row: Any = None) -> pa.Table:
+def _read(path: str, header: list[str], columns: Columns, separator: str) -> pa.Table:
     types = {name: dtype for name, dtype in columns.items() if dtype is not None}
-    convert = pacsv.ConvertOptions(
-        column_types=types, include_columns=list(columns), null_values=_EMPTY, strings_can_be_null=True
-    )
-    parse = pacsv.ParseOptions(invalid_row_handler=on_row)
-    return pacsv.read_csv(
+    table = pacsv.read_csv(
         path,
-        read_options=pacsv.ReadOptions(use_threads=use_threads),
-        parse_options=parse,
-        convert_options=convert,
+        read_options=pacsv.ReadOptions(column_names=header, skip_rows=1),
+        parse_options=pacsv.ParseOptions(delimiter=separator),
+        convert_options=pacsv.ConvertOptions(
+            column_types=types, include_columns=list(columns), null_values=list(EMPTY), strings_can_be_null=False
+        ),
+    )
+    for index, name in enumerate(columns):
+        if types.get(name) == pa.string():
+            table = table.set_column(index, name, _stripped(table[name]))
+    return table
+
+
+def _is_resolved(dtype: pa.DataType) -> bool:
+    """Whether a dtype that Arrow found is one of numbers or timestamps, or all cells are empty."""
+    types = pa.types
+    return bool(
+        types.is_integer(dtype)
+        or types.is_floating(dtype)
+        or types.is_date(dtype)
+        or types.is_timestamp(dtype)
+        or types.is_null(dtype)
     )
 
 
-def _explain(path: str, columns: Mapping[str, pa.DataType | None], error: pa.ArrowException) -> NoReturn:
-    """Read the file again, slowly, to find the cell that Arrow could not read, and raise the error for it."""
-    bad_rows: list[Any] = []
+def _stripped(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without spaces around them, null where nothing is left."""
+    bare = pc.utf8_trim_whitespace(texts)
+    present = to_numpy(pc.binary_length(bare)) > 0
+    if present.all():
+        return bare
+    return bare.take(nullable(np.arange(len(bare)), present))
 
-    def keep(row: Any) -> str:
-        bad_rows.append(row)
-        return "error"
 
+def _read_lines(path: str, header: list[str], columns: Columns, separator: str) -> TextTable:
     try:
-        texts = _read(path, {name: pa.string() for name in columns}, use_threads=False, on_row=keep)
-    except pa.ArrowException as second:
-        if bad_rows:
-            row = bad_rows[0]
-            problem = f"row {row.number - 1}: has {row.actual_columns} cells, the header {row.expected_columns}"
-            raise TraceValueError(f"{path}: {problem}; mend or remove this row") from error
-        raise _damaged(path, second) from error
-    for name, dtype in columns.items():
-        if dtype is not None:
-            check_cells(texts.column(name), dtype, name, Origin(path))
-    raise _damaged(path, error) from error
+        with pa.input_stream(path, compression="detect") as stream:
+            content: bytes = stream.read()
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    reader = CellReader(content, header, separator)
+    names = list(columns)
+    arrays = [reader.column(name, dtype) for name, dtype in columns.items()]
+    keep = from_numpy(np.flatnonzero(reader.is_good))
+    return TextTable(pa.table(arrays, names=names).take(keep), reader.rows[reader.is_good], reader.problems)
 
 
-def check_cells(texts: pa.ChunkedArray, dtype: pa.DataType, column: str, origin: Origin) -> None:
-    """Raise unless every cell of a column of strings can be read as `dtype`.
+def _first_line(path: str) -> str:
+    check_readable(path)
+    try:
+        with pa.input_stream(path, compression="detect") as stream:
+            start: bytes = stream.read(_HEADER_BYTES)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    return start.decode("utf-8-sig", errors="replace").partition("\n")[0].rstrip("\r")
 
-    Raises:
-        TraceValueError: Names the first cell that cannot.
-    """
-    for index, cell in enumerate(texts):
-        try:
-            cell.cast(dtype)
-        except pa.ArrowException as error:
-            wanted = _WANTED.get(str(dtype), "a time such as 2017-10-09 07:01:55")
-            raise origin.error(index, column, f"{cell.as_py()!r} is not {wanted}; mend or remove this row") from error
+
+def _split(line: str, separator: str) -> list[str]:
+    try:
+        names = next(text_csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except text_csv.Error:
+        return [line]  # no header at all: the wanted columns will be missing from it
+    return [name.strip() for name in names]
 
 
 def _damaged(path: str, error: Exception) -> TraceFileError:

@@ -7,28 +7,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from traces.arrow import filled, is_null, nullable, to_numpy
-from traces.validation import Origin, check_present
 
 _EPOCH = datetime.fromisoformat("1970-01-01")
 
 
-def from_timestamps(
-    values: pa.ChunkedArray, column: str, origin: Origin
-) -> tuple[NDArray[np.float64], datetime | None]:
-    """Return seconds from the earliest timestamp, and that timestamp.
+def from_timestamps(values: pa.ChunkedArray) -> tuple[NDArray[np.float64], datetime | None]:
+    """Seconds from the earliest timestamp, and that timestamp.
 
     Args:
-        values: Arrow timestamps, shape (rows,); with a zone they are read as UTC wall-clock times.
-        column: Our name of the column.
-        origin: Where the rows come from.
+        values: [rows] Arrow timestamps, none of them null; with a zone they are read as UTC wall-clock times.
 
     Returns:
-        float64, shape (rows,), seconds, >= 0; and the local wall-clock time of second 0, None without rows.
-
-    Raises:
-        TraceValueError: A timestamp is empty.
+        [rows] float64, seconds, >= 0; and the local wall-clock time of second 0, None without rows.
     """
-    check_present(values, column, origin)
     if not len(values):
         return np.zeros(0), None
     microseconds = to_numpy(_microseconds(values))

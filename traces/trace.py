@@ -33,6 +33,7 @@ class TraceMetadata:
         dropped: Reason -> number of rows of the original file that are not jobs of this trace.
         origin: URI from which the rows were imported first; it survives a copy to Parquet.
         synthetic_columns: Columns whose values, some or all, `traces.enrich` drew, and no data set said.
+        bad_rows: Reason -> number of rows of the original file that cannot be used and were left out.
     """
 
     source: str = "unknown"
@@ -41,11 +42,17 @@ class TraceMetadata:
     dropped: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
     synthetic_columns: tuple[str, ...] = ()
+    bad_rows: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.start_time is not None and self.start_time.tzinfo is not None:
             mend = "give the local wall-clock time without one"
             raise TraceValueError(f"start_time {self.start_time} has a time zone; {mend}")
+
+    @property
+    def bad_rows_text(self) -> str:
+        """The rows that were left out, as one line; empty where there are none."""
+        return describe_bad_rows(self.bad_rows)
 
     def to_json(self) -> str:
         """Return the metadata as one JSON object; `start_time` is ISO 8601."""
@@ -58,6 +65,7 @@ class TraceMetadata:
                 "dropped": dict(self.dropped),
                 "origin": self.origin,
                 "synthetic_columns": self.synthetic_columns,
+                "bad_rows": dict(self.bad_rows),
             }
         )
 
@@ -141,83 +149,27 @@ class Trace:
     @classmethod
     def from_columns(
         cls,
+        columns: Mapping[str, Column | None],
         *,
-        submit_time_seconds: Column,
-        duration_seconds: Column,
-        gpu_milli: Column,
-        job_id: Column | None = None,
-        user: Column | None = None,
-        group: Column | None = None,
-        gpu_models: Column | None = None,
-        cpu_milli: Column | None = None,
-        memory_mib: Column | None = None,
-        status: Column | None = None,
-        priority: Column | None = None,
-        predicted_duration_seconds: Column | None = None,
-        latest_start_seconds: Column | None = None,
-        deadline_seconds: Column | None = None,
-        min_gpus: Column | None = None,
-        max_gpus: Column | None = None,
-        workload: Column | None = None,
-        checkpoint_interval_seconds: Column | None = None,
-        image: Column | None = None,
         uri: str = "",
         metadata: TraceMetadata | None = None,
         origin: Origin | None = None,
     ) -> Self:
-        """Return the trace of these columns: validated, and sorted by submit time (stable).
+        """The trace of these columns: validated, and sorted by submit time (stable).
 
         Args:
-            submit_time_seconds: float64, shape (jobs,), seconds.
-            duration_seconds: float64, shape (jobs,), seconds.
-            gpu_milli: int64, shape (jobs,), thousandths of a GPU.
-            job_id: string, shape (jobs,). None: ``job-<row>`` with the row of the original file.
-            user: string, shape (jobs,), or None.
-            group: string, shape (jobs,), or None.
-            gpu_models: list<string>, shape (jobs,), or None.
-            cpu_milli: int64, shape (jobs,), thousandths of a core, or None.
-            memory_mib: int64, shape (jobs,), MiB, or None.
-            status: string, shape (jobs,), or None.
-            priority: int64, shape (jobs,), or None.
-            predicted_duration_seconds: float64, shape (jobs,), seconds, or None.
-            latest_start_seconds: float64, shape (jobs,), seconds of trace time, or None.
-            deadline_seconds: float64, shape (jobs,), seconds of trace time, or None.
-            min_gpus: int64, shape (jobs,), GPUs, or None.
-            max_gpus: int64, shape (jobs,), GPUs, or None.
-            workload: string, shape (jobs,), or None.
-            checkpoint_interval_seconds: float64, shape (jobs,), seconds, or None.
-            image: string, shape (jobs,), or None.
-            uri: The URI that gives this trace again.
-            metadata: What is known about the trace as a whole.
-            origin: File, rows and column names for messages.
+            columns: name -> [jobs] values, with the names, dtypes and units of `table` above. ``submit_time_seconds``,
+                ``duration_seconds`` and ``gpu_milli`` must be there; without ``job_id`` it is ``job-<row>`` with the
+                row of the original file; every other column that is missing or None is null.
+            uri: the URI that gives this trace again.
+            metadata: what is known about the trace as a whole.
+            origin: file, rows and column names for messages.
 
         Raises:
-            TraceValueError: Names the row, the column, the value and the mend.
+            TraceValueError: there is no such column (with the nearest name), one is missing, or a value breaks an
+                invariant: names the row, the column, the value and the fix.
         """
-        origin = origin or Origin()
-        given = {
-            "job_id": job_id,
-            "submit_time_seconds": submit_time_seconds,
-            "duration_seconds": duration_seconds,
-            "gpu_milli": gpu_milli,
-            "user": user,
-            "group": group,
-            "gpu_models": gpu_models,
-            "cpu_milli": cpu_milli,
-            "memory_mib": memory_mib,
-            "status": status,
-            "priority": priority,
-            "predicted_duration_seconds": predicted_duration_seconds,
-            "latest_start_seconds": latest_start_seconds,
-            "deadline_seconds": deadline_seconds,
-            "min_gpus": min_gpus,
-            "max_gpus": max_gpus,
-            "workload": workload,
-            "checkpoint_interval_seconds": checkpoint_interval_seconds,
-            "image": image,
-        }
-        table = make_table(given, len(submit_time_seconds), origin)
-        return cls(table=table, uri=uri, metadata=metadata or TraceMetadata())
+        return cls(table=make_table(columns, origin or Origin()), uri=uri, metadata=metadata or TraceMetadata())
 
     @property
     def num_jobs(self) -> int:
@@ -414,7 +366,7 @@ class Trace:
             raise TraceValueError(f"{path}: no column {missing[0]}, {has}; write it with `autoscaler traces import`")
         text = (table.schema.metadata or {}).get(_METADATA_KEY)
         metadata = TraceMetadata() if text is None else TraceMetadata.from_json(text.decode())
-        return cls.from_columns(**known, uri=path, metadata=metadata, origin=Origin(name=path))
+        return cls.from_columns(known, uri=path, metadata=metadata, origin=Origin(name=path))
 
 
 def _milliseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -432,3 +384,11 @@ def _interval(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _gpus_or(gpus: NDArray[np.int64], gpu_milli: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(gpus > 0, gpus * 1000, gpu_milli)
+
+
+def describe_bad_rows(bad_rows: Mapping[str, int]) -> str:
+    """Rows that were left out, for a line of text; empty where there are none."""
+    if not bad_rows:
+        return ""
+    reasons = ", ".join(f"{count:,} because {reason}" for reason, count in bad_rows.items())
+    return f"{sum(bad_rows.values()):,} rows left out that cannot be used: {reasons}"

@@ -1,6 +1,10 @@
-"""Checks of job columns that can name the file, the row, the column, the value and the mend."""
+"""Rules for columns of jobs and nodes, which can name the file, the row, the column, the value and the fix.
 
-from collections.abc import Mapping
+A rule yields a `Violation` for each way in which rows break it. `check` makes the first of them an error;
+`traces.rows.Rows` may leave such rows out instead.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from traces.arrow import filled, is_null, to_numpy
+from traces.arrow import filled, is_null
 from traces.errors import TraceValueError
 
 MAX_SECONDS = 4e9
 """Largest time or duration, seconds (126 years): a column with more is in milliseconds or nanoseconds."""
 
 MAX_GPUS = 1e6
-"""Largest number of GPUs that one job may ask."""
+"""Largest number of GPUs that one job may request."""
 
 MAX_PRIORITY = 2**31 - 1
 """Largest size of a priority; Kubernetes keeps them in 32 bits too."""
@@ -32,9 +36,9 @@ class Origin:
     """Where rows come from, so that an error speaks of the user's file and not of our table.
 
     Attributes:
-        name: File or object that holds the rows, as the user wrote it.
-        columns: Our column name -> name in the original file, where they differ.
-        rows: int64, shape (rows,). 1-based data row of the original file for each row; None: 1, 2, 3...
+        name: file or object that holds the rows, as the user wrote it.
+        columns: our column name -> name in the original file, where they differ.
+        rows: [rows] int64, the 1-based data row of the original file of each row; None: 1, 2, 3...
     """
 
     name: str = "trace"
@@ -42,207 +46,222 @@ class Origin:
     rows: NDArray[np.int64] | None = None
 
     def row_number(self, index: int) -> int:
-        """Return the 1-based data row in the original file of the row at the 0-based `index`."""
+        """The 1-based data row in the original file of the row at the 0-based `index`."""
         return index + 1 if self.rows is None else int(self.rows[index])
 
     def error(self, index: int, column: str, problem: str) -> TraceValueError:
-        """Return the error for the cell at row `index` (0-based) of our `column`."""
+        """The error for the cell at row `index` (0-based) of our `column`."""
         name = self.columns.get(column, column)
         return TraceValueError(f"{self.name}: row {self.row_number(index)}, column {name}: {problem}")
 
 
-def first(mask: NDArray[np.bool_]) -> int | None:
-    """Return the index of the first True of `mask` (bool, shape (rows,)), None where there is none."""
-    index = int(mask.argmax()) if mask.size else 0
-    return index if mask.size and mask[index] else None
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Rows that break a rule in one way.
+
+    Attributes:
+        column: our name of the column.
+        rows: [rows] bool, which rows.
+        reason: the way, the same for all of them, as it follows the name of the column: "is negative".
+        problem: index of a row -> what is wrong there, and how to fix it.
+    """
+
+    column: str
+    rows: NDArray[np.bool_]
+    reason: str
+    problem: Callable[[int], str]
+
+    @property
+    def first(self) -> int | None:
+        """Index of the first such row, None where there is none."""
+        index = int(self.rows.argmax()) if self.rows.size else 0
+        return index if self.rows.size and self.rows[index] else None
 
 
-def check_present(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
-    """Raise unless every cell of a required column holds a value.
+Violations = Iterator[Violation]
+
+
+def check(violations: Iterable[Violation], origin: Origin) -> None:
+    """Refuse rows that break a rule.
 
     Raises:
-        TraceValueError: A cell is empty.
+        TraceValueError: names the first row that breaks the first broken rule.
     """
-    if values.null_count:
-        index = int(is_null(values).argmax())
-        raise origin.error(index, column, "is empty; every job needs a value here: fill it in or remove the row")
+    for violation in violations:
+        if violation.first is not None:
+            raise origin.error(violation.first, violation.column, violation.problem(violation.first))
 
 
-def check_seconds(
-    values: NDArray[np.float64],
-    column: str,
-    origin: Origin,
-    *,
-    positive: bool,
-    noun: str,
-    zero_mend: str = "remove jobs that never ran",
-) -> None:
-    """Raise unless every value is a finite number of seconds, at least 0 (or above 0 where `positive`).
+def present(values: pa.ChunkedArray, column: str) -> Violations:
+    """Every cell of a required column holds a value."""
+    fix = "is empty; every job needs a value here: fill it in or remove the row"
+    yield Violation(column, is_null(values), "is empty", lambda _: fix)
+
+
+def seconds(
+    values: NDArray[np.float64], column: str, *, positive: bool, noun: str, zero_fix: str = "remove jobs that never ran"
+) -> Violations:
+    """Every value is a finite number of seconds, at least 0 (or above 0 where `positive`).
 
     Args:
-        values: float64, shape (rows,), seconds.
-        column: Our name of the column.
-        origin: Where the rows come from.
-        positive: Whether 0 is refused as well.
-        noun: What the values are, in the plural, for the message.
-        zero_mend: What to do about a 0 that is refused, for the message.
-
-    Raises:
-        TraceValueError: Names the first value that breaks the rule.
+        values: [rows] float64, seconds.
+        column: our name of the column.
+        positive: whether 0 is refused as well.
+        noun: what the values are, in the plural, for the message.
+        zero_fix: what to do about a 0 that is refused, for the message.
     """
     rule = f"{noun} must be {'>' if positive else '>='} 0 seconds"
-    index = first(~np.isfinite(values))
-    if index is not None:
-        raise origin.error(index, column, f"{values[index]} is not a finite number; {rule}")
-    index = first(values <= 0 if positive else values < 0)
-    if index is not None:
-        state = "negative" if values[index] < 0 else "zero"
-        mend = "" if state == "negative" else f", so {zero_mend}"
-        raise origin.error(index, column, f"{values[index]} is {state}; {rule}{mend}")
-    index = first(values > MAX_SECONDS)
-    if index is not None:
-        limit = f"above {MAX_SECONDS:.0e} seconds; is the column in milliseconds? {noun} are in seconds"
-        raise origin.error(index, column, f"{values[index]} is {limit}")
+
+    def problem(text: str) -> Callable[[int], str]:
+        return lambda index: f"{values[index]} {text}"
+
+    is_finite = np.isfinite(values)
+    yield Violation(column, ~is_finite, "is not a finite number", problem(f"is not a finite number; {rule}"))
+    yield Violation(column, is_finite & (values < 0), "is negative", problem(f"is negative; {rule}"))
+    if positive:
+        yield Violation(column, values == 0, "is zero", problem(f"is zero; {rule}, so {zero_fix}"))
+    limit = f"is above {MAX_SECONDS:.0e} seconds; is the column in milliseconds? {noun} are in seconds"
+    yield Violation(column, is_finite & (values > MAX_SECONDS), f"is above {MAX_SECONDS:.0e} seconds", problem(limit))
 
 
-def check_gpu_milli(values: NDArray[np.int64], column: str, origin: Origin) -> None:
-    """Raise unless every job asks a share of one GPU (1 to 999) or whole GPUs (a multiple of 1000).
+def gpu_milli(values: NDArray[np.int64], column: str) -> Violations:
+    """Every job requests a share of one GPU (1 to 999) or whole GPUs (a multiple of 1000).
 
     Args:
-        values: int64, shape (rows,), thousandths of a GPU.
-        column: Our name of the column.
-        origin: Where the rows come from.
-
-    Raises:
-        TraceValueError: Names the first value that breaks the rule.
+        values: [rows] int64, thousandths of a GPU.
+        column: our name of the column.
     """
-    index = first(values <= 0)
-    if index is not None:
-        raise origin.error(index, column, f"{values[index]} is not above 0; a job asks at least 1/1000 GPU")
-    index = first((values > 1000) & (values % 1000 != 0))
-    if index is not None:
-        rule = "above one GPU only whole GPUs (multiples of 1000 thousandths) can be asked"
-        raise origin.error(index, column, f"{values[index]} is not a whole number of GPUs; {rule}")
-    index = first(values > MAX_GPUS * 1000)
-    if index is not None:
-        rule = f"more than {MAX_GPUS:.0f} GPUs; the unit is 1/1000 GPU"
-        raise origin.error(index, column, f"{values[index]} is {rule}")
+    rule = "is not above 0; a job requests at least 1/1000 GPU"
+    yield Violation(column, values <= 0, "is not above 0", lambda index: f"{values[index]} {rule}")
+    whole = "is not a whole number of GPUs"
+    shares = f"{whole}; above one GPU only whole GPUs (multiples of 1000 thousandths) can be requested"
+    yield Violation(column, (values > 1000) & (values % 1000 != 0), whole, lambda index: f"{values[index]} {shares}")
+    many = f"is more than {MAX_GPUS:.0f} GPUs"
+    yield Violation(
+        column, values > MAX_GPUS * 1000, many, lambda index: f"{values[index]} {many}; the unit is 1/1000 GPU"
+    )
 
 
-def check_optional(
-    columns: Mapping[str, pa.ChunkedArray],
-    submit_time_seconds: NDArray[np.float64],
-    gpu_milli: NDArray[np.int64],
-    origin: Origin,
-) -> None:
-    """Raise unless the values of the nullable columns keep the invariants of `traces.Trace`; nulls always do.
+def gpu_count(gpus: NDArray[np.float64], column: str) -> Violations:
+    """Every job requests a share of one GPU or whole GPUs, in the unit of the original file.
 
     Args:
-        columns: Column -> values, shape (rows,) each; columns without a value are passed over.
-        submit_time_seconds: float64, shape (rows,), seconds, valid.
-        gpu_milli: int64, shape (rows,), thousandths of a GPU, valid.
-        origin: Where the rows come from.
+        gpus: [rows] float64, GPUs.
+        column: our name of the column.
+    """
+    is_number = np.isfinite(gpus) & (gpus > 0) & (gpus <= MAX_GPUS)
+    number, limits = "is not a number of GPUs", f"a job requests more than 0 and at most {MAX_GPUS:.0f} GPUs"
+    yield Violation(column, ~is_number, number, lambda index: f"{gpus[index]:g} {number}; {limits}")
+    whole, rule = "is not a whole number of GPUs", "above one GPU only whole GPUs can be requested"
+    is_part = is_number & (gpus > 1) & (gpus != np.floor(gpus))
+    yield Violation(column, is_part, whole, lambda index: f"{gpus[index]:g} {whole}; {rule}")
 
-    Raises:
-        TraceValueError: Names the first value that breaks a rule.
+
+def to_milli(gpus: NDArray[np.float64]) -> NDArray[np.int64]:
+    """GPUs in thousandths, [rows] int64; shares are rounded to the next thousandth, at least one."""
+    milli: NDArray[np.int64] = np.maximum(np.floor(gpus * 1000 + 0.5), 1).astype(np.int64)
+    return milli
+
+
+def unique(values: pa.ChunkedArray, column: str, origin: Origin) -> Violations:
+    """Every string occurs once; the second occurrence breaks the rule.
+
+    Args:
+        values: [rows] strings.
+        column: our name of the column.
+        origin: for the row of the first occurrence.
+    """
+    again = np.zeros(len(values), np.bool_)
+    if pc.count_distinct(values).as_py() == len(values):
+        return
+    texts = values.to_pylist()
+    earlier: dict[str, int] = {}
+    for index, value in enumerate(texts):
+        again[index] = earlier.setdefault(value, index) != index
+
+    def problem(index: int) -> str:
+        where = f"already the value of row {origin.row_number(earlier[texts[index]])}"
+        return f"{texts[index]!r} is {where}; values must be unique: rename or remove one"
+
+    yield Violation(column, again, "is that of an earlier row", problem)
+
+
+def optional(
+    columns: Mapping[str, pa.ChunkedArray], submit_time_seconds: NDArray[np.float64], gpus: NDArray[np.int64]
+) -> Violations:
+    """The values of the nullable columns keep the invariants of `traces.Trace`; nulls always do.
+
+    Args:
+        columns: column -> [rows] values; columns without a value are passed over.
+        submit_time_seconds: [rows] float64, seconds.
+        gpus: [rows] int64, thousandths of a GPU.
     """
     given = {name: values for name, values in columns.items() if values.null_count < len(values)}
     for name, noun in _INTERVALS.items():
         if name in given:
-            values = filled(given[name], np.ones(len(gpu_milli)))
-            check_seconds(values, name, origin, positive=True, noun=noun, zero_mend="leave the cell empty")
+            values = filled(given[name], np.ones(len(gpus)))
+            yield from seconds(values, name, positive=True, noun=noun, zero_fix="leave the cell empty")
     for name in ("latest_start_seconds", "deadline_seconds"):
         if name in given:
-            _check_not_before(given[name], submit_time_seconds, name, origin)
+            yield from _not_before(given[name], submit_time_seconds, name)
     for name in ("min_gpus", "max_gpus"):
         if name in given:
-            _check_width(given[name], gpu_milli, name, origin)
-    for name in {"cpu_milli", "memory_mib"} & given.keys():
-        _check_not_negative(given[name], name, origin)
+            yield from _width(given[name], gpus, name)
+    for name in ("cpu_milli", "memory_mib"):
+        if name in given:
+            yield from _not_negative(given[name], name)
     if "priority" in given:
-        priority: NDArray[np.int64] = filled(given["priority"], np.zeros_like(gpu_milli))
-        index = first((priority > MAX_PRIORITY) | (priority < -MAX_PRIORITY))
-        if index is not None:
-            problem = f"{priority[index]} is outside of {-MAX_PRIORITY} to {MAX_PRIORITY}; priorities have 32 bits"
-            raise origin.error(index, "priority", problem)
+        yield from _priority(filled(given["priority"], np.zeros_like(gpus)))
     for name in ("workload", "image"):
-        if name in given and pc.min(pc.binary_length(given[name])).as_py() == 0:
-            index = given[name].to_pylist().index("")
-            raise origin.error(index, name, "is an empty text; leave the cell null where it is unknown")
+        if name in given:
+            yield from _not_blank(given[name], name)
 
 
-def _check_not_negative(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
+def _priority(values: NDArray[np.int64]) -> Violations:
+    limits = f"is outside of {-MAX_PRIORITY} to {MAX_PRIORITY}"
+    outside = (values > MAX_PRIORITY) | (values < -MAX_PRIORITY)
+    yield Violation("priority", outside, limits, lambda index: f"{values[index]} {limits}; priorities have 32 bits")
+
+
+def _not_blank(values: pa.ChunkedArray, column: str) -> Violations:
+    lengths = filled(pc.binary_length(values).cast(pa.int64()), np.ones(len(values), np.int64))
+    fix = "is an empty text; leave the cell null where it is unknown"
+    yield Violation(column, lengths == 0, "is an empty text", lambda _: fix)
+
+
+def _not_negative(values: pa.ChunkedArray, column: str) -> Violations:
     amounts: NDArray[np.int64] = filled(values, np.zeros(len(values), np.int64))
-    index = first(amounts < 0)
-    if index is not None:
-        raise origin.error(index, column, f"{amounts[index]} is below 0; leave the cell empty where it is unknown")
+    fix = "is below 0; leave the cell empty where it is unknown"
+    yield Violation(column, amounts < 0, "is below 0", lambda index: f"{amounts[index]} {fix}")
 
 
-def _check_not_before(values: pa.ChunkedArray, submit: NDArray[np.float64], column: str, origin: Origin) -> None:
+def _not_before(values: pa.ChunkedArray, submit: NDArray[np.float64], column: str) -> Violations:
     is_deadline = column == "deadline_seconds"
     times: NDArray[np.float64] = filled(values, submit + 1)
-    check_seconds(times, column, origin, positive=False, noun="deadlines" if is_deadline else "latest starts")
-    index = first(times <= submit if is_deadline else times < submit)
-    if index is not None:
-        mend = "it is a time of the trace, as submit times are, not a length"
-        state = "not after" if is_deadline else "before"
-        raise origin.error(index, column, f"{times[index]} is {state} the submit time {submit[index]}; {mend}")
+    yield from seconds(times, column, positive=False, noun="deadlines" if is_deadline else "latest starts")
+    state = "is not after" if is_deadline else "is before"
+    fix = "it is a time of the trace, as submit times are, not a length"
+    yield Violation(
+        column,
+        times <= submit if is_deadline else times < submit,
+        f"{state} the submit time",
+        lambda index: f"{times[index]} {state} the submit time {submit[index]}; {fix}",
+    )
 
 
-def _check_width(values: pa.ChunkedArray, gpu_milli: NDArray[np.int64], column: str, origin: Origin) -> None:
-    gpus: NDArray[np.int64] = filled(values, gpu_milli // 1000)
-    index = first((gpu_milli < 1000) & ~is_null(values))
-    if index is not None:
-        problem = f"{gpus[index]} for a job that asks a share of one GPU; leave the cell empty: only whole GPUs stretch"
-        raise origin.error(index, column, problem)
-    low, high = (1, gpu_milli // 1000) if column == "min_gpus" else (gpu_milli // 1000, int(MAX_GPUS))
-    index = first((gpu_milli >= 1000) & ((gpus < low) | (gpus > high)))
-    if index is not None:
-        asked = gpu_milli[index] // 1000
-        rule = f"from 1 to the {asked} GPUs asked" if column == "min_gpus" else f"at least the {asked} GPUs asked"
-        limit = f" and at most {MAX_GPUS:.0f}" if column == "max_gpus" else ""
-        raise origin.error(index, column, f"{gpus[index]} is no width of this job; it must be {rule}{limit}")
+def _width(values: pa.ChunkedArray, requested: NDArray[np.int64], column: str) -> Violations:
+    widths: NDArray[np.int64] = filled(values, requested // 1000)
+    shares = (requested < 1000) & ~is_null(values)
+    why = "for a job that requests a share of one GPU; leave the cell empty: only whole GPUs stretch"
+    yield Violation(column, shares, "is given for a share of one GPU", lambda index: f"{widths[index]} {why}")
+    is_least = column == "min_gpus"
+    low, high = (1, requested // 1000) if is_least else (requested // 1000, int(MAX_GPUS))
 
+    def problem(index: int) -> str:
+        own = requested[index] // 1000
+        rule = f"from 1 to the {own} GPUs requested" if is_least else f"at least the {own} GPUs requested"
+        limit = "" if is_least else f" and at most {MAX_GPUS:.0f}"
+        return f"{widths[index]} is no width of this job; it must be {rule}{limit}"
 
-def check_unique(values: pa.ChunkedArray, column: str, origin: Origin) -> None:
-    """Raise unless every string of `values` occurs once.
-
-    Raises:
-        TraceValueError: Names the second occurrence and the row of the first.
-    """
-    if pc.count_distinct(values).as_py() == len(values):
-        return
-    seen: dict[str, int] = {}
-    for index, value in enumerate(values.to_pylist()):
-        earlier = seen.setdefault(value, index)
-        if earlier != index:
-            where = f"already the value of row {origin.row_number(earlier)}"
-            raise origin.error(index, column, f"{value!r} is {where}; values must be unique: rename or remove one")
-
-
-def gpus_to_milli(values: pa.ChunkedArray, column: str, origin: Origin) -> NDArray[np.int64]:
-    """Convert GPUs to thousandths of a GPU, and check them in the unit of the original file.
-
-    Args:
-        values: float64, shape (rows,), GPUs; shares are rounded to the next thousandth, at least one.
-        column: Our name of the column.
-        origin: Where the rows come from.
-
-    Returns:
-        int64, shape (rows,), thousandths of a GPU.
-
-    Raises:
-        TraceValueError: A cell is empty, not finite, not above 0, or above 1 and not whole.
-    """
-    check_present(values, column, origin)
-    gpus: NDArray[np.float64] = to_numpy(values)
-    index = first(~(np.isfinite(gpus) & (gpus > 0) & (gpus <= MAX_GPUS)))
-    if index is not None:
-        rule = f"a job asks more than 0 and at most {MAX_GPUS:.0f} GPUs"
-        raise origin.error(index, column, f"{gpus[index]:g} is not a number of GPUs; {rule}")
-    index = first((gpus > 1) & (gpus != np.floor(gpus)))
-    if index is not None:
-        rule = "above one GPU only whole GPUs can be asked"
-        raise origin.error(index, column, f"{gpus[index]:g} is not a whole number of GPUs; {rule}")
-    milli: NDArray[np.int64] = np.maximum(np.floor(gpus * 1000 + 0.5), 1).astype(np.int64)
-    return milli
+    outside = (requested >= 1000) & ((widths < low) | (widths > high))
+    yield Violation(column, outside, "is no width of the job", problem)

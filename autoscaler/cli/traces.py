@@ -37,12 +37,15 @@ def _parquet_path(path: str) -> str:
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", callback=_parquet_path, help="Parquet file to write.")
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="A row of a text table that cannot be used is an error, as option strict=true.")
+]
 URIArgument = Annotated[str, typer.Argument(metavar="URI", help="FORMAT:PATH?option=value, see `traces list`.")]
 
 
 @app.command("list")
 def list_formats(json_to: JsonOption = None) -> None:
-    """List the formats, with their options and an example of each."""
+    """List the formats: what each holds, its licence, source and options, and an example."""
     import traces
 
     known = traces.formats()
@@ -50,13 +53,18 @@ def list_formats(json_to: JsonOption = None) -> None:
         write_json({"schema": LIST_SCHEMA, "formats": [asdict(item) for item in known]}, json_to)
     if json_to == "-":
         return
-    shared = traces.shared_options()
+    text, shared = traces.text_options(), traces.shared_options()
     for item in known:
-        typer.echo(f"{item.name:12} {item.description}")
+        typer.echo(f"{item.name:12} {item.kind}: {item.description}")
         typer.echo(f"{'':12} licence: {item.licence}; example: {item.example}")
+        if item.citation:
+            typer.echo(f"{'':12} source: {item.citation}")
         for option in item.options:
-            if option not in shared:
+            if option not in (*text, *shared):
                 typer.echo(_option_line(option))
+    typer.echo(f"text tables ({', '.join(item.name for item in known if text[0] in item.options)}) take")
+    for option in text:
+        typer.echo(_option_line(option))
     typer.echo("every format of jobs takes")
     for option in shared:
         typer.echo(_option_line(option))
@@ -68,12 +76,13 @@ def _option_line(option: Option) -> str:
 
 
 @app.command("info")
-def info(uri: URIArgument, json_to: JsonOption = None) -> None:
+def info(uri: URIArgument, strict: StrictOption = False, json_to: JsonOption = None) -> None:
     """Show what a trace, or a list of nodes, holds."""
     import traces
     from traces.summary import summarize
 
-    if traces.holds_nodes(uri):
+    uri = _strict(uri) if strict else uri
+    if traces.kind_of(uri) == "nodes":
         nodes = traces.load_nodes(uri)
         document: dict[str, Any] = {"schema": NODES_SCHEMA, "uri": uri, **_node_counts(nodes)}
         rows = _node_rows(nodes)
@@ -88,11 +97,23 @@ def info(uri: URIArgument, json_to: JsonOption = None) -> None:
 
 
 @app.command("import")
-def import_trace(uri: URIArgument, output: OutputOption, quiet: QuietOption = False) -> None:
-    """Convert a trace of any format to Parquet."""
+def import_trace(
+    uri: URIArgument, output: OutputOption, strict: StrictOption = False, quiet: QuietOption = False
+) -> None:
+    """Convert a trace of any format to Parquet.
+
+    Rows that cannot be used are left out and counted by reason; with --strict the first of them is an error.
+    """
     import traces
 
-    _write(traces.load(uri), output, quiet)
+    _write(traces.load(_strict(uri) if strict else uri), output, quiet)
+
+
+def _strict(uri: str) -> str:
+    from traces.uri import TraceURI
+
+    parsed = TraceURI.parse(uri)
+    return str(TraceURI(parsed.scheme, parsed.path, {**parsed.options, "strict": "true"}))
 
 
 @app.command("generate")
@@ -117,6 +138,8 @@ def _write(trace: Trace, output: str, quiet: bool) -> None:
     trace.to_parquet(output)
     for reason, count in trace.metadata.dropped.items():
         note(f"dropped {count:,} rows: {reason}", quiet)
+    if trace.metadata.bad_rows:
+        note(trace.metadata.bad_rows_text, quiet)
     note(f"wrote {trace.num_jobs:,} jobs of {trace.uri} to {output}", quiet)
 
 
@@ -152,6 +175,7 @@ def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
     rows += [(name, f"{count:,}") for name, count in (("users", summary.users), ("groups", summary.groups)) if count]
     rows.append(("jobs that say", _jobs_with(summary)))
     rows += [("dropped", f"{count:,} rows: {reason}") for reason, count in summary.dropped.items()]
+    rows += [("cannot be used", f"{count:,} rows: {reason}") for reason, count in summary.bad_rows.items()]
     return rows
 
 
@@ -159,7 +183,7 @@ def _jobs_with(summary: TraceSummary) -> str:
     width = max(map(len, summary.jobs_with))
     lines = []
     for name, count in summary.jobs_with.items():
-        drawn = ", drawn" if name in summary.synthetic_columns else ""
+        drawn = " sampled" if name in summary.synthetic_columns else ""
         lines.append(
             f"{name:{width}} : {count:,} ({count / summary.jobs:.0%}{drawn})" if count else f"{name:{width}} : -"
         )
@@ -183,6 +207,7 @@ def _node_counts(nodes: Nodes) -> dict[str, Any]:
         for (model, gpus), count in sorted(Counter(pairs).items())
     ]
     head = {"source": nodes.source, "licence": nodes.licence, "nodes": nodes.num_nodes, "gpus": nodes.total_gpus}
+    head["bad_rows"] = dict(nodes.bad_rows)
     return {**head, "kinds": kinds}
 
 
@@ -193,9 +218,10 @@ def _node_rows(nodes: Nodes) -> list[tuple[str, str]]:
         ("nodes", f"{nodes.num_nodes:,}"),
         ("GPUs", f"{nodes.total_gpus:,}"),
     ]
-    return rows + [
+    rows += [
         (kind["gpu_model"], f"{kind['nodes']:,} nodes of {kind['gpus_per_node']} GPUs") for kind in counts["kinds"]
     ]
+    return rows + [("cannot be used", f"{count:,} rows: {reason}") for reason, count in nodes.bad_rows.items()]
 
 
 def sparkline(values: tuple[int, ...]) -> str:

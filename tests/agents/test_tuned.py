@@ -81,9 +81,11 @@ def test_only_the_window_is_used(trace: Trace) -> None:
     alone = trace.window(None, end)
     later = trace.submit_time_seconds >= end
     other = Trace.from_columns(
-        submit_time_seconds=trace.submit_time_seconds,
-        duration_seconds=np.where(later, 7.0 * trace.duration_seconds, trace.duration_seconds),
-        gpu_milli=np.where(later, 1000, trace.gpu_milli),
+        {
+            "submit_time_seconds": trace.submit_time_seconds,
+            "duration_seconds": np.where(later, 7.0 * trace.duration_seconds, trace.duration_seconds),
+            "gpu_milli": np.where(later, 1000, trace.gpu_milli),
+        }
     )
     tuned = [tune(one, cluster, CONFIG, start, end, 2) for one in (trace, alone, other)]
     assert tuned[0] == tuned[1] == tuned[2]

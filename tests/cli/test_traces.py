@@ -48,7 +48,7 @@ def test_info_counts_the_jobs_that_carry_each_optional_fact(capsys: pytest.Captu
     assert document["synthetic_columns"] == ["priority", "checkpoint_interval_seconds"]
     assert main(["traces", "info", uri]) == 0
     out = capsys.readouterr().out
-    assert "100 (100%, drawn)" in out
+    assert "100 (100% sampled)" in out
     assert "100 (100%)" in out
 
 
@@ -83,6 +83,25 @@ def test_info_of_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["traces", "info", f"openb-nodes:{tmp_path}/n.csv", "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["kinds"] == [{"gpu_model": "[bold]T4", "gpus_per_node": 8, "nodes": 2}]
+
+
+def test_import_and_info_tell_what_was_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One damaged byte and a cell too few in one row, which Arrow cannot even report without a traceback."""
+    rows = b"job_id,submission_time,duration,num_gpu\n" + b"".join(b"j%d,5,600,1\n" % row for row in range(9))
+    (tmp_path / "x.csv").write_bytes(rows + b"j\xff,5,600\nj10,5,NA,1\nj11,5,600,-1\n")
+    output = str(tmp_path / "x.parquet")
+    assert main(["traces", "import", f"itp:{tmp_path}/x.csv", "-o", output]) == 0
+    captured = capfd.readouterr()
+    assert "3 rows left out that cannot be used: 1 because it is not UTF-8 text, " in captured.err
+    assert captured.err.count("\n") == 2
+    assert main(["traces", "info", output, "--json", "-"]) == 0
+    assert sum(json.loads(capfd.readouterr().out)["bad_rows"].values()) == 3
+    assert main(["traces", "info", output]) == 0
+    assert "1 rows: its num_gpu is not a number of GPUs" in capfd.readouterr().out
+    for arguments in (["import", f"itp:{tmp_path}/x.csv", "-o", output], ["info", f"itp:{tmp_path}/x.csv"]):
+        assert main(["traces", *arguments, "--strict"]) == 2
+        problem = "row 10: is not UTF-8 text (byte 2 of the line); fix or remove this row"
+        assert capfd.readouterr().err == f"error: {tmp_path}/x.csv: {problem}\n"
 
 
 @pytest.mark.parametrize(

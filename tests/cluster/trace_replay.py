@@ -141,9 +141,11 @@ def window_of(uri: str, start_seconds: float, hours: float, longest_seconds: flo
     begin = whole.metadata.start_time
     metadata = replace(whole.metadata, start_time=None if begin is None else begin + timedelta(seconds=start_seconds))
     return Trace.from_columns(
-        submit_time_seconds=np.round(window.submit_time_seconds - start_seconds, 3),
-        duration_seconds=np.minimum(window.duration_seconds, longest_seconds),
-        gpu_milli=window.gpu_milli,
+        {
+            "submit_time_seconds": np.round(window.submit_time_seconds - start_seconds, 3),
+            "duration_seconds": np.minimum(window.duration_seconds, longest_seconds),
+            "gpu_milli": window.gpu_milli,
+        },
         metadata=metadata,
     )
 

@@ -96,10 +96,12 @@ def moving(jobs: list[tuple[float, float, float]], move_seconds: float) -> Measu
     """Jobs that can all be moved, consolidated whenever it is possible."""
     columns = {"checkpoint_interval_seconds": [60.0] * len(jobs)}
     trace = Trace.from_columns(
-        submit_time_seconds=[job[0] for job in jobs],
-        duration_seconds=[job[1] for job in jobs],
-        gpu_milli=[round(job[2] * 1000) for job in jobs],
-        **columns,
+        {
+            "submit_time_seconds": [job[0] for job in jobs],
+            "duration_seconds": [job[1] for job in jobs],
+            "gpu_milli": [round(job[2] * 1000) for job in jobs],
+            **columns,
+        }
     )
     codec = CodecLayout(max_pools=1, window_slots=0, consolidation=True, consolidation_interval_seconds=60.0)
     world = Scenario(trace, one_pool(), EnvironmentConfig(codec=codec, move_seconds=move_seconds))

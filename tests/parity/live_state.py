@@ -45,9 +45,11 @@ def _simulator(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfi
     now = milliseconds(view.now_seconds)
     known = jobs or [(now, 1000)]
     trace = Trace.from_columns(
-        submit_time_seconds=np.array([at for at, _ in known]) / 1000.0,
-        duration_seconds=np.ones(len(known)),
-        gpu_milli=np.array([milli for _, milli in known]),
+        {
+            "submit_time_seconds": np.array([at for at, _ in known]) / 1000.0,
+            "duration_seconds": np.ones(len(known)),
+            "gpu_milli": np.array([milli for _, milli in known]),
+        }
     )
     problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=config.codec, objective=objective))
     simulator = ReferenceSimulator(problem)

@@ -46,10 +46,12 @@ def make_trace(seed: int, jobs: int, checkpointed: float = 0.0) -> Trace:
     generator = np.random.default_rng(seed)
     gpus = generator.choice([1, 2, 4, 8, 16, 24], jobs, p=[0.3, 0.2, 0.2, 0.15, 0.1, 0.05])
     return Trace.from_columns(
-        submit_time_seconds=np.sort(np.round(generator.uniform(0.0, 7200.0, jobs), 3)),
-        duration_seconds=np.round(generator.exponential(1200.0, jobs) + 1.0, 3),
-        gpu_milli=gpus * 1000,
-        checkpoint_interval_seconds=[60.0 if draw < checkpointed else None for draw in generator.random(jobs)],
+        {
+            "submit_time_seconds": np.sort(np.round(generator.uniform(0.0, 7200.0, jobs), 3)),
+            "duration_seconds": np.round(generator.exponential(1200.0, jobs) + 1.0, 3),
+            "gpu_milli": gpus * 1000,
+            "checkpoint_interval_seconds": [60.0 if draw < checkpointed else None for draw in generator.random(jobs)],
+        }
     )
 
 
@@ -319,12 +321,14 @@ def test_the_same_while_jobs_are_moved_that_need_cpus_and_memory(packer: str, po
     plain, generator = make_trace(6, 80, 1.0), np.random.default_rng(0)
     gpus = plain.gpu_milli // 1000
     trace = Trace.from_columns(
-        submit_time_seconds=plain.submit_time_seconds,
-        duration_seconds=plain.duration_seconds,
-        gpu_milli=plain.gpu_milli,
-        checkpoint_interval_seconds=[60.0] * 80,
-        cpu_milli=gpus * np.where(gpus < 4, generator.choice([500, 4000, 11_001], 80), 4000),
-        memory_mib=gpus * np.where(gpus < 4, generator.choice([1, 8192, 20_000], 80), 8192),
+        {
+            "submit_time_seconds": plain.submit_time_seconds,
+            "duration_seconds": plain.duration_seconds,
+            "gpu_milli": plain.gpu_milli,
+            "checkpoint_interval_seconds": [60.0] * 80,
+            "cpu_milli": gpus * np.where(gpus < 4, generator.choice([500, 4000, 11_001], 80), 4000),
+            "memory_mib": gpus * np.where(gpus < 4, generator.choice([1, 8192, 20_000], 80), 8192),
+        }
     )
     pools = tuple(PoolConfig(name, 8, cpus_per_node=32.0, memory_gib_per_node=64.0) for name in "ab")
     config = EnvironmentConfig(codec=layout, packer=packer, physics=PhysicsConfig(second_resources=True))
@@ -360,12 +364,14 @@ def test_the_same_with_what_jobs_say_of_themselves(policy: str) -> None:
     plain = make_trace(3, 60)
     submit = plain.submit_time_seconds
     trace = Trace.from_columns(
-        submit_time_seconds=submit,
-        duration_seconds=plain.duration_seconds,
-        gpu_milli=plain.gpu_milli,
-        priority=[index % 5 - 1 for index in range(60)],
-        predicted_duration_seconds=[7.5 * index if index % 3 else None for index in range(60)],
-        latest_start_seconds=[at + 900.0 if index % 2 else None for index, at in enumerate(submit)],
+        {
+            "submit_time_seconds": submit,
+            "duration_seconds": plain.duration_seconds,
+            "gpu_milli": plain.gpu_milli,
+            "priority": [index % 5 - 1 for index in range(60)],
+            "predicted_duration_seconds": [7.5 * index if index % 3 else None for index in range(60)],
+            "latest_start_seconds": [at + 900.0 if index % 2 else None for index, at in enumerate(submit)],
+        }
     )
     config = EnvironmentConfig(codec=layout, physics=PhysicsConfig(queue=QueueConfig(deferral=True)))
     problem = make_problem(trace, ClusterConfig(CLUSTERS["one pool from zero"]), config)

@@ -32,9 +32,11 @@ COLUMNS = (
 def many(count: int = 4000) -> Trace:
     rng = np.random.default_rng(7)
     return Trace.from_columns(
-        submit_time_seconds=np.sort(rng.random(count) * 1e6),
-        duration_seconds=rng.lognormal(7, 2, count),
-        gpu_milli=rng.choice([250, 1000, 2000, 8000, 64_000], count),
+        {
+            "submit_time_seconds": np.sort(rng.random(count) * 1e6),
+            "duration_seconds": rng.lognormal(7, 2, count),
+            "gpu_milli": rng.choice([250, 1000, 2000, 8000, 64_000], count),
+        }
     )
 
 
@@ -139,12 +141,14 @@ def test_the_seed_matters_and_the_same_seed_repeats() -> None:
 
 def test_facts_of_the_data_stay_and_drawn_columns_are_named() -> None:
     trace = Trace.from_columns(
-        submit_time_seconds=[0, 1, 2],
-        duration_seconds=[5] * 3,
-        gpu_milli=[4000] * 3,
-        priority=[7, None, None],
-        min_gpus=[None, 2, None],
-        image=["a", "b", "c"],
+        {
+            "submit_time_seconds": [0, 1, 2],
+            "duration_seconds": [5] * 3,
+            "gpu_milli": [4000] * 3,
+            "priority": [7, None, None],
+            "min_gpus": [None, 2, None],
+            "image": ["a", "b", "c"],
+        }
     )
     full = enrich(trace, Enrichment(priorities={1: 1}, elastic=1, images=5))
     assert full.priority.tolist() == [7, 1, 1]

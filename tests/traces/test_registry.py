@@ -3,11 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import traces
+from autoscaler.cli import main
+from traces.format import Format
 from traces.formats import FORMATS
+from traces.options import NoOptions
 from traces.trace import Trace
 from traces.uri import TraceURI
 
@@ -17,7 +21,9 @@ def hourly(tmp_path: Path) -> str:
     """A Parquet trace of ten jobs, one each hour."""
     path = str(tmp_path / "x.parquet")
     submit = [hour * 3600.0 for hour in range(10)]
-    Trace.from_columns(submit_time_seconds=submit, duration_seconds=[60.0] * 10, gpu_milli=[1000] * 10).to_parquet(path)
+    Trace.from_columns(
+        {"submit_time_seconds": submit, "duration_seconds": [60.0] * 10, "gpu_milli": [1000] * 10}
+    ).to_parquet(path)
     return path
 
 
@@ -28,7 +34,7 @@ def test_every_format_describes_itself() -> None:
         assert item.description
         assert item.licence
         assert TraceURI.parse(item.example).scheme == item.name
-        assert traces.holds_nodes(item.example) == (item.rows == "nodes")
+        assert traces.kind_of(item.example) == item.kind
         assert all(option.description for option in item.options)
 
 
@@ -42,6 +48,9 @@ def test_every_format_describes_itself() -> None:
         ("itp:x.csv?limit=five", "limit takes a whole number, not 'five'"),
         ("itp:x.csv?start_seconds=soon", "start_seconds takes a number, not 'soon'"),
         ("csv:x.csv?start_time=noon", "start_time takes a time"),
+        ("csv:x.csv?strict=yes", "strict takes true or false, not 'yes'"),
+        ("itp:x.csv?separator=;", "separator takes auto or comma or semicolon or tab or pipe, not ';'"),
+        ("parquet:x.parquet?strict=true", "parquet has no option 'strict'"),
         ("synthetic:quikstart", "no preset 'quikstart'.*quickstart"),
         ("openb-nodes:x.csv", "use traces.load_nodes"),
     ],
@@ -49,6 +58,33 @@ def test_every_format_describes_itself() -> None:
 def test_a_mistake_in_a_uri_is_named(uri: str, message: str) -> None:
     with pytest.raises(traces.TraceURIError, match=message):
         traces.load(uri)
+
+
+def test_a_format_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A toy format is listed, read and inspected by the command line like the others."""
+    toy = ModuleType("toy_format")
+    toy.FORMAT = Format(  # type: ignore[attr-defined]
+        name="toy",
+        kind="jobs",
+        description="jobs of 1 GPU, a duration on each line",
+        options=NoOptions,
+        load=lambda path, _: Trace.from_columns(
+            {
+                "submit_time_seconds": range(len(Path(path).read_text().split())),
+                "duration_seconds": [float(word) for word in Path(path).read_text().split()],
+                "gpu_milli": [1000] * len(Path(path).read_text().split()),
+            }
+        ),
+        licence="MIT",
+        citation="Toy et al., 2024",
+        example="toy:x.txt",
+    )
+    monkeypatch.setitem(sys.modules, "toy_format", toy)
+    monkeypatch.setitem(FORMATS, "toy", "toy_format")
+    (tmp_path / "x.txt").write_text("5\n7\n")
+    assert "toy" in [item.name for item in traces.formats()]
+    assert main(["traces", "info", f"toy:{tmp_path}/x.txt"]) == 0
+    assert traces.load(f"toy:{tmp_path}/x.txt?limit=1").duration_seconds.tolist() == [5.0]
 
 
 def test_jobs_are_not_nodes() -> None:

@@ -10,11 +10,13 @@ from traces.summary import summarize
 
 def test_numbers_of_a_small_trace() -> None:
     trace = Trace.from_columns(
-        submit_time_seconds=[0, 1800, 3600],
-        duration_seconds=[3600, 7200, 3600],
-        gpu_milli=[500, 8000, 250],
-        user=["a", "b", "a"],
-        metadata=TraceMetadata("here", "MIT", datetime.fromisoformat("2024-01-01T23:00"), {"it asks no GPU": 2}),
+        {
+            "submit_time_seconds": [0, 1800, 3600],
+            "duration_seconds": [3600, 7200, 3600],
+            "gpu_milli": [500, 8000, 250],
+            "user": ["a", "b", "a"],
+        },
+        metadata=TraceMetadata("here", "MIT", datetime.fromisoformat("2024-01-01T23:00"), {"it requests no GPU": 2}),
     )
     summary = summarize(trace)
     assert (summary.jobs, summary.span_seconds, summary.jobs_per_day) == (3, 3600, 72)
@@ -29,9 +31,9 @@ def test_numbers_of_a_small_trace() -> None:
     assert summary.jobs_with["user"] == 3
     assert summary.jobs_with["priority"] == summary.jobs_with["group"] == 0
     assert summary.synthetic_columns == ()
-    assert summary.dropped == {"it asks no GPU": 2}
+    assert summary.dropped == {"it requests no GPU": 2}
 
 
 def test_one_job_has_no_rate() -> None:
-    trace = Trace.from_columns(submit_time_seconds=[5], duration_seconds=[1], gpu_milli=[1000])
+    trace = Trace.from_columns({"submit_time_seconds": [5], "duration_seconds": [1], "gpu_milli": [1000]})
     assert summarize(trace).jobs_per_day is None

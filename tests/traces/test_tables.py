@@ -34,7 +34,7 @@ def test_plain_and_compressed_files_are_read(tmp_path: Path, name: str, start: s
     [
         ("a,fast,2,2017-10-09 07:01:55,x\n", "row 2, column seconds: 'fast' is not a number"),
         ("a,1,2.5,2017-10-09 07:01:55,x\n", "row 2, column count: '2.5' is not a whole number"),
-        ("a,1,2,None,x\n", "row 2, column at: 'None' is not a time"),
+        ("a,1,2,soon,x\n", "row 2, column at: 'soon' is not a time"),
         ("a,1,2\n", "row 2: has 3 cells, the header 5"),
     ],
 )

@@ -28,22 +28,31 @@ jobs = st.lists(
 )
 
 
-def trace_of(rows: list[tuple], **more: object) -> Trace:
+def trace_of(rows: list[tuple], metadata: TraceMetadata | None = None) -> Trace:
     submit, duration, gpu_milli, user, models = (
         (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 5
     )
     return Trace.from_columns(
-        submit_time_seconds=submit,
-        duration_seconds=duration,
-        gpu_milli=gpu_milli,
-        user=user,
-        gpu_models=models,
-        **more,
+        {
+            "submit_time_seconds": submit,
+            "duration_seconds": duration,
+            "gpu_milli": gpu_milli,
+            "user": user,
+            "gpu_models": models,
+        },
+        metadata=metadata,
     )
 
 
-def simple(submit: list[float], duration: list[float], gpu_milli: list[int], **more: object) -> Trace:
-    return Trace.from_columns(submit_time_seconds=submit, duration_seconds=duration, gpu_milli=gpu_milli, **more)
+def simple(
+    submit: list[float],
+    duration: list[float],
+    gpu_milli: list[int],
+    metadata: TraceMetadata | None = None,
+    **more: object,
+) -> Trace:
+    columns = {"submit_time_seconds": submit, "duration_seconds": duration, "gpu_milli": gpu_milli}
+    return Trace.from_columns({**columns, **more}, metadata=metadata)
 
 
 def test_jobs_are_sorted_by_submit_time_and_ties_keep_their_order() -> None:
@@ -66,7 +75,12 @@ def test_every_trace_has_the_schema_and_ascending_times(rows: list[tuple]) -> No
 @given(jobs)
 def test_parquet_gives_the_same_trace_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
     metadata = TraceMetadata(
-        "somewhere", "MIT", datetime.fromisoformat("2021-03-04T05:00"), {"it asks no GPU": 3}, "itp:x.csv"
+        "somewhere",
+        "MIT",
+        datetime.fromisoformat("2021-03-04T05:00"),
+        {"it requests no GPU": 3},
+        "itp:x.csv",
+        bad_rows={"its gpus is not above 0": 2},
     )
     trace = trace_of(rows, metadata=metadata)
     path = str(tmp_path_factory.mktemp("round") / "x.parquet")
@@ -203,10 +217,10 @@ def test_a_parquet_file_from_before_these_facts_still_loads(tmp_path: Path) -> N
         ("latest_start_seconds", 2, 0.5, "0.5 is before the submit time 1.0; it is a time of the trace"),
         ("latest_start_seconds", 2, 5e12, "is the column in milliseconds"),
         ("deadline_seconds", 3, 2.0, "2.0 is not after the submit time 2.0"),
-        ("min_gpus", 1, 0, "0 is no width of this job; it must be from 1 to the 4 GPUs asked"),
+        ("min_gpus", 1, 0, "0 is no width of this job; it must be from 1 to the 4 GPUs requested"),
         ("min_gpus", 2, 5, "5 is no width of this job"),
-        ("min_gpus", 3, 1, "1 for a job that asks a share of one GPU"),
-        ("max_gpus", 1, 3, "3 is no width of this job; it must be at least the 4 GPUs asked"),
+        ("min_gpus", 3, 1, "1 for a job that requests a share of one GPU"),
+        ("max_gpus", 1, 3, "3 is no width of this job; it must be at least the 4 GPUs requested"),
         ("max_gpus", 2, 10**9, ".* and at most 1000000"),
         ("workload", 2, "", "is an empty text"),
         ("checkpoint_interval_seconds", 2, -1.0, "-1.0 is negative; checkpoint intervals must be > 0"),
@@ -286,7 +300,7 @@ def test_a_start_time_with_a_zone_is_refused() -> None:
 def test_a_broken_rule_names_row_column_and_value(change: dict, message: str) -> None:
     good = {"submit_time_seconds": [0.0, 1.0], "duration_seconds": [1.0, 1.0], "gpu_milli": [1000, 1000]}
     with pytest.raises(TraceValueError, match=message):
-        Trace.from_columns(**(good | change))
+        Trace.from_columns(good | change)
 
 
 def test_a_trace_does_not_change_with_the_arrays_it_was_made_of() -> None:

@@ -12,7 +12,7 @@ from traces.curves.names import workload_name
 from traces.curves.tables import ScalingTable, SpreadTable
 from traces.errors import TraceFileError
 from traces.tables import read_csv
-from traces.validation import Origin, check_present, check_seconds
+from traces.validation import Origin, check, present, seconds
 
 GPUS_PER_NODE = 4
 """GPUs of a node of that cluster, NVIDIA T4."""
@@ -87,7 +87,7 @@ def _applications(folder: str) -> list[Path]:
 def _placements(path: Path) -> _Points:
     table = read_csv(str(path), {"placement": pa.string(), "local_bsz": pa.int64(), "step_time": pa.float64()})
     origin = Origin(str(path))
-    check_present(table["placement"], "placement", origin)
+    check(present(table["placement"], "placement"), origin)
     placements = table["placement"].to_pylist()
     for index, text in enumerate(placements):
         if not text.isdigit() or "0" in text:
@@ -101,17 +101,17 @@ def _scalability(path: Path) -> _Points:
     table = read_csv(str(path), {**whole, "step_time": pa.float64()})
     origin = Origin(str(path))
     for name in ("num_nodes", "num_replicas"):
-        check_present(table[name], name, origin)
+        check(present(table[name], name), origin)
     return _points(table, table["num_nodes"].to_pylist(), table["num_replicas"].to_pylist(), origin)
 
 
 def _points(table: pa.Table, nodes: list[int], gpus: list[int], origin: Origin) -> _Points:
     for name in ("local_bsz", "step_time"):
-        check_present(table[name], name, origin)
-    seconds = to_numpy(table["step_time"])
-    check_seconds(seconds, "step_time", origin, positive=True, noun="step times", zero_mend="remove the row")
+        check(present(table[name], name), origin)
+    times = to_numpy(table["step_time"])
+    check(seconds(times, "step_time", positive=True, noun="step times", zero_fix="remove the row"), origin)
     points: _Points = defaultdict(list)
-    for key in zip(nodes, gpus, table["local_bsz"].to_pylist(), seconds.tolist(), strict=True):
+    for key in zip(nodes, gpus, table["local_bsz"].to_pylist(), times.tolist(), strict=True):
         count, width, batch, step = key
         points[count, width, batch].append(width * batch / step)
     return points

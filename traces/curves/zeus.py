@@ -11,7 +11,7 @@ from traces.curves.names import workload_name
 from traces.curves.tables import PowerCapTable
 from traces.errors import TraceValueError
 from traces.tables import read_csv
-from traces.validation import Origin, check_present, check_seconds, first
+from traces.validation import Origin, check, present, seconds
 
 _KEYS = ("dataset", "network", "batch_size", "optimizer")
 _COLUMNS = {
@@ -44,17 +44,18 @@ def load_zeus_power_caps(path: str, gpu_model: str) -> PowerCapTable:
     table = read_csv(path, _COLUMNS)
     origin = Origin(path)
     for name in ("network", "power_limit", "time_per_epoch", "average_power"):
-        check_present(table[name], name, origin)
-    seconds, watts = to_numpy(table["time_per_epoch"]), to_numpy(table["average_power"])
-    check_seconds(seconds, "time_per_epoch", origin, positive=True, noun="epochs", zero_mend="remove the row")
-    index = first(~(np.isfinite(watts) & (watts > 0)))
-    if index is not None:
+        check(present(table[name], name), origin)
+    epochs, watts = to_numpy(table["time_per_epoch"]), to_numpy(table["average_power"])
+    check(seconds(epochs, "time_per_epoch", positive=True, noun="epochs", zero_fix="remove the row"), origin)
+    bad = ~(np.isfinite(watts) & (watts > 0))
+    if bad.any():
+        index = int(bad.argmax())
         raise origin.error(index, "average_power", f"{watts[index]} is no power; it must be above 0 watts")
     limits = table["power_limit"].to_pylist()
     caps = tuple(sorted(set(limits)))
     runs: dict[tuple[object, ...], dict[int, tuple[float, float]]] = defaultdict(dict)
     keys = zip(*(table[name].to_pylist() for name in _KEYS), strict=True)
-    for key, limit, second, watt in zip(keys, limits, seconds.tolist(), watts.tolist(), strict=True):
+    for key, limit, second, watt in zip(keys, limits, epochs.tolist(), watts.tolist(), strict=True):
         runs[key][limit] = second, watt
     speed: dict[str, list[list[float]]] = defaultdict(list)
     power: dict[str, list[list[float]]] = defaultdict(list)

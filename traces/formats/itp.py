@@ -4,19 +4,23 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from traces.options import NoOptions
-from traces.registry import Format
-from traces.tables import read_csv
+from traces.format import Format
+from traces.rows import read_rows
+from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
-from traces.validation import Origin, gpus_to_milli
 
 _COLUMNS = {"job_id": pa.string(), "submission_time": pa.float64(), "duration": pa.float64(), "num_gpu": pa.float64()}
-_NAMES = {"submit_time_seconds": "submission_time", "duration_seconds": "duration", "gpu_milli": "num_gpu"}
+_NAMES = {
+    "job_id": "job_id",
+    "submit_time_seconds": "submission_time",
+    "duration_seconds": "duration",
+    "gpu_milli": "num_gpu",
+}
 _START_TIME = datetime.fromisoformat("2021-03-04T00:00")
 
 
-def load(path: str, _: NoOptions) -> Trace:
-    """Return the jobs of one cluster: ``job_id,submission_time,duration,num_gpu``, seconds from 2021-03-04.
+def load(path: str, options: TextOptions) -> Trace:
+    """The jobs of one cluster: ``job_id,submission_time,duration,num_gpu``, seconds from 2021-03-04.
 
     The files are not sorted, hold no job shorter than 600 s (so none of length zero), and neither users, GPU models
     nor states.
@@ -26,22 +30,18 @@ def load(path: str, _: NoOptions) -> Trace:
     Raises:
         TraceError: The file cannot be read or breaks a rule.
     """
-    table = read_csv(path, _COLUMNS)
-    origin = Origin(path, _NAMES)
-    return Trace.from_columns(
-        job_id=table["job_id"],
-        submit_time_seconds=table["submission_time"],
-        duration_seconds=table["duration"],
-        gpu_milli=gpus_to_milli(table["num_gpu"], "gpu_milli", origin),
-        metadata=TraceMetadata("Microsoft ITP (ElasticFlow)", FORMAT.licence, _START_TIME),
-        origin=origin,
-    )
+    rows = read_rows(path, _COLUMNS, _NAMES, options)
+    rows.convert_gpus("gpu_milli")
+    return rows.trace(TraceMetadata("Microsoft ITP (ElasticFlow)", FORMAT.licence, _START_TIME))
 
 
 FORMAT = Format(
-    description="Microsoft ITP: 7 production GPU clusters, 60 days of 2021 (ElasticFlow, ASPLOS 2023)",
-    licence="MIT",
-    example="itp:cluster02.csv.gz",
-    options=NoOptions,
+    name="itp",
+    kind="jobs",
+    description="Microsoft ITP: 7 production GPU clusters, 60 days of 2021",
+    options=TextOptions,
     load=load,
+    licence="MIT",
+    citation="Gu et al., ElasticFlow, ASPLOS 2023",
+    example="itp:cluster02.csv.gz",
 )

@@ -6,15 +6,15 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from traces.arrow import from_numpy, is_null, nullable, strings, to_numpy
-from traces.registry import Format
-from traces.tables import read_csv
+from traces.format import Format
+from traces.rows import read_rows
+from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
-from traces.validation import Origin, check_present
 
 LICENCE = "research and study use (Alibaba clusterdata)"
+CITATION = "Weng et al., Beware of Fragmentation, ATC 2023"
 
 _COLUMNS = {
     "name": pa.string(),
@@ -33,16 +33,21 @@ _NAMES = {
     "job_id": "name",
     "submit_time_seconds": "creation_time",
     "duration_seconds": "deletion_time",
+    "scheduled_time_seconds": "scheduled_time",
+    "num_gpus": "num_gpu",
+    "gpu_milli": "gpu_milli",
+    "cpu_milli": "cpu_milli",
+    "memory_mib": "memory_mib",
     "group": "qos",
     "gpu_models": "gpu_spec",
     "status": "pod_phase",
 }
 _PRIORITIES = {"BE": 0, "LS": 1, "Burstable": 1, "Guaranteed": 1}
-_REQUIRED = ("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time")
+_REQUIRED = ("job_id", "num_gpus", "gpu_milli", "submit_time_seconds", "duration_seconds")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(TextOptions):
     """Options of openb."""
 
     pending: Literal["keep", "drop"] = field(
@@ -51,7 +56,7 @@ class Options:
 
 
 def load(path: str, options: Options) -> Trace:
-    """Return the GPU pods of a list of pods; seconds from the start of the collection, whose date is not known.
+    """The GPU pods of a list of pods; seconds from the start of the collection, whose date is not known.
 
     - Submit time is ``creation_time``. Duration is ``deletion_time`` minus ``scheduled_time``: the time on the node.
     - 897 pods are Pending and have no ``scheduled_time``. Their demand was real, so they are kept, with the life that
@@ -72,45 +77,20 @@ def load(path: str, options: Options) -> Trace:
     Raises:
         TraceError: The file cannot be read or breaks a rule.
     """
-    table = read_csv(path, _COLUMNS)
-    origin = Origin(path, _NAMES)
+    rows = read_rows(path, _COLUMNS, _NAMES, options)
     for name in _REQUIRED:
-        check_present(table[name], name, origin)
-    start = pc.coalesce(table["scheduled_time"], table["creation_time"])
-    table = table.append_column("duration", pc.subtract(table["deletion_time"], start))
-    rules = {
-        "it asks no GPU": to_numpy(table["num_gpu"]) == 0,
-        "it never ran (Pending, pending=drop)": is_null(table["scheduled_time"]) & (options.pending == "drop"),
-        "it was deleted in the second of its start": to_numpy(table["duration"]) == 0,
-    }
-    keep, dropped = _keep(rules, table.num_rows)
-    table = table.take(from_numpy(np.flatnonzero(keep)))
-    return Trace.from_columns(
-        job_id=table["name"],
-        submit_time_seconds=table["creation_time"],
-        duration_seconds=table["duration"],
-        gpu_milli=pc.multiply(table["num_gpu"], table["gpu_milli"]),
-        group=table["qos"],
-        gpu_models=_models(table["gpu_spec"]),
-        cpu_milli=table["cpu_milli"],
-        memory_mib=table["memory_mib"],
-        status=table["pod_phase"],
-        priority=_priorities(table["qos"]),
-        metadata=TraceMetadata("Alibaba GPU cluster 2023 (openb)", LICENCE, dropped=dropped),
-        origin=Origin(path, _NAMES, np.flatnonzero(keep) + 1),
-    )
-
-
-def _keep(rules: dict[str, NDArray[np.bool_]], rows: int) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Return the mask of rows (bool, shape (rows,)) that no rule drops, and the count of rows by the first rule met."""
-    keep = np.ones(rows, dtype=np.bool_)
-    dropped: dict[str, int] = {}
-    for reason, rule in rules.items():
-        mask = keep & rule
-        if mask.any():
-            dropped[reason] = int(mask.sum())
-        keep &= ~mask
-    return keep, dropped
+        rows.require(name)
+    start = pc.coalesce(rows["scheduled_time_seconds"], rows["submit_time_seconds"])
+    rows.set("duration_seconds", pc.subtract(rows["duration_seconds"], start))
+    rows.drop(to_numpy(rows["num_gpus"]) == 0, "it requests no GPU")
+    if options.pending == "drop":
+        rows.drop(is_null(rows["scheduled_time_seconds"]), "it never ran (Pending, pending=drop)")
+    rows.drop(to_numpy(rows["duration_seconds"]) == 0, "it was deleted in the second of its start")
+    rows.set("gpu_milli", pc.multiply(rows["num_gpus"], rows["gpu_milli"]))
+    rows.set("gpu_models", _models(rows["gpu_models"]))
+    rows.set("priority", _priorities(rows["group"]))
+    rows.table = rows.table.drop_columns(["scheduled_time_seconds", "num_gpus"])
+    return rows.trace(TraceMetadata("Alibaba GPU cluster 2023 (openb)", LICENCE))
 
 
 def _priorities(qos: pa.ChunkedArray) -> pa.Array:
@@ -130,9 +110,12 @@ def _models(specs: pa.ChunkedArray) -> pa.Array:
 
 
 FORMAT = Format(
-    description="Alibaba GPU cluster 2023: pods that share GPUs, with GPU models (FGD, ATC 2023)",
-    licence=LICENCE,
-    example="openb:openb_pod_list_default.csv",
+    name="openb",
+    kind="jobs",
+    description="Alibaba GPU cluster 2023: pods that share GPUs, with GPU models",
     options=Options,
     load=load,
+    licence=LICENCE,
+    citation=CITATION,
+    example="openb:openb_pod_list_default.csv",
 )

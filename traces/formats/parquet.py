@@ -1,7 +1,7 @@
 """Our own format on disk: the table of `traces.Trace` as Parquet."""
 
+from traces.format import Format
 from traces.options import NoOptions
-from traces.registry import Format
 from traces.trace import Trace
 
 
@@ -17,9 +17,12 @@ def load(path: str, _: NoOptions) -> Trace:
 
 
 FORMAT = Format(
+    name="parquet",
+    kind="jobs",
     description="a trace of this project (any Parquet file with its columns); `x.parquet` alone works too",
-    licence="as imported",
-    example="parquet:trace.parquet",
     options=NoOptions,
     load=load,
+    licence="as imported",
+    citation="",
+    example="parquet:trace.parquet",
 )

@@ -2,12 +2,11 @@
 
 import pyarrow as pa
 
-from traces.options import NoOptions
-from traces.registry import Format
-from traces.tables import read_csv
+from traces.format import Format
+from traces.rows import read_rows
+from traces.tables import TextOptions
 from traces.times import from_timestamps
 from traces.trace import Trace, TraceMetadata
-from traces.validation import Origin, gpus_to_milli
 
 _COLUMNS = {
     "timestamp": pa.timestamp("s"),
@@ -15,11 +14,16 @@ _COLUMNS = {
     "num_gpus": pa.float64(),
     "cluster": pa.string(),
 }
-_NAMES = {"submit_time_seconds": "timestamp", "duration_seconds": "duration", "gpu_milli": "num_gpus"}
+_NAMES = {
+    "submit_time_seconds": "timestamp",
+    "duration_seconds": "duration",
+    "gpu_milli": "num_gpus",
+    "group": "cluster",
+}
 
 
-def load(path: str, _: NoOptions) -> Trace:
-    """Return the jobs of ``timestamp,duration,num_gpus,gpu_time,cluster``; second 0 is the earliest timestamp.
+def load(path: str, options: TextOptions) -> Trace:
+    """The jobs of ``timestamp,duration,num_gpus,gpu_time,cluster``; second 0 is the earliest timestamp.
 
     Timestamps are local wall-clock times without a zone; ``cluster`` is the virtual cluster (our ``group``);
     ``gpu_time`` is duration times GPUs and not read. The file has no job ids: they are made from its rows. Its
@@ -31,23 +35,21 @@ def load(path: str, _: NoOptions) -> Trace:
     Raises:
         TraceError: The file cannot be read or breaks a rule.
     """
-    table = read_csv(path, _COLUMNS)
-    origin = Origin(path, _NAMES)
-    submit, start_time = from_timestamps(table["timestamp"], "submit_time_seconds", origin)
-    return Trace.from_columns(
-        submit_time_seconds=submit,
-        duration_seconds=table["duration"],
-        gpu_milli=gpus_to_milli(table["num_gpus"], "gpu_milli", origin),
-        group=table["cluster"],
-        metadata=TraceMetadata("Microsoft Philly", FORMAT.licence, start_time),
-        origin=origin,
-    )
+    rows = read_rows(path, _COLUMNS, _NAMES, options)
+    rows.require("submit_time_seconds")
+    submit, start_time = from_timestamps(rows["submit_time_seconds"])
+    rows.set("submit_time_seconds", submit)
+    rows.convert_gpus("gpu_milli")
+    return rows.trace(TraceMetadata("Microsoft Philly", FORMAT.licence, start_time))
 
 
 FORMAT = Format(
-    description="Microsoft Philly: deep-learning jobs of 2017, as one CSV table (ATC 2019)",
-    licence="CC BY 4.0",
-    example="philly:philly.csv.gz",
-    options=NoOptions,
+    name="philly",
+    kind="jobs",
+    description="Microsoft Philly: deep-learning jobs of 2017, as one CSV table",
+    options=TextOptions,
     load=load,
+    licence="CC BY 4.0",
+    citation="Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters, ATC 2019",
+    example="philly:philly.csv.gz",
 )

@@ -6,9 +6,9 @@ import numpy as np
 
 from configs.errors import did_you_mean
 from traces.errors import TraceError, TraceURIError
+from traces.format import Format
 from traces.generators import LICENCE, generate
 from traces.presets import PRESETS
-from traces.registry import Format
 from traces.trace import Trace
 from traces.uri import TraceURI
 
@@ -53,9 +53,12 @@ def _text(number: float) -> str:
 
 
 FORMAT = Format(
+    name="synthetic",
+    kind="jobs",
     description=f"generated jobs, by preset: {', '.join(PRESETS)}",
-    licence=LICENCE,
-    example="synthetic:quickstart?days=30&seed=0",
     options=Options,
     load=load,
+    licence=LICENCE,
+    citation="",
+    example="synthetic:quickstart?days=30&seed=0",
 )

@@ -24,12 +24,14 @@ Job = tuple[float, float, float]
 def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None, **columns: Any) -> Trace:
     """A trace of jobs, in order of submission."""
     return Trace.from_columns(
-        submit_time_seconds=[job[0] for job in jobs],
-        duration_seconds=[job[1] for job in jobs],
-        gpu_milli=[round(job[2] * 1000) for job in jobs],
-        gpu_models=models,
+        {
+            "submit_time_seconds": [job[0] for job in jobs],
+            "duration_seconds": [job[1] for job in jobs],
+            "gpu_milli": [round(job[2] * 1000) for job in jobs],
+            "gpu_models": models,
+            **columns,
+        },
         uri="test:jobs",
-        **columns,
     )
 
 

@@ -102,10 +102,10 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
 
 def that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
     """A trace of these columns; jobs whose CPUs or memory fit on no node that they may use ask none."""
-    trace = Trace.from_columns(**columns)
+    trace = Trace.from_columns(columns)
     for row in np.flatnonzero(~allowed_pools(trace, cluster, True).any(axis=1)).tolist():
         columns["cpu_milli"][row] = columns["memory_mib"][row] = None
-    return Trace.from_columns(**columns)
+    return Trace.from_columns(columns)
 
 
 @st.composite
@@ -257,7 +257,7 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
         **draw(job_facts(submit)),
         **(draw(asked(len(rows))) if second_resources else {}),
     }
-    trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(**columns)
+    trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(columns)
     config = EnvironmentConfig(
         decision_interval_seconds=draw(st.sampled_from([1.0, 60.0])),
         packer=draw(st.sampled_from(PACKERS + SCORED_PACKERS)),

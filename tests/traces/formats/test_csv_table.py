@@ -7,7 +7,7 @@ import pytest
 
 import traces
 
-QUERY = "?submit=created&duration=run time&gpus=cards&job_id=id&user=owner"
+QUERY = "?submit=created&duration=run time&gpus=cards&job_id=id&user=owner&strict=true"
 HEADER = "id,owner,created,run time,cards\n"
 
 
@@ -30,7 +30,7 @@ def test_columns_are_named_by_options(tmp_path: Path) -> None:
 FACTS = "at,s,n,pri,guess,by,due,few,many,class,save,box\n"
 FACTS_QUERY = (
     "?submit=at&duration=s&gpus=n&priority=pri&predicted_duration=guess&latest_start=by&deadline=due"
-    "&min_gpus=few&max_gpus=many&workload=class&checkpoint_interval=save&image=box"
+    "&min_gpus=few&max_gpus=many&workload=class&checkpoint_interval=save&image=box&strict=true"
 )
 FACT_COLUMNS = (
     *("priority", "predicted_duration_seconds", "latest_start_seconds", "deadline_seconds"),
@@ -90,7 +90,7 @@ def test_the_user_may_say_when_second_0_was(tmp_path: Path) -> None:
 
 
 def test_cpu_jobs_are_dropped_and_counted_and_rows_still_count_in_the_file(tmp_path: Path) -> None:
-    assert load(tmp_path, "1,a,5,5,0\n2,a,5,5,1\n").metadata.dropped == {"it asks no GPU": 1}
+    assert load(tmp_path, "1,a,5,5,0\n2,a,5,5,1\n").metadata.dropped == {"it requests no GPU": 1}
     with pytest.raises(traces.TraceValueError, match=r"row 2, column run time: -5\.0"):
         load(tmp_path, "1,a,5,5,0\n2,a,5,-5,1\n")
 
@@ -112,9 +112,9 @@ def test_a_bad_cell_is_named(tmp_path: Path, row: str, message: str) -> None:
 
 
 def test_a_column_of_neither_numbers_nor_times_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(traces.TraceValueError, match="row 1, column created: 'yes' is not a time"):
+    with pytest.raises(traces.TraceValueError, match="row 1, column created: 'yes' is not a number"):
         load(tmp_path, "1,a,yes,5,1\n")
-    with pytest.raises(traces.TraceValueError, match="row 2, column created: 'yes' is not a time"):
+    with pytest.raises(traces.TraceValueError, match="row 2, column created: 'yes' is not a number"):
         load(tmp_path, "1,a,,5,1\n1,a,yes,5,1\n")
     with pytest.raises(traces.TraceValueError, match="row 1, column created: '07:01:55' is not a number"):
         load(tmp_path, "1,a,07:01:55,5,1\n")
@@ -129,3 +129,88 @@ def test_the_real_philly_table_reads_as_its_own_format_does(data_dir: Path) -> N
     path = f"{data_dir}/traces/philly/philly_until_2017-11-01.csv.gz"
     trace = traces.load(f"csv:{path}?submit=timestamp&duration=duration&gpus=num_gpus&group=cluster")
     assert trace.table.equals(traces.load(f"philly:{path}").table)
+
+
+LENIENT = QUERY.replace("&strict=true", "")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("spaces", ["", " "])
+def test_the_separator_is_found_and_spaces_do_not_count(tmp_path: Path, separator: str, spaces: str) -> None:
+    text = HEADER + "17,ann,20,5,0.5\n18,,10.5,7,4\n"
+    (tmp_path / "x.csv").write_text(text.replace(",", f"{spaces}{separator}{spaces}"))
+    trace = traces.load(f"csv:{tmp_path}/x.csv{QUERY}")
+    assert trace.submit_time_seconds.tolist() == [10.5, 20]
+    assert trace.table["user"].to_pylist() == [None, "ann"]
+    assert trace.table["job_id"].to_pylist() == ["18", "17"]
+
+
+def test_a_separator_can_be_told(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("submit_time_seconds;duration_seconds;gpus;a,b\n1;2;3;4,5\n")
+    assert traces.load(f"csv:{tmp_path}/x.csv?separator=semicolon").gpu_milli.tolist() == [3000]
+    with pytest.raises(traces.TraceValueError, match="has no column submit_time_seconds"):
+        traces.load(f"csv:{tmp_path}/x.csv?separator=comma")
+
+
+GOOD = "".join(f"{number},ann,{number},60,1\n" for number in range(20))
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "message"),
+    [
+        ("x,bob,5,NA,1\n", "its run time is empty", "row 21, column run time: is empty"),
+        ("x,bob,5,fast,1\n", "its run time is not a number", "row 21, column run time: 'fast' is not a number"),
+        ("x,bob,5,-2,1\n", "its run time is negative", r"row 21, column run time: -2\.0 is negative"),
+        ("x,bob,5,60,-1\n", "its cards is not a number of GPUs", "row 21, column cards: -1 is not a number of GPUs"),
+        ("x,bob,5,60,2.5\n", "its cards is not a whole number of GPUs", "row 21, column cards: 2.5 is not a whole"),
+        ("x,bob,later,60,1\n", "its created is not a number", "row 21, column created: 'later' is not a number"),
+        ("3,bob,5,60,1\n", "its id is that of an earlier row", "'3' is already the value of row 4"),
+        ("x,bob,5,60\n", "it has more or fewer cells than the header", "row 21: has 4 cells, the header 5"),
+        ("x,b\xff,5,60,1\n", "it is not UTF-8 text", r"row 21: is not UTF-8 text \(byte 4 of the line\)"),
+        ("x,b\xff,5,60\n", "it is not UTF-8 text", "row 21: is not UTF-8 text"),
+        ('x,"b,5,60,1\n', "it has more or fewer cells than the header", "row 21: has 2 cells"),
+    ],
+)
+def test_a_bad_row_is_left_out_and_counted_unless_strict(
+    tmp_path: Path, row: str, reason: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.csv").write_bytes((HEADER + GOOD + row + "y,bob,40,60,1\n").encode("latin-1"))
+    trace = traces.load(f"csv:{tmp_path}/x.csv{LENIENT}")
+    assert trace.metadata.bad_rows == {reason: 1}
+    assert trace.metadata.bad_rows_text == f"1 rows left out that cannot be used: 1 because {reason}"
+    assert trace.num_jobs == 21
+    assert trace.table["job_id"].to_pylist()[-1] == "y"
+    with pytest.raises(traces.TraceValueError, match=message):
+        traces.load(f"csv:{tmp_path}/x.csv{QUERY}")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_of_mostly_bad_rows_is_an_error(tmp_path: Path) -> None:
+    """Times in milliseconds, or the wrong column, must not give a small trace in silence."""
+    rows = "".join(f"{number},ann,{number},{6e12},1\n" for number in range(3))
+    with pytest.raises(traces.TraceValueError, match=r"is the column in milliseconds\?.*\(3 of 5 rows cannot be used"):
+        load(tmp_path, rows + "8,a,1,2,1\n9,a,1,2,1\n", LENIENT)
+    assert load(tmp_path, rows + "".join(f"{number},a,1,2,1\n" for number in range(5, 8)), LENIENT).num_jobs == 3
+
+
+def test_rows_keep_their_numbers_when_others_are_left_out(tmp_path: Path) -> None:
+    query = "?submit=created&duration=run time&gpus=cards"
+    trace = load(tmp_path, "a,b,0,5,1\na,b,1,NA,1\na,b,2,5,0\na,b,3,5,1\n", query)
+    assert trace.table["job_id"].to_pylist() == ["job-1", "job-4"]
+    assert (trace.metadata.bad_rows, trace.metadata.dropped) == (
+        {"its run time is empty": 1},
+        {"it requests no GPU": 1},
+    )
+
+
+def test_timestamps_with_one_bad_cell_stay_timestamps(tmp_path: Path) -> None:
+    rows = "1,a,2024-05-01 00:00:10,5,1\n2,b,2024-05-01 00:01:10,5,1\n3,c,yesterday,5,1\n"
+    trace = load(tmp_path, rows, LENIENT)
+    assert trace.submit_time_seconds.tolist() == [0, 60]
+    assert trace.metadata.bad_rows == {"its created is not a time": 1}
+
+
+def test_words_for_nothing_are_no_value_in_columns_of_numbers_only(tmp_path: Path) -> None:
+    trace = load(tmp_path, "NA,None,5,5,1\n", QUERY)
+    assert trace.table.select(["job_id", "user"]).to_pylist() == [{"job_id": "NA", "user": "None"}]
+    assert facts(tmp_path, "1,5,4,NA,null,,N/A,,,,,\n").table["priority"].null_count == 1

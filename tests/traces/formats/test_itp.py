@@ -24,7 +24,9 @@ def test_a_bad_row_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(
         traces.TraceValueError, match=r"x.csv: row 3, column duration: -5.0 is negative; durations must"
     ):
-        traces.load(f"itp:{tmp_path}/x.csv")
+        traces.load(f"itp:{tmp_path}/x.csv?strict=true")
+    trace = traces.load(f"itp:{tmp_path}/x.csv?separator=comma")
+    assert trace.metadata.bad_rows == {"its duration is negative": 1}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_best_effort_gives_way_and_an_unknown_class_has_no_priority(tmp_path: Pa
 def test_pods_that_are_no_gpu_jobs_are_dropped_and_counted(tmp_path: Path) -> None:
     trace = load(tmp_path, CPU + SHARED + AT_ONCE + CPU.replace("cpu", "cpu2", 1))
     assert trace.table["job_id"].to_pylist() == ["shared"]
-    assert trace.metadata.dropped == {"it asks no GPU": 2, "it was deleted in the second of its start": 1}
+    assert trace.metadata.dropped == {"it requests no GPU": 2, "it was deleted in the second of its start": 1}
 
 
 def test_pending_pods_keep_the_life_they_had_or_are_dropped(tmp_path: Path) -> None:
@@ -58,11 +58,13 @@ def test_pending_pods_keep_the_life_they_had_or_are_dropped(tmp_path: Path) -> N
 
 def test_rows_are_counted_in_the_file_also_after_dropped_ones(tmp_path: Path) -> None:
     with pytest.raises(traces.TraceValueError, match=r"row 3, column deletion_time: -50\.0 is negative"):
-        load(tmp_path, CPU + SHARED + SHARED.replace("shared", "late").replace("400", "100"))
+        load(tmp_path, CPU + SHARED + SHARED.replace("shared", "late").replace("400", "100"), "?strict=true")
+    trace = load(tmp_path, CPU + SHARED + SHARED.replace("shared", "late").replace("400", "100"))
+    assert trace.metadata.bad_rows == {"its deletion_time is negative": 1}
 
 
 def test_a_file_of_cpu_pods_only_says_so(tmp_path: Path) -> None:
-    with pytest.raises(traces.TraceURIError, match="no job in the file: 1 rows dropped because it asks no GPU"):
+    with pytest.raises(traces.TraceURIError, match="no job in the file: 1 rows dropped because it requests no GPU"):
         load(tmp_path, CPU)
 
 

@@ -26,16 +26,19 @@ def test_second_0_is_the_earliest_timestamp(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("2017-10-09 07:01:00,-5.0,1,0,a\n", "row 3, column duration: -5.0 is negative; durations must be > 0 seconds"),
-        ("2017-10-09 07:01:00,nan,1,0,a\n", "row 3, column duration: nan is not a finite number"),
+        ("2017-10-09 07:01:00,inf,1,0,a\n", "row 3, column duration: inf is not a finite number"),
+        ("2017-10-09 07:01:00,nan,1,0,a\n", "row 3, column duration: is empty"),
         ("2017-10-09 07:01:00,5,0,0,a\n", "row 3, column num_gpus: 0 is not a number of GPUs"),
         (",5,1,0,a\n", "row 3, column timestamp: is empty"),
-        ("None,5,1,0,a\n", "row 3, column timestamp: 'None' is not a time"),
+        ("None,5,1,0,a\n", "row 3, column timestamp: is empty"),
+        ("soon,5,1,0,a\n", "row 3, column timestamp: 'soon' is not a time"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "x.csv").write_text(HEADER + ROWS + row)
     with pytest.raises(traces.TraceValueError, match=message):
-        traces.load(f"philly:{tmp_path}/x.csv")
+        traces.load(f"philly:{tmp_path}/x.csv?strict=true")
+    assert sum(traces.load(f"philly:{tmp_path}/x.csv").metadata.bad_rows.values()) == 1
 
 
 def test_the_real_trace_has_52849_jobs(data_dir: Path) -> None:

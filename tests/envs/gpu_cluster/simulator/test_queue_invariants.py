@@ -53,7 +53,7 @@ def always_on(draw: st.DrawFn, detailed: bool = False, **queue: Any) -> Problem:
         memory_gib_per_node=32.0 if detailed else None,
     )
     cluster = ClusterConfig((pool,))
-    trace = that_fit(cluster, columns) if detailed else Trace.from_columns(**columns)
+    trace = that_fit(cluster, columns) if detailed else Trace.from_columns(columns)
     config = EnvironmentConfig(
         decision_interval_seconds=0.001,
         resync_interval_seconds=100_000.0,

@@ -1,0 +1,36 @@
+"""What a format of traces is: one module of `traces.formats` each, listed there by one line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+OptionsT = TypeVar("OptionsT")
+
+Kind = Literal["jobs", "nodes", "invocations", "faults", "signal", "mobility"]
+"""What a format holds: jobs of a cluster (`traces.Trace`), its nodes (`traces.Nodes`), calls of functions, failures of
+machines, a number over time such as the carbon intensity of a grid, or positions of people and vehicles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format(Generic[OptionsT]):
+    """A format of traces: what a module of `traces.formats` calls ``FORMAT``.
+
+    Attributes:
+        name: scheme of the URI; the same as in `traces.formats.FORMATS`.
+        kind: what it holds.
+        description: one line for humans.
+        options: frozen dataclass of the options, each field with a default and a ``help`` text in its metadata.
+        load: (path or preset, options) -> what `kind` says.
+        licence: licence of the data in this format.
+        citation: where the data were published; "" for data of one's own.
+        example: a URI.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    options: type[OptionsT]
+    load: Callable[[str, OptionsT], Any]
+    licence: str
+    citation: str
+    example: str
