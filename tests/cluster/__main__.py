@@ -12,8 +12,9 @@ from typing import NoReturn
 from tests.cluster import constants, kubeconfig
 from tests.cluster.binaries import find_binaries
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.gobuild import BuildError, GoUnavailableError, say
+from tests.cluster.gobuild import BuildError, GoUnavailableError
 from tests.cluster.processes import ComponentError
+from tests.cluster.progress import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

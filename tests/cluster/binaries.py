@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import constants, gobuild
+from tests.cluster.progress import Progress, say
 
 SOURCE = Path(__file__).parent / "controlplane"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
@@ -50,7 +51,7 @@ def cache_directory() -> Path:
     return root / "autoscaler" / "cluster"
 
 
-def find_binaries(*, karpenter: bool = False, progress: gobuild.Progress = gobuild.say) -> Binaries:
+def find_binaries(*, karpenter: bool = False, progress: Progress = say) -> Binaries:
     """Return all programs; what is neither installed nor cached is built, in about 12 minutes, once.
 
     Raises:
@@ -71,7 +72,7 @@ def find_binaries(*, karpenter: bool = False, progress: gobuild.Progress = gobui
     return Binaries(components, (kwok,), (str(folder / "kwok"),), crds)
 
 
-def _installed_components(progress: gobuild.Progress) -> dict[str, Command] | None:
+def _installed_components(progress: Progress) -> dict[str, Command] | None:
     # envtest's assets have no scheduler and no controller manager: only a full set of one minor version serves.
     minor = constants.KUBERNETES_VERSION.rpartition(".")[0]
     found: dict[str, Command] = {}
@@ -101,8 +102,8 @@ def _installed(name: str, version: str) -> str | None:
 def _cached(
     name: str,
     inputs: list[str],
-    build: Callable[[Path, gobuild.Progress], None],
-    progress: gobuild.Progress,
+    build: Callable[[Path, Progress], None],
+    progress: Progress,
 ) -> Path:
     """Return the cache's folder for these inputs; call `build` with an empty folder when there is none."""
     stamp = json.dumps([*inputs, platform.system(), platform.machine(), _flags()])
@@ -128,7 +129,7 @@ def _cached(
 
 
 @contextlib.contextmanager
-def _locked(path: Path, name: str, progress: gobuild.Progress) -> Iterator[None]:
+def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,18 +157,18 @@ def _control_plane_inputs() -> list[str]:
     return [(SOURCE / name).read_text() for name in ("main.go", "go.mod", "go.sum")]
 
 
-def _build_control_plane(folder: Path, progress: gobuild.Progress) -> None:
+def _build_control_plane(folder: Path, progress: Progress) -> None:
     progress(f"building Kubernetes {constants.KUBERNETES_VERSION} from Go modules: about 12 minutes, once")
     go = gobuild.find_go(cache_directory(), progress)
     arguments = ["build", "-v", "-mod=readonly", *_flags(), "-o", str(folder / "controlplane"), "."]
     gobuild.run_go(go, arguments, cwd=SOURCE, what="control plane", progress=progress)
 
 
-def _build_kwok(folder: Path, progress: gobuild.Progress) -> None:
+def _build_kwok(folder: Path, progress: Progress) -> None:
     _install(f"sigs.k8s.io/kwok/cmd/kwok@{constants.KWOK_VERSION}", folder, "KWOK", progress)
 
 
-def _build_karpenter(folder: Path, progress: gobuild.Progress) -> None:
+def _build_karpenter(folder: Path, progress: Progress) -> None:
     version = constants.KARPENTER_VERSION
     go = _install(f"sigs.k8s.io/karpenter/kwok@{version}", folder, "Karpenter", progress)
     reply = subprocess.run(
@@ -185,7 +186,7 @@ def _build_karpenter(folder: Path, progress: gobuild.Progress) -> None:
             (crds / crd.name).write_bytes(crd.read_bytes())
 
 
-def _install(package: str, folder: Path, what: str, progress: gobuild.Progress) -> str:
+def _install(package: str, folder: Path, what: str, progress: Progress) -> str:
     progress(f"building {package}: about 3 minutes, once")
     go = gobuild.find_go(cache_directory(), progress)
     gobuild.run_go(

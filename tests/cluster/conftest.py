@@ -6,12 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import Binaries, find_binaries
+from tests.cluster import progress
+from tests.cluster.binaries import Binaries, cache_directory, find_binaries
 from tests.cluster.constants import ALLOW_SKIP_VARIABLE
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.gobuild import BuildError, GoUnavailableError
 
 BINARIES: pytest.StashKey[Binaries | GoUnavailableError | BuildError] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show lines of progress although pytest captures what tests write."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            progress.to_stderr(line)
+
+    progress.write = write
+
+
+def pytest_unconfigure() -> None:
+    """Give the terminal back."""
+    progress.write = progress.to_stderr
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,15 +44,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     Here and not in a fixture, because that takes longer on a slow machine than a test may take.
     """
-    wanted = any("binaries" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = sum("binaries" in getattr(item, "fixturenames", ()) for item in session.items)
     if not wanted or session.config.option.collectonly:
         return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        try:
-            session.config.stash[BINARIES] = find_binaries(karpenter=True)
-        except (GoUnavailableError, BuildError) as error:
-            session.config.stash[BINARIES] = error
+    progress.say(f"{wanted} tests need a control plane; its programs are looked for in PATH and {cache_directory()}")
+    try:
+        session.config.stash[BINARIES] = find_binaries(karpenter=True)
+    except (GoUnavailableError, BuildError) as error:
+        session.config.stash[BINARIES] = error
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.cluster.certificates import CertificateAuthority, KeyPair
 from tests.cluster.cluster import Cluster, condition_status
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.processes import Component, Workspace, free_port
+from tests.cluster.progress import say
 from tests.cluster.readiness import listens, serves
 from tests.cluster.waiting import PATIENCE_SECONDS, wait_until
 
@@ -127,6 +129,7 @@ class ControlPlane(Cluster):
 
     def begin_anew(self) -> None:
         """End all programs, forget every object, and start again at the same addresses with the same credentials."""
+        say("a new control plane for the second try of a test")
         self.stop_karpenter()
         for component in reversed(self.components.values()):
             component.stop(polite=False)
@@ -245,6 +248,8 @@ class ControlPlane(Cluster):
         self._start_components()
 
     def _start_components(self) -> None:
+        began = time.monotonic()
+        say("starting etcd, kube-apiserver, kube-scheduler, kube-controller-manager and KWOK")
         for group in (["etcd"], ["kube-apiserver"], ["kube-scheduler", "kube-controller-manager", "kwok"]):
             for name in group:
                 self.components[name].start()
@@ -255,6 +260,7 @@ class ControlPlane(Cluster):
             "the controller manager has made the default ServiceAccount",
             describe=self.components["kube-controller-manager"].log_tail,
         )
+        say(f"the control plane serves after {time.monotonic() - began:.0f} s")
 
     def _scheduler_flags(self, url: str) -> list[str]:
         kubeconfig = self._client_kubeconfig("system:kube-scheduler")

@@ -12,15 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from tests.cluster.constants import GO_WHEEL, MINIMUM_GO_VERSION
+from tests.cluster.progress import Progress, say
 
 PROGRESS_INTERVAL_SECONDS = 15.0
-
-Progress = Callable[[str], None]
 
 
 class GoUnavailableError(RuntimeError):
@@ -29,12 +28,6 @@ class GoUnavailableError(RuntimeError):
 
 class BuildError(RuntimeError):
     """The go command failed."""
-
-
-def say(message: str) -> None:
-    """Write one line of progress to standard error."""
-    sys.stderr.write(f"tests.cluster: {message}\n")
-    sys.stderr.flush()
 
 
 def go_version(go: str) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from typing import IO
 
 from tests.cluster import watchdog
 from tests.cluster.constants import DIRECTORY_PREFIX
+from tests.cluster.progress import Waiting
 from tests.cluster.waiting import PATIENCE_SECONDS
 
 # Below the ports that the kernel hands out to connections, so that none of those takes a port between our
@@ -105,10 +106,12 @@ class Component:
             ComponentError: It ended, or the time is up; the message holds the end of its log.
         """
         deadline = time.monotonic() + timeout_seconds
+        waiting = Waiting(f"{self.name} serves")
         while True:
             with contextlib.suppress(OSError):
                 if self._is_ready():
                     return
+            waiting.go_on()
             if self.pid is None:
                 code = self._process.returncode if self._process else "no start"
                 raise ComponentError(f"{self.name} ended with {code}:\n{self.log_tail()}")

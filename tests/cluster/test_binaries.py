@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import binaries, constants, gobuild
+from tests.cluster.progress import Progress
 from tests.cluster.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 
 
 def test_a_failed_build_leaves_nothing_in_the_cache(empty_cache: Path) -> None:
-    def build(folder: Path, progress: gobuild.Progress) -> None:
+    def build(folder: Path, progress: Progress) -> None:
         (folder / "program").write_text("half")
         raise gobuild.BuildError("no")
 
@@ -63,7 +64,7 @@ def test_a_failed_build_leaves_nothing_in_the_cache(empty_cache: Path) -> None:
 
 
 def test_other_inputs_are_another_build(empty_cache: Path) -> None:
-    def build(folder: Path, progress: gobuild.Progress) -> None:
+    def build(folder: Path, progress: Progress) -> None:
         (folder / "program").touch()
 
     first = binaries._cached("thing", ["input"], build, ignore)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.cluster.progress import Waiting
+
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
@@ -36,6 +38,7 @@ def wait_until(
         WaitTimeoutError: The time is up; the message holds the last value or failed assertion.
     """
     deadline = time.monotonic() + timeout_seconds
+    waiting = Waiting(what)
     while True:
         try:
             value = condition()
@@ -47,4 +50,5 @@ def wait_until(
         if time.monotonic() >= deadline:
             state = f"\n{describe()}" if describe else ""
             raise WaitTimeoutError(f"not in {timeout_seconds} s: {what} (last: {last}){state}")
+        waiting.go_on()
         time.sleep(poll_seconds)
