@@ -196,7 +196,8 @@ class HttpSettings:
     Attributes:
         host: address that it listens on; `0.0.0.0` inside a pod.
         port: its port; 0: any free one; None: no server.
-        activity_timeout_seconds: wall seconds without a reconcile after which /healthz fails.
+        activity_timeout_seconds: wall seconds without a reconcile after which /healthz fails; not less than
+            `resync_interval_seconds`, which a quiet cluster waits between two of them.
     """
 
     host: str = "127.0.0.1"
@@ -343,6 +344,12 @@ class LiveConfig:
         check_range("decision_interval_seconds", self.decision_interval_seconds, 1.0)
         check_range("resync_interval_seconds", self.resync_interval_seconds, self.decision_interval_seconds)
         check_range("usd_per_gpu_hour", self.usd_per_gpu_hour, 0.0)
+        quiet = self.resync_interval_seconds / self.clock.time_scale
+        if self.http.activity_timeout_seconds < quiet:
+            raise LiveConfigError(
+                f"http.activity_timeout_seconds is {self.http.activity_timeout_seconds}; a quiet cluster waits "
+                f"{quiet:g} wall seconds for the next reconcile (resync_interval_seconds), so it must be at least that"
+            )
 
     def pool(self, name: str) -> LivePool:
         """The pool of a name.

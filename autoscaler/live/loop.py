@@ -190,6 +190,8 @@ class Loop:
             for _ in range(MAX_SETTLES):
                 if self._wake.quiet_seconds() >= settle or stop.wait(settle - self._wake.quiet_seconds()):
                     break
+        # Who waits is alive: only a reconcile that hangs is not.
+        self._health.active()
 
 
 def _kind_of(problem: str) -> str:

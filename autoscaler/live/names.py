@@ -213,6 +213,7 @@ METRIC_STALE_SECONDS: Final = _metric("gauge", "data_age_seconds", "Wall seconds
 METRIC_RELISTS: Final = _metric("counter", "relists_total", "Full lists of a resource.", "resource", "reason")
 METRIC_LEADER: Final = _metric("gauge", "leader", "1 while this process holds the Lease.")
 METRIC_GUARDRAIL: Final = _metric("counter", "guardrail_bites_total", "How often a rule changed a decision.", "rule")
+METRIC_AUDIT_LOST: Final = _metric("counter", "audit_lost_lines_total", "Lines of the audit that were not written.")
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 
 NAMES: Final = _table.all()

@@ -22,7 +22,7 @@ from autoscaler.live.kube.client import KubeClient, KubeError
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from autoscaler.live.loop import Actor, DryRun, Loop
 from autoscaler.live.model import ObjectRef
-from autoscaler.live.names import METRIC_LEADER
+from autoscaler.live.names import METRIC_AUDIT_LOST, METRIC_LEADER
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import Decider
 from autoscaler.live.telemetry.audit import AuditWriter, Header
@@ -196,9 +196,12 @@ class Process:
             return None
         layout = self.config.codec
         header = Header(layout, fingerprint(layout), self.options.policy, self.config.dry_run, self.config)
-        audit = AuditWriter(Path(self.config.audit_path), header, self.config.audit)
+        audit = AuditWriter(Path(self.config.audit_path), header, self.config.audit, self._audit_lost)
         stack.callback(audit.close)
         return audit
+
+    def _audit_lost(self) -> None:
+        self.metrics.add(METRIC_AUDIT_LOST, 1)
 
     def _actor(
         self, stack: contextlib.ExitStack, check: Callable[[], None], recorder: Recorder

@@ -47,6 +47,11 @@ def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
         ({"decision_interval_secs": 3}, "did you mean 'decision_interval_seconds'"),
         ({"resync_interval_seconds": 30.0}, "resync_interval_seconds is 30.0"),
         ({"clock": {"time_scale": 0.0}}, "time_scale"),
+        ({"http": {"activity_timeout_seconds": 599.0}}, "activity_timeout_seconds is 599.0; a quiet cluster waits 600"),
+        (
+            {"http": {"activity_timeout_seconds": 9.0}, "clock": {"time_scale": 60.0}},
+            "activity_timeout_seconds is 9.0; a quiet cluster waits 10 wall seconds",
+        ),
         ({"clock": {"time_zone": "Mars/Olympus"}}, "IANA"),
         ({"api": {"stale_seconds": 0.0}}, "stale_seconds"),
     ],

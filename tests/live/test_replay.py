@@ -13,7 +13,8 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, after_order
 from autoscaler.live.model import ClusterView, OrderView
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.replay import Summary, replay, summarize
-from autoscaler.live.telemetry.audit import AuditError, AuditWriter, Header, read_audit, rotated
+from autoscaler.live.telemetry.audit import AuditError, AuditWriter, Header, read_audit
+from autoscaler.live.telemetry.durable import rotated
 from autoscaler.live.view.store import Resource
 from envs.gpu_cluster.codec import fingerprint
 from tests.live import raw

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autoscaler.live.actuate import foreign
 from autoscaler.live.actuate.eviction import UndoError, try_evict
 from autoscaler.live.actuate.fresh import Freshness, FreshNode
 from autoscaler.live.actuate.moves import Moves
@@ -38,9 +39,6 @@ from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider,
 
 _LOG = logging.getLogger(__name__)
 
-STALE_TAINT_SECONDS = 300.0
-"""A node that was tainted so long ago and got no further is given back: what was decided then may be wrong now."""
-
 
 class Outcome(StrEnum):
     """What became of a removal, or of a part of it."""
@@ -49,6 +47,7 @@ class Outcome(StrEnum):
     EVICTED = "evicted"
     REMOVED = "removed"
     EMPTIED = "emptied"
+    RECOVERED = "recovered"
     UNDONE = "undone"
     FAILED = "failed"
 
@@ -119,16 +118,28 @@ class RemovalMachine:
             for item in items:
                 metadata = item["metadata"]
                 pool = metadata["labels"][LABEL_POOL]
-                if ANNOTATION_REMOVAL_STEP in (metadata.get("annotations") or {}) and pool in self._providers:
+                if pool not in self._providers:
+                    continue
+                if ANNOTATION_REMOVAL_STEP in (metadata.get("annotations") or {}):
                     self._under_way[metadata["name"]] = pool
+                elif (item.get("spec") or {}).get("taints"):
+                    self._recover_foreign(metadata["name"], pool)
 
     def adopt(self, view: ClusterView) -> None:
         """Take over what appears later: a write of a dead process may leave a frozen API server after `recover`."""
         with self._mutex:
             for pool in view.pools:
                 for node in pool.in_state(NodeState.DRAINING):
-                    if ANNOTATION_REMOVAL_STEP in node.annotations and node.deleted_seconds is None:
+                    if node.deleted_seconds is not None:
+                        continue
+                    if ANNOTATION_REMOVAL_STEP in node.annotations:
                         self._under_way.setdefault(node.name, pool.name)
+                    elif any(foreign.is_stale(taint, self._clock.wall(), self._times) for taint in node.taints):
+                        self._recover_foreign(node.name, pool.name)
+
+    def _recover_foreign(self, name: str, pool: str) -> None:
+        if foreign.recover(self._client, name, self._clock.wall(), self._times):
+            self._tell(Outcome.RECOVERED, name, pool, "the deletion taint of an autoscaler that ended is taken back")
 
     def start(self, removals: Iterable[Removal]) -> None:
         """Taint all chosen nodes; nothing is evicted or deleted yet. Machines that never became nodes go at once."""
@@ -233,7 +244,7 @@ class RemovalMachine:
                 raise UndoError(hold.reason)
         age = self._clock.wall() - progress.since_seconds
         if progress.step is Step.TAINTED:
-            if age > self._times.taint_wait_seconds + STALE_TAINT_SECONDS:
+            if age > self._times.taint_wait_seconds + foreign.STALE_TAINT_SECONDS:
                 raise UndoError("it was left behind by a process that ended")
             if age < self._times.taint_wait_seconds:
                 return

@@ -7,8 +7,8 @@ read back as the same bits.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Verdict
 from autoscaler.live.guardrails.record import pack
 from autoscaler.live.model import ClusterView
 from autoscaler.live.policy.decide import Decided
+from autoscaler.live.telemetry.durable import DurableLog, SizeMemory
 from configs.errors import ConfigError, UserError
 from configs.loader import build_config
 from configs.serialize import to_dict
 from envs.gpu_cluster.codec import ClusterSnapshot, CodecLayout, Decision, fingerprint
+
+_LOG = logging.getLogger(__name__)
 
 SCHEMA = 2
 
@@ -56,79 +59,90 @@ class AuditWriter:
     """Appends lines; each is on disk before the decision is carried out.
 
     A file that is full becomes `<path>.1`, what was that becomes `<path>.2`, and so on. Each file begins with a header
-    and can be replayed by itself.
+    and can be replayed by itself. A line that cannot be written, such as on a full disk, is lost and the next one is
+    tried: what stands in the file can always be replayed.
 
     Args:
         path: the file; it is created where it is missing.
         header: what stands before the decisions of this process.
         settings: when a file is full, and how many are kept.
+        on_lost: called for each line that is lost.
 
     Raises:
         OSError: it cannot be opened for writing.
     """
 
-    def __init__(self, path: Path, header: Header, settings: AuditSettings | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        settings: AuditSettings | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path, self._header, self._settings = path, header, settings or AuditSettings()
-        self._file = path.open("a", encoding="utf-8")
-        self._rotate_if_full()
-        self._write_header()
+        self._log = DurableLog(path)
+        self._on_lost = on_lost
+        self._needs_header = True
+        self._decision_lost = True  # so that verdicts are not replayed with the decision before
+        self._skip = SizeMemory(self._settings.max_view_bytes)
+        self._losing = False
+        self._prepare()
 
-    def _write_header(self) -> None:
-        header = self._header
-        config = to_dict(header.config)
-        self._write(
-            {
-                "schema": SCHEMA,
-                "kind": "header",
-                "codec": header.layout.to_dict(),
-                "codec_fingerprint": header.codec_fingerprint,
-                "policy": header.policy,
-                "dry_run": header.dry_run,
-                "config": {name: config[name] for name in JUDGED_BY},
-            }
-        )
+    def _prepare(self) -> bool:
+        """Begin a new file when this one is full, and write the header where it is missing; False: that failed."""
+        try:
+            if self._log.size >= self._settings.max_file_bytes:
+                self._needs_header = True
+                self._log.rotate(self._settings.keep_files)
+        except OSError as error:
+            return self._lose(error)
+        if self._needs_header:
+            self._needs_header = self._write(self._header_record()) == 0
+        return not self._needs_header
 
-    def _rotate_if_full(self) -> bool:
-        """Begin a new file when this one is full."""
-        if self._file.tell() < self._settings.max_file_bytes:
-            return False
-        self._file.close()
-        for number in range(self._settings.keep_files, 0, -1):
-            older = self._path if number == 1 else rotated(self._path, number - 1)
-            if older.exists():
-                older.replace(rotated(self._path, number))
-        self._file = self._path.open("w", encoding="utf-8")
-        return True
+    def _header_record(self) -> dict[str, Any]:
+        header, config = self._header, to_dict(self._header.config)
+        return {
+            "schema": SCHEMA,
+            "kind": "header",
+            "codec": header.layout.to_dict(),
+            "codec_fingerprint": header.codec_fingerprint,
+            "policy": header.policy,
+            "dry_run": header.dry_run,
+            "config": {name: config[name] for name in JUDGED_BY},
+        }
 
     def decision(self, now_seconds: float, wall_seconds: float, snapshot: ClusterSnapshot, decided: Decided) -> int:
-        """Write a decision and return its number of bytes.
+        """Write a decision.
 
         Args:
             now_seconds: clock time.
             wall_seconds: unix time.
             snapshot: what the policy saw.
             decided: what it decided.
+
+        Returns:
+            Number of bytes, 0 where it is lost.
         """
-        # Here and not between a decision and its verdicts, which are replayed together.
-        if self._rotate_if_full():
-            self._write_header()
-        return self._write(
-            {
-                "kind": "decision",
-                "now_seconds": now_seconds,
-                "wall_seconds": wall_seconds,
-                "policy": decided.policy,
-                "fallback": decided.fallback,
-                "snapshot": {name: getattr(snapshot, name).tolist() for name in snapshot._fields},
-                "observation": [float(value) for value in decided.observation],
-                "mask": "".join("1" if valid else "0" for valid in decided.mask),
-                "action": decided.action.tolist(),
-                **{name: getattr(decided.decision, name).tolist() for name in Decision._fields},
-            }
-        )
+        record = {
+            "kind": "decision",
+            "now_seconds": now_seconds,
+            "wall_seconds": wall_seconds,
+            "policy": decided.policy,
+            "fallback": decided.fallback,
+            "snapshot": {name: getattr(snapshot, name).tolist() for name in snapshot._fields},
+            "observation": [float(value) for value in decided.observation],
+            "mask": "".join("1" if valid else "0" for valid in decided.mask),
+            "action": decided.action.tolist(),
+            **{name: getattr(decided.decision, name).tolist() for name in Decision._fields},
+        }
+        # A new file begins here and not between a decision and its verdicts, which are replayed together.
+        written = self._write(record) if self._prepare() else 0
+        self._decision_lost = written == 0
+        return written
 
     def verdicts(self, view: ClusterView, state: GuardrailState, allowed: Allowed) -> int:
-        """Write what the guardrails left of the decision before, and return its number of bytes.
+        """Write what the guardrails left of the decision before, unless that one is lost.
 
         What they judged by is left out where it is larger than `max_view_bytes`: a line has a bound.
 
@@ -136,31 +150,51 @@ class AuditWriter:
             view: what they saw.
             state: what they remembered before.
             allowed: what they allowed.
+
+        Returns:
+            Number of bytes, 0 where it is lost.
         """
-        judged_by = json.dumps(pack(view, state), separators=(",", ":"))
-        fits = len(judged_by) <= self._settings.max_view_bytes
+        if self._decision_lost:
+            self._on_lost()
+            return 0
         record = {"kind": "verdicts", "now_seconds": view.now_seconds, **allowed_dict(allowed)}
-        return self._write(record, f',"judged_by":{judged_by if fits else "null"}')
+        return self._write(record, f',"judged_by":{self._judged_by(view, state) or "null"}')
+
+    def _judged_by(self, view: ClusterView, state: GuardrailState) -> str:
+        """The view as JSON; empty where it is too large."""
+        objects = len(view.pods) + sum(len(pool.nodes) for pool in view.pools)
+        if self._skip.is_too_large(objects):
+            return ""
+        text = json.dumps(pack(view, state), separators=(",", ":"))
+        return text if self._skip.note(objects, len(text)) else ""
 
     def held(self, now_seconds: float, stale_resources: Iterable[str]) -> int:
-        """Write that nothing was decided, because data were stale."""
-        return self._write({"kind": "held", "now_seconds": now_seconds, "stale_resources": list(stale_resources)})
+        """Write that nothing was decided, because data were stale; see `decision`."""
+        record = {"kind": "held", "now_seconds": now_seconds, "stale_resources": list(stale_resources)}
+        return self._write(record) if self._prepare() else 0
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._log.close()
 
     def _write(self, record: Mapping[str, Any], more: str = "") -> int:
-        line = f"{json.dumps(record, separators=(',', ':'))[:-1]}{more}}}\n"
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = f"{json.dumps(record, separators=(',', ':'))[:-1]}{more}}}\n".encode()
+        try:
+            self._log.append(line)
+        except OSError as error:
+            self._lose(error)
+            return 0
+        if self._losing:
+            _LOG.warning("the audit goes on", extra={"path": str(self._path)})
+            self._losing = False
         return len(line)
 
-
-def rotated(path: Path, number: int) -> Path:
-    """Where a full audit file goes: 1 is the one before."""
-    return path.with_name(f"{path.name}.{number}")
+    def _lose(self, error: OSError) -> bool:
+        self._on_lost()
+        if not self._losing:
+            _LOG.error("the audit loses lines", extra={"path": str(self._path), "error": error.strerror or str(error)})
+            self._losing = True
+        return False
 
 
 def allowed_dict(allowed: Allowed) -> dict[str, Any]:

@@ -11,8 +11,13 @@ from typing import Any
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from autoscaler.live.telemetry.metrics import Metrics
+from configs.errors import UserError
 
 SOCKET_TIMEOUT_SECONDS = 10.0
+
+
+class AddressError(UserError, OSError):
+    """The server cannot listen where it should."""
 
 
 class Health:
@@ -86,12 +91,18 @@ class HealthServer:
         metrics: what /metrics says.
 
     Raises:
-        OSError: the port is taken.
+        AddressError: it cannot listen there.
     """
 
     def __init__(self, host: str, port: int, health: Health, metrics: Metrics) -> None:
         handler = type("Handler", (_Handler,), {"health": health, "metrics": metrics})
-        self._server = ThreadingHTTPServer((host, port), handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), handler)
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise AddressError(
+                f"http.host {host}, http.port {port}: {why}; choose another http.port, or null for no server"
+            ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
         self._thread.start()

@@ -3,10 +3,11 @@
 import pytest
 
 from autoscaler.live.actuate.progress import Mode, Progress, Step, read_progress
-from autoscaler.live.model import NodeState
+from autoscaler.live.actuate.removal import Outcome
+from autoscaler.live.model import NodeState, Taint
 from autoscaler.live.providers import InvalidPoolError
 from tests.live.fake_api import NODE, POD, STEP, TAINT, KilledError, killed
-from tests.live.removal_world import World
+from tests.live.removal_world import NOW, World
 from tests.live.views import node, view
 
 
@@ -35,10 +36,39 @@ def test_a_restart_after_a_long_time_gives_the_node_back(world):
     assert world.is_untouched("n")
 
 
-def test_a_restart_leaves_taints_alone_that_are_not_ours(world):
-    world.api.objects[NODE("n")]["spec"]["taints"] = [{"key": TAINT, "value": "1", "effect": "NoSchedule"}]
+def foreign_taint(world, value):
+    world.api.objects[NODE("n")]["spec"]["taints"] = [
+        {"key": "team", "value": "x", "effect": "NoSchedule"},
+        {"key": TAINT, "value": value, "effect": "NoSchedule"},
+    ]
+
+
+@pytest.mark.parametrize("value", ["1", str(int(NOW) - 1100), "", "now"])
+def test_a_deletion_taint_that_cluster_autoscaler_left_is_taken_back(world, value):
+    foreign_taint(world, value)
     world.machine.recover()
+    assert world.api.objects[NODE("n")]["spec"]["taints"] == [{"key": "team", "value": "x", "effect": "NoSchedule"}]
+    assert world.outcomes() == [(Outcome.RECOVERED, "n")]
     assert world.machine.under_way == ()
+
+
+def test_one_that_may_still_be_at_work_is_left_alone_until_it_is_old(world):
+    foreign_taint(world, str(int(NOW) - 900))
+    world.machine.recover()
+    seen = view([node("n", state=NodeState.DRAINING, taints=(Taint(TAINT, str(int(NOW) - 900)),))])
+    world.machine.adopt(seen)
+    assert world.taint("n") is not None
+    world.clock.seconds += 200.0
+    world.machine.adopt(seen)
+    assert world.taint("n") is None
+    assert world.machine.under_way == ()
+
+
+def test_of_another_pool_it_is_left_alone(world):
+    foreign_taint(world, "1")
+    world.api.objects[NODE("n")]["metadata"]["labels"]["autoscaler.green/pool"] = "other"
+    world.machine.recover()
+    assert world.taint("n") is not None
 
 
 def test_a_taint_that_arrives_after_the_restart_is_taken_over_too(world):

@@ -17,7 +17,7 @@ from autoscaler.live.model import ObjectRef
 from autoscaler.live.telemetry.events import MAX_WAITING, EventRecorder
 from autoscaler.live.telemetry.logs import JsonFormatter
 from autoscaler.live.telemetry.metrics import Metrics
-from autoscaler.live.telemetry.server import Health, HealthServer
+from autoscaler.live.telemetry.server import AddressError, Health, HealthServer
 
 LEASE = ObjectRef("Lease", "l", "kube-system", "", "coordination.k8s.io/v1")
 
@@ -49,6 +49,18 @@ def test_healthz_readyz_and_metrics_answer(parts: tuple[Health, Metrics, HealthS
     (sample,) = families(get(server.port, "/metrics")[1])[names.METRIC_TARGET].samples
     assert (sample.labels, sample.value) == ({"pool": "gpu"}, 3.0)
     assert get(server.port, "/")[0] == 404
+
+
+def test_a_port_that_is_taken_is_one_line_with_its_key(parts: tuple[Health, Metrics, HealthServer]) -> None:
+    port = parts[2].port
+    with pytest.raises(AddressError, match=f"http.port {port}: Address already in use; choose another http.port"):
+        HealthServer("127.0.0.1", port, *parts[:2])
+
+
+@pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70_000)])
+def test_an_address_that_there_is_not_is_one_line_too(host: str, port: int) -> None:
+    with pytest.raises(AddressError, match=f"http.host {host}, http.port {port}: "):
+        HealthServer(host, port, Health(1.0), Metrics())
 
 
 def test_a_loop_that_is_silent_is_not_healthy() -> None:
