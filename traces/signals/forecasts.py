@@ -215,7 +215,7 @@ class Ridge:
             penalty = np.full(features.shape[1], self._strength)
             penalty[-1] = 0.0  # the constant is free
             gram = features.T @ features + np.diag(penalty * 1e-2)
-            self._models[key] = np.linalg.solve(gram, features.T @ truth)
+            self._models[key] = np.asarray(np.linalg.solve(gram, features.T @ truth), np.float64)
         return self._models[key]
 
 
