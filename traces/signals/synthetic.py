@@ -1,8 +1,7 @@
 """Synthetic signals: a daily and a weekly rhythm, a slow season and weather that lasts some days, from a seed.
 
-The presets have the level and the size of the rhythms of three grids in 2022: their daily swing (5th to 95th percentile of
-a day over its mean), their weekend and their day-to-day variation. They are for examples and tests without a download;
-results about carbon need recorded data.
+The presets have about the level, the daily swing and the day-to-day variation of three grids in 2022. They are for
+examples and tests without a download; results about carbon need recorded data.
 
 Source of the levels: US EIA hourly average carbon intensity 2022 of CISO, ERCO and PJM; prices are assumptions of ours.
 """
@@ -108,7 +107,7 @@ def generate_signal(
 
 def _rhythm(preset: SignalPreset, begin: datetime, hours: int) -> NDArray[np.float64]:
     """[hours] float64, mean about 1: day, week and season."""
-    since = begin.timestamp() / 3600.0 + np.arange(hours) + preset.utc_offset_hours
+    since = begin.timestamp() / 3600.0 + np.arange(hours, dtype=np.float64) + preset.utc_offset_hours
     hour = since % 24.0
     weekday = (since // 24.0 + 3.0) % 7.0  # 1970-01-01 was a Thursday
     noon, evening = _bump(hour, 12.5, 2.6), _bump(hour, 19.5, 1.9)
