@@ -7,8 +7,9 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
-from traces.registry import FormatInfo, formats, kind_of, load, load_nodes, shared_options, text_options
+from traces.registry import FormatInfo, formats, kind_of, load, load_nodes, load_signal, shared_options, text_options
 from traces.schema import OPTIONAL, SCHEMA
+from traces.signals.signal import Signal
 from traces.trace import NO_DEADLINE, Trace, TraceMetadata
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Enrichment",
     "FormatInfo",
     "Nodes",
+    "Signal",
     "Trace",
     "TraceError",
     "TraceFileError",
@@ -30,6 +32,7 @@ __all__ = [
     "kind_of",
     "load",
     "load_nodes",
+    "load_signal",
     "shared_options",
     "text_options",
 ]

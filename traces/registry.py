@@ -11,10 +11,11 @@ from traces.format import Format, Kind
 from traces.formats import FORMATS
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
+from traces.signals.signal import Signal
 from traces.trace import Trace
 from traces.uri import TraceURI
 
-LOADERS = {"jobs": "traces.load", "nodes": "traces.load_nodes"}
+LOADERS = {"jobs": "traces.load", "nodes": "traces.load_nodes", "signal": "traces.load_signal"}
 """Kind of format -> the function that reads it, for messages."""
 
 
@@ -105,6 +106,26 @@ def load_nodes(uri: str) -> Nodes:
     _check_names(parsed, {item.name for item in fields(form.options)})
     nodes: Nodes = form.load(parsed.path, parse(form.options, parsed.options, uri))
     return nodes
+
+
+def load_signal(uri: str) -> Signal:
+    """The signal at `uri`, such as `eia:data/eia2022_CISO.csv.gz` or `synthetic:solar?seed=1`.
+
+    Where a format of jobs and one of signals would have the same name, that of signals ends in `-signal`; here the
+    short name (`synthetic:`, `csv:`) means it too.
+
+    Raises:
+        TraceURIError: the format, the zone or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid.
+    """
+    short = TraceURI.parse(uri)
+    if f"{short.scheme}-signal" in FORMATS:
+        uri = str(TraceURI(f"{short.scheme}-signal", short.path, short.options))
+    parsed, form = _parse(uri, "signal")
+    _check_names(parsed, {item.name for item in fields(form.options)})
+    signal: Signal = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    return replace(signal, uri=uri)
 
 
 def _parse(uri: str, kind: Kind) -> tuple[TraceURI, Format[Any]]:

@@ -2,11 +2,15 @@
 
 FORMATS = {
     "csv": "traces.formats.csv_table",
+    "csv-signal": "traces.formats.csv_signal",
+    "eia": "traces.formats.eia",
+    "electricity-maps": "traces.formats.electricity_maps",
     "itp": "traces.formats.itp",
     "openb": "traces.formats.openb",
     "openb-nodes": "traces.formats.openb_nodes",
     "parquet": "traces.formats.parquet",
     "philly": "traces.formats.philly",
     "synthetic": "traces.formats.synthetic",
+    "synthetic-signal": "traces.formats.synthetic_signal",
 }
 """Scheme -> module that holds the format as ``FORMAT``."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from traces.errors import TraceValueError
-from traces.signals.rows import hourly, to_signal
+from traces.signals.series import hourly, to_signal
 from traces.signals.signal import Quantity, Signal
 
 LICENCE = "Apache-2.0 (generated)"
@@ -28,7 +28,7 @@ class SignalPreset:
 
     Attributes:
         quantity: what it measures.
-        unit: of `mean`, one that `traces.signals.rows.FACTORS` knows.
+        unit: of `mean`, one that `traces.signals.series.FACTORS` knows.
         mean: mean value.
         solar_dip: how far the value falls at solar noon, as a fraction of the mean.
         evening_peak: how far it rises in the evening, likewise.

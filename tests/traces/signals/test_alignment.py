@@ -7,7 +7,7 @@ import pytest
 
 from traces.errors import TraceValueError
 from traces.signals import Signal, align
-from traces.signals.rows import hourly, to_signal
+from traces.signals.series import hourly, to_signal
 
 WEEK = (0.0, 7 * 86400.0)
 

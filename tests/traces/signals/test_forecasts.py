@@ -9,7 +9,7 @@ import pytest
 from traces.errors import TraceValueError
 from traces.signals import FORECASTERS, Signal, forecast_errors, make_forecaster
 from traces.signals.forecasts import Noisy, Persistence, Ridge
-from traces.signals.rows import hourly, to_signal
+from traces.signals.series import hourly, to_signal
 
 HOUR = 3600.0
 CAUSAL = sorted(set(FORECASTERS) - {"perfect", "noisy"})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from traces.errors import TraceValueError
-from traces.signals.rows import Rows, epoch_seconds, hourly, to_signal
+from traces.signals.series import Rows, epoch_seconds, hourly, to_signal
 from traces.signals.signal import Signal
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
