@@ -51,7 +51,8 @@ def test_a_file_without_the_columns_of_electricity_maps_names_the_first(tmp_path
 
 
 def test_eia_finds_the_zone_by_folder_file_or_option(tmp_path: Path) -> None:
-    text = "timestamp,avg_CI\n2022-01-01 00:00:00+00:00,200\n2022-01-01 01:00:00+00:00,\n2022-01-01 02:00:00+00:00,220\n2022-01-01 03:00:00+00:00,230\n"
+    rows = [("00", "200"), ("01", ""), ("02", "220"), ("03", "230")]
+    text = "timestamp,avg_CI\n" + "".join(f"2022-01-01 {hour}:00:00+00:00,{value}\n" for hour, value in rows)
     for zone in ("CISO", "PJM"):
         (tmp_path / f"eia2022_{zone}.csv.gz").write_bytes(gzip.compress(text.encode()))
     folder = traces.load_signal(f"eia:{tmp_path}?zone=PJM")
