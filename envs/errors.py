@@ -5,6 +5,10 @@ from __future__ import annotations
 from configs.errors import UserError
 
 
+class CompilerError(UserError, ValueError):
+    """A choice of compiler that there is not."""
+
+
 class ClusterError(UserError, ValueError):
     """A cluster description that has no meaning, or that cannot run the trace."""
 

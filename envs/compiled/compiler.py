@@ -20,7 +20,7 @@ import numba
 from numba.core.registry import CPUDispatcher
 from numba.core.types import unliteral
 
-from envs.compiled.pruning import Compiler
+from envs.compiled.choice import FAST, chosen_compiler
 
 ENVIRONMENTS = Path(__file__).parents[1]
 CALLERS = ("env.py", "vector.py", "parallel.py")
@@ -29,12 +29,16 @@ CALLERS = ("env.py", "vector.py", "parallel.py")
 
 @cache
 def source_digest(environment: str) -> str:
-    """A digest of every source file that an environment's kernels are compiled from, and of numba's version.
+    """A digest of every source file that an environment's kernels are compiled from, and of how they are compiled.
+
+    numba's own index of a cache knows nothing of the latter: neither of its version, nor of our compilers, nor of
+    NUMBA_BOUNDSCHECK.
 
     Args:
         environment: name of the environment's folder in `envs`.
     """
-    digest = hashlib.sha256(numba.__version__.encode())
+    settings: Any = numba.config
+    digest = hashlib.sha256(f"{numba.__version__} {chosen_compiler()} {settings.BOUNDSCHECK}".encode())
     for folder in (Path(__file__).parent, ENVIRONMENTS / environment):
         for path in sorted(folder.rglob("*.py")):
             if path.parent != folder or path.name not in CALLERS:
@@ -65,10 +69,23 @@ def cache_folder(environment: str) -> Path | None:
         return None
 
 
-# IEEE-exact arithmetic without exceptions, and no reference counting: kernels allocate nothing, and counting references
-# of the arrays that functions hand on made them several times slower.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "pipeline_class": Compiler}
+REMOVES_DISABLED = chosen_compiler() == FAST
+"""Whether kernels leave out what the class of their settings fixes as off; then it pays to have several kinds."""
 
+
+def _options() -> dict[str, Any]:
+    # IEEE-exact arithmetic without exceptions, and no reference counting: kernels allocate nothing, and counting
+    # references of the arrays that functions hand on made them several times slower.
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+    if chosen_compiler() == FAST:
+        from envs.compiled.pruning import Compiler  # inner parts of numba, which other versions may not have
+
+        options["pipeline_class"] = Compiler
+    return options
+
+
+OPTIONS = _options()
+"""Options of `numba.njit` for all that kernels are made of."""
 
 NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 

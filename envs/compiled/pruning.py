@@ -1,5 +1,9 @@
 """A compiler that leaves out what settings switch off: numba's own, with one pass more.
 
+numba prunes a branch whose condition is a constant before it looks at the types in it. Whether a feature is on is a
+field of a NamedTuple, and that is no constant. So a subclass of the NamedTuple says what it is, in `FIXED`, and the
+class is part of the type that a kernel is compiled for.
+
 See "Customizing the Compiler" in numba's documentation.
 """
 
@@ -35,15 +39,24 @@ def _type_of(state: Any, variable: Any) -> Any:
     return None
 
 
-@register(mutates_CFG=False, analysis_only=False)
-class FieldsThatAreNone(FunctionPass):
-    """Replaces fields of NamedTuples whose type says None by None, before numba prunes branches that are never taken.
+def _fixed_value(state: Any, value: Any) -> bool | None:
+    """What the class of a NamedTuple says that the field is which an expression reads; None: nothing."""
+    if not isinstance(value, ir.Expr) or value.op != "getattr":
+        return None
+    owner: Any = _type_of(state, value.value)
+    fixed: bool | None = getattr(getattr(owner, "instance_class", None), "FIXED", {}).get(value.attr)
+    return fixed
 
-    numba does that for arguments only. With it `if settings.moves_jobs:` costs nothing where `moves_jobs` is None,
-    neither when it runs nor when it is compiled, and neither does all that only such branches call.
+
+@register(mutates_CFG=False, analysis_only=False)
+class FixedFields(FunctionPass):
+    """Replaces fields that the class of their NamedTuple fixes by constants, before numba prunes branches.
+
+    With it `if settings.moves_jobs:` costs nothing where `moves_jobs` is fixed, neither when it runs nor when it is
+    compiled, and neither does all that only such branches call.
     """
 
-    _name = "fields_that_are_none"
+    _name = "fixed_fields"
 
     def __init__(self) -> None:  # numba instantiates passes, and the base class is abstract
         pass
@@ -53,24 +66,22 @@ class FieldsThatAreNone(FunctionPass):
         changed = False
         for block in state.func_ir.blocks.values():
             for line in block.body:
-                is_field = (
-                    isinstance(line, ir.Assign) and isinstance(line.value, ir.Expr) and line.value.op == "getattr"
-                )
-                if is_field and isinstance(_type_of(state, line.target), types.NoneType):
-                    none: Any = ir.Const(None, line.loc)
-                    state.func_ir._definitions[line.target.name] = [none]  # noqa: SLF001 (numba's own passes do so)
-                    line.value = none
+                fixed = _fixed_value(state, line.value) if isinstance(line, ir.Assign) else None
+                if fixed is not None:
+                    constant: Any = ir.Const(fixed, line.loc)
+                    state.func_ir._definitions[line.target.name] = [constant]  # noqa: SLF001 (numba's own passes do so)
+                    line.value = constant
                     changed = True
         return changed
 
 
 class Compiler(CompilerBase):
-    """numba's compiler with `FieldsThatAreNone`."""
+    """numba's compiler with `FixedFields`, and with libraries that are linked into kernels once."""
 
     def define_pipelines(self) -> list[Any]:
         """The passes of `numba.njit` and ours."""
         passes = nopython_passes(self.state)
-        passes.add_pass_after(FieldsThatAreNone, IRProcessing)
+        passes.add_pass_after(FixedFields, IRProcessing)
         passes.passes = [(Lowering if each is NativeLowering else each, why) for each, why in passes.passes]
         passes.finalize()
         return [passes]

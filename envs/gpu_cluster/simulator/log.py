@@ -1,6 +1,6 @@
 """The event log: what happened in a cluster and when, row by row. Compiled, except for the table at the end.
 
-It is off where `Cluster.log` has no rows, and costs nothing where it is None. Python drains it between two calls of a
+It is off where `Cluster.log` has no rows. Python drains it between two calls of a
 kernel, see `envs.gpu_cluster.simulator.simulator.Simulator.replay`.
 """
 
@@ -33,7 +33,7 @@ NODE_BOOT_FAIL, NODE_FAIL, NODE_RECLAIM, NODE_GONE, NODE_RETURN = range(9, len(K
 @helper
 def record(c: Cluster, kind: int, pool: int, job: int, node: int, value: int) -> None:
     """Add a row; where the log is full, only count it."""
-    if c.log is None or c.log.shape[0] == 0:
+    if c.log.shape[0] == 0:
         return
     at = c.clock[st.LOGGED]
     c.clock[st.LOGGED] += 1
@@ -45,7 +45,7 @@ def record(c: Cluster, kind: int, pool: int, job: int, node: int, value: int) ->
 @helper
 def record_parts(c: Cluster, jobs: Table, pools: Table, kind: int, slot: int) -> None:
     """Add a row for each node that a running job has GPUs of, with their number in thousandths."""
-    if c.log is None or c.log.shape[0] == 0:
+    if c.log.shape[0] == 0:
         return
     run = c.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
@@ -62,7 +62,7 @@ def record_parts(c: Cluster, jobs: Table, pools: Table, kind: int, slot: int) ->
 @helper
 def is_log_filling(c: Cluster) -> bool:
     """Whether the log should be drained before the next decision."""
-    return c.log is not None and 2 * c.clock[st.LOGGED] > c.log.shape[0] > 0
+    return 2 * c.clock[st.LOGGED] > c.log.shape[0] > 0
 
 
 class LogRows:

@@ -85,6 +85,12 @@ class Tables(NamedTuple):
     whole_weight: NDArray[np.int64]
 
 
+def empty_tables() -> Tables:
+    """`Tables` without rows, of the types that all tables have."""
+    one, three = np.zeros(0, np.int64), np.zeros((0, 0, 0), np.int64)
+    return Tables(one, one.astype(np.int16), one.astype(np.int16), three, three)
+
+
 @helper
 def fits(n: Nodes, pod: Pod, node: int) -> bool:
     """Whether a node is open and has room for a pod."""

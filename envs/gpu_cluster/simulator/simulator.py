@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from envs.compiled.compiler import entry
+from envs.compiled.compiler import REMOVES_DISABLED, entry
 from envs.compiled.threads import default_threads, share
 from envs.errors import EndlessJobError, SimulatorError
 from envs.gpu_cluster.cluster import ClusterConfig
@@ -94,7 +94,7 @@ class Simulator(Results):
     ) -> None:
         config = problem.config
         self.problem = problem
-        settings, basic = problem.settings, st.without_flags(problem.settings)
+        settings = problem.settings
         total_gpus, smallest = self.problem.total_gpus, self.problem.smallest_milli
         jobs = self._most_jobs(episode_seconds)
         running = max(1, min(jobs, total_gpus * (1000 // smallest)))
@@ -110,7 +110,7 @@ class Simulator(Results):
             owners=problem.num_owners if settings.queue.tracks_owners else 0,
             node_columns=_node_columns(settings),
             run_columns=_run_columns(settings),
-            log_rows=None if basic is not None and log_rows == 0 else log_rows,
+            log_rows=log_rows,
             queue_columns=_queue_columns(settings),
             share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
             detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
@@ -127,7 +127,7 @@ class Simulator(Results):
             curves=self.problem.curves.flat(),
             template=self.problem.template,
             rates=self.problem.rates,
-            settings=settings if basic is None else basic,
+            settings=st.specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )
         self._link_packer()
@@ -221,7 +221,7 @@ class Simulator(Results):
             *(name for name in self.__dict__ if isinstance(getattr(type(self), name, None), cached_property)),
         }
         state = {name: value for name, value in self.__dict__.items() if name not in derived}
-        return {**state, "world": self._with_own(None)}
+        return {**state, "world": self._with_custom(0)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -229,15 +229,14 @@ class Simulator(Results):
 
     def _link_packer(self) -> None:
         """Let the kernels know a custom packer."""
-        own = self.problem.custom_packer
-        self._custom_packer = None if own is None else CustomPacker(self.problem.config.packer, own)
+        packer = self.problem.custom_packer
+        self._custom_packer = None if packer is None else CustomPacker(self.problem.config.packer, packer)
         if self._custom_packer is not None:
-            self.world = self._with_own(self._custom_packer.own)
+            self.world = self._with_custom(self._custom_packer.address)
 
-    def _with_own(self, own: Any) -> kernels.World:
+    def _with_custom(self, custom: Any) -> kernels.World:
         settings = self.world.settings
-        detail = None if settings.detail is None else settings.detail._replace(own=own)
-        return self.world._replace(settings=settings._replace(detail=detail))
+        return self.world._replace(settings=settings._replace(detail=settings.detail._replace(custom=custom)))
 
     @cached_property
     def _reset_kernel(self) -> Callable[..., Any]:
@@ -287,7 +286,7 @@ class Simulator(Results):
         if not self._has_to_look:
             return
         clock, log = self.world.clusters.clock, self.world.clusters.log
-        if log is not None and log.shape[1] > 0:
+        if log.shape[1] > 0:
             for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
                 rows = int(clock[index, st.LOGGED])
                 if rows > log.shape[1]:

@@ -6,7 +6,7 @@ in which it was added up: the compiled kernels and the plain twin agree to the l
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,8 +182,13 @@ PAID_COLUMNS = 6
 PAID_WAITED, PAID_TIME = range(2)
 
 
-Flag: TypeAlias = bool | None
-"""Whether something is on. None: off, and compiled away with all that only it needs."""
+Flag: TypeAlias = bool
+"""Whether a feature is on. Where a class below fixes one as False, the fast compiler leaves out all that it guards."""
+
+
+def flags_off(settings: type[NamedTuple]) -> dict[str, bool]:
+    """False for each field of a NamedTuple that is a `Flag`."""
+    return {name: False for name, kind in settings.__annotations__.items() if kind == "Flag"}
 
 
 class QueueSettings(NamedTuple):
@@ -231,15 +236,28 @@ class DetailSettings(NamedTuple):
         packer: index into `envs.gpu_cluster.simulator.packing.scoring.BUILT_IN`.
         idle_first: whether a job gets an idle node rather than room on a busy one.
         tables: what is typical for the trace.
-        own: a custom packer, which takes the place of `packer`: the address of its function, see
-            `envs.gpu_cluster.simulator.packing.custom`. None: there is none. `Simulator` fills it in, for it belongs
-            to one process.
+        has_custom: whether `custom` takes the place of `packer`.
+        custom: the address of a custom packer's function, see `envs.gpu_cluster.simulator.packing.custom`; 0: there is
+            none. `Simulator` fills it in, for it belongs to one process.
     """
 
     packer: int
     idle_first: bool
     tables: ns.Tables
-    own: Any = None
+    has_custom: Flag
+    custom: Any = 0
+
+
+class PackageDetailSettings(DetailSettings):
+    """`DetailSettings` where the packer is one of the package."""
+
+    FIXED: ClassVar = {"has_custom": False}
+
+
+class CustomDetailSettings(DetailSettings):
+    """`DetailSettings` where the packer is a custom one."""
+
+    FIXED: ClassVar = {"has_custom": True}
 
 
 class Settings(NamedTuple):
@@ -267,10 +285,7 @@ class Settings(NamedTuple):
         consolidation_ms: least time between two consolidations of a pool.
         queue: numbers of the queue.
         is_detailed: whether CPUs, memory and each GPU of nodes are kept; else GPUs are counted, and `packer` chooses.
-        detail: how nodes are packed then, else None.
-
-    Attributes that are flags are all None where none is on, see `Flag`, so that there are two kinds of kernels: a small
-    and fast one, and one with all of the physics.
+        detail: how nodes are packed then; empty where they are not detailed.
     """
 
     decision_ms: int
@@ -294,18 +309,40 @@ class Settings(NamedTuple):
     consolidation_ms: int
     queue: QueueSettings
     is_detailed: Flag
-    detail: DetailSettings | None
+    detail: DetailSettings
 
 
-def without_flags(settings: Settings) -> Settings | None:
-    """The same with None for every flag, or None if any is on."""
+class PlainQueueSettings(QueueSettings):
+    """`QueueSettings` of a first-come-first-served queue: every flag is off."""
 
-    def off(values: Settings | QueueSettings) -> dict[str, Any]:
-        return {name: None for name, value in values._asdict().items() if value is False}
+    FIXED: ClassVar = flags_off(QueueSettings)
 
-    if any(value is True for value in (*settings, *settings.queue)):
-        return None
-    return settings._replace(queue=settings.queue._replace(**off(settings.queue)), **off(settings))
+
+class PlainSettings(Settings):
+    """`Settings` without any of the optional physics: every flag is off."""
+
+    FIXED: ClassVar = flags_off(Settings)
+
+
+class CountedSettings(Settings):
+    """`Settings` with some of the optional physics, and pools that count their GPUs."""
+
+    FIXED: ClassVar = {"is_detailed": False}
+
+
+def specialized(settings: Settings) -> Settings:
+    """The same values in the classes that fix most flags, so that the fast compiler leaves out what is off.
+
+    That makes four kinds of kernels: a small and fast one without optional physics; one with all of it but detailed
+    nodes; and with those one for packers of the package and one for custom packers. Not a kind for each combination of
+    flags: each would compile for half a minute, and tests of combinations would not cover the kernels that users run.
+    """
+    if not any(value is True for value in (*settings, *settings.queue)):
+        return PlainSettings(*settings._replace(queue=PlainQueueSettings(*settings.queue)))
+    if not settings.is_detailed:
+        return CountedSettings(*settings)
+    kind = CustomDetailSettings if settings.detail.has_custom else PackageDetailSettings
+    return settings._replace(detail=kind(*settings.detail))
 
 
 class Cluster(NamedTuple):
@@ -323,7 +360,7 @@ class Cluster(NamedTuple):
         heap: [R, HEAP_COLUMNS] int64, the order in which running jobs end.
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
         share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
-        log: [L, LOG_COLUMNS] int64, see `envs.gpu_cluster.simulator.log`; no row, or None, where nothing is logged.
+        log: [L, LOG_COLUMNS] int64, see `envs.gpu_cluster.simulator.log`; without rows where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
         detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
@@ -340,7 +377,7 @@ class Cluster(NamedTuple):
     queue: NDArray[np.int64]
     share: NDArray[np.int64]
     level: NDArray[np.int64]
-    log: NDArray[np.int64] | None
+    log: NDArray[np.int64]
     owner: NDArray[np.int64]
     detail: ns.Nodes
     pod: ns.Pod
@@ -386,7 +423,7 @@ class Capacity(NamedTuple):
     node_columns: int
     run_columns: int
     queue_columns: int
-    log_rows: int | None
+    log_rows: int
     share_columns: int
     detailed_nodes: int
     detailed_columns: int
@@ -405,7 +442,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         heap=np.zeros((n, size.running, HEAP_COLUMNS), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
         share=np.zeros((n, size.shares, size.share_columns), np.int64),
-        log=None if size.log_rows is None else np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),
+        log=np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
         detail=ns.Nodes(

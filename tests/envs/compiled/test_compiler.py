@@ -6,15 +6,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numba
 import numpy as np
 import pytest
 
-from envs.compiled.compiler import helper, kernel, rare, uncached_kernel
+from envs.compiled.compiler import REMOVES_DISABLED, helper, kernel, rare, uncached_kernel
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="NUMBA_DISABLE_JIT: nothing is compiled")
+only_fast = pytest.mark.skipif(not REMOVES_DISABLED, reason="stock numba compiles a helper for each caller")
 
 
 @helper
@@ -38,9 +39,15 @@ def use(number: int) -> int:
 
 
 class Switch(NamedTuple):
-    """A setting that is None: off, and compiled away."""
+    """A setting."""
 
-    is_on: bool | None
+    is_on: bool
+
+
+class Off(Switch):
+    """A setting that is off, and removed by the fast compiler."""
+
+    FIXED: ClassVar = {"is_on": False}
 
 
 @helper
@@ -60,10 +67,12 @@ def test_a_kernel_has_what_its_helpers_call() -> None:
 
 
 def test_a_function_is_linked_where_its_first_caller_is_compiled_away() -> None:
-    assert use_after_what_is_off(Switch(None), 3) == 3 + 19
+    assert use_after_what_is_off(Off(False), 3) == 3 + 19
+    assert use_after_what_is_off(Switch(False), 3) == 3 + 19
     assert use_after_what_is_off(Switch(True), 3) == 19 + 19
 
 
+@only_fast
 def test_a_rare_function_stays_a_function_and_a_helper_does_not() -> None:
     compiled = uncached_kernel(use.py_func)  # numba does not show the code of what it found in the cache
     compiled(3)

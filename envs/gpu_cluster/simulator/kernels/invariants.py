@@ -14,7 +14,7 @@ from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import parent
 from envs.gpu_cluster.simulator.packing.counted import lowest_node, next_node
 from envs.gpu_cluster.simulator.packing.detailed import part_of
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 RULES = (
     "every rule holds",
@@ -99,10 +99,8 @@ def asked(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, 
 
 
 @helper
-def broken_nodes(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
+def broken_nodes(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
     """The number of a rule about detailed nodes that does not hold, else 0."""
-    if detail is None:
-        return 0
     cpu, memory = 0, 0
     for index in range(c.clock[st.RUNNING]):
         slot = c.heap[index, st.HEAP_SLOT]
@@ -189,7 +187,7 @@ def check(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     if rule == 0:
         rule = broken_times(c, jobs)
     if rule == 0 and settings.is_detailed:
-        rule = broken_nodes(settings.detail, c, jobs, pools, settings)
+        rule = broken_nodes(c, jobs, pools, settings)
     for pool in range(pools.shape[0]):
         if rule == 0:
             rule = broken_counts(c, pools, pool)

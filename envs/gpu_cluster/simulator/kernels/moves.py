@@ -11,6 +11,7 @@ from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.work import delay, fetch
 from envs.gpu_cluster.simulator.log import JOB_MOVE, record
+from envs.gpu_cluster.simulator.packing.choice import set_open
 from envs.gpu_cluster.simulator.packing.counted import (
     clear_bit,
     link_part,
@@ -20,8 +21,8 @@ from envs.gpu_cluster.simulator.packing.counted import (
     set_bit,
     unlink_part,
 )
-from envs.gpu_cluster.simulator.packing.detailed import ask, close_node, retake_part
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+from envs.gpu_cluster.simulator.packing.detailed import ask, retake_part
+from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 
 @helper
@@ -70,13 +71,11 @@ def charge(c: Cluster, node: int, sign: int) -> None:
 
 
 @rare
-def find_targets(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, pool: int, node: int) -> bool:
+def find_targets(c: Cluster, jobs: Table, pools: Table, pool: int, node: int) -> bool:
     """`fits_elsewhere` where nodes are detailed; RUN_TARGET of each part receives the node that it would move to.
 
     The parts are put there one by one and taken back in the end.
     """
-    if detail is None:
-        return False
     clear_bit(c, c.node[node, st.FREE_GPUS], node)  # so that it is not found as its own target
     slot, fits = next_part(c, node, -1), True
     while slot >= 0 and fits:
@@ -100,7 +99,7 @@ def find_targets(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: 
 def fits_elsewhere(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> bool:
     """Whether all parts on a node find room on other busy nodes, the largest first, each where least room suffices."""
     if settings.is_detailed:
-        return find_targets(settings.detail, c, jobs, pools, pool, node)
+        return find_targets(c, jobs, pools, pool, node)
     row, gpus = c.pool[pool], pools[pool, st.GPUS]
     for free in range(gpus + 1):
         row[st.ROOM + free] = row[st.FREE_COUNT + free]
@@ -155,7 +154,7 @@ def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: 
         record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
         slot = next_part(c, node, -1)
     if settings.is_detailed:
-        close_node(settings.detail, c, node)
+        set_open(c.detail, node, 0)  # it takes no part before it is busy again
     set_bit(c, free, node)
     move_node(c, pools, pool, node, gpus, now)
 

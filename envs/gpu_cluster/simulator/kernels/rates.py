@@ -81,7 +81,7 @@ def growable(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: in
     if below <= 0 or c.run[slot, st.RUN_GPUS] == 0:
         return 0
     below = min(below, c.node[c.run[slot, st.RUN_NODE], st.FREE_GPUS])
-    return most_more_gpus(settings.detail, c, jobs, pools, slot, below) if settings.is_detailed else below
+    return most_more_gpus(c, jobs, pools, slot, below) if settings.is_detailed else below
 
 
 @helper

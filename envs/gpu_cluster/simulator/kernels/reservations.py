@@ -45,7 +45,7 @@ def change_share(c: Cluster, pool: int, share: int, milli: int) -> None:
 def change_job(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, sign: int) -> None:
     """Take a running job out of the room (sign 1: what it has is free) or put it back (sign -1)."""
     if settings.is_detailed:
-        change_detailed_job(settings.detail, c, jobs, pools, slot, sign)
+        change_detailed_job(c, jobs, pools, slot, sign)
         return
     pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_CHAIN]
     while node >= 0:
@@ -82,7 +82,7 @@ def open_room(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
         row[st.ROOM + free] = row[st.FREE_COUNT + free]
     row[st.ROOM + gpus] = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     if settings.is_detailed:
-        open_detailed_room(settings.detail, c, pools, pool)
+        open_detailed_room(c, pools, pool)
     else:
         open_counted_room(c, pools, pool)
 
@@ -117,7 +117,7 @@ def move_room(
 def has_room(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
     """Whether the room holds a job."""
     if settings.is_detailed:
-        return has_detailed_room(settings.detail, c, jobs, pools, job, pool)
+        return has_detailed_room(c, jobs, pools, job, pool)
     row, gpus, milli = c.pool[pool], pools[pool, st.GPUS], jobs[job, st.MILLI]
     full_nodes, least = milli // (1000 * gpus), 1
     if milli >= 1000:
@@ -266,7 +266,7 @@ def change_job_to_be(c: Cluster, pools: Table, settings: Settings, pool: int, mi
 
 @rare
 def may_pass_on_detailed(
-    detail: DetailSettings | None,
+    detail: DetailSettings,
     c: Cluster,
     jobs: Table,
     pools: Table,
@@ -277,8 +277,6 @@ def may_pass_on_detailed(
     left: int,
 ) -> bool:
     """`may_pass` where nodes are detailed; a job that ends before leaves the room as it is."""
-    if detail is None:
-        return False
     if end <= c.pool[pool, st.HEAD_MS]:
         return True
     predicted = predicted_end(c, jobs, job, left)

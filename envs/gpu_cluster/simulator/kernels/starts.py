@@ -88,7 +88,7 @@ def begin(
 
 @helper
 def start_on_detailed(
-    detail: DetailSettings | None,
+    detail: DetailSettings,
     c: Cluster,
     jobs: Table,
     pools: Table,
@@ -99,8 +99,6 @@ def start_on_detailed(
     left: int,
 ) -> bool:
     """`start_job` where nodes are detailed."""
-    if detail is None:
-        return False
     end = predicted_end(c, jobs, job, left)
     room = find_room(detail, c, jobs, pools, job, pool, end)
     if room == NO_ROOM:
@@ -181,7 +179,7 @@ def work_left(c: Cluster, jobs: Table, settings: Settings, at: int) -> int:
 def may_fit(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
     """Whether a job may fit in a pool where others did not: it is smaller."""
     if settings.is_detailed:
-        return may_have_room(settings.detail, c, jobs, pools, job, pool)
+        return may_have_room(c, jobs, pools, job, pool)
     return jobs[job, st.MILLI] < c.pool[pool, st.BLOCKED_MILLI]
 
 
@@ -189,7 +187,7 @@ def may_fit(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int,
 def block(c: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> None:
     """Remember that a job did not fit in a pool."""
     if settings.is_detailed:
-        note_blocked(settings.detail, c, jobs, pools, job, pool)
+        note_blocked(c, jobs, pools, job, pool)
     else:
         c.pool[pool, st.BLOCKED_MILLI] = jobs[job, st.MILLI]
 
@@ -215,7 +213,7 @@ def start_jobs(
             if not started:
                 block(c, jobs, pools, settings, job, pool)
         if settings.is_detailed and pool >= 0 and not started and index < placement.shape[0]:
-            note_stuck(settings.detail, c, jobs, pools, job, pool)
+            note_stuck(c, jobs, pools, job, pool)
         at += 1
         if started:
             leave_queue(c, jobs, job)
@@ -280,7 +278,7 @@ def start_in_turn(
         job, pool = c.queue[at, st.QUEUE_JOB], c.queue[at, st.QUEUE_POOL]
         left = work_left(c, jobs, settings, at)
         is_behind = pool >= 0 and c.pool[pool, st.HEAD_JOB] >= 0
-        may_be_stuck = settings.is_detailed and pool >= 0 and seen < placement.shape[0]
+        is_shown = seen < placement.shape[0]  # jobs beyond the window are decided on later
         seen += 0 if pool == st.JUST_QUEUED else 1
         if pool >= 0 and start_at(c, jobs, pools, curves, settings, job, pool, left):
             head = c.clock[st.QUEUE_HEAD]  # preempted jobs may have moved the queue; they are behind this one
@@ -290,8 +288,13 @@ def start_in_turn(
             leave_queue(c, jobs, job)
         else:
             passed += 1
-            if may_be_stuck and (not is_behind or is_behind_without_room(c, jobs, pools, settings, job, pool)):
-                note_stuck(settings.detail, c, jobs, pools, job, pool)
+            if (
+                settings.is_detailed
+                and pool >= 0
+                and is_shown
+                and (not is_behind or is_behind_without_room(c, jobs, pools, settings, job, pool))
+            ):
+                note_stuck(c, jobs, pools, job, pool)
 
 
 @helper

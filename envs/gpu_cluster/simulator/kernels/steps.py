@@ -67,14 +67,6 @@ class World(NamedTuple):
 
 
 @helper
-def log_of(logs: NDArray[np.int64] | None, index: int) -> NDArray[np.int64] | None:
-    """The log of one cluster of a batch."""
-    if logs is None:
-        return None
-    return logs[index]
-
-
-@helper
 def cluster_of(batch: Cluster, index: int) -> Cluster:
     """One cluster of a batch: the same fields without their first dimension."""
     return Cluster(
@@ -87,7 +79,7 @@ def cluster_of(batch: Cluster, index: int) -> Cluster:
         batch.queue[index],
         batch.share[index],
         batch.level[index],
-        log_of(batch.log, index),
+        batch.log[index],
         batch.owner[index],
         ns.Nodes(
             batch.detail.node[index],
@@ -135,7 +127,7 @@ def scale(c: Cluster, pools: Table, settings: Settings, pool: int, target: int) 
     idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
     if settings.is_detailed:
-        target = nodes_for_stuck(settings.detail, c, pools, pool, target)
+        target = nodes_for_stuck(c, pools, pool, target)
     add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
     if add > 0:
         for _ in range(add):

@@ -25,10 +25,8 @@ def change_room(c: Cluster, pool: int, node: int, gpus: int) -> None:
 
 
 @rare
-def open_detailed_room(detail: DetailSettings | None, c: Cluster, pools: Table, pool: int) -> None:
+def open_detailed_room(c: Cluster, pools: Table, pool: int) -> None:
     """Fill the room with what detailed nodes have free now; nodes that are not busy have all their GPUs."""
-    if detail is None:
-        return
     first, gpus = pools[pool, st.NODE_OFFSET], pools[pool, st.GPUS]
     for node in range(first, first + pools[pool, st.MAX_NODES]):
         row = c.detail.node[node]
@@ -57,12 +55,8 @@ def change_part(c: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
 
 
 @rare
-def change_detailed_job(
-    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, sign: int
-) -> None:
+def change_detailed_job(c: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> None:
     """Take a running job out of the room of detailed nodes (sign 1), or put it back (sign -1)."""
-    if detail is None:
-        return
     run = c.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
     is_share, has_part = run[st.RUN_SHARE] >= 0, run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
@@ -92,12 +86,8 @@ def fits_in_room(c: Cluster, node: int) -> bool:
 
 
 @rare
-def has_detailed_room(
-    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int
-) -> bool:
+def has_detailed_room(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
     """Whether the room of detailed nodes holds a job; an empty node of its pool holds any part of it."""
-    if detail is None:
-        return False
     idle = c.pool[pool, st.ROOM + pools[pool, st.GPUS]]
     full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
     if idle != full_nodes or rest == 0:
@@ -112,7 +102,7 @@ def has_detailed_room(
 
 @rare
 def change_detailed_job_to_be(
-    detail: DetailSettings | None,
+    detail: DetailSettings,
     c: Cluster,
     jobs: Table,
     pools: Table,
@@ -123,8 +113,6 @@ def change_detailed_job_to_be(
     sign: int,
 ) -> None:
     """Put what a job would get that started now where `find_room` says into the room (sign -1), or take it out."""
-    if detail is None:
-        return
     gpus, offset = pools[pool, st.GPUS], pools[pool, st.NODE_OFFSET]
     full_nodes = jobs[job, st.MILLI] // (1000 * gpus)
     for index in range(full_nodes + (0 if room == NO_NODE else 1)):
@@ -135,4 +123,4 @@ def change_detailed_job_to_be(
             node = c.node[offset + idle, st.IDLE_NODE]
         asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
         ask(c, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
-        change_part(c, pool, node, choose_its_gpus(detail.own, detail, c, node), sign)
+        change_part(c, pool, node, choose_its_gpus(detail, c, node), sign)

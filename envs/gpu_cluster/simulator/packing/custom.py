@@ -1,10 +1,10 @@
 """Custom packers inside the simulator: kernels call them through a pointer, and so need not be compiled for each.
 
-`DetailSettings.own` is the address of a C function that answers two questions, see `ask_custom`. It gets addresses and
-sizes only, for a C function takes no NamedTuples of arrays. A compiled packer is a function of numba's that makes
+`DetailSettings.custom` is the address of a C function that answers two questions, see `ask_custom`. It gets addresses
+and sizes only, for a C function takes no NamedTuples of arrays. A compiled packer is a function of numba's that makes
 `Nodes`, `Tables` and a pod of them again, with the score inlined in its loop over nodes. A plain packer is a callback
 of ctypes, which takes the lock of Python that kernels do not hold. Without numba's compiler (`NUMBA_DISABLE_JIT`)
-`DetailSettings.own` is a Python function, and is called as one.
+`DetailSettings.custom` is a Python function, and is called as one.
 
 There is one kind of kernels for all custom packers, which is cached as the others are. What is compiled for a
 packer itself takes some seconds in each process.
@@ -53,9 +53,9 @@ SIGNATURE: Any = _integer(
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(SIGNATURE.args))
 
 
-def ask_custom(own: Any, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+def ask_custom(custom: Any, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
     """The node among [first, end) that a custom packer chooses; with `end` -1, GPUs of node `first` as bits."""
-    return int(own(n, f, pod, first, end))
+    return int(custom(n, f, pod, first, end))
 
 
 @_intrinsic
@@ -74,13 +74,13 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # noqa: AR
 
 
 @_overload(ask_custom, jit_options={**OPTIONS, "forceinline": True})
-def _ask_by_address(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
-    def ask(own: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:
+def _ask_by_address(custom: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
+    def ask(custom: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:
         (nodes, columns), gpus, cpus = n.node.shape, n.gpu.shape[1], f.cpu_level.shape[0]
         models, levels, shares = f.share_weight.shape
         arrays = (n.node, n.gpu, n.kind, pod, f.most, f.cpu_level, f.share_level, f.share_weight, f.whole_weight)
         return _call(
-            own, (*arrays, nodes, columns, gpus, cpus, models, levels, shares, f.whole_weight.shape[2], first, end)
+            custom, (*arrays, nodes, columns, gpus, cpus, models, levels, shares, f.whole_weight.shape[2], first, end)
         )
 
     return ask
@@ -122,11 +122,10 @@ def answer_plainly(packer: Packer, n: Nodes, f: Tables, pod: Pod, first: int, en
     return min(room, key=lambda node: key_of(packer, n, f, pod, node), default=NO_ROOM)
 
 
-def _empty_tables() -> tuple[Nodes, Tables, Pod]:
+def _empty_arguments() -> tuple[Nodes, Tables, Pod]:
     """Arguments of a score, for their types."""
-    one, two, three = (np.zeros((0,) * dimensions, np.int64) for dimensions in (1, 2, 3))
-    levels = one.astype(np.int16)
-    return Nodes(two, two, two, two, one, one, one), Tables(one, levels, levels, three, three), one
+    one, two = (np.zeros((0,) * dimensions, np.int64) for dimensions in (1, 2))
+    return Nodes(two, two, two, two, one, one, one), ns.empty_tables(), one
 
 
 def _compile_part(name: str, part: str, function: Any) -> Any:
@@ -138,7 +137,7 @@ def _compile_part(name: str, part: str, function: Any) -> Any:
     compiled = helper(plain_function(function))
     typeof: Any = numba.typeof
     try:
-        compiled.compile((*(typeof(argument) for argument in _empty_tables()), _integer))
+        compiled.compile((*(typeof(argument) for argument in _empty_arguments()), _integer))
     except Exception as error:  # numba raises many
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.startswith("Failed in")), type(error).__name__)
@@ -258,7 +257,7 @@ class CustomPacker:
         packer: its functions.
 
     Attributes:
-        own: what `DetailSettings.own` gets.
+        address: what `DetailSettings.custom` gets.
 
     Raises:
         PackingError: numba cannot compile it.
@@ -268,18 +267,18 @@ class CustomPacker:
         self._name = name
         self._error: BaseException | None = None
         self._function: Any = None
-        self.own: int | Callable[..., int]
+        self.address: int | Callable[..., int]
         settings: Any = numba.config
         if settings.DISABLE_JIT:
-            self.own = partial(answer_plainly, packer)
+            self.address = partial(answer_plainly, packer)
         elif packer.compiled:
             if packer not in _compiled:
                 _compiled[packer] = _compile(name, packer)
             self._function = _compiled[packer]
-            self.own = int(self._function.address)
+            self.address = int(self._function.address)
         else:
             self._function = self._callback(packer)
-            self.own = ctypes.cast(self._function, ctypes.c_void_p).value or 0
+            self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def _callback(self, packer: Packer) -> Any:
         known: dict[tuple[int, ...], tuple[Nodes, Tables, Pod]] = {}  # the memory of a simulator stays where it is

@@ -3,13 +3,11 @@
 `reference/` says the same in plain words. A part of a job is a pod of `node_packing.py`, and the counters of the pool
 follow: a node is open to the packer while it is busy, and where no busy node has room the newest idle one is taken.
 
-`Settings.detail` is None where nodes are not detailed, and functions begin by asking that: numba then leaves the rest
-of them out, above all the packers, and the kernels compile no slower.
+Callers ask `settings.is_detailed` first: where a class of settings fixes that as False, the fast compiler leaves out
+all of this, above all the packers.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import node_state as ns
@@ -148,27 +146,27 @@ def choose_built_in(detail: DetailSettings, c: Cluster, pools: Table, pool: int)
 
 
 @helper
-def choose_node(own: Any, detail: DetailSettings, c: Cluster, pools: Table, pool: int) -> int:
-    """The busy node that the packer (`detail.own`, if there is one) chooses for `c.pod`, -1: none."""
-    if own is None:  # an argument, for of a field that is something numba does not know that it is not None
+def choose_node(detail: DetailSettings, c: Cluster, pools: Table, pool: int) -> int:
+    """The busy node that the packer chooses for `c.pod`, -1: none."""
+    if not detail.has_custom:
         return choose_built_in(detail, c, pools, pool)
     if c.clock[st.PACKER_FAULT] != 0 or not has_gpus(c, pools, pool):
         return -1
     first = pools[pool, st.NODE_OFFSET]
-    node = ask_custom(own, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
+    node = ask_custom(detail.custom, c.detail, detail.tables, c.pod, first, first + pools[pool, st.MAX_NODES])
     if node == FAILED:
         c.clock[st.PACKER_FAULT] = RAISED
     return max(node, -1)
 
 
 @rare
-def choose_its_gpus(own: Any, detail: DetailSettings, c: Cluster, node: int) -> int:
+def choose_its_gpus(detail: DetailSettings, c: Cluster, node: int) -> int:
     """The GPUs that the packer takes of a node for `c.pod`, as bits; the lowest ones where it is wrong."""
     n, f = c.detail, detail.tables
-    if own is None:
+    if not detail.has_custom:
         return choose_gpus(detail.packer, n, f, c.pod, node)
     if c.clock[st.PACKER_FAULT] == 0:
-        bits = ask_custom(own, n, f, c.pod, node, -1)
+        bits = ask_custom(detail.custom, n, f, c.pod, node, -1)
         if are_free(n, c.pod, node, bits):
             return bits
         c.clock[st.PACKER_FAULT] = RAISED if bits == FAILED else WRONG_GPUS + node
@@ -179,7 +177,7 @@ def choose_its_gpus(own: Any, detail: DetailSettings, c: Cluster, node: int) -> 
 def put(detail: DetailSettings, c: Cluster, pools: Table, pool: int, node: int) -> int:
     """Start `c.pod` on a busy node that has room; return its GPUs as bits."""
     n, f, before = c.detail, detail.tables, shared_free(c, node)
-    bits = choose_its_gpus(detail.own, detail, c, node)
+    bits = choose_its_gpus(detail, c, node)
     take(n, f, c.pod, node, bits)
     follow(c, pools, pool, node, before)
     return bits
@@ -203,14 +201,6 @@ def remove(detail: DetailSettings, c: Cluster, pools: Table, pool: int, node: in
     follow(c, pools, pool, node, before)
 
 
-@helper
-def close_node(detail: DetailSettings | None, c: Cluster, node: int) -> None:
-    """A node that has been emptied takes no part before it is busy again."""
-    if detail is None:
-        return
-    set_open(c.detail, node, 0)
-
-
 @rare
 def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job: int, pool: int, end: int) -> int:
     """Where the part of a node goes that a job asks, or `NO_NODE`, `NEWEST_IDLE`, `NO_ROOM`; `c.pod` is that part."""
@@ -223,7 +213,7 @@ def find_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job
         return NO_ROOM
     if detail.idle_first and idle > full_nodes:
         return NEWEST_IDLE
-    node = choose_node(detail.own, detail, c, pools, pool)
+    node = choose_node(detail, c, pools, pool)
     if node >= 0:
         return node
     return NEWEST_IDLE if idle > full_nodes else NO_ROOM
@@ -261,10 +251,8 @@ def occupy(
 
 
 @rare
-def release_detailed(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int) -> None:
+def release_detailed(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, slot: int) -> None:
     """Give back what a job holds: whole nodes in the order they were taken, then the rest."""
-    if detail is None:
-        return
     run = c.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
     has_part = run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
@@ -321,7 +309,7 @@ def release(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int
 
 @rare
 def retake_part(
-    detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, left: int, before: int
+    detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, slot: int, left: int, before: int
 ) -> None:
     """Give the part back that a job had of a node, and take anew what it has now; its predicted end stays.
 
@@ -334,24 +322,20 @@ def retake_part(
         left: the node that it had; if that is another one, its counters are left to the caller.
         before: GPUs that it had there.
     """
-    if detail is None:
-        return
     run, n, f = c.run[slot], c.detail, detail.tables
     job, pool, node = run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_NODE]
     shared = shared_free(c, node)
     ask(c, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(n, f, c.pod, left, run[st.RUN_BITS])
     ask(c, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
-    run[st.RUN_BITS] = choose_its_gpus(detail.own, detail, c, node)
+    run[st.RUN_BITS] = choose_its_gpus(detail, c, node)
     take(n, f, c.pod, node, run[st.RUN_BITS])
     follow(c, pools, pool, node, shared)
 
 
 @helper
-def most_more_gpus(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, slot: int, wanted: int) -> int:
+def most_more_gpus(c: Cluster, jobs: Table, pools: Table, slot: int, wanted: int) -> int:
     """How many of `wanted` more GPUs the CPUs and the memory left on a job's node allow."""
-    if detail is None:
-        return wanted
     job, pool, node = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_NODE]
     units = max(1, jobs[job, st.MILLI] // 1000)
     each = jobs[job, st.CPU_MILLI] // units
@@ -364,18 +348,14 @@ def most_more_gpus(detail: DetailSettings | None, c: Cluster, jobs: Table, pools
 
 
 @rare
-def lacks_room(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+def lacks_room(detail: DetailSettings, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
     """Whether a job finds no room now."""
-    if detail is None:
-        return False
     return find_room(detail, c, jobs, pools, job, pool, 1) == NO_ROOM
 
 
 @rare
-def note_stuck(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
+def note_stuck(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
     """Remember what a job asks of a node if CPUs or memory alone keep it from starting."""
-    if detail is None:
-        return
     full_nodes, rest, row = (
         jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]),
         part_gpus(jobs, pools, job, pool),
@@ -391,10 +371,8 @@ def note_stuck(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Ta
 
 
 @helper
-def nodes_for_stuck(detail: DetailSettings | None, c: Cluster, pools: Table, pool: int, target: int) -> int:
+def nodes_for_stuck(c: Cluster, pools: Table, pool: int, target: int) -> int:
     """The target of a pool, raised where the nodes that boot are too few for the jobs that `note_stuck` remembered."""
-    if detail is None:
-        return target
     row = c.pool[pool]
     gpu_milli = 1000 * pools[pool, st.GPUS]
     needed = (row[st.STUCK_MILLI] + gpu_milli - 1) // gpu_milli
@@ -410,10 +388,8 @@ def nodes_for_stuck(detail: DetailSettings | None, c: Cluster, pools: Table, poo
 
 
 @helper
-def may_have_room(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+def may_have_room(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
     """Whether a job may find room although another found none: it asks less of something."""
-    if detail is None:
-        return False
     row, milli = c.pool[pool], jobs[job, st.MILLI]
     if milli < row[st.BLOCKED_MILLI]:
         return True
@@ -426,20 +402,16 @@ def may_have_room(detail: DetailSettings | None, c: Cluster, jobs: Table, pools:
 
 
 @helper
-def note_blocked(detail: DetailSettings | None, c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
+def note_blocked(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
     """Remember what a job asks that found no room."""
-    if detail is None:
-        return
     milli, row = jobs[job, st.MILLI], c.pool[pool]
     ask(c, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
     row[st.BLOCKED_MILLI], row[st.BLOCKED_CPU], row[st.BLOCKED_MEMORY] = milli, c.pod[ns.CPU], c.pod[ns.MEMORY]
 
 
 @rare
-def clear_detail(detail: DetailSettings | None, c: Cluster, pools: Table) -> None:
+def clear_detail(detail: DetailSettings, c: Cluster, pools: Table) -> None:
     """Every node closed and empty."""
-    if detail is None:
-        return
     n, f = c.detail, detail.tables
     n.node[:] = 0
     n.kind[:] = 0

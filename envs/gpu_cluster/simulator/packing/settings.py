@@ -95,18 +95,19 @@ def custom_packer(config: EnvironmentConfig) -> Packer | None:
     return None if config.packer in PACKER_NUMBERS else PACKERS[config.packer]
 
 
-def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> DetailSettings | None:
-    """The numbers of detailed nodes, None without.
+def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> DetailSettings:
+    """The numbers of detailed nodes, empty tables without; a custom packer's address is `Simulator`'s to fill in.
 
     Raises:
         ClusterError: a node is too large for the packers.
     """
     if not config.has_detailed_nodes:
-        return None
+        return DetailSettings(packer=-1, idle_first=False, tables=ns.empty_tables(), has_custom=False)
     pods = typical_pods(jobs, pools)
     return DetailSettings(
         packer=PACKER_NUMBERS.get(config.packer, -1),
         idle_first=PACKERS[config.packer].idle_first,
+        has_custom=config.packer not in PACKER_NUMBERS,
         tables=make_tables(
             pods,
             most_cpu_milli=_most_cpu(pods, pools),

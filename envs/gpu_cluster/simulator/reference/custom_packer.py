@@ -25,7 +25,6 @@ class PlainCustomPacker:
     """
 
     def __init__(self, problem: Problem, packer: Packer, cluster: PlainCluster) -> None:
-        assert problem.settings.detail is not None
         self._name = problem.config.packer
         self._packer = packer
         self._tables: Tables = problem.settings.detail.tables

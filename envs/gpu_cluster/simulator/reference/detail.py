@@ -41,7 +41,6 @@ class DetailedNodes:
         self.idle_first = (
             self._packer == "worst-fit" if problem.custom_packer is None else problem.custom_packer.idle_first
         )
-        assert problem.settings.detail is not None
         most = problem.settings.detail.tables.most
         most_cpu = int(most[0])
         nodes = [PlainNode(0, 0, [], 0, 1, is_open=False) for _ in range(problem.num_nodes)]
