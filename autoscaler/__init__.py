@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autoscaler.experiment import load_experiment as load_experiment
     from autoscaler.progress import Reporter as Reporter
     from autoscaler.simulation import simulate as simulate
+    from autoscaler.sweeps.study import sweep as sweep
     from autoscaler.training import Hooks as Hooks
     from autoscaler.training import resume as resume
     from autoscaler.training import train as train
@@ -36,6 +37,7 @@ LAZY_NAMES = {
     "load_policy": "agents.artifact",
     "resume": "autoscaler.training",
     "simulate": "autoscaler.simulation",
+    "sweep": "autoscaler.sweeps.study",
     "train": "autoscaler.training",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "load_policy",
     "resume",
     "simulate",
+    "sweep",
     "train",
 ]
 

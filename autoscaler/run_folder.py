@@ -40,9 +40,18 @@ def named_folder(out: str | Path, name: str | None, agent: str, seed: int) -> Pa
     """
     if name is None:
         name = f"{agent}-seed{seed}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return Path(out) / checked_name(name)
+
+
+def checked_name(name: str) -> str:
+    """A name for a folder, if it is one.
+
+    Raises:
+        ExperimentError: it is not a plain file name.
+    """
     if not NAME.fullmatch(name):
         raise ExperimentError(f"--name is {name!r}; use letters, digits, dots, dashes and underscores")
-    return Path(out) / name
+    return name
 
 
 def check_new(folder: Path) -> None:

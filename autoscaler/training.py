@@ -99,7 +99,7 @@ def train(
     described, target = load_experiment(experiment, overrides), Path(folder)
     check_new(target)
     reporter = make_reporter(progress)
-    task = _task(described, tuned or _tune(described, reporter))
+    task = _task(described, tuned or tune_heuristic(described, reporter))
     target.mkdir(parents=True)
     try:
         dump_yaml(described, target / CONFIG)
@@ -138,8 +138,18 @@ def _saved_heuristic(folder: Path) -> Tuned:
         raise ExperimentError(f"{folder / RUN}: its tuned heuristic cannot be read; train again") from error
 
 
-def _tune(experiment: ExperimentConfig, reporter: Reporter) -> Tuned:
-    """The best heuristic of the training window."""
+def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = False) -> Tuned:
+    """The best heuristic of the training window of an experiment.
+
+    Args:
+        experiment: trace, cluster, split and settings.
+        progress: see `autoscaler.progress`.
+
+    Raises:
+        TraceError: the trace cannot be loaded.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    reporter = make_reporter(progress)
     trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
     cluster, windows = experiment.described_cluster(trace), experiment.train.validation_windows

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 # subcommand: (module, its line in `autoscaler --help`)
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("autoscaler.cli.train", "Train a policy as an experiment config says, or resume a run."),
+    "sweep": ("autoscaler.cli.sweep", "Search hyperparameters with Optuna, trial by trial."),
     "evaluate": (
         "autoscaler.cli.evaluate",
         "Compare a policy with baselines and a bound; write a report.",
@@ -30,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 # optional module: the extra that installs it
-EXTRAS = {"kubernetes": "live", "onnxruntime": "live", "prometheus_client": "live", "wandb": "wandb"}
+EXTRAS = {"kubernetes": "live", "onnxruntime": "live", "prometheus_client": "live", "optuna": "sweep", "wandb": "wandb"}
 
 USER_ERROR = 2
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

@@ -23,8 +23,8 @@ def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
     _console(120).print(table)
 
 
-def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table with a header; all columns but the first are numbers."""
+def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
+    """A table with a header; all columns but the first are numbers. On stdout, or on stderr."""
     from rich.table import Table
     from rich.text import Text
 
@@ -33,12 +33,12 @@ def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str
         table.add_column(Text(name), justify="right" if index else "left", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(Text(value) for value in row))
-    _console(200).print(table)
+    _console(200, stderr).print(table)
 
 
-def _console(width: int) -> Console:
-    """stdout, `width` columns wide where it is no terminal, so that lines in a file are not broken without need."""
+def _console(width: int, stderr: bool = False) -> Console:
+    """A console, `width` columns wide where it is no terminal: lines in a file are not broken without need."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(width=width, stderr=stderr)
