@@ -172,13 +172,16 @@ class Protection:
         local_storage: pods with hostPath or emptyDir on disk hold theirs. CA: `--skip-nodes-with-local-storage`, true.
         system_pods: pods in kube-system without a disruption budget do. CA: `--skip-nodes-with-system-pods`, true.
         gpu_pods: pods that request GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that
-            is evicted costs all the work since its last checkpoint. CA: false.
+            is evicted costs all the work since its last checkpoint. So do pods that use other accelerators: device
+            claims, slices and shares of a GPU, other vendors. CA: false.
+        accelerators: patterns of further resources that are accelerators, such as `example.com/*`.
     """
 
     expendable_priority_below: int = -10
     local_storage: bool = True
     system_pods: bool = True
     gpu_pods: bool = True
+    accelerators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.live.names import ANNOTATION_MIRROR_POD
+
 
 class NodeState(StrEnum):
     """What a node of a pool is to the policy."""
@@ -158,6 +160,7 @@ class NodeView(ObjectView):
         ready_since_seconds: since when it is ready with its GPUs, None: it is not, or never said.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
         used_gpu_milli: requested by the GPU pods that are bound to it and not finished.
+        holds_accelerators: a pod on it uses an accelerator that does not count in `used_gpu_milli`.
         pods: uids of all pods that are bound to it and not finished, of DaemonSets too.
     """
 
@@ -173,6 +176,7 @@ class NodeView(ObjectView):
     ready_since_seconds: float | None = None
     idle_since_seconds: float | None = None
     used_gpu_milli: int = 0
+    holds_accelerators: bool = False
     pods: tuple[str, ...] = ()
 
     def taint(self, key: str) -> Taint | None:
@@ -196,6 +200,7 @@ class PodView(ObjectView):
         priority: `spec.priority`, 0 where missing.
         gates: names of its scheduling gates.
         gpu_milli: GPUs that it requests, of any pool's GPU resource.
+        accelerators: what it uses of accelerators besides, such as `nvidia.com/mig-1g.10gb` or `resource claim gpus`.
         requests: what it requests by resource, in thousandths; the larger of init containers and containers.
         node_selector: `spec.nodeSelector`.
         affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
@@ -217,6 +222,7 @@ class PodView(ObjectView):
     priority: int = 0
     gates: tuple[str, ...] = ()
     gpu_milli: int = 0
+    accelerators: tuple[str, ...] = ()
     requests: Mapping[str, int] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity_terms: tuple[tuple[Requirement, ...], ...] = ()
@@ -240,6 +246,11 @@ class PodView(ObjectView):
     def is_daemon_set(self) -> bool:
         """Whether a DaemonSet owns it: it does not hold a node."""
         return self.owner is not None and self.owner.kind == "DaemonSet"
+
+    @property
+    def is_mirror(self) -> bool:
+        """Whether it mirrors a static pod: it does not hold a node either."""
+        return ANNOTATION_MIRROR_POD in self.annotations
 
     @property
     def ref(self) -> ObjectRef:
@@ -443,7 +454,7 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
-        unserved: GPU pods that wait for a ProvisioningRequest; they are left alone.
+        unserved: pods that wait for a ProvisioningRequest, or for accelerators that no pool serves; left alone.
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
         machines: what providers have for machines; empty where Nodes are all they have.

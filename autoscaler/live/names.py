@@ -181,7 +181,7 @@ EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's ou
 METRIC_NODES: Final = _metric("gauge", "nodes_count", "Nodes by pool and state.", "pool", "state")
 METRIC_UNSCHEDULABLE_PODS: Final = _metric("gauge", "unschedulable_pods_count", "GPU pods that wait for a node.")
 METRIC_UNSERVED_PODS: Final = _metric(
-    "gauge", "unserved_pods_count", "GPU pods that wait and are left alone, by what they wait for.", "reason"
+    "gauge", "unserved_pods_count", "Pods that wait and are left alone, by what they wait for.", "reason"
 )
 METRIC_QUEUE_JOBS: Final = _metric("gauge", "queue_jobs", "Jobs that wait.")
 METRIC_QUEUE_GPUS: Final = _metric("gauge", "queue_gpus", "GPUs that waiting jobs request.")

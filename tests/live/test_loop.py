@@ -13,7 +13,13 @@ from autoscaler.live.kube.client import UnreachableError
 from autoscaler.live.kube.lease import LeaseLostError
 from autoscaler.live.loop import DryRun, Loop, next_age_seconds
 from autoscaler.live.model import ClusterView
-from autoscaler.live.names import METRIC_ERRORS, METRIC_GUARDRAIL, METRIC_HELD_DECISIONS, METRIC_NODES
+from autoscaler.live.names import (
+    METRIC_ERRORS,
+    METRIC_GUARDRAIL,
+    METRIC_HELD_DECISIONS,
+    METRIC_NODES,
+    METRIC_UNSERVED_PODS,
+)
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
@@ -201,6 +207,17 @@ def test_rules_that_bite_are_counted_and_told_to_waiting_jobs() -> None:
             "huge: no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template",
         )
     ]
+
+
+def test_a_pod_that_no_pool_can_serve_is_told_what_of_it() -> None:
+    rig = Rig()
+    slices = {"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}]}
+    rig.store.replace(Resource.PODS, [raw.pod("slice", 0, spec=slices)])
+    rig.run(1)
+    message = "no node is ordered for it: it requests nvidia.com/mig-1g.10gb, and the pools serve nvidia.com/gpu only"
+    assert rig.recorder.events == [("NotTriggerScaleUp", f"slice: {message}")]
+    assert rig.metrics.value(METRIC_UNSERVED_PODS, "accelerator") == 1.0
+    assert rig.metrics.value(METRIC_UNSERVED_PODS, "provisioning-request") == 0.0
 
 
 def test_each_decision_is_in_the_audit_before_it_is_carried_out(tmp_path: Path) -> None:

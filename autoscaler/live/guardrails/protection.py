@@ -92,8 +92,9 @@ def _kind_hold(pod: PodView, name: str, budgets: tuple[PdbView, ...], protection
     if safe or pod.deleted_seconds is not None or pod.priority < protection.expendable_priority_below:
         return None
     unsafe = _local_data(pod) if protection.local_storage else None
-    if protection.gpu_pods and pod.gpu_milli > 0:
-        return Hold(Rule.GPU_POD, f'{name} uses GPUs; annotate it {ANNOTATION_SAFE_TO_EVICT}: "true" if it may move')
+    if protection.gpu_pods and (pod.gpu_milli > 0 or pod.accelerators):
+        what = ", ".join(pod.accelerators) or "GPUs"
+        return Hold(Rule.GPU_POD, f'{name} uses {what}; annotate it {ANNOTATION_SAFE_TO_EVICT}: "true" if it may move')
     if pod.owner is None:
         return Hold(Rule.BARE_POD, f"{name} has no controller that would make it again")
     if unsafe is not None:

@@ -109,7 +109,12 @@ def after_consolidation(state: GuardrailState, pool: str, now_seconds: float) ->
 
 
 def without_gpus(node: NodeView) -> bool:
-    """Whether a node is of no use yet or any more: not ready, or ready and its GPU plugin has not reported."""
+    """Whether a node is of no use yet or any more: not ready, or ready and its GPU plugin has not reported.
+
+    A node on which a pod uses an accelerator of another kind is of use, whatever it reports.
+    """
+    if node.holds_accelerators:
+        return False
     return node.state is NodeState.BOOTING or (node.state is NodeState.UNREADY and node.allocatable_gpu_milli == 0)
 
 

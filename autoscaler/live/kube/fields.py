@@ -208,12 +208,14 @@ def requests(spec: Mapping[str, Any], gpu_resources: tuple[str, ...]) -> dict[st
         peak = {key: max(peak.get(key, 0), wanted.get(key, 0)) for key in {*peak, *wanted}}
     _add(total, sidecars)
     total = {key: max(total.get(key, 0), peak.get(key, 0)) for key in {*total, *peak}}
+    # What the pod requests as a whole counts instead of what its containers do.
+    total |= _container_requests(spec, "spec", gpu_resources)
     _add(total, quantities(spec.get("overhead"), "spec.overhead", gpu_resources))
     return total
 
 
-def _container_requests(container: Mapping[str, Any], path: str, gpu_resources: tuple[str, ...]) -> dict[str, int]:
-    resources = mapping(container.get("resources"), f"{path}.resources")
+def _container_requests(owner: Mapping[str, Any], path: str, gpu_resources: tuple[str, ...]) -> dict[str, int]:
+    resources = mapping(owner.get("resources"), f"{path}.resources")
     limits = quantities(resources.get("limits"), f"{path}.resources.limits", gpu_resources)
     requested = quantities(resources.get("requests"), f"{path}.resources.requests", gpu_resources)
     return {**limits, **requested}

@@ -83,7 +83,7 @@ class AuditWriter:
         self._log = DurableLog(path)
         self._on_lost = on_lost
         self._needs_header = True
-        self._decision_lost = True  # so that verdicts are not replayed with the decision before
+        self._decision_lost = False  # its verdicts must not be replayed with the decision before
         self._skip = SizeMemory(self._settings.max_view_bytes)
         self._losing = False
         self._prepare()

@@ -29,12 +29,20 @@ from autoscaler.live.policy.decide import Decided
 from autoscaler.live.telemetry.audit import verdict_dict
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.view.gangs import unserved_reason
 from envs.gpu_cluster.codec import ClusterSnapshot, Pool
 
 _LOG = logging.getLogger(__name__)
 
 NO_GROWTH = (Rule.POOL_MAX, Rule.TOTAL_MAX_NODES, Rule.TOTAL_MAX_GPUS, Rule.BACKOFF)
 """Rules because of which a job waits that more nodes would help."""
+
+UNSERVED = {
+    "provisioning-request": "it waits for a ProvisioningRequest, which is not served here; take the annotation away to "
+    "be served",
+    "accelerator": "no node is ordered for it: it requests {what}, and the pools serve {pools} only",
+}
+"""What pods that are left alone are told, by the reason."""
 
 MAX_EVENTS = 20
 """Waiting jobs that are told so per reconcile."""
@@ -57,7 +65,9 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
     metrics.set(METRIC_RUNNING_JOBS, float(len(view.running)))
     waiting = sum(len(gang.pending) for gang in (*view.queue, *view.unplaceable))
     metrics.set(METRIC_UNSCHEDULABLE_PODS, float(waiting))
-    metrics.set(METRIC_UNSERVED_PODS, float(len(view.unserved)), "provisioning-request")
+    reasons = Counter(unserved_reason(pod, config) for pod in view.unserved)
+    for reason in UNSERVED:
+        metrics.set(METRIC_UNSERVED_PODS, float(reasons[reason]), reason)
     metrics.set(METRIC_LAST_ACTIVITY, view.now_seconds, "reconcile")
 
 
@@ -86,15 +96,17 @@ def report_outcome(
     )
     if decided.fallback:
         recorder.lease_event("Warning", EVENT_FALLBACK, f"the policy's output is unusable: {decided.fallback}")
-    _tell_waiting(view, allowed, recorder)
+    _tell_waiting(view, allowed, config, recorder)
 
 
-def _tell_waiting(view: ClusterView, allowed: Allowed, recorder: Recorder) -> None:
+def _tell_waiting(view: ClusterView, allowed: Allowed, config: LiveConfig, recorder: Recorder) -> None:
     for gang in view.unplaceable[:MAX_EVENTS]:
         message = "no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template"
         recorder.event(gang.ref, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
-    for owner in list(dict.fromkeys(pod.owner or pod.ref for pod in view.unserved))[:MAX_EVENTS]:
-        message = "it waits for a ProvisioningRequest, which is not served here; take the annotation away to be served"
+    told = {pod.owner or pod.ref: pod for pod in reversed(view.unserved)}
+    for owner, pod in list(told.items())[:MAX_EVENTS]:
+        what = ", ".join(pod.accelerators)
+        message = UNSERVED[unserved_reason(pod, config)].format(what=what, pools=", ".join(config.gpu_resources))
         recorder.event(owner, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
     reasons = [f"pool {each.subject}: {each.reason}" for each in allowed.verdicts if each.rule in NO_GROWTH]
     released = {release.gang.key for release in allowed.releases}

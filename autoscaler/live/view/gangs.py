@@ -14,7 +14,6 @@ from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
     ANNOTATION_LATEST_START,
-    ANNOTATION_MIRROR_POD,
     ANNOTATION_PREDICTED_SECONDS,
     GATE_PLACEMENT,
     LABEL_POOL,
@@ -46,17 +45,30 @@ def consumes_request(pod: PodView) -> bool:
     return ANNOTATION_CONSUME_REQUEST in pod.annotations or ANNOTATION_CONSUME_REQUEST_OLD in pod.annotations
 
 
+def unserved_reason(pod: PodView, config: LiveConfig) -> str:
+    """Why a pod that waits is left alone, as the label of a metric; empty: it is not."""
+    if pod.node_name or not concerns_us(pod, config):
+        return ""
+    if consumes_request(pod):
+        return "provisioning-request" if pod.gpu_milli > 0 or pod.accelerators else ""
+    return "accelerator" if pod.accelerators and pod.gpu_milli == 0 and waits(pod) else ""
+
+
 def counts(pod: PodView, config: LiveConfig) -> bool:
     """Whether a pod is ours to serve: it requests GPUs, and waits for no ProvisioningRequest."""
     return requests_gpus(pod, config) and not consumes_request(pod)
 
 
 def requests_gpus(pod: PodView, config: LiveConfig) -> bool:
-    """Whether a pod requests GPUs: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
+    """Whether a pod requests GPUs of the pools, and concerns us."""
+    return pod.gpu_milli > 0 and concerns_us(pod, config)
+
+
+def concerns_us(pod: PodView, config: LiveConfig) -> bool:
+    """Whether a pod may count: not a DaemonSet's, not a mirror, not expendable, in one of our namespaces."""
     return (
-        pod.gpu_milli > 0
-        and not pod.is_daemon_set
-        and ANNOTATION_MIRROR_POD not in pod.annotations
+        not pod.is_daemon_set
+        and not pod.is_mirror
         and pod.priority >= config.guardrails.protection.expendable_priority_below
         and (not config.namespaces or pod.namespace in config.namespaces)
     )

@@ -57,7 +57,7 @@ def node_state(
     Args:
         node: the node.
         pool: its pool.
-        holds_gpu_pods: whether a GPU pod that is not finished is bound to it.
+        holds_gpu_pods: whether a pod that uses GPUs or other accelerators, and is not finished, is bound to it.
         starting_seconds: how long it has been without its GPUs.
         timeout_seconds: how long that is a start; after it, the node counts as broken.
     """
@@ -94,7 +94,8 @@ def fill_node(
     opaque = any(not pod.readable for pod in pods)
     if opaque:
         used = max(used, node.allocatable_gpu_milli)
-    holds = opaque or used > 0
+    others = any(pod.accelerators and not (pod.is_daemon_set or pod.is_mirror) for pod in pods)
+    holds = opaque or used > 0 or others
     state = node_state(node, pool, holds, starting_seconds, timeout_seconds)
     idle_since = None
     if is_usable(node) and not holds:
@@ -104,6 +105,7 @@ def fill_node(
         node,
         state=state,
         used_gpu_milli=used,
+        holds_accelerators=others,
         idle_since_seconds=idle_since,
         pods=tuple(sorted(pod.uid for pod in pods)),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.kube import fields
+from autoscaler.live.kube.accelerators import accelerators
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
 from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
@@ -31,6 +32,7 @@ class Parser:
         self._clock = clock
         self._pools = {pool.name: pool for pool in config.pools}
         self._gpu_resources = config.gpu_resources
+        self._accelerators = config.guardrails.protection.accelerators
         self._pool_of = pool_finder(config)
 
     def node(self, raw: Json) -> NodeView:
@@ -79,6 +81,7 @@ class Parser:
             priority=fields.priority(spec),
             gates=fields.gates(spec),
             gpu_milli=sum(requests.get(resource, 0) for resource in self._gpu_resources),
+            accelerators=accelerators(spec, status, requests, self._gpu_resources, self._accelerators),
             requests=requests,
             node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
             affinity_terms=fields.affinity_terms(spec),

@@ -219,7 +219,7 @@ class Store:
         return replace(view, started_seconds=started, finished_seconds=finished), triggers
 
     def _vacate(self, pod: PodView, seconds: float) -> None:
-        if pod.node_name and (pod.gpu_milli or not pod.readable):
+        if pod.node_name and (pod.gpu_milli or pod.accelerators or not pod.readable):
             self._vacated[pod.node_name] = max(seconds, self._vacated.get(pod.node_name, seconds))
 
     def _remove(self, resource: str, uid: str) -> set[Trigger]:

@@ -10,7 +10,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
-from autoscaler.live.view.gangs import GangBuilder, Submission, consumes_request, requests_gpus
+from autoscaler.live.view.gangs import GangBuilder, Submission, unserved_reason
 from autoscaler.live.view.nodes import fill_node
 from autoscaler.live.view.store import Contents
 
@@ -59,16 +59,13 @@ class ViewBuilder:
             queue=tuple(gang for gang in queue if gang.allowed_pools),
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
             unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
-            unserved=tuple(pod for pod in pods.values() if self._is_unserved(pod)),
+            unserved=tuple(pod for pod in pods.values() if unserved_reason(pod, self._config)),
             pods=pods,
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
             machines=tuple(sorted(contents.machines.values(), key=lambda machine: machine.name)),
             stale_resources=stale_resources,
         )
         return view, submissions
-
-    def _is_unserved(self, pod: PodView) -> bool:
-        return not pod.node_name and consumes_request(pod) and requests_gpus(pod, self._config)
 
     def _node(
         self,

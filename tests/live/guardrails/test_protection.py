@@ -57,6 +57,8 @@ HELD = [
         Rule.PDB,
     ),
     ("unreadable pod", [on_node(readable=False)], [], Rule.UNREADABLE),
+    ("device claim", [on_node(accelerators=("resource claim gpus",))], [], Rule.GPU_POD),
+    ("slice of a GPU", [on_node(accelerators=("nvidia.com/mig-1g.10gb",))], [], Rule.GPU_POD),
     (
         "expendable but safe-to-evict false",
         [on_node(priority=-20, annotations={SAFE: "false"})],
@@ -79,6 +81,11 @@ FREE = [
     ("DaemonSet pod", [on_node(owner=DAEMON_SET, namespace=SYSTEM, annotations={SAFE: "false"})], []),
     ("mirror pod", [on_node(owner=None, namespace=SYSTEM, annotations={MIRROR: "hash"})], []),
     ("finished pod", [on_node(owner=None, phase="Succeeded")], []),
+    (
+        "device claim that is safe to evict",
+        [on_node(accelerators=("resource claim gpus",), annotations={SAFE: "true"})],
+        [],
+    ),
     ("bare pod that is safe to evict", [on_node(owner=None, annotations={SAFE: "true"})], []),
     ("local storage that is safe to evict", [on_node(local_volumes=("s",), annotations={SAFE: "true"})], []),
     ("local volumes declared safe", [on_node(local_volumes=("s", "t"), annotations={LOCAL: "s, t"})], []),

@@ -7,6 +7,7 @@ import pytest
 
 from autoscaler.live.config import LivePool, NodeTemplate
 from autoscaler.live.guardrails import GuardrailState
+from autoscaler.live.guardrails.state import without_gpus
 from autoscaler.live.model import ClusterView, NodeState, Taint
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
@@ -78,6 +79,57 @@ def test_a_node_without_gpus_for_too_long_is_broken_and_a_restarted_plugin_gets_
     world.clock.seconds = START + 1000.0
     assert states(look(world)[0]) == {"late": "unready"}
     assert states(look(world, starting_since={"late": START + 500.0})[0]) == {"late": "booting"}
+
+
+CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": "t"}]}
+MIG = {"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}]}
+
+
+@pytest.mark.parametrize("spec", [CLAIM, MIG], ids=["claim", "slice"])
+@pytest.mark.parametrize("gpus", [8, 0, None], ids=["with GPUs", "GPUs gone", "without GPUs"])
+def test_a_node_whose_pod_uses_another_accelerator_is_busy_however_long(gpus: int | None, spec: dict[str, Any]) -> None:
+    world = World().listed([raw.node("n", gpus=gpus)], [raw.pod("p", 0, "n", spec=spec)])
+    world.clock.seconds = START + 10_000.0
+    view, snapshot = look(world)
+    assert states(view) == {"n": "busy"}
+    assert snapshot.pools[0][Pool.USED_GPUS] == 0
+    (node,) = view.pools[0].nodes
+    assert node.idle_since_seconds is None
+    assert not without_gpus(node)
+
+
+def test_a_node_that_is_not_ready_is_not_given_up_while_a_pod_uses_another_accelerator() -> None:
+    world = World().listed([raw.node("n", gpus=None, ready=False)], [raw.pod("p", 0, "n", spec=CLAIM)])
+    view, _ = look(world)
+    (node,) = view.pools[0].nodes
+    assert str(node.state) == "unready"
+    assert not without_gpus(node)
+
+
+def test_the_pods_of_a_device_driver_hold_no_node() -> None:
+    driver = raw.pod("p", 0, "n", spec=CLAIM)
+    owner = {"kind": "DaemonSet", "name": "d", "uid": "d", "controller": True, "apiVersion": "apps/v1"}
+    driver["metadata"]["ownerReferences"] = [owner]
+    assert states(look(World().listed([raw.node("n")], [driver]))[0]) == {"n": "idle"}
+
+
+def test_a_node_ages_from_when_its_last_accelerator_pod_was_seen_to_go() -> None:
+    world = World().listed([raw.node("n")], [raw.pod("p", 0, "n", spec=CLAIM)])
+    world.clock.seconds = START + 500.0
+    world.store.apply(Resource.PODS, "DELETED", raw.pod("p", 0, "n", spec=CLAIM))
+    assert look(world)[0].pools[0].nodes[0].idle_since_seconds == START + 500.0
+
+
+def test_a_pod_that_waits_for_an_accelerator_of_no_pool_is_left_alone_and_shown() -> None:
+    pods = [
+        raw.pod("gated", 0, spec=CLAIM),
+        raw.pod("plain", 0, gated=False, spec=MIG, status=raw.unschedulable()),
+        raw.pod("new", 0, gated=False, spec=MIG),
+        raw.pod("whole", 8),
+    ]
+    view, _ = look(World().listed(pods=pods))
+    assert sorted(pod.name for pod in view.unserved) == ["gated", "plain"]
+    assert [gang.ref.name for gang in view.queue] == ["whole"]
 
 
 def test_a_taint_of_the_template_does_not_close_a_node() -> None:
