@@ -17,6 +17,10 @@ class PolicyNeedsLeverError(UserError, ValueError):
     """A fixed rule uses a lever that the codec layout has not."""
 
 
+class PolicyTypeError(UserError, TypeError):
+    """Something that stands where a policy is wanted."""
+
+
 class UnknownPolicyError(UserError, KeyError):
     """No policy has this name."""
 

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from agents.baselines import ConstantSetpoint, RandomPolicy
+from agents.baselines.baseline import Baseline
 from agents.errors import PolicyNeedsLeverError, UnknownPolicyError
 from agents.policy import Policy
-from configs.errors import did_you_mean
-from envs.gpu_cluster.codec import ALWAYS_ON, CONSOLIDATION_CHOICES, IDLE_AGE_EDGES_SECONDS, CodecLayout
+from configs.registry import Registry
+from envs.gpu_cluster.codec import CodecLayout
 
-
-def _always_on(layout: CodecLayout, _generator: np.random.Generator) -> Policy:
-    return ConstantSetpoint(layout, IDLE_AGE_EDGES_SECONDS[-1], ALWAYS_ON, name="always-on")
-
-
-def _reactive(layout: CodecLayout, _generator: np.random.Generator) -> Policy:
-    return ConstantSetpoint(layout)
-
-
-def _consolidating(layout: CodecLayout, _generator: np.random.Generator) -> Policy:
-    if not layout.consolidation:
-        raise PolicyNeedsLeverError(
-            "policy consolidating needs the consolidation lever; switch it on with --set codec.consolidation=true"
-        )
-    everything = CONSOLIDATION_CHOICES.index("all")
-    return ConstantSetpoint(layout, name="consolidating", consolidation=everything)
-
-
-BASELINES: dict[str, Callable[[CodecLayout, np.random.Generator], Policy]] = {
-    "always-on": _always_on,
-    "reactive": _reactive,
-    "consolidating": _consolidating,
-    "random": RandomPolicy,
-}
-"""Fixed rules by name. `reactive-tuned` is one too, but it must see a training window: `agents.baselines.tuned`."""
-
-NEEDS_CONSOLIDATION = ("consolidating",)
-"""Rules that use the consolidation lever."""
+BASELINES: Registry[Baseline] = Registry(
+    "policy",
+    {
+        "always-on": "agents.baselines.always_on:BASELINE",
+        "reactive": "agents.baselines.reactive:BASELINE",
+        "consolidating": "agents.baselines.consolidating:BASELINE",
+        "random": "agents.baselines.random:BASELINE",
+    },
+    UnknownPolicyError,
+    check="agents.baselines.baseline:check_baseline",
+)
+"""Policies that are not trained. `reactive-tuned` is one too, but it must see a training window:
+`agents.baselines.tuned`."""
 
 AGENTS: dict[str, str] = {
     "maskable-ppo": "agents.sb3.maskable_ppo",
@@ -50,17 +33,21 @@ AGENTS: dict[str, str] = {
 
 
 def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:
-    """Build a fixed rule.
+    """Build a baseline.
 
     Args:
-        name: a key of `BASELINES`.
+        name: a name in `BASELINES`, or `module:NAME` of a custom one.
         layout: the codec layout.
-        seed: for `random`.
+        seed: of stochastic ones.
 
     Raises:
-        UnknownPolicyError: there is no such rule.
-        PolicyNeedsLeverError: the rule uses a lever that the layout has not.
+        UnknownPolicyError: there is no such baseline.
+        PolicyNeedsLeverError: it needs a lever or hints that the layout has not.
     """
-    if name not in BASELINES:
-        raise UnknownPolicyError(f"unknown policy {name!r}{did_you_mean(name, BASELINES)}")
-    return BASELINES[name](layout, np.random.default_rng(seed))
+    baseline = BASELINES[name]
+    for switch in baseline.needs:
+        if not getattr(layout, switch):
+            raise PolicyNeedsLeverError(
+                f"policy {name} needs codec.{switch}; switch it on with --set codec.{switch}=true"
+            )
+    return baseline.make(layout, np.random.default_rng(seed))

@@ -12,7 +12,7 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter
 
 import traces
-from agents.baselines.tuned import Tuned, tune
+from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
 from agents.sb3.training import Hooks as EngineHooks
 from agents.sb3.training import Result, Task
 from agents.sb3.training import train as run_engine
@@ -21,7 +21,6 @@ from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experi
 from autoscaler.progress import Reporter, make_reporter
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
 from configs.loader import dump_yaml, to_yaml
-from envs.gpu_cluster.config import PACKERS
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator.problem import make_problem
 
@@ -153,7 +152,7 @@ def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = Fal
     trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
     cluster, windows = experiment.described_cluster(trace), experiment.train.validation_windows
-    with reporter.progress("tune the heuristic", len(PACKERS), "packers") as bar:
+    with reporter.progress("tune the heuristic", len(TRIED_PACKERS), "packers") as bar:
         tuned = tune(trace, cluster, experiment.environment, start, end, windows, bar.advance)
     reporter.note(f"reactive-tuned: {tuned.describe()}")
     return tuned

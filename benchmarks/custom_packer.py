@@ -18,7 +18,7 @@ from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.simulator import PACKERS, Packer, Simulator
-from envs.gpu_cluster.simulator.packing.scoring import best_fit
+from envs.gpu_cluster.simulator.packing.packers.best_fit import best_fit
 
 DEFAULT = "synthetic:quickstart?days=60&seed=1&jobs_per_day=200"
 PACKERS["compiled"] = Packer(best_fit)

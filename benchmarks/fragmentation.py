@@ -18,10 +18,10 @@ from _common import Measurement, describe, measure, parser, report
 from numpy.typing import NDArray
 
 import traces
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.packing.fragmentation import make_tables
 from envs.gpu_cluster.simulator.packing.node_packer import NodePacker, allocate, make_pods
-from envs.gpu_cluster.simulator.packing.scoring import PACKERS
 from traces.tables import read_csv
 
 LOAD = 1.3

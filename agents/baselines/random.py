@@ -1,10 +1,11 @@
-"""A policy that chooses among the valid choices by lot."""
+"""A policy that samples its choices: the weakest that any other has to beat."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines.baseline import Baseline
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 
@@ -29,5 +30,8 @@ class RandomPolicy:
 
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Draw an action per cluster; see `agents.policy.Policy`."""
-        lots = self._generator.random(action_masks.shape) * action_masks
-        return np.stack([part.argmax(axis=1) for part in np.split(lots, self._ends, axis=1)], axis=1)
+        drawn = self._generator.random(action_masks.shape) * action_masks
+        return np.stack([part.argmax(axis=1) for part in np.split(drawn, self._ends, axis=1)], axis=1)
+
+
+BASELINE = Baseline(RandomPolicy, is_stochastic=True)

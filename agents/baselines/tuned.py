@@ -22,11 +22,14 @@ from envs.gpu_cluster.codec import (
     WIDTH_CHOICES,
     CodecLayout,
 )
-from envs.gpu_cluster.config import PACKERS, EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
+
+TRIED_PACKERS = ("best-fit", "first-fit", "worst-fit")
+"""Packers that the search tries."""
 
 BATCH_RULES = 25
 """Rules that are replayed side by side, which bounds the memory."""
@@ -128,9 +131,9 @@ def tune(
     layout = config.codec
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
     rules = np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
-    costs = np.stack([training.costs(packer, rules, progress) for packer in PACKERS])
+    costs = np.stack([training.costs(packer, rules, progress) for packer in TRIED_PACKERS])
     best = _cheapest(costs)
-    packer, rule, usd = PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
+    packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
     if layout.power_caps or layout.elastic_width:
         rule, usd = _best_of_others(training, packer, rule)
     halves = [_cheapest(costs[:, :, half::2] if costs.shape[2] > 1 else costs) for half in (0, 1)]
@@ -158,7 +161,7 @@ def _text(layout: CodecLayout, choice: tuple[int, int], rules: NDArray[np.int64]
     rule = rules[choice[1]]
     timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
     moves = f", consolidate {CONSOLIDATION_CHOICES[rule[RULE_CONSOLIDATION]]}" if layout.consolidation else ""
-    return f"{PACKERS[choice[0]]}, {timeout:g} s, {headroom:g}{moves}"
+    return f"{TRIED_PACKERS[choice[0]]}, {timeout:g} s, {headroom:g}{moves}"
 
 
 def _best_of_others(training: _Training, packer: str, rule: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
+    "envs": ("autoscaler.cli.envs", "List the environments, and check that one keeps Gymnasium's rules."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),
     "doctor": ("autoscaler.cli.doctor", "Check this installation and say how to mend what is wrong."),
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import traces
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
-from agents.registry import BASELINES, NEEDS_CONSOLIDATION, make_baseline
+from agents.registry import BASELINES, make_baseline
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.experiment import ExperimentConfig
@@ -56,10 +56,11 @@ def load_candidate(
     """The policy that a user names, for one replay.
 
     Args:
-        name: a fixed rule, or the folder of a run or artifact; a rule that uses the consolidation lever switches it on.
+        name: a fixed rule (`module:NAME` of a custom one), or the folder of a run or artifact; what a rule needs of the
+            codec is switched on.
         trace: the jobs; `reactive-tuned` is tuned on the first part of them, as a default experiment splits it.
         environment: settings; None: those that a run was trained with, else the defaults.
-        seed: for rules that draw lots.
+        seed: for stochastic rules.
         packer: in-pool packer that takes the place of the policy's own.
         overrides: changes of the environment's settings, `key.of.field=value`.
 
@@ -72,10 +73,11 @@ def load_candidate(
     """
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
-    if name in BASELINES or name == TUNED:
+    if is_rule(name):
         settings = environment or EnvironmentConfig()
-        if name in NEEDS_CONSOLIDATION:
-            settings = replace(settings, codec=replace(settings.codec, consolidation=True))
+        if name != TUNED:
+            switches = dict.fromkeys(BASELINES[name].needs, True)
+            settings = replace(settings, codec=replace(settings.codec, **switches))
         changed = environment_config(settings, overrides)
         experiment = ExperimentConfig(trace=trace.uri, environment=changed)
         policy = make_rule(name, changed, seed, lambda: tuned_for(experiment, trace)).policies[0]
@@ -116,6 +118,11 @@ def codec_differences(ours: CodecLayout, theirs: CodecLayout) -> dict[str, tuple
     return {f"codec.{name}": (left[name], right[name]) for name in left if left[name] != right[name]}
 
 
+def is_rule(name: str) -> bool:
+    """Whether a user means a fixed rule by a name."""
+    return name in BASELINES or name == TUNED or (":" in name and not is_run(name))
+
+
 def is_run(name: str) -> bool:
     """Whether a user means a folder by a name."""
     return "/" in name or Path(name).exists()
@@ -146,11 +153,11 @@ def rule_names(text: str, layout: CodecLayout) -> list[str]:
     """
     known = [*BASELINES, TUNED]
     if text in (ALL, NONE):
-        fitting = [name for name in known if layout.consolidation or name not in NEEDS_CONSOLIDATION]
-        return fitting if text == ALL else []
+        fitting = [name for name in BASELINES if all(getattr(layout, switch) for switch in BASELINES[name].needs)]
+        return [*fitting, TUNED] if text == ALL else []
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in known:
+        if not is_rule(name):
             raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*known, ALL, NONE])}")
     return names
 
@@ -161,14 +168,14 @@ def make_rule(name: str, environment: EnvironmentConfig, seed: int, tune: Tune) 
     Args:
         name: of `rule_names`.
         environment: settings of the environment that it acts in.
-        seed: for rules that draw lots.
+        seed: for stochastic rules.
         tune: gives the tuned heuristic, where it is that.
     """
     if name == TUNED:
         tuned = tune()
         return Contender(name, (tuned.policy(environment),), "rule", settings=tuned.to_dict())
     policy = make_baseline(name, environment.codec, seed)
-    return Contender(name, (policy,), "rule", seeds=(seed if name == "random" else None,))
+    return Contender(name, (policy,), "rule", seeds=(seed if BASELINES[name].is_stochastic else None,))
 
 
 def tuned_for(experiment: ExperimentConfig, trace: Trace | None = None) -> Tuned:

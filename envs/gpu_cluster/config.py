@@ -8,23 +8,7 @@ from dataclasses import dataclass, field
 from configs.checks import check_choice, check_number
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.codec import CodecLayout
-
-PACKERS = ("best-fit", "first-fit", "worst-fit")
-"""In-pool packers. best-fit: the busy node with the least room that suffices, else an idle node. first-fit: the busy
-node with the lowest number that has room, else an idle node. worst-fit: an idle node, else the busy node with the most
-room."""
-
-SCORED_PACKERS = (
-    *("random-fit", "dot-product", "gpu-packing", "gpu-clustering"),
-    *("fgd", "fgd-exact", "lifetime-aware", "topology-aware"),
-)
-"""More packers, which look at each GPU, CPU and memory of a node (`envs.gpu_cluster.simulator.packing.scoring`): they
-choose among the busy nodes with room, else the idle node that became idle last. Where `physics.second_resources` is on,
-`PACKERS` look at them too."""
-
-OWN_PACKERS: set[str] = set()
-"""The names of custom packers, which look at the same. `envs.gpu_cluster.simulator.PACKERS` writes them here, for this
-module imports no numba."""
+from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +57,8 @@ class QueueConfig:
     """In which order waiting jobs get their turn, and who may start.
 
     Attributes:
-        order: whose turn is first, one of `envs.gpu_cluster.simulator.queues.ORDERS`; of equals, who was submitted
-            first.
+        order: whose turn is first, a name in `envs.gpu_cluster.registry.QUEUE_ORDERS`, or `module:NAME` of a custom
+            order; of equals, who was submitted first.
         priorities: jobs of higher priority come first, in that order among equals.
         backfill_policy: who may start before a job that finds no room, one of `BACKFILL_POLICIES`.
         estimates: what is known of a run time, one of `ESTIMATES`; `given`: what the trace says, nothing where it says
@@ -113,9 +97,9 @@ class QueueConfig:
         """Refuse values that have no meaning.
 
         Raises:
-            EnvironmentConfigError: there is no such choice, or a number is out of range. (`make_problem` checks
-                `order`.)
+            EnvironmentConfigError: there is no such choice, or a number is out of range.
         """
+        QUEUE_ORDERS.require(self.order, "physics.queue.order")
         check_choice("physics.queue.backfill_policy", self.backfill_policy, BACKFILL_POLICIES, EnvironmentConfigError)
         check_choice("physics.queue.owner", self.owner, OWNERS, EnvironmentConfigError)
         check_choice("physics.queue.estimates", self.estimates, ESTIMATES, EnvironmentConfigError)
@@ -209,7 +193,8 @@ class EnvironmentConfig:
         decision_interval_seconds: least time between two decisions (a decision follows an event).
         resync_interval_seconds: most time between two decisions, when nothing happens.
         episode_seconds: length of a training episode.
-        packer: in-pool packer, one of `PACKERS`, `SCORED_PACKERS` or `OWN_PACKERS`.
+        packer: which nodes of a pool a job gets, a name in `envs.gpu_cluster.registry.PACKERS`, or `module:NAME` of a
+            custom packer.
         move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
         debug: check every invariant of the simulator after every event (many times slower).
         physics: what happens beyond jobs that run for their duration on nodes that boot.
@@ -241,9 +226,4 @@ class EnvironmentConfig:
                     f"{name} is {getattr(self, name)}; it must be at least decision_interval_seconds ({interval})"
                 )
         check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
-        check_choice("packer", self.packer, (*PACKERS, *SCORED_PACKERS, *OWN_PACKERS), EnvironmentConfigError)
-
-    @property
-    def has_detailed_nodes(self) -> bool:
-        """Whether CPUs, memory and each GPU of a node are kept, not only the number of its free GPUs."""
-        return self.physics.second_resources or self.packer not in PACKERS
+        PACKERS.require(self.packer, "packer")

@@ -9,7 +9,7 @@ import pytest
 
 from agents.config import AgentConfig, TrainConfig
 from agents.errors import AgentConfigError, UnknownPolicyError
-from agents.registry import AGENTS, BASELINES, NEEDS_CONSOLIDATION, make_baseline
+from agents.registry import AGENTS, BASELINES, make_baseline
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -17,7 +17,7 @@ NAN, INFINITY = float("nan"), float("inf")
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_every_baseline_can_be_made_and_bears_its_name(name: str) -> None:
-    layout = CodecLayout(consolidation=name in NEEDS_CONSOLIDATION)
+    layout = CodecLayout(**dict.fromkeys(BASELINES[name].needs, True))
     policy = make_baseline(name, layout)
     assert policy.name == name
     assert policy.codec_fingerprint == fingerprint(layout)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import traces
-from agents.baselines.tuned import Tuned, tune
+from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
 from agents.registry import make_baseline
 from agents.scoring import score
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import make_problem
@@ -41,7 +41,7 @@ def brute_force(trace: Trace, start: float, end: float, windows: int) -> dict[tu
     """USD of every rule on every window, each replayed alone: energy that works apart, waiting and the rest."""
     costs = {}
     half = (end - start) / windows / 2
-    for packer in PACKERS:
+    for packer in TRIED_PACKERS:
         problem = make_problem(trace, auto_cluster(trace), replace(CONFIG, packer=packer))
         episodes = equal_episodes(problem, start, end, windows)
         if windows > 1:
@@ -69,7 +69,7 @@ def test_it_is_the_cheapest_rule_of_all(trace: Trace, windows: int) -> None:
     best = min(means.values())
     assert tuned.usd_per_window == pytest.approx(best, rel=1e-9)
     assert means[tuned.packer, tuned.idle_timeout_seconds, tuned.headroom] == pytest.approx(best, rel=1e-9)
-    assert len(costs) == len(PACKERS) * len(CONFIG.codec.setpoints)
+    assert len(costs) == len(TRIED_PACKERS) * len(CONFIG.codec.setpoints)
     assert tuned.usd_per_window < means["best-fit", 600.0, 0.0]
     assert min(tuned.half_usd_per_window) >= tuned.usd_per_window - 1e-9
 
@@ -124,7 +124,7 @@ def test_progress_is_told_per_packer(trace: Trace) -> None:
     told: list[int] = []
     start = trace.first_submit_seconds
     tune(trace, auto_cluster(trace), CONFIG, start, start + DAY, 1, told.append)
-    assert told == [1] * len(PACKERS)
+    assert told == [1] * len(TRIED_PACKERS)
 
 
 def test_a_window_without_jobs_is_refused() -> None:

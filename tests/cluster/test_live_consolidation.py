@@ -7,11 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from agents.baselines import ConstantSetpoint
-from agents.registry import BASELINES
 from autoscaler.cli import main
 from autoscaler.live import names
 from autoscaler.live.actuate.placement import place
@@ -23,7 +20,6 @@ from autoscaler.live.kube.client import KubeClient, connect
 from autoscaler.live.model import NodeView
 from autoscaler.live.providers import make_providers
 from autoscaler.live.providers.karpenter.names import ANNOTATION_DO_NOT_DISRUPT
-from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, CodecLayout
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import deployed, live_settings
 from tests.cluster.live_support import (
@@ -45,19 +41,8 @@ CHECKPOINTABLE = {names.ANNOTATION_CHECKPOINTABLE: "true"}
 PROTECTED = {**CHECKPOINTABLE, ANNOTATION_DO_NOT_DISRUPT: "true"}
 IGNORE = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
 PRODUCT = {"gpu_product": "NVIDIA-A100-SXM4-80GB"}
+CONSOLIDATING = "consolidating"
 LEVER = ("pools.0.max_nodes=4", "codec.consolidation=true", "codec.consolidation_interval_seconds=0")
-
-
-@pytest.fixture(autouse=True)
-def consolidating(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A policy that consolidates whenever it may."""
-    choice = CONSOLIDATION_CHOICES.index("all")
-
-    def make(layout: CodecLayout, _: np.random.Generator) -> ConstantSetpoint:
-        return ConstantSetpoint(layout, name="consolidating", consolidation=choice)
-
-    monkeypatch.setitem(BASELINES, "consolidating", make)
-    return "consolidating"
 
 
 def two_half_empty_nodes(cluster: ControlPlane, **options: Any) -> None:
@@ -119,13 +104,11 @@ def events(cluster: ControlPlane, reason: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("gated", [True, False], ids=["at our gate", "by the scheduler alone"])
-def test_of_two_half_empty_nodes_one_is_emptied_and_goes(
-    cluster: ControlPlane, consolidating: str, gated: bool, tmp_path: Path
-) -> None:
+def test_of_two_half_empty_nodes_one_is_emptied_and_goes(cluster: ControlPlane, gated: bool, tmp_path: Path) -> None:
     two_half_empty_nodes(cluster, gated=gated)
     kept = pods_on(cluster, "n2")["y"]
     audit = tmp_path / "audit.jsonl"
-    with deployed(cluster, live_settings(*LEVER, f"audit_path={audit}"), consolidating) as live:
+    with deployed(cluster, live_settings(*LEVER, f"audit_path={audit}"), CONSOLIDATING) as live:
         wait_for_pod_on(cluster, "x", "n2")
         cluster.wait_until(lambda: not cluster._exists(NODE("n1")) or None, "the node that was emptied goes")
         assert pods_on(cluster, "n2")["y"] == kept
@@ -145,7 +128,7 @@ def test_of_two_half_empty_nodes_one_is_emptied_and_goes(
 
 
 def test_a_job_that_ignores_disruptions_counts_no_failure(
-    cluster: ControlPlane, consolidating: str, monkeypatch: pytest.MonkeyPatch
+    cluster: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its backoffLimit of 0 would end it by one pod that fails."""
 
@@ -156,7 +139,7 @@ def test_a_job_that_ignores_disruptions_counts_no_failure(
 
     monkeypatch.setattr(cluster, "create_gang_job", create)
     two_half_empty_nodes(cluster)
-    with deployed(cluster, live_settings(*LEVER), consolidating):
+    with deployed(cluster, live_settings(*LEVER), CONSOLIDATING):
         wait_for_pod_on(cluster, "x", "n2")
     status = cluster.request("GET", "/apis/batch/v1/namespaces/default/jobs/x")["status"]
     assert (status["active"], status.get("failed", 0)) == (1, 0)
@@ -182,12 +165,12 @@ PROTECTIONS: dict[str, tuple[dict[str, Any], Callable[[ControlPlane], Any]]] = {
 
 @pytest.mark.parametrize(("options", "guard"), PROTECTIONS.values(), ids=PROTECTIONS)
 def test_a_pod_that_may_not_be_moved_stays_and_the_other_node_is_emptied(
-    cluster: ControlPlane, consolidating: str, options: dict[str, Any], guard: Callable[[ControlPlane], Any]
+    cluster: ControlPlane, options: dict[str, Any], guard: Callable[[ControlPlane], Any]
 ) -> None:
     two_half_empty_nodes(cluster, x=options)
     guard(cluster)
     kept = pods_on(cluster, "n1")["x"]
-    with deployed(cluster, live_settings(*LEVER), consolidating):
+    with deployed(cluster, live_settings(*LEVER), CONSOLIDATING):
         wait_for_pod_on(cluster, "y", "n1")
         cluster.wait_until(lambda: not cluster._exists(NODE("n2")) or None, "the other node goes")
     assert pods_on(cluster, "n1")["x"] == kept
@@ -198,23 +181,21 @@ def wait_for_decisions(cluster: ControlPlane, live: Any, count: int) -> None:
     cluster.wait_until(lambda: metrics.value(names.METRIC_DECISIONS) >= count or None, f"{count} decisions")
 
 
-def test_nothing_is_moved_before_it_is_time(cluster: ControlPlane, consolidating: str) -> None:
+def test_nothing_is_moved_before_it_is_time(cluster: ControlPlane) -> None:
     two_half_empty_nodes(cluster)
     before = pods_on(cluster, "n1") | pods_on(cluster, "n2")
     settings = live_settings(*LEVER, "codec.consolidation_interval_seconds=86400", "resync_interval_seconds=60")
-    with deployed(cluster, settings, consolidating) as live:
+    with deployed(cluster, settings, CONSOLIDATING) as live:
         wait_for_decisions(cluster, live, 5)
         assert live.process.metrics.value(names.METRIC_EVICTED_PODS) == 0
     assert pods_on(cluster, "n1") | pods_on(cluster, "n2") == before
 
 
-def test_a_dry_run_explains_and_changes_nothing(
-    cluster: ControlPlane, consolidating: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_dry_run_explains_and_changes_nothing(cluster: ControlPlane, caplog: pytest.LogCaptureFixture) -> None:
     two_half_empty_nodes(cluster)
     before = versions(cluster)
     caplog.set_level("INFO")
-    with deployed(cluster, replace(live_settings(*LEVER), dry_run=True), consolidating) as live:
+    with deployed(cluster, replace(live_settings(*LEVER), dry_run=True), CONSOLIDATING) as live:
         wait_for_decisions(cluster, live, 2)
     assert versions(cluster) == before
     decided = [record for record in caplog.records if record.getMessage() == "decided"]

@@ -3,11 +3,13 @@
 What a library user needs is here, see `docs/simulator.md`.
 """
 
+from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.log import SCHEMA as EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import write_log
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 from envs.gpu_cluster.simulator.objective import COST_TERMS, Energy
-from envs.gpu_cluster.simulator.packing.scoring import PACKERS, Packer
+from envs.gpu_cluster.simulator.orders import JobFacts, QueueOrder
+from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from envs.gpu_cluster.simulator.results import JobTimes, PoolTotals
@@ -19,13 +21,16 @@ __all__ = [
     "EVENT_SCHEMA",
     "NEVER",
     "PACKERS",
+    "QUEUE_ORDERS",
     "Energy",
+    "JobFacts",
     "JobTimes",
     "Nodes",
     "Packer",
     "Pod",
     "PoolTotals",
     "Problem",
+    "QueueOrder",
     "ReferenceSimulator",
     "Simulator",
     "Tables",

@@ -1,7 +1,7 @@
 """The memory of node packing: what each node of a heterogeneous cluster has free, as flat arrays of integers.
 
 Unlike `Cluster`, whose pools hold equal nodes and count whole GPUs, every node here has its own CPUs, memory, GPUs and
-GPU model, and every GPU its own free thousandths. `node_packing.py` says how an engine uses it.
+GPU model, and every GPU its own free thousandths. `packing/choice.py` says how an engine uses it.
 """
 
 from __future__ import annotations

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecTables, Pool
-from envs.gpu_cluster.config import PACKERS, EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.simulator import draws as lots
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
 from envs.gpu_cluster.simulator.objective import MILLI_MS_PER_GPU_HOUR, kwh_rates
-from envs.gpu_cluster.simulator.packing.scoring import Packer
+from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
+from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
     custom_packer,
     describe_asked,
     describe_limits,
     detail_settings,
+    has_detailed_nodes,
     has_room,
     node_cpu_milli,
     node_memory_mib,
@@ -272,15 +274,16 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
     tracks_work = tracks_work or config.physics.queue.preemption
     queue = queue_settings(config)
-    jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), config.has_detailed_nodes)
+    is_detailed = has_detailed_nodes(config)
+    jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), is_detailed)
     if queue.has_facts:
         write_facts(trace, config.physics.queue, jobs)
-    if config.has_detailed_nodes:
+    if is_detailed:
         write_asked(trace, config, jobs)
     settings = Settings(
         decision_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),
-        packer=PACKERS.index(config.packer) if config.packer in PACKERS else -1,
+        packer=COUNTED_NUMBERS.get(config.packer, -1),
         week_offset_ms=round(trace.week_offset_seconds * 1000),
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
         usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
@@ -298,7 +301,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
         queue=queue,
-        is_detailed=config.has_detailed_nodes,
+        is_detailed=is_detailed,
         detail=detail_settings(config, jobs, pools),
     )
     return Problem(

@@ -1,64 +1,18 @@
-"""Queue orders: whose turn is first among the jobs that wait.
-
-An order is a function from what is known of the jobs to one number each, the lowest first, and a line in `ORDERS`; both
-simulators then sort by it, so an order of your own is plain numpy and nothing is compiled anew:
-
-    ORDERS["widest"] = Order(lambda facts: -facts.gpu_milli)
-"""
+"""The queue: in which order waiting jobs get their turn, who owns them, and who may start. Compiled."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import did_you_mean
 from envs.compiled.compiler import helper, rare
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.config import BACKFILL_POLICIES, EnvironmentConfig, QueueConfig
+from envs.gpu_cluster.registry import QUEUE_ORDERS
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.orders import JobFacts, QueueOrder
 from envs.gpu_cluster.simulator.state import Cluster, QueueSettings, Settings, Table
 from traces.trace import Trace
-
-
-class Facts(NamedTuple):
-    """What is known of J jobs when they are submitted, each [J] int64.
-
-    Attributes:
-        submit_ms: when.
-        gpu_milli: thousandths of a GPU asked.
-        predicted_ms: the run time that is expected, `state.NEVER` where nothing is known.
-        deadline_ms: by when it should have ended, `traces.trace.NO_DEADLINE` where there is none.
-    """
-
-    submit_ms: NDArray[np.int64]
-    gpu_milli: NDArray[np.int64]
-    predicted_ms: NDArray[np.int64]
-    deadline_ms: NDArray[np.int64]
-
-
-class Order(NamedTuple):
-    """An order of the queue.
-
-    Attributes:
-        rank: from facts to [J] int64; the job with the lowest number has its turn first, of equals the one that was
-            submitted first.
-        by_usage: whether before that the jobs come first whose user or group has used the least GPU time so far.
-    """
-
-    rank: Callable[[Facts], NDArray[np.int64]]
-    by_usage: bool = False
-
-
-ORDERS: dict[str, Order] = {
-    "submission": Order(lambda facts: np.zeros_like(facts.submit_ms)),
-    "fair-share": Order(lambda facts: np.zeros_like(facts.submit_ms), by_usage=True),
-    "shortest": Order(lambda facts: facts.predicted_ms),
-    "earliest-deadline": Order(lambda facts: facts.deadline_ms),
-}
-"""The orders by the name that `physics.queue.order` gives."""
 
 ANY, NONE, BACKFILL = range(3)  # indices into `envs.gpu_cluster.config.BACKFILL_POLICIES`
 
@@ -70,10 +24,9 @@ def queue_settings(config: EnvironmentConfig) -> QueueSettings:
         EnvironmentConfigError: there is no such order.
     """
     queue = config.physics.queue
-    if queue.order not in ORDERS:
-        raise EnvironmentConfigError(f"unknown physics.queue.order {queue.order!r}{did_you_mean(queue.order, ORDERS)}")
-    is_ordered = queue.priorities or queue.order != "submission"
-    by_usage = ORDERS[queue.order].by_usage
+    order: QueueOrder = QUEUE_ORDERS[queue.order]
+    is_ordered = queue.priorities or order.rank is not None or order.by_usage
+    by_usage = order.by_usage
     has_quotas = queue.default_quota_gpus is not None or bool(queue.quotas_gpus)
     goes_in_turn = has_quotas or queue.preemption or queue.backfill_policy != "any"
     is_default = queue == QueueConfig(estimates=queue.estimates)
@@ -132,14 +85,15 @@ def write_facts(trace: Trace, config: QueueConfig, jobs: Table) -> None:
         EnvironmentConfigError: a job asks for more GPUs than its owner may ever use.
     """
     predicted = predicted_ms(trace, config.estimates)
-    facts = Facts(
+    facts = JobFacts(
         submit_ms=trace.submit_milliseconds,
         gpu_milli=trace.gpu_milli,
         predicted_ms=np.where(predicted > 0, predicted, st.NEVER),
         deadline_ms=trace.deadline_milliseconds,
     )
     rows = jobs[:-1]
-    rows[:, st.RANK] = ORDERS[config.order].rank(facts)
+    order: QueueOrder = QUEUE_ORDERS[config.order]
+    rows[:, st.RANK] = 0 if order.rank is None else order.rank(facts)
     rows[:, st.PRIORITY] = trace.priority
     rows[:, st.PREDICTED_MS] = predicted
     rows[:, st.LATEST_MS] = np.where(

@@ -233,7 +233,7 @@ class DetailSettings(NamedTuple):
     """How nodes are packed whose CPUs, memory and GPUs are kept one by one.
 
     Attributes:
-        packer: index into `envs.gpu_cluster.simulator.packing.scoring.BUILT_IN`.
+        packer: position in `envs.gpu_cluster.registry.PACKERS.listed`.
         idle_first: whether a job gets an idle node rather than room on a busy one.
         tables: what is typical for the trace.
         has_custom: whether `custom` takes the place of `packer`.
@@ -266,7 +266,7 @@ class Settings(NamedTuple):
     Attributes:
         decision_ms: least time between two decisions.
         resync_ms: most time between two decisions.
-        packer: index into `envs.gpu_cluster.config.PACKERS`.
+        packer: position in `envs.gpu_cluster.simulator.packing.counted.COUNTED`.
         week_offset_ms: from Monday 00:00 to time 0 of the trace.
         usd_per_gpu_hour: price of waiting.
         usd_per_waited_milli_ms: the same in the kernels' units.

@@ -16,18 +16,17 @@ from envs.gpu_cluster.config import (
     BACKFILL_POLICIES,
     ESTIMATES,
     OWNERS,
-    PACKERS,
-    SCORED_PACKERS,
     CurvesConfig,
     EnvironmentConfig,
     ObjectiveConfig,
     PhysicsConfig,
     QueueConfig,
 )
+from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
-from envs.gpu_cluster.simulator.queues import ORDERS
-from tests.envs.gpu_cluster.worlds import BOOT_CONFIGS, FAILURE_CONFIGS, MODELS, SPOT_CONFIGS, that_fit
+from tests.envs.gpu_cluster.worlds import BOOT_CONFIGS, FAILURE_CONFIGS, MODELS, SCORED, SPOT_CONFIGS, that_fit
 from traces.trace import Trace
 
 FAILURES = (*FAILURE_CONFIGS, FailureConfig(10_000.0, 60.0))
@@ -166,7 +165,7 @@ def draw_queue(draw: Draw, largest_gpus: float) -> QueueConfig:
     priorities = draw.chance(0.6)
     quota = draw.of(None, None, largest_gpus, 1.5 * largest_gpus)
     return QueueConfig(
-        order=draw.of(*ORDERS),
+        order=draw.of(*QUEUE_ORDERS.listed),
         priorities=priorities,
         backfill_policy=draw.of(*BACKFILL_POLICIES, "backfill"),
         estimates=draw.of(*ESTIMATES),
@@ -188,7 +187,7 @@ def draw_problem(draw: Draw) -> Problem:
     has_lots, second_resources = draw.chance(0.4), draw.is_tight or (draw.is_detailed and draw.chance(0.5))
     cluster = ClusterConfig(tuple(draw_pool(draw, index, has_lots) for index in range(draw.between(1, 3))))
     trace = draw_trace(draw, cluster)
-    packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if draw.is_detailed else PACKERS
+    packers = PACKERS.listed if second_resources else SCORED if draw.is_detailed else tuple(COUNTED)
     presets = {"speeds": "gavel", "spread": "pollux", "scaling": "elasticflow", "power_caps": "V100"}
     curves = {name: f"preset:{preset}" for name, preset in presets.items() if draw.chance(0.4)}
     has_curves = draw.chance(0.6)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import envs.gpu_cluster.simulator
-from envs.gpu_cluster.simulator.packing.scoring import BUILT_IN, PACKERS
+from envs.gpu_cluster.registry import PACKERS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = ("README.md", "docs/simulator.md")
@@ -31,7 +31,7 @@ def test_an_example_runs(
     try:
         exec(compile(code, "example", "exec"), {})
     finally:
-        for name in set(PACKERS) - set(BUILT_IN):  # other tests compare the packers of the package
+        for name in set(PACKERS) - set(PACKERS.listed):  # other tests compare the packers of the package
             del PACKERS[name]
     assert capsys.readouterr().out
     for path in tmp_path.iterdir():

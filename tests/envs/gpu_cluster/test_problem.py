@@ -10,10 +10,11 @@ from hypothesis import strategies as st_
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
-from envs.gpu_cluster.config import PACKERS, EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.episodes import draw_episodes, episode_of, equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import make_problem
 from tests.envs.gpu_cluster.builders import make_trace, small_problem
 
@@ -71,9 +72,9 @@ def test_times_and_gpus_are_exact_integers() -> None:
     assert problem.smallest_milli == 1
 
 
-@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("packer", COUNTED)
 def test_every_packer_is_the_one_that_its_name_says(packer: str) -> None:
-    assert PACKERS[small_problem([(0.0, 1.0, 1.0)], packer=packer).settings.packer] == packer
+    assert list(COUNTED)[small_problem([(0.0, 1.0, 1.0)], packer=packer).settings.packer] == packer
 
 
 def test_the_constant_columns_of_the_snapshot_come_from_the_description() -> None:

@@ -15,8 +15,6 @@ from envs.gpu_cluster.config import (
     BACKFILL_POLICIES,
     ESTIMATES,
     OWNERS,
-    PACKERS,
-    SCORED_PACKERS,
     CurvesConfig,
     EnvironmentConfig,
     ObjectiveConfig,
@@ -24,9 +22,13 @@ from envs.gpu_cluster.config import (
     QueueConfig,
 )
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, allowed_pools, make_problem
-from envs.gpu_cluster.simulator.queues import ORDERS
 from traces.trace import Trace
+
+SCORED = tuple(name for name in PACKERS.listed if name not in COUNTED)
+"""Packers that always look at CPUs, memory and each GPU."""
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
@@ -114,7 +116,7 @@ def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
     priorities = draw(st.integers(0, 2)) > 0
     quotas = draw(st.sampled_from([None, None, largest_gpus, 2 * largest_gpus]))
     return QueueConfig(
-        order=draw(st.sampled_from(list(ORDERS))),
+        order=draw(st.sampled_from(QUEUE_ORDERS.listed)),
         priorities=priorities,
         backfill_policy=draw(st.sampled_from(BACKFILL_POLICIES)),
         estimates=draw(st.sampled_from(ESTIMATES)),
@@ -178,7 +180,7 @@ def problems(
     is_detailed = draw(st.booleans()) if detailed is None else detailed
     second_resources = is_detailed and draw(st.booleans())
     if not packers:
-        packers = PACKERS + SCORED_PACKERS if second_resources else SCORED_PACKERS if is_detailed else PACKERS
+        packers = PACKERS.listed if second_resources else SCORED if is_detailed else tuple(COUNTED)
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     submit = np.cumsum([row[0] for row in rows])
     has_facts = draw(st.booleans())
@@ -260,7 +262,7 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
     trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(columns)
     config = EnvironmentConfig(
         decision_interval_seconds=draw(st.sampled_from([1.0, 60.0])),
-        packer=draw(st.sampled_from(PACKERS + SCORED_PACKERS)),
+        packer=draw(st.sampled_from(PACKERS.listed)),
         debug=draw(st.booleans()),
         physics=PhysicsConfig(
             queue=draw(queues(max(row[2] for row in rows) / 1000)), second_resources=second_resources

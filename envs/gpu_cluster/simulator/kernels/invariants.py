@@ -12,7 +12,7 @@ from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import parent
-from envs.gpu_cluster.simulator.packing.counted import lowest_node, next_node
+from envs.gpu_cluster.simulator.packing.bits import lowest_node, next_node
 from envs.gpu_cluster.simulator.packing.detailed import part_of
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 

@@ -11,16 +11,9 @@ from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.work import delay, fetch
 from envs.gpu_cluster.simulator.log import JOB_MOVE, record
+from envs.gpu_cluster.simulator.packing.bits import clear_bit, lowest_node, next_node, set_bit
 from envs.gpu_cluster.simulator.packing.choice import set_open
-from envs.gpu_cluster.simulator.packing.counted import (
-    clear_bit,
-    link_part,
-    lowest_node,
-    move_node,
-    next_node,
-    set_bit,
-    unlink_part,
-)
+from envs.gpu_cluster.simulator.packing.counted import link_part, move_node, unlink_part
 from envs.gpu_cluster.simulator.packing.detailed import ask, retake_part
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 

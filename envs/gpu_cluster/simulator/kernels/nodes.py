@@ -20,15 +20,8 @@ from envs.gpu_cluster.simulator.log import (
     NODE_RETURN,
     record,
 )
-from envs.gpu_cluster.simulator.packing.counted import (
-    clear_bit,
-    drop_oldest,
-    next_node,
-    push_idle,
-    remove_idle,
-    set_bit,
-    wrap,
-)
+from envs.gpu_cluster.simulator.packing.bits import clear_bit, next_node, set_bit
+from envs.gpu_cluster.simulator.packing.counted import drop_oldest, push_idle, remove_idle, wrap
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 

@@ -15,7 +15,7 @@ from envs.gpu_cluster.simulator.kernels.trials import (
     has_detailed_room,
     open_detailed_room,
 )
-from envs.gpu_cluster.simulator.packing.counted import WORST_FIT, busy_node, fitting_share, wrap
+from envs.gpu_cluster.simulator.packing.counted import busy_node, fitting_share, takes_idle_first, wrap
 from envs.gpu_cluster.simulator.packing.detailed import NO_ROOM, find_room, predicted_end
 from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
 
@@ -221,8 +221,8 @@ def target_node(c: Cluster, pools: Table, settings: Settings, pool: int, gpus: i
     """The node that the packer would take for part of a node, after so many idle ones; -1: none."""
     idle, node = c.pool[pool, st.IDLE_TAIL] - skipped - 1, -1
     has_idle = idle >= c.pool[pool, st.IDLE_HEAD]
-    if not (settings.packer == WORST_FIT and has_idle):
-        node = busy_node(c, pools, settings.packer, pool, gpus)
+    if not (takes_idle_first(settings.packer) and has_idle):
+        node = busy_node(settings.packer, c, pools, pool, gpus)
     if node < 0 and has_idle:
         node = c.node[pools[pool, st.NODE_OFFSET] + wrap(idle, pools[pool, st.MAX_NODES]), st.IDLE_NODE]
     return node

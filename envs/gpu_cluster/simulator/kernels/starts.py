@@ -128,7 +128,7 @@ def start_job(
         idle = c.pool[pool, st.IDLE_TAIL] - c.pool[pool, st.IDLE_HEAD]
         if idle < full_nodes:
             return False
-        if rest > 0 and idle == full_nodes and busy_node(c, pools, settings.packer, pool, rest) < 0:
+        if rest > 0 and idle == full_nodes and busy_node(settings.packer, c, pools, pool, rest) < 0:
             return False
         chain = take_full_nodes(c, pools, pool, full_nodes)
         if rest > 0:

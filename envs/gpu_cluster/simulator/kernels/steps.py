@@ -25,7 +25,7 @@ from envs.gpu_cluster.simulator.kernels.snapshots import fill_pools, fill_queue,
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
-from envs.gpu_cluster.simulator.packing.counted import set_bit
+from envs.gpu_cluster.simulator.packing.bits import set_bit
 from envs.gpu_cluster.simulator.packing.detailed import clear_detail, nodes_for_stuck
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster, Outcome, Settings, Table

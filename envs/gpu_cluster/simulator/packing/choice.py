@@ -9,8 +9,8 @@ An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its 
 - ``set_open(n, node, 0)`` for a node that is off, boots or is drained, ``set_open(n, node, 1)`` when it is ready;
 - ``place_gang`` for equal pods that start together or not at all.
 
-`packer` is a position in `BUILT_IN`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps it
-all for Python, and takes packers that are not there, compiled or plain. `custom.py` does so for `Simulator`.
+`packer` is a position in `PACKERS.listed`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps
+it all for Python, and takes packers that are not there, compiled or plain. `custom.py` does so for `Simulator`.
 
 The keys of all nodes are kept for each shape of pod, and when a shape is asked for again only the nodes that changed
 since are scored anew (`Nodes.log`). Choosing is then one pass over a row of integers. That costs 8 bytes per shape and
@@ -19,41 +19,24 @@ node; `allocate(..., num_shapes=0)` goes without.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import INFEASIBLE, Nodes, Pod, Tables, fits, kind_of
+from envs.gpu_cluster.simulator.packing.chain import chain
 from envs.gpu_cluster.simulator.packing.fragmentation import usable
-from envs.gpu_cluster.simulator.packing.scoring import BUILT_IN, PACKER_NUMBERS, Packer, Score
+from envs.gpu_cluster.simulator.packing.packer import Packer, Score
+
+LISTED: tuple[Packer, ...] = tuple(PACKERS[name] for name in PACKERS.listed)
+PACKER_NUMBERS = {name: number for number, name in enumerate(PACKERS.listed)}
+"""Kernels know the listed packers by their position; custom ones are not among them."""
 
 TOPOLOGY_AWARE = PACKER_NUMBERS["topology-aware"]
-
-
-def _chain(functions: Sequence[Any]) -> Any:
-    """One compiled function of (number, ...) that calls the function with this number."""
-
-    def link(number: int, function: Any, rest: Any) -> Any:
-        def call(packer: int, *arguments: Any) -> Any:
-            if packer == number:
-                return function(*arguments)
-            return rest(packer, *arguments)
-
-        return helper(call)
-
-    final = functions[-1]
-
-    def last(packer: int, *arguments: Any) -> Any:  # noqa: ARG001 (only the last number is left)
-        return final(*arguments)
-
-    chain = helper(last)
-    for number in reversed(range(len(functions) - 1)):
-        chain = link(number, functions[number], chain)
-    return chain
 
 
 def make_score_nodes(score: Score) -> Any:
@@ -106,10 +89,10 @@ def _make_key(packer: Packer) -> Any:
     return helper(key)
 
 
-key_of_node = _chain([_make_key(packer) for packer in BUILT_IN.values()])
-score_nodes = _chain([make_score_nodes(packer.score) for packer in BUILT_IN.values()])
-adjust_nodes = _chain([make_adjust_nodes(packer.per_pod) for packer in BUILT_IN.values()])
-choose_gpus = _chain([helper(packer.gpus) for packer in BUILT_IN.values()])
+key_of_node = chain([_make_key(packer) for packer in LISTED])
+score_nodes = chain([make_score_nodes(packer.score) for packer in LISTED])
+adjust_nodes = chain([make_adjust_nodes(packer.per_pod) for packer in LISTED])
+choose_gpus = chain([helper(packer.gpus) for packer in LISTED])
 
 
 @helper
@@ -272,7 +255,7 @@ def place_gang(
     others place one pod after the other.
 
     Args:
-        packer: position in `BUILT_IN`.
+        packer: position in `PACKERS.listed`.
         n: state.
         f: tables.
         pod: what each pod asks.

@@ -10,22 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.bits import clear_bit, lowest_bit, set_bit
+from envs.gpu_cluster.simulator.packing.chain import chain
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
-BEST_FIT, FIRST_FIT, WORST_FIT = range(3)  # indices into `envs.gpu_cluster.config.PACKERS`
+COUNTED = {name: PACKERS[name] for name in PACKERS.listed if PACKERS[name].counted is not None}
+"""The packers that need to know the number of free GPUs of each node only; kernels know them by their position."""
 
-DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-DE_BRUIJN_BITS = np.zeros(64, np.int64)
-for _bit in range(64):
-    DE_BRUIJN_BITS[((int(DE_BRUIJN) << _bit) & (2**64 - 1)) >> 58] = _bit
+COUNTED_NUMBERS = {name: number for number, name in enumerate(COUNTED)}
+IDLE_FIRST = sum(1 << number for number, packer in enumerate(COUNTED.values()) if packer.idle_first)
+
+busy_node = chain([helper(packer.counted.busy_node) for packer in COUNTED.values()])
+"""(packer, cluster, pools, pool, GPUs) to the busy node that a packer chooses for part of a node; -1: none has room."""
 
 
 @helper
-def lowest_bit(word: np.uint64) -> int:
-    """The number of the lowest bit that is set in a uint64, which must not be 0."""
-    lowest = word & (~word + np.uint64(1))
-    return DE_BRUIJN_BITS[np.int64((lowest * DE_BRUIJN) >> np.uint64(58))]
+def takes_idle_first(packer: int) -> bool:
+    """Whether a packer takes an idle node rather than room on a busy one."""
+    return (IDLE_FIRST >> packer) & 1 == 1
 
 
 @helper
@@ -41,47 +45,6 @@ def drop_oldest(row: NDArray[np.int64], head: int, nodes: int) -> None:
     if row[head] == nodes:
         row[head] = 0
         row[head + 1] -= nodes
-
-
-@helper
-def lowest_node(c: Cluster, pools: Table, pool: int, row: int) -> int:
-    """The lowest node of a pool whose bit is set in `node_bits[row]`, -1 if none."""
-    word = pools[pool, st.NODE_OFFSET] >> 6
-    end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
-    while word < end:
-        if c.bits[row, word] != 0:
-            return (word << 6) + lowest_bit(c.bits[row, word])
-        word += 1
-    return -1
-
-
-@helper
-def next_node(c: Cluster, pools: Table, pool: int, row: int, node: int) -> int:
-    """The next node of a pool after `node` whose bit is set in `node_bits[row]`, -1 if none."""
-    word = node >> 6
-    end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
-    if node & 63 < 63:
-        bits = c.bits[row, word] >> np.uint64((node & 63) + 1)
-        if bits != 0:
-            return node + 1 + lowest_bit(bits)
-    word += 1
-    while word < end:
-        if c.bits[row, word] != 0:
-            return (word << 6) + lowest_bit(c.bits[row, word])
-        word += 1
-    return -1
-
-
-@helper
-def set_bit(c: Cluster, row: int, node: int) -> None:
-    """Set the bit of a node in `node_bits[row]`."""
-    c.bits[row, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
-
-
-@helper
-def clear_bit(c: Cluster, row: int, node: int) -> None:
-    """Clear the bit of a node in `node_bits[row]`."""
-    c.bits[row, node >> 6] &= ~(np.uint64(1) << np.uint64(node & 63))
 
 
 @helper
@@ -143,27 +106,12 @@ def take_idle(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
 
 
 @helper
-def busy_node(c: Cluster, pools: Table, packer: int, pool: int, gpus: int) -> int:
-    """The busy node that a packer chooses for `gpus` whole GPUs, -1 if none has room."""
-    chosen = -1
-    for step in range(pools[pool, st.GPUS] - gpus):
-        free = pools[pool, st.GPUS] - 1 - step if packer == WORST_FIT else gpus + step
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            node = lowest_node(c, pools, pool, free)
-            if packer != FIRST_FIT:
-                return node
-            if chosen < 0 or node < chosen:
-                chosen = node
-    return chosen
-
-
-@helper
 def take_gpus(c: Cluster, pools: Table, packer: int, pool: int, gpus: int, now: int) -> int:
     """Take `gpus` whole GPUs of one node, fewer than the node has; return the node, -1 if there is no room."""
     has_idle = c.pool[pool, st.IDLE_TAIL] > c.pool[pool, st.IDLE_HEAD]
-    if packer == WORST_FIT and has_idle:
+    if takes_idle_first(packer) and has_idle:
         return take_idle(c, pools, pool, gpus)
-    node = busy_node(c, pools, packer, pool, gpus)
+    node = busy_node(packer, c, pools, pool, gpus)
     if node >= 0:
         move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, now)
         return node

@@ -28,7 +28,8 @@ from envs.compiled.compiler import OPTIONS, helper
 from envs.errors import PackingError
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables, fits
-from envs.gpu_cluster.simulator.packing.scoring import Packer, first_fit, plain_function
+from envs.gpu_cluster.simulator.packing.packer import Packer, plain_function
+from envs.gpu_cluster.simulator.packing.packers.first_fit import first_fit
 
 NO_ROOM, FAILED = -1, -2
 """What a custom packer answers other than a node or GPUs."""

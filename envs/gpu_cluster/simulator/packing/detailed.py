@@ -1,6 +1,6 @@
 """Detailed nodes: pools whose nodes keep their CPUs, their memory and each of their GPUs. Compiled.
 
-`reference/` says the same in plain words. A part of a job is a pod of `node_packing.py`, and the counters of the pool
+`reference/` says the same in plain words. A part of a job is a pod of `choice.py`, and the counters of the pool
 follow: a node is open to the packer while it is busy, and where no busy node has room the newest idle one is taken.
 
 Callers ask `settings.is_detailed` first: where a class of settings fixes that as False, the fast compiler leaves out
@@ -12,17 +12,11 @@ from __future__ import annotations
 from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.bits import lowest_node, next_node
 from envs.gpu_cluster.simulator.packing.choice import choose_gpus, give_back, key_of_node, refresh, set_open, take
-from envs.gpu_cluster.simulator.packing.counted import (
-    lowest_node,
-    move_node,
-    next_node,
-    release_counted,
-    take_idle,
-    unlink_part,
-)
+from envs.gpu_cluster.simulator.packing.counted import move_node, release_counted, take_idle, unlink_part
 from envs.gpu_cluster.simulator.packing.custom import FAILED, RAISED, WRONG_GPUS, are_free, ask_custom
-from envs.gpu_cluster.simulator.packing.scoring import lowest_gpus_compiled
+from envs.gpu_cluster.simulator.packing.gpus import lowest_gpus_compiled
 from envs.gpu_cluster.simulator.queues import add_in_use
 from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
 

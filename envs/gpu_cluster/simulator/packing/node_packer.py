@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import did_you_mean
 from envs.compiled.compiler import helper, uncached_kernel
 from envs.errors import PackingError
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import BEST_FIT_BITS, INFEASIBLE, Nodes, Pod, Tables
 from envs.gpu_cluster.simulator.packing.choice import (
+    PACKER_NUMBERS,
     change,
     lowest_key,
     make_adjust_nodes,
@@ -24,7 +25,7 @@ from envs.gpu_cluster.simulator.packing.choice import (
     start_gang,
 )
 from envs.gpu_cluster.simulator.packing.custom import answer_plainly
-from envs.gpu_cluster.simulator.packing.scoring import PACKER_NUMBERS, PACKERS, Packer, Score, plain_function
+from envs.gpu_cluster.simulator.packing.packer import Packer, Score, plain_function
 
 
 def make_pods(
@@ -183,11 +184,8 @@ class NodePacker:
     def __init__(self, nodes: Nodes, tables: Tables, packer: str | Score | Packer, *, compiled: bool = True) -> None:
         self.nodes = nodes
         self.tables = tables
-        if isinstance(packer, str):
-            if packer not in PACKERS:
-                raise PackingError(f"no packer {packer!r}{did_you_mean(packer, PACKERS)}")
-            if packer not in PACKER_NUMBERS:
-                packer = PACKERS[packer]
+        if isinstance(packer, str) and packer not in PACKER_NUMBERS:
+            packer = PACKERS[packer]
         if isinstance(packer, str):
             self._number = PACKER_NUMBERS[packer]
             self._place: Any = place_pods

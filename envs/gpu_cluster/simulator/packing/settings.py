@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import did_you_mean
-from envs.errors import ClusterError, EnvironmentConfigError
+from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.choice import PACKER_NUMBERS
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.packing.fragmentation import make_tables
-from envs.gpu_cluster.simulator.packing.scoring import PACKER_NUMBERS, PACKERS, Packer
+from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.state import DetailSettings, Table
 from traces.trace import Trace
 
@@ -87,12 +89,16 @@ def custom_packer(config: EnvironmentConfig) -> Packer | None:
     """The custom packer that the settings name, None: it is one of the package.
 
     Raises:
-        EnvironmentConfigError: this process knows none of that name.
+        EnvironmentConfigError: there is none of that name; settings may come from another process, or it be gone.
+        PackingError: what has this name cannot be a packer.
     """
-    if config.packer not in PACKERS:  # settings may come from another process, or the packer be gone
-        near = did_you_mean(config.packer, PACKERS)
-        raise EnvironmentConfigError(f"unknown packer {config.packer!r} in this process{near}")
-    return None if config.packer in PACKER_NUMBERS else PACKERS[config.packer]
+    packer: Packer = PACKERS[config.packer]
+    return None if config.packer in PACKER_NUMBERS else packer
+
+
+def has_detailed_nodes(config: EnvironmentConfig) -> bool:
+    """Whether CPUs, memory and each GPU of a node are kept, not only the number of its free GPUs."""
+    return config.physics.second_resources or config.packer not in COUNTED
 
 
 def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> DetailSettings:
@@ -101,7 +107,7 @@ def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> Det
     Raises:
         ClusterError: a node is too large for the packers.
     """
-    if not config.has_detailed_nodes:
+    if not has_detailed_nodes(config):
         return DetailSettings(packer=-1, idle_first=False, tables=ns.empty_tables(), has_custom=False)
     pods = typical_pods(jobs, pools)
     return DetailSettings(

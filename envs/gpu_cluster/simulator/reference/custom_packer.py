@@ -10,9 +10,9 @@ import numpy as np
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 from envs.gpu_cluster.simulator.packing.custom import key_of, wrong_gpus
-from envs.gpu_cluster.simulator.packing.scoring import Packer, plain_function
+from envs.gpu_cluster.simulator.packing.packer import Packer, plain_function
+from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.simulator.reference.node_packing import PlainCluster, PlainNode, PlainPod
 
 
 class PlainCustomPacker:

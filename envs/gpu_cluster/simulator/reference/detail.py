@@ -1,6 +1,6 @@
 """The plain Python twin of detailed nodes: what a job asks of a node, and which node and GPUs a packer gives it.
 
-It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `node_packing.py`; `placement.py` asks it.
+It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `packing/plain.py`; `placement.py` asks it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.packer import Packer
+from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 from envs.gpu_cluster.simulator.packing.settings import typical_pods
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.custom_packer import PlainCustomPacker
-from envs.gpu_cluster.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
 
 
 class Placed(NamedTuple):
@@ -37,10 +39,9 @@ class DetailedNodes:
     def __init__(self, problem: Problem) -> None:
         self._pools = problem.pools
         self._jobs = problem.jobs
-        self._packer = problem.config.packer
-        self.idle_first = (
-            self._packer == "worst-fit" if problem.custom_packer is None else problem.custom_packer.idle_first
-        )
+        packer: Packer = problem.custom_packer or PACKERS[problem.config.packer]
+        self._reference = packer.reference
+        self.idle_first = packer.idle_first
         most = problem.settings.detail.tables.most
         most_cpu = int(most[0])
         nodes = [PlainNode(0, 0, [], 0, 1, is_open=False) for _ in range(problem.num_nodes)]
@@ -107,7 +108,8 @@ class DetailedNodes:
         room = [number for number in numbers if nodes[number].has_room(pod)]
         if self._own is not None:
             return self._own.choose(room, pod)
-        score, _ = PLAIN_PACKERS[self._packer]
+        assert self._reference is not None
+        score = self._reference.score
         return min(room, key=lambda number: (score(self.cluster, nodes[number], pod, number), number), default=None)
 
     def start(self, pod: PlainPod, number: int) -> Placed:
@@ -115,8 +117,8 @@ class DetailedNodes:
         if self._own is not None:
             gpus = self._own.gpus(pod, number)
         else:
-            _, choose_gpus = PLAIN_PACKERS[self._packer]
-            gpus = choose_gpus(self.cluster, self.cluster.nodes[number], pod)
+            assert self._reference is not None
+            gpus = self._reference.gpus(self.cluster, self.cluster.nodes[number], pod)
         self.cluster.start(pod, number, gpus)
         return Placed(pod, number, gpus)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from envs.gpu_cluster.registry import PACKERS
+from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
 from envs.gpu_cluster.simulator.reference.nodes import become_idle
 from envs.gpu_cluster.simulator.reference.objects import Job, Node, Running, SharedGpu
@@ -12,12 +14,12 @@ def choose_node(c: State, pool: int, gpus: int) -> Node | None:
     """The node that the packer takes for `gpus` whole GPUs, fewer than a whole node or one node of a single GPU."""
     idle = c.idle_nodes(pool)[-1:]
     roomy = [node for node in c.of_pool(pool) if node.is_busy and node.free >= gpus]
-    packer = c.problem.config.packer
-    if packer == "worst-fit":
-        return idle[0] if idle else min(roomy, key=lambda node: (-node.free, node.number), default=None)
-    if packer == "first-fit":
-        return min(roomy, key=lambda node: node.number, default=idle[0] if idle else None)
-    return min(roomy, key=lambda node: (node.free, node.number), default=idle[0] if idle else None)
+    packer: Packer = PACKERS[c.problem.config.packer]
+    assert packer.counted is not None
+    key = packer.counted.key
+    if packer.idle_first and idle:
+        return idle[0]
+    return min(roomy, key=lambda node: key(node.free, node.number), default=idle[0] if idle else None)
 
 
 def take_share(c: State, pool: int, milli: int) -> SharedGpu | None:

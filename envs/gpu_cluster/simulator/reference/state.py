@@ -14,9 +14,9 @@ from envs.gpu_cluster.codec import (
     empty_snapshot,
     observation_size,
 )
+from envs.gpu_cluster.simulator.packing.plain import PlainPod
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
-from envs.gpu_cluster.simulator.reference.node_packing import PlainPod
 from envs.gpu_cluster.simulator.reference.objects import Job, Node, Running, SharedGpu, Totals
 from envs.gpu_cluster.simulator.state import IMAGE, PPM, RANK, WORKLOAD
 

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from envs.errors import EnvironmentConfigError, PackingError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.config import OWN_PACKERS, EnvironmentConfig, PhysicsConfig
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.simulator import PACKERS, Nodes, Packer, Pod, ReferenceSimulator, Simulator, Tables, make_problem
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.kernels import steps as kernels
+from envs.gpu_cluster.simulator.packing.gpus import tightest_gpus
 from envs.gpu_cluster.simulator.packing.node_packer import NodePacker
-from envs.gpu_cluster.simulator.packing.scoring import best_fit, tightest_gpus
+from envs.gpu_cluster.simulator.packing.packers.best_fit import best_fit
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from tests.envs.gpu_cluster.builders import Job, make_trace, small_problem
@@ -102,7 +103,7 @@ def custom_packers() -> Iterator[None]:
     yield
     for name in OWN:
         del PACKERS[name]
-    assert not OWN_PACKERS
+    assert tuple(PACKERS) == PACKERS.listed
 
 
 def problem_with(packer: str | Packer, jobs: list[Job] = SHARES, max_nodes: int = 4) -> Problem:
@@ -113,7 +114,8 @@ def problem_with(packer: str | Packer, jobs: list[Job] = SHARES, max_nodes: int 
         name = "mine" if isinstance(packer, Packer) else packer
         return small_problem(jobs, (PoolConfig("gpu", max_nodes, gpus_per_node=4),), packer=name, debug=True)
     finally:
-        PACKERS.pop("mine", None)
+        if "mine" in PACKERS:
+            del PACKERS["mine"]
 
 
 def replayed(problem: Problem, clusters: int = 1, threads: int = 1) -> Simulator:
@@ -318,11 +320,10 @@ def test_a_registration_that_cannot_be_is_refused_at_once(packer: Packer, messag
         PACKERS["mine"] = packer
     assert "\n" not in str(error.value)
     assert "mine" not in PACKERS
-    assert "mine" not in OWN_PACKERS
 
 
 def test_packers_of_the_package_stay_what_they_are() -> None:
-    with pytest.raises(PackingError, match="'best-fit' is one of the package; choose another name"):
+    with pytest.raises(EnvironmentConfigError, match="'best-fit' is one of the package; choose another name"):
         PACKERS["best-fit"] = Packer(emptiest)
 
 
@@ -348,7 +349,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     PACKERS["forgotten"] = Packer(emptiest)
     config = EnvironmentConfig(packer="forgotten")
     del PACKERS["forgotten"]
-    with pytest.raises(EnvironmentConfigError, match="unknown packer 'forgotten' in this process"):
+    with pytest.raises(EnvironmentConfigError, match="unknown packer 'forgotten'"):
         make_problem(make_trace(SHARES), ClusterConfig((PoolConfig("gpu", 4),)), config)
 
 

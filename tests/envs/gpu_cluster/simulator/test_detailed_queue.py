@@ -11,6 +11,7 @@ from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.settings import has_detailed_nodes
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
 from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
 
@@ -109,4 +110,4 @@ def test_jobs_make_way_for_one_that_lacks_memory_alone(memory_gib: tuple[int, ..
 
 def test_packers_that_look_at_more_than_gpus_may_reserve_and_preempt() -> None:
     queue = QueueConfig(backfill_policy="backfill", priorities=True, preemption=True)
-    assert EnvironmentConfig(packer="fgd", physics=PhysicsConfig(queue=queue)).has_detailed_nodes
+    assert has_detailed_nodes(EnvironmentConfig(packer="fgd", physics=PhysicsConfig(queue=queue)))

@@ -14,21 +14,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import traces
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 from envs.gpu_cluster.simulator.packing.choice import set_open
 from envs.gpu_cluster.simulator.packing.fragmentation import make_tables
+from envs.gpu_cluster.simulator.packing.gpus import loosest_gpus
 from envs.gpu_cluster.simulator.packing.node_packer import NodePacker, PackingError, allocate, make_pods
-from envs.gpu_cluster.simulator.packing.scoring import (
-    BUILT_IN,
-    PACKERS,
-    Packer,
-    best_fit,
-    later_end,
-    loosest_gpus,
-    worst_fit,
-)
-from envs.gpu_cluster.simulator.reference.node_packing import PLAIN_PACKERS, PlainCluster, PlainNode, PlainPod
+from envs.gpu_cluster.simulator.packing.packer import Packer
+from envs.gpu_cluster.simulator.packing.packers.best_fit import best_fit
+from envs.gpu_cluster.simulator.packing.packers.lifetime_aware import later_end
+from envs.gpu_cluster.simulator.packing.packers.worst_fit import worst_fit
+from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 from traces.tables import read_csv
 
 MODELS = 3
@@ -112,7 +109,7 @@ def gpus_of(bits: int) -> tuple[int, ...]:
     return tuple(gpu for gpu in range(16) if bits >> gpu & 1)
 
 
-@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("packer", PACKERS.listed)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     nodes=st.lists(NODES, min_size=1, max_size=8),
@@ -175,7 +172,7 @@ def openb_like(seed: int) -> tuple[Nodes, Nodes, Tables, NDArray[np.int64]]:
     return allocate(*args, num_shapes=24, linked=linked), allocate(*args, linked=linked), tables, pods
 
 
-@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("packer", PACKERS.listed)
 def test_kept_keys_are_those_that_scoring_anew_would_give(packer: str) -> None:
     """Also after more changes than the log holds, and after another packer used the same memory."""
     kept, anew, tables, pods = openb_like(3)
@@ -249,8 +246,9 @@ def test_mistakes_are_named() -> None:
         allocate(*size, huge)
 
 
-def test_every_packer_has_a_twin() -> None:
-    assert list(BUILT_IN) == list(PLAIN_PACKERS)
+@pytest.mark.parametrize("packer", PACKERS.listed)
+def test_every_packer_has_a_reference_implementation(packer: str) -> None:
+    assert PACKERS[packer].reference is not None
 
 
 def test_openb_gives_the_published_order(data_dir: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from envs.gpu_cluster.cluster import PoolConfig, PowerConfig, StateWatts
 from envs.gpu_cluster.codec import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, Pool
-from envs.gpu_cluster.config import PACKERS, ObjectiveConfig
+from envs.gpu_cluster.config import ObjectiveConfig
 from envs.gpu_cluster.episodes import episode_of
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from tests.envs.gpu_cluster.builders import Play, small_problem
 
 JOULES_PER_KWH = 3.6e6
@@ -182,7 +183,7 @@ def test_packers_choose_their_node(packer: str, max_nodes: int, free: dict[int, 
 
 
 def test_every_packer_is_tested() -> None:
-    assert set(PACKERS) == {"best-fit", "first-fit", "worst-fit"}
+    assert set(COUNTED) == {"best-fit", "first-fit", "worst-fit"}
 
 
 def test_models_restrict_where_a_job_may_run() -> None:

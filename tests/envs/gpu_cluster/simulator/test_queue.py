@@ -13,10 +13,11 @@ from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Slot
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.registry import QUEUE_ORDERS
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.preemption import heap_victims, pop_victim
 from envs.gpu_cluster.simulator.kernels.reservations import partition
-from envs.gpu_cluster.simulator.queues import ORDERS, Order
+from envs.gpu_cluster.simulator.orders import QueueOrder
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
 
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1)
@@ -77,7 +78,7 @@ def test_the_earliest_deadline_comes_first_and_none_last() -> None:
 
 
 def test_an_order_of_your_own_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ORDERS, "latest", Order(lambda facts: -facts.submit_ms))
+    monkeypatch.setitem(QUEUE_ORDERS, "latest", QueueOrder(lambda facts: -facts.submit_ms))
     assert play(ONE_AFTER_ANOTHER, order="latest").run().starts() == [0.0, 210.0, 160.0, 100.0]
 
 

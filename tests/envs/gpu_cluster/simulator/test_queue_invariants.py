@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as columns
+from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.twins import keep_nodes
 from tests.envs.gpu_cluster.worlds import DURATIONS_SECONDS, asked, that_fit
@@ -57,7 +59,7 @@ def always_on(draw: st.DrawFn, detailed: bool = False, **queue: Any) -> Problem:
     config = EnvironmentConfig(
         decision_interval_seconds=0.001,
         resync_interval_seconds=100_000.0,
-        packer=draw(st.sampled_from(PACKERS + SCORED_PACKERS if detailed else PACKERS)),
+        packer=draw(st.sampled_from(PACKERS.listed if detailed else tuple(COUNTED))),
         physics=PhysicsConfig(queue=QueueConfig(**queue), second_resources=detailed),
         codec=CodecLayout(max_pools=1, window_slots=draw(st.sampled_from([0, 4]))),
         debug=True,

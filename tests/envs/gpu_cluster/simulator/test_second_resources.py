@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, cluster_from_nodes
 from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, CodecLayout, Pool
-from envs.gpu_cluster.config import PACKERS, SCORED_PACKERS, EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.packing.detailed import part_of
-from envs.gpu_cluster.simulator.packing.scoring import PACKERS as ALL_PACKERS
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.builders import Job, Play, make_trace
 from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
@@ -52,10 +51,6 @@ def starts(problem: Problem) -> list[float]:
     play.run()
     rows = play.simulator.world.clusters.queue[0, : problem.num_jobs, columns.JOB_START]
     return [float(row) / 1000 for row in rows]
-
-
-def test_the_names_of_packers_are_those_of_the_scores() -> None:
-    assert set(PACKERS) | set(SCORED_PACKERS) == set(ALL_PACKERS)
 
 
 @pytest.mark.parametrize(("amount", "units"), [(0, 1), (10, 3), (8000, 8), (7, 9)])

@@ -1,0 +1,1 @@
+"""Packers, one file each: a compiled score, the plain Python that defines it, and where it comes from."""
