@@ -36,6 +36,7 @@ def batched(trace: Trace, nodes: int, envs: int, config: EnvironmentConfig, thre
     """Steps of a batch."""
     cluster = ClusterConfig((PoolConfig("gpu", max_nodes=nodes),))
     batch = GpuClusterVecEnv(make_problem(trace, cluster, config), envs, seed=0, threads=threads)
+    batch.reset()
     actions = random_actions(envs)
 
     def run() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-GPU_CLUSTER = "envs.gpu_cluster.env:GpuClusterEnv"
+GPU_CLUSTER = {
+    "entry_point": "envs.gpu_cluster.env:GpuClusterEnv",
+    "vector_entry_point": "envs.gpu_cluster.gymnasium_vector:GpuClusterVectorEnv",
+}
 SCALING_ONLY = {"max_pools": 1, "window_slots": 0}
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
-    "autoscaler/GpuCluster-v0": {"entry_point": GPU_CLUSTER},
-    "autoscaler/GpuClusterScaling-v0": {"entry_point": GPU_CLUSTER, "kwargs": {"default_codec": SCALING_ONLY}},
+    "autoscaler/GpuCluster-v0": GPU_CLUSTER,
+    "autoscaler/GpuClusterScaling-v0": {**GPU_CLUSTER, "kwargs": {"default_codec": SCALING_ONLY}},
 }
 """Id: arguments of `gymnasium.register`. The second one has a single discrete action, as DQN needs."""
 

@@ -16,9 +16,15 @@ from envs.gpu_cluster.arguments import (
     TraceArgument,
     problem_from_arguments,
 )
+from envs.gpu_cluster.batch import describe_cluster
 from envs.gpu_cluster.cluster import AUTO
-from envs.gpu_cluster.codec import Pool
-from envs.gpu_cluster.episodes import draw_episodes, draw_seeds, episode_from_options
+from envs.gpu_cluster.episodes import (
+    draw_episodes,
+    draw_seeds,
+    episode_from_options,
+    episode_seconds,
+    log_episodes,
+)
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.spaces import ResetNeededError, action_space, check_actions, observation_space
 
@@ -80,7 +86,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Episode End
 
-    Terminated when every job is done; truncated after `episode_seconds`. A further step raises `ResetNeededError`.
+    Terminated when every job is done; truncated after `episode_seconds`, or after half of the trace where that is
+    shorter (else every episode would begin at the same moment): the attribute `episode_seconds` has the length that
+    holds, and `logging` says so. A step after the end raises `ResetNeededError`.
 
     ## Arguments
 
@@ -126,6 +134,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.config = problem.config
         self._simulator = Simulator.from_problem(problem)
         self._is_running = False
+        self.episode_seconds = episode_seconds(problem)
+        log_episodes(problem)
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
@@ -173,14 +183,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         """One line about the cluster, in mode "ansi"."""
         if self.render_mode != "ansi":
             return None
-        simulator, snapshot = self._simulator, self._simulator.snapshot()
-        pools = "; ".join(
-            f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
-            f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
-            for pool, row in zip(simulator.problem.cluster.pools, snapshot.pools, strict=False)
-        )
-        jobs = f"{simulator.waiting_jobs[0]} jobs wait, {simulator.running_jobs[0]} run"
-        return f"{simulator.time_seconds[0]:.0f} s: {jobs}; {pools}"
+        return describe_cluster(self._simulator)
 
     def _observation(self) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = self._simulator.observations[0]

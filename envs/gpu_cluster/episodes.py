@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import numbers
 from collections.abc import Mapping
@@ -16,15 +17,52 @@ from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import Problem
 
+MAX_EPISODE_SHARE = 0.5
+"""Longest random episode, as a share of the time in which jobs are submitted: else all would begin at one moment."""
+
+logger = logging.getLogger(__name__)
+
+
+def episode_seconds(problem: Problem) -> float:
+    """How long a random episode is: `episode_seconds` of the settings, and at most half of the trace.
+
+    Where half of the trace is shorter than one decision, there is nothing to draw and the setting holds.
+    """
+    return _episode_ms(problem) / 1000
+
+
+def _episode_ms(problem: Problem) -> int:
+    config = problem.config
+    longest_ms = int((problem.submit_ms[-1] - problem.submit_ms[0]) * MAX_EPISODE_SHARE)
+    asked_ms = round(config.episode_seconds * 1000)
+    return asked_ms if longest_ms < config.decision_interval_seconds * 1000 else min(asked_ms, longest_ms)
+
+
+def describe_episodes(problem: Problem) -> str | None:
+    """One line for the user where episodes are shorter than the settings say; None: they are not."""
+    seconds, asked = episode_seconds(problem), problem.config.episode_seconds
+    if seconds >= round(asked * 1000) / 1000:
+        return None
+    return (
+        f"episodes last {seconds / 3600:.1f} h, not the {asked / 3600:.1f} h of episode_seconds: at most "
+        f"{MAX_EPISODE_SHARE:.0%} of the trace, so that they begin at different moments"
+    )
+
+
+def log_episodes(problem: Problem) -> None:
+    """Log `describe_episodes`, if there is anything to say."""
+    if (text := describe_episodes(problem)) is not None:
+        logger.info(text)
+
 
 def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Episodes of `episode_seconds` that begin at random moments, uniform over the trace.
+    """Episodes of the length `episode_seconds(problem)` that begin at random moments, uniform over the trace.
 
     Returns:
         [count, 3] int64, as `Simulator.reset` takes them.
     """
     first_ms, last_ms = problem.submit_ms[0], problem.submit_ms[-1]
-    length_ms = round(problem.config.episode_seconds * 1000)
+    length_ms = _episode_ms(problem)
     latest_ms = max(first_ms, last_ms - length_ms)
     episodes = np.empty((count, 3), np.int64)
     episodes[:, 0] = generator.integers(first_ms, latest_ms, size=count, endpoint=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -12,21 +12,65 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from envs.gpu_cluster.episodes import draw_episodes, draw_seeds
-from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.batch import ClusterBatch
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.spaces import action_space, check_actions, observation_space
+from envs.gpu_cluster.spaces import action_space, observation_space
+
+
+class StepInfos(Sequence[dict[str, Any]]):
+    """The info of each cluster after a step; the dicts are made when one is read, for most steps none is.
+
+    Args:
+        columns: key -> [num_envs] float64, what every cluster has; kept, not copied.
+        ended: cluster -> what only the info of an ended episode has.
+    """
+
+    __slots__ = ("_columns", "_ended", "_rows")
+
+    def __init__(self, columns: Mapping[str, NDArray[np.float64]], ended: Mapping[int, dict[str, Any]]) -> None:
+        self._columns, self._ended = columns, ended
+        self._rows: list[dict[str, Any]] | None = None
+
+    def _all(self) -> list[dict[str, Any]]:
+        if self._rows is None:
+            values = zip(*(column.tolist() for column in self._columns.values()), strict=True)
+            self._rows = [dict(zip(self._columns, row, strict=True)) for row in values]
+            for index, more in self._ended.items():
+                self._rows[index].update(more)
+        return self._rows
+
+    def __getitem__(self, index: Any) -> Any:
+        """The info of a cluster, or a list of several."""
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each info in turn."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """The number of clusters."""
+        return len(next(iter(self._columns.values())))
+
+    def __repr__(self) -> str:
+        return repr(self._all())
 
 
 class GpuClusterVecEnv(VecEnv):
     """`num_envs` clusters that replay episodes of one trace, each reset on its own when its episode ends.
 
+    Cluster `i` draws the same episodes as a single environment that is reset with `seed + i`. The info of a step has
+    the keys of `GpuClusterEnv`, and where an episode ended also `episode`, `terminal_observation` and
+    `TimeLimit.truncated`. `set_options` takes the options of `GpuClusterEnv.reset`, for the next `reset` only.
+
     Args:
         problem: trace, cluster and settings, from `envs.gpu_cluster.simulator.problem.make_problem`.
         num_envs: clusters.
-        seed: of the generator that draws episodes; None: from the operating system.
+        seed: as if `seed(seed)` were called; None: from the operating system.
         reward_scale: rewards are USD times this; a constant, so that learning sees numbers near 1.
         threads: how many share the clusters, None: as many cores as have clusters enough. Results do not depend on it.
+
+    Attributes:
+        episode_seconds: how long an episode is, see `envs.gpu_cluster.episodes.episode_seconds`.
     """
 
     def __init__(
@@ -41,64 +85,77 @@ class GpuClusterVecEnv(VecEnv):
         self.render_mode = None
         super().__init__(num_envs, observation_space(layout), action_space(layout))
         self.problem = problem
-        self._sizes = np.array(layout.action_sizes, np.uint64)
         self.reward_scale = reward_scale
-        self._simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
-        self._generator = np.random.default_rng(seed)
+        self._batch = ClusterBatch(problem, num_envs, threads)
+        self.episode_seconds = self._batch.episode_seconds
         self._actions = np.zeros((num_envs, len(layout.action_sizes)), np.int64)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)
         self._step_seconds = np.zeros(num_envs)
         self._started = time.monotonic()
-        self._nothing: list[dict[str, Any]] = [{} for _ in range(num_envs)]
-        self._reset_clusters(np.arange(num_envs))
+        if seed is not None:
+            self.seed(seed)
 
     def reset(self) -> NDArray[np.float32]:
-        """Begin a new episode in every cluster."""
-        if self._seeds[0] is not None:
-            self._generator = np.random.default_rng(self._seeds[0])
-            self._reset_seeds()
-        self._reset_clusters(np.arange(self.num_envs))
-        return self.observations()
+        """Begin a new episode in every cluster, with the seeds and options that were set for it.
 
-    def _reset_clusters(self, clusters: NDArray[np.int64]) -> None:
-        episodes = draw_episodes(self.problem, len(clusters), self._generator)
-        self._simulator.reset(clusters, episodes, draw_seeds(self.problem, len(clusters), self._generator))
-        self._returns[clusters] = 0.0
-        self._lengths[clusters] = 0
+        Raises:
+            EnvironmentConfigError: an option has no meaning.
+        """
+        for index, seed in enumerate(self._seeds):
+            self._batch.seed(index, seed)
+        self._batch.begin(range(self.num_envs), self._options)
+        self._reset_seeds()
+        self._reset_options()
+        self._returns[:], self._lengths[:] = 0.0, 0
+        self.reset_infos = list(StepInfos(self._batch.infos(), {}))
+        return self.observations()
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         """Take the actions of the next step.
 
+        Args:
+            actions: [num_envs, components] integers, or [num_envs] where the action has one component only.
+
         Raises:
             InvalidActionError: an action is outside the action space.
         """
-        self._actions = check_actions(actions, self._sizes, self.num_envs)
+        self._actions = self._batch.check_actions(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step every cluster; one that is done reports its last observation in `infos` and begins anew."""
-        simulator = self._simulator
-        simulator.step(self._actions)
+        """Step every cluster; one that is done reports its last observation in `infos` and begins anew.
+
+        Raises:
+            ResetNeededError: there was no `reset` yet.
+        """
+        batch, simulator = self._batch, self._batch.simulator
+        batch.step(self._actions)
         dones = simulator.done
         rewards = (simulator.rewards * self.reward_scale).astype(np.float32)
         self._returns += simulator.rewards
         self._lengths += 1
-        self._step_seconds = simulator.step_seconds.copy()
-        infos = self._nothing
+        columns, ended = batch.infos(), {}
+        self._step_seconds = columns["step_seconds"]
         if dones.any():
-            infos = list(self._nothing)
-            ended = np.flatnonzero(dones)
-            for index in ended.tolist():
-                infos[index] = self._last_info(index)
-            self._reset_clusters(ended)
+            indices = np.flatnonzero(dones).tolist()
+            ended = {index: self._last_info(index) for index in indices}
+            self._begin_anew(indices)
+        infos = cast("list[dict[str, Any]]", StepInfos(columns, ended))
         return self.observations(), rewards, dones, infos
+
+    def _begin_anew(self, clusters: list[int]) -> None:
+        self._batch.begin(clusters)
+        self._returns[clusters], self._lengths[clusters] = 0.0, 0
+        begun = StepInfos(self._batch.infos(), {})
+        for index in clusters:
+            self.reset_infos[index] = begun[index]
 
     def _last_info(self, index: int) -> dict[str, Any]:
         elapsed = round(time.monotonic() - self._started, 6)
         episode = {"r": float(self._returns[index]), "l": int(self._lengths[index]), "t": elapsed}
         return {
-            "terminal_observation": self._simulator.observations[index].copy(),
-            "TimeLimit.truncated": self._simulator.is_truncated(index),
+            "terminal_observation": self._batch.simulator.observations[index].copy(),
+            "TimeLimit.truncated": self._batch.simulator.is_truncated(index),
             "episode": episode,
         }
 
@@ -109,18 +166,16 @@ class GpuClusterVecEnv(VecEnv):
 
     def observations(self) -> NDArray[np.float32]:
         """[num_envs, observation size] float32, a copy of what every cluster shows now."""
-        return self._simulator.observations.copy()
+        return self._batch.simulator.observations.copy()
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """[num_envs, mask size] bool, the valid choices of every cluster."""
-        return self._simulator.action_masks
+        """[num_envs, mask size] bool, a copy of the valid choices of every cluster."""
+        return self._batch.simulator.action_masks.copy()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the future of this object depends on: arrays by name, and the generator's state."""
-        return {
-            "arrays": {**self._simulator.state_arrays(), "returns": self._returns, "lengths": self._lengths},
-            "generator": self._generator.bit_generator.state,
-        }
+        """Everything that the future of this object depends on: `arrays` by name, and `generator`, plain values."""
+        state = self._batch.state_dict()
+        return {**state, "arrays": {**state["arrays"], "returns": self._returns, "lengths": self._lengths}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state.
@@ -128,10 +183,9 @@ class GpuClusterVecEnv(VecEnv):
         Raises:
             ValueError: it belongs to another configuration.
         """
-        self._simulator.load_state_arrays(state["arrays"])
+        self._batch.load_state_dict(state)
         self._returns[:] = state["arrays"]["returns"]
         self._lengths[:] = state["arrays"]["lengths"]
-        self._generator.bit_generator.state = state["generator"]
 
     # The rest of the VecEnv interface, for attributes of the batch as a whole.
 

@@ -11,7 +11,7 @@ from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.episodes import draw_episodes, episode_of, equal_episodes
+from envs.gpu_cluster.episodes import describe_episodes, draw_episodes, episode_of, episode_seconds, equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
@@ -103,9 +103,29 @@ def test_episodes_begin_uniformly_where_a_whole_one_fits() -> None:
     assert (episodes[:, 2] == 101).all()
 
 
-def test_a_trace_shorter_than_an_episode_begins_at_its_beginning() -> None:
+def test_an_episode_takes_at_most_half_of_the_trace_so_that_starts_differ() -> None:
+    """Where it took all of a short one, every episode was the same."""
+    problem = small_problem([(float(hour * 3600), 60.0, 1.0) for hour in range(101)], episode_seconds=360_001.0)
+    episodes = draw_episodes(problem, 200, np.random.default_rng(0))
+    assert len(set(episodes[:, 0].tolist())) == 200
+    assert episodes[:, 0].max() <= 180_000_000
+    assert (episodes[:, 1] - episodes[:, 0] == 180_000_000).all()
+    assert episode_seconds(problem) == 180_000.0
+    text = describe_episodes(problem)
+    assert text is not None
+    assert "episodes last 50.0 h, not the 100.0 h of episode_seconds: at most 50% of the trace" in text
+
+
+def test_an_episode_that_fits_twice_has_the_length_of_the_settings() -> None:
+    problem = small_problem([(0.0, 60.0, 1.0), (7200.0, 60.0, 1.0)], episode_seconds=3600.0)
+    assert episode_seconds(problem) == 3600.0
+    assert describe_episodes(problem) is None
+
+
+def test_a_trace_with_nothing_to_draw_is_one_episode() -> None:
     problem = small_problem([(100.0, 60.0, 1.0), (200.0, 60.0, 1.0)])
     assert set(draw_episodes(problem, 5, np.random.default_rng(0))[:, 0].tolist()) == {100_000}
+    assert episode_seconds(problem) == problem.config.episode_seconds
 
 
 def test_a_window_takes_the_jobs_from_its_start_up_to_its_end() -> None:

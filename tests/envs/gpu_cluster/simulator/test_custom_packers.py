@@ -255,6 +255,7 @@ def test_environments_take_it_by_its_name(packer: str) -> None:
     problem = problem_with(packer)
     batch = GpuClusterVecEnv(problem, 2, seed=0)
     batch.reset()
+    batch.reset()
     for _ in range(5):
         batch.step(np.zeros((2, len(problem.config.codec.action_sizes)), np.int64))
     environment = GpuClusterEnv(make_trace(SHARES), problem.cluster, problem.config)

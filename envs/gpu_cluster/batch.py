@@ -1,0 +1,154 @@
+"""A batch of clusters that begin episodes on their own: what the vector environments of all libraries are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from envs.errors import EnvironmentConfigError
+from envs.gpu_cluster.codec import Pool
+from envs.gpu_cluster.episodes import (
+    draw_episodes,
+    draw_seeds,
+    episode_from_options,
+    episode_seconds,
+    log_episodes,
+)
+from envs.gpu_cluster.simulator import COST_TERMS, Simulator
+from envs.gpu_cluster.simulator.problem import Problem
+from envs.gpu_cluster.spaces import ResetNeededError, check_actions
+
+INFO_KEYS = (*COST_TERMS, "step_seconds", "time_seconds")
+"""What `info` holds: the terms of the cost in USD, how long the step took, and the time of the trace."""
+
+
+class ClusterBatch:
+    """Clusters that replay episodes of one problem, each with a random generator of its own.
+
+    Cluster `i` draws the episodes that a single environment with its seed draws, whatever the other clusters do.
+
+    Args:
+        problem: trace, cluster and settings.
+        num_envs: clusters.
+        threads: how many share the clusters, None: as many cores as have clusters enough. Results do not depend on it.
+
+    Attributes:
+        simulator: the clusters.
+        generators: of each cluster, for its episodes.
+        seeds: what each generator was made from.
+        episode_seconds: how long a random episode is.
+    """
+
+    def __init__(self, problem: Problem, num_envs: int, threads: int | None = None) -> None:
+        if num_envs < 1:
+            raise EnvironmentConfigError(f"num_envs is {num_envs}; it must be at least 1")
+        self.problem, self.num_envs, self._threads = problem, num_envs, threads
+        self.simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
+        self.generators: list[np.random.Generator] = []
+        self.seeds: list[int] = []
+        for _ in range(num_envs):
+            generator, seed = seeding.np_random()
+            self.generators.append(generator)
+            self.seeds.append(seed)
+        self.episode_seconds = episode_seconds(problem)
+        log_episodes(problem)
+        self._sizes = np.array(problem.config.codec.action_sizes, np.uint64)
+        self._has_begun = np.zeros(num_envs, np.bool_)
+
+    def seed(self, cluster: int, seed: int | None) -> None:
+        """Give a cluster a new generator; None leaves it as it is."""
+        if seed is not None:
+            self.generators[cluster], self.seeds[cluster] = seeding.np_random(seed)
+
+    def begin(self, clusters: Sequence[int], options: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Begin an episode in some clusters.
+
+        Args:
+            clusters: which.
+            options: of `reset` for each of them; a window, or empty: at random. None: all at random.
+
+        Raises:
+            EnvironmentConfigError: an option has no meaning, or a window has more jobs than there is memory for.
+        """
+        problem, episodes, seeds = self.problem, [], []
+        for cluster, window in zip(clusters, options or [{}] * len(clusters), strict=True):
+            generator = self.generators[cluster]
+            episodes.append(episode_from_options(problem, window) if window else draw_episodes(problem, 1, generator))
+            seeds.append(draw_seeds(problem, 1, generator))
+        drawn = [seed for seed in seeds if seed is not None]
+        begun = np.asarray(clusters, np.int64), np.concatenate(episodes), np.concatenate(drawn) if drawn else None
+        try:
+            self.simulator.reset(*begun)
+        except ValueError as error:
+            if len(clusters) < self.num_envs:
+                raise EnvironmentConfigError(
+                    "the window of reset has more jobs than the batch has memory for: reset all environments at once, "
+                    "or give a shorter window"
+                ) from error
+            # Memory was for `episode_seconds`, now it is for the whole trace.
+            self.simulator = Simulator.from_problem(problem, self.num_envs, threads=self._threads)
+            self.simulator.reset(*begun)
+        self._has_begun[begun[0]] = True
+
+    def check_actions(self, actions: Any) -> NDArray[np.int64]:
+        """[num_envs, components] int64, actions as the simulator takes them.
+
+        Raises:
+            InvalidActionError: an action is outside the action space.
+        """
+        return check_actions(actions, self._sizes, self.num_envs)
+
+    def step(self, actions: NDArray[np.int64]) -> None:
+        """Step every cluster that is not done.
+
+        Raises:
+            ResetNeededError: a cluster has not begun an episode yet.
+        """
+        if not self._has_begun.all():
+            raise ResetNeededError("no episode is running: call reset() before the first step")
+        self.simulator.step(actions)
+
+    def infos(self) -> dict[str, NDArray[np.float64]]:
+        """`INFO_KEYS` -> [num_envs] float64, of the last step; views of one array that nobody else has."""
+        simulator = self.simulator
+        rows = np.empty((len(INFO_KEYS), self.num_envs))
+        rows[:-2] = simulator.cost_terms.T
+        rows[-2] = simulator.step_seconds
+        np.divide(simulator.time_ms, 1000, out=rows[-1])
+        return dict(zip(INFO_KEYS, rows, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future of the batch depends on: `arrays` by name, and `generator`, plain values."""
+        states = [generator.bit_generator.state for generator in self.generators]
+        return {"arrays": self.simulator.state_arrays(), "generator": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ValueError: it belongs to another configuration.
+        """
+        if len(state["generator"]) != self.num_envs:
+            raise ValueError(
+                f"the state does not fit: it is of {len(state['generator'])} clusters, not {self.num_envs}"
+            )
+        self.simulator.load_state_arrays(state["arrays"])
+        for generator, saved in zip(self.generators, state["generator"], strict=True):
+            generator.bit_generator.state = saved
+        self._has_begun[:] = True
+
+
+def describe_cluster(simulator: Simulator, cluster: int = 0) -> str:
+    """One line about a cluster: what render mode "ansi" shows."""
+    snapshot = simulator.snapshot(cluster)
+    pools = "; ".join(
+        f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
+        f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
+        for pool, row in zip(simulator.problem.cluster.pools, snapshot.pools, strict=False)
+    )
+    jobs = f"{simulator.waiting_jobs[cluster]} jobs wait, {simulator.running_jobs[cluster]} run"
+    return f"{simulator.time_seconds[cluster]:.0f} s: {jobs}; {pools}"

@@ -1,0 +1,227 @@
+"""`gymnasium.make_vec` gives what Gymnasium's loop over single environments gives, in every autoreset mode."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space
+from gymnasium.wrappers.vector import DictInfoToList, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
+
+from configs.errors import ConfigError, UserError
+from envs.errors import EnvironmentConfigError, InvalidActionError
+from envs.gpu_cluster.gymnasium_vector import GpuClusterVectorEnv
+from envs.gpu_cluster.spaces import ResetNeededError
+from envs.registry import ENVIRONMENTS, register_envs
+
+SETTINGS: dict[str, Any] = {
+    "trace": "synthetic:quickstart?days=3&seed=0",
+    "config": {"episode_seconds": 10_000.0, "codec": {"max_hold_seconds": 600.0}},
+}
+MODES = [mode.value for mode in AutoresetMode]
+ENV_IDS = sorted(ENVIRONMENTS)
+
+
+@pytest.fixture(autouse=True)
+def registered() -> None:
+    register_envs()
+
+
+def make_vec(num_envs: int = 3, env_id: str = ENV_IDS[0], **kwargs: Any) -> Any:
+    return gymnasium.make_vec(env_id, num_envs, **{**SETTINGS, **kwargs})
+
+
+def make_sync(num_envs: int, env_id: str, mode: str) -> VectorEnv[Any, Any, Any]:
+    return SyncVectorEnv(
+        [lambda: gymnasium.make(env_id, disable_env_checker=True, **SETTINGS) for _ in range(num_envs)],
+        autoreset_mode=AutoresetMode(mode),
+    )
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal to the bit, through dicts and arrays, of objects too."""
+    if isinstance(one, tuple):
+        for ours, theirs in zip(one, other, strict=True):
+            assert_same(ours, theirs)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, np.ndarray) and one.dtype == object:
+        for ours, theirs in zip(one, other, strict=True):
+            assert_same(ours, theirs)
+    else:
+        np.testing.assert_array_equal(one, other)
+        assert np.asarray(one).dtype == np.asarray(other).dtype
+
+
+@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_it_does_what_the_loop_over_single_environments_does(env_id: str, mode: str) -> None:
+    ours, theirs = make_vec(env_id=env_id, autoreset_mode=mode), make_sync(3, env_id, mode)
+    assert isinstance(ours, GpuClusterVectorEnv)
+    assert ours.metadata["autoreset_mode"] is theirs.metadata["autoreset_mode"]
+    for space in ("observation_space", "action_space", "single_observation_space", "single_action_space"):
+        assert getattr(ours, space) == getattr(theirs, space)
+    assert_same(ours.reset(seed=3), theirs.reset(seed=3))
+    ours.action_space.seed(0)
+    ends = 0
+    for _ in range(250):
+        actions = ours.action_space.sample()
+        step = ours.step(actions)
+        assert_same(step, theirs.step(actions))
+        over = step[2] | step[3]
+        ends += int(over.sum())
+        if mode == "Disabled" and over.any():
+            both = [env.reset(options={"reset_mask": over.copy()}) for env in (ours, theirs)]
+            assert_same(*both)
+    assert ends >= 6
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_step_gave_back_stays_as_it_was(mode: str) -> None:
+    env = make_vec(autoreset_mode=mode)
+    env.reset(seed=0)
+    step = (*env.step(env.action_space.sample()), env.action_masks())
+    kept = pickle.loads(pickle.dumps(step))
+    for _ in range(20):
+        env.step(env.action_space.sample())
+    assert_same(step[-2], kept[-2])
+    for ours, theirs in zip(step[:-2], kept[:-2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(step[-1], kept[-1])
+
+
+def test_masks_are_those_of_the_single_environments() -> None:
+    env, single = make_vec(), gymnasium.make(ENV_IDS[0], **SETTINGS)
+    env.reset(seed=3)
+    single.reset(seed=4)
+    masks = env.action_masks()
+    assert masks.shape == (3, sum(env.config.codec.action_sizes))
+    np.testing.assert_array_equal(masks[1], single.get_wrapper_attr("action_masks")())
+    masks[:] = False
+    assert env.action_masks().any()
+
+
+def test_seeds_and_options_are_given_for_each_or_for_all() -> None:
+    env = make_vec()
+    first, _ = env.reset(seed=[7, None, 8])
+    other, infos = env.reset(seed=[7, 9, 8], options={"start_seconds": 43_200.0})
+    assert infos["time_seconds"].tolist() == [43_200.0] * 3
+    np.testing.assert_array_equal(env.reset(seed=7)[0][[0, 1]], [first[0], first[2]])
+    assert not np.array_equal(other, first)
+    assert env.np_random_seed == (7, 8, 9)
+    assert len(env.np_random) == 3
+    with pytest.raises(EnvironmentConfigError, match="2 seeds for 3 environments"):
+        env.reset(seed=[1, 2])
+
+
+def test_a_window_longer_than_an_episode_needs_a_reset_of_all() -> None:
+    env = make_vec()
+    env.reset(seed=0)
+    with pytest.raises(EnvironmentConfigError, match="reset all environments at once"):
+        env.reset(options={"start_seconds": 0.0, "reset_mask": np.array([True, False, False])})
+    env.reset(options={"start_seconds": 0.0})
+
+
+def test_a_reset_of_some_leaves_the_others_as_they_are() -> None:
+    env = make_vec()
+    before, _ = env.reset(seed=0)
+    after, infos = env.reset(options={"reset_mask": np.array([False, True, False])})
+    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
+    assert not np.array_equal(after[1], before[1])
+    assert infos["_time_seconds"].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("mask", [np.zeros(3, bool), np.ones(2, bool), np.ones(3), [True] * 3])
+def test_a_reset_mask_that_means_nothing_is_refused(mask: Any) -> None:
+    with pytest.raises(EnvironmentConfigError, match="reset_mask must be an array of 3 bool"):
+        make_vec().reset(options={"reset_mask": mask})
+
+
+def test_a_step_without_an_episode_is_refused() -> None:
+    env = make_vec(autoreset_mode="Disabled")
+    actions = env.action_space.sample()
+    with pytest.raises(ResetNeededError, match="before the first step"):
+        env.step(actions)
+    env.reset(seed=0)
+    over = np.zeros(3, bool)
+    while not over.any():
+        _, _, terminations, truncations, _ = env.step(actions)
+        over = terminations | truncations
+    with pytest.raises(ResetNeededError, match=f"the episode of environment {np.argmax(over)} is over"):
+        env.step(actions)
+
+
+def test_a_spec_written_as_json_makes_the_same_environment() -> None:
+    env = make_vec(autoreset_mode="SameStep")
+    for spec in (env.spec, EnvSpec.from_json(env.spec.to_json())):
+        again = gymnasium.make_vec(spec)
+        assert (again.num_envs, again.autoreset_mode) == (3, AutoresetMode.SAME_STEP)
+        assert_same(again.reset(seed=5), env.reset(seed=5))
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_gymnasiums_wrappers_of_vectors_work(mode: str) -> None:
+    env: Any = RecordEpisodeStatistics(make_vec(autoreset_mode=mode))
+    env = NormalizeReward(env)
+    if mode == "NextStep":
+        env = NormalizeObservation(env)
+    env = DictInfoToList(env)
+    env.reset(seed=0)
+    seen = []
+    for _ in range(100):
+        *_, infos = env.step(env.action_space.sample())
+        seen += [info["episode"] for info in infos if "episode" in info]
+    assert len(seen) >= 3
+    assert all(episode["l"] > 10 and episode["r"] < 0.0 for episode in seen)
+
+
+def test_lines_of_text_show_the_clusters() -> None:
+    env = make_vec(num_envs=2, render_mode="ansi")
+    env.reset(options={"start_seconds": 43_200.0})
+    assert [line[:9] for line in env.render()] == ["43200 s: "] * 2
+    assert make_vec(num_envs=2).render() is None
+    env.close()
+    assert env.closed
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        (
+            {"autoreset_mode": "next-step"},
+            EnvironmentConfigError,
+            "autoreset_mode 'next-step'; did you mean 'NextStep'",
+        ),
+        ({"num_envs": 0}, UserError, "num_envs is 0"),
+        ({"config": {"packr": "best-fit"}}, ConfigError, "did you mean 'packer'"),
+        ({"trace": 5}, EnvironmentConfigError, "trace is 5"),
+    ],
+)
+def test_mistakes_in_arguments_are_typed_errors(kwargs: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        GpuClusterVectorEnv(**{**SETTINGS, **kwargs})
+
+
+def test_actions_of_another_shape_are_refused() -> None:
+    env = make_vec()
+    env.reset(seed=0)
+    for actions in (env.single_action_space.sample(), env.action_space.sample().T, np.zeros(env.action_space.shape)):
+        with pytest.raises(InvalidActionError):
+            env.step(actions)
+
+
+def test_the_id_with_one_component_takes_one_integer_for_each_cluster() -> None:
+    env = make_vec(env_id="autoscaler/GpuClusterScaling-v0")
+    assert env.action_space == batch_space(gymnasium.spaces.Discrete(25), 3)
+    env.reset(seed=0)
+    rewards = env.step(np.array([0, 1, 2]))[1]
+    assert rewards.shape == (3,)
+    with pytest.raises(InvalidActionError, match=r"it must be \(3,\): one choice an environment"):
+        env.step(np.array([[0, 1, 2]]))
