@@ -21,7 +21,7 @@ from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experi
 from autoscaler.progress import Reporter, make_reporter
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
 from configs.loader import dump_yaml, to_yaml
-from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.episodes import describe_episodes, episode_seconds, equal_episodes
 from envs.gpu_cluster.simulator.problem import make_problem
 
 SCHEMA = "autoscaler.run/1"
@@ -99,10 +99,13 @@ def train(
     check_new(target)
     reporter = make_reporter(progress)
     task = _task(described, tuned or tune_heuristic(described, reporter))
+    if (shorter := describe_episodes(task.problem)) is not None:
+        reporter.note(shorter)
     target.mkdir(parents=True)
     try:
         dump_yaml(described, target / CONFIG)
-        write_record(target, {"schema": SCHEMA, "provenance": provenance(), "tuned": task.tuned.to_dict()})
+        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episode_seconds(task.problem)}
+        write_record(target, {"schema": SCHEMA, "provenance": provenance(), **facts})
         return _run(described, task, target, hooks or Hooks(), reporter, resumes=False)
     except BaseException:
         # A new folder in which nothing could be used goes; one that was there before is never touched.

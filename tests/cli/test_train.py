@@ -74,6 +74,7 @@ def test_a_run_folder_holds_all_that_a_run_is(finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     assert record["schema"] == "autoscaler.run/1"
     assert record["tuned"]["packer"] in {"best-fit", "first-fit", "worst-fit"}
+    assert record["episode_seconds"] == 21_600.0
     assert record["result"]["finished"]
     assert record["result"]["best_usd"] <= record["result"]["tuned_usd"]
     assert record["provenance"]
@@ -89,6 +90,17 @@ def test_the_folder_is_the_only_line_on_stdout(config: Path, capsys: pytest.Capt
     assert captured.out == "runs/run\n"
     assert "reactive-tuned" in captured.err
     assert "tune the heuristic" in captured.err
+
+
+def test_episodes_that_are_shorter_than_the_settings_are_said_and_recorded(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A week does not fit into the 43 hours of the training window."""
+    changes = ("--set", "environment.episode_seconds=604800", "--set", "train.total_steps=512")
+    assert main(["train", str(config), *changes, "--out", "runs", "--name", "run"]) == 0
+    assert "not the 168.0 h of episode_seconds: at most 50% of the trace" in capsys.readouterr().err
+    record = json.loads(Path("runs/run/run.json").read_text())
+    assert 70_000.0 < record["episode_seconds"] < 77_760.0
 
 
 def test_quiet_says_nothing_but_the_folder(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
