@@ -15,7 +15,7 @@ PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugi
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quickstart test test-quick lint format wheel-smoke bench cluster-up clean
+.PHONY: help quickstart test test-kernels test-quick lint format wheel-smoke bench cluster-up clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,14 @@ quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate a
 	$(BIN)/autoscaler evaluate runs/quickstart --baselines all --report report.html --json result.json
 	@echo "Open report.html in a browser."
 
-test: .venv/.stamp-dev lint wheel-smoke ## Check style and types, try the built wheel, run all tests
+test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Kernels neither check bounds nor compile on stock numba when users run them fast; the same properties must hold where
+# they do. One run shows both: a kernel has the same source either way.
+test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba with bounds checks
+	AUTOSCALER_COMPILER=stock NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-checked \
+		$(BIN)/python -m pytest -m kernels --hypothesis-profile few tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
 	$(BIN)/python -m pytest -m "not slow and not cluster" $(PYTEST_ARGS)

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.envs.gpu_cluster.twins")  # so that its assertions say which numbers differ
+
+settings.register_profile("few", max_examples=20)  # a fifth of the examples of each property of kernels
 
 ROOT = Path(__file__).resolve().parent.parent
 

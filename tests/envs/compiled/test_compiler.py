@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -137,3 +138,34 @@ def test_another_process_finds_kernels_in_the_cache(tmp_path: Path, monkeypatch:
         for _ in range(2)
     ]
     assert runs == [["0", "1"], ["1", "0"]]
+
+
+MISSING_COLUMN = """
+import numpy as np
+from envs.compiled.compiler import helper, uncached_kernel
+
+@helper
+def read(row, column):
+    return row[column]
+
+@uncached_kernel
+def read_all(table, column):
+    total = 0
+    for row in range(table.shape[0]):
+        total += read(table[row], column)
+    return total
+
+print(read_all(np.zeros((2, 3), np.int64), 2))
+try:
+    read_all(np.zeros((2, 3), np.int64), 3)
+except IndexError:
+    print("IndexError")
+"""
+
+
+@pytest.mark.parametrize("compiler", ["fast", "stock"])
+def test_a_missing_column_is_an_error_where_bounds_are_checked(compiler: str) -> None:
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "AUTOSCALER_COMPILER": compiler}
+    command = [sys.executable, "-c", MISSING_COLUMN]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.split() == ["0", "IndexError"]

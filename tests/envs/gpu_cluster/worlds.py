@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -47,6 +49,16 @@ SPOT_CONFIGS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0))
 BOOTS = st.sampled_from([*[BootConfig()] * 3, *BOOT_CONFIGS])
 FAILURES = st.sampled_from([*[FailureConfig()] * 3, *FAILURE_CONFIGS])
 SPOTS = st.sampled_from([*[SpotConfig()] * 3, *SPOT_CONFIGS])
+
+
+def kernel_property(examples: int) -> Callable[[Any], Any]:
+    """Decorate a property of compiled kernels, to hold for so many examples; `make test` also tries it on checked ones.
+
+    A profile of hypothesis scales the number: 100 examples of its own stand for all.
+    """
+    number = max(1, examples * settings.default.max_examples // 100)
+    limits = settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return lambda test: pytest.mark.kernels(limits(test))
 
 
 @st.composite

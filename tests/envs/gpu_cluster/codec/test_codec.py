@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.codec import (
@@ -37,7 +37,7 @@ from envs.gpu_cluster.codec.layout import CODEC_VERSION
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from tests.envs.gpu_cluster.codec.snapshots import FULL, LAYOUT, copy_of, plain_snapshot, random_snapshot
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 LAYOUTS = [
     CodecLayout(),
@@ -79,7 +79,7 @@ def test_every_entry_is_between_0_and_1(codec: CodecLayout) -> None:
         assert ((values >= 0.0) & (values <= 1.0)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@kernel_property(examples=40)
 @given(problem=problems(), seed=st.integers(0, 1000))
 def test_every_entry_is_between_0_and_1_in_any_world(problem, seed: int) -> None:
     generator = np.random.default_rng(seed)

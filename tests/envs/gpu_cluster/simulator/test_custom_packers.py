@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import EnvironmentConfigError, PackingError
@@ -33,10 +33,10 @@ from tests.envs.gpu_cluster.builders import Job, make_trace, small_problem
 from tests.envs.gpu_cluster.players import STYLES, Player
 from tests.envs.gpu_cluster.simulator.test_fragmentation import openb_like
 from tests.envs.gpu_cluster.twins import assert_same_times, step_both, twins, whole
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 ROOT = Path(__file__).resolve().parents[4]
-WORLDS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WORLDS = kernel_property(examples=40)
 SHARES: list[Job] = [(float(10 * index), 4000.0, (0.5, 1.0, 2.0)[index % 3]) for index in range(30)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from envs.errors import SimulatorError
 from envs.gpu_cluster.cluster import PoolConfig
@@ -16,7 +16,7 @@ from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.log import SCHEMA
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.builders import small_problem
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MINUTE_MS = 60_000
 
@@ -64,7 +64,7 @@ def test_a_move_is_logged_with_its_new_node() -> None:
     assert move["value"] == start["value"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=40)
 @given(problem=problems(max_jobs=20))
 def test_it_changes_nothing_and_agrees_with_the_records_of_the_jobs(problem: Problem) -> None:
     logged, plain = replay(problem, 100_000), replay(problem, 0)

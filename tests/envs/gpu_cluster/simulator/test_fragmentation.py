@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -26,6 +26,7 @@ from envs.gpu_cluster.simulator.packing.packers.best_fit import best_fit
 from envs.gpu_cluster.simulator.packing.packers.lifetime_aware import later_end
 from envs.gpu_cluster.simulator.packing.packers.worst_fit import worst_fit
 from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
+from tests.envs.gpu_cluster.worlds import kernel_property
 from traces.tables import read_csv
 
 MODELS = 3
@@ -110,7 +111,7 @@ def gpus_of(bits: int) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("packer", PACKERS.listed)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=40)
 @given(
     nodes=st.lists(NODES, min_size=1, max_size=8),
     pods=st.lists(PODS, min_size=1, max_size=6),
@@ -141,7 +142,7 @@ def test_compiled_and_plain_choose_the_same(
 
 
 @pytest.mark.parametrize("packer", ["best-fit", "fgd", "topology-aware"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=40)
 @given(nodes=st.lists(NODES, min_size=1, max_size=6), pods=st.lists(PODS, min_size=1, max_size=3), data=st.data())
 def test_gangs_start_together_or_not_at_all(
     packer: str, nodes: list[Any], pods: list[Any], data: st.DataObject

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.codec import Pool
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import Problem
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MAX_STEPS = 600
-WORLD = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WORLD = kernel_property(examples=50)
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import ClusterError, EndlessJobError, EnvironmentConfigError
@@ -24,12 +24,12 @@ from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import Node, ReferenceSimulator
 from envs.gpu_cluster.simulator.reference.draws import lot
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 FAILING = FailureConfig(mean_seconds=1000.0, repair_seconds=600.0)
 SPOT = SpotConfig(mean_seconds=1000.0, notice_seconds=120.0, outage_seconds=600.0)
 ONE_JOB: list[Job] = [(0.0, 1500.0, 2.0)]
-WORLD = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WORLD = kernel_property(examples=40)
 SEEDS = st.integers(0, 2**32 - 1)
 MAX_STEPS = 300
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
@@ -17,10 +17,10 @@ from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.twins import keep_nodes
-from tests.envs.gpu_cluster.worlds import DURATIONS_SECONDS, asked, that_fit
+from tests.envs.gpu_cluster.worlds import DURATIONS_SECONDS, asked, kernel_property, that_fit
 from traces.trace import Trace
 
-WORLD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WORLD = kernel_property(examples=60)
 FOR_EVER = 10_000  # decisions
 
 

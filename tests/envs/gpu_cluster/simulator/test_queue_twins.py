@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.simulator.test_queue_invariants import always_on
 from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, keep_nodes, step_both, twins, whole
-from tests.envs.gpu_cluster.worlds import crowded_problems
+from tests.envs.gpu_cluster.worlds import crowded_problems, kernel_property
 
 MAX_STEPS = 300
 
@@ -20,7 +20,7 @@ def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
     return always_on(detailed=detailed, backfill_policy="backfill") | preemption
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=150)
 @given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
 def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
     """Nodes stay on for long, jobs go where they fit or, by lot, are held or go anywhere."""
@@ -39,7 +39,7 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
     assert_same_times(fast, slow)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=150)
 @given(problem=queues_with_reservations(detailed=False) | queues_with_reservations(detailed=True))
 def test_reservations_are_the_same(problem: Problem) -> None:
     """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""

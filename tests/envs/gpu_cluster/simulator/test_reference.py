@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE
@@ -14,7 +14,7 @@ from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.players import STYLES, Player
 from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, times, twins, whole
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MAX_STEPS = 400
 
@@ -22,7 +22,7 @@ SCRATCH = {"pool": columns.ROOM, "run": columns.RUN_TARGET, "pod": 0}
 """The first column that is scratch: snapshots that the shortcut leaves out write there too."""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=150)
 @given(problem=problems(lots=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
 def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: str) -> None:
     """Also actions outside the mask, which `decode` maps to the default; and levers wherever they may be used."""
@@ -37,7 +37,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: s
     assert_same_times(fast, slow)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=60)
 @given(problem=problems(lots=True), data=st.data())
 def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
     """Jobs that ran before are running, the rest of the trace counts or not, time runs out."""
@@ -57,7 +57,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
         step_both(fast, slow, action)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=60)
 @given(problem=problems(lots=True), setpoint=st.integers(0, 10**6))
 def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, setpoint: int) -> None:
     """`replay` and stepping with the baseline's actions end in the same state."""
@@ -82,7 +82,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
 
 
 @pytest.mark.parametrize("clusters", [1, 3])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=20)
 @given(problem=problems(max_jobs=12, lots=True))
 def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters: int) -> None:
     """Each cluster of a batch does what a batch of one does under the same setpoint."""
@@ -98,7 +98,7 @@ def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters:
         np.testing.assert_array_equal(batch.world.clusters.clock[index], alone.world.clusters.clock[0])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=60)
 @given(problem=problems(), setpoint=st.integers(0, 10**6), stride=st.integers(1, 3))
 def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoint: int, stride: int) -> None:
     """After every few decisions all memory and the snapshot are the same, whichever way they were taken."""
@@ -121,7 +121,7 @@ def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoin
                     np.testing.assert_array_equal(left[..., :end], right[..., :end], err_msg=name)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@kernel_property(examples=20)
 @given(problem=problems(max_jobs=12), seed=st.integers(0, 2**32 - 1), clusters=st.integers(2, 5))
 def test_threads_give_the_same_bits(problem: Problem, seed: int, clusters: int) -> None:
     """Steps and replays of one, two and three threads leave the same memory."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import ClusterError
@@ -20,11 +20,11 @@ from envs.gpu_cluster.simulator.packing.detailed import part_of
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.builders import Job, Play, make_trace
 from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
-from tests.envs.gpu_cluster.worlds import problems
+from tests.envs.gpu_cluster.worlds import kernel_property, problems
 from traces.errors import TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
 
-WORLD = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WORLD = kernel_property(examples=30)
 POOL = PoolConfig("gpu", max_nodes=3, boot_seconds=100.0, cpus_per_node=10.0, memory_gib_per_node=100.0)
 
 
