@@ -84,23 +84,23 @@ def mix(word: np.uint64) -> np.uint64:
 
 
 @helper
-def lot(c: Cluster, pools: Table, kind: int, pool: int, node: int) -> np.uint64:
+def lot(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> np.uint64:
     """64 random bits of a kind for a node in its present life."""
     number = node - pools[pool, st.NODE_OFFSET]
-    word = mix(np.uint64(c.clock[st.SEED]))
+    word = mix(np.uint64(cluster.clock[st.SEED]))
     word = mix(word ^ np.uint64((kind << 48) + (pool << 40) + number))
-    return mix(word ^ np.uint64(c.node[node, st.NODE_LIFE]))
+    return mix(word ^ np.uint64(cluster.node[node, st.NODE_LIFE]))
 
 
 @helper
-def drawn_ms(c: Cluster, pools: Table, kind: int, pool: int, node: int) -> int:
+def drawn_ms(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> int:
     """The time of a kind that a node draws in its present life, in ms; -1: never."""
-    index = np.int64(lot(c, pools, kind, pool, node) >> INDEX_SHIFT)
+    index = np.int64(lot(cluster, pools, kind, pool, node) >> INDEX_SHIFT)
     return pools[pool, st.POOL_LOTS + kind * st.LOTS + index]
 
 
 @helper
-def boot_fails(c: Cluster, pools: Table, pool: int, node: int) -> bool:
+def boot_fails(cluster: Cluster, pools: Table, pool: int, node: int) -> bool:
     """Whether the present boot of a node fails."""
-    part = np.int64(lot(c, pools, st.LOT_BOOT_FAILS, pool, node) >> MILLION_SHIFT)
+    part = np.int64(lot(cluster, pools, st.LOT_BOOT_FAILS, pool, node) >> MILLION_SHIFT)
     return (part * st.PPM) >> 32 < pools[pool, st.BOOT_FAILS_PPM]

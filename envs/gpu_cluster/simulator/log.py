@@ -31,38 +31,38 @@ NODE_BOOT_FAIL, NODE_FAIL, NODE_RECLAIM, NODE_GONE, NODE_RETURN = range(9, len(K
 
 
 @helper
-def record(c: Cluster, kind: int, pool: int, job: int, node: int, value: int) -> None:
+def record(cluster: Cluster, kind: int, pool: int, job: int, node: int, value: int) -> None:
     """Add a row; where the log is full, only count it."""
-    if c.log.shape[0] == 0:
+    if cluster.log.shape[0] == 0:
         return
-    at = c.clock[st.LOGGED]
-    c.clock[st.LOGGED] += 1
-    if at < c.log.shape[0]:
-        row = c.log[at]
-        row[0], row[1], row[2] = c.clock[st.NOW], (node + 1) << 24 | pool << 8 | kind, (job + 1) << 32 | value
+    at = cluster.clock[st.LOGGED]
+    cluster.clock[st.LOGGED] += 1
+    if at < cluster.log.shape[0]:
+        row = cluster.log[at]
+        row[0], row[1], row[2] = cluster.clock[st.NOW], (node + 1) << 24 | pool << 8 | kind, (job + 1) << 32 | value
 
 
 @helper
-def record_parts(c: Cluster, jobs: Table, pools: Table, kind: int, slot: int) -> None:
+def record_parts(cluster: Cluster, jobs: Table, pools: Table, kind: int, slot: int) -> None:
     """Add a row for each node that a running job has GPUs of, with their number in thousandths."""
-    if c.log.shape[0] == 0:
+    if cluster.log.shape[0] == 0:
         return
-    run = c.run[slot]
+    run = cluster.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
     node = run[st.RUN_CHAIN]
     while node >= 0:
-        record(c, kind, pool, job, node, gpus * 1000)
-        node = c.node[node, st.NEXT_NODE]
+        record(cluster, kind, pool, job, node, gpus * 1000)
+        node = cluster.node[node, st.NEXT_NODE]
     if run[st.RUN_SHARE] >= 0:
-        record(c, kind, pool, job, c.share[run[st.RUN_SHARE], st.SHARE_NODE], jobs[job, st.MILLI])
+        record(cluster, kind, pool, job, cluster.share[run[st.RUN_SHARE], st.SHARE_NODE], jobs[job, st.MILLI])
     elif run[st.RUN_GPUS] > 0:
-        record(c, kind, pool, job, run[st.RUN_NODE], run[st.RUN_GPUS] * 1000)
+        record(cluster, kind, pool, job, run[st.RUN_NODE], run[st.RUN_GPUS] * 1000)
 
 
 @helper
-def is_log_filling(c: Cluster) -> bool:
+def is_log_filling(cluster: Cluster) -> bool:
     """Whether the log should be drained before the next decision."""
-    return 2 * c.clock[st.LOGGED] > c.log.shape[0] > 0
+    return 2 * cluster.clock[st.LOGGED] > cluster.log.shape[0] > 0
 
 
 class LogRows:

@@ -92,9 +92,9 @@ def empty_tables() -> Tables:
 
 
 @helper
-def fits(n: Nodes, pod: Pod, node: int) -> bool:
+def fits(nodes: Nodes, pod: Pod, node: int) -> bool:
     """Whether a node is open and has room for a pod."""
-    row = n.node[node]
+    row = nodes.node[node]
     if row[OPEN] == 0 or row[FREE_CPU] < pod[CPU] or row[FREE_MEMORY] < pod[MEMORY]:
         return False
     if (pod[MODELS] >> row[MODEL]) & 1 == 0:

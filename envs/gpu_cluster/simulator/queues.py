@@ -104,13 +104,13 @@ def write_facts(trace: Trace, config: QueueConfig, jobs: Table) -> None:
 
 
 @helper
-def precedes(c: Cluster, jobs: Table, settings: Settings, job: int, other: int) -> bool:
+def precedes(cluster: Cluster, jobs: Table, settings: Settings, job: int, other: int) -> bool:
     """Whether a job has its turn before another."""
     if settings.queue.has_priorities and jobs[job, st.PRIORITY] != jobs[other, st.PRIORITY]:
         return jobs[job, st.PRIORITY] > jobs[other, st.PRIORITY]
     if settings.queue.by_usage:
-        usage = c.owner[jobs[job, st.OWNER], st.OWNER_USAGE]
-        others = c.owner[jobs[other, st.OWNER], st.OWNER_USAGE]
+        usage = cluster.owner[jobs[job, st.OWNER], st.OWNER_USAGE]
+        others = cluster.owner[jobs[other, st.OWNER], st.OWNER_USAGE]
         if usage != others:
             return usage < others
     if settings.queue.is_ordered and jobs[job, st.RANK] != jobs[other, st.RANK]:
@@ -119,21 +119,21 @@ def precedes(c: Cluster, jobs: Table, settings: Settings, job: int, other: int) 
 
 
 @helper
-def move_waiting(c: Cluster, settings: Settings, at: int, to: int) -> None:
+def move_waiting(cluster: Cluster, settings: Settings, at: int, to: int) -> None:
     """Copy an entry of the queue."""
-    c.queue[to, st.QUEUE_JOB] = c.queue[at, st.QUEUE_JOB]
+    cluster.queue[to, st.QUEUE_JOB] = cluster.queue[at, st.QUEUE_JOB]
     if settings.tracks_work:
-        c.queue[to, st.QUEUE_LEFT] = c.queue[at, st.QUEUE_LEFT]
+        cluster.queue[to, st.QUEUE_LEFT] = cluster.queue[at, st.QUEUE_LEFT]
     if settings.queue.goes_in_turn:
-        c.queue[to, st.QUEUE_POOL] = c.queue[at, st.QUEUE_POOL]
+        cluster.queue[to, st.QUEUE_POOL] = cluster.queue[at, st.QUEUE_POOL]
 
 
 @helper
-def count_usage(c: Cluster, settings: Settings, owner: int) -> None:
+def count_usage(cluster: Cluster, settings: Settings, owner: int) -> None:
     """Count the GPU time that an owner has used until now."""
-    row, now = c.owner[owner], c.clock[st.NOW]
+    row, now = cluster.owner[owner], cluster.clock[st.NOW]
     if settings.queue.halving_ms > 0:
-        halving, start = settings.queue.halving_ms, c.clock[st.EPISODE_START]
+        halving, start = settings.queue.halving_ms, cluster.clock[st.EPISODE_START]
         moment = start + ((row[st.OWNER_SINCE] - start) // halving + 1) * halving
         while moment <= now:
             row[st.OWNER_USAGE] += row[st.OWNER_MILLI] * (moment - row[st.OWNER_SINCE])
@@ -145,74 +145,74 @@ def count_usage(c: Cluster, settings: Settings, owner: int) -> None:
 
 
 @helper
-def add_in_use(c: Cluster, jobs: Table, settings: Settings, job: int, milli: int) -> None:
+def add_in_use(cluster: Cluster, jobs: Table, settings: Settings, job: int, milli: int) -> None:
     """Note that the owner of a job uses more GPUs from now on, or fewer."""
     owner = jobs[job, st.OWNER]
     if settings.queue.by_usage:
-        count_usage(c, settings, owner)
-    c.owner[owner, st.OWNER_MILLI] += milli
+        count_usage(cluster, settings, owner)
+    cluster.owner[owner, st.OWNER_MILLI] += milli
 
 
 @rare
-def order_queue(c: Cluster, jobs: Table, settings: Settings) -> None:
+def order_queue(cluster: Cluster, jobs: Table, settings: Settings) -> None:
     """Sort the queue by what owners have used until now (Shell's sort: in place, and quick where little changed)."""
-    for owner in range(c.owner.shape[0]):
-        count_usage(c, settings, owner)
-    head, tail, gap = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL], 1
+    for owner in range(cluster.owner.shape[0]):
+        count_usage(cluster, settings, owner)
+    head, tail, gap = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL], 1
     while gap < (tail - head) // 3:
         gap = 3 * gap + 1
     while gap > 0:
         for at in range(head + gap, tail):
-            job, left, to = c.queue[at, st.QUEUE_JOB], 0, at
+            job, left, to = cluster.queue[at, st.QUEUE_JOB], 0, at
             if settings.tracks_work:
-                left = c.queue[at, st.QUEUE_LEFT]
-            while to - gap >= head and precedes(c, jobs, settings, job, c.queue[to - gap, st.QUEUE_JOB]):
-                move_waiting(c, settings, to - gap, to)
+                left = cluster.queue[at, st.QUEUE_LEFT]
+            while to - gap >= head and precedes(cluster, jobs, settings, job, cluster.queue[to - gap, st.QUEUE_JOB]):
+                move_waiting(cluster, settings, to - gap, to)
                 to -= gap
-            c.queue[to, st.QUEUE_JOB] = job
+            cluster.queue[to, st.QUEUE_JOB] = job
             if settings.tracks_work:
-                c.queue[to, st.QUEUE_LEFT] = left
+                cluster.queue[to, st.QUEUE_LEFT] = left
         gap //= 3
 
 
 @rare
-def mark_turns(c: Cluster, jobs: Table, settings: Settings) -> None:
+def mark_turns(cluster: Cluster, jobs: Table, settings: Settings) -> None:
     """Offer each waiting job its default pool, or none while those before it use up the quota of its owner."""
-    for owner in range(c.owner.shape[0]):
-        c.owner[owner, st.OWNER_PLANNED] = c.owner[owner, st.OWNER_MILLI]
-    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
-        job = c.queue[at, st.QUEUE_JOB]
-        c.queue[at, st.QUEUE_POOL] = jobs[job, st.DEFAULT_POOL]
+    for owner in range(cluster.owner.shape[0]):
+        cluster.owner[owner, st.OWNER_PLANNED] = cluster.owner[owner, st.OWNER_MILLI]
+    for at in range(cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]):
+        job = cluster.queue[at, st.QUEUE_JOB]
+        cluster.queue[at, st.QUEUE_POOL] = jobs[job, st.DEFAULT_POOL]
         if settings.queue.has_quotas:
             owner = jobs[job, st.OWNER]
-            planned = c.owner[owner, st.OWNER_PLANNED] + jobs[job, st.MILLI]
+            planned = cluster.owner[owner, st.OWNER_PLANNED] + jobs[job, st.MILLI]
             if planned > jobs[job, st.QUOTA_MILLI]:
-                c.queue[at, st.QUEUE_POOL] = -1
+                cluster.queue[at, st.QUEUE_POOL] = -1
             else:
-                c.owner[owner, st.OWNER_PLANNED] = planned
+                cluster.owner[owner, st.OWNER_PLANNED] = planned
 
 
 @helper
-def add_deferred(c: Cluster, jobs: Table, settings: Settings, job: int) -> None:
+def add_deferred(cluster: Cluster, jobs: Table, settings: Settings, job: int) -> None:
     """Note a waiting job whose latest start lies ahead."""
-    if jobs[job, st.LATEST_MS] > c.clock[st.NOW]:
-        c.clock[st.NEXT_LATEST] = min(c.clock[st.NEXT_LATEST], jobs[job, st.LATEST_MS])
+    if jobs[job, st.LATEST_MS] > cluster.clock[st.NOW]:
+        cluster.clock[st.NEXT_LATEST] = min(cluster.clock[st.NEXT_LATEST], jobs[job, st.LATEST_MS])
         if settings.queue.waits_free:
-            c.clock[st.DEFERRED_MILLI] += jobs[job, st.MILLI]
+            cluster.clock[st.DEFERRED_MILLI] += jobs[job, st.MILLI]
 
 
 @rare
-def count_deferred(c: Cluster, jobs: Table, settings: Settings) -> None:
+def count_deferred(cluster: Cluster, jobs: Table, settings: Settings) -> None:
     """Work out which waiting jobs wait for free, and when the next latest start comes."""
-    c.clock[st.DEFERRED_MILLI], c.clock[st.NEXT_LATEST] = 0, st.NEVER
-    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
-        add_deferred(c, jobs, settings, c.queue[at, st.QUEUE_JOB])
+    cluster.clock[st.DEFERRED_MILLI], cluster.clock[st.NEXT_LATEST] = 0, st.NEVER
+    for at in range(cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]):
+        add_deferred(cluster, jobs, settings, cluster.queue[at, st.QUEUE_JOB])
 
 
 @helper
-def prepare_queue(c: Cluster, jobs: Table, settings: Settings) -> None:
+def prepare_queue(cluster: Cluster, jobs: Table, settings: Settings) -> None:
     """Bring the queue in the order in which it is decided on, and mark whose turn it can be."""
     if settings.queue.by_usage:
-        order_queue(c, jobs, settings)
+        order_queue(cluster, jobs, settings)
     if settings.queue.goes_in_turn:
-        mark_turns(c, jobs, settings)
+        mark_turns(cluster, jobs, settings)

@@ -22,114 +22,117 @@ def parent(at: int) -> int:
 
 
 @helper
-def before(c: Cluster, slot: int, finish: int, at: int) -> bool:
+def before(cluster: Cluster, slot: int, finish: int, at: int) -> bool:
     """Whether a slot whose job ends at `finish` goes before that at a position; equal times go by job number."""
-    if finish != c.heap[at, st.HEAP_FINISH]:
-        return finish < c.heap[at, st.HEAP_FINISH]
-    return c.run[slot, st.RUN_JOB] < c.run[c.heap[at, st.HEAP_SLOT], st.RUN_JOB]
+    if finish != cluster.heap[at, st.HEAP_FINISH]:
+        return finish < cluster.heap[at, st.HEAP_FINISH]
+    return cluster.run[slot, st.RUN_JOB] < cluster.run[cluster.heap[at, st.HEAP_SLOT], st.RUN_JOB]
 
 
 @helper
-def copy_entry(c: Cluster, at: int, to: int) -> None:
+def copy_entry(cluster: Cluster, at: int, to: int) -> None:
     """Copy an entry of the heap."""
-    c.heap[to, st.HEAP_SLOT], c.heap[to, st.HEAP_FINISH] = c.heap[at, st.HEAP_SLOT], c.heap[at, st.HEAP_FINISH]
+    cluster.heap[to, st.HEAP_SLOT], cluster.heap[to, st.HEAP_FINISH] = (
+        cluster.heap[at, st.HEAP_SLOT],
+        cluster.heap[at, st.HEAP_FINISH],
+    )
 
 
 @helper
-def free_slot(c: Cluster) -> int:
+def free_slot(cluster: Cluster) -> int:
     """The slot of the next job to start: the one freed last, or the first that had none."""
-    running = c.clock[st.RUNNING]
-    if running == c.clock[st.SLOTS]:
-        c.heap[running, st.HEAP_SLOT] = running
-        c.clock[st.SLOTS] = running + 1
-    return c.heap[running, st.HEAP_SLOT]
+    running = cluster.clock[st.RUNNING]
+    if running == cluster.clock[st.SLOTS]:
+        cluster.heap[running, st.HEAP_SLOT] = running
+        cluster.clock[st.SLOTS] = running + 1
+    return cluster.heap[running, st.HEAP_SLOT]
 
 
 @helper
-def push_running(c: Cluster, slot: int) -> None:
+def push_running(cluster: Cluster, slot: int) -> None:
     """Add a slot to the heap of finishes."""
-    c.clock[st.RUNNING] += 1
-    sift(c, c.clock[st.RUNNING] - 1, slot)
+    cluster.clock[st.RUNNING] += 1
+    sift(cluster, cluster.clock[st.RUNNING] - 1, slot)
 
 
 @helper
-def pop_running(c: Cluster) -> int:
+def pop_running(cluster: Cluster) -> int:
     """Take the slot that finishes first off the heap; it goes to the free slots behind the heap."""
-    first = c.heap[0, st.HEAP_SLOT]
-    size = c.clock[st.RUNNING] - 1
-    c.clock[st.RUNNING] = size
-    sift(c, 0, c.heap[size, st.HEAP_SLOT])
-    c.heap[size, st.HEAP_SLOT] = first
+    first = cluster.heap[0, st.HEAP_SLOT]
+    size = cluster.clock[st.RUNNING] - 1
+    cluster.clock[st.RUNNING] = size
+    sift(cluster, 0, cluster.heap[size, st.HEAP_SLOT])
+    cluster.heap[size, st.HEAP_SLOT] = first
     return first
 
 
 @helper
-def position_of(c: Cluster, slot: int) -> int:
+def position_of(cluster: Cluster, slot: int) -> int:
     """Where a running slot stands in the heap, which is searched for it."""
     at = 0
-    while c.heap[at, st.HEAP_SLOT] != slot:
+    while cluster.heap[at, st.HEAP_SLOT] != slot:
         at += 1
     return at
 
 
 @helper
-def sift(c: Cluster, at: int, slot: int) -> None:
+def sift(cluster: Cluster, at: int, slot: int) -> None:
     """Put a slot where it belongs in the heap, beginning at a position that may be overwritten."""
-    finish, size = c.run[slot, st.RUN_FINISH], c.clock[st.RUNNING]
-    while at > 0 and before(c, slot, finish, parent(at)):
-        copy_entry(c, parent(at), at)
+    finish, size = cluster.run[slot, st.RUN_FINISH], cluster.clock[st.RUNNING]
+    while at > 0 and before(cluster, slot, finish, parent(at)):
+        copy_entry(cluster, parent(at), at)
         at = parent(at)
     while st.HEAP_ARITY * at + 1 < size:
         child = st.HEAP_ARITY * at + 1
         for other in range(child + 1, min(child + st.HEAP_ARITY, size)):
-            if before(c, c.heap[other, st.HEAP_SLOT], c.heap[other, st.HEAP_FINISH], child):
+            if before(cluster, cluster.heap[other, st.HEAP_SLOT], cluster.heap[other, st.HEAP_FINISH], child):
                 child = other
-        if before(c, slot, finish, child):
+        if before(cluster, slot, finish, child):
             break
-        copy_entry(c, child, at)
+        copy_entry(cluster, child, at)
         at = child
-    c.heap[at, st.HEAP_SLOT], c.heap[at, st.HEAP_FINISH] = slot, finish
+    cluster.heap[at, st.HEAP_SLOT], cluster.heap[at, st.HEAP_FINISH] = slot, finish
 
 
 @helper
-def remove_running(c: Cluster, slot: int) -> None:
+def remove_running(cluster: Cluster, slot: int) -> None:
     """Take a slot out of the heap, wherever it stands; it goes to the free slots behind the heap."""
-    at, size = position_of(c, slot), c.clock[st.RUNNING] - 1
-    c.clock[st.RUNNING] = size
-    last = c.heap[size, st.HEAP_SLOT]
+    at, size = position_of(cluster, slot), cluster.clock[st.RUNNING] - 1
+    cluster.clock[st.RUNNING] = size
+    last = cluster.heap[size, st.HEAP_SLOT]
     if at < size:
-        sift(c, at, last)
-    c.heap[size, st.HEAP_SLOT] = slot
+        sift(cluster, at, last)
+    cluster.heap[size, st.HEAP_SLOT] = slot
 
 
 @helper
-def change_finish(c: Cluster, slot: int, finish: int) -> None:
+def change_finish(cluster: Cluster, slot: int, finish: int) -> None:
     """Give a running slot another finish and put it in its place in the heap."""
-    at = position_of(c, slot)
-    c.run[slot, st.RUN_FINISH] = finish
-    sift(c, at, slot)
+    at = position_of(cluster, slot)
+    cluster.run[slot, st.RUN_FINISH] = finish
+    sift(cluster, at, slot)
 
 
 @helper
-def heapify(c: Cluster) -> None:
+def heapify(cluster: Cluster) -> None:
     """Bring the heap in order after many finishes changed."""
-    for at in range(c.clock[st.RUNNING]):
-        slot, to = c.heap[at, st.HEAP_SLOT], at
-        finish = c.run[slot, st.RUN_FINISH]
-        while to > 0 and before(c, slot, finish, parent(to)):
-            copy_entry(c, parent(to), to)
+    for at in range(cluster.clock[st.RUNNING]):
+        slot, to = cluster.heap[at, st.HEAP_SLOT], at
+        finish = cluster.run[slot, st.RUN_FINISH]
+        while to > 0 and before(cluster, slot, finish, parent(to)):
+            copy_entry(cluster, parent(to), to)
             to = parent(to)
-        c.heap[to, st.HEAP_SLOT], c.heap[to, st.HEAP_FINISH] = slot, finish
+        cluster.heap[to, st.HEAP_SLOT], cluster.heap[to, st.HEAP_FINISH] = slot, finish
 
 
 @helper
-def integrate(c: Cluster, settings: Settings, until: int) -> None:
+def integrate(cluster: Cluster, settings: Settings, until: int) -> None:
     """Add the time from now to `until` to every integral and move the clock."""
-    elapsed = until - c.clock[st.NOW]
+    elapsed = until - cluster.clock[st.NOW]
     if elapsed == 0:
         return
-    for pool in range(c.pool.shape[0]):
-        row = c.pool[pool]
+    for pool in range(cluster.pool.shape[0]):
+        row = cluster.pool[pool]
         row[st.IDLE_NODE_MS] += elapsed * (row[st.IDLE_TAIL] - row[st.IDLE_HEAD])
         row[st.BUSY_NODE_MS] += elapsed * row[st.BUSY]
         row[st.BOOT_NODE_MS] += elapsed * (row[st.BOOT_TAIL] - row[st.BOOT_HEAD])
@@ -140,74 +143,76 @@ def integrate(c: Cluster, settings: Settings, until: int) -> None:
         if settings.is_stochastic:
             row[st.IDLE_NODE_MS] += elapsed * row[st.DRAINING]
             row[st.DOWN_NODE_MS] += elapsed * row[st.DOWN]
-    c.clock[st.WAITED_MILLI_MS] += elapsed * c.clock[st.PENDING_MILLI]
+    cluster.clock[st.WAITED_MILLI_MS] += elapsed * cluster.clock[st.PENDING_MILLI]
     if settings.queue.defers:
-        c.clock[st.WAITED_MILLI_MS] -= elapsed * c.clock[st.DEFERRED_MILLI]
-    c.clock[st.NOW] = until
+        cluster.clock[st.WAITED_MILLI_MS] -= elapsed * cluster.clock[st.DEFERRED_MILLI]
+    cluster.clock[st.NOW] = until
 
 
 @helper
-def finish_job(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+def finish_job(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """End the job that finishes first."""
-    slot = pop_running(c)
-    job = c.run[slot, st.RUN_JOB]
-    record_parts(c, jobs, pools, JOB_END, slot)
-    release(c, jobs, pools, settings, slot)
-    if job >= c.clock[st.FIRST_JOB]:
-        c.queue[job - c.clock[st.FIRST_JOB], st.JOB_END] = c.clock[st.NOW]
-    c.clock[st.FINISHED] += 1
-    if settings.queue.counts_misses and c.clock[st.NOW] > jobs[job, st.DEADLINE_MS]:
-        c.clock[st.DEADLINE_MISSES] += 1
+    slot = pop_running(cluster)
+    job = cluster.run[slot, st.RUN_JOB]
+    record_parts(cluster, jobs, pools, JOB_END, slot)
+    release(cluster, jobs, pools, settings, slot)
+    if job >= cluster.clock[st.FIRST_JOB]:
+        cluster.queue[job - cluster.clock[st.FIRST_JOB], st.JOB_END] = cluster.clock[st.NOW]
+    cluster.clock[st.FINISHED] += 1
+    if settings.queue.counts_misses and cluster.clock[st.NOW] > jobs[job, st.DEADLINE_MS]:
+        cluster.clock[st.DEADLINE_MISSES] += 1
 
 
 @helper
-def make_room(c: Cluster, settings: Settings) -> None:
+def make_room(cluster: Cluster, settings: Settings) -> None:
     """Move the queue to the front of its memory; preempted jobs come back and could run out of it."""
-    head, length = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
+    head, length = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD]
     for index in range(length):
-        move_waiting(c, settings, head + index, index)
-    c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL] = 0, length
+        move_waiting(cluster, settings, head + index, index)
+    cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL] = 0, length
 
 
 @helper
-def enqueue(c: Cluster, jobs: Table, settings: Settings, job: int, left: int) -> None:
+def enqueue(cluster: Cluster, jobs: Table, settings: Settings, job: int, left: int) -> None:
     """Put a job with `left` of its work in its place in the queue; `order_queue` comes later where usage counts."""
-    if c.clock[st.QUEUE_TAIL] == c.queue.shape[0]:
-        make_room(c, settings)
-    at = c.clock[st.QUEUE_TAIL]
-    while at > c.clock[st.QUEUE_HEAD] and precedes(c, jobs, settings, job, c.queue[at - 1, st.QUEUE_JOB]):
-        move_waiting(c, settings, at - 1, at)
+    if cluster.clock[st.QUEUE_TAIL] == cluster.queue.shape[0]:
+        make_room(cluster, settings)
+    at = cluster.clock[st.QUEUE_TAIL]
+    while at > cluster.clock[st.QUEUE_HEAD] and precedes(
+        cluster, jobs, settings, job, cluster.queue[at - 1, st.QUEUE_JOB]
+    ):
+        move_waiting(cluster, settings, at - 1, at)
         at -= 1
-    c.queue[at, st.QUEUE_JOB] = job
+    cluster.queue[at, st.QUEUE_JOB] = job
     if settings.tracks_work:
-        c.queue[at, st.QUEUE_LEFT] = left
+        cluster.queue[at, st.QUEUE_LEFT] = left
     if settings.queue.goes_in_turn:
-        c.queue[at, st.QUEUE_POOL] = st.JUST_QUEUED  # one that was preempted has no turn before the next decision
+        cluster.queue[at, st.QUEUE_POOL] = st.JUST_QUEUED  # one that was preempted has no turn before the next decision
     if settings.queue.defers:
-        add_deferred(c, jobs, settings, job)
-    c.clock[st.QUEUE_TAIL] += 1
-    c.clock[st.PENDING_MILLI] += jobs[job, st.MILLI]
+        add_deferred(cluster, jobs, settings, job)
+    cluster.clock[st.QUEUE_TAIL] += 1
+    cluster.clock[st.PENDING_MILLI] += jobs[job, st.MILLI]
     if jobs[job, st.MILLI] < 1000:
-        c.clock[st.PENDING_SHARES] += 1
-    c.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] += jobs[job, st.MILLI]
+        cluster.clock[st.PENDING_SHARES] += 1
+    cluster.pool[jobs[job, st.DEFAULT_POOL], st.PENDING_DEFAULT_MILLI] += jobs[job, st.MILLI]
 
 
 @helper
-def next_ready(c: Cluster, pools: Table, pool: int) -> int:
+def next_ready(cluster: Cluster, pools: Table, pool: int) -> int:
     """When the next boot of a pool ends."""
-    if c.pool[pool, st.BOOT_HEAD] == c.pool[pool, st.BOOT_TAIL]:
+    if cluster.pool[pool, st.BOOT_HEAD] == cluster.pool[pool, st.BOOT_TAIL]:
         return st.NEVER
-    return c.node[pools[pool, st.NODE_OFFSET] + c.pool[pool, st.BOOT_HEAD], st.BOOT_READY]
+    return cluster.node[pools[pool, st.NODE_OFFSET] + cluster.pool[pool, st.BOOT_HEAD], st.BOOT_READY]
 
 
 @helper
-def idle_for(c: Cluster, pools: Table, pool: int, age_ms: int, most: int) -> int:
+def idle_for(cluster: Cluster, pools: Table, pool: int, age_ms: int, most: int) -> int:
     """How many idle nodes of a pool, at most `most`, have been idle for `age_ms`; they are the first of the ring."""
-    low, high = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_HEAD] + most
+    low, high = cluster.pool[pool, st.IDLE_HEAD], cluster.pool[pool, st.IDLE_HEAD] + most
     head, nodes, offset = low, pools[pool, st.MAX_NODES], pools[pool, st.NODE_OFFSET]
     while low < high:
         middle = (low + high) >> 1
-        if c.clock[st.NOW] - c.node[offset + wrap(middle, nodes), st.IDLE_SINCE] >= age_ms:
+        if cluster.clock[st.NOW] - cluster.node[offset + wrap(middle, nodes), st.IDLE_SINCE] >= age_ms:
             low = middle + 1
         else:
             high = middle
@@ -215,19 +220,21 @@ def idle_for(c: Cluster, pools: Table, pool: int, age_ms: int, most: int) -> int
 
 
 @helper
-def next_age(c: Cluster, pools: Table) -> int:
+def next_age(cluster: Cluster, pools: Table) -> int:
     """When the next idle node passes one of `IDLE_AGE_EDGES_SECONDS`."""
     time = st.NEVER
-    for pool in range(c.pool.shape[0]):
-        head, tail = c.pool[pool, st.IDLE_HEAD], c.pool[pool, st.IDLE_TAIL]
+    for pool in range(cluster.pool.shape[0]):
+        head, tail = cluster.pool[pool, st.IDLE_HEAD], cluster.pool[pool, st.IDLE_TAIL]
         old = tail - head
         if old == 0:
             continue
         for edge in EDGES_MS:
             before_edge = old
-            old = idle_for(c, pools, pool, edge, old)
+            old = idle_for(cluster, pools, pool, edge, old)
             if old < before_edge:
                 position = head + old
-                since = c.node[pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES]), st.IDLE_SINCE]
+                since = cluster.node[
+                    pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES]), st.IDLE_SINCE
+                ]
                 time = min(time, since + edge)
     return time

@@ -36,29 +36,29 @@ RULES = (
 
 
 @helper
-def count_bits(c: Cluster, pools: Table, pool: int, free: int) -> int:
+def count_bits(cluster: Cluster, pools: Table, pool: int, free: int) -> int:
     """How many nodes stand in a bit set, -1 if one of them has not `free` GPUs; set 0 holds the nodes that are off."""
-    nodes, node = 0, lowest_node(c, pools, pool, free)
+    nodes, node = 0, lowest_node(cluster, pools, pool, free)
     while node >= 0:
-        if free > 0 and c.node[node, st.FREE_GPUS] != free:
+        if free > 0 and cluster.node[node, st.FREE_GPUS] != free:
             return -1
         nodes += 1
-        node = next_node(c, pools, pool, free, node)
+        node = next_node(cluster, pools, pool, free, node)
     return nodes
 
 
 @helper
-def broken_counts(c: Cluster, pools: Table, pool: int) -> int:
+def broken_counts(cluster: Cluster, pools: Table, pool: int) -> int:
     """The number of a rule about nodes and their free GPUs that does not hold, else 0."""
-    row, gpus = c.pool[pool], pools[pool, st.GPUS]
+    row, gpus = cluster.pool[pool], pools[pool, st.GPUS]
     busy, free_gpus, rule = row[st.FREE_COUNT], 0, 0
     for free in range(1, gpus):
         busy += row[st.FREE_COUNT + free]
         free_gpus += free * row[st.FREE_COUNT + free]
-        if count_bits(c, pools, pool, free) != row[st.FREE_COUNT + free]:
+        if count_bits(cluster, pools, pool, free) != row[st.FREE_COUNT + free]:
             rule = 2
     idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-    nodes = idle + busy + booting + row[st.DRAINING] + row[st.DOWN] + count_bits(c, pools, pool, 0)
+    nodes = idle + busy + booting + row[st.DRAINING] + row[st.DOWN] + count_bits(cluster, pools, pool, 0)
     if busy != row[st.BUSY]:
         rule = 1
     elif min(idle, booting, row[st.DRAINING], row[st.DOWN]) < 0 or nodes != pools[pool, st.MAX_NODES]:
@@ -69,18 +69,18 @@ def broken_counts(c: Cluster, pools: Table, pool: int) -> int:
 
 
 @helper
-def broken_rings(c: Cluster, pools: Table, pool: int) -> int:
+def broken_rings(cluster: Cluster, pools: Table, pool: int) -> int:
     """The number of a rule about the order of idle and booting nodes that does not hold, else 0."""
-    row, offset, nodes = c.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
+    row, offset, nodes = cluster.pool[pool], pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
     before = -st.NEVER
     for position in range(row[st.IDLE_HEAD], row[st.IDLE_TAIL]):
-        since = c.node[offset + position % nodes, st.IDLE_SINCE]
-        if since < before or since > c.clock[st.NOW]:
+        since = cluster.node[offset + position % nodes, st.IDLE_SINCE]
+        if since < before or since > cluster.clock[st.NOW]:
             return 8
         before = since
-    before = c.clock[st.NOW]
+    before = cluster.clock[st.NOW]
     for position in range(row[st.BOOT_HEAD], row[st.BOOT_TAIL]):
-        ready = c.node[offset + position % nodes, st.BOOT_READY]
+        ready = cluster.node[offset + position % nodes, st.BOOT_READY]
         if ready < before:
             return 9
         before = ready
@@ -88,32 +88,32 @@ def broken_rings(c: Cluster, pools: Table, pool: int) -> int:
 
 
 @helper
-def asked(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
+def asked(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
     """CPUs or memory that a running job has: what goes with each of its GPUs, and what could not be divided."""
-    job = c.run[slot, st.RUN_JOB]
-    if pools[c.run[slot, st.RUN_POOL], limit] < 0:
+    job = cluster.run[slot, st.RUN_JOB]
+    if pools[cluster.run[slot, st.RUN_POOL], limit] < 0:
         return 0
     units = max(1, jobs[job, st.MILLI] // 1000)
-    has = max(1, c.run[slot, st.RUN_MILLI] // 1000) if settings.tracks_work else units
+    has = max(1, cluster.run[slot, st.RUN_MILLI] // 1000) if settings.tracks_work else units
     return part_of(jobs[job, what], units, has, True)
 
 
 @helper
-def broken_nodes(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
+def broken_nodes(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
     """The number of a rule about detailed nodes that does not hold, else 0."""
     cpu, memory = 0, 0
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        cpu += asked(c, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
-        memory += asked(c, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
+    for index in range(cluster.clock[st.RUNNING]):
+        slot = cluster.heap[index, st.HEAP_SLOT]
+        cpu += asked(cluster, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
+        memory += asked(cluster, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
     for pool in range(pools.shape[0]):
         offset = pools[pool, st.NODE_OFFSET]
         for node in range(offset, offset + pools[pool, st.MAX_NODES]):
-            row = c.detail.node[node]
+            row = cluster.detail.node[node]
             is_over = row[ns.FREE_CPU] < 0 or row[ns.FREE_MEMORY] < 0
             for gpu in range(pools[pool, st.GPUS]):
-                is_over = is_over or c.detail.gpu[node, gpu] < 0
-            if is_over or (row[ns.OPEN] == 1 and row[ns.WHOLE] != c.node[node, st.FREE_GPUS]):
+                is_over = is_over or cluster.detail.gpu[node, gpu] < 0
+            if is_over or (row[ns.OPEN] == 1 and row[ns.WHOLE] != cluster.node[node, st.FREE_GPUS]):
                 return 12
             if pools[pool, st.NODE_CPU] >= 0:
                 cpu -= pools[pool, st.NODE_CPU] - row[ns.FREE_CPU]
@@ -123,78 +123,80 @@ def broken_nodes(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> i
 
 
 @helper
-def broken_running(c: Cluster, jobs: Table, settings: Settings) -> int:
+def broken_running(cluster: Cluster, jobs: Table, settings: Settings) -> int:
     """The number of a rule about running jobs that does not hold, else 0."""
     used = 0
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        used += c.run[slot, st.RUN_MILLI] if settings.tracks_work else jobs[c.run[slot, st.RUN_JOB], st.MILLI]
-        above = c.heap[parent(index), st.HEAP_SLOT] if index > 0 else slot
-        if c.heap[index, st.HEAP_FINISH] != c.run[slot, st.RUN_FINISH]:
+    for index in range(cluster.clock[st.RUNNING]):
+        slot = cluster.heap[index, st.HEAP_SLOT]
+        used += (
+            cluster.run[slot, st.RUN_MILLI] if settings.tracks_work else jobs[cluster.run[slot, st.RUN_JOB], st.MILLI]
+        )
+        above = cluster.heap[parent(index), st.HEAP_SLOT] if index > 0 else slot
+        if cluster.heap[index, st.HEAP_FINISH] != cluster.run[slot, st.RUN_FINISH]:
             return 6
-        if c.run[slot, st.RUN_FINISH] < max(c.clock[st.NOW], c.run[above, st.RUN_FINISH]):
+        if cluster.run[slot, st.RUN_FINISH] < max(cluster.clock[st.NOW], cluster.run[above, st.RUN_FINISH]):
             return 6
         for other in range(index):
-            if c.run[c.heap[other, st.HEAP_SLOT], st.RUN_JOB] == c.run[slot, st.RUN_JOB]:
+            if cluster.run[cluster.heap[other, st.HEAP_SLOT], st.RUN_JOB] == cluster.run[slot, st.RUN_JOB]:
                 return 11
-    for pool in range(c.pool.shape[0]):
-        used -= c.pool[pool, st.USED_MILLI]
+    for pool in range(cluster.pool.shape[0]):
+        used -= cluster.pool[pool, st.USED_MILLI]
     return 4 if used != 0 else 0
 
 
 @helper
-def is_running(c: Cluster, job: int) -> bool:
+def is_running(cluster: Cluster, job: int) -> bool:
     """Whether a job runs."""
-    for index in range(c.clock[st.RUNNING]):  # noqa: SIM110 (numba compiles no generator)
-        if c.run[c.heap[index, st.HEAP_SLOT], st.RUN_JOB] == job:
+    for index in range(cluster.clock[st.RUNNING]):
+        if cluster.run[cluster.heap[index, st.HEAP_SLOT], st.RUN_JOB] == job:
             return True
     return False
 
 
 @helper
-def broken_queue(c: Cluster, jobs: Table) -> int:
+def broken_queue(cluster: Cluster, jobs: Table) -> int:
     """The number of a rule about waiting jobs that does not hold, else 0."""
     pending = 0
-    for at in range(c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]):
-        job = c.queue[at, st.QUEUE_JOB]
+    for at in range(cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]):
+        job = cluster.queue[at, st.QUEUE_JOB]
         pending += jobs[job, st.MILLI]
-        if is_running(c, job):
+        if is_running(cluster, job):
             return 11
-        for other in range(at + 1, c.clock[st.QUEUE_TAIL]):
-            if c.queue[other, st.QUEUE_JOB] == job:
+        for other in range(at + 1, cluster.clock[st.QUEUE_TAIL]):
+            if cluster.queue[other, st.QUEUE_JOB] == job:
                 return 11
-    return 7 if pending != c.clock[st.PENDING_MILLI] else 0
+    return 7 if pending != cluster.clock[st.PENDING_MILLI] else 0
 
 
 @helper
-def broken_times(c: Cluster, jobs: Table) -> int:
+def broken_times(cluster: Cluster, jobs: Table) -> int:
     """The number of a rule about the times of jobs that does not hold, else 0."""
-    for row in range(c.clock[st.NEXT_JOB] - c.clock[st.FIRST_JOB]):
-        start, submit = c.queue[row, st.JOB_START], jobs[c.clock[st.FIRST_JOB] + row, st.SUBMIT_MS]
-        if start < submit or c.queue[row, st.JOB_END] < start:
+    for row in range(cluster.clock[st.NEXT_JOB] - cluster.clock[st.FIRST_JOB]):
+        start, submit = cluster.queue[row, st.JOB_START], jobs[cluster.clock[st.FIRST_JOB] + row, st.SUBMIT_MS]
+        if start < submit or cluster.queue[row, st.JOB_END] < start:
             return 10
     return 0
 
 
 @rare
-def check(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+def check(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Keep the number of the first rule that did not hold, and when."""
-    if c.clock[st.BROKEN_RULE] != 0:
+    if cluster.clock[st.BROKEN_RULE] != 0:
         return
-    rule = broken_running(c, jobs, settings)
+    rule = broken_running(cluster, jobs, settings)
     if rule == 0:
-        rule = broken_queue(c, jobs)
+        rule = broken_queue(cluster, jobs)
     if rule == 0:
-        rule = broken_times(c, jobs)
+        rule = broken_times(cluster, jobs)
     if rule == 0 and settings.is_detailed:
-        rule = broken_nodes(c, jobs, pools, settings)
+        rule = broken_nodes(cluster, jobs, pools, settings)
     for pool in range(pools.shape[0]):
         if rule == 0:
-            rule = broken_counts(c, pools, pool)
+            rule = broken_counts(cluster, pools, pool)
         if rule == 0:
-            rule = broken_rings(c, pools, pool)
+            rule = broken_rings(cluster, pools, pool)
     if rule != 0:
-        c.clock[st.BROKEN_RULE], c.clock[st.BROKEN_MS] = rule, c.clock[st.NOW]
+        cluster.clock[st.BROKEN_RULE], cluster.clock[st.BROKEN_MS] = rule, cluster.clock[st.NOW]
 
 
 def describe_broken(clock: NDArray[np.int64]) -> str:

@@ -19,89 +19,92 @@ from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 
 @helper
-def comes_first(c: Cluster, slot: int, other: int) -> bool:
+def comes_first(cluster: Cluster, slot: int, other: int) -> bool:
     """Whether the part of a running slot is moved before that of another: it is larger, or its job the lower one."""
-    larger = c.run[slot, st.RUN_GPUS] - c.run[other, st.RUN_GPUS]
-    return larger > 0 or (larger == 0 and c.run[slot, st.RUN_JOB] < c.run[other, st.RUN_JOB])
+    larger = cluster.run[slot, st.RUN_GPUS] - cluster.run[other, st.RUN_GPUS]
+    return larger > 0 or (larger == 0 and cluster.run[slot, st.RUN_JOB] < cluster.run[other, st.RUN_JOB])
 
 
 @helper
-def next_part(c: Cluster, node: int, last: int) -> int:
+def next_part(cluster: Cluster, node: int, last: int) -> int:
     """The running slot whose part of a node is moved next after that of `last` (-1: first); -1 if there is none."""
-    found, slot = -1, c.node[node, st.NODE_SLOTS] - 1
+    found, slot = -1, cluster.node[node, st.NODE_SLOTS] - 1
     while slot >= 0:
-        if (last < 0 or comes_first(c, last, slot)) and (found < 0 or comes_first(c, slot, found)):
+        if (last < 0 or comes_first(cluster, last, slot)) and (found < 0 or comes_first(cluster, slot, found)):
             found = slot
-        slot = c.run[slot, st.RUN_NEXT]
+        slot = cluster.run[slot, st.RUN_NEXT]
     return found
 
 
 @helper
-def roomy_node(c: Cluster, pools: Table, pool: int) -> int:
-    """The busy node with the fewest free GPUs that has room for `c.pod`, the lowest of equals; -1 if there is none."""
-    for free in range(c.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
-        node = lowest_node(c, pools, pool, free)
+def roomy_node(cluster: Cluster, pools: Table, pool: int) -> int:
+    """The busy node with the fewest free GPUs that `cluster.pod` fits on, the lowest of equals; -1 if there is none."""
+    for free in range(cluster.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
+        node = lowest_node(cluster, pools, pool, free)
         while node >= 0:
-            row = c.detail.node[node]
-            if row[ns.FREE_CPU] >= c.pod[ns.CPU] and row[ns.FREE_MEMORY] >= c.pod[ns.MEMORY]:
+            row = cluster.detail.node[node]
+            if row[ns.FREE_CPU] >= cluster.pod[ns.CPU] and row[ns.FREE_MEMORY] >= cluster.pod[ns.MEMORY]:
                 return node
-            node = next_node(c, pools, pool, free, node)
+            node = next_node(cluster, pools, pool, free, node)
     return -1
 
 
 @helper
-def charge(c: Cluster, node: int, sign: int) -> None:
-    """Take from a busy node (-1), or put back (1), what `c.pod` asks, for a trial: only what `roomy_node` reads."""
-    free = c.node[node, st.FREE_GPUS]
+def charge(cluster: Cluster, node: int, sign: int) -> None:
+    """For a trial, take what `cluster.pod` requests from a busy node (-1) or put it back (1).
+
+    It changes only what `roomy_node` reads, so that a trial costs little and is undone by the opposite sign.
+    """
+    free = cluster.node[node, st.FREE_GPUS]
     if free > 0:
-        clear_bit(c, free, node)
-    free += sign * c.pod[ns.NUM_GPUS]
+        clear_bit(cluster, free, node)
+    free += sign * cluster.pod[ns.NUM_GPUS]
     if free > 0:
-        set_bit(c, free, node)
-    c.node[node, st.FREE_GPUS] = free
-    c.detail.node[node, ns.FREE_CPU] += sign * c.pod[ns.CPU]
-    c.detail.node[node, ns.FREE_MEMORY] += sign * c.pod[ns.MEMORY]
+        set_bit(cluster, free, node)
+    cluster.node[node, st.FREE_GPUS] = free
+    cluster.detail.node[node, ns.FREE_CPU] += sign * cluster.pod[ns.CPU]
+    cluster.detail.node[node, ns.FREE_MEMORY] += sign * cluster.pod[ns.MEMORY]
 
 
 @rare
-def find_targets(c: Cluster, jobs: Table, pools: Table, pool: int, node: int) -> bool:
+def find_targets(cluster: Cluster, jobs: Table, pools: Table, pool: int, node: int) -> bool:
     """`fits_elsewhere` where nodes are detailed; RUN_TARGET of each part receives the node that it would move to.
 
     The parts are put there one by one and taken back in the end.
     """
-    clear_bit(c, c.node[node, st.FREE_GPUS], node)  # so that it is not found as its own target
-    slot, fits = next_part(c, node, -1), True
+    clear_bit(cluster, cluster.node[node, st.FREE_GPUS], node)  # so that it is not found as its own target
+    slot, fits = next_part(cluster, node, -1), True
     while slot >= 0 and fits:
-        ask(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, c.run[slot, st.RUN_GPUS], True, 1)
-        target = roomy_node(c, pools, pool)
-        c.run[slot, st.RUN_TARGET] = target
+        ask(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1)
+        target = roomy_node(cluster, pools, pool)
+        cluster.run[slot, st.RUN_TARGET] = target
         fits = target >= 0
         if fits:
-            charge(c, target, -1)
-            slot = next_part(c, node, slot)
-    slot = next_part(c, node, -1)
-    while slot >= 0 and c.run[slot, st.RUN_TARGET] >= 0:
-        ask(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, c.run[slot, st.RUN_GPUS], True, 1)
-        charge(c, c.run[slot, st.RUN_TARGET], 1)
-        slot = next_part(c, node, slot)
-    set_bit(c, c.node[node, st.FREE_GPUS], node)
+            charge(cluster, target, -1)
+            slot = next_part(cluster, node, slot)
+    slot = next_part(cluster, node, -1)
+    while slot >= 0 and cluster.run[slot, st.RUN_TARGET] >= 0:
+        ask(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1)
+        charge(cluster, cluster.run[slot, st.RUN_TARGET], 1)
+        slot = next_part(cluster, node, slot)
+    set_bit(cluster, cluster.node[node, st.FREE_GPUS], node)
     return fits
 
 
 @helper
-def fits_elsewhere(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> bool:
+def fits_elsewhere(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> bool:
     """Whether all parts on a node find room on other busy nodes, the largest first, each where least room suffices."""
     if settings.is_detailed:
-        return find_targets(c, jobs, pools, pool, node)
-    row, gpus = c.pool[pool], pools[pool, st.GPUS]
+        return find_targets(cluster, jobs, pools, pool, node)
+    row, gpus = cluster.pool[pool], pools[pool, st.GPUS]
     for free in range(gpus + 1):
         row[st.ROOM + free] = row[st.FREE_COUNT + free]
         row[st.PARTS + free] = 0
-    row[st.ROOM + c.node[node, st.FREE_GPUS]] -= 1
-    slot = c.node[node, st.NODE_SLOTS] - 1
+    row[st.ROOM + cluster.node[node, st.FREE_GPUS]] -= 1
+    slot = cluster.node[node, st.NODE_SLOTS] - 1
     while slot >= 0:
-        row[st.PARTS + c.run[slot, st.RUN_GPUS]] += 1
-        slot = c.run[slot, st.RUN_NEXT]
+        row[st.PARTS + cluster.run[slot, st.RUN_GPUS]] += 1
+        slot = cluster.run[slot, st.RUN_NEXT]
     for part in range(gpus - 1, 0, -1):
         for _ in range(row[st.PARTS + part]):
             free = part
@@ -115,89 +118,95 @@ def fits_elsewhere(c: Cluster, jobs: Table, pools: Table, settings: Settings, po
 
 
 @helper
-def counted_target(c: Cluster, pools: Table, pool: int, part: int) -> int:
+def counted_target(cluster: Cluster, pools: Table, pool: int, part: int) -> int:
     """The busy node with the fewest free GPUs that suffice for a part, the lowest of equals; there must be one."""
     target, room = -1, part
     while target < 0:
-        target = lowest_node(c, pools, pool, room)
+        target = lowest_node(cluster, pools, pool, room)
         room += 1
     return target
 
 
 @helper
-def empty_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> None:
+def empty_node(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> None:
     """Move all parts of a node where `fits_elsewhere` just found room for them; it becomes idle."""
-    now, gpus, free = c.clock[st.NOW], pools[pool, st.GPUS], c.node[node, st.FREE_GPUS]
-    clear_bit(c, free, node)  # so that it is not found as its own target
-    slot = next_part(c, node, -1)
+    now, gpus, free = cluster.clock[st.NOW], pools[pool, st.GPUS], cluster.node[node, st.FREE_GPUS]
+    clear_bit(cluster, free, node)  # so that it is not found as its own target
+    slot = next_part(cluster, node, -1)
     while slot >= 0:
-        part = c.run[slot, st.RUN_GPUS]
-        target = c.run[slot, st.RUN_TARGET] if settings.is_detailed else counted_target(c, pools, pool, part)
-        unlink_part(c, jobs, slot, node)
-        c.run[slot, st.RUN_NODE] = target
-        link_part(c, jobs, slot, target)
+        part = cluster.run[slot, st.RUN_GPUS]
+        target = (
+            cluster.run[slot, st.RUN_TARGET] if settings.is_detailed else counted_target(cluster, pools, pool, part)
+        )
+        unlink_part(cluster, jobs, slot, node)
+        cluster.run[slot, st.RUN_NODE] = target
+        link_part(cluster, jobs, slot, target)
         if settings.is_detailed:
-            retake_part(settings.detail, c, jobs, pools, slot, node, part)
+            retake_part(settings.detail, cluster, jobs, pools, slot, node, part)
         else:
-            move_node(c, pools, pool, target, c.node[target, st.FREE_GPUS] - part, now)
-        c.node[target, st.NODE_ROUND] = c.pool[pool, st.ROUND]
-        pull_ms = fetch(c, jobs, pools, c.run[slot, st.RUN_JOB], pool, target) if settings.pulls_images else 0
-        delay(c, jobs, settings, slot, settings.move_ms + pull_ms)
-        c.pool[pool, st.MOVES] += 1
-        record(c, JOB_MOVE, pool, c.run[slot, st.RUN_JOB], target, part * 1000)
-        slot = next_part(c, node, -1)
+            move_node(cluster, pools, pool, target, cluster.node[target, st.FREE_GPUS] - part, now)
+        cluster.node[target, st.NODE_ROUND] = cluster.pool[pool, st.ROUND]
+        pull_ms = (
+            fetch(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, target) if settings.pulls_images else 0
+        )
+        delay(cluster, jobs, settings, slot, settings.move_ms + pull_ms)
+        cluster.pool[pool, st.MOVES] += 1
+        record(cluster, JOB_MOVE, pool, cluster.run[slot, st.RUN_JOB], target, part * 1000)
+        slot = next_part(cluster, node, -1)
     if settings.is_detailed:
-        set_open(c.detail, node, 0)  # it takes no part before it is busy again
-    set_bit(c, free, node)
-    move_node(c, pools, pool, node, gpus, now)
+        set_open(cluster.detail, node, 0)  # it takes no part before it is busy again
+    set_bit(cluster, free, node)
+    move_node(cluster, pools, pool, node, gpus, now)
 
 
 @helper
-def is_due(c: Cluster, settings: Settings, pool: int) -> bool:
+def is_due(cluster: Cluster, settings: Settings, pool: int) -> bool:
     """Whether it is time for a consolidation of a pool."""
-    return c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS] >= settings.consolidation_ms
+    return cluster.clock[st.NOW] - cluster.pool[pool, st.CONSOLIDATED_MS] >= settings.consolidation_ms
 
 
 @rare
-def count_emptiable(c: Cluster, pools: Table, pool: int) -> int:
+def count_emptiable(cluster: Cluster, pools: Table, pool: int) -> int:
     """How many busy nodes are partly free and run only jobs that may be moved."""
     nodes = 0
     for free in range(1, pools[pool, st.GPUS]):
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            node = lowest_node(c, pools, pool, free)
+        if cluster.pool[pool, st.FREE_COUNT + free] > 0:
+            node = lowest_node(cluster, pools, pool, free)
             while node >= 0:
-                if c.node[node, st.NODE_FIXED] == 0:
+                if cluster.node[node, st.NODE_FIXED] == 0:
                     nodes += 1
-                node = next_node(c, pools, pool, free, node)
+                node = next_node(cluster, pools, pool, free, node)
     return nodes
 
 
 @rare
-def first_to_empty(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> int:
+def first_to_empty(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> int:
     """The emptiest node whose jobs may be moved and fit on other busy nodes, the lowest of equals; -1 if none."""
     for free in range(pools[pool, st.GPUS] - 1, 0, -1):
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            node = lowest_node(c, pools, pool, free)
+        if cluster.pool[pool, st.FREE_COUNT + free] > 0:
+            node = lowest_node(cluster, pools, pool, free)
             while node >= 0:
-                if c.node[node, st.NODE_FIXED] == 0 and fits_elsewhere(c, jobs, pools, settings, pool, node):
+                if cluster.node[node, st.NODE_FIXED] == 0 and fits_elsewhere(
+                    cluster, jobs, pools, settings, pool, node
+                ):
                     return node
-                node = next_node(c, pools, pool, free, node)
+                node = next_node(cluster, pools, pool, free, node)
     return -1
 
 
 @rare
-def consolidate(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, choice: int) -> None:
+def consolidate(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, choice: int) -> None:
     """Carry out a choice of the consolidation lever: empty one node, or all that can be emptied, the emptiest first."""
-    c.pool[pool, st.ROUND] += 1
-    this_round, emptied = c.pool[pool, st.ROUND], 0
+    cluster.pool[pool, st.ROUND] += 1
+    this_round, emptied = cluster.pool[pool, st.ROUND], 0
     for free in range(pools[pool, st.GPUS] - 1, 0, -1):
-        node = lowest_node(c, pools, pool, free)
+        node = lowest_node(cluster, pools, pool, free)
         while node >= 0 and not (choice == 1 and emptied > 0):
-            after = next_node(c, pools, pool, free, node)
-            stays = c.node[node, st.NODE_FIXED] > 0 or c.node[node, st.NODE_ROUND] == this_round
-            if not stays and fits_elsewhere(c, jobs, pools, settings, pool, node):
-                empty_node(c, jobs, pools, settings, pool, node)
+            after = next_node(cluster, pools, pool, free, node)
+            stays = cluster.node[node, st.NODE_FIXED] > 0 or cluster.node[node, st.NODE_ROUND] == this_round
+            if not stays and fits_elsewhere(cluster, jobs, pools, settings, pool, node):
+                empty_node(cluster, jobs, pools, settings, pool, node)
                 emptied += 1
             node = after
     if emptied > 0:
-        c.pool[pool, st.CONSOLIDATED_MS] = c.clock[st.NOW]
+        cluster.pool[pool, st.CONSOLIDATED_MS] = cluster.clock[st.NOW]

@@ -17,13 +17,13 @@ from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 
 @helper
-def count_nodes(c: Cluster, slot: int) -> int:
+def count_nodes(cluster: Cluster, slot: int) -> int:
     """The nodes that a running job is on."""
-    nodes = 1 if c.run[slot, st.RUN_GPUS] > 0 or c.run[slot, st.RUN_SHARE] >= 0 else 0
-    node = c.run[slot, st.RUN_CHAIN]
+    nodes = 1 if cluster.run[slot, st.RUN_GPUS] > 0 or cluster.run[slot, st.RUN_SHARE] >= 0 else 0
+    node = cluster.run[slot, st.RUN_CHAIN]
     while node >= 0:
         nodes += 1
-        node = c.node[node, st.NEXT_NODE]
+        node = cluster.node[node, st.NEXT_NODE]
     return nodes
 
 
@@ -34,116 +34,125 @@ def times(rate: int, ppm: int) -> int:
 
 
 @helper
-def pace(c: Cluster, jobs: Table, curves: Table, slot: int) -> None:
+def pace(cluster: Cluster, jobs: Table, curves: Table, slot: int) -> None:
     """Work out the rate of a running job, and what its GPUs lose and save; its finish is not changed."""
-    job, pool, pools = c.run[slot, st.RUN_JOB], c.run[slot, st.RUN_POOL], c.pool.shape[0]
-    row, milli = curves[jobs[job, st.WORKLOAD]], c.run[slot, st.RUN_MILLI]
+    job, pool, pools = cluster.run[slot, st.RUN_JOB], cluster.run[slot, st.RUN_POOL], cluster.pool.shape[0]
+    row, milli = curves[jobs[job, st.WORKLOAD]], cluster.run[slot, st.RUN_MILLI]
     spread_at = pools
     scaling_at = spread_at + st.MAX_SPREAD_NODES + 1
-    cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS + c.pool[pool, st.POWER_CAP]
+    cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS + cluster.pool[pool, st.POWER_CAP]
     rate = times(st.PPM, row[pool])
-    rate = times(rate, row[spread_at + min(count_nodes(c, slot), st.MAX_SPREAD_NODES)])
+    rate = times(rate, row[spread_at + min(count_nodes(cluster, slot), st.MAX_SPREAD_NODES)])
     if milli != jobs[job, st.MILLI]:
         asked = row[scaling_at + min(jobs[job, st.MILLI] // 1000, st.MAX_WIDTH_GPUS)]
         rate = rate * row[scaling_at + min(milli // 1000, st.MAX_WIDTH_GPUS)] // asked
     rate = max(1, times(rate, row[cap_at]))
     saved = times(milli, st.PPM - row[cap_at + pools * st.POWER_CAPS])
-    set_pace(c, slot, rate, milli - times(jobs[job, st.MILLI], rate), saved)
+    set_pace(cluster, slot, rate, milli - times(jobs[job, st.MILLI], rate), saved)
 
 
 @rare
-def cap_power(c: Cluster, jobs: Table, curves: Table, pool: int, level: int) -> None:
+def cap_power(cluster: Cluster, jobs: Table, curves: Table, pool: int, level: int) -> None:
     """Put a pool's GPUs under a power cap; all its jobs go on at once at their new speed."""
-    if level == c.pool[pool, st.POWER_CAP]:
+    if level == cluster.pool[pool, st.POWER_CAP]:
         return
-    c.pool[pool, st.POWER_CAP] = level
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool:
-            settle(c, slot)
-            pace(c, jobs, curves, slot)
-            c.run[slot, st.RUN_FINISH] = finish_time(c, slot)
-    heapify(c)
+    cluster.pool[pool, st.POWER_CAP] = level
+    for index in range(cluster.clock[st.RUNNING]):
+        slot = cluster.heap[index, st.HEAP_SLOT]
+        if cluster.run[slot, st.RUN_POOL] == pool:
+            settle(cluster, slot)
+            pace(cluster, jobs, curves, slot)
+            cluster.run[slot, st.RUN_FINISH] = finish_time(cluster, slot)
+    heapify(cluster)
 
 
 @helper
-def shrinkable(c: Cluster, jobs: Table, pools: Table, slot: int) -> int:
+def shrinkable(cluster: Cluster, jobs: Table, pools: Table, slot: int) -> int:
     """GPUs that a running job would give back if it were narrowed; it keeps one on its last node."""
-    above = (c.run[slot, st.RUN_MILLI] - jobs[c.run[slot, st.RUN_JOB], st.MIN_MILLI]) // 1000
-    last = c.run[slot, st.RUN_GPUS] if c.run[slot, st.RUN_GPUS] > 0 else pools[c.run[slot, st.RUN_POOL], st.GPUS]
-    return max(0, min(above, last - 1)) if c.run[slot, st.RUN_SHARE] < 0 else 0
+    above = (cluster.run[slot, st.RUN_MILLI] - jobs[cluster.run[slot, st.RUN_JOB], st.MIN_MILLI]) // 1000
+    last = (
+        cluster.run[slot, st.RUN_GPUS]
+        if cluster.run[slot, st.RUN_GPUS] > 0
+        else pools[cluster.run[slot, st.RUN_POOL], st.GPUS]
+    )
+    return max(0, min(above, last - 1)) if cluster.run[slot, st.RUN_SHARE] < 0 else 0
 
 
 @helper
-def growable(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> int:
+def growable(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> int:
     """GPUs that a running job would take if it were widened: those free on the node that it has a part of."""
-    below = (jobs[c.run[slot, st.RUN_JOB], st.MAX_MILLI] - c.run[slot, st.RUN_MILLI]) // 1000
-    if below <= 0 or c.run[slot, st.RUN_GPUS] == 0:
+    below = (jobs[cluster.run[slot, st.RUN_JOB], st.MAX_MILLI] - cluster.run[slot, st.RUN_MILLI]) // 1000
+    if below <= 0 or cluster.run[slot, st.RUN_GPUS] == 0:
         return 0
-    below = min(below, c.node[c.run[slot, st.RUN_NODE], st.FREE_GPUS])
-    return most_more_gpus(c, jobs, pools, slot, below) if settings.is_detailed else below
+    below = min(below, cluster.node[cluster.run[slot, st.RUN_NODE], st.FREE_GPUS])
+    return most_more_gpus(cluster, jobs, pools, slot, below) if settings.is_detailed else below
 
 
 @helper
-def resize(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, gpus: int) -> None:
+def resize(
+    cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, slot: int, gpus: int
+) -> None:
     """Give a running job more GPUs of the node that it has a part of, or take some away; it restarts."""
-    pool, node = c.run[slot, st.RUN_POOL], c.run[slot, st.RUN_NODE]
-    c.run[slot, st.RUN_GPUS] += gpus
+    pool, node = cluster.run[slot, st.RUN_POOL], cluster.run[slot, st.RUN_NODE]
+    cluster.run[slot, st.RUN_GPUS] += gpus
     if settings.is_detailed:
-        retake_part(settings.detail, c, jobs, pools, slot, node, c.run[slot, st.RUN_GPUS] - gpus)
+        retake_part(settings.detail, cluster, jobs, pools, slot, node, cluster.run[slot, st.RUN_GPUS] - gpus)
     else:
-        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, c.clock[st.NOW])
-    c.run[slot, st.RUN_MILLI] += gpus * 1000
-    c.pool[pool, st.USED_MILLI] += gpus * 1000
-    record(c, JOB_RESIZE, pool, c.run[slot, st.RUN_JOB], node, c.run[slot, st.RUN_GPUS] * 1000)
-    c.pool[pool, st.RESIZES] += 1
-    settle(c, slot)
-    pace(c, jobs, curves, slot)
-    delay(c, jobs, settings, slot, settings.resize_ms)
+        move_node(cluster, pools, pool, node, cluster.node[node, st.FREE_GPUS] - gpus, cluster.clock[st.NOW])
+    cluster.run[slot, st.RUN_MILLI] += gpus * 1000
+    cluster.pool[pool, st.USED_MILLI] += gpus * 1000
+    record(cluster, JOB_RESIZE, pool, cluster.run[slot, st.RUN_JOB], node, cluster.run[slot, st.RUN_GPUS] * 1000)
+    cluster.pool[pool, st.RESIZES] += 1
+    settle(cluster, slot)
+    pace(cluster, jobs, curves, slot)
+    delay(cluster, jobs, settings, slot, settings.resize_ms)
 
 
 @helper
-def open_last_node(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
+def open_last_node(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int) -> None:
     """Let a job of whole nodes have a part of one instead, as large as the node: the one that it took first."""
-    node = c.run[slot, st.RUN_CHAIN]
-    c.run[slot, st.RUN_CHAIN] = c.node[node, st.NEXT_NODE]
-    c.run[slot, st.RUN_NODE], c.run[slot, st.RUN_GPUS] = node, pools[c.run[slot, st.RUN_POOL], st.GPUS]
+    node = cluster.run[slot, st.RUN_CHAIN]
+    cluster.run[slot, st.RUN_CHAIN] = cluster.node[node, st.NEXT_NODE]
+    cluster.run[slot, st.RUN_NODE], cluster.run[slot, st.RUN_GPUS] = (
+        node,
+        pools[cluster.run[slot, st.RUN_POOL], st.GPUS],
+    )
     if settings.is_detailed:
-        c.run[slot, st.RUN_BITS] = (1 << c.run[slot, st.RUN_GPUS]) - 1
+        cluster.run[slot, st.RUN_BITS] = (1 << cluster.run[slot, st.RUN_GPUS]) - 1
     if settings.moves_jobs:
-        link_part(c, jobs, slot, node)
+        link_part(cluster, jobs, slot, node)
 
 
 @helper
-def next_to_resize(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, grow: bool) -> int:
+def next_to_resize(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, grow: bool) -> int:
     """The running slot of the lowest job of a pool that can be widened, or narrowed; -1 if there is none."""
     best = -1
-    for slot in range(c.clock[st.SLOTS]):
-        is_here = c.run[slot, st.RUN_MILLI] > 0 and c.run[slot, st.RUN_POOL] == pool
-        is_next = best < 0 or c.run[slot, st.RUN_JOB] < c.run[best, st.RUN_JOB]
+    for slot in range(cluster.clock[st.SLOTS]):
+        is_here = cluster.run[slot, st.RUN_MILLI] > 0 and cluster.run[slot, st.RUN_POOL] == pool
+        is_next = best < 0 or cluster.run[slot, st.RUN_JOB] < cluster.run[best, st.RUN_JOB]
         if is_here and is_next:
-            gpus = growable(c, jobs, pools, settings, slot) if grow else shrinkable(c, jobs, pools, slot)
+            gpus = growable(cluster, jobs, pools, settings, slot) if grow else shrinkable(cluster, jobs, pools, slot)
             if gpus > 0:
                 best = slot
     return best
 
 
 @rare
-def shrink_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
+def shrink_jobs(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Narrow all elastic jobs of a pool, in order of submission: it decides which GPUs of a node they keep."""
-    slot = next_to_resize(c, jobs, pools, settings, pool, False)
+    slot = next_to_resize(cluster, jobs, pools, settings, pool, False)
     while slot >= 0:
-        gpus = shrinkable(c, jobs, pools, slot)
-        if c.run[slot, st.RUN_GPUS] == 0:
-            open_last_node(c, jobs, pools, settings, slot)
-        resize(c, jobs, pools, curves, settings, slot, -gpus)
-        slot = next_to_resize(c, jobs, pools, settings, pool, False)
+        gpus = shrinkable(cluster, jobs, pools, slot)
+        if cluster.run[slot, st.RUN_GPUS] == 0:
+            open_last_node(cluster, jobs, pools, settings, slot)
+        resize(cluster, jobs, pools, curves, settings, slot, -gpus)
+        slot = next_to_resize(cluster, jobs, pools, settings, pool, False)
 
 
 @rare
-def grow_jobs(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
+def grow_jobs(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Widen all elastic jobs of a pool into free GPUs of their nodes, in order of submission."""
-    slot = next_to_resize(c, jobs, pools, settings, pool, True)
+    slot = next_to_resize(cluster, jobs, pools, settings, pool, True)
     while slot >= 0:
-        resize(c, jobs, pools, curves, settings, slot, growable(c, jobs, pools, settings, slot))
-        slot = next_to_resize(c, jobs, pools, settings, pool, True)
+        resize(cluster, jobs, pools, curves, settings, slot, growable(cluster, jobs, pools, settings, slot))
+        slot = next_to_resize(cluster, jobs, pools, settings, pool, True)

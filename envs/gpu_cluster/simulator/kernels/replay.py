@@ -38,65 +38,65 @@ start_plan, place, place_backlog, default_pool, target_nodes = (
 
 
 @helper
-def fill_plan(w: World, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, edge: int) -> None:
+def fill_plan(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, edge: int) -> None:
     """Write what `target_nodes` reads of the pools, and the plan of an empty queue."""
-    for pool in range(w.pools.shape[0]):
-        row, out = c.pool[pool], snapshot.pools[pool]
+    for pool in range(world.pools.shape[0]):
+        row, out = cluster.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
         out[snapshots.IDLE_NODES], out[snapshots.BUSY_NODES], out[snapshots.BOOTING_NODES] = idle, row[st.BUSY], booting
         out[snapshots.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
-        snapshot.idle_age_nodes[pool, edge] = idle_for(c, w.pools, pool, EDGES_MS[edge], idle)
+        snapshot.idle_age_nodes[pool, edge] = idle_for(cluster, world.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
 
 
 @helper
 def plan_queue(
-    w: World, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, placement: NDArray[np.int64]
+    world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, placement: NDArray[np.int64]
 ) -> None:
     """Plan the queue with the default placement, and write that."""
-    for pool in range(w.pools.shape[0]):
-        snapshot.pools[pool, snapshots.SHARED_FREE_GPUS] = c.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
-        for free in range(w.pools[pool, st.GPUS] + 1):
-            snapshot.free_nodes[pool, free] = c.pool[pool, st.FREE_COUNT + free]
-    prepare_queue(c, w.jobs, w.settings)
-    slots = min(w.tables.window_slots, c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD])
-    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot, slots)
-    start_plan(snapshot, w.tables, plan)
+    for pool in range(world.pools.shape[0]):
+        snapshot.pools[pool, snapshots.SHARED_FREE_GPUS] = cluster.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
+        for free in range(world.pools[pool, st.GPUS] + 1):
+            snapshot.free_nodes[pool, free] = cluster.pool[pool, st.FREE_COUNT + free]
+    prepare_queue(cluster, world.jobs, world.settings)
+    slots = min(world.tables.window_slots, cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD])
+    fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, slots)
+    start_plan(snapshot, world.tables, plan)
     for slot in range(slots):
-        pool = default_pool(snapshot, w.tables, plan, slot)
+        pool = default_pool(snapshot, world.tables, plan, slot)
         placement[slot] = pool
         if pool >= 0:  # -1: its owner has no quota left
-            place(plan, pool, snapshot.queue[slot, snapshots.SLOT_GPUS], w.pools[pool, st.GPUS])
-    place_backlog(snapshot, w.tables, plan)
+            place(plan, pool, snapshot.queue[slot, snapshots.SLOT_GPUS], world.pools[pool, st.GPUS])
+    place_backlog(snapshot, world.tables, plan)
 
 
 @helper
 def decide_by_rule(
-    w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
+    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
 ) -> None:
     """Decide by a setpoint and the default placement, then run to the next decision."""
-    fill_plan(w, c, snapshot, plan, w.tables.setpoint_edge[setpoint])
-    waiting = c.clock[st.QUEUE_TAIL] > c.clock[st.QUEUE_HEAD]
+    fill_plan(world, cluster, snapshot, plan, world.tables.setpoint_edge[setpoint])
+    waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
     if waiting:
-        plan_queue(w, c, snapshot, plan, w.outcome.placement[index])
-    targets = w.outcome.target_nodes[index]
-    for pool in range(w.pools.shape[0]):
-        targets[pool] = target_nodes(snapshot, w.tables, plan, pool, setpoint)
+        plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
+    targets = world.outcome.target_nodes[index]
+    for pool in range(world.pools.shape[0]):
+        targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoint)
     if waiting:
-        start_waiting(c, w.jobs, w.pools, w.curves, w.settings, w.outcome.placement[index])
-    for pool in range(w.pools.shape[0]):
-        scale(c, w.pools, w.settings, pool, targets[pool])
-        record(c, DECISION, pool, -1, -1, targets[pool])
-    c.clock[st.DECISIONS] += 1
-    advance(c, w.jobs, w.pools, w.settings)
+        start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, world.outcome.placement[index])
+    for pool in range(world.pools.shape[0]):
+        scale(cluster, world.pools, world.settings, pool, targets[pool])
+        record(cluster, DECISION, pool, -1, -1, targets[pool])
+    cluster.clock[st.DECISIONS] += 1
+    advance(cluster, world.jobs, world.pools, world.settings)
 
 
 @kernel
-def replay_by_rule(w: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
+def replay_by_rule(world: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
     """Do what `kernels.replay_clusters` does; `outcome` is not written.
 
     Args:
-        w: the world.
+        world: all that kernels read and write.
         first: the first cluster.
         end: the cluster behind the last one.
         rules: [N, RULE_SIZE] int64, of which only the setpoints count: every lever is at rest and always was.
@@ -104,11 +104,15 @@ def replay_by_rule(w: World, first: int, end: int, rules: NDArray[np.int64], dec
     """
     done = True
     for index in range(first, end):
-        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
+        cluster, snapshot, plan = (
+            cluster_of(world.clusters, index),
+            snapshot_of(world.snapshots, index),
+            plan_of(world.plans, index),
+        )
         for _ in range(decisions):
-            if c.clock[st.DONE] != 0 or is_log_filling(c):
+            if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
                 break
-            decide_by_rule(w, index, c, snapshot, plan, rules[index, RULE_SETPOINT])
-        fill_snapshot(w, c, snapshot)
-        done = done and c.clock[st.DONE] != 0
+            decide_by_rule(world, index, cluster, snapshot, plan, rules[index, RULE_SETPOINT])
+        fill_snapshot(world, cluster, snapshot)
+        done = done and cluster.clock[st.DONE] != 0
     return done

@@ -36,34 +36,41 @@ SIGNAL_RUNNING, SIGNAL_PRICE = int(Signal.RUNNING_JOBS), int(Signal.USD_PER_GPU_
 
 @helper
 def fill_consolidation(
-    c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
+    cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
 ) -> None:
     """Write what the consolidation lever needs to know of a pool."""
-    out[SINCE_CONSOLIDATION] = (c.clock[st.NOW] - c.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
+    out[SINCE_CONSOLIDATION] = (cluster.clock[st.NOW] - cluster.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
     out[EMPTIABLE_NODES], out[CONSOLIDATABLE] = 0.0, 0.0
-    if is_due(c, settings, pool):
-        out[EMPTIABLE_NODES] = count_emptiable(c, pools, pool)
-        out[CONSOLIDATABLE] = 1.0 if first_to_empty(c, jobs, pools, settings, pool) >= 0 else 0.0
+    if is_due(cluster, settings, pool):
+        out[EMPTIABLE_NODES] = count_emptiable(cluster, pools, pool)
+        out[CONSOLIDATABLE] = 1.0 if first_to_empty(cluster, jobs, pools, settings, pool) >= 0 else 0.0
 
 
 @helper
-def fill_width(c: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+def fill_width(
+    cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
+) -> None:
     """Write what the width lever needs to know of a pool; each job's room to grow is counted alone."""
     out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
-    for index in range(c.clock[st.RUNNING]):
-        slot = c.heap[index, st.HEAP_SLOT]
-        if c.run[slot, st.RUN_POOL] == pool:
-            out[SHRINKABLE_GPUS] += shrinkable(c, jobs, pools, slot)
-            out[GROWABLE_GPUS] += growable(c, jobs, pools, settings, slot)
+    for index in range(cluster.clock[st.RUNNING]):
+        slot = cluster.heap[index, st.HEAP_SLOT]
+        if cluster.run[slot, st.RUN_POOL] == pool:
+            out[SHRINKABLE_GPUS] += shrinkable(cluster, jobs, pools, slot)
+            out[GROWABLE_GPUS] += growable(cluster, jobs, pools, settings, slot)
 
 
 @helper
 def fill_pools(
-    c: Cluster, jobs: Table, pools: Table, settings: Settings, template: NDArray[np.float64], snapshot: ClusterSnapshot
+    cluster: Cluster,
+    jobs: Table,
+    pools: Table,
+    settings: Settings,
+    template: NDArray[np.float64],
+    snapshot: ClusterSnapshot,
 ) -> None:
     """Write the pools of the snapshot."""
     for pool in range(pools.shape[0]):
-        row, out = c.pool[pool], snapshot.pools[pool]
+        row, out = cluster.pool[pool], snapshot.pools[pool]
         for column in range(out.shape[0]):
             out[column] = template[pool, column]
         idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
@@ -74,25 +81,25 @@ def fill_pools(
         out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
-            fill_consolidation(c, jobs, pools, settings, pool, out)
+            fill_consolidation(cluster, jobs, pools, settings, pool, out)
         if settings.has_curves:
             out[POOL_CAP] = row[st.POWER_CAP]
         if settings.resizes_jobs:
-            fill_width(c, jobs, pools, settings, pool, out)
+            fill_width(cluster, jobs, pools, settings, pool, out)
         for edge in range(EDGES):
             if idle > 0:
-                idle = idle_for(c, pools, pool, EDGES_MS[edge], idle)
+                idle = idle_for(cluster, pools, pool, EDGES_MS[edge], idle)
             snapshot.idle_age_nodes[pool, edge] = idle
         for free in range(pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = row[st.FREE_COUNT + free]
 
 
 @helper
-def fill_hints(c: Cluster, jobs: Table, settings: Settings, job: int, out: NDArray[np.float64]) -> None:
+def fill_hints(cluster: Cluster, jobs: Table, settings: Settings, job: int, out: NDArray[np.float64]) -> None:
     """Write what is known of a waiting job beyond its size."""
     out[SLOT_SLACK] = 0.0
     if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:
-        slack_ms = jobs[job, st.LATEST_MS] - c.clock[st.NOW]
+        slack_ms = jobs[job, st.LATEST_MS] - cluster.clock[st.NOW]
         out[SLOT_SLACK] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
     out[SLOT_PREDICTED] = jobs[job, st.PREDICTED_MS] / 1000.0
     out[SLOT_PRIORITY] = jobs[job, st.PRIORITY]
@@ -100,12 +107,18 @@ def fill_hints(c: Cluster, jobs: Table, settings: Settings, job: int, out: NDArr
 
 @helper
 def fill_queue(
-    c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, snapshot: ClusterSnapshot, slots: int
+    cluster: Cluster,
+    jobs: Table,
+    pools: Table,
+    curves: Table,
+    settings: Settings,
+    snapshot: ClusterSnapshot,
+    slots: int,
 ) -> None:
     """Write the first `slots` slots of the queue window of the snapshot, and the backlog behind the window."""
-    head, tail = c.clock[st.QUEUE_HEAD], c.clock[st.QUEUE_TAIL]
+    head, tail = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
-        snapshot.pools[pool, BACKLOG_GPUS] = c.pool[pool, st.PENDING_DEFAULT_MILLI]
+        snapshot.pools[pool, BACKLOG_GPUS] = cluster.pool[pool, st.PENDING_DEFAULT_MILLI]
     for slot in range(slots):
         out = snapshot.queue[slot]
         if head + slot >= tail:
@@ -113,14 +126,14 @@ def fill_queue(
             for pool in range(pools.shape[0]):
                 snapshot.allowed[slot, pool] = 0.0
             continue
-        job = c.queue[head + slot, st.QUEUE_JOB]
-        submitted = max(jobs[job, st.SUBMIT_MS], c.clock[st.EPISODE_START])
+        job = cluster.queue[head + slot, st.QUEUE_JOB]
+        submitted = max(jobs[job, st.SUBMIT_MS], cluster.clock[st.EPISODE_START])
         out[SLOT_PRESENT] = 1.0
         out[SLOT_GPUS] = out[SLOT_MIN_GPUS] = out[SLOT_MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
-        out[SLOT_WAITED] = (c.clock[st.NOW] - submitted) / 1000.0
+        out[SLOT_WAITED] = (cluster.clock[st.NOW] - submitted) / 1000.0
         if settings.queue.has_facts:
-            fill_hints(c, jobs, settings, job, out)
-        is_over_quota = settings.queue.has_quotas and c.queue[head + slot, st.QUEUE_POOL] < 0
+            fill_hints(cluster, jobs, settings, job, out)
+        is_over_quota = settings.queue.has_quotas and cluster.queue[head + slot, st.QUEUE_POOL] < 0
         for pool in range(pools.shape[0]):
             snapshot.allowed[slot, pool] = 0 if is_over_quota else (jobs[job, st.ALLOWED_BITS] >> pool) & 1
             if settings.has_curves:
@@ -130,29 +143,29 @@ def fill_queue(
         snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
     if settings.queue.has_quotas:
         for at in range(head + snapshot.queue.shape[0], tail):
-            if c.queue[at, st.QUEUE_POOL] < 0:
-                job = c.queue[at, st.QUEUE_JOB]
+            if cluster.queue[at, st.QUEUE_POOL] < 0:
+                job = cluster.queue[at, st.QUEUE_JOB]
                 snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
     for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
         snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
 
 
 @helper
-def fill_signals(c: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
+def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
     """Write the signals of the snapshot."""
-    now, submitted = c.clock[st.NOW], c.clock[st.NEXT_JOB]
+    now, submitted = cluster.clock[st.NOW], cluster.clock[st.NEXT_JOB]
     signals[SIGNAL_WEEK] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
     for window in range(SUBMIT_WINDOWS):
-        oldest = c.clock[st.SUBMIT_WINDOW + window]
+        oldest = cluster.clock[st.SUBMIT_WINDOW + window]
         while oldest < submitted and jobs[oldest, st.SUBMIT_MS] <= now - SUBMIT_WINDOWS_MS[window]:
             oldest += 1
-        c.clock[st.SUBMIT_WINDOW + window] = oldest
+        cluster.clock[st.SUBMIT_WINDOW + window] = oldest
         milli = jobs[submitted, st.MILLI_BEFORE] - jobs[oldest, st.MILLI_BEFORE]
         signals[SIGNAL_SUBMITTED + window] = milli / 1000.0
-    signals[SIGNAL_SUBMITTED_JOBS] = submitted - c.clock[st.SUBMIT_WINDOW + 1]
-    newest = jobs[submitted - 1, st.SUBMIT_MS] if submitted > 0 else c.clock[st.EPISODE_START]
+    signals[SIGNAL_SUBMITTED_JOBS] = submitted - cluster.clock[st.SUBMIT_WINDOW + 1]
+    newest = jobs[submitted - 1, st.SUBMIT_MS] if submitted > 0 else cluster.clock[st.EPISODE_START]
     signals[SIGNAL_SINCE] = (now - newest) / 1000.0
-    signals[SIGNAL_QUEUE_JOBS] = c.clock[st.QUEUE_TAIL] - c.clock[st.QUEUE_HEAD]
-    signals[SIGNAL_QUEUE_GPUS] = c.clock[st.PENDING_MILLI] / 1000.0
-    signals[SIGNAL_RUNNING] = c.clock[st.RUNNING]
+    signals[SIGNAL_QUEUE_JOBS] = cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD]
+    signals[SIGNAL_QUEUE_GPUS] = cluster.clock[st.PENDING_MILLI] / 1000.0
+    signals[SIGNAL_RUNNING] = cluster.clock[st.RUNNING]
     signals[SIGNAL_PRICE] = settings.usd_per_gpu_hour

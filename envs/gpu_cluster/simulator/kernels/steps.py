@@ -121,120 +121,120 @@ def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
 
 
 @helper
-def scale(c: Cluster, pools: Table, settings: Settings, pool: int, target: int) -> None:
+def scale(cluster: Cluster, pools: Table, settings: Settings, pool: int, target: int) -> None:
     """Order nodes, or switch off idle nodes, the longest idle first, until `target` are on."""
-    row = c.pool[pool]
+    row = cluster.pool[pool]
     idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
     nodes = idle + row[st.BUSY] + row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
     if settings.is_detailed:
-        target = nodes_for_stuck(c, pools, pool, target)
+        target = nodes_for_stuck(cluster, pools, pool, target)
     add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
     if add > 0:
         for _ in range(add):
-            order_node(c, pools, settings, pool)
+            order_node(cluster, pools, settings, pool)
         row[st.NODES_ADDED] += add
         row[st.SCALE_UPS] += 1
     remove = min(idle, nodes - max(target, pools[pool, st.MIN_NODES]))
     if remove > 0:
         for _ in range(remove):
-            switch_off_oldest(c, pools, settings, pool)
+            switch_off_oldest(cluster, pools, settings, pool)
         row[st.NODES_REMOVED] += remove
         row[st.SCALE_DOWNS] += 1
 
 
 @helper
-def fill_snapshot(w: World, c: Cluster, snapshot: ClusterSnapshot) -> None:
+def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot) -> None:
     """Bring the queue in order and write the snapshot of a cluster."""
-    prepare_queue(c, w.jobs, w.settings)
-    fill_pools(c, w.jobs, w.pools, w.settings, w.template, snapshot)
-    fill_queue(c, w.jobs, w.pools, w.curves, w.settings, snapshot, snapshot.queue.shape[0])
-    fill_signals(c, w.jobs, w.settings, snapshot.signals)
+    prepare_queue(cluster, world.jobs, world.settings)
+    fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
+    fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
+    fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
 
 
 @helper
-def charge(w: World, index: int, c: Cluster) -> None:
+def charge(world: World, index: int, cluster: Cluster) -> None:
     """Write the terms of the cost since the last charge, and the reward."""
-    terms, paid, last = w.outcome.terms[index], w.outcome.paid[index], w.pools.shape[0]
+    terms, paid, last = world.outcome.terms[index], world.outcome.paid[index], world.pools.shape[0]
     terms[:] = 0.0
-    elapsed = c.clock[st.NOW] - paid[last, st.PAID_TIME]
+    elapsed = cluster.clock[st.NOW] - paid[last, st.PAID_TIME]
     for pool in range(last):
-        row, rates = c.pool[pool], w.rates[pool]
+        row, rates = cluster.pool[pool], world.rates[pool]
         idle = row[st.IDLE_NODE_MS] - paid[pool, 0]
         busy = row[st.BUSY_NODE_MS] - paid[pool, 1]
         boot = row[st.BOOT_NODE_MS] - paid[pool, 2]
         used = row[st.USED_MILLI_MS] - paid[pool, 3]
-        off = elapsed * w.pools[pool, st.MAX_NODES] - idle - busy - boot
+        off = elapsed * world.pools[pool, st.MAX_NODES] - idle - busy - boot
         terms[st.TERM_IDLE] += idle * rates[0]
-        terms[st.TERM_FRAGMENTATION] += (busy * w.pools[pool, st.GPUS] * 1000 - used) * rates[1]
+        terms[st.TERM_FRAGMENTATION] += (busy * world.pools[pool, st.GPUS] * 1000 - used) * rates[1]
         terms[st.TERM_BOOT] += boot * rates[2]
         terms[st.TERM_OFF] += off * rates[3]
         overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
         saved = row[st.SAVED_MILLI_MS] - paid[pool, 5]
-        terms[st.TERM_OVERHEAD] += overhead * (rates[4] + w.settings.usd_per_waited_milli_ms)
-        terms[st.TERM_BUSY] += (used - overhead) * (rates[4] - w.settings.usd_per_milli_ms) - saved * rates[5]
+        terms[st.TERM_OVERHEAD] += overhead * (rates[4] + world.settings.usd_per_waited_milli_ms)
+        terms[st.TERM_BUSY] += (used - overhead) * (rates[4] - world.settings.usd_per_milli_ms) - saved * rates[5]
         for column in range(st.PAID_COLUMNS):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
-    waited = c.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
-    terms[st.TERM_WAITING] = waited * w.settings.usd_per_waited_milli_ms
+    waited = cluster.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
+    terms[st.TERM_WAITING] = waited * world.settings.usd_per_waited_milli_ms
     cost = 0.0
     for term in range(st.TERM_SECONDS):
         cost += terms[term]
-    w.outcome.reward[index] = -cost
+    world.outcome.reward[index] = -cost
     terms[st.TERM_SECONDS] = elapsed / 1000.0
-    paid[last, st.PAID_WAITED], paid[last, st.PAID_TIME] = c.clock[st.WAITED_MILLI_MS], c.clock[st.NOW]
+    paid[last, st.PAID_WAITED], paid[last, st.PAID_TIME] = cluster.clock[st.WAITED_MILLI_MS], cluster.clock[st.NOW]
 
 
 @helper
-def clear(c: Cluster, pools: Table, settings: Settings, seed: int) -> None:
+def clear(cluster: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     """Every node off, no job, all counters zero."""
-    c.clock[:] = 0
-    c.clock[st.NEXT_LATEST] = st.NEVER
-    c.pool[:] = 0
-    c.owner[:] = 0
-    c.bits[:] = 0
-    c.queue[:, st.JOB_START] = st.NEVER
-    c.queue[:, st.JOB_END] = st.NEVER
-    c.node[:, st.NODE_SLOTS] = 0
-    c.node[:, st.NODE_FIXED] = 0
-    c.node[:, st.NODE_ROUND] = 0
-    c.level[:, : st.LEVELS] = -1
-    c.level[:, st.LEVELS :] = 0
-    c.clock[st.SEED], c.clock[st.NEXT_NODE_EVENT] = seed, st.NEVER
+    cluster.clock[:] = 0
+    cluster.clock[st.NEXT_LATEST] = st.NEVER
+    cluster.pool[:] = 0
+    cluster.owner[:] = 0
+    cluster.bits[:] = 0
+    cluster.queue[:, st.JOB_START] = st.NEVER
+    cluster.queue[:, st.JOB_END] = st.NEVER
+    cluster.node[:, st.NODE_SLOTS] = 0
+    cluster.node[:, st.NODE_FIXED] = 0
+    cluster.node[:, st.NODE_ROUND] = 0
+    cluster.level[:, : st.LEVELS] = -1
+    cluster.level[:, st.LEVELS :] = 0
+    cluster.clock[st.SEED], cluster.clock[st.NEXT_NODE_EVENT] = seed, st.NEVER
     if settings.is_stochastic:
-        c.queue[:, st.JOB_LOSSES] = 0
-        c.node[:, st.NODE_LIFE] = 0
-        c.node[:, st.NODE_EVENT] = st.NEVER
-    c.clock[st.UNUSED_SHARES] = c.share.shape[0]
-    for share in range(c.share.shape[0]):
-        c.share[share, st.SHARE_STACK] = c.share.shape[0] - 1 - share
+        cluster.queue[:, st.JOB_LOSSES] = 0
+        cluster.node[:, st.NODE_LIFE] = 0
+        cluster.node[:, st.NODE_EVENT] = st.NEVER
+    cluster.clock[st.UNUSED_SHARES] = cluster.share.shape[0]
+    for share in range(cluster.share.shape[0]):
+        cluster.share[share, st.SHARE_STACK] = cluster.share.shape[0] - 1 - share
     for pool in range(pools.shape[0]):
-        offset = c.pool[pool, st.LOWEST_OFF] = pools[pool, st.NODE_OFFSET]
+        offset = cluster.pool[pool, st.LOWEST_OFF] = pools[pool, st.NODE_OFFSET]
         for node in range(offset, offset + pools[pool, st.MAX_NODES]):
-            set_bit(c, 0, node)
+            set_bit(cluster, 0, node)
 
 
 @helper
-def add_idle(c: Cluster, pools: Table, settings: Settings, pool: int) -> None:
+def add_idle(cluster: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     """Switch a node on that is ready at once, at the start of an episode; one must be off."""
-    begin_service(c, pools, settings, pool, switch_on(c, pools, settings, pool))
+    begin_service(cluster, pools, settings, pool, switch_on(cluster, pools, settings, pool))
 
 
 @helper
-def begin_running(c: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int) -> None:
+def begin_running(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int) -> None:
     """Let a job run that was submitted before the episode: on as many nodes as it takes, else in the queue."""
     pool = jobs[job, st.DEFAULT_POOL]
-    left = (jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - c.clock[st.NOW]) * st.PPM
-    while not start_job(c, jobs, pools, curves, settings, job, pool, left):
-        row = c.pool[pool]
+    left = (jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - cluster.clock[st.NOW]) * st.PPM
+    while not start_job(cluster, jobs, pools, curves, settings, job, pool, left):
+        row = cluster.pool[pool]
         if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
-            enqueue(c, jobs, settings, job, left)
+            enqueue(cluster, jobs, settings, job, left)
             return
-        add_idle(c, pools, settings, pool)
+        add_idle(cluster, pools, settings, pool)
 
 
 @helper
 def reset(
-    c: Cluster,
+    cluster: Cluster,
     jobs: Table,
     pools: Table,
     curves: Table,
@@ -244,68 +244,74 @@ def reset(
 ) -> None:
     """Begin an episode, see `reset_clusters`, with the jobs that then run, if each had started when submitted."""
     start, end, last_job = episode[0], episode[1], episode[2]
-    clear(c, pools, settings, seed)
+    clear(cluster, pools, settings, seed)
     if settings.is_detailed:
-        clear_detail(settings.detail, c, pools)
+        clear_detail(settings.detail, cluster, pools)
     first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
-    c.clock[st.NOW], c.clock[st.EPISODE_START], c.clock[st.EPISODE_END] = start, start, end
-    c.clock[st.FIRST_JOB], c.clock[st.NEXT_JOB], c.clock[st.LAST_JOB] = first, first, last_job
-    c.owner[:, st.OWNER_SINCE] = start
+    cluster.clock[st.NOW], cluster.clock[st.EPISODE_START], cluster.clock[st.EPISODE_END] = start, start, end
+    cluster.clock[st.FIRST_JOB], cluster.clock[st.NEXT_JOB], cluster.clock[st.LAST_JOB] = first, first, last_job
+    cluster.owner[:, st.OWNER_SINCE] = start
     for pool in range(pools.shape[0]):
-        c.pool[pool, st.CONSOLIDATED_MS] = start
+        cluster.pool[pool, st.CONSOLIDATED_MS] = start
         for _ in range(pools[pool, st.MIN_NODES]):
-            add_idle(c, pools, settings, pool)
+            add_idle(cluster, pools, settings, pool)
     for job in range(first):
         if jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] > start:
-            begin_running(c, jobs, pools, curves, settings, job)
-    while c.clock[st.NEXT_JOB] < last_job and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= start:
-        enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
-        c.clock[st.NEXT_JOB] += 1
+            begin_running(cluster, jobs, pools, curves, settings, job)
+    while cluster.clock[st.NEXT_JOB] < last_job and jobs[cluster.clock[st.NEXT_JOB], st.SUBMIT_MS] <= start:
+        enqueue(
+            cluster,
+            jobs,
+            settings,
+            cluster.clock[st.NEXT_JOB],
+            jobs[cluster.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM,
+        )
+        cluster.clock[st.NEXT_JOB] += 1
 
 
 @rare
-def observe(w: World, index: int, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
+def observe(world: World, index: int, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Encode a snapshot and its mask."""
-    encode(snapshot, w.tables, plan, w.outcome.observation[index])
-    write_mask(snapshot, w.tables, w.outcome.mask[index])
+    encode(snapshot, world.tables, plan, world.outcome.observation[index])
+    write_mask(snapshot, world.tables, world.outcome.mask[index])
 
 
 @helper
-def decide(w: World, index: int, c: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
+def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Carry out an action, then run to the next decision."""
-    target_nodes, placement = w.outcome.target_nodes[index], w.outcome.placement[index]
-    levers = w.outcome.levers[index]
+    target_nodes, placement = world.outcome.target_nodes[index], world.outcome.placement[index]
+    levers = world.outcome.levers[index]
     decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2])
-    decode(w.outcome.action[index], snapshot, w.tables, plan, decision)
-    if w.settings.has_curves:
-        for pool in range(w.pools.shape[0]):
-            cap_power(c, w.jobs, w.curves, pool, decision.power_cap[pool])
+    decode(world.outcome.action[index], snapshot, world.tables, plan, decision)
+    if world.settings.has_curves:
+        for pool in range(world.pools.shape[0]):
+            cap_power(cluster, world.jobs, world.curves, pool, decision.power_cap[pool])
             if decision.width[pool] == SHRINK:
-                shrink_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
-    start_waiting(c, w.jobs, w.pools, w.curves, w.settings, placement)
-    for pool in range(w.pools.shape[0]):
-        if decision.width[pool] == GROW and w.settings.has_curves:
-            grow_jobs(c, w.jobs, w.pools, w.curves, w.settings, pool)
-        if w.settings.moves_jobs and decision.consolidation[pool] > 0:
-            consolidate(c, w.jobs, w.pools, w.settings, pool, decision.consolidation[pool])
-    for pool in range(w.pools.shape[0]):
-        scale(c, w.pools, w.settings, pool, target_nodes[pool])
-        record(c, DECISION, pool, -1, -1, target_nodes[pool])
-    if w.settings.debug:
-        check(c, w.jobs, w.pools, w.settings)
-    c.clock[st.DECISIONS] += 1
-    advance(c, w.jobs, w.pools, w.settings)
-    fill_snapshot(w, c, snapshot)
+                shrink_jobs(cluster, world.jobs, world.pools, world.curves, world.settings, pool)
+    start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, placement)
+    for pool in range(world.pools.shape[0]):
+        if decision.width[pool] == GROW and world.settings.has_curves:
+            grow_jobs(cluster, world.jobs, world.pools, world.curves, world.settings, pool)
+        if world.settings.moves_jobs and decision.consolidation[pool] > 0:
+            consolidate(cluster, world.jobs, world.pools, world.settings, pool, decision.consolidation[pool])
+    for pool in range(world.pools.shape[0]):
+        scale(cluster, world.pools, world.settings, pool, target_nodes[pool])
+        record(cluster, DECISION, pool, -1, -1, target_nodes[pool])
+    if world.settings.debug:
+        check(cluster, world.jobs, world.pools, world.settings)
+    cluster.clock[st.DECISIONS] += 1
+    advance(cluster, world.jobs, world.pools, world.settings)
+    fill_snapshot(world, cluster, snapshot)
 
 
 @kernel
 def reset_clusters(
-    w: World, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64]
+    world: World, clusters: NDArray[np.int64], episodes: NDArray[np.int64], seeds: NDArray[np.int64]
 ) -> None:
     """Begin episodes and observe their first moment.
 
     Args:
-        w: the world.
+        world: all that kernels read and write.
         clusters: [K] int64, which clusters.
         episodes: [K, 3] int64: start and end (`NEVER`: when all jobs are done) in ms, and the number of the first job
             that is not submitted any more.
@@ -313,39 +319,43 @@ def reset_clusters(
     """
     for k in range(clusters.shape[0]):
         index = clusters[k]
-        c, snapshot = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index)
-        reset(c, w.jobs, w.pools, w.curves, w.settings, episodes[k], seeds[k])
-        w.outcome.paid[index] = 0
-        w.outcome.paid[index, w.pools.shape[0], st.PAID_TIME] = c.clock[st.NOW]
-        w.outcome.reward[index] = 0.0
-        w.outcome.terms[index] = 0.0
-        fill_snapshot(w, c, snapshot)
-        observe(w, index, snapshot, plan_of(w.plans, index))
+        cluster, snapshot = cluster_of(world.clusters, index), snapshot_of(world.snapshots, index)
+        reset(cluster, world.jobs, world.pools, world.curves, world.settings, episodes[k], seeds[k])
+        world.outcome.paid[index] = 0
+        world.outcome.paid[index, world.pools.shape[0], st.PAID_TIME] = cluster.clock[st.NOW]
+        world.outcome.reward[index] = 0.0
+        world.outcome.terms[index] = 0.0
+        fill_snapshot(world, cluster, snapshot)
+        observe(world, index, snapshot, plan_of(world.plans, index))
 
 
 @kernel
-def step_clusters(w: World, first: int, end: int) -> None:
+def step_clusters(world: World, first: int, end: int) -> None:
     """Carry out the actions in `outcome` and run clusters that are not done to their next decision.
 
     Args:
-        w: the world.
+        world: all that kernels read and write.
         first: the first cluster.
         end: the cluster behind the last one.
     """
     for index in range(first, end):
-        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
-        if c.clock[st.DONE] == 0:
-            decide(w, index, c, snapshot, plan)
-            observe(w, index, snapshot, plan)
-            charge(w, index, c)
+        cluster, snapshot, plan = (
+            cluster_of(world.clusters, index),
+            snapshot_of(world.snapshots, index),
+            plan_of(world.plans, index),
+        )
+        if cluster.clock[st.DONE] == 0:
+            decide(world, index, cluster, snapshot, plan)
+            observe(world, index, snapshot, plan)
+            charge(world, index, cluster)
 
 
 @kernel
-def replay_clusters(w: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
+def replay_clusters(world: World, first: int, end: int, rules: NDArray[np.int64], decisions: int) -> bool:
     """Run clusters under a fixed rule, for at most `decisions` more decisions each; return whether all are done.
 
     Args:
-        w: the world.
+        world: all that kernels read and write.
         first: the first cluster.
         end: the cluster behind the last one.
         rules: [N, RULE_SIZE] int64, the choices of each cluster, see `envs.gpu_cluster.codec.default_action`.
@@ -353,11 +363,15 @@ def replay_clusters(w: World, first: int, end: int, rules: NDArray[np.int64], de
     """
     done = True
     for index in range(first, end):
-        c, snapshot, plan = cluster_of(w.clusters, index), snapshot_of(w.snapshots, index), plan_of(w.plans, index)
+        cluster, snapshot, plan = (
+            cluster_of(world.clusters, index),
+            snapshot_of(world.snapshots, index),
+            plan_of(world.plans, index),
+        )
         for _ in range(decisions):
-            if c.clock[st.DONE] != 0 or is_log_filling(c):
+            if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
                 break
-            default_action(snapshot, w.tables, plan, rules[index], w.outcome.action[index])
-            decide(w, index, c, snapshot, plan)
-        done = done and c.clock[st.DONE] != 0
+            default_action(snapshot, world.tables, plan, rules[index], world.outcome.action[index])
+            decide(world, index, cluster, snapshot, plan)
+        done = done and cluster.clock[st.DONE] != 0
     return done

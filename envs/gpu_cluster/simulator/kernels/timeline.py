@@ -12,68 +12,81 @@ from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 
 @helper
-def next_event(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
+def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
     """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
-    time = c.clock[st.NEXT_NODE_EVENT] if settings.is_stochastic else st.NEVER
-    if c.clock[st.RUNNING] > 0:
-        time = min(time, c.heap[0, st.HEAP_FINISH])
-    if c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB]:
-        time = min(time, jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS])
-    for pool in range(c.pool.shape[0]):
-        time = min(time, next_ready(c, pools, pool))
+    time = cluster.clock[st.NEXT_NODE_EVENT] if settings.is_stochastic else st.NEVER
+    if cluster.clock[st.RUNNING] > 0:
+        time = min(time, cluster.heap[0, st.HEAP_FINISH])
+    if cluster.clock[st.NEXT_JOB] < cluster.clock[st.LAST_JOB]:
+        time = min(time, jobs[cluster.clock[st.NEXT_JOB], st.SUBMIT_MS])
+    for pool in range(cluster.pool.shape[0]):
+        time = min(time, next_ready(cluster, pools, pool))
     if settings.queue.defers:
-        time = min(time, c.clock[st.NEXT_LATEST])
+        time = min(time, cluster.clock[st.NEXT_LATEST])
     return time
 
 
 @helper
-def process(c: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
+def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
     """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
-    integrate(c, settings, time)
-    while c.clock[st.RUNNING] > 0 and c.heap[0, st.HEAP_FINISH] <= time:
-        finish_job(c, jobs, pools, settings)
-    if settings.is_stochastic and c.clock[st.NEXT_NODE_EVENT] <= time:
-        node_events(c, jobs, pools, settings)
-    for pool in range(c.pool.shape[0]):
-        while next_ready(c, pools, pool) <= time:
-            end_boot(c, pools, settings, pool)
-    while c.clock[st.NEXT_JOB] < c.clock[st.LAST_JOB] and jobs[c.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time:
-        enqueue(c, jobs, settings, c.clock[st.NEXT_JOB], jobs[c.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM)
-        c.clock[st.NEXT_JOB] += 1
-    if settings.queue.defers and c.clock[st.NEXT_LATEST] <= time:
-        count_deferred(c, jobs, settings)
+    integrate(cluster, settings, time)
+    while cluster.clock[st.RUNNING] > 0 and cluster.heap[0, st.HEAP_FINISH] <= time:
+        finish_job(cluster, jobs, pools, settings)
+    if settings.is_stochastic and cluster.clock[st.NEXT_NODE_EVENT] <= time:
+        node_events(cluster, jobs, pools, settings)
+    for pool in range(cluster.pool.shape[0]):
+        while next_ready(cluster, pools, pool) <= time:
+            end_boot(cluster, pools, settings, pool)
+    while (
+        cluster.clock[st.NEXT_JOB] < cluster.clock[st.LAST_JOB]
+        and jobs[cluster.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time
+    ):
+        enqueue(
+            cluster,
+            jobs,
+            settings,
+            cluster.clock[st.NEXT_JOB],
+            jobs[cluster.clock[st.NEXT_JOB], st.DURATION_MS] * st.PPM,
+        )
+        cluster.clock[st.NEXT_JOB] += 1
+    if settings.queue.defers and cluster.clock[st.NEXT_LATEST] <= time:
+        count_deferred(cluster, jobs, settings)
 
 
 @helper
-def is_finished(c: Cluster) -> bool:
+def is_finished(cluster: Cluster) -> bool:
     """Whether every job of the episode has ended."""
-    return c.clock[st.NEXT_JOB] == c.clock[st.LAST_JOB] and c.clock[st.PENDING_MILLI] == 0 and c.clock[st.RUNNING] == 0
+    return (
+        cluster.clock[st.NEXT_JOB] == cluster.clock[st.LAST_JOB]
+        and cluster.clock[st.PENDING_MILLI] == 0
+        and cluster.clock[st.RUNNING] == 0
+    )
 
 
 @helper
-def advance(c: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+def advance(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Run to the next decision, or to the end of the episode.
 
     The next decision follows the first event after the last one: a job ends or is submitted, something happens to a
     node, an idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
     """
-    start = c.clock[st.NOW]
+    start = cluster.clock[st.NOW]
     earliest = start + settings.decision_ms
-    event = next_event(c, jobs, pools, settings)
+    event = next_event(cluster, jobs, pools, settings)
     decision = earliest
     if event > earliest:
-        decision = min(max(earliest, min(event, next_age(c, pools))), start + settings.resync_ms)
-    if decision >= c.clock[st.EPISODE_END]:
-        decision = c.clock[st.EPISODE_END]
-        c.clock[st.TRUNCATED] = 1
+        decision = min(max(earliest, min(event, next_age(cluster, pools))), start + settings.resync_ms)
+    if decision >= cluster.clock[st.EPISODE_END]:
+        decision = cluster.clock[st.EPISODE_END]
+        cluster.clock[st.TRUNCATED] = 1
     while event <= decision:
-        process(c, jobs, pools, settings, event)
+        process(cluster, jobs, pools, settings, event)
         if settings.debug:
-            check(c, jobs, pools, settings)
-        if is_finished(c):
-            c.clock[st.DONE] = 1
-            c.clock[st.TRUNCATED] = 0
+            check(cluster, jobs, pools, settings)
+        if is_finished(cluster):
+            cluster.clock[st.DONE] = 1
+            cluster.clock[st.TRUNCATED] = 0
             return
-        event = next_event(c, jobs, pools, settings)
-    integrate(c, settings, decision)
-    c.clock[st.DONE] = c.clock[st.TRUNCATED]
+        event = next_event(cluster, jobs, pools, settings)
+    integrate(cluster, settings, decision)
+    cluster.clock[st.DONE] = cluster.clock[st.TRUNCATED]

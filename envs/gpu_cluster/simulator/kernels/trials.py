@@ -16,65 +16,65 @@ from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Table
 
 
 @helper
-def change_room(c: Cluster, pool: int, node: int, gpus: int) -> None:
+def change_room(cluster: Cluster, pool: int, node: int, gpus: int) -> None:
     """Give a node more free GPUs in the room, or fewer."""
-    room = c.node[node, st.NODE_ROOM]
-    c.pool[pool, st.ROOM + room] -= 1
-    c.pool[pool, st.ROOM + room + gpus] += 1
-    c.node[node, st.NODE_ROOM] = room + gpus
+    room = cluster.node[node, st.NODE_ROOM]
+    cluster.pool[pool, st.ROOM + room] -= 1
+    cluster.pool[pool, st.ROOM + room + gpus] += 1
+    cluster.node[node, st.NODE_ROOM] = room + gpus
 
 
 @rare
-def open_detailed_room(c: Cluster, pools: Table, pool: int) -> None:
+def open_detailed_room(cluster: Cluster, pools: Table, pool: int) -> None:
     """Fill the room with what detailed nodes have free now; nodes that are not busy have all their GPUs."""
     first, gpus = pools[pool, st.NODE_OFFSET], pools[pool, st.GPUS]
     for node in range(first, first + pools[pool, st.MAX_NODES]):
-        row = c.detail.node[node]
+        row = cluster.detail.node[node]
         row[ns.ROOM_CPU], row[ns.ROOM_MEMORY] = row[ns.FREE_CPU], row[ns.FREE_MEMORY]
-        c.node[node, st.NODE_ROOM] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
-        if c.share.shape[0] > 0:
+        cluster.node[node, st.NODE_ROOM] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
+        if cluster.share.shape[0] > 0:
             for gpu in range(gpus):
-                row[ns.ROOM_GPUS + gpu] = c.detail.gpu[node, gpu]
+                row[ns.ROOM_GPUS + gpu] = cluster.detail.gpu[node, gpu]
 
 
 @helper
-def change_part(c: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
-    """Take `c.pod` on GPUs (bits) of a node out of the room (sign 1: what it has is free), or put it in (sign -1)."""
-    row, whole = c.detail.node[node], 0
-    row[ns.ROOM_CPU] += sign * c.pod[ns.CPU]
-    row[ns.ROOM_MEMORY] += sign * c.pod[ns.MEMORY]
-    if c.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
-        change_room(c, pool, node, sign * c.pod[ns.NUM_GPUS])
+def change_part(cluster: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
+    """Remove `cluster.pod` from GPUs (bits) of a node in the trial (sign 1: they become free), or add it (sign -1)."""
+    row, whole = cluster.detail.node[node], 0
+    row[ns.ROOM_CPU] += sign * cluster.pod[ns.CPU]
+    row[ns.ROOM_MEMORY] += sign * cluster.pod[ns.MEMORY]
+    if cluster.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
+        change_room(cluster, pool, node, sign * cluster.pod[ns.NUM_GPUS])
         return
     for gpu in range(row[ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
-            row[ns.ROOM_GPUS + gpu] += sign * c.pod[ns.MILLI]
+            row[ns.ROOM_GPUS + gpu] += sign * cluster.pod[ns.MILLI]
         if row[ns.ROOM_GPUS + gpu] == 1000:
             whole += 1
-    change_room(c, pool, node, whole - c.node[node, st.NODE_ROOM])
+    change_room(cluster, pool, node, whole - cluster.node[node, st.NODE_ROOM])
 
 
 @rare
-def change_detailed_job(c: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> None:
+def change_detailed_job(cluster: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> None:
     """Take a running job out of the room of detailed nodes (sign 1), or put it back (sign -1)."""
-    run = c.run[slot]
+    run = cluster.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
     is_share, has_part = run[st.RUN_SHARE] >= 0, run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
     node, is_last = run[st.RUN_CHAIN], not has_part
     while node >= 0:
-        ask(c, jobs, pools, job, pool, gpus, is_last, 1)
-        change_part(c, pool, node, (1 << gpus) - 1, sign)
-        node, is_last = c.node[node, st.NEXT_NODE], False
+        ask(cluster, jobs, pools, job, pool, gpus, is_last, 1)
+        change_part(cluster, pool, node, (1 << gpus) - 1, sign)
+        node, is_last = cluster.node[node, st.NEXT_NODE], False
     if has_part:
-        node = c.share[run[st.RUN_SHARE], st.SHARE_NODE] if is_share else run[st.RUN_NODE]
-        ask(c, jobs, pools, job, pool, 1 if is_share else run[st.RUN_GPUS], True, 1)
-        change_part(c, pool, node, run[st.RUN_BITS], sign)
+        node = cluster.share[run[st.RUN_SHARE], st.SHARE_NODE] if is_share else run[st.RUN_NODE]
+        ask(cluster, jobs, pools, job, pool, 1 if is_share else run[st.RUN_GPUS], True, 1)
+        change_part(cluster, pool, node, run[st.RUN_BITS], sign)
 
 
 @helper
-def fits_in_room(c: Cluster, node: int) -> bool:
-    """Whether a detailed node that is busy in the room holds `c.pod` there."""
-    row, pod, whole = c.detail.node[node], c.pod, c.node[node, st.NODE_ROOM]
+def fits_in_room(cluster: Cluster, node: int) -> bool:
+    """Whether a detailed node that is busy in the room holds `cluster.pod` there."""
+    row, pod, whole = cluster.detail.node[node], cluster.pod, cluster.node[node, st.NODE_ROOM]
     if whole == row[ns.GPUS] or row[ns.ROOM_CPU] < pod[ns.CPU] or row[ns.ROOM_MEMORY] < pod[ns.MEMORY]:
         return False
     if pod[ns.MILLI] == 1000:
@@ -86,16 +86,16 @@ def fits_in_room(c: Cluster, node: int) -> bool:
 
 
 @rare
-def has_detailed_room(c: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+def has_detailed_room(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
     """Whether the room of detailed nodes holds a job; an empty node of its pool holds any part of it."""
-    idle = c.pool[pool, st.ROOM + pools[pool, st.GPUS]]
+    idle = cluster.pool[pool, st.ROOM + pools[pool, st.GPUS]]
     full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
     if idle != full_nodes or rest == 0:
         return idle > full_nodes or (idle == full_nodes and rest == 0)
-    ask(c, jobs, pools, job, pool, rest, True, 1)
+    ask(cluster, jobs, pools, job, pool, rest, True, 1)
     first = pools[pool, st.NODE_OFFSET]
     for node in range(first, first + pools[pool, st.MAX_NODES]):  # noqa: SIM110 (numba compiles no generator)
-        if fits_in_room(c, node):
+        if fits_in_room(cluster, node):
             return True
     return False
 
@@ -103,7 +103,7 @@ def has_detailed_room(c: Cluster, jobs: Table, pools: Table, job: int, pool: int
 @rare
 def change_detailed_job_to_be(
     detail: DetailSettings,
-    c: Cluster,
+    cluster: Cluster,
     jobs: Table,
     pools: Table,
     job: int,
@@ -119,8 +119,8 @@ def change_detailed_job_to_be(
         is_part = index == full_nodes
         node = room
         if not is_part or room == NEWEST_IDLE:
-            idle = wrap(c.pool[pool, st.IDLE_TAIL] - 1 - index, pools[pool, st.MAX_NODES])
-            node = c.node[offset + idle, st.IDLE_NODE]
+            idle = wrap(cluster.pool[pool, st.IDLE_TAIL] - 1 - index, pools[pool, st.MAX_NODES])
+            node = cluster.node[offset + idle, st.IDLE_NODE]
         asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
-        ask(c, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
-        change_part(c, pool, node, choose_its_gpus(detail, c, node), sign)
+        ask(cluster, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
+        change_part(cluster, pool, node, choose_its_gpus(detail, cluster, node), sign)

@@ -22,41 +22,41 @@ def lowest_bit(word: np.uint64) -> int:
 
 
 @helper
-def lowest_node(c: Cluster, pools: Table, pool: int, row: int) -> int:
+def lowest_node(cluster: Cluster, pools: Table, pool: int, row: int) -> int:
     """The lowest node of a pool whose bit is set in `node_bits[row]`, -1 if none."""
     word = pools[pool, st.NODE_OFFSET] >> 6
     end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
     while word < end:
-        if c.bits[row, word] != 0:
-            return (word << 6) + lowest_bit(c.bits[row, word])
+        if cluster.bits[row, word] != 0:
+            return (word << 6) + lowest_bit(cluster.bits[row, word])
         word += 1
     return -1
 
 
 @helper
-def next_node(c: Cluster, pools: Table, pool: int, row: int, node: int) -> int:
+def next_node(cluster: Cluster, pools: Table, pool: int, row: int, node: int) -> int:
     """The next node of a pool after `node` whose bit is set in `node_bits[row]`, -1 if none."""
     word = node >> 6
     end = (pools[pool, st.NODE_OFFSET] + pools[pool, st.MAX_NODES] + 63) >> 6
     if node & 63 < 63:
-        bits = c.bits[row, word] >> np.uint64((node & 63) + 1)
+        bits = cluster.bits[row, word] >> np.uint64((node & 63) + 1)
         if bits != 0:
             return node + 1 + lowest_bit(bits)
     word += 1
     while word < end:
-        if c.bits[row, word] != 0:
-            return (word << 6) + lowest_bit(c.bits[row, word])
+        if cluster.bits[row, word] != 0:
+            return (word << 6) + lowest_bit(cluster.bits[row, word])
         word += 1
     return -1
 
 
 @helper
-def set_bit(c: Cluster, row: int, node: int) -> None:
+def set_bit(cluster: Cluster, row: int, node: int) -> None:
     """Set the bit of a node in `node_bits[row]`."""
-    c.bits[row, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
+    cluster.bits[row, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
 
 
 @helper
-def clear_bit(c: Cluster, row: int, node: int) -> None:
+def clear_bit(cluster: Cluster, row: int, node: int) -> None:
     """Clear the bit of a node in `node_bits[row]`."""
-    c.bits[row, node >> 6] &= ~(np.uint64(1) << np.uint64(node & 63))
+    cluster.bits[row, node >> 6] &= ~(np.uint64(1) << np.uint64(node & 63))

@@ -2,11 +2,12 @@
 
 An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its `Tables` and a row of a table of pods:
 
-- ``node = choose(packer, n, f, pod, first, end)``: the node among [first, end), a pool, or -1 where none has room; or
-  the node with the lowest ``key_of_node(packer, n, f, pod, node)``, of those that an engine knows to have the GPUs;
-- ``gpus = choose_gpus(packer, n, f, pod, node)``: its GPUs as bits;
-- ``take(n, f, pod, node, gpus)`` when the pod starts, ``give_back(n, f, pod, node, gpus)`` when it ends;
-- ``set_open(n, node, 0)`` for a node that is off, boots or is drained, ``set_open(n, node, 1)`` when it is ready;
+- ``node = choose(packer, nodes, tables, pod, first, end)``: the node among [first, end), a pool, or -1 where none has
+  free capacity; or the node with the lowest ``key_of_node(packer, nodes, tables, pod, node)``, of those that an engine
+  knows to have the GPUs;
+- ``gpus = choose_gpus(packer, nodes, tables, pod, node)``: its GPUs as bits;
+- ``take(nodes, tables, pod, node, gpus)`` when the pod starts, and ``give_back`` of the same when it ends;
+- ``set_open(nodes, node, 0)`` for a node that is off, boots or is drained, and 1 when it is ready;
 - ``place_gang`` for equal pods that start together or not at all.
 
 `packer` is a position in `PACKERS.listed`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps
@@ -43,14 +44,14 @@ def make_score_nodes(score: Score) -> Any:
     """A compiled function that writes the keys of many nodes for one pod, with a score function inlined in its loop."""
     compiled = helper(score)
 
-    def score_nodes(n: Nodes, f: Tables, pod: Pod, row: int, start: int, count: int, logged: bool) -> None:
-        """Write n.key[row] of `count` nodes from node `start`, or from position `start` of the log of changes."""
+    def score_nodes(nodes: Nodes, tables: Tables, pod: Pod, row: int, start: int, count: int, logged: bool) -> None:
+        """Write `nodes.key[row]` of `count` nodes from node `start`, or from position `start` of the log of changes."""
         at = start
         for _ in range(count):
-            node = n.log[at] if logged else at
-            n.key[row, node] = compiled(n, f, pod, node) if fits(n, pod, node) else INFEASIBLE
+            node = nodes.log[at] if logged else at
+            nodes.key[row, node] = compiled(nodes, tables, pod, node) if fits(nodes, pod, node) else INFEASIBLE
             at += 1
-            if logged and at == n.log.shape[0]:
+            if logged and at == nodes.log.shape[0]:
                 at = 0
 
     return rare(score_nodes)
@@ -60,17 +61,17 @@ def make_adjust_nodes(per_pod: Score | None) -> Any:
     """A compiled function that adds what depends on the very pod to a row of keys, and returns the row to look at."""
     if per_pod is None:
 
-        def keep_keys(n: Nodes, f: Tables, pod: Pod, row: int, first: int, end: int) -> int:  # noqa: ARG001
+        def keep_keys(nodes: Nodes, tables: Tables, pod: Pod, row: int, first: int, end: int) -> int:  # noqa: ARG001
             return row
 
         return helper(keep_keys)
     compiled = helper(per_pod)
 
-    def adjust_nodes(n: Nodes, f: Tables, pod: Pod, row: int, first: int, end: int) -> int:
-        adjusted = n.synced.shape[0]
+    def adjust_nodes(nodes: Nodes, tables: Tables, pod: Pod, row: int, first: int, end: int) -> int:
+        adjusted = nodes.synced.shape[0]
         for node in range(first, end):
-            key = n.key[row, node]
-            n.key[adjusted, node] = key if key == INFEASIBLE else key + compiled(n, f, pod, node)
+            key = nodes.key[row, node]
+            nodes.key[adjusted, node] = key if key == INFEASIBLE else key + compiled(nodes, tables, pod, node)
         return adjusted
 
     return helper(adjust_nodes)
@@ -83,8 +84,8 @@ def _make_key(packer: Packer) -> Any:
         return score
     per_pod = helper(packer.per_pod)
 
-    def key(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
-        return int(score(n, f, pod, node) + per_pod(n, f, pod, node))
+    def key(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
+        return int(score(nodes, tables, pod, node) + per_pod(nodes, tables, pod, node))
 
     return helper(key)
 
@@ -96,18 +97,18 @@ choose_gpus = chain([helper(packer.gpus) for packer in LISTED])
 
 
 @helper
-def stale_keys(packer: int, n: Nodes, pod: Pod) -> tuple[int, int, bool]:
+def stale_keys(packer: int, nodes: Nodes, pod: Pod) -> tuple[int, int, bool]:
     """The arguments of `score_nodes` (start, count, logged) that make the row of keys of a pod's shape right."""
-    if n.clock[ns.PACKER] != packer:
-        n.clock[ns.PACKER] = packer
-        for shape in range(n.synced.shape[0]):
-            n.synced[shape] = -1
-    now, nodes = n.clock[ns.CHANGES], n.node.shape[0]
-    since = n.synced[pod[ns.SHAPE]]
-    n.synced[pod[ns.SHAPE]] = now
-    if since < 0 or now - since > nodes:
-        return 0, nodes, False
-    return since % nodes, now - since, True
+    if nodes.clock[ns.PACKER] != packer:
+        nodes.clock[ns.PACKER] = packer
+        for shape in range(nodes.synced.shape[0]):
+            nodes.synced[shape] = -1
+    now, num_nodes = nodes.clock[ns.CHANGES], nodes.node.shape[0]
+    since = nodes.synced[pod[ns.SHAPE]]
+    nodes.synced[pod[ns.SHAPE]] = now
+    if since < 0 or now - since > num_nodes:
+        return 0, num_nodes, False
+    return since % num_nodes, now - since, True
 
 
 @helper
@@ -125,217 +126,217 @@ def lowest_key(keys: NDArray[np.int64], first: int, end: int) -> int:
 
 
 @helper
-def choose(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+def choose(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
     """The node among [first, end) that a packer chooses for a pod, -1 if none has room."""
-    row, start, count, logged = n.synced.shape[0], first, end - first, False  # the row of keys that are not kept
+    row, start, count, logged = nodes.synced.shape[0], first, end - first, False  # the row of keys that are not kept
     if 0 <= pod[ns.SHAPE] < row:
         row = pod[ns.SHAPE]
-        start, count, logged = stale_keys(packer, n, pod)
-    score_nodes(packer, n, f, pod, row, start, count, logged)
-    row = adjust_nodes(packer, n, f, pod, row, first, end)
-    return lowest_key(n.key[row], first, end)
+        start, count, logged = stale_keys(packer, nodes, pod)
+    score_nodes(packer, nodes, tables, pod, row, start, count, logged)
+    row = adjust_nodes(packer, nodes, tables, pod, row, first, end)
+    return lowest_key(nodes.key[row], first, end)
 
 
 @helper
-def note_change(n: Nodes, node: int) -> None:
+def note_change(nodes: Nodes, node: int) -> None:
     """Remember that the keys of a node are no longer right, where keys are kept."""
-    if n.synced.shape[0] > 0:
-        n.log[n.clock[ns.CHANGES] % n.log.shape[0]] = node
-        n.clock[ns.CHANGES] += 1
+    if nodes.synced.shape[0] > 0:
+        nodes.log[nodes.clock[ns.CHANGES] % nodes.log.shape[0]] = node
+        nodes.clock[ns.CHANGES] += 1
 
 
 @helper
-def set_open(n: Nodes, node: int, is_open: int) -> None:
+def set_open(nodes: Nodes, node: int, is_open: int) -> None:
     """Let a node take pods (1) or not (0)."""
-    n.node[node, ns.OPEN] = is_open
-    note_change(n, node)
+    nodes.node[node, ns.OPEN] = is_open
+    note_change(nodes, node)
 
 
 @helper
-def refresh(n: Nodes, f: Tables, node: int) -> None:
+def refresh(nodes: Nodes, tables: Tables, node: int) -> None:
     """Bring what is derived from a node's free GPUs and CPU up to date."""
     total, whole, largest = 0, 0, 0
-    for gpu in range(n.node[node, ns.GPUS]):
-        milli = n.gpu[node, gpu]
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        milli = nodes.gpu[node, gpu]
         total += milli
         largest = max(largest, milli)
         if milli == 1000:
             whole += 1
-    n.node[node, ns.FREE_MILLI] = total
-    n.node[node, ns.WHOLE] = whole
-    n.node[node, ns.LARGEST] = largest
-    n.node[node, ns.USABLE] = usable(n, f, node, n.node[node, ns.FREE_CPU])
-    note_change(n, node)
+    nodes.node[node, ns.FREE_MILLI] = total
+    nodes.node[node, ns.WHOLE] = whole
+    nodes.node[node, ns.LARGEST] = largest
+    nodes.node[node, ns.USABLE] = usable(nodes, tables, node, nodes.node[node, ns.FREE_CPU])
+    note_change(nodes, node)
 
 
 @helper
-def charge(n: Nodes, f: Tables, pod: Pod, node: int, gpus: int, sign: int) -> None:
+def charge(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int, sign: int) -> None:
     """Add (1) or take away (-1) what a pod asks."""
-    n.node[node, ns.FREE_CPU] += sign * pod[ns.CPU]
-    n.node[node, ns.FREE_MEMORY] += sign * pod[ns.MEMORY]
-    n.node[node, ns.PODS] -= sign
-    for gpu in range(n.node[node, ns.GPUS]):
+    nodes.node[node, ns.FREE_CPU] += sign * pod[ns.CPU]
+    nodes.node[node, ns.FREE_MEMORY] += sign * pod[ns.MEMORY]
+    nodes.node[node, ns.PODS] -= sign
+    for gpu in range(nodes.node[node, ns.GPUS]):
         if (gpus >> gpu) & 1 == 1:
-            n.gpu[node, gpu] += sign * pod[ns.MILLI]
+            nodes.gpu[node, gpu] += sign * pod[ns.MILLI]
     kind = kind_of(pod)
     if kind >= 0:
         # A kind appears with its first pod, and goes with its last.
-        if n.kind[node, kind] == (0 if sign < 0 else 1):
-            n.node[node, ns.KINDS] -= sign
-        n.kind[node, kind] -= sign
-    refresh(n, f, node)
+        if nodes.kind[node, kind] == (0 if sign < 0 else 1):
+            nodes.node[node, ns.KINDS] -= sign
+        nodes.kind[node, kind] -= sign
+    refresh(nodes, tables, node)
 
 
 @helper
-def take(n: Nodes, f: Tables, pod: Pod, node: int, gpus: int) -> None:
+def take(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int) -> None:
     """Start a pod on GPUs (bits) of a node that has room."""
-    n.node[node, ns.LATEST_END] = max(n.node[node, ns.LATEST_END], pod[ns.END])
-    charge(n, f, pod, node, gpus, -1)
+    nodes.node[node, ns.LATEST_END] = max(nodes.node[node, ns.LATEST_END], pod[ns.END])
+    charge(nodes, tables, pod, node, gpus, -1)
 
 
 @helper
-def give_back(n: Nodes, f: Tables, pod: Pod, node: int, gpus: int) -> None:
+def give_back(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int) -> None:
     """End a pod.
 
     LATEST_END stays until the node is empty: while predictions hold, the pod that ends last leaves last.
     """
-    if n.node[node, ns.PODS] == 1:
-        n.node[node, ns.LATEST_END] = 0
-    charge(n, f, pod, node, gpus, 1)
+    if nodes.node[node, ns.PODS] == 1:
+        nodes.node[node, ns.LATEST_END] = 0
+    charge(nodes, tables, pod, node, gpus, 1)
 
 
 @helper
-def room_for(n: Nodes, pod: Pod, node: int, wanted: int) -> int:
+def room_for(nodes: Nodes, pod: Pod, node: int, wanted: int) -> int:
     """How many of `wanted` equal pods a node has room for."""
-    if not fits(n, pod, node):
+    if not fits(nodes, pod, node):
         return 0
     room = wanted
     if pod[ns.CPU] > 0:
-        room = min(room, n.node[node, ns.FREE_CPU] // pod[ns.CPU])
+        room = min(room, nodes.node[node, ns.FREE_CPU] // pod[ns.CPU])
     if pod[ns.MEMORY] > 0:
-        room = min(room, n.node[node, ns.FREE_MEMORY] // pod[ns.MEMORY])
+        room = min(room, nodes.node[node, ns.FREE_MEMORY] // pod[ns.MEMORY])
     if pod[ns.MILLI] == 1000:
-        room = min(room, n.node[node, ns.WHOLE] // pod[ns.NUM_GPUS])
+        room = min(room, nodes.node[node, ns.WHOLE] // pod[ns.NUM_GPUS])
     elif pod[ns.MILLI] > 0:
         slots = 0
-        for gpu in range(n.node[node, ns.GPUS]):
-            slots += n.gpu[node, gpu] // pod[ns.MILLI]
+        for gpu in range(nodes.node[node, ns.GPUS]):
+            slots += nodes.gpu[node, gpu] // pod[ns.MILLI]
         room = min(room, slots)
     return room
 
 
 @helper
-def roomiest(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
+def roomiest(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
     """The node among [first, end) with room for most of `wanted` equal pods, of equals the best; -1 if none has any."""
-    row = n.synced.shape[0]
-    score_nodes(packer, n, f, pod, row, first, end - first, False)
-    adjust_nodes(packer, n, f, pod, row, first, end)
+    row = nodes.synced.shape[0]
+    score_nodes(packer, nodes, tables, pod, row, first, end - first, False)
+    adjust_nodes(packer, nodes, tables, pod, row, first, end)
     most, least, chosen = 0, INFEASIBLE, -1
     for node in range(first, end):
-        room = room_for(n, pod, node, wanted)
-        if room > most or (0 < room == most and n.key[row, node] < least):
-            most, least, chosen = room, n.key[row, node], node
+        room = room_for(nodes, pod, node, wanted)
+        if room > most or (0 < room == most and nodes.key[row, node] < least):
+            most, least, chosen = room, nodes.key[row, node], node
     return chosen
 
 
 @helper
 def place_gang(
     packer: int,
-    n: Nodes,
-    f: Tables,
+    nodes: Nodes,
+    tables: Tables,
     pod: Pod,
     first: int,
     end: int,
-    nodes: NDArray[np.int64],
-    gpus: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    chosen_gpus: NDArray[np.int64],
 ) -> bool:
-    """Start len(nodes) equal pods, or none of them; return whether they started.
+    """Start len(chosen) equal pods, or none of them; return whether they started.
 
     The topology-aware packer fills the node with room for most of what is left, so that a gang spans few nodes; the
     others place one pod after the other.
 
     Args:
         packer: position in `PACKERS.listed`.
-        n: state.
-        f: tables.
+        nodes: state.
+        tables: tables.
         pod: what each pod asks.
         first: first node of the pool.
         end: behind its last one.
-        nodes: [pods] int64, receives each pod's node.
-        gpus: [pods] int64, receives each pod's GPUs as bits.
+        chosen: [pods] int64, receives each pod's node.
+        chosen_gpus: [pods] int64, receives each pod's GPUs as bits.
     """
     placed = 0
-    while placed < nodes.shape[0]:
-        left = nodes.shape[0] - placed
+    while placed < chosen.shape[0]:
+        left = chosen.shape[0] - placed
         if packer == TOPOLOGY_AWARE and left > 1:
-            node = roomiest(packer, n, f, pod, first, end, left)
+            node = roomiest(packer, nodes, tables, pod, first, end, left)
         else:
-            node = choose(packer, n, f, pod, first, end)
+            node = choose(packer, nodes, tables, pod, first, end)
         if node < 0:
             for index in range(placed):
-                give_back(n, f, pod, nodes[index], gpus[index])
+                give_back(nodes, tables, pod, chosen[index], chosen_gpus[index])
             return False
-        for _ in range(room_for(n, pod, node, left) if packer == TOPOLOGY_AWARE else 1):
-            nodes[placed] = node
-            gpus[placed] = choose_gpus(packer, n, f, pod, node)
-            take(n, f, pod, node, gpus[placed])
+        for _ in range(room_for(nodes, pod, node, left) if packer == TOPOLOGY_AWARE else 1):
+            chosen[placed] = node
+            chosen_gpus[placed] = choose_gpus(packer, nodes, tables, pod, node)
+            take(nodes, tables, pod, node, chosen_gpus[placed])
             placed += 1
     return True
 
 
 @helper
-def place_one(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> tuple[int, int]:
+def place_one(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> tuple[int, int]:
     """Start a pod on a node of [first, end); return the node, -1 if none has room, and its GPUs as bits."""
-    node = choose(packer, n, f, pod, first, end)
+    node = choose(packer, nodes, tables, pod, first, end)
     if node < 0:
         return -1, 0
-    gpus = choose_gpus(packer, n, f, pod, node)
-    take(n, f, pod, node, gpus)
+    gpus = choose_gpus(packer, nodes, tables, pod, node)
+    take(nodes, tables, pod, node, gpus)
     return node, gpus
 
 
 @kernel
 def place_pods(
     packer: int,
-    n: Nodes,
-    f: Tables,
+    nodes: Nodes,
+    tables: Tables,
     pods: NDArray[np.int64],
     first: int,
     end: int,
-    nodes: NDArray[np.int64],
-    gpus: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    chosen_gpus: NDArray[np.int64],
 ) -> None:
     """Start pods in their order on nodes of [first, end); `nodes` receives -1 for those without room."""
     for index in range(pods.shape[0]):
-        nodes[index], gpus[index] = place_one(packer, n, f, pods[index], first, end)
+        chosen[index], chosen_gpus[index] = place_one(packer, nodes, tables, pods[index], first, end)
 
 
 @kernel
 def start_gang(
     packer: int,
-    n: Nodes,
-    f: Tables,
+    nodes: Nodes,
+    tables: Tables,
     pod: Pod,
     first: int,
     end: int,
-    nodes: NDArray[np.int64],
-    gpus: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    chosen_gpus: NDArray[np.int64],
 ) -> bool:
     """`place_gang`, for Python."""
-    return place_gang(packer, n, f, pod, first, end, nodes, gpus)
+    return place_gang(packer, nodes, tables, pod, first, end, chosen, chosen_gpus)
 
 
 @kernel
-def change(n: Nodes, f: Tables, pod: Pod, node: int, gpus: int, sign: int) -> None:
+def change(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int, sign: int) -> None:
     """`take` (-1) or `give_back` (1), for Python."""
     if sign < 0:
-        take(n, f, pod, node, gpus)
+        take(nodes, tables, pod, node, gpus)
     else:
-        give_back(n, f, pod, node, gpus)
+        give_back(nodes, tables, pod, node, gpus)
 
 
 @kernel
-def refresh_all(n: Nodes, f: Tables) -> None:
+def refresh_all(nodes: Nodes, tables: Tables) -> None:
     """`refresh` every node."""
-    for node in range(n.node.shape[0]):
-        refresh(n, f, node)
+    for node in range(nodes.node.shape[0]):
+        refresh(nodes, tables, node)

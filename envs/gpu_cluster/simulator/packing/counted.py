@@ -48,201 +48,201 @@ def drop_oldest(row: NDArray[np.int64], head: int, nodes: int) -> None:
 
 
 @helper
-def push_idle(c: Cluster, pools: Table, pool: int, node: int, now: int) -> None:
+def push_idle(cluster: Cluster, pools: Table, pool: int, node: int, now: int) -> None:
     """A node becomes idle, on top of the stack."""
-    at = pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
-    c.node[at, st.IDLE_NODE] = node
-    c.node[at, st.IDLE_SINCE] = now
-    c.pool[pool, st.IDLE_TAIL] += 1
+    at = pools[pool, st.NODE_OFFSET] + wrap(cluster.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES])
+    cluster.node[at, st.IDLE_NODE] = node
+    cluster.node[at, st.IDLE_SINCE] = now
+    cluster.pool[pool, st.IDLE_TAIL] += 1
 
 
 @helper
-def remove_idle(c: Cluster, pools: Table, pool: int, node: int) -> None:
+def remove_idle(cluster: Cluster, pools: Table, pool: int, node: int) -> None:
     """Take an idle node out of the stack, wherever it is; the others keep their order."""
     offset, nodes = pools[pool, st.NODE_OFFSET], pools[pool, st.MAX_NODES]
-    position = c.pool[pool, st.IDLE_HEAD]
-    while c.node[offset + wrap(position, nodes), st.IDLE_NODE] != node:
+    position = cluster.pool[pool, st.IDLE_HEAD]
+    while cluster.node[offset + wrap(position, nodes), st.IDLE_NODE] != node:
         position += 1
-    c.pool[pool, st.IDLE_TAIL] -= 1
-    while position < c.pool[pool, st.IDLE_TAIL]:
+    cluster.pool[pool, st.IDLE_TAIL] -= 1
+    while position < cluster.pool[pool, st.IDLE_TAIL]:
         at, after = offset + wrap(position, nodes), offset + wrap(position + 1, nodes)
-        c.node[at, st.IDLE_NODE] = c.node[after, st.IDLE_NODE]
-        c.node[at, st.IDLE_SINCE] = c.node[after, st.IDLE_SINCE]
+        cluster.node[at, st.IDLE_NODE] = cluster.node[after, st.IDLE_NODE]
+        cluster.node[at, st.IDLE_SINCE] = cluster.node[after, st.IDLE_SINCE]
         position += 1
 
 
 @helper
-def move_node(c: Cluster, pools: Table, pool: int, node: int, free: int, now: int) -> None:
+def move_node(cluster: Cluster, pools: Table, pool: int, node: int, free: int, now: int) -> None:
     """Change the free GPUs of a busy node; one that is wholly free becomes idle, on top of the stack."""
-    before = c.node[node, st.FREE_GPUS]
+    before = cluster.node[node, st.FREE_GPUS]
     gpus = pools[pool, st.GPUS]
-    c.pool[pool, st.FREE_COUNT + before] -= 1
+    cluster.pool[pool, st.FREE_COUNT + before] -= 1
     if before > 0:
-        clear_bit(c, before, node)
-    c.node[node, st.FREE_GPUS] = free
+        clear_bit(cluster, before, node)
+    cluster.node[node, st.FREE_GPUS] = free
     if free == gpus:
-        c.pool[pool, st.BUSY] -= 1
-        push_idle(c, pools, pool, node, now)
+        cluster.pool[pool, st.BUSY] -= 1
+        push_idle(cluster, pools, pool, node, now)
     else:
-        c.pool[pool, st.FREE_COUNT + free] += 1
+        cluster.pool[pool, st.FREE_COUNT + free] += 1
         if free > 0:
-            set_bit(c, free, node)
+            set_bit(cluster, free, node)
 
 
 @helper
-def take_idle(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
+def take_idle(cluster: Cluster, pools: Table, pool: int, gpus: int) -> int:
     """Make the newest idle node busy with `gpus` of its GPUs; return it. There must be one."""
-    c.pool[pool, st.IDLE_TAIL] -= 1
-    node = c.node[
-        pools[pool, st.NODE_OFFSET] + wrap(c.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES]), st.IDLE_NODE
+    cluster.pool[pool, st.IDLE_TAIL] -= 1
+    node = cluster.node[
+        pools[pool, st.NODE_OFFSET] + wrap(cluster.pool[pool, st.IDLE_TAIL], pools[pool, st.MAX_NODES]), st.IDLE_NODE
     ]
     free = pools[pool, st.GPUS] - gpus
-    c.node[node, st.FREE_GPUS] = free
-    c.pool[pool, st.BUSY] += 1
-    c.pool[pool, st.FREE_COUNT + free] += 1
+    cluster.node[node, st.FREE_GPUS] = free
+    cluster.pool[pool, st.BUSY] += 1
+    cluster.pool[pool, st.FREE_COUNT + free] += 1
     if free > 0:
-        set_bit(c, free, node)
+        set_bit(cluster, free, node)
     return node
 
 
 @helper
-def take_gpus(c: Cluster, pools: Table, packer: int, pool: int, gpus: int, now: int) -> int:
+def take_gpus(cluster: Cluster, pools: Table, packer: int, pool: int, gpus: int, now: int) -> int:
     """Take `gpus` whole GPUs of one node, fewer than the node has; return the node, -1 if there is no room."""
-    has_idle = c.pool[pool, st.IDLE_TAIL] > c.pool[pool, st.IDLE_HEAD]
+    has_idle = cluster.pool[pool, st.IDLE_TAIL] > cluster.pool[pool, st.IDLE_HEAD]
     if takes_idle_first(packer) and has_idle:
-        return take_idle(c, pools, pool, gpus)
-    node = busy_node(packer, c, pools, pool, gpus)
+        return take_idle(cluster, pools, pool, gpus)
+    node = busy_node(packer, cluster, pools, pool, gpus)
     if node >= 0:
-        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] - gpus, now)
+        move_node(cluster, pools, pool, node, cluster.node[node, st.FREE_GPUS] - gpus, now)
         return node
-    return take_idle(c, pools, pool, gpus) if has_idle else -1
+    return take_idle(cluster, pools, pool, gpus) if has_idle else -1
 
 
 @helper
-def unlink_share(c: Cluster, pool: int, share: int) -> None:
+def unlink_share(cluster: Cluster, pool: int, share: int) -> None:
     """Take a shared GPU out of the list of its level."""
-    level = c.share[share, st.SHARE_FREE]
-    after, before = c.share[share, st.SHARE_NEXT], c.share[share, st.SHARE_PREVIOUS]
+    level = cluster.share[share, st.SHARE_FREE]
+    after, before = cluster.share[share, st.SHARE_NEXT], cluster.share[share, st.SHARE_PREVIOUS]
     if before >= 0:
-        c.share[before, st.SHARE_NEXT] = after
+        cluster.share[before, st.SHARE_NEXT] = after
     else:
-        c.level[pool, level] = after
+        cluster.level[pool, level] = after
         if after < 0:
-            c.level[pool, st.LEVELS + (level >> 6)] &= ~(1 << (level & 63))
+            cluster.level[pool, st.LEVELS + (level >> 6)] &= ~(1 << (level & 63))
     if after >= 0:
-        c.share[after, st.SHARE_PREVIOUS] = before
+        cluster.share[after, st.SHARE_PREVIOUS] = before
 
 
 @helper
-def link_share(c: Cluster, pool: int, share: int, level: int) -> None:
+def link_share(cluster: Cluster, pool: int, share: int, level: int) -> None:
     """Put a shared GPU on top of the list of a level."""
-    head = c.level[pool, level]
-    c.share[share, st.SHARE_FREE] = level
-    c.share[share, st.SHARE_NEXT] = head
-    c.share[share, st.SHARE_PREVIOUS] = -1
+    head = cluster.level[pool, level]
+    cluster.share[share, st.SHARE_FREE] = level
+    cluster.share[share, st.SHARE_NEXT] = head
+    cluster.share[share, st.SHARE_PREVIOUS] = -1
     if head >= 0:
-        c.share[head, st.SHARE_PREVIOUS] = share
-    c.level[pool, level] = share
-    c.level[pool, st.LEVELS + (level >> 6)] |= 1 << (level & 63)
+        cluster.share[head, st.SHARE_PREVIOUS] = share
+    cluster.level[pool, level] = share
+    cluster.level[pool, st.LEVELS + (level >> 6)] |= 1 << (level & 63)
 
 
 @helper
-def fitting_share(c: Cluster, pool: int, milli: int) -> int:
+def fitting_share(cluster: Cluster, pool: int, milli: int) -> int:
     """The shared GPU with the least room for `milli`, the most recently touched of equals; -1 if none."""
     if milli >= st.LEVELS:
         return -1
     word = milli >> 6
-    bits = c.level[pool, st.LEVELS + word] & (-1 << (milli & 63))
+    bits = cluster.level[pool, st.LEVELS + word] & (-1 << (milli & 63))
     while bits == 0:
         word += 1
         if word == st.LEVEL_WORDS:
             return -1
-        bits = c.level[pool, st.LEVELS + word]
-    return c.level[pool, (word << 6) + lowest_bit(np.uint64(bits))]
+        bits = cluster.level[pool, st.LEVELS + word]
+    return cluster.level[pool, (word << 6) + lowest_bit(np.uint64(bits))]
 
 
 @helper
-def take_share(c: Cluster, pools: Table, packer: int, pool: int, milli: int, now: int) -> int:
+def take_share(cluster: Cluster, pools: Table, packer: int, pool: int, milli: int, now: int) -> int:
     """Take `milli` thousandths of one GPU, best fit among shared GPUs, else of a whole one; return the share or -1."""
-    share = fitting_share(c, pool, milli)
+    share = fitting_share(cluster, pool, milli)
     if share >= 0:
-        left = c.share[share, st.SHARE_FREE] - milli
-        unlink_share(c, pool, share)
-        link_share(c, pool, share, left)
-        c.pool[pool, st.SHARED_FREE_MILLI] -= milli
+        left = cluster.share[share, st.SHARE_FREE] - milli
+        unlink_share(cluster, pool, share)
+        link_share(cluster, pool, share, left)
+        cluster.pool[pool, st.SHARED_FREE_MILLI] -= milli
         return share
-    node = take_gpus(c, pools, packer, pool, 1, now) if pools[pool, st.GPUS] > 1 else -1
+    node = take_gpus(cluster, pools, packer, pool, 1, now) if pools[pool, st.GPUS] > 1 else -1
     if node < 0:
-        if pools[pool, st.GPUS] > 1 or c.pool[pool, st.IDLE_TAIL] == c.pool[pool, st.IDLE_HEAD]:
+        if pools[pool, st.GPUS] > 1 or cluster.pool[pool, st.IDLE_TAIL] == cluster.pool[pool, st.IDLE_HEAD]:
             return -1
-        node = take_idle(c, pools, pool, 1)
-    c.clock[st.UNUSED_SHARES] -= 1
-    share = c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK]
-    c.share[share, st.SHARE_NODE] = node
-    c.node[node, st.NODE_FIXED] += 1  # a shared GPU is not moved
-    link_share(c, pool, share, 1000 - milli)
-    c.pool[pool, st.SHARED_FREE_MILLI] += 1000 - milli
+        node = take_idle(cluster, pools, pool, 1)
+    cluster.clock[st.UNUSED_SHARES] -= 1
+    share = cluster.share[cluster.clock[st.UNUSED_SHARES], st.SHARE_STACK]
+    cluster.share[share, st.SHARE_NODE] = node
+    cluster.node[node, st.NODE_FIXED] += 1  # a shared GPU is not moved
+    link_share(cluster, pool, share, 1000 - milli)
+    cluster.pool[pool, st.SHARED_FREE_MILLI] += 1000 - milli
     return share
 
 
 @helper
-def release_share(c: Cluster, pools: Table, pool: int, share: int, milli: int, now: int) -> None:
+def release_share(cluster: Cluster, pools: Table, pool: int, share: int, milli: int, now: int) -> None:
     """Give back thousandths of a shared GPU; when nobody shares it any more it is a whole free GPU again."""
-    free = c.share[share, st.SHARE_FREE] + milli
-    unlink_share(c, pool, share)
-    c.pool[pool, st.SHARED_FREE_MILLI] += milli
+    free = cluster.share[share, st.SHARE_FREE] + milli
+    unlink_share(cluster, pool, share)
+    cluster.pool[pool, st.SHARED_FREE_MILLI] += milli
     if free < 1000:
-        link_share(c, pool, share, free)
+        link_share(cluster, pool, share, free)
         return
-    c.pool[pool, st.SHARED_FREE_MILLI] -= 1000
-    c.share[c.clock[st.UNUSED_SHARES], st.SHARE_STACK] = share
-    c.clock[st.UNUSED_SHARES] += 1
-    node = c.share[share, st.SHARE_NODE]
-    c.node[node, st.NODE_FIXED] -= 1
-    move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + 1, now)
+    cluster.pool[pool, st.SHARED_FREE_MILLI] -= 1000
+    cluster.share[cluster.clock[st.UNUSED_SHARES], st.SHARE_STACK] = share
+    cluster.clock[st.UNUSED_SHARES] += 1
+    node = cluster.share[share, st.SHARE_NODE]
+    cluster.node[node, st.NODE_FIXED] -= 1
+    move_node(cluster, pools, pool, node, cluster.node[node, st.FREE_GPUS] + 1, now)
 
 
 @helper
-def link_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+def link_part(cluster: Cluster, jobs: Table, slot: int, node: int) -> None:
     """Add a running slot to the list of the node that it has a part of."""
-    head = c.node[node, st.NODE_SLOTS] - 1  # the column holds slot + 1, so that zeroed memory is an empty list
-    c.run[slot, st.RUN_NEXT] = head
-    c.run[slot, st.RUN_PREVIOUS] = -1
+    head = cluster.node[node, st.NODE_SLOTS] - 1  # the column holds slot + 1, so that zeroed memory is an empty list
+    cluster.run[slot, st.RUN_NEXT] = head
+    cluster.run[slot, st.RUN_PREVIOUS] = -1
     if head >= 0:
-        c.run[head, st.RUN_PREVIOUS] = slot
-    c.node[node, st.NODE_SLOTS] = slot + 1
-    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
-        c.node[node, st.NODE_FIXED] += 1
+        cluster.run[head, st.RUN_PREVIOUS] = slot
+    cluster.node[node, st.NODE_SLOTS] = slot + 1
+    if jobs[cluster.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        cluster.node[node, st.NODE_FIXED] += 1
 
 
 @helper
-def unlink_part(c: Cluster, jobs: Table, slot: int, node: int) -> None:
+def unlink_part(cluster: Cluster, jobs: Table, slot: int, node: int) -> None:
     """Take a running slot out of the list of its node."""
-    after, before = c.run[slot, st.RUN_NEXT], c.run[slot, st.RUN_PREVIOUS]
+    after, before = cluster.run[slot, st.RUN_NEXT], cluster.run[slot, st.RUN_PREVIOUS]
     if before >= 0:
-        c.run[before, st.RUN_NEXT] = after
+        cluster.run[before, st.RUN_NEXT] = after
     else:
-        c.node[node, st.NODE_SLOTS] = after + 1
+        cluster.node[node, st.NODE_SLOTS] = after + 1
     if after >= 0:
-        c.run[after, st.RUN_PREVIOUS] = before
-    if jobs[c.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
-        c.node[node, st.NODE_FIXED] -= 1
+        cluster.run[after, st.RUN_PREVIOUS] = before
+    if jobs[cluster.run[slot, st.RUN_JOB], st.FLAGS] & st.MOVABLE == 0:
+        cluster.node[node, st.NODE_FIXED] -= 1
 
 
 @helper
-def release_counted(c: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, milli: int) -> None:
+def release_counted(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, milli: int) -> None:
     """Give back the `milli` that a job holds: whole nodes in the order they were taken, then the rest."""
-    run = c.run[slot]
-    pool, now = run[st.RUN_POOL], c.clock[st.NOW]
+    run = cluster.run[slot]
+    pool, now = run[st.RUN_POOL], cluster.clock[st.NOW]
     node = run[st.RUN_CHAIN]
     while node >= 0:
-        after = c.node[node, st.NEXT_NODE]
-        move_node(c, pools, pool, node, pools[pool, st.GPUS], now)
+        after = cluster.node[node, st.NEXT_NODE]
+        move_node(cluster, pools, pool, node, pools[pool, st.GPUS], now)
         node = after
     if run[st.RUN_SHARE] >= 0:
-        release_share(c, pools, pool, run[st.RUN_SHARE], milli, now)
+        release_share(cluster, pools, pool, run[st.RUN_SHARE], milli, now)
     elif run[st.RUN_GPUS] > 0:
         node = run[st.RUN_NODE]
         if settings.moves_jobs:
-            unlink_part(c, jobs, slot, node)
-        move_node(c, pools, pool, node, c.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)
+            unlink_part(cluster, jobs, slot, node)
+        move_node(cluster, pools, pool, node, cluster.node[node, st.FREE_GPUS] + run[st.RUN_GPUS], now)

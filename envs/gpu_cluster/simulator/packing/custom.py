@@ -54,9 +54,9 @@ SIGNATURE: Any = _integer(
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(SIGNATURE.args))
 
 
-def ask_custom(custom: Any, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+def ask_custom(custom: Any, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
     """The node among [first, end) that a custom packer chooses; with `end` -1, GPUs of node `first` as bits."""
-    return int(custom(n, f, pod, first, end))
+    return int(custom(nodes, tables, pod, first, end))
 
 
 @_intrinsic
@@ -75,33 +75,44 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # noqa: AR
 
 
 @_overload(ask_custom, jit_options={**OPTIONS, "forceinline": True})
-def _ask_by_address(custom: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
-    def ask(custom: Any, n: Any, f: Any, pod: Any, first: Any, end: Any) -> Any:
-        (nodes, columns), gpus, cpus = n.node.shape, n.gpu.shape[1], f.cpu_level.shape[0]
-        models, levels, shares = f.share_weight.shape
-        arrays = (n.node, n.gpu, n.kind, pod, f.most, f.cpu_level, f.share_level, f.share_weight, f.whole_weight)
+def _ask_by_address(custom: Any, nodes: Any, tables: Any, pod: Any, first: Any, end: Any) -> Any:  # noqa: ARG001
+    def ask(custom: Any, nodes: Any, tables: Any, pod: Any, first: Any, end: Any) -> Any:
+        (num_nodes, columns), gpus, cpus = nodes.node.shape, nodes.gpu.shape[1], tables.cpu_level.shape[0]
+        models, levels, shares = tables.share_weight.shape
+        arrays = (
+            nodes.node,
+            nodes.gpu,
+            nodes.kind,
+            pod,
+            tables.most,
+            tables.cpu_level,
+            tables.share_level,
+            tables.share_weight,
+            tables.whole_weight,
+        )
         return _call(
-            custom, (*arrays, nodes, columns, gpus, cpus, models, levels, shares, f.whole_weight.shape[2], first, end)
+            custom,
+            (*arrays, num_nodes, columns, gpus, cpus, models, levels, shares, tables.whole_weight.shape[2], first, end),
         )
 
     return ask
 
 
 @helper
-def are_free(n: Nodes, pod: Pod, node: int, bits: int) -> bool:
+def are_free(nodes: Nodes, pod: Pod, node: int, bits: int) -> bool:
     """Whether GPUs, as bits, are as many as a pod asks, and have room for it."""
     left = pod[ns.NUM_GPUS]
-    for gpu in range(n.node[node, ns.GPUS]):
+    for gpu in range(nodes.node[node, ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
-            if n.gpu[node, gpu] < pod[ns.MILLI]:
+            if nodes.gpu[node, gpu] < pod[ns.MILLI]:
                 return False
             left -= 1
-    return left == 0 and bits >> n.node[node, ns.GPUS] == 0
+    return left == 0 and bits >> nodes.node[node, ns.GPUS] == 0
 
 
-def nodes_with_room(n: Nodes, pod: Pod, first: int, end: int) -> list[int]:
+def nodes_with_room(nodes: Nodes, pod: Pod, first: int, end: int) -> list[int]:
     """The nodes among [first, end) that are open and have room for a pod; `node_state.fits` of many nodes."""
-    rows = n.node[first:end]
+    rows = nodes.node[first:end]
     room = (rows[:, ns.OPEN] != 0) & (rows[:, ns.FREE_CPU] >= pod[ns.CPU]) & (rows[:, ns.FREE_MEMORY] >= pod[ns.MEMORY])
     room &= (pod[ns.MODELS] >> rows[:, ns.MODEL]) & 1 == 1
     room &= rows[:, ns.WHOLE] >= pod[ns.NUM_GPUS] if pod[ns.MILLI] == 1000 else rows[:, ns.LARGEST] >= pod[ns.MILLI]
@@ -109,18 +120,18 @@ def nodes_with_room(n: Nodes, pod: Pod, first: int, end: int) -> list[int]:
     return found
 
 
-def key_of(packer: Packer, n: Nodes, f: Tables, pod: Pod, node: int) -> Any:
+def key_of(packer: Packer, nodes: Nodes, tables: Tables, pod: Pod, node: int) -> Any:
     """The key of a node for a pod, in plain Python."""
-    key = plain_function(packer.score)(n, f, pod, node)
-    return key if packer.per_pod is None else key + plain_function(packer.per_pod)(n, f, pod, node)
+    key = plain_function(packer.score)(nodes, tables, pod, node)
+    return key if packer.per_pod is None else key + plain_function(packer.per_pod)(nodes, tables, pod, node)
 
 
-def answer_plainly(packer: Packer, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+def answer_plainly(packer: Packer, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
     """The answer of `ask_custom` in plain Python."""
     if end < 0:
-        return max(int(plain_function(packer.gpus)(n, f, pod, first)), 0)
-    room = nodes_with_room(n, pod, first, end)
-    return min(room, key=lambda node: key_of(packer, n, f, pod, node), default=NO_ROOM)
+        return max(int(plain_function(packer.gpus)(nodes, tables, pod, first)), 0)
+    room = nodes_with_room(nodes, pod, first, end)
+    return min(room, key=lambda node: key_of(packer, nodes, tables, pod, node), default=NO_ROOM)
 
 
 def _empty_arguments() -> tuple[Nodes, Tables, Pod]:
@@ -158,12 +169,14 @@ def _compile(name: str, packer: Packer) -> Any:
     add = _compile_part(name, "per_pod", packer.per_pod or first_fit)  # first fit gives 0
 
     @helper
-    def lowest(n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:
+    def lowest(nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
         least: Any = 0
         chosen = NO_ROOM
         for node in range(first, end):
-            if fits(n, pod, node):
-                key = np.int64(score(n, f, pod, node)) + np.int64(add(n, f, pod, node))  # unsigned ones would be floats
+            if fits(nodes, pod, node):
+                key = np.int64(score(nodes, tables, pod, node)) + np.int64(
+                    add(nodes, tables, pod, node)
+                )  # unsigned ones would be floats
                 if chosen < 0 or key < least:
                     least, chosen = key, node
         return chosen
@@ -178,7 +191,7 @@ def _compile(name: str, packer: Packer) -> Any:
         share_level: Any,
         share_weight: Any,
         whole_weight: Any,
-        nodes: int,
+        num_nodes: int,
         columns: int,
         gpus: int,
         cpus: int,
@@ -190,16 +203,16 @@ def _compile(name: str, packer: Packer) -> Any:
         end: int,
     ) -> int:
         # No keys are kept, so their arrays are empty.
-        n = Nodes(
-            _carray(node, (nodes, columns)),
-            _carray(gpu, (nodes, gpus)),
-            _carray(kind, (nodes, gpus + 1)),
-            _carray(node, (0, nodes)),
+        nodes = Nodes(
+            _carray(node, (num_nodes, columns)),
+            _carray(gpu, (num_nodes, gpus)),
+            _carray(kind, (num_nodes, gpus + 1)),
+            _carray(node, (0, num_nodes)),
             _carray(node, (0,)),
             _carray(node, (0,)),
             _carray(node, (0,)),
         )
-        f = Tables(
+        tables = Tables(
             _carray(most, (3,)),
             _carray(cpu_level, (cpus,)),
             _carray(share_level, (SHARE_LEVELS,)),
@@ -208,7 +221,7 @@ def _compile(name: str, packer: Packer) -> Any:
         )
         pod = _carray(asked, (ns.POD_COLUMNS,))
         try:
-            found = max(pick(n, f, pod, first), 0) if end < 0 else lowest(n, f, pod, first, end)
+            found = max(pick(nodes, tables, pod, first), 0) if end < 0 else lowest(nodes, tables, pod, first, end)
         except Exception:
             found = FAILED
         return found
@@ -229,25 +242,25 @@ def _at(address: int, shape: tuple[int, ...], kind: Any = np.int64) -> NDArray[A
 def _arrays_at(words: tuple[int, ...]) -> tuple[Nodes, Tables, Pod]:
     """The arrays that a kernel means; the keys are empty, as none are kept."""
     (node, gpu, kind, pod, most, cpu, share, share_weight, whole_weight), sizes = words[:9], words[9:]
-    nodes, columns, gpus, cpus, models, levels, shares, wholes = sizes
+    num_nodes, columns, gpus, cpus, models, levels, shares, wholes = sizes
     none = np.zeros(0, np.int64)
-    n = Nodes(
-        _at(node, (nodes, columns)),
-        _at(gpu, (nodes, gpus)),
-        _at(kind, (nodes, gpus + 1)),
-        np.zeros((0, nodes), np.int64),
+    nodes = Nodes(
+        _at(node, (num_nodes, columns)),
+        _at(gpu, (num_nodes, gpus)),
+        _at(kind, (num_nodes, gpus + 1)),
+        np.zeros((0, num_nodes), np.int64),
         none,
         none,
         none,
     )
-    f = Tables(
+    tables = Tables(
         _at(most, (3,)),
         _at(cpu, (cpus,), np.int16),
         _at(share, (SHARE_LEVELS,), np.int16),
         _at(share_weight, (models, levels, shares)),
         _at(whole_weight, (models, levels, wholes)),
     )
-    return n, f, _at(pod, (ns.POD_COLUMNS,))
+    return nodes, tables, _at(pod, (ns.POD_COLUMNS,))
 
 
 class CustomPacker:

@@ -26,49 +26,49 @@ from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 
 
 @helper
-def whole_usable(f: Tables, model: int, level: int, whole: int) -> int:
+def whole_usable(tables: Tables, model: int, level: int, whole: int) -> int:
     """Usable thousandths of `whole` free GPUs for pods that ask whole GPUs."""
-    return 1000 * whole * f.whole_weight[model, level, whole]
+    return 1000 * whole * tables.whole_weight[model, level, whole]
 
 
 @helper
-def share_usable(f: Tables, model: int, level: int, milli: int) -> int:
+def share_usable(tables: Tables, model: int, level: int, milli: int) -> int:
     """Usable thousandths of a GPU with `milli` free for pods that ask a share."""
-    return milli * f.share_weight[model, level, f.share_level[milli]]
+    return milli * tables.share_weight[model, level, tables.share_level[milli]]
 
 
 @helper
-def usable(n: Nodes, f: Tables, node: int, cpu: int) -> int:
+def usable(nodes: Nodes, tables: Tables, node: int, cpu: int) -> int:
     """Usable thousandths of a node if `cpu` thousandths of a core were free."""
-    model, level = n.node[node, ns.MODEL], f.cpu_level[cpu]
-    total = whole_usable(f, model, level, n.node[node, ns.WHOLE])
-    if f.share_weight.shape[2] == 1:  # no typical pod asks a share
+    model, level = nodes.node[node, ns.MODEL], tables.cpu_level[cpu]
+    total = whole_usable(tables, model, level, nodes.node[node, ns.WHOLE])
+    if tables.share_weight.shape[2] == 1:  # no typical pod asks a share
         return total
-    for gpu in range(n.node[node, ns.GPUS]):
-        total += share_usable(f, model, level, n.gpu[node, gpu])
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        total += share_usable(tables, model, level, nodes.gpu[node, gpu])
     return total
 
 
 @helper
-def usable_after(n: Nodes, f: Tables, pod: Pod, node: int) -> tuple[int, int]:
+def usable_after(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> tuple[int, int]:
     """Usable thousandths of a node with a pod on it, at best, and the GPU of a share that keeps so many (else -1)."""
-    cpu = n.node[node, ns.FREE_CPU] - pod[ns.CPU]
+    cpu = nodes.node[node, ns.FREE_CPU] - pod[ns.CPU]
     if pod[ns.NUM_GPUS] == 0:
-        return usable(n, f, node, cpu), -1
-    model, level, whole = n.node[node, ns.MODEL], f.cpu_level[cpu], n.node[node, ns.WHOLE]
-    before = whole_usable(f, model, level, whole)
+        return usable(nodes, tables, node, cpu), -1
+    model, level, whole = nodes.node[node, ns.MODEL], tables.cpu_level[cpu], nodes.node[node, ns.WHOLE]
+    before = whole_usable(tables, model, level, whole)
     if pod[ns.MILLI] == 1000:
         taken = pod[ns.NUM_GPUS]
-        lost = before - whole_usable(f, model, level, whole - taken)
-        return usable(n, f, node, cpu) - lost - taken * share_usable(f, model, level, 1000), -1
-    broken = before - whole_usable(f, model, level, whole - 1) if whole > 0 else 0
+        lost = before - whole_usable(tables, model, level, whole - taken)
+        return usable(nodes, tables, node, cpu) - lost - taken * share_usable(tables, model, level, 1000), -1
+    broken = before - whole_usable(tables, model, level, whole - 1) if whole > 0 else 0
     total, least, chosen = before, ns.INFEASIBLE, -1
-    for gpu in range(n.node[node, ns.GPUS]):
-        milli = n.gpu[node, gpu]
-        now = share_usable(f, model, level, milli)
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        milli = nodes.gpu[node, gpu]
+        now = share_usable(tables, model, level, milli)
         total += now
         if milli >= pod[ns.MILLI]:
-            lost = now - share_usable(f, model, level, milli - pod[ns.MILLI])
+            lost = now - share_usable(tables, model, level, milli - pod[ns.MILLI])
             if milli == 1000:
                 lost += broken
             if lost < least:

@@ -10,11 +10,11 @@ from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 
 
-def lowest_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def lowest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The GPUs with the lowest numbers that fit."""
     bits, left = 0, pod[ns.NUM_GPUS]
-    for gpu in range(n.node[node, ns.GPUS]):
-        if left > 0 and n.gpu[node, gpu] >= pod[ns.MILLI]:
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        if left > 0 and nodes.gpu[node, gpu] >= pod[ns.MILLI]:
             bits |= 1 << gpu
             left -= 1
     return bits
@@ -23,25 +23,25 @@ def lowest_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
 lowest_gpus_compiled = helper(lowest_gpus)
 
 
-def tightest_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def tightest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """For a share the GPU with the least room that fits."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
-        return lowest_gpus_compiled(n, f, pod, node)
+        return lowest_gpus_compiled(nodes, tables, pod, node)
     least, chosen = 1001, -1
-    for gpu in range(n.node[node, ns.GPUS]):
-        if pod[ns.MILLI] <= n.gpu[node, gpu] < least:
-            least, chosen = n.gpu[node, gpu], gpu
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        if pod[ns.MILLI] <= nodes.gpu[node, gpu] < least:
+            least, chosen = nodes.gpu[node, gpu], gpu
     return 1 << chosen
 
 
-def loosest_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def loosest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """For a share the GPU with the most room."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
-        return lowest_gpus_compiled(n, f, pod, node)
+        return lowest_gpus_compiled(nodes, tables, pod, node)
     most, chosen = -1, -1
-    for gpu in range(n.node[node, ns.GPUS]):
-        if n.gpu[node, gpu] > most:
-            most, chosen = n.gpu[node, gpu], gpu
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        if nodes.gpu[node, gpu] > most:
+            most, chosen = nodes.gpu[node, gpu], gpu
     return 1 << chosen
 
 

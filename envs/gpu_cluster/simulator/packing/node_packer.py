@@ -95,27 +95,27 @@ def allocate(
     Raises:
         PackingError: A node is too large for the keys.
     """
-    nodes, most_gpus = len(cpu_milli), int(num_gpus.max(initial=1))
+    num_nodes, most_gpus = len(cpu_milli), int(num_gpus.max(initial=1))
     if 2 * int(tables.most[0]) * int(tables.most[1]) >= 1 << BEST_FIT_BITS:
         raise PackingError(
             f"the largest node has {tables.most[0]} thousandths of a core and {tables.most[1]} of a GPU; "
             f"their product must be below 2**{BEST_FIT_BITS - 1}"
         )
-    n = Nodes(
-        node=np.zeros((nodes, ns.NODE_COLUMNS), np.int64),
+    nodes = Nodes(
+        node=np.zeros((num_nodes, ns.NODE_COLUMNS), np.int64),
         gpu=np.where(np.arange(most_gpus) < num_gpus[:, None], 1000, 0).astype(np.int64),
-        kind=np.zeros((nodes, most_gpus + 1), np.int64),
-        key=np.zeros((num_shapes + 1, nodes), np.int64),
+        kind=np.zeros((num_nodes, most_gpus + 1), np.int64),
+        key=np.zeros((num_shapes + 1, num_nodes), np.int64),
         synced=np.full(num_shapes, -1, np.int64),
-        log=np.zeros(nodes, np.int64),
+        log=np.zeros(num_nodes, np.int64),
         clock=np.array([0, -1], np.int64),
     )
-    n.node[:, ns.OPEN] = 1
-    n.node[:, ns.FREE_CPU], n.node[:, ns.FREE_MEMORY] = cpu_milli, memory_mib
-    n.node[:, ns.GPUS], n.node[:, ns.MODEL] = num_gpus, models
-    n.node[:, ns.LINKED] = np.maximum(num_gpus if linked is None else linked, 1)
-    refresh_all(n, tables)
-    return n
+    nodes.node[:, ns.OPEN] = 1
+    nodes.node[:, ns.FREE_CPU], nodes.node[:, ns.FREE_MEMORY] = cpu_milli, memory_mib
+    nodes.node[:, ns.GPUS], nodes.node[:, ns.MODEL] = num_gpus, models
+    nodes.node[:, ns.LINKED] = np.maximum(num_gpus if linked is None else linked, 1)
+    refresh_all(nodes, tables)
+    return nodes
 
 
 def _compile(packer: Packer) -> Any:
@@ -124,14 +124,14 @@ def _compile(packer: Packer) -> Any:
     score_nodes, adjust_nodes = make_score_nodes(score), make_adjust_nodes(per_pod)
     pick = helper(plain_function(packer.gpus))
 
-    def choose_own(packer: int, n: Nodes, f: Tables, pod: Pod, first: int, end: int) -> int:  # noqa: ARG001
-        row = n.synced.shape[0]
-        score_nodes(n, f, pod, row, first, end - first, False)
-        row = adjust_nodes(n, f, pod, row, first, end)
-        return lowest_key(n.key[row], first, end)
+    def choose_own(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:  # noqa: ARG001
+        row = nodes.synced.shape[0]
+        score_nodes(nodes, tables, pod, row, first, end - first, False)
+        row = adjust_nodes(nodes, tables, pod, row, first, end)
+        return lowest_key(nodes.key[row], first, end)
 
-    def choose_own_gpus(packer: int, n: Nodes, f: Tables, pod: Pod, node: int) -> int:  # noqa: ARG001
-        return pick(n, f, pod, node)
+    def choose_own_gpus(packer: int, nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:  # noqa: ARG001
+        return pick(nodes, tables, pod, node)
 
     def copy(function: Any, **replaced: Any) -> Any:
         plain = plain_function(function)
@@ -146,19 +146,21 @@ def _interpret(packer: Packer) -> Any:
 
     def place_plain(
         packer_number: int,  # noqa: ARG001
-        n: Nodes,
-        f: Tables,
+        nodes: Nodes,
+        tables: Tables,
         pods: NDArray[np.int64],
         first: int,
         end: int,
-        nodes: NDArray[np.int64],
-        gpus: NDArray[np.int64],
+        chosen: NDArray[np.int64],
+        chosen_gpus: NDArray[np.int64],
     ) -> None:
         for index, pod in enumerate(pods):
-            nodes[index] = answer_plainly(packer, n, f, pod, first, end)
-            gpus[index] = answer_plainly(packer, n, f, pod, nodes[index], -1) if nodes[index] >= 0 else 0
-            if nodes[index] >= 0:
-                change(n, f, pod, nodes[index], gpus[index], -1)
+            chosen[index] = answer_plainly(packer, nodes, tables, pod, first, end)
+            chosen_gpus[index] = (
+                answer_plainly(packer, nodes, tables, pod, chosen[index], -1) if chosen[index] >= 0 else 0
+            )
+            if chosen[index] >= 0:
+                change(nodes, tables, pod, chosen[index], chosen_gpus[index], -1)
 
     return place_plain
 

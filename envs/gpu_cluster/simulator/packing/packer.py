@@ -92,7 +92,9 @@ def check_packer(name: str, packer: Any) -> None:
         if function is None and part == "per_pod":
             continue
         if not callable(function):
-            raise PackingError(f"packer {name!r}: {part} is {function!r}; it must be a function (n, tables, pod, node)")
+            raise PackingError(
+                f"packer {name!r}: {part} is {function!r}; it must be a function (nodes, tables, pod, node)"
+            )
         if packer.compiled and not inspect.isfunction(function):
             raise PackingError(
                 f"packer {name!r}: {part} is a {type(function).__name__}, and numba compiles functions only; "

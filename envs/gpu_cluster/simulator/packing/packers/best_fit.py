@@ -13,21 +13,21 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
-def best_fit(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def best_fit(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The least CPU and GPU left over, each as a share of the largest node's. Source: ATC 2023, section 6.1."""
-    cpu = n.node[node, ns.FREE_CPU] - pod[ns.CPU]
-    milli = n.node[node, ns.FREE_MILLI] - pod[ns.NUM_GPUS] * pod[ns.MILLI]
-    return cpu * f.most[1] + milli * f.most[0]
+    cpu = nodes.node[node, ns.FREE_CPU] - pod[ns.CPU]
+    milli = nodes.node[node, ns.FREE_MILLI] - pod[ns.NUM_GPUS] * pod[ns.MILLI]
+    return cpu * tables.most[1] + milli * tables.most[0]
 
 
 best_fit_compiled = helper(best_fit)
 
 
-def fullest_node(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
+def fullest_node(cluster: Cluster, pools: Table, pool: int, gpus: int) -> int:
     """The busy node with the fewest free GPUs that suffice, -1: none."""
     for free in range(gpus, pools[pool, st.GPUS]):
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            return lowest_node(c, pools, pool, free)
+        if cluster.pool[pool, st.FREE_COUNT + free] > 0:
+            return lowest_node(cluster, pools, pool, free)
     return -1
 
 

@@ -9,11 +9,11 @@ from envs.gpu_cluster.simulator.packing.packer import Packer, Reference
 from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 
 
-def dot_product(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def dot_product(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The smallest product of what is free and what is asked, as in the paper's baseline. Source: ATC 2023."""
-    cpu = n.node[node, ns.FREE_CPU] * pod[ns.CPU] // f.most[0]
-    milli = n.node[node, ns.FREE_MILLI] * pod[ns.NUM_GPUS] * pod[ns.MILLI] // f.most[1]
-    return cpu * f.most[1] + milli * f.most[0]
+    cpu = nodes.node[node, ns.FREE_CPU] * pod[ns.CPU] // tables.most[0]
+    milli = nodes.node[node, ns.FREE_MILLI] * pod[ns.NUM_GPUS] * pod[ns.MILLI] // tables.most[1]
+    return cpu * tables.most[1] + milli * tables.most[0]
 
 
 def plain_dot_product(cluster: PlainCluster, node: PlainNode, pod: PlainPod, _: int) -> int:

@@ -16,27 +16,27 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 FGD_STEP_MILLI = 40
 
 
-def fgd(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def fgd(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The least growth of fragmentation in steps of 1/25 GPU, then best fit.
 
     The steps are those of the authors' scheduler, which scores with 100 times the sigmoid of the growth in GPUs,
     rounded down: at most 25 points per GPU. Without them (`fgd-exact`), thousandths decide against a tighter node.
     Source: Weng et al., "Beware of Fragmentation" (ATC 2023); github.com/hkust-adsl/kubernetes-scheduler-simulator.
     """
-    lost = n.node[node, ns.USABLE] - usable_after(n, f, pod, node)[0]
-    return (lost // (FGD_STEP_MILLI * f.most[2]) << BEST_FIT_BITS) + best_fit_compiled(n, f, pod, node)
+    lost = nodes.node[node, ns.USABLE] - usable_after(nodes, tables, pod, node)[0]
+    return (lost // (FGD_STEP_MILLI * tables.most[2]) << BEST_FIT_BITS) + best_fit_compiled(nodes, tables, pod, node)
 
 
-def fgd_exact(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def fgd_exact(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The least growth of fragmentation. Source: Weng et al., "Beware of Fragmentation" (ATC 2023), algorithm 1."""
-    return n.node[node, ns.USABLE] - usable_after(n, f, pod, node)[0]
+    return nodes.node[node, ns.USABLE] - usable_after(nodes, tables, pod, node)[0]
 
 
-def unfragmenting_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def unfragmenting_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """For a share the GPU that fragmentation gradient descent takes."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
-        return lowest_gpus_compiled(n, f, pod, node)
-    return 1 << usable_after(n, f, pod, node)[1]
+        return lowest_gpus_compiled(nodes, tables, pod, node)
+    return 1 << usable_after(nodes, tables, pod, node)[1]
 
 
 def plain_unfragmenting(cluster: PlainCluster, node: PlainNode, pod: PlainPod) -> tuple[int, ...]:

@@ -12,17 +12,17 @@ from envs.gpu_cluster.simulator.packing.packer import Counted, Packer, Reference
 from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
-def first_fit(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def first_fit(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The first node with room."""
     return 0
 
 
-def lowest_busy_node(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
+def lowest_busy_node(cluster: Cluster, pools: Table, pool: int, gpus: int) -> int:
     """The busy node with the lowest number that has the GPUs free, -1: none."""
     chosen = -1
     for free in range(gpus, pools[pool, st.GPUS]):
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            node = lowest_node(c, pools, pool, free)
+        if cluster.pool[pool, st.FREE_COUNT + free] > 0:
+            node = lowest_node(cluster, pools, pool, free)
             if chosen < 0 or node < chosen:
                 chosen = node
     return chosen

@@ -9,14 +9,14 @@ from envs.gpu_cluster.simulator.packing.packer import Packer, Reference
 from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 
 
-def gpu_clustering(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def gpu_clustering(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """Pods that ask alike together: nodes with this kind only, this kind too, none, others only. Source: ATC 2023."""
-    kind, kinds = kind_of(pod), n.node[node, ns.KINDS]
+    kind, kinds = kind_of(pod), nodes.node[node, ns.KINDS]
     if kind < 0:
         return 0
-    present = n.kind[node, kind] > 0
+    present = nodes.kind[node, kind] > 0
     tier = (0 if kinds == 1 else 1) if present else (2 if kinds == 0 else 3)
-    return tier * (f.most[1] + 1) + n.node[node, ns.FREE_MILLI]
+    return tier * (tables.most[1] + 1) + nodes.node[node, ns.FREE_MILLI]
 
 
 def plain_gpu_clustering(_: PlainCluster, node: PlainNode, pod: PlainPod, __: int) -> tuple[int, int]:

@@ -13,19 +13,19 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 WHOLE_COST = 1024  # above the free thousandths of a GPU
 
 
-def gpu_packing(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def gpu_packing(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """First GPUs that are shared already, then free ones of nodes in use, then nodes not in use. Source: ATC 2023."""
     if pod[ns.NUM_GPUS] == 0:
         return 0
-    whole, gpus = n.node[node, ns.WHOLE], n.node[node, ns.GPUS]
+    whole, gpus = nodes.node[node, ns.WHOLE], nodes.node[node, ns.GPUS]
     if whole == gpus:
         return 2 * WHOLE_COST + gpus
     if pod[ns.MILLI] == 1000:
         return WHOLE_COST
     least = WHOLE_COST
     for gpu in range(gpus):
-        if pod[ns.MILLI] <= n.gpu[node, gpu] < 1000:
-            least = min(least, n.gpu[node, gpu])
+        if pod[ns.MILLI] <= nodes.gpu[node, gpu] < 1000:
+            least = min(least, nodes.gpu[node, gpu])
     return least
 
 

@@ -12,12 +12,12 @@ from envs.gpu_cluster.simulator.packing.packers.best_fit import best_fit, plain_
 from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, PlainPod
 
 
-def later_end(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def later_end(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """By how much a node's latest predicted end moves, in powers of two, before what else counts.
 
     Source: LAVA (Ling et al., MLSys 2025), of which this is the variant without repredictions.
     """
-    later = max(pod[ns.END] - n.node[node, ns.LATEST_END], 0)
+    later = max(pod[ns.END] - nodes.node[node, ns.LATEST_END], 0)
     steps = 1 if later > 0 else 0
     for bits in (32, 16, 8, 4, 2, 1):
         if later >> bits:

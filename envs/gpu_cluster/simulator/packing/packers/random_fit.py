@@ -22,18 +22,18 @@ def pseudo_random(number: int, place: int) -> int:
     return mixed ^ (mixed >> 15)
 
 
-def any_node(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def any_node(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """A random number for each node."""
     return pseudo_random(pod[ns.NUMBER], node + 64)
 
 
-def random_gpus(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def random_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """For a share any GPU that fits."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
-        return lowest_gpus_compiled(n, f, pod, node)
+        return lowest_gpus_compiled(nodes, tables, pod, node)
     least, chosen = 1 << 32, -1
-    for gpu in range(n.node[node, ns.GPUS]):
-        if n.gpu[node, gpu] >= pod[ns.MILLI] and pseudo_random(pod[ns.NUMBER], gpu) < least:
+    for gpu in range(nodes.node[node, ns.GPUS]):
+        if nodes.gpu[node, gpu] >= pod[ns.MILLI] and pseudo_random(pod[ns.NUMBER], gpu) < least:
             least, chosen = pseudo_random(pod[ns.NUMBER], gpu), gpu
     return 1 << chosen
 

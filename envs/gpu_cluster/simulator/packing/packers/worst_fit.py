@@ -12,17 +12,17 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
-def worst_fit(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
+def worst_fit(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
     """The most CPU and GPU left over."""
-    return -best_fit_compiled(n, f, pod, node)
+    return -best_fit_compiled(nodes, tables, pod, node)
 
 
-def emptiest_node(c: Cluster, pools: Table, pool: int, gpus: int) -> int:
+def emptiest_node(cluster: Cluster, pools: Table, pool: int, gpus: int) -> int:
     """The busy node with the most free GPUs, if they suffice, -1: none."""
     for step in range(pools[pool, st.GPUS] - gpus):
         free = pools[pool, st.GPUS] - 1 - step
-        if c.pool[pool, st.FREE_COUNT + free] > 0:
-            return lowest_node(c, pools, pool, free)
+        if cluster.pool[pool, st.FREE_COUNT + free] > 0:
+            return lowest_node(cluster, pools, pool, free)
     return -1
 
 
