@@ -41,6 +41,7 @@ def copy_entry(cluster: Cluster, at: int, to: int) -> None:
 @helper
 def free_slot(cluster: Cluster) -> int:
     """The slot of the next job to start: the one freed last, or the first that had none."""
+    # Free slots lie behind the heap, in its memory, so that no more memory is touched than jobs ever ran at once.
     running = cluster.clock[st.RUNNING]
     if running == cluster.clock[st.SLOTS]:
         cluster.heap[running, st.HEAP_SLOT] = running
@@ -79,6 +80,7 @@ def position_of(cluster: Cluster, slot: int) -> int:
 def sift(cluster: Cluster, at: int, slot: int) -> None:
     """Put a slot where it belongs in the heap, beginning at a position that may be overwritten."""
     finish, size = cluster.run[slot, st.RUN_FINISH], cluster.clock[st.RUNNING]
+    # Up, then down: at most one of the loops moves anything, and callers need not know which way it goes.
     while at > 0 and before(cluster, slot, finish, parent(at)):
         copy_entry(cluster, parent(at), at)
         at = parent(at)
@@ -116,6 +118,7 @@ def change_finish(cluster: Cluster, slot: int, finish: int) -> None:
 @helper
 def heapify(cluster: Cluster) -> None:
     """Bring the heap in order after many finishes changed."""
+    # Positions before `at` are a heap already, by the finishes that are now; those behind keep old ones until then.
     for at in range(cluster.clock[st.RUNNING]):
         slot, to = cluster.heap[at, st.HEAP_SLOT], at
         finish = cluster.run[slot, st.RUN_FINISH]
@@ -156,7 +159,7 @@ def finish_job(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
     job = cluster.run[slot, st.RUN_JOB]
     record_parts(cluster, jobs, pools, JOB_END, slot)
     release(cluster, jobs, pools, settings, slot)
-    if job >= cluster.clock[st.FIRST_JOB]:
+    if job >= cluster.clock[st.FIRST_JOB]:  # jobs from before the episode have no row
         cluster.queue[job - cluster.clock[st.FIRST_JOB], st.JOB_END] = cluster.clock[st.NOW]
     cluster.clock[st.FINISHED] += 1
     if settings.queue.counts_misses and cluster.clock[st.NOW] > jobs[job, st.DEADLINE_MS]:
@@ -177,6 +180,7 @@ def enqueue(cluster: Cluster, jobs: Table, settings: Settings, job: int, left: i
     """Put a job with `left` of its work in its place in the queue; `order_queue` comes later where usage counts."""
     if cluster.clock[st.QUEUE_TAIL] == cluster.queue.shape[0]:
         make_room(cluster, settings)
+    # From the end: a job that comes last in its order, as nearly all do in the order of submission, moves no other.
     at = cluster.clock[st.QUEUE_TAIL]
     while at > cluster.clock[st.QUEUE_HEAD] and precedes(
         cluster, jobs, settings, job, cluster.queue[at - 1, st.QUEUE_JOB]
@@ -210,7 +214,7 @@ def idle_for(cluster: Cluster, pools: Table, pool: int, age_ms: int, most: int) 
     """How many idle nodes of a pool, at most `most`, have been idle for `age_ms`; they are the first of the ring."""
     low, high = cluster.pool[pool, st.IDLE_HEAD], cluster.pool[pool, st.IDLE_HEAD] + most
     head, nodes, offset = low, pools[pool, st.MAX_NODES], pools[pool, st.NODE_OFFSET]
-    while low < high:
+    while low < high:  # by bisection, for the ring is in the order in which its nodes became idle
         middle = (low + high) >> 1
         if cluster.clock[st.NOW] - cluster.node[offset + wrap(middle, nodes), st.IDLE_SINCE] >= age_ms:
             low = middle + 1
@@ -231,7 +235,7 @@ def next_age(cluster: Cluster, pools: Table) -> int:
         for edge in EDGES_MS:
             before_edge = old
             old = idle_for(cluster, pools, pool, edge, old)
-            if old < before_edge:
+            if old < before_edge:  # some are younger than the edge: the oldest of those is the first to pass it
                 position = head + old
                 since = cluster.node[
                     pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES]), st.IDLE_SINCE

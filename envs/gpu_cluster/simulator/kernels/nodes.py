@@ -69,6 +69,7 @@ def expect(cluster: Cluster, node: int, what: int, time: int) -> None:
 @helper
 def find_next(cluster: Cluster, pools: Table) -> None:
     """Look at every node for when something happens to one of them next."""
+    # No heap: what happens to nodes is rare beside what happens to jobs, and each order would have to keep it right.
     time = st.NEVER
     for pool in range(pools.shape[0]):
         offset = pools[pool, st.NODE_OFFSET]
@@ -88,7 +89,7 @@ def switch_off_oldest(cluster: Cluster, pools: Table, settings: Settings, pool: 
     if settings.is_stochastic:
         time = cluster.node[node, st.NODE_EVENT]
         cluster.node[node, st.NODE_EVENT] = st.NEVER
-        if time == cluster.clock[st.NEXT_NODE_EVENT]:
+        if time == cluster.clock[st.NEXT_NODE_EVENT]:  # of others the moment stays right
             find_next(cluster, pools)
 
 
@@ -101,6 +102,7 @@ def order_node(cluster: Cluster, pools: Table, settings: Settings, pool: int) ->
     if not settings.is_stochastic:
         ready += pools[pool, st.BOOT_MS]
     else:
+        # That the boot will fail is known now, and asked again with the same draw when it ends.
         if boot_fails(cluster, pools, pool, node):
             ready += pools[pool, st.BOOT_TIMEOUT_MS]
         else:
@@ -145,6 +147,7 @@ def has_part_of(cluster: Cluster, slot: int, node: int) -> bool:
 @helper
 def first_on(cluster: Cluster, pool: int, node: int) -> int:
     """The running slot of the lowest job that uses a node, -1 if none does."""
+    # By job and not by slot or position, which depend on the history of the heap and mean nothing to the reference.
     first = -1
     for at in range(cluster.clock[st.RUNNING]):
         slot = cluster.heap[at, st.HEAP_SLOT]
@@ -163,7 +166,7 @@ def evict(
     while slot >= 0:
         preempt(cluster, jobs, pools, settings, slot, has_notice)
         slot = first_on(cluster, pool, node)
-    remove_idle(cluster, pools, pool, node)
+    remove_idle(cluster, pools, pool, node)  # without jobs it has become idle
 
 
 @helper

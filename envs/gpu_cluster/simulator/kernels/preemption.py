@@ -85,7 +85,7 @@ def choose_victims(cluster: Cluster, jobs: Table, pools: Table, settings: Settin
     count, victims = list_victims(cluster, jobs, pool, job), 0
     if count == 0:
         return 0
-    heap_victims(cluster, jobs, count)
+    heap_victims(cluster, jobs, count)  # a heap, for in most cases a few of many have to go
     open_room(cluster, pools, settings, pool)
     stay = count
     while not has_room(cluster, jobs, pools, settings, job, pool):

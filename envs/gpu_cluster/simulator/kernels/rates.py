@@ -38,6 +38,7 @@ def pace(cluster: Cluster, jobs: Table, curves: Table, slot: int) -> None:
     """Work out the rate of a running job, and what its GPUs lose and save; its finish is not changed."""
     job, pool, pools = cluster.run[slot, st.RUN_JOB], cluster.run[slot, st.RUN_POOL], cluster.pool.shape[0]
     row, milli = curves[jobs[job, st.WORKLOAD]], cluster.run[slot, st.RUN_MILLI]
+    # The order of the columns is that of `Curves.flat`. Each factor is rounded down on its own, as in the reference.
     spread_at = pools
     scaling_at = spread_at + st.MAX_SPREAD_NODES + 1
     cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS + cluster.pool[pool, st.POWER_CAP]
@@ -63,7 +64,7 @@ def cap_power(cluster: Cluster, jobs: Table, curves: Table, pool: int, level: in
             settle(cluster, slot)
             pace(cluster, jobs, curves, slot)
             cluster.run[slot, st.RUN_FINISH] = finish_time(cluster, slot)
-    heapify(cluster)
+    heapify(cluster)  # once for all of them: to put each in its place it would have to be searched for
 
 
 @helper

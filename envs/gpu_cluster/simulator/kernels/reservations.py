@@ -210,6 +210,7 @@ def reserve(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job
     while middle >= 0:
         until_then = partition(cluster, first, last, middle - 1)
         after = partition(cluster, until_then, last, middle)
+        # The trial stands at one end of the interval: at `low` forward to the middle, or at `high` back to it.
         if at == low:
             move_room(cluster, jobs, pools, settings, pool, at, middle, first, after)
         else:
@@ -246,6 +247,7 @@ def change_share_to_be(cluster: Cluster, pools: Table, settings: Settings, pool:
         node = target_node(cluster, pools, settings, pool, 1, 0)
         if node < 0:
             return False
+        # The row that `take_share` would use next; its columns of a trial are free to use, for nobody shares that GPU.
         share = cluster.share[cluster.clock[st.UNUSED_SHARES] - 1, st.SHARE_STACK]
         if sign < 0:
             cluster.share[share, st.SHARE_NODE], cluster.share[share, st.SHARE_ROOM] = node, 1000

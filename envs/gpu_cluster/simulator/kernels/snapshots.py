@@ -100,6 +100,7 @@ def fill_hints(cluster: Cluster, jobs: Table, settings: Settings, job: int, out:
     out[SLOT_SLACK] = 0.0
     if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:
         slack_ms = jobs[job, st.LATEST_MS] - cluster.clock[st.NOW]
+        # 0 says that the job may not be deferred, so one whose latest start is now is a millisecond late.
         out[SLOT_SLACK] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
     out[SLOT_PREDICTED] = jobs[job, st.PREDICTED_MS] / 1000.0
     out[SLOT_PRIORITY] = jobs[job, st.PRIORITY]
@@ -156,6 +157,7 @@ def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDA
     now, submitted = cluster.clock[st.NOW], cluster.clock[st.NEXT_JOB]
     signals[SIGNAL_WEEK] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
     for window in range(SUBMIT_WINDOWS):
+        # The window only moves forward, so its oldest job is kept, and what was submitted in it is one difference.
         oldest = cluster.clock[st.SUBMIT_WINDOW + window]
         while oldest < submitted and jobs[oldest, st.SUBMIT_MS] <= now - SUBMIT_WINDOWS_MS[window]:
             oldest += 1

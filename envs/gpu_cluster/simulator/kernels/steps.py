@@ -163,7 +163,7 @@ def charge(world: World, index: int, cluster: Cluster) -> None:
         busy = row[st.BUSY_NODE_MS] - paid[pool, 1]
         boot = row[st.BOOT_NODE_MS] - paid[pool, 2]
         used = row[st.USED_MILLI_MS] - paid[pool, 3]
-        off = elapsed * world.pools[pool, st.MAX_NODES] - idle - busy - boot
+        off = elapsed * world.pools[pool, st.MAX_NODES] - idle - busy - boot  # with those that are down
         terms[st.TERM_IDLE] += idle * rates[0]
         terms[st.TERM_FRAGMENTATION] += (busy * world.pools[pool, st.GPUS] * 1000 - used) * rates[1]
         terms[st.TERM_BOOT] += boot * rates[2]
@@ -187,6 +187,7 @@ def charge(world: World, index: int, cluster: Cluster) -> None:
 @helper
 def clear(cluster: Cluster, pools: Table, settings: Settings, seed: int) -> None:
     """Every node off, no job, all counters zero."""
+    # Only what is read before it is written: `run`, `heap` and most of `node` may be large and stay as they are.
     cluster.clock[:] = 0
     cluster.clock[st.NEXT_LATEST] = st.NEVER
     cluster.pool[:] = 0
@@ -247,7 +248,7 @@ def reset(
     clear(cluster, pools, settings, seed)
     if settings.is_detailed:
         clear_detail(settings.detail, cluster, pools)
-    first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)
+    first = np.searchsorted(jobs[: jobs.shape[0] - 1, st.SUBMIT_MS], start)  # the last row is no job
     cluster.clock[st.NOW], cluster.clock[st.EPISODE_START], cluster.clock[st.EPISODE_END] = start, start, end
     cluster.clock[st.FIRST_JOB], cluster.clock[st.NEXT_JOB], cluster.clock[st.LAST_JOB] = first, first, last_job
     cluster.owner[:, st.OWNER_SINCE] = start

@@ -29,6 +29,8 @@ def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
 @helper
 def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
     """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
+    # This order is part of what the simulator means: a job that ends when its node fails has ended, and one that is
+    # submitted when GPUs become free finds them free.
     integrate(cluster, settings, time)
     while cluster.clock[st.RUNNING] > 0 and cluster.heap[0, st.HEAP_FINISH] <= time:
         finish_job(cluster, jobs, pools, settings)
@@ -74,7 +76,7 @@ def advance(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> 
     earliest = start + settings.decision_ms
     event = next_event(cluster, jobs, pools, settings)
     decision = earliest
-    if event > earliest:
+    if event > earliest:  # ages are looked up only then, for that takes a bisection of each pool
         decision = min(max(earliest, min(event, next_age(cluster, pools))), start + settings.resync_ms)
     if decision >= cluster.clock[st.EPISODE_END]:
         decision = cluster.clock[st.EPISODE_END]

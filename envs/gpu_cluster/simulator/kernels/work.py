@@ -43,7 +43,7 @@ def hold(cluster: Cluster, slot: int, milliseconds: int) -> None:
 def settle(cluster: Cluster, slot: int) -> None:
     """Count the work that a running job has done until now."""
     elapsed = cluster.clock[st.NOW] - cluster.run[slot, st.RUN_SINCE]
-    if elapsed > 0:
+    if elapsed > 0:  # else a delay is not over yet, and RUN_SINCE lies ahead
         cluster.run[slot, st.RUN_LEFT] = max(
             0, cluster.run[slot, st.RUN_LEFT] - elapsed * cluster.run[slot, st.RUN_RATE]
         )
@@ -73,7 +73,7 @@ def fetch(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int, node
     is_ours = job >= cluster.clock[st.FIRST_JOB]
     if jobs[job, st.IMAGE] == 0:
         return 0
-    if cluster.node[node, at] == st.NEVER:
+    if cluster.node[node, at] == st.NEVER:  # it lacks the image; else a pull is under way, or over
         cluster.node[node, at] = now + (pools[pool, st.PULL_MS] if is_ours else 0)
     return max(0, cluster.node[node, at] - now) if is_ours else 0
 

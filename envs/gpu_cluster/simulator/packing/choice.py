@@ -104,7 +104,7 @@ def stale_keys(packer: int, nodes: Nodes, pod: Pod) -> tuple[int, int, bool]:
         for shape in range(nodes.synced.shape[0]):
             nodes.synced[shape] = -1
     now, num_nodes = nodes.clock[ns.CHANGES], nodes.node.shape[0]
-    since = nodes.synced[pod[ns.SHAPE]]
+    since = nodes.synced[pod[ns.SHAPE]]  # the ring of changes holds the last `num_nodes` of them
     nodes.synced[pod[ns.SHAPE]] = now
     if since < 0 or now - since > num_nodes:
         return 0, num_nodes, False
@@ -228,7 +228,7 @@ def room_for(nodes: Nodes, pod: Pod, node: int, wanted: int) -> int:
 @helper
 def roomiest(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
     """The node among [first, end) with room for most of `wanted` equal pods, of equals the best; -1 if none has any."""
-    row = nodes.synced.shape[0]
+    row = nodes.synced.shape[0]  # keys of a gang are not kept: they change with each pod of it
     score_nodes(packer, nodes, tables, pod, row, first, end - first, False)
     adjust_nodes(packer, nodes, tables, pod, row, first, end)
     most, least, chosen = 0, INFEASIBLE, -1

@@ -35,14 +35,14 @@ def takes_idle_first(packer: int) -> bool:
 @helper
 def wrap(position: int, nodes: int) -> int:
     """The index of a ring's position: positions run from 0 to less than twice the ring."""
-    return position - nodes if position >= nodes else position
+    return position - nodes if position >= nodes else position  # a modulo would be a division
 
 
 @helper
 def drop_oldest(row: NDArray[np.int64], head: int, nodes: int) -> None:
     """Remove the oldest entry of a ring whose head is in column `head` and its tail in the next one."""
     row[head] += 1
-    if row[head] == nodes:
+    if row[head] == nodes:  # head and tail go back by a round together, for `wrap` takes less than two rounds
         row[head] = 0
         row[head + 1] -= nodes
 
@@ -77,7 +77,7 @@ def move_node(cluster: Cluster, pools: Table, pool: int, node: int, free: int, n
     before = cluster.node[node, st.FREE_GPUS]
     gpus = pools[pool, st.GPUS]
     cluster.pool[pool, st.FREE_COUNT + before] -= 1
-    if before > 0:
+    if before > 0:  # nobody looks for full nodes, so they are in no bit set; set 0 is for those that are off
         clear_bit(cluster, before, node)
     cluster.node[node, st.FREE_GPUS] = free
     if free == gpus:
@@ -152,7 +152,7 @@ def fitting_share(cluster: Cluster, pool: int, milli: int) -> int:
     if milli >= st.LEVELS:
         return -1
     word = milli >> 6
-    bits = cluster.level[pool, st.LEVELS + word] & (-1 << (milli & 63))
+    bits = cluster.level[pool, st.LEVELS + word] & (-1 << (milli & 63))  # without the levels below `milli`
     while bits == 0:
         word += 1
         if word == st.LEVEL_WORDS:
@@ -171,6 +171,7 @@ def take_share(cluster: Cluster, pools: Table, packer: int, pool: int, milli: in
         link_share(cluster, pool, share, left)
         cluster.pool[pool, st.SHARED_FREE_MILLI] -= milli
         return share
+    # `take_gpus` is for fewer GPUs than a node has, so where nodes have one GPU an idle node is taken whole.
     node = take_gpus(cluster, pools, packer, pool, 1, now) if pools[pool, st.GPUS] > 1 else -1
     if node < 0:
         if pools[pool, st.GPUS] > 1 or cluster.pool[pool, st.IDLE_TAIL] == cluster.pool[pool, st.IDLE_HEAD]:
@@ -194,7 +195,7 @@ def release_share(cluster: Cluster, pools: Table, pool: int, share: int, milli: 
     if free < 1000:
         link_share(cluster, pool, share, free)
         return
-    cluster.pool[pool, st.SHARED_FREE_MILLI] -= 1000
+    cluster.pool[pool, st.SHARED_FREE_MILLI] -= 1000  # it counts shared GPUs only, and this one is none any more
     cluster.share[cluster.clock[st.UNUSED_SHARES], st.SHARE_STACK] = share
     cluster.clock[st.UNUSED_SHARES] += 1
     node = cluster.share[share, st.SHARE_NODE]

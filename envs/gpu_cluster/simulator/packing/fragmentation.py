@@ -61,6 +61,7 @@ def usable_after(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> tuple[int
         taken = pod[ns.NUM_GPUS]
         lost = before - whole_usable(tables, model, level, whole - taken)
         return usable(nodes, tables, node, cpu) - lost - taken * share_usable(tables, model, level, 1000), -1
+    # A share of a whole GPU also takes that GPU from the pods that ask whole ones.
     broken = before - whole_usable(tables, model, level, whole - 1) if whole > 0 else 0
     total, least, chosen = before, ns.INFEASIBLE, -1
     for gpu in range(nodes.node[node, ns.GPUS]):
