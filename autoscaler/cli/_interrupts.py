@@ -9,8 +9,6 @@ from types import FrameType
 
 from autoscaler.progress import Reporter
 
-INTERRUPTED = 130
-
 
 @contextmanager
 def stop_on_interrupt(reporter: Reporter) -> Iterator[Callable[[], bool]]:

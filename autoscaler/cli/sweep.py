@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, write_json
-from autoscaler.cli._interrupts import INTERRUPTED, stop_on_interrupt
+from autoscaler.cli._interrupts import stop_on_interrupt
+from autoscaler.cli._lazy import INTERRUPTED
 from autoscaler.progress import make_reporter
 
 

@@ -1,4 +1,4 @@
-"""`autoscaler doctor` finds what is wrong and names the mend."""
+"""`autoscaler doctor` finds what is wrong and names the fix."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler import DISTRIBUTION, cli
-from autoscaler.cli import doctor
+from autoscaler import DISTRIBUTION, cli, diagnosis
 
 
 @pytest.fixture
 def findings():
-    return doctor.Findings()
+    return diagnosis.Findings()
 
 
 def test_json_holds_all_that_the_text_shows(capsys):
     status = cli.main(["doctor", "--json", "-"])
     document = json.loads(capsys.readouterr().out)
-    assert document["schema"] == doctor.SCHEMA
+    assert document["schema"] == diagnosis.SCHEMA
     assert document["versions"]["python"].startswith("3.")
-    assert set(document["packages"]) == set(doctor.PACKAGES)
+    assert set(document["packages"]) == set(diagnosis.PACKAGES)
     assert status == (1 if document["problems"] else 0)
-    assert all(problem["what"] and problem["mend"] for problem in document["problems"])
+    assert all(problem["what"] and problem["fix"] for problem in document["problems"])
 
 
-def test_text_names_every_problem_and_its_mend(monkeypatch, capsys):
+def test_text_names_every_problem_and_its_fix(monkeypatch, capsys):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
     assert cli.main(["doctor"]) == 1
     output = capsys.readouterr().out
-    assert "- numba cannot write its cache to /proc/nowhere/autoscaler\n  mend: set NUMBA_CACHE_DIR" in output
+    assert "- numba cannot write its cache to /proc/nowhere/autoscaler\n  fix: set NUMBA_CACHE_DIR" in output
 
 
 def test_a_check_that_breaks_becomes_a_problem_and_the_others_go_on(monkeypatch):
@@ -43,7 +42,7 @@ def test_a_check_that_breaks_becomes_a_problem_and_the_others_go_on(monkeypatch)
     import envs.gpu_cluster.codec
 
     monkeypatch.setattr(envs.gpu_cluster.codec, "fingerprint", broken)
-    found = doctor.examine()
+    found = diagnosis.examine()
     assert found.codec_fingerprint is None
     assert "codec: not available: RuntimeError: no such field" in [problem.what for problem in found.problems]
     assert found.wandb
@@ -56,10 +55,10 @@ def test_a_missing_requirement_is_a_problem_and_a_missing_extra_is_not(monkeypat
         return "1.0"
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    doctor.check_versions(findings)
+    diagnosis.check_versions(findings)
     assert [problem.what for problem in findings.problems] == ["torch is not installed"]
     assert findings.versions["wandb"] is None
-    doctor.check_wandb(findings)
+    diagnosis.check_wandb(findings)
     assert findings.wandb == "not installed"
 
 
@@ -70,14 +69,14 @@ def test_a_package_that_shadows_ours_is_named(monkeypatch, findings, tmp_path):
     find_spec = importlib.util.find_spec
     shadow = importlib.util.spec_from_file_location("envs", other / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: shadow if name == "envs" else find_spec(name))
-    doctor.check_packages(findings)
+    diagnosis.check_packages(findings)
     assert findings.packages["envs"] == str(other)
     assert any(f"the package 'envs' is imported from {other}" in problem.what for problem in findings.problems)
 
 
 def test_a_distribution_that_owns_one_of_our_packages_is_named(monkeypatch, findings):
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"envs": [DISTRIBUTION, "other-envs"]})
-    doctor.check_packages(findings)
+    diagnosis.check_packages(findings)
     assert "the distribution 'other-envs' installs files into the package 'envs' too" in [
         problem.what for problem in findings.problems
     ]
@@ -89,18 +88,18 @@ def test_the_installed_root_of_an_editable_install_is_the_checkout(monkeypatch, 
             return json.dumps({"url": (tmp_path / "my checkout").as_uri(), "dir_info": {"editable": True}})
 
     monkeypatch.setattr(importlib.metadata, "distribution", lambda _: Distribution())
-    assert doctor.installed_root() == tmp_path / "my checkout"
+    assert diagnosis.installed_root() == tmp_path / "my checkout"
 
 
 def test_the_cache_is_where_the_kernels_are_cached(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert doctor.examine().numba_cache == {"path": str(tmp_path / "autoscaler"), "writable": True}
+    assert diagnosis.examine().numba_cache == {"path": str(tmp_path / "autoscaler"), "writable": True}
 
 
 def test_a_folder_that_is_missing_is_writable_when_it_can_be_made(tmp_path):
-    assert doctor.is_writable(tmp_path / "a" / "b")
+    assert diagnosis.is_writable(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
-    assert not doctor.is_writable(Path("/proc/a/b"))
+    assert not diagnosis.is_writable(Path("/proc/a/b"))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +117,6 @@ def test_wandb_mode_follows_the_environment(monkeypatch, findings, environment, 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     findings.versions["wandb"] = "1.0"
-    doctor.check_wandb(findings)
+    diagnosis.check_wandb(findings)
     assert findings.wandb == expected
     assert os.environ.get("WANDB_MODE", "") == environment.get("WANDB_MODE", "")

@@ -1,0 +1,158 @@
+"""What traces hold, as documents and as tables for humans: what `autoscaler traces` shows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import traces
+from autoscaler.progress import Reporter
+from traces import Nodes
+from traces.options import Option
+from traces.summary import TraceSummary, summarize
+from traces.uri import TraceURI
+
+LIST_SCHEMA = "autoscaler.traces.list/1"
+INFO_SCHEMA = "autoscaler.traces.info/1"
+NODES_SCHEMA = "autoscaler.traces.nodes/1"
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def formats_document() -> dict[str, Any]:
+    """All formats, for other tools."""
+    return {"schema": LIST_SCHEMA, "formats": [asdict(item) for item in traces.formats()]}
+
+
+def formats_text() -> str:
+    """All formats for humans: what each holds, its licence, source and options, and an example."""
+    known, text, shared = traces.formats(), traces.text_options(), traces.shared_options()
+    lines = []
+    for item in known:
+        lines += [f"{item.name:12} {item.kind}: {item.description}"]
+        lines += [f"{'':12} licence: {item.licence}; example: {item.example}"]
+        lines += [f"{'':12} source: {item.citation}"] if item.citation else []
+        lines += [_option_line(option) for option in item.options if option not in (*text, *shared)]
+    lines += [f"text tables ({', '.join(item.name for item in known if text[0] in item.options)}) take"]
+    lines += [_option_line(option) for option in text]
+    lines += ["every format of jobs takes", *(_option_line(option) for option in shared)]
+    return "\n".join(lines)
+
+
+def _option_line(option: Option) -> str:
+    default = f" (default {option.default})" if option.default else ""
+    return f"{'':12}   {option.name}={option.kind}: {option.description}{default}"
+
+
+def describe(uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What a trace of jobs, or a list of nodes, holds: the document for other tools, and rows for humans.
+
+    Raises:
+        TraceError: it cannot be loaded.
+    """
+    if traces.kind_of(uri) == "nodes":
+        nodes = traces.load_nodes(uri)
+        return {"schema": NODES_SCHEMA, "uri": uri, **_node_counts(nodes)}, _node_rows(nodes)
+    summary = summarize(traces.load(uri))
+    return {"schema": INFO_SCHEMA, **asdict(summary)}, _job_rows(summary)
+
+
+def strict_uri(uri: str) -> str:
+    """The URI with the option that makes a row that cannot be used an error."""
+    parsed = TraceURI.parse(uri)
+    return str(TraceURI(parsed.scheme, parsed.path, {**parsed.options, "strict": "true"}))
+
+
+def convert(uri: str, output: str, reporter: Reporter) -> None:
+    """Write a trace of any format as Parquet, and tell what was left out.
+
+    Raises:
+        TraceError: it cannot be loaded.
+        OutputFileError: the file cannot be written.
+    """
+    trace = traces.load(uri)
+    trace.to_parquet(output)
+    for reason, count in trace.metadata.dropped.items():
+        reporter.note(f"dropped {count:,} rows: {reason}")
+    if trace.metadata.bad_rows:
+        reporter.note(trace.metadata.bad_rows_text)
+    reporter.note(f"wrote {trace.num_jobs:,} jobs of {trace.uri} to {output}")
+
+
+def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
+    per_day = "" if summary.jobs_per_day is None else f" ({summary.jobs_per_day:,.0f} a day)"
+    durations = summary.duration_seconds
+    hours = "local time" if summary.start_time else "from second 0"
+    rows = [
+        ("source", f"{summary.source}; licence: {summary.licence}"),
+        ("second 0", summary.start_time or "local time not known"),
+        ("jobs", f"{summary.jobs:,}{per_day}"),
+        ("span", _length(summary.span_seconds)),
+        ("work", f"{summary.gpu_hours:,.1f} GPU-hours"),
+        ("peak, nobody waiting", f"{summary.peak_gpus:,.6g} GPUs"),
+        ("GPUs of a job", _gpu_mix(summary)),
+        ("duration", ", ".join(f"{name} {_length(seconds)}" for name, seconds in durations.items())),
+        (f"jobs by hour ({hours})", f"0h {sparkline(summary.jobs_by_hour)} 23h"),
+    ]
+    rows += [(name, f"{count:,}") for name, count in (("users", summary.users), ("groups", summary.groups)) if count]
+    rows.append(("jobs that say", _jobs_with(summary)))
+    rows += [("dropped", f"{count:,} rows: {reason}") for reason, count in summary.dropped.items()]
+    rows += [("cannot be used", f"{count:,} rows: {reason}") for reason, count in summary.bad_rows.items()]
+    return rows
+
+
+def _jobs_with(summary: TraceSummary) -> str:
+    width = max(map(len, summary.jobs_with))
+    lines = []
+    for name, count in summary.jobs_with.items():
+        drawn = " sampled" if name in summary.synthetic_columns else ""
+        lines.append(
+            f"{name:{width}} : {count:,} ({count / summary.jobs:.0%}{drawn})" if count else f"{name:{width}} : -"
+        )
+    return "\n".join(lines)
+
+
+def _gpu_mix(summary: TraceSummary) -> str:
+    lines = []
+    for item in summary.gpu_mix:
+        jobs, work = item.jobs / summary.jobs, item.gpu_hours / summary.gpu_hours
+        lines.append(f"{item.gpus:>4} : {jobs:6.1%} of jobs, {work:6.1%} of work")
+    return "\n".join(lines)
+
+
+def _node_counts(nodes: Nodes) -> dict[str, Any]:
+    from collections import Counter
+
+    pairs = zip(nodes.table["gpu_model"].to_pylist(), nodes.table["gpus"].to_pylist(), strict=True)
+    kinds = [
+        {"gpu_model": model, "gpus_per_node": gpus, "nodes": count}
+        for (model, gpus), count in sorted(Counter(pairs).items())
+    ]
+    head = {"source": nodes.source, "licence": nodes.licence, "nodes": nodes.num_nodes, "gpus": nodes.total_gpus}
+    head["bad_rows"] = dict(nodes.bad_rows)
+    return {**head, "kinds": kinds}
+
+
+def _node_rows(nodes: Nodes) -> list[tuple[str, str]]:
+    counts = _node_counts(nodes)
+    rows = [
+        ("source", f"{nodes.source}; licence: {nodes.licence}"),
+        ("nodes", f"{nodes.num_nodes:,}"),
+        ("GPUs", f"{nodes.total_gpus:,}"),
+    ]
+    rows += [
+        (kind["gpu_model"], f"{kind['nodes']:,} nodes of {kind['gpus_per_node']} GPUs") for kind in counts["kinds"]
+    ]
+    return rows + [("cannot be used", f"{count:,} rows: {reason}") for reason, count in nodes.bad_rows.items()]
+
+
+def sparkline(values: tuple[int, ...]) -> str:
+    """Return one bar for each value, from none to the height of the largest."""
+    largest = max(values, default=0) or 1
+    return "".join(BARS[-(-value * (len(BARS) - 1) // largest)] for value in values)
+
+
+def _length(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.3g} s"
