@@ -3,6 +3,8 @@
     import autoscaler
 
     run = autoscaler.train("experiment/quickstart", "runs/first", progress=True)
+    comparison = autoscaler.evaluate(run.folder, progress=True)
+    comparison.write_report("report.html")
     simulation = autoscaler.simulate(run.folder, "synthetic:quickstart?days=7&seed=1")
 
 Importing this package loads nothing else, so that `autoscaler --help` and the live loop start quickly; each name below
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agents.artifact import load_policy as load_policy
+    from autoscaler.evaluation.comparison import Comparison as Comparison
+    from autoscaler.evaluation.evaluate import evaluate as evaluate
     from autoscaler.experiment import ExperimentConfig as ExperimentConfig
     from autoscaler.experiment import load_experiment as load_experiment
     from autoscaler.progress import Reporter as Reporter
@@ -30,9 +34,11 @@ DISTRIBUTION = "green-gpu-autoscaler"
 
 # name: the module that defines it; the same as above, which type checkers read
 LAZY_NAMES = {
+    "Comparison": "autoscaler.evaluation.comparison",
     "ExperimentConfig": "autoscaler.experiment",
     "Hooks": "autoscaler.training",
     "Reporter": "autoscaler.progress",
+    "evaluate": "autoscaler.evaluation.evaluate",
     "load_experiment": "autoscaler.experiment",
     "load_policy": "agents.artifact",
     "resume": "autoscaler.training",
@@ -42,9 +48,11 @@ LAZY_NAMES = {
 }
 
 __all__ = [
+    "Comparison",
     "ExperimentConfig",
     "Hooks",
     "Reporter",
+    "evaluate",
     "load_experiment",
     "load_policy",
     "resume",

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
+    from traces.trace import Trace
+
 PLAIN_INTERVAL_SECONDS = 10.0
 
 
@@ -77,6 +79,12 @@ def make_reporter(progress: bool | Reporter) -> Reporter:
     if isinstance(progress, Reporter):
         return progress
     return Terminal() if progress else Reporter()
+
+
+def note_bad_rows(reporter: Reporter, trace: Trace) -> None:
+    """Say which rows of a trace's file were left out, where some were."""
+    if trace.metadata.bad_rows:
+        reporter.note(f"{trace.uri}: {trace.metadata.bad_rows_text}")
 
 
 class _Silent:

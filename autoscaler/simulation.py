@@ -16,7 +16,7 @@ from autoscaler.evaluation.formats import duration, number, percent
 from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
 from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compiled, prepare, warm_up
 from autoscaler.evaluation.windows import whole_trace
-from autoscaler.progress import Reporter, make_reporter
+from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from configs.files import check_output_file
 from configs.loader import to_dict
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, load_cluster
@@ -122,11 +122,13 @@ def simulate(
     if events is not None:
         check_output_file(events)
     jobs = traces.load(trace) if isinstance(trace, str) else trace
+    reporter = make_reporter(progress)
+    note_bad_rows(reporter, jobs)
     candidate = _candidate(policy, jobs, environment, overrides, packer, seed)
     pools = cluster if isinstance(cluster, ClusterConfig) else _pools(cluster, jobs, candidate.environment)
     scenario = Scenario(jobs, pools, candidate.environment)
     source = "given" if isinstance(cluster, ClusterConfig) else cluster
-    return _replay(candidate.policy, scenario, source, seed, events, make_reporter(progress))
+    return _replay(candidate.policy, scenario, source, seed, events, reporter)
 
 
 def note_compiling(reporter: Reporter) -> None:

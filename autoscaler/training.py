@@ -18,7 +18,7 @@ from agents.sb3.training import Result, Task
 from agents.sb3.training import train as run_engine
 from autoscaler.evaluation.provenance import provenance
 from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
-from autoscaler.progress import Reporter, make_reporter
+from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
 from configs.loader import dump_yaml, to_yaml
 from envs.gpu_cluster.episodes import describe_episodes, episode_seconds, equal_episodes
@@ -153,6 +153,7 @@ def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = Fal
     """
     reporter = make_reporter(progress)
     trace = traces.load(experiment.trace)
+    note_bad_rows(reporter, trace)
     start, end = experiment.training_window(trace)
     cluster, windows = experiment.described_cluster(trace), experiment.train.validation_windows
     with reporter.progress("tune the heuristic", len(TRIED_PACKERS), "packers") as bar:

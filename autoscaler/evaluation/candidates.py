@@ -141,21 +141,22 @@ def environment_config(settings: EnvironmentConfig, overrides: Sequence[str] = (
     return build_config(to_dict(settings), EnvironmentConfig, "environment", overrides)
 
 
-def rule_names(text: str, layout: CodecLayout) -> list[str]:
-    """The rules that a user lists: `all`, `none`, or names with commas between them.
+def rule_names(given: str | Sequence[str], layout: CodecLayout) -> list[str]:
+    """The rules that a user lists.
 
     Args:
-        text: what the user wrote.
+        given: `all`, `none`, or names, as a list or with commas between them.
         layout: the codec layout; `all` leaves out the rules whose lever it has not.
 
     Raises:
         UnknownPolicyError: there is no such rule.
     """
     known = [*BASELINES, TUNED]
-    if text in (ALL, NONE):
+    if given in (ALL, NONE):
         fitting = [name for name in BASELINES if all(getattr(layout, switch) for switch in BASELINES[name].needs)]
-        return [*fitting, TUNED] if text == ALL else []
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+        return [*fitting, TUNED] if given == ALL else []
+    listed = given.split(",") if isinstance(given, str) else given
+    names = list(dict.fromkeys(name.strip() for name in listed))
     for name in names:
         if not is_rule(name):
             raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*known, ALL, NONE])}")

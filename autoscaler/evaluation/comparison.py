@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
+from autoscaler.evaluation.kept import Kept
 from autoscaler.evaluation.metrics import INCIDENTS, measure, nested, waits_seconds
 from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_fit, run
 from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
 from autoscaler.evaluation.windows import Window
+from configs.files import json_text, write_text
 
 EXCEEDANCE = np.logspace(0.0, -4.0, 161)
 """Shares of the jobs for which the wait distribution is kept, from all down to 1 in 10,000."""
@@ -37,9 +40,10 @@ class Contender:
     Attributes:
         name: unique in the comparison.
         policies: one per training seed, or one.
-        kind: "trained" or "rule".
+        kind: "trained" (from a run folder), "given" (an object that the caller made) or "rule".
         seeds: the seed of each of `policies`, None where it has none.
         sources: the run folders of a trained policy.
+        kept: of a trained policy, which step of its training each of `policies` is.
         settings: what tuning chose, for humans and for the record.
     """
 
@@ -48,6 +52,7 @@ class Contender:
     kind: str
     seeds: tuple[int | None, ...] = (None,)
     sources: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -101,17 +106,69 @@ class Comparison:
         windows: what every policy ran.
         results: by name, in the order of the contenders.
         reference: the name that the others are compared with, None for none.
+        draws_seed: of the resampled windows, which all policies share.
+        seed: that the caller gave, of the intervals and of rules that draw at random.
+        cluster_source: what the caller called the cluster.
     """
 
     scenario: Scenario
     windows: tuple[Window, ...]
     results: Mapping[str, Result]
     reference: str | None
+    draws_seed: int
+    seed: int = 0
+    cluster_source: str = "given"
 
     @property
     def ranking(self) -> list[Result]:
         """The results, cheapest first."""
         return sorted(self.results.values(), key=lambda result: result.estimates["objective_usd"].mean)
+
+    def share_between(self, name: str, other: str) -> Estimate:
+        """How much more one policy costs than another on the same windows, as a share of the other: -0.02 is 2 % less.
+
+        Args:
+            name: of a result.
+            other: of another one; its seeds, if it has several, are averaged.
+        """
+        ours, theirs = (self.results[each].values["objective_usd"] for each in (name, other))
+        bootstrap = Bootstrap(ours.shape[0], ours.shape[1], np.random.default_rng(self.draws_seed))
+        return bootstrap.ratio(ours, np.broadcast_to(theirs.mean(axis=0), ours.shape))
+
+    def document(self) -> dict[str, Any]:
+        """What `autoscaler evaluate --json` writes, see docs/json.md."""
+        from autoscaler.evaluation.documents import comparison_document
+
+        return comparison_document(self)
+
+    def write_json(self, path: str | Path) -> None:
+        """Write `document()`.
+
+        Raises:
+            OutputFileError: the file cannot be written.
+        """
+        write_text(path, json_text(self.document()))
+
+    def write_report(self, path: str | Path) -> None:
+        """Write the HTML report, one file that opens offline.
+
+        Raises:
+            OutputFileError: the file cannot be written.
+        """
+        from autoscaler.evaluation.report import render
+
+        write_text(path, render(self, self.document()))
+
+    def write_figure(self, path: str | Path) -> None:
+        """Write one picture for a README or slides; the name of the file ends in .png or .svg.
+
+        Raises:
+            EvaluationError: it ends otherwise.
+            OutputFileError: the file cannot be written.
+        """
+        from autoscaler.evaluation.report import write_picture
+
+        write_picture(self, path)
 
     @property
     def incidents(self) -> dict[str, str]:
@@ -162,7 +219,7 @@ def compare(
     base = runs[reference].values if reference is not None else None
     seed = int(generator.integers(2**63))
     results = {name: _judge(done, base if name != reference else None, seed) for name, done in runs.items()}
-    return Comparison(scenario, tuple(windows), results, reference)
+    return Comparison(scenario, tuple(windows), results, reference, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,6 +290,9 @@ def result_document(result: Result) -> dict[str, Any]:
         "kind": contender.kind,
         "seeds": list(contender.seeds),
         "runs": list(contender.sources),
+        "kept_steps": [kept.step for kept in contender.kept],
+        "total_steps": [kept.total_steps for kept in contender.kept],
+        "codec_fingerprint": contender.policies[0].codec_fingerprint,
         "settings": dict(contender.settings),
         **nested({name: estimate.to_dict() for name, estimate in result.estimates.items()}),
         "versus_reference": versus,

@@ -14,14 +14,8 @@ from envs.gpu_cluster.codec import fingerprint
 SCHEMA = "autoscaler.evaluate/1"
 
 
-def comparison_document(comparison: Comparison, cluster_source: str, seed: int) -> dict[str, Any]:
-    """What `evaluate --json` writes.
-
-    Args:
-        comparison: all results.
-        cluster_source: what the user called the cluster.
-        seed: of the bootstrap and of rules that draw lots.
-    """
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """What `evaluate --json` writes."""
     trace, config = comparison.scenario.trace, comparison.scenario.config
     windows = [
         {
@@ -34,12 +28,12 @@ def comparison_document(comparison: Comparison, cluster_source: str, seed: int) 
     return {
         "schema": SCHEMA,
         "trace": {"uri": trace.uri, "jobs": trace.num_jobs, "span_seconds": trace.span_seconds},
-        "cluster": {"source": cluster_source, **to_dict(comparison.scenario.cluster)},
+        "cluster": {"source": comparison.cluster_source, **to_dict(comparison.scenario.cluster)},
         "reference": comparison.reference,
         "policies": {name: result_document(result) for name, result in comparison.results.items()},
         "provenance": {
             **provenance(),
-            "seed": seed,
+            "seed": comparison.seed,
             "trace_sha256": trace_digest(trace),
             "windows": windows,
             "intervals": {"confidence": CONFIDENCE, "draws": DRAWS, "method": METHOD},

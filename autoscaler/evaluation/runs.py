@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.artifact import CONFIG, find_artifact, load_policy
+from agents.artifact import CONFIG, find_artifact, load_policy, read_manifest
 from agents.errors import ArtifactError
 from autoscaler.evaluation.comparison import Contender
+from autoscaler.evaluation.kept import Kept
 from autoscaler.experiment import ExperimentConfig, LoggingConfig
 from autoscaler.run_folder import RUN
 from configs.loader import load_config
@@ -29,12 +30,14 @@ class Run:
         policy: the policy.
         experiment: the settings that trained it.
         tuned: the heuristic that was tuned beside it; None where only the artifact is there.
+        kept: which step of the training the policy is.
     """
 
     source: str
     policy: Policy
     experiment: ExperimentConfig
     tuned: Tuned | None
+    kept: Kept
 
 
 def load_run(source: str) -> Run:
@@ -52,7 +55,9 @@ def load_run(source: str) -> Run:
     artifact = find_artifact(source)
     policy = load_policy(source)
     torch.set_num_threads(1)
-    return Run(source, policy, load_config(artifact / CONFIG, ExperimentConfig), _tuned(Path(source)))
+    experiment = load_config(artifact / CONFIG, ExperimentConfig)
+    kept = Kept(read_manifest(artifact).steps, experiment.train.total_steps)
+    return Run(source, policy, experiment, _tuned(Path(source)), kept)
 
 
 def _tuned(folder: Path) -> Tuned | None:
@@ -90,6 +95,7 @@ def contenders_of(runs: Sequence[Run]) -> list[Contender]:
                 kind="trained",
                 seeds=tuple(run.experiment.seed for run in seeds),
                 sources=tuple(run.source for run in seeds),
+                kept=tuple(run.kept for run in seeds),
             )
         )
     return contenders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 import traces
 from agents.registry import make_baseline
 from autoscaler.evaluation.comparison import Comparison, Contender, compare
-from autoscaler.evaluation.documents import comparison_document
-from autoscaler.evaluation.report import render, write_picture, write_report
+from autoscaler.evaluation.errors import EvaluationError
+from autoscaler.evaluation.kept import Kept
+from autoscaler.evaluation.report import render, write_picture
 from autoscaler.evaluation.report.figures import bound_energy_kwh
 from autoscaler.evaluation.report.style import spread_labels
 from autoscaler.evaluation.report.timeaxis import moment_text
@@ -53,7 +55,7 @@ def comparison() -> Comparison:
 
 @pytest.fixture(scope="module")
 def page(comparison: Comparison) -> str:
-    return render(comparison, comparison_document(comparison, "auto", 0))
+    return render(comparison, comparison.document())
 
 
 class Checker(HTMLParser):
@@ -126,7 +128,7 @@ def test_it_is_small(page: str) -> None:
 
 
 def test_the_same_comparison_gives_the_same_page(comparison: Comparison) -> None:
-    document = comparison_document(comparison, "auto", 0)
+    document = comparison.document()
     assert render(comparison, document) == render(comparison, document)
 
 
@@ -140,26 +142,79 @@ def test_a_policy_that_loses_is_said_to_lose(comparison: Comparison) -> None:
 def test_few_windows_claim_nothing() -> None:
     verdict = headline(comparison_of(windows=2))
     assert verdict.verdict == "open"
-    assert "too few windows" in verdict.detail
+    assert "too few windows for an interval, so no difference can be told" in verdict.detail
 
 
-def test_a_comparison_without_a_reference_has_a_report(comparison: Comparison) -> None:
-    alone = comparison_of(windows=1, reference=None)
-    page = render(alone, comparison_document(alone, "auto", 0))
+def cards_of(page: str) -> str:
+    return page.partition('<h2 class="over">')[2].partition("<section")[0]
+
+
+def test_without_a_reference_the_main_policy_is_compared_with_the_cheapest_other() -> None:
+    """The headline, the name over the numbers and the numbers are of one policy, also where another is cheaper."""
+    alone = comparison_of(reference=None)
+    page = render(alone, alone.document())
     assert 'id="cost"' not in page
-    assert "no reference" in page
-    assert headline(alone).verdict == "open"
+    assert headline(alone).title.startswith("trained <&> costs ")
+    assert headline(alone).title.endswith(" more than reactive")
+    cards = cards_of(page)
+    assert cards.startswith("trained &lt;&amp;&gt;</h2>")
+    assert f"{alone.results['trained <&>'].estimates['objective_usd'].mean:,.2f} USD" in cards
+    assert f"reactive: {alone.results['reactive'].estimates['objective_usd'].mean:,.2f} USD" in cards
+
+
+def shifted(comparison: Comparison, name: str, factors: list[float], **change: object) -> Comparison:
+    """The comparison with one more policy: the reference's results, its costs times a factor in each window."""
+    base = comparison.results["reactive"]
+    values = {**base.values, "objective_usd": base.values["objective_usd"] * np.array(factors)}
+    mean = base.estimates["objective_usd"]._replace(mean=float(values["objective_usd"].mean()))
+    contender = replace(base.contender, name=name, kind="trained", **change)
+    result = replace(base, contender=contender, values=values, estimates={**base.estimates, "objective_usd": mean})
+    return replace(comparison, results={**comparison.results, name: result})
+
+
+def test_of_two_trained_policies_the_headline_says_what_is_certain(comparison: Comparison) -> None:
+    """0.3 % on average is no difference where windows differ by more; a constant 3 % is one."""
+    unclear = shifted(comparison, "b", [0.90, 1.09, 0.91, 1.08, 1.01])
+    verdict = headline(shifted(unclear, "c", [0.91, 1.07, 0.93, 1.06, 1.03]))
+    assert verdict.title == "Between b and reactive no difference can be told"
+    assert "It is the cheapest of all 3 learned policies; c costs" in verdict.detail
+    assert "more, but no difference can be told." in verdict.detail
+    clear = headline(shifted(shifted(comparison, "b", [0.97] * 5), "c", [0.94] * 5))
+    assert clear.title == "c costs 6.0 % less than reactive"
+    assert "b costs 3.2 % more, with a 95 % interval from 3.2 % more to 3.2 % more." in clear.detail
+
+
+def test_a_kept_policy_that_is_the_start_is_said_to_be(comparison: Comparison) -> None:
+    start = shifted(comparison, "b", [0.97] * 5, kept=(Kept(0, 2048),), sources=("runs/b",))
+    assert "It is the policy that training started from: no later one scored better" in headline(start).detail
+    page = render(start, start.document())
+    assert "trained, 1 seed: the start, step 0 of 2,048" in page
+    assert "runs/b keeps step 0 of 2,048, the start of training" in page
+    assert start.document()["policies"]["b"]["kept_steps"] == [0]
+    later = shifted(comparison, "b", [0.97] * 5, kept=(Kept(1024, 2048),), sources=("runs/b",))
+    assert "started from" not in headline(later).detail
+    assert "trained, 1 seed: step 1,024 of 2,048" in render(later, later.document())
+
+
+def test_one_policy_alone_has_a_report() -> None:
+    trace = traces.load("synthetic:quickstart?days=2&seed=2")
+    scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+    rule = Contender("reactive", (make_baseline("reactive", scenario.config.codec),), "rule")
+    alone = compare(scenario, [rule], equal_windows(trace, 0.0, 1.0, 1), np.random.default_rng(0))
+    assert headline(alone).title.startswith("reactive costs ")
+    assert "no other policy" in headline(alone).detail
+    assert "Nodes of reactive" in render(alone, alone.document())
 
 
 def test_equal_policies_cost_the_same() -> None:
     trace = traces.load("synthetic:quickstart?days=3&seed=2")
     scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
     rule = make_baseline("reactive", scenario.config.codec)
-    twins = [Contender("copy", (rule,), "trained"), Contender("reactive", (rule,), "rule")]
+    both = [Contender("copy", (rule,), "trained"), Contender("reactive", (rule,), "rule")]
     windows = equal_windows(trace, 0.2, 1.0, 5)
-    comparison = compare(scenario, twins, windows, np.random.default_rng(0), reference="reactive")
+    comparison = compare(scenario, both, windows, np.random.default_rng(0), reference="reactive")
     assert headline(comparison).title == "copy costs exactly as much as reactive"
-    assert "<svg" in render(comparison, comparison_document(comparison, "auto", 0))
+    assert "<svg" in render(comparison, comparison.document())
 
 
 def test_unequal_pools_have_a_report_without_a_bound_of_energy() -> None:
@@ -172,7 +227,7 @@ def test_unequal_pools_have_a_report_without_a_bound_of_energy() -> None:
     ]
     comparison = compare(scenario, rules, equal_windows(trace, 0.0, 1.0, 2), np.random.default_rng(0))
     assert bound_energy_kwh(comparison) is None
-    assert "<svg" in render(comparison, comparison_document(comparison, "auto", 0))
+    assert "<svg" in render(comparison, comparison.document())
 
 
 def test_energy_at_the_bound_is_below_that_of_every_policy(comparison: Comparison) -> None:
@@ -192,9 +247,11 @@ def test_the_picture_is_the_same_file_each_time(comparison: Comparison, tmp_path
 
 def test_a_file_that_cannot_be_written_is_no_half_file(comparison: Comparison, tmp_path: Path) -> None:
     with pytest.raises(OutputFileError):
-        write_report(comparison, comparison_document(comparison, "auto", 0), str(tmp_path / "nowhere" / "r.html"))
+        comparison.write_report(tmp_path / "nowhere" / "r.html")
     with pytest.raises(OutputFileError):
-        write_picture(comparison, str(tmp_path / "nowhere" / "r.png"))
+        comparison.write_figure(tmp_path / "nowhere" / "r.png")
+    with pytest.raises(EvaluationError, match=r"the picture is a \.png or a \.svg"):
+        comparison.write_figure(tmp_path / "r.pdf")
     assert list(tmp_path.iterdir()) == []
 
 

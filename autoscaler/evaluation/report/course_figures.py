@@ -94,7 +94,7 @@ def draw_queue(axes: Axes, courses: dict[str, Course], colours: Colours) -> None
         colours: of the policies.
     """
     draw_lines(axes, courses, "queue_gpus", 1.0, colours)
-    axes.set_title("Queue, GPUs that waiting jobs ask")
+    axes.set_title("Queue, GPUs that waiting jobs request")
     axes.set_ylim(top=1.25 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper right", ncols=len(courses), handlelength=2.4)
 

@@ -10,37 +10,29 @@ import jinja2
 from markupsafe import Markup
 
 from autoscaler.evaluation.comparison import Comparison, Result
-from autoscaler.evaluation.formats import UNKNOWN, duration, number, percent
+from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.kept import kept_label, kept_text
 from autoscaler.evaluation.lanes import Lanes, busiest_span, lanes_of
 from autoscaler.evaluation.report import figures
 from autoscaler.evaluation.report.course_figures import over_time
 from autoscaler.evaluation.report.lane_figures import node_lanes
 from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
 from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
-from autoscaler.evaluation.report.words import cards, headline, incident_texts, main_result
+from autoscaler.evaluation.report.words import cards, headline, main_result, opponent_of
 from autoscaler.evaluation.rollouts import event_log
 from autoscaler.evaluation.statistics import Estimate
-from configs.files import write_text
+from autoscaler.evaluation.tables import incident_texts
 
 Rows = list[dict[str, Any]]
 
 
-def write_report(comparison: Comparison, document: Mapping[str, Any], path: str) -> None:
-    """Write the report of a comparison; the file appears whole or not at all.
+def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
+    """The report of a comparison as HTML.
 
     Args:
         comparison: with timelines.
-        document: of `autoscaler.evaluation.documents.comparison_document`, for the provenance.
-        path: the file.
-
-    Raises:
-        OutputFileError: the file cannot be written.
+        document: of `Comparison.document`, for the provenance.
     """
-    write_text(path, render(comparison, document))
-
-
-def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
-    """The report as HTML; the arguments are those of `write_report`."""
     source = importlib.resources.files("autoscaler.evaluation.report").joinpath("page.html.j2")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -49,9 +41,10 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
     lanes = shown_lanes(comparison)
     return template.render(
         headline=headline(comparison),
+        main=main_result(comparison).contender.name,
         cards=cards(comparison),
         facts=_facts(comparison),
-        columns=COLUMNS,
+        columns=_columns(comparison),
         rows=_rows(comparison),
         incidents=_incidents(comparison),
         figures=_figures(comparison, lanes),
@@ -68,19 +61,14 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
 
 
 def colours_of(comparison: Comparison) -> dict[str, int]:
-    """The colour of each policy: first the main one, then the reference, then the others."""
-    first = [main_result(comparison).contender.name]
-    if comparison.reference is not None:
-        first.append(comparison.reference)
-    return policy_colours(list(dict.fromkeys([*first, *comparison.results])))
+    """The colour of each policy: first the main one, then its opponent, then the others."""
+    return policy_colours(list(dict.fromkeys([*chosen(comparison), *comparison.results])))
 
 
 def chosen(comparison: Comparison) -> list[str]:
-    """The policies that are shown over time: the main one and the reference, or the two cheapest."""
-    main = main_result(comparison).contender.name
-    ranking = [result.contender.name for result in comparison.ranking]
-    order = [main, *([comparison.reference] if comparison.reference is not None else []), *ranking]
-    return list(dict.fromkeys(order))[:2]
+    """The policies that are shown over time: the main one and its opponent, where it has one."""
+    opponent = opponent_of(comparison)
+    return [main_result(comparison).contender.name, *([] if opponent is None else [opponent.contender.name])]
 
 
 def window_shown(comparison: Comparison) -> int:
@@ -129,9 +117,6 @@ def _figures(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Ma
 
 
 COLUMNS = (
-    ("Policy", ""),
-    ("Cost of a window", "USD, 95 % interval"),
-    ("Against reference", "cost, paired"),
     ("Energy", "kWh"),
     ("Mean wait", ""),
     ("Wait p95", ""),
@@ -140,6 +125,12 @@ COLUMNS = (
     ("Moves", "/ job"),
     ("Scaling", "actions / h"),
 )
+
+
+def _columns(comparison: Comparison) -> list[tuple[str, str]]:
+    """(name, small text) of each column; without a reference there is nothing to stand in its column."""
+    versus = [] if comparison.reference is None else [("Cost against", f"{comparison.reference}, paired")]
+    return [("Policy", ""), ("Cost of a window", "USD, 95 % interval"), *versus, *COLUMNS]
 
 
 def _rows(comparison: Comparison) -> Rows:
@@ -157,25 +148,26 @@ def _rows(comparison: Comparison) -> Rows:
 
 
 def _kind(result: Result) -> str:
-    seeds = len(result.contender.policies)
-    if result.contender.kind == "trained":
-        return f"trained, {seeds} seeds" if seeds > 1 else "trained, 1 seed"
-    return "fixed rule"
+    contender = result.contender
+    if contender.kind == "trained":
+        seeds = len(contender.policies)
+        label = f": {kept_label(contender.kept)}" if contender.kept else ""
+        return (f"trained, {seeds} seeds" if seeds > 1 else "trained, 1 seed") + label
+    return "fixed rule" if contender.kind == "rule" else "given"
 
 
 def _cells(result: Result, reference: str | None) -> list[tuple[str, str]]:
     """(text, small text) of each column after the name."""
     estimates = result.estimates
     scaling = estimates["metrics.scale_ups_per_hour"].mean + estimates["metrics.scale_downs_per_hour"].mean
-    if result.versus is None:
-        versus = ("reference", "") if result.contender.name == reference else (UNKNOWN, "")
-    else:
+    versus = [] if reference is None else [("reference", "")]
+    if result.versus is not None:
         share = result.versus.objective_share
-        versus = (percent(share.mean, signed=True), interval_text(share, lambda end: percent(end, signed=True)))
+        versus = [(percent(share.mean, signed=True), interval_text(share, lambda end: percent(end, signed=True)))]
     objective = estimates["objective_usd"]
     return [
         (f"{objective.mean:,.2f}", interval_text(objective, lambda end: f"{end:,.0f}")),
-        versus,
+        *versus,
         (number(estimates["energy_kwh.total"].mean), ""),
         (duration(estimates["metrics.wait_seconds.mean"].mean), ""),
         (duration(estimates["metrics.wait_seconds.p95"].mean), ""),
@@ -272,8 +264,9 @@ def _settings(comparison: Comparison) -> list[tuple[str, str]]:
         contender = result.contender
         if contender.settings:
             lines.append((name, ", ".join(f"{key} {_plain(value)}" for key, value in contender.settings.items())))
+        kept = [f" {kept_text(each)}" for each in contender.kept] or [""] * len(contender.sources)
         if contender.sources:
-            lines.append((name, ", ".join(contender.sources)))
+            lines.append((name, "; ".join(map("".join, zip(contender.sources, kept, strict=True)))))
     return lines
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from autoscaler.evaluation.comparison import Comparison
+from autoscaler.evaluation.errors import EvaluationError
 from autoscaler.evaluation.report.course_figures import course_of, draw_nodes, draw_queue, node_gpus
 from autoscaler.evaluation.report.figures import TICKS, draw_energy_against_wait
 from autoscaler.evaluation.report.page import chosen, colours_of, window_shown
@@ -49,7 +50,17 @@ def draw(comparison: Comparison) -> Figure:
     return figure
 
 
-def write_picture(comparison: Comparison, path: str) -> None:
+def check_suffix(path: str | Path) -> None:
+    """Refuse a picture that is neither PNG nor SVG.
+
+    Raises:
+        EvaluationError: as above.
+    """
+    if Path(path).suffix not in SUFFIXES:
+        raise EvaluationError(f"{path}: the picture is a .png or a .svg; end the name in one of them")
+
+
+def write_picture(comparison: Comparison, path: str | Path) -> None:
     """Write the picture; the file appears whole or not at all.
 
     Args:
@@ -57,8 +68,10 @@ def write_picture(comparison: Comparison, path: str) -> None:
         path: the file; its name ends in .png or .svg.
 
     Raises:
+        EvaluationError: the name ends in neither.
         OutputFileError: the file cannot be written.
     """
+    check_suffix(path)
     with figure_style(), mpl.rc_context({"svg.hashsalt": "picture", "svg.fonttype": "path"}):
         figure = draw(comparison)
         with atomic_path(path) as temporary:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autoscaler.evaluation.comparison import Comparison, Result
 from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.kept import start_sentence
 from autoscaler.evaluation.statistics import Estimate
 
 
@@ -27,7 +28,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A number of the main policy.
+    """A number of the main policy, whose name stands over all cards.
 
     Attributes:
         name: what it is.
@@ -41,48 +42,69 @@ class Card:
 
 
 def main_result(comparison: Comparison) -> Result:
-    """The policy that the report is about: the cheapest trained one, else the cheapest that is not the reference."""
+    """The policy that the report is about: the cheapest that is no fixed rule, else the cheapest but the reference."""
     ranking = comparison.ranking
-    trained = [result for result in ranking if result.contender.kind == "trained"]
+    learned = [result for result in ranking if result.contender.kind != "rule"]
     others = [result for result in ranking if result.contender.name != comparison.reference]
-    return (trained or others or ranking)[0]
+    return (learned or others or ranking)[0]
+
+
+def opponent_of(comparison: Comparison) -> Result | None:
+    """What the main policy is compared with: the reference, else the cheapest other; None where it is alone."""
+    main = main_result(comparison)
+    if comparison.reference is not None and main.contender.name != comparison.reference:
+        return comparison.results[comparison.reference]
+    return next((result for result in comparison.ranking if result is not main), None)
 
 
 def headline(comparison: Comparison) -> Headline:
-    """The verdict on the main policy against the reference."""
-    result, cheapest = main_result(comparison), comparison.ranking[0]
-    name = result.contender.name
-    if result.versus is None:
-        names = f"{len(comparison.results)} policies" if len(comparison.results) > 1 else "1 policy"
-        return Headline(
-            f"{cheapest.contender.name} is the cheapest of {names}", "There is no reference to compare with.", "open"
-        )
-    title, detail, verdict = _verdict(name, str(comparison.reference), result.versus.objective_share)
-    if cheapest.contender.name not in (name, comparison.reference):
-        detail += f" The cheapest of all on average is {cheapest.contender.name}."
-    return Headline(title, detail, verdict)
+    """The verdict on the main policy, whose numbers the cards show, against its opponent."""
+    main, opponent = main_result(comparison), opponent_of(comparison)
+    name = main.contender.name
+    if opponent is None:
+        cost = f"{main.estimates['objective_usd'].mean:,.2f} USD"
+        return Headline(f"{name} costs {cost} a window", "There is no other policy to compare it with.", "open")
+    share = comparison.share_between(name, opponent.contender.name)
+    title, detail, verdict = _verdict(name, opponent.contender.name, share)
+    sentences = [detail, *_others(comparison, main, opponent), start_sentence(main.contender.kept)]
+    return Headline(title, " ".join(filter(None, sentences)), verdict)
 
 
-def _verdict(name: str, reference: str, share: Estimate) -> tuple[str, str, str]:
-    size, way = percent(abs(share.mean)), "less" if share.mean < 0 else "more"
+def _others(comparison: Comparison, main: Result, opponent: Result) -> list[str]:
+    """How the next learned policy and the cheapest of all compare with the main one, where they are others."""
+    learned = [result for result in comparison.ranking if result.contender.kind != "rule" and result is not main]
+    sentences = []
+    if learned and learned[0] is not opponent:
+        many = "both" if len(learned) == 1 else f"all {len(learned) + 1}"
+        sentences.append(f"It is the cheapest of {many} learned policies; {_difference(comparison, learned[0], main)}.")
+    cheapest = comparison.ranking[0]
+    if cheapest not in (main, opponent):
+        sentences.append(f"The cheapest of all on average is {_difference(comparison, cheapest, main, relative=True)}.")
+    return sentences
+
+
+def _difference(comparison: Comparison, result: Result, main: Result, relative: bool = False) -> str:
+    """One policy against the main one, with what is certain of it."""
+    name = result.contender.name + (", which" if relative else "")
+    share = comparison.share_between(result.contender.name, main.contender.name)
+    size = f"{name} costs {_more_or_less(share.mean)}"
+    if share.low is None or share.high is None or share.includes_zero:
+        return f"{size}, but no difference can be told"
+    return f"{size}, with a 95 % interval from {_more_or_less(share.low)} to {_more_or_less(share.high)}"
+
+
+def _verdict(name: str, other: str, share: Estimate) -> tuple[str, str, str]:
     if share.low is None or share.high is None:
-        detail = "These are too few windows for an interval, so this may be chance."
-        return f"{name} costs {size} {way} than {reference} on average", detail, "open"
+        detail = "These are too few windows for an interval, so no difference can be told: this may be chance."
+        return f"{name} costs {_more_or_less(share.mean)} than {other} on average", detail, "open"
     interval = f"from {_more_or_less(share.low)} to {_more_or_less(share.high)}"
     if share.low == share.high == 0.0:
-        return f"{name} costs exactly as much as {reference}", "Their costs are equal in every window.", "open"
+        return f"{name} costs exactly as much as {other}", "Their costs are equal in every window.", "open"
     if share.includes_zero:
-        title = f"{name} and {reference} cost the same, as far as these windows can tell"
-        return (
-            title,
-            f"On average {name} costs {size} {way}; the 95 % interval runs {interval}, so no difference can be told.",
-            "open",
-        )
-    return (
-        f"{name} costs {size} {way} than {reference}",
-        f"The 95 % interval runs {interval}.",
-        "better" if share.mean < 0 else "worse",
-    )
+        detail = f"On average {name} costs {_more_or_less(share.mean)}; the 95 % interval runs {interval}, "
+        return f"Between {name} and {other} no difference can be told", f"{detail}so it includes no difference.", "open"
+    verdict = "better" if share.mean < 0 else "worse"
+    return f"{name} costs {_more_or_less(share.mean)} than {other}", f"The 95 % interval runs {interval}.", verdict
 
 
 def _more_or_less(share: float) -> str:
@@ -90,15 +112,12 @@ def _more_or_less(share: float) -> str:
 
 
 def cards(comparison: Comparison) -> list[Card]:
-    """The main policy's numbers beside the reference's."""
-    result = main_result(comparison)
-    base = comparison.results[comparison.reference] if comparison.reference is not None else None
+    """The main policy's numbers beside its opponent's."""
+    main, opponent = main_result(comparison), opponent_of(comparison)
 
     def card(name: str, key: str, text: Callable[[float], str]) -> Card:
-        note = ""
-        if base is not None and base is not result:
-            note = f"{comparison.reference}: {text(base.estimates[key].mean)}"
-        return Card(name, text(result.estimates[key].mean), note)
+        note = "" if opponent is None else f"{opponent.contender.name}: {text(opponent.estimates[key].mean)}"
+        return Card(name, text(main.estimates[key].mean), note)
 
     return [
         card("Cost of a window", "objective_usd", lambda value: f"{value:,.2f} USD"),
@@ -107,8 +126,3 @@ def cards(comparison: Comparison) -> list[Card]:
         card("95th percentile of waits", "metrics.wait_seconds.p95", duration),
         card("Node-hours / bound", "metrics.node_hours_over_bound", lambda value: f"{value:.3f}"),
     ]
-
-
-def incident_texts(comparison: Comparison, result: Result) -> list[str]:
-    """How much there was of each of `comparison.incidents` under a policy, mean over seeds and windows."""
-    return [number(result.estimates[name].mean) for name in comparison.incidents]
