@@ -204,6 +204,8 @@ class PodView(ObjectView):
         requests: what it requests by resource, in thousandths; the larger of init containers and containers.
         node_selector: `spec.nodeSelector`.
         affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
+        depends_on_pods: where it may run depends on other pods: by required affinity or anti-affinity to pods, or by a
+            topology spread that must hold.
         tolerations: its tolerations.
         owner: its controller, None: a bare pod.
         gang: key of its gang, the uid of its Job or its own.
@@ -226,6 +228,7 @@ class PodView(ObjectView):
     requests: Mapping[str, int] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity_terms: tuple[tuple[Requirement, ...], ...] = ()
+    depends_on_pods: bool = False
     tolerations: tuple[Toleration, ...] = ()
     owner: ObjectRef | None = None
     gang: str = ""

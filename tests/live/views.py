@@ -58,7 +58,7 @@ def node(name, pool="a", *, pods=(), idle_for=7200.0, gpus=8, state=None, **fiel
         name=name,
         uid=f"uid-{name}",
         pool=pool,
-        ready=state in (NodeState.IDLE, NodeState.BUSY, NodeState.CORDONED),
+        ready=fields.pop("ready", state in (NodeState.IDLE, NodeState.BUSY, NodeState.CORDONED)),
         allocatable_gpu_milli=gpus * 1000,
         allocatable={"cpu": 96_000, "pods": 110_000, **({GPU: gpus * 1000} if gpus else {})},
         state=state,
@@ -67,6 +67,11 @@ def node(name, pool="a", *, pods=(), idle_for=7200.0, gpus=8, state=None, **fiel
         pods=tuple(each.uid for each in pods),
         **fields,
     )
+
+
+def spare(name="spare", **fields):
+    """A node of no pool to which pods can move."""
+    return node(name, None, gpus=0, state=NodeState.BOOTING, ready=True, **fields)
 
 
 def booting(name, pool="a", *, age=60.0, **fields):

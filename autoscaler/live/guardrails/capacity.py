@@ -69,6 +69,11 @@ class Capacity:
         """Whether a pool has a ready node with allocatable GPUs at all."""
         return any(self._by_free_gpus.get(pool, {}).values())
 
+    def free_on(self, node: str) -> dict[str, int] | None:
+        """A copy of the free resources of a ready node of a pool, promises taken off; None: of no such node."""
+        free = self._free.get(node)
+        return None if free is None else dict(free)
+
     def free_gpus_milli(self, pool: str) -> Counter[int]:
         """How many ready nodes of a pool have so many thousandths of GPUs free."""
         return Counter({free: len(names) for free, names in self._by_free_gpus[pool].items() if names})
@@ -103,14 +108,14 @@ class Capacity:
         for level in sorted(level for level in levels if level >= needed):
             for name in levels[level]:
                 is_offered = among is None or name in among
-                if is_offered and _fits(pod, self._free[name]) and may_run(pod, self._nodes[name]):
+                if is_offered and fits(pod, self._free[name]) and may_run(pod, self._nodes[name]):
                     return name
         return None
 
     def _take(self, pool: str, node: str, pod: PodView, sign: int) -> None:
         free, resource = self._free[node], self._gpu_resources[pool]
         before = free[resource]
-        for each, amount in _needs(pod):
+        for each, amount in needs(pod):
             free[each] = free.get(each, 0) + sign * amount
         if free[resource] != before:
             levels = self._by_free_gpus[pool]
@@ -123,22 +128,30 @@ def _usable(pool: PoolView) -> tuple[NodeView, ...]:
     return tuple(node for node in ready if node.allocatable_gpu_milli > 0)
 
 
-def _needs(pod: PodView) -> Iterable[tuple[str, int]]:
+def needs(pod: PodView) -> Iterable[tuple[str, int]]:
+    """What a pod takes of a node: resource and thousandths."""
     yield PODS_RESOURCE, ONE_POD_MILLI
     for resource, amount in pod.requests.items():
         if resource != PODS_RESOURCE:
             yield resource, amount
 
 
-def _fits(pod: PodView, free: Mapping[str, int]) -> bool:
-    return all(amount <= 0 or free.get(resource, 0) >= amount for resource, amount in _needs(pod))
+def fits(pod: PodView, free: Mapping[str, int]) -> bool:
+    """Whether free resources suffice for a pod."""
+    return all(amount <= 0 or free.get(resource, 0) >= amount for resource, amount in needs(pod))
+
+
+def free_resources(node: NodeView, view: ClusterView) -> dict[str, int]:
+    """What a node can allocate, less the requests of all pods on it, in thousandths."""
+    free = dict(node.allocatable)
+    for pod in view.pods_on(node):
+        for resource, amount in needs(pod):
+            free[resource] = free.get(resource, 0) - amount
+    return free
 
 
 def _free(node: NodeView, view: ClusterView, gpu_resource: str) -> dict[str, int]:
-    free = dict(node.allocatable)
-    for pod in view.pods_on(node):
-        for resource, amount in _needs(pod):
-            free[resource] = free.get(resource, 0) - amount
+    free = free_resources(node, view)
     # `used_gpu_milli` also knows of pods that cannot be read.
     free[gpu_resource] = min(free.get(gpu_resource, 0), node.allocatable_gpu_milli - node.used_gpu_milli)
     return free

@@ -1,9 +1,9 @@
 """What the guardrails judge by, as plain values that are small and read back as the same: for the audit.
 
-Kept is what a rule reads: nodes of pools, pods on them, pods and gangs that wait, gangs that may be moved, disruption
-budgets that select a pod on a node, machines, and the memory. Labels are kept where something selects by them,
-annotations where a rule knows them. Nodes of a pool and pods of a job are alike in all but a few fields, so what they
-share is written once:
+Kept is what a rule reads: nodes of pools, pods on them, what is free on other nodes where pods might move there, pods
+and gangs that wait, gangs that may be moved, disruption budgets that select a pod on a node, machines, and the memory.
+Labels are kept where something selects by them, annotations where a rule knows them. Nodes of a pool and pods of a job
+are alike in all but a few fields, so what they share is written once:
 
     {"shared": [{...}, ...], "rows": [[index into shared, {own fields}], ...]}
 """
@@ -19,9 +19,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from autoscaler.live.guardrails.capacity import free_resources
 from autoscaler.live.guardrails.movable import is_checkpointable
+from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import ClusterView, GangView, MachineView, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangView, MachineView, NodeState, NodeView, PdbView, PodView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_MIRROR_POD,
@@ -80,6 +82,7 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
             }
             for pool in view.pools
         ],
+        "others": _table(_others(view, node_labels)),
         "queue": _table([_gang(gang, index) for gang in view.queue]),
         "running": _table([_gang(gang, index) for gang in movable]),
         "unplaceable": _table([_gang(gang, index) for gang in view.unplaceable]),
@@ -103,6 +106,7 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
         view = ClusterView(
             now_seconds=record["now_seconds"],
             pools=tuple(_pool(each, uids) for each in record["pools"]),
+            unmanaged_nodes=tuple(_read(NodeView, each) for each in _rows(record["others"])),
             queue=tuple(_read_gang(each, pods) for each in _rows(record["queue"])),
             running=tuple(_read_gang(each, pods) for each in _rows(record.get("running", NO_ROWS))),
             unplaceable=tuple(_read_gang(each, pods) for each in _rows(record["unplaceable"])),
@@ -148,6 +152,20 @@ def _pod_labels(budgets: Iterable[PdbView]) -> set[str]:
 def _node(node: NodeView, labels: Collection[str], index: Mapping[str, int]) -> Plain:
     pods = [index[uid] for uid in node.pods if uid in index]
     return {**_brief(node, labels), "pods": pods}
+
+
+def _others(view: ClusterView, labels: Collection[str]) -> list[Plain]:
+    """Nodes of no pool, where a pod might be moved to them: what is free on each instead of the pods that it has."""
+    going = (
+        node for pool in view.pools for node in pool.nodes if node.state not in (NodeState.BUSY, NodeState.DRAINING)
+    )
+    if not any(evictable_pods(node, view) for node in going):
+        return []
+    return [
+        _brief(replace(node, allocatable=free_resources(node, view), annotations={}), labels)
+        for node in view.unmanaged_nodes
+        if node.ready
+    ]
 
 
 def _pod(pod: PodView, labels: Collection[str]) -> Plain:

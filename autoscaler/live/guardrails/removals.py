@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.elsewhere import Elsewhere, pods_to_move
 from autoscaler.live.guardrails.orders import counted_nodes, existing_nodes
 from autoscaler.live.guardrails.protection import evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
+from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
 from envs.gpu_cluster.codec import Decision
 
 
@@ -40,6 +41,7 @@ class Removals:
         self._config = config
         self._capacity = capacity
         self._ordered = frozenset(ordered)
+        self._elsewhere = Elsewhere(view, capacity)
         leaving = [node for pool in view.pools for node in pool.in_state(NodeState.DRAINING)]
         self._removing = len(leaving)
         self._draining = sum(bool(evictable_pods(node, view)) for node in leaving)
@@ -67,7 +69,9 @@ class Removals:
 
     def _is_free(self, node: NodeView) -> bool:
         protection = self._config.guardrails.protection
-        return node.name not in self._capacity.claimed and node_hold(node, self._view, protection) is None
+        if node.name in self._capacity.claimed or node_hold(node, self._view, protection) is not None:
+            return False
+        return not self._elsewhere.place(self._to_move(node), {node.name}, reserve=False)
 
     def _give_up_overdue(self, pool: PoolView) -> None:
         times = self._config.guardrails.backoff
@@ -80,7 +84,7 @@ class Removals:
                 why = f"the pool has min_nodes {settings.min_nodes}; it stays until another one is there"
                 self._deny(Rule.POOL_MIN, name, why)
             elif node is None:
-                if self._has_room(name, drains=False):
+                if self._within_steps(name, drains=False):
                     self._take(Removal(pool.name, name, None, (), reason))
                     left -= 1
             elif node.state is not NodeState.DRAINING and self._may_go(node):
@@ -157,9 +161,16 @@ class Removals:
             idle = self._view.now_seconds - node.idle_since_seconds
             if idle < unneeded:
                 return self._deny(Rule.UNNEEDED, node.name, f"idle for {idle:.0f} s of {unneeded:.0f} s")
-        return self._has_room(node.name, drains=bool(evictable_pods(node, self._view)))
+        if not self._within_steps(node.name, drains=bool(evictable_pods(node, self._view))):
+            return False
+        leaving = {node.name, *(removal.name for removal in self.chosen)}
+        problem = self._elsewhere.place(self._to_move(node), leaving)
+        return not problem or self._deny(Rule.NO_PLACE_TO_MOVE, node.name, problem)
 
-    def _has_room(self, name: str, drains: bool) -> bool:
+    def _to_move(self, node: NodeView) -> tuple[PodView, ...]:
+        return pods_to_move(node, self._view, self._config.guardrails.protection.expendable_priority_below)
+
+    def _within_steps(self, name: str, drains: bool) -> bool:
         steps = self._config.guardrails.steps
         if self._removing >= steps.max_removals:
             return self._deny(Rule.STEP_REMOVALS, name, f"steps.max_removals is {steps.max_removals} at once")

@@ -46,6 +46,7 @@ class Rule(StrEnum):
     SYSTEM_POD = "system-pod"
     PDB = "pdb"
     TWO_PDBS = "two-pdbs"
+    NO_PLACE_TO_MOVE = "no-place-to-move"
     # Consolidations.
     CONSOLIDATION_OFF = "consolidation-off"
     CONSOLIDATION_INTERVAL = "consolidation-interval"

@@ -160,6 +160,17 @@ def affinity_terms(spec: Mapping[str, Any]) -> tuple[tuple[Requirement, ...], ..
     )
 
 
+def depends_on_pods(spec: Mapping[str, Any]) -> bool:
+    """Whether where a pod may run depends on where other pods are, and must."""
+    affinity = mapping(spec.get("affinity"), "spec.affinity")
+    required = (
+        mapping(affinity.get(kind), f"spec.affinity.{kind}").get("requiredDuringSchedulingIgnoredDuringExecution")
+        for kind in ("podAffinity", "podAntiAffinity")
+    )
+    spreads = items(spec.get("topologySpreadConstraints"), "spec.topologySpreadConstraints")
+    return any(required) or any(spread.get("whenUnsatisfiable") != "ScheduleAnyway" for spread in spreads)
+
+
 def gates(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the scheduling gates of a pod."""
     path = "spec.schedulingGates"

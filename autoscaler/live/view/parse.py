@@ -85,6 +85,7 @@ class Parser:
             requests=requests,
             node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
             affinity_terms=fields.affinity_terms(spec),
+            depends_on_pods=fields.depends_on_pods(spec),
             tolerations=fields.tolerations(spec),
             owner=owner,
             gang=owner.uid if owner is not None and owner.kind == "Job" else base.uid,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from autoscaler.live.guardrails import GuardrailState, Rule, evaluate
-from tests.live.views import DAEMON_SET, JOB, config, decision, node, pdb, pod, view
+from tests.live.views import DAEMON_SET, JOB, config, decision, node, pdb, pod, spare, view
 
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 LOCAL = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
@@ -16,7 +16,7 @@ SYSTEM = "kube-system"
 
 def removed(pods=(), pdbs=(), settings=None, **node_fields):
     """Names of what is removed from a pool whose one idle node nobody needs, and the rules that bit."""
-    cluster = view([node("n", pods=pods, **node_fields)], pods=pods, pdbs=tuple(pdbs))
+    cluster = view([node("n", pods=pods, **node_fields)], pods=pods, pdbs=tuple(pdbs), unmanaged=[spare()])
     allowed = evaluate(cluster, decision(), GuardrailState(), settings or config())
     return [removal.name for removal in allowed.removals], [verdict.rule for verdict in allowed.verdicts]
 
@@ -143,5 +143,7 @@ def test_the_verdict_names_pod_and_reason():
 
 def test_the_pods_to_evict_are_named():
     pods = [on_node(name="web"), on_node(name="agent", owner=DAEMON_SET)]
-    allowed = evaluate(view([node("n", pods=pods)], pods=pods), decision(), GuardrailState(), config())
+    allowed = evaluate(
+        view([node("n", pods=pods)], pods=pods, unmanaged=[spare()]), decision(), GuardrailState(), config()
+    )
     assert allowed.removals[0].evict == (pods[0].uid,)

@@ -12,7 +12,7 @@ from autoscaler.live.guardrails import (
     evaluate,
 )
 from autoscaler.live.model import NodeState
-from tests.live.views import JOB, NOW, booting, config, decision, gang, node, order, pod, unready, view
+from tests.live.views import JOB, NOW, booting, config, decision, gang, node, order, pod, spare, unready, view
 
 
 def run(cluster, want, state=None, settings=None):
@@ -93,14 +93,15 @@ def test_ten_removals_at_once_those_under_way_included():
 def test_one_node_is_drained_at_a_time():
     pods = [pod(f"web{index}", node=f"n{index}") for index in range(3)]
     nodes = [node(f"n{index}", pods=[pods[index]]) for index in range(3)]
-    names, rules = run(view(nodes, pods=pods), decision())
+    names, rules = run(view(nodes, pods=pods, unmanaged=[spare()]), decision())
     assert names == ["n0"]
     assert rules == [Rule.STEP_DRAINING, Rule.STEP_DRAINING]
 
 
 def test_a_drain_under_way_counts():
     pods = [pod("x", node="going"), pod("y", node="n")]
-    cluster = view([node("going", pods=[pods[0]], state=NodeState.DRAINING), node("n", pods=[pods[1]])], pods=pods)
+    nodes = [node("going", pods=[pods[0]], state=NodeState.DRAINING), node("n", pods=[pods[1]])]
+    cluster = view(nodes, pods=pods, unmanaged=[spare()])
     assert run(cluster, decision()) == ([], [Rule.STEP_DRAINING])
     more = config(steps=StepLimits(max_draining=2))
     assert run(cluster, decision(), settings=more) == (["n"], [])

@@ -140,3 +140,21 @@ def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value:
     world = World(raw.config(LivePool("gpu", 8), LivePool("c", 8, provider="karpenter")))
     world.store.apply(resource, "ADDED", thing)
     world.store.replace(resource, [thing])
+
+
+TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "x"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "depends"),
+    [
+        ({}, False),
+        ({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}}}, True),
+        ({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}}}, True),
+        ({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{}]}}}, False),
+        ({"topologySpreadConstraints": [{"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}, True),
+        ({"topologySpreadConstraints": [{"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]}, False),
+    ],
+)
+def test_whether_a_pod_depends_on_where_others_are(spec: dict[str, Any], depends: bool) -> None:
+    assert PARSER.pod(raw.pod("p", spec=spec)).depends_on_pods is depends
