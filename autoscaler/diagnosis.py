@@ -41,6 +41,7 @@ class Findings:
         machine: Operating system, cores this process may use, memory in GiB.
         codec_fingerprint: Of the default layout; None where the codec cannot be loaded.
         environment: The id that Gymnasium finds without an import of ours; None where it does not.
+        compiler: Which one makes the kernels, `fast` or `stock`; None where that cannot be told.
         numba_cache: Folder of the compiled kernels, and whether it is writable.
         packages: Each top-level package of ours to the folder that Python imports.
         wandb: How Weights & Biases would log: `online`, `offline`, `disabled` or `not installed`.
@@ -51,6 +52,7 @@ class Findings:
     machine: dict[str, Any] = field(default_factory=dict)
     codec_fingerprint: str | None = None
     environment: str | None = None
+    compiler: str | None = None
     numba_cache: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str | None] = field(default_factory=dict)
     wandb: str = "not installed"
@@ -66,6 +68,7 @@ def examine() -> Findings:
         check_packages,
         check_codec,
         check_environment,
+        check_compiler,
         check_numba_cache,
         check_wandb,
     ):
@@ -154,6 +157,13 @@ def check_environment(findings: Findings) -> None:
         findings.problems.append(Problem(f"Gymnasium does not find {ENVIRONMENT_ID}", fix))
 
 
+def check_compiler(findings: Findings) -> None:
+    """Which compiler makes the kernels; see `envs.compiled.choice`."""
+    from envs.compiled.choice import chosen_compiler
+
+    findings.compiler = chosen_compiler()
+
+
 def check_numba_cache(findings: Findings) -> None:
     """Where numba keeps compiled kernels; without a writable place every start compiles again."""
     from envs.compiled.compiler import cache_root
@@ -197,6 +207,7 @@ def text(findings: Findings) -> str:
         ("packages", str(Path(findings.packages.get("autoscaler") or "not found").parent)),
         ("codec", findings.codec_fingerprint or "not available"),
         ("environment", findings.environment or "not registered"),
+        ("compiler", findings.compiler or "not available"),
         ("numba cache", f"{cache.get('path')} ({'writable' if cache.get('writable') else 'not writable'})"),
         ("wandb logging", findings.wandb),
     ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoscaler.evaluation.provenance import git_revision, machine, package_versions
+from envs.compiled.choice import chosen_compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,14 @@ def measure(name: str, unit: str, amount: float, run: Callable[[], object], repe
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions, and how busy the machine is with other things (load of the last 1, 5, 15 minutes)."""
-    return {**machine(), "load_average": os.getloadavg(), "revision": git_revision(), "versions": package_versions()}
+    """The machine, the versions, the compiler, and how busy the machine is (load of the last 1, 5, 15 minutes)."""
+    return {
+        **machine(),
+        "load_average": os.getloadavg(),
+        "revision": git_revision(),
+        "versions": package_versions(),
+        "compiler": chosen_compiler(),
+    }
 
 
 def _load(moment: dict[str, Any]) -> str:
@@ -75,7 +82,10 @@ def _load(moment: dict[str, Any]) -> str:
 
 def heading(before: dict[str, Any]) -> str:
     """One line about the machine, for tables that `report` does not print."""
-    return f"{before['processor']}, revision {before['revision']}, load average {_load(before)}"
+    return (
+        f"{before['processor']}, revision {before['revision']}, {before['compiler']} compiler, "
+        f"load average {_load(before)}"
+    )
 
 
 def report(title: str, before: dict[str, Any], measurements: list[Measurement], path: Path | None, **more: Any) -> None:
@@ -91,7 +101,8 @@ def report(title: str, before: dict[str, Any], measurements: list[Measurement], 
     print(title)
     print(f"  {before['processor']}, {before['cores']} cores, {before['system']}")
     print("  " + ", ".join(f"{name} {version}" for name, version in before["versions"].items()))
-    print(f"  revision {before['revision']}; load average {_load(before)} before, {_load(describe())} after")
+    print(f"  revision {before['revision']}, {before['compiler']} compiler")
+    print(f"  load average {_load(before)} before, {_load(describe())} after")
     for name, value in more.items():
         print(f"  {name.replace('_', ' ')}: {value:.2f}" if isinstance(value, float) else f"  {name}: {value}")
     width = max(len(row.name) for row in measurements)

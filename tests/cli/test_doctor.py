@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler import DISTRIBUTION, cli, diagnosis
+from envs.compiled import choice
 
 
 @pytest.fixture
@@ -94,6 +95,15 @@ def test_the_installed_root_of_an_editable_install_is_the_checkout(monkeypatch, 
 def test_the_cache_is_where_the_kernels_are_cached(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert diagnosis.examine().numba_cache == {"path": str(tmp_path / "autoscaler"), "writable": True}
+
+
+def test_it_says_which_compiler_makes_the_kernels(monkeypatch):
+    monkeypatch.setenv("AUTOSCALER_COMPILER", "stock")
+    choice.chosen_compiler.cache_clear()
+    try:
+        assert diagnosis.examine().compiler == "stock"
+    finally:
+        choice.chosen_compiler.cache_clear()
 
 
 def test_a_folder_that_is_missing_is_writable_when_it_can_be_made(tmp_path):
