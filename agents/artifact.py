@@ -1,8 +1,8 @@
 """Policy artifacts: a folder of weights, settings and a manifest. Loading one never runs code from it.
 
-manifest.json        schema, agent, codec layout and fingerprint, packer, SHA-256 of every file
-weights.safetensors  the network that scores choices
-policy.onnx          the same network for ONNX Runtime
+manifest.json        schema, agent and its settings, codec layout and fingerprint, packer, SHA-256 of every file
+weights.safetensors  all weights of the policy
+policy.onnx          the part of it that chooses, for ONNX Runtime
 config.yaml          the resolved settings of the training run
 """
 
@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import ArtifactError
-from agents.policy import Policy
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"
 
 
@@ -33,21 +32,25 @@ class Manifest:
 
     Attributes:
         agent: name of the agent, one of `agents.registry.AGENTS`.
-        hidden_units: width of the network.
+        settings: of the agent, as plain values; they say which network the weights belong to.
+        masked: whether the agent sees the action mask; else a choice outside it means the default.
         codec: fields of the codec layout.
         codec_fingerprint: of that layout, in the version that trained it.
         packer: the in-pool packer that it was trained with.
         seed: of the training run.
-        steps: environment steps that its weights have seen.
+        kept_step: environment steps that its weights have seen; 0: the policy that training started from.
+        total_steps: environment steps that the training was to have.
     """
 
     agent: str
-    hidden_units: int
+    settings: Mapping[str, Any]
+    masked: bool
     codec: Mapping[str, Any]
     codec_fingerprint: str
     packer: str
     seed: int
-    steps: int
+    kept_step: int
+    total_steps: int
 
     @property
     def layout(self) -> CodecLayout:
@@ -97,7 +100,7 @@ def save_artifact(folder: Path, manifest: Manifest, write_files: Callable[[Path]
         write_files(temporary)
         hashes = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         values = {name: getattr(manifest, name) for name in Manifest.__slots__}
-        document = {"schema": SCHEMA, **values, "codec": dict(manifest.codec), "files": hashes}
+        document = {"schema": SCHEMA, **values, "files": hashes}
         with (temporary / MANIFEST).open("w") as file:
             json.dump(document, file, indent=2)
             file.flush()
@@ -154,21 +157,6 @@ def _document(folder: Path) -> dict[str, Any]:
             f"{folder / MANIFEST}: has schema {document.get('schema')!r}, this version reads {SCHEMA}; train it again"
         )
     return document
-
-
-def load_policy(path: str | Path) -> Policy:
-    """Load the trained policy of a run folder or an artifact folder.
-
-    Raises:
-        ArtifactError: missing, damaged, or made for another codec.
-    """
-    folder = find_artifact(path)
-    manifest = read_manifest(folder)
-    # By name, so that importing this module needs no torch.
-    from importlib import import_module
-
-    loaded: Policy = import_module("agents.sb3.files").load_trained(folder, manifest)
-    return loaded
 
 
 def _sha256(path: Path) -> str:

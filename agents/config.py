@@ -1,69 +1,126 @@
-"""Settings of agents and of their training."""
+"""Settings of training, and what every agent's own settings have in common."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from agents.errors import AgentConfigError
-from agents.registry import AGENTS
-from configs.errors import did_you_mean
+from configs.tagged import Tagged
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+DEFAULT_AGENT = "maskable-ppo"
+DEFAULT_DISCOUNT = 0.998
 
 
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
-    """An agent and its hyperparameters; the defaults train on two cores in about a minute.
+def field_names(schema: Any) -> list[str]:
+    """Names of the fields of a dataclass."""
+    return [entry.name for entry in fields(schema)]
+
+
+@cache
+def _adapters(schema: type[Any]) -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(schema, include_extras=True)
+    return {name: TypeAdapter(hints[name]) for name in field_names(schema)}
+
+
+def check_fields(settings: Any, prefix: str) -> None:
+    """Refuse values that the annotations of a dataclass do not allow.
+
+    Args:
+        settings: an instance of the dataclass.
+        prefix: what messages call it.
+
+    Raises:
+        AgentConfigError: a value has the wrong type, or is out of its range.
+    """
+    adapters: dict[str, TypeAdapter[Any]] = _adapters(type(settings))  # type: ignore[arg-type]
+    for name in field_names(type(settings)):
+        value = getattr(settings, name)
+        try:
+            adapters[name].validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
+            raise AgentConfigError(f"{prefix}.{name} is {value!r}; it {reason}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig(Tagged):
+    """An agent by name. Each agent derives its own settings from this class; `agents.registry.AGENTS` lists them.
+
+    The class of an agent owns everything about it: its fields are its hyperparameters, its class attributes say which
+    engine trains it and what it needs. Make one with `agents.registry.make_agent`, or read it from YAML.
 
     Attributes:
-        name: one of `agents.registry.AGENTS`.
-        hidden_units: width of the hidden layers.
-        learning_rate: of Adam; falls linearly to 0.
-        rollout_steps: steps of each environment between two updates (PPO).
-        batch_size: transitions per gradient step.
-        epochs: passes over a rollout (PPO).
-        discount: of the reward one `decision_interval_seconds` later; longer steps discount more, by simulated time.
-        gae_lambda: of generalised advantage estimation (PPO).
-        clip_range: of the probability ratio (PPO).
-        entropy_coefficient: weight of the entropy bonus (PPO).
-        start_logit: how strongly an untrained maskable-ppo prefers the tuned heuristic's action; 0: not at all.
-        replay_transitions: size of the replay buffer (DQN).
-        exploration_fraction: part of the training in which epsilon falls to 0.05 (DQN).
+        name: a key of `agents.registry.AGENTS`.
+        engine: package that trains it; its module `training` has `train(task, folder, hooks, resume) -> Result`, its
+            module `files` has `load_trained(folder, manifest) -> Policy`.
+        action_spaces: names of the Gymnasium action spaces that it can play.
+        masked: whether it sees the action mask. Where it does not, a choice outside the mask means the default, in
+            training, in the saved policy and on a cluster: see `envs.gpu_cluster.codec.decode`.
     """
 
-    name: str = "maskable-ppo"
-    hidden_units: int = 32
-    learning_rate: float = 1e-3
-    rollout_steps: int = 64
-    batch_size: int = 1024
-    epochs: int = 2
-    discount: float = 0.998
-    gae_lambda: float = 0.98
-    clip_range: float = 0.2
-    entropy_coefficient: float = 0.001
-    start_logit: float = 2.0
-    replay_transitions: int = 200_000
-    exploration_fraction: float = 0.3
+    engine: ClassVar[str]
+    action_spaces: ClassVar[tuple[str, ...]]
+    masked: ClassVar[bool] = False
+
+    name: str
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
 
         Raises:
-            AgentConfigError: a value is out of its range, or there is no such agent.
+            AgentConfigError: a value is out of its range.
         """
-        if self.name not in AGENTS:
-            raise AgentConfigError(f"unknown agent {self.name!r}{did_you_mean(self.name, AGENTS)}")
-        for name in ("hidden_units", "rollout_steps", "batch_size", "epochs", "replay_transitions"):
-            if getattr(self, name) < 1:
-                raise AgentConfigError(f"agent.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "clip_range"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise AgentConfigError(f"agent.{name} is {getattr(self, name)}; it must be finite and > 0")
-        for name in ("discount", "gae_lambda", "exploration_fraction"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise AgentConfigError(f"agent.{name} is {getattr(self, name)}; it must be in (0, 1]")
-        for name in ("entropy_coefficient", "start_logit"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise AgentConfigError(f"agent.{name} is {getattr(self, name)}; it must be finite and >= 0")
+        check_fields(self, "agent")
+
+    @classmethod
+    def config_schema(cls, values: Mapping[str, Any]) -> type[AgentConfig]:
+        """The settings class of the agent that `values` name.
+
+        Raises:
+            AgentConfigError: there is no such agent.
+        """
+        from agents.registry import AGENTS
+
+        return AGENTS[str(values.get("name", DEFAULT_AGENT))]
+
+    @property
+    def discount(self) -> float:
+        """Weight of a reward one `decision_interval_seconds` later; the scale of the rewards depends on it."""
+        return float(getattr(self, "gamma", DEFAULT_DISCOUNT))
+
+
+def check_agent_class(name: str, found: Any) -> None:
+    """Refuse what is no agent.
+
+    Raises:
+        AgentConfigError: as above.
+    """
+    if not (isinstance(found, type) and issubclass(found, AgentConfig) and found is not AgentConfig):
+        raise AgentConfigError(f"agent {name!r} must be a class that derives from agents.config.AgentConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackConfig:
+    """A callback of the user.
+
+    Attributes:
+        target: `module:Class`, a class that derives from Stable-Baselines3's `BaseCallback`.
+        kwargs: its keyword arguments.
+    """
+
+    target: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +134,25 @@ class TrainConfig:
         validations: how often the deterministic policy is scored on the training window; the best one is kept.
         validation_windows: windows that the training window is cut into for tuning and validation.
         checkpoint_steps: environment steps between two checkpoints.
+        reward: `module:function` that makes the reward from the terms of a step; None: the environment's own.
+        callbacks: callbacks of the user, called after each step.
+        init_from: folder of a run or an artifact whose policy the training starts from; None: new weights.
     """
 
-    total_steps: int = 3_000_000
-    num_envs: int = 256
-    threads: int = 1
-    validations: int = 10
-    validation_windows: int = 6
-    checkpoint_steps: int = 500_000
+    total_steps: Count = 3_000_000
+    num_envs: Count = 256
+    threads: Count = 1
+    validations: Count = 10
+    validation_windows: Count = 6
+    checkpoint_steps: Count = 500_000
+    reward: str | None = None
+    callbacks: tuple[CallbackConfig, ...] = ()
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
 
         Raises:
-            AgentConfigError: a number is below 1.
+            AgentConfigError: a value is out of its range.
         """
-        for name in ("total_steps", "num_envs", "threads", "validations", "validation_windows", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise AgentConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        check_fields(self, "train")

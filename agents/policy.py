@@ -20,12 +20,14 @@ class Policy(Protocol):
         name: short name for tables and logs.
         layout: codec layout that it reads and writes.
         codec_fingerprint: `envs.gpu_cluster.codec.fingerprint` of that layout.
+        masked: whether it chooses under the mask; else a choice outside it means the default.
         packer: name of the in-pool packer that it was tuned or trained with, None for the environment's own.
     """
 
     name: str
     layout: CodecLayout
     codec_fingerprint: str
+    masked: bool
     packer: str | None
 
     def reset(self, num_clusters: int) -> None:
@@ -40,6 +42,7 @@ class Policy(Protocol):
             action_masks: [B, mask size] bool.
 
         Returns:
-            [B, action components] int64, valid under the masks.
+            [B, action components] int64; valid under the masks where `masked`, else a choice outside the mask means the
+            default, see `envs.gpu_cluster.codec.decode`.
         """
         ...

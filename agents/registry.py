@@ -1,12 +1,16 @@
-"""Names of policies: fixed rules that need no training, and agents that are trained."""
+"""Names of policies: baselines that need no training, and agents that are trained. Each entry is one module."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from agents.baselines.baseline import Baseline
-from agents.errors import PolicyNeedsLeverError, UnknownPolicyError
+from agents.config import AgentConfig, field_names
+from agents.errors import AgentConfigError, PolicyNeedsLeverError, UnknownPolicyError
 from agents.policy import Policy
+from configs.errors import did_you_mean
 from configs.registry import Registry
 from envs.gpu_cluster.codec import CodecLayout
 
@@ -24,12 +28,54 @@ BASELINES: Registry[Baseline] = Registry(
 """Policies that are not trained. `reactive-tuned` is one too, but it must see a training window:
 `agents.baselines.tuned`."""
 
-AGENTS: dict[str, str] = {
-    "maskable-ppo": "agents.sb3.maskable_ppo",
-    "ppo": "agents.sb3.ppo",
-    "dqn": "agents.sb3.dqn",
-}
-"""Trainable agents, and the module of each by name, because it imports torch; see `agents.sb3.models.Agent`."""
+AGENTS: Registry[type[AgentConfig]] = Registry(
+    "agent",
+    {
+        "maskable-ppo": "agents.sb3.maskable_ppo:MaskablePPO",
+        "ppo": "agents.sb3.ppo:PPO",
+        "recurrent-ppo": "agents.sb3.recurrent_ppo:RecurrentPPO",
+        "a2c": "agents.sb3.a2c:A2C",
+        "trpo": "agents.sb3.trpo:TRPO",
+        "dqn": "agents.sb3.dqn:DQN",
+        "qrdqn": "agents.sb3.qrdqn:QRDQN",
+        "ars": "agents.sb3.ars:ARS",
+        "sac": "agents.sb3.sac:SAC",
+        "td3": "agents.sb3.td3:TD3",
+        "ddpg": "agents.sb3.ddpg:DDPG",
+        "tqc": "agents.sb3.tqc:TQC",
+        "crossq": "agents.sb3.crossq:CrossQ",
+    },
+    AgentConfigError,
+    check="agents.config:check_agent_class",
+)
+"""Trainable agents: the class of the settings of each, which says everything else of it."""
+
+
+def make_agent(name: str, /, **settings: Any) -> AgentConfig:
+    """The settings of an agent, with the nearest name for one that does not exist.
+
+    Args:
+        name: a name in `AGENTS`, or `module:Class` of a custom one.
+        settings: its hyperparameters; what is left out keeps its default.
+
+    Raises:
+        AgentConfigError: no such agent or setting, or a value is out of its range.
+    """
+    schema = AGENTS[name]
+    known = field_names(schema)
+    for key in settings:
+        if key not in known:
+            raise AgentConfigError(f"agent {name}: unknown setting {key!r}{did_you_mean(key, known)}")
+    return schema(**{"name": name, **settings})
+
+
+def agents_for(action_space: str) -> list[str]:
+    """Names of the agents that can play an action space.
+
+    Args:
+        action_space: name of Gymnasium's class, such as `MultiDiscrete`.
+    """
+    return [name for name in AGENTS if action_space in AGENTS[name].action_spaces]
 
 
 def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:

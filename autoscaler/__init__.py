@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agents.artifact import load_policy as load_policy
+    from agents.loading import load_policy as load_policy
     from autoscaler.evaluation.comparison import Comparison as Comparison
     from autoscaler.evaluation.evaluate import evaluate as evaluate
     from autoscaler.experiment import ExperimentConfig as ExperimentConfig
@@ -40,7 +40,7 @@ LAZY_NAMES = {
     "Reporter": "autoscaler.progress",
     "evaluate": "autoscaler.evaluation.evaluate",
     "load_experiment": "autoscaler.experiment",
-    "load_policy": "agents.artifact",
+    "load_policy": "agents.loading",
     "resume": "autoscaler.training",
     "simulate": "autoscaler.simulation",
     "sweep": "autoscaler.sweeps.study",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.config import AgentConfig, TrainConfig
+from agents.config import DEFAULT_AGENT, AgentConfig, TrainConfig
+from agents.registry import make_agent
 from configs.errors import UserError, did_you_mean
 from configs.loader import build_config, load_config, to_dict
 from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
@@ -83,7 +84,7 @@ class ExperimentConfig:
     cluster: ClusterConfig | str = "auto"
     split: SplitConfig = field(default_factory=SplitConfig)
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
-    agent: AgentConfig = field(default_factory=AgentConfig)
+    agent: AgentConfig = field(default_factory=lambda: make_agent(DEFAULT_AGENT))
     train: TrainConfig = field(default_factory=TrainConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     seed: int = 0

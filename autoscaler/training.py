@@ -13,9 +13,9 @@ from stable_baselines3.common.logger import KVWriter
 
 import traces
 from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
-from agents.sb3.training import Hooks as EngineHooks
-from agents.sb3.training import Result, Task
-from agents.sb3.training import train as run_engine
+from agents.training import Hooks as EngineHooks
+from agents.training import Result, Task
+from agents.training import train as run_engine
 from autoscaler.evaluation.provenance import provenance
 from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows

@@ -6,7 +6,6 @@ batch of clusters and on its own DummyVecEnv of our Gymnasium environment.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +15,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import traces
-from agents.sb3.models import make_model
+from agents.registry import make_agent
+from agents.sb3.maskable_ppo import MaskablePPO
+from agents.sb3.models import Clock, make_model
+from agents.sb3.settings import Sb3Config
 from autoscaler.experiment import ExperimentConfig
 from configs.loader import load_config
 from envs.gpu_cluster.env import GpuClusterEnv
@@ -29,22 +31,30 @@ PEER_ITERATIONS = 1
 
 def ours(name: str, experiment: ExperimentConfig, problem: Problem) -> BaseAlgorithm:
     """One of our agents on the batch of clusters."""
-    agent = replace(experiment.agent, name=name)
     env = GpuClusterVecEnv(problem, experiment.train.num_envs, seed=0)
-    return make_model(agent, experiment.train, env, 0, (problem.config.codec.setpoint(600.0, 0.0), 0, 0, 0))
+    clock = Clock(lambda: env.step_seconds, problem.config.decision_interval_seconds)
+    layout = problem.config.codec
+    return make_model(_agent(name, experiment), env, clock, 0, layout, (layout.setpoint(600.0, 0.0), 0, 0, 0))
+
+
+def _agent(name: str, experiment: ExperimentConfig) -> Sb3Config:
+    """An agent with the sizes of the experiment's maskable-ppo."""
+    of = experiment.agent
+    assert isinstance(of, MaskablePPO)
+    sizes: dict[str, Any] = {"n_steps": of.n_steps, "batch_size": of.batch_size, "n_epochs": of.n_epochs}
+    if name == "ppo":
+        sizes["policy_kwargs"] = {"net_arch": [of.hidden_units, of.hidden_units]}
+    agent = of if name == of.name else make_agent(name, **sizes)
+    assert isinstance(agent, Sb3Config)
+    return agent
 
 
 def peer(experiment: ExperimentConfig, trace: Trace) -> BaseAlgorithm:
     """Stable-Baselines3's PPO with the same sizes, on Python's loop over single environments."""
-    agent = experiment.agent
+    agent = _agent("ppo", experiment)
     env = DummyVecEnv([lambda: GpuClusterEnv(trace, config=experiment.environment)] * experiment.train.num_envs)
-    sizes: dict[str, Any] = {
-        "n_steps": agent.rollout_steps,
-        "batch_size": agent.batch_size,
-        "n_epochs": agent.epochs,
-        "policy_kwargs": {"net_arch": [agent.hidden_units, agent.hidden_units]},
-    }
-    return PPO("MlpPolicy", env, seed=0, device="cpu", **sizes)
+    sizes = {key: agent.arguments()[key] for key in ("n_steps", "batch_size", "n_epochs")}
+    return PPO("MlpPolicy", env, seed=0, device="cpu", policy_kwargs=dict(agent.policy_kwargs), **sizes)
 
 
 def speed(label: str, model: BaseAlgorithm, steps: int, repeats: int) -> Measurement:
@@ -63,7 +73,9 @@ def main() -> None:
     experiment = load_config(arguments.config, ExperimentConfig)
     trace = traces.load(experiment.trace)
     problem = make_problem(trace, experiment.described_cluster(trace), experiment.environment)
-    iteration = experiment.agent.rollout_steps * experiment.train.num_envs
+    agent = experiment.agent
+    assert isinstance(agent, MaskablePPO)
+    iteration = agent.n_steps * experiment.train.num_envs
     rows = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -75,10 +87,9 @@ def main() -> None:
         for label, model, iterations in models:
             name = f"{label}, {threads} thread{'s'[: threads - 1]}"
             rows.append(speed(name, model, iterations * iteration, arguments.repeats))
-    agent = experiment.agent
     title = (
-        f"training, {experiment.train.num_envs} envs, rollout {agent.rollout_steps}, batch {agent.batch_size}, "
-        f"{agent.epochs} epochs, {agent.hidden_units} hidden units"
+        f"training, {experiment.train.num_envs} envs, rollout {agent.n_steps}, batch {agent.batch_size}, "
+        f"{agent.n_epochs} epochs, {agent.hidden_units} hidden units"
     )
     report(title, before, rows, arguments.json)
 

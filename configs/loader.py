@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from configs.errors import ConfigError, did_you_mean
 from configs.presets import find_config
 from configs.serialize import dump_yaml, to_dict, to_yaml
+from configs.tagged import Tagged
 from configs.yaml_reader import KeyPath, parse_mapping, parse_value
 
 __all__ = ["build_config", "dump_yaml", "load_config", "to_dict", "to_yaml"]
@@ -108,20 +109,43 @@ def _validate(data: dict[str, Any], schema: type[T], source: str, origins: Mappi
         raise ConfigError(
             f"{_origin(path, source, origins)}: unknown key {dotted(path)!r}{did_you_mean(str(path[-1]), valid)}"
         )
+    # By themselves first, so that a message says where in them: the whole only knows that a part was refused.
+    for path, part, chosen in _tagged_parts(data, schema, ()):
+        _validate_json(part, chosen, source, origins, path)
+    return _validate_json(data, schema, source, origins, ())
+
+
+def _validate_json(data: Any, schema: type[T], source: str, origins: Mapping[KeyPath, str], path: KeyPath) -> T:
     # JSON is the one strict mode in which a list may become a tuple and a string a path, but "3" no number.
     try:
         text = json.dumps(data)
         return TypeAdapter(schema).validate_json(text, strict=True)
     except (TypeError, ValueError) as error:
         if isinstance(error, ValidationError):
-            raise ConfigError(_describe(error, source, origins)) from error
+            raise ConfigError(_describe(error, source, origins, path)) from error
         raise ConfigError(f"{source}: holds a value that is neither text, number, list nor mapping: {error}") from error
+
+
+def _tagged_parts(data: Any, annotation: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any, type]]:
+    """Each mapping whose schema depends on what it says, with that schema; inner ones first."""
+    if not isinstance(data, dict):
+        return
+    for schema in _dataclasses_in(annotation):
+        chosen = _chosen(schema, data)
+        for name, hint in _fields(chosen).items():
+            yield from _tagged_parts(data.get(name), hint, (*path, name))
+        if chosen is not schema:
+            yield path, data, chosen
+
+
+def _chosen(schema: Any, data: dict[str, Any]) -> Any:
+    return schema.config_schema(data) if isinstance(schema, type) and issubclass(schema, Tagged) else schema
 
 
 def _unknown_keys(data: Any, annotation: Any, path: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:
     """Each key that no dataclass of the schema has, with the names that are valid there."""
     if isinstance(data, dict):
-        schemas = list(_dataclasses_in(annotation))
+        schemas = [_chosen(schema, data) for schema in _dataclasses_in(annotation)]
         if schemas:
             hints: dict[str, list[Any]] = {}
             for schema in schemas:
@@ -185,11 +209,11 @@ def _origin(path: KeyPath, source: str, origins: Mapping[KeyPath, str]) -> str:
     return source
 
 
-def _describe(error: ValidationError, source: str, origins: Mapping[KeyPath, str]) -> str:
+def _describe(error: ValidationError, source: str, origins: Mapping[KeyPath, str], parent: KeyPath) -> str:
     """The first of pydantic's findings in one line, and how many more there are."""
     details = error.errors(include_url=False)
     first = details[0]
-    path = tuple(first["loc"])
+    path = (*parent, *first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     where = _origin(path, source, origins)

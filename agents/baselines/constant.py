@@ -50,6 +50,7 @@ class ConstantSetpoint:
         self.name = name
         self.packer = packer
         self.layout = layout
+        self.masked = True
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
         self.rule = np.array([self.setpoint, consolidation, power_cap, width], dtype=np.int64)

@@ -21,6 +21,7 @@ class RandomPolicy:
         self.name = "random"
         self.packer: str | None = None
         self.layout = layout
+        self.masked = True
         self.codec_fingerprint = fingerprint(layout)
         self._ends = np.cumsum(layout.action_sizes)[:-1]
         self._generator = generator

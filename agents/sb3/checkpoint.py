@@ -1,6 +1,6 @@
 """Checkpoints: all that the rest of a training run depends on, so that a resumed run has the same bits.
 
-    model.safetensors  weights and optimizer
+    model.safetensors  weights, optimizers, memory of an LSTM
     arrays.npz         simulator, replay buffer, generators of torch and numpy
     state.json         counters and the other generators
 
@@ -20,17 +20,20 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.save_util import recursive_getattr
 
 from agents.artifact import new_folder
 from agents.errors import ArtifactError
+from agents.sb3.side_by_side import SideBySideARS
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 MODEL, ARRAYS, STATE = "model.safetensors", "arrays.npz", "state.json"
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")
 DAMAGES = (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError, EOFError, zipfile.BadZipFile)
-REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "discounts")
 
 
 def save_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, extra: Mapping[str, Any]) -> None:
@@ -67,8 +70,9 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, e
     if isinstance(buffer, ReplayBuffer):
         arrays |= {f"replay.{name}": getattr(buffer, name) for name in REPLAY_ARRAYS}
         state["replay"] = {"pos": buffer.pos, "full": buffer.full}
+    tensors, state["numbers"] = _model_tensors(model)
     with new_folder(folder) as temporary:
-        safetensors.torch.save_file(_model_tensors(model), temporary / MODEL)
+        safetensors.torch.save_file(tensors, temporary / MODEL)
         np.savez(temporary / ARRAYS, **arrays)
         (temporary / STATE).write_text(json.dumps(state))
 
@@ -105,7 +109,7 @@ def _restore(
     arrays: dict[str, NDArray[Any]],
     tensors: dict[str, torch.Tensor],
 ) -> None:
-    _load_model_tensors(model, tensors)
+    _load_model_tensors(model, tensors, state["numbers"])
     env_arrays = {name.removeprefix("env."): array for name, array in arrays.items() if name.startswith("env.")}
     env.load_state_dict({"arrays": env_arrays, "generator": state["env_generator"]})
     for name, value in state["counters"].items():
@@ -129,19 +133,53 @@ def _restore(
     model.action_space.np_random.bit_generator.state = state["action_generator"]
 
 
-def _model_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
-    tensors = {f"policy.{name}": tensor.clone() for name, tensor in model.policy.state_dict().items()}
-    for index, slots in model.policy.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value.clone() for name, value in slots.items()}
-    return tensors
+def _model_tensors(model: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Weights, optimizers and the memory of an LSTM, by name; and which of them are plain numbers."""
+    tensors: dict[str, torch.Tensor] = {}
+    numbers: list[str] = []
+    modules, variables = model._get_torch_save_params()  # noqa: SLF001 (what the algorithm itself would save)
+    for name in modules:
+        part = recursive_getattr(model, name)
+        if not isinstance(part, torch.optim.Optimizer):
+            tensors |= {f"{name}|{key}": tensor.clone() for key, tensor in part.state_dict().items()}
+            continue
+        for index, slots in part.state_dict()["state"].items():
+            for slot, value in slots.items():
+                key = f"{name}|{index}.{slot}"
+                numbers += [] if isinstance(value, torch.Tensor) else [key]
+                tensors[key] = torch.as_tensor(value).clone()
+    tensors |= {f"variable|{name}": recursive_getattr(model, name).detach().clone() for name in variables}
+    memory = getattr(model, "_last_lstm_states", None)
+    if memory is not None:
+        tensors |= {f"memory|{index}": state.clone() for index, state in enumerate((*memory.pi, *memory.vf))}
+    return tensors, numbers
 
 
-def _load_model_tensors(model: BaseAlgorithm, tensors: dict[str, torch.Tensor]) -> None:
-    policy = {name.removeprefix("policy."): value for name, value in tensors.items() if name.startswith("policy.")}
-    model.policy.load_state_dict(policy)
-    optimizer = model.policy.optimizer.state_dict()
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, slot = name.split(".")
-            optimizer["state"].setdefault(int(index), {})[slot] = value
-    model.policy.optimizer.load_state_dict(optimizer)
+def _load_model_tensors(model: BaseAlgorithm, tensors: dict[str, torch.Tensor], numbers: list[str]) -> None:
+    parts: dict[str, dict[str, Any]] = {}
+    for key, tensor in tensors.items():
+        name, _, entry = key.partition("|")
+        parts.setdefault(name, {})[entry] = tensor.item() if key in numbers else tensor
+    modules, variables = model._get_torch_save_params()  # noqa: SLF001
+    for name in modules:
+        part = recursive_getattr(model, name)
+        if isinstance(part, torch.optim.Optimizer):
+            _load_optimizer(part, parts.get(name, {}))
+        else:
+            part.load_state_dict(parts[name])
+    for name in variables:
+        with torch.no_grad():
+            recursive_getattr(model, name).copy_(parts["variable"][name])
+    if getattr(model, "_last_lstm_states", None) is not None:
+        hidden_pi, cell_pi, hidden_vf, cell_vf = (parts["memory"][str(index)] for index in range(4))
+        model._last_lstm_states = RNNStates((hidden_pi, cell_pi), (hidden_vf, cell_vf))  # type: ignore[attr-defined]  # noqa: SLF001
+    if isinstance(model, SideBySideARS):
+        model.adopt_policy()
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, entries: Mapping[str, Any]) -> None:
+    state = optimizer.state_dict()
+    for name, value in entries.items():
+        index, _, slot = name.partition(".")
+        state["state"].setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict(state)

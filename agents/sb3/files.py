@@ -1,100 +1,126 @@
-"""The files of an artifact: weights as safetensors, and the same network as ONNX."""
+"""The files of an artifact: weights as safetensors, and the network that chooses as ONNX."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from stable_baselines3.common.policies import BasePolicy
 
 from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
-from agents.errors import ArtifactError
-from agents.registry import AGENTS
-from agents.sb3.models import agent_module
-from agents.sb3.scores import ScoreNetwork, TrainedPolicy
-from configs.errors import did_you_mean
+from agents.config import AgentConfig
+from agents.errors import AgentConfigError, ArtifactError
+from agents.sb3.policies import build_policy
+from agents.sb3.scores import RecurrentScoreNetwork, TrainedPolicy, score_network
+from agents.sb3.settings import Sb3Config
+from configs.errors import ConfigError
+from configs.loader import build_config
 from envs.gpu_cluster.codec import CodecLayout, observation_size
+from envs.gpu_cluster.spaces import action_space, observation_space
 
 ONNX_OPSET = 17
-MAX_HIDDEN_UNITS = 65_536
 
 
-def save_trained(folder: Path, model: Any, manifest: Manifest, config_text: str) -> None:
-    """Save the deterministic policy of a Stable-Baselines3 model as an artifact.
+def save_trained(folder: Path, policy: BasePolicy, manifest: Manifest, config_text: str) -> None:
+    """Save a policy of Stable-Baselines3 as an artifact.
 
     Raises:
         OSError: the folder cannot be written; nothing half-written is left.
     """
-    body = agent_module(manifest.agent).actor_body(model)
 
     def write(temporary: Path) -> None:
-        tensors = _tensors(body, agent_module(manifest.agent).empty_body(manifest.layout, manifest.hidden_units))
+        tensors = {name: tensor.contiguous().clone() for name, tensor in policy.state_dict().items()}
         safetensors.torch.save_file(tensors, temporary / WEIGHTS)
-        export_onnx(body, manifest.layout, temporary / ONNX)
+        training = policy.training
+        policy.set_training_mode(False)
+        export_onnx(policy, manifest.masked, manifest.layout, temporary / ONNX)
+        policy.set_training_mode(training)
         (temporary / CONFIG).write_text(config_text)
 
     save_artifact(folder, manifest, write)
 
 
-def _tensors(body: nn.Module, named_like: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of a body under the names that `empty_body` gives them."""
-    names = [name for name, _ in named_like.named_parameters()]
-    values = [parameter.detach().contiguous().clone() for _, parameter in body.named_parameters()]
-    return dict(zip(names, values, strict=True))
-
-
-def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy:
-    """Load the network of an artifact whose manifest was read.
+def settings_of(folder: Path, manifest: Manifest) -> Sb3Config:
+    """The settings of the agent that an artifact names.
 
     Raises:
-        ArtifactError: the weights do not fit the network that the manifest describes.
+        ArtifactError: they have no meaning.
     """
-    _check(folder, manifest)
     try:
-        body = agent_module(manifest.agent).empty_body(manifest.layout, manifest.hidden_units)
-        body.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        first_line = str(error).splitlines()[0]
-        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: {first_line}; train it again") from error
-    if not all(torch.isfinite(parameter).all() for parameter in body.parameters()):
-        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
-    body.eval()
-    return TrainedPolicy(manifest.agent, body, manifest.layout, manifest.packer)
+        settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
+    except (AgentConfigError, ConfigError, TypeError) as error:
+        raise ArtifactError(f"{folder / MANIFEST}: {error}; the artifact is damaged, copy or train it again") from error
+    assert isinstance(settings, Sb3Config)
+    return settings
 
 
-def _check(folder: Path, manifest: Manifest) -> None:
-    """Refuse what no training writes: weights without a hash, an unknown network."""
+def load_weights(folder: Path, manifest: Manifest, policy: BasePolicy) -> None:
+    """Load the weights of an artifact into a policy.
+
+    Raises:
+        ArtifactError: they do not fit, or are not finite.
+    """
     # The manifest's reader compares the files that are listed: an unlisted one was compared with nothing.
     if WEIGHTS not in json.loads((folder / MANIFEST).read_text())["files"]:
         raise ArtifactError(f"{folder / WEIGHTS}: the manifest does not list the file; copy or train it again")
-    if manifest.agent not in AGENTS:
-        raise ArtifactError(
-            f"{folder / MANIFEST}: unknown agent {manifest.agent!r}{did_you_mean(str(manifest.agent), AGENTS)}"
-        )
-    hidden: object = manifest.hidden_units  # as the file has it
-    if not (isinstance(hidden, int) and 1 <= hidden <= MAX_HIDDEN_UNITS):
-        raise ArtifactError(f"{folder / MANIFEST}: hidden_units is {hidden!r}; it must be 1 to {MAX_HIDDEN_UNITS}")
+    try:
+        tensors = safetensors.torch.load_file(folder / WEIGHTS)
+        policy.load_state_dict(tensors)
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: {reason}; train it again") from error
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
 
 
-def export_onnx(body: nn.Module, layout: CodecLayout, path: Path) -> None:
-    """Write the network as ONNX: inputs `observation` and `action_mask`, output `logits`, any batch size."""
-    inputs = (torch.zeros(2, observation_size(layout)), torch.ones(2, layout.mask_size, dtype=torch.bool))
-    names = ["observation", "action_mask", "logits"]
+def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy:
+    """Load the policy of an artifact whose manifest was read.
+
+    Raises:
+        ArtifactError: the weights do not fit the policy that the manifest describes.
+    """
+    settings, layout = settings_of(folder, manifest), manifest.layout
+    try:
+        policy = build_policy(settings, observation_space(layout), action_space(layout), layout)
+    except AgentConfigError as error:
+        raise ArtifactError(f"{folder / MANIFEST}: {error}; install what it needs, or train it again") from error
+    load_weights(folder, manifest, policy)
+    policy.set_training_mode(False)
+    return TrainedPolicy(manifest.agent, policy, manifest.masked, layout, manifest.packer)
+
+
+def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Path) -> None:
+    """Write the network that chooses as ONNX, for any batch size.
+
+    Inputs: `observation`; `action_mask` where the agent sees it; `hidden` and `cell` where it has a memory. Outputs:
+    `logits`; `next_hidden` and `next_cell` where it has a memory.
+    """
+    network = score_network(policy, masked).eval()
+    inputs = {"observation": torch.zeros(2, observation_size(layout))}
+    outputs = ["logits"]
+    axes = {"observation": {0: "batch"}, "logits": {0: "batch"}}
+    if isinstance(network, RecurrentScoreNetwork):
+        memory = torch.zeros(network.layers, 2, network.units)
+        inputs |= {"hidden": memory, "cell": memory.clone()}
+        outputs += ["next_hidden", "next_cell"]
+        axes |= {name: {1: "batch"} for name in ("hidden", "cell", "next_hidden", "next_cell")}
+    elif masked:
+        inputs["action_mask"] = torch.ones(2, layout.mask_size, dtype=torch.bool)
+        axes["action_mask"] = {0: "batch"}
     with warnings.catch_warnings():
         # The exporter that needs no further package says that it is the old one.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            ScoreNetwork(body).eval(),
-            inputs,
+            network,
+            tuple(inputs.values()),
             path,
-            input_names=names[:2],
-            output_names=names[2:],
-            dynamic_axes={name: {0: "batch"} for name in names},
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=axes,
             opset_version=ONNX_OPSET,
             dynamo=False,
         )

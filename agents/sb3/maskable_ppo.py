@@ -1,58 +1,39 @@
-"""sb3-contrib's MaskablePPO with our network, which shares its weights among pools and among slots."""
+"""Proximal policy optimisation that sees the action mask, with a network that shares its weights among pools.
+
+Source: Schulman et al., "Proximal Policy Optimization Algorithms", 2017; Huang and Ontañón, "A Closer Look at Invalid
+Action Masking in Policy Gradient Algorithms", 2020.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from sb3_contrib import MaskablePPO
-from stable_baselines3.common.base_class import BaseAlgorithm
-from torch import Tensor, nn
+from agents.config import NotNegative
+from agents.sb3.settings import DISCRETE, ClippedConfig, Sb3Config, Units
 
-from agents.config import AgentConfig, TrainConfig
-from agents.sb3.buffers import MaskableTimeDiscountBuffer
-from agents.sb3.common import on_policy_arguments
-from agents.sb3.network import SharedNetwork
-from agents.sb3.policy import SharedPolicy
-from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.vector import GpuClusterVecEnv
+SHARED = "shared"
 
 
-def make_model(
-    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
-) -> BaseAlgorithm:
-    """Build the model; see `agents.sb3.models.Agent`."""
-    shared: dict[str, Any] = {
-        "layout": env.problem.config.codec,
-        "hidden_units": agent.hidden_units,
-        "rule": tuple(start_rule),
-        "start_logit": agent.start_logit,
-    }
-    return MaskablePPO(
-        SharedPolicy,
-        rollout_buffer_class=MaskableTimeDiscountBuffer,
-        policy_kwargs=shared,
-        **on_policy_arguments(agent, env, seed),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskablePPO(ClippedConfig):
+    """Settings of `maskable-ppo`; those of the PPO family are described in `agents.sb3.settings`.
 
+    Attributes:
+        policy: `shared`: the network of `agents.sb3.network`; or `MlpPolicy`, or `module:Class`.
+        policy_kwargs: of the policy, where it is not `shared`.
+        hidden_units: width of the hidden layers of `shared`.
+        start_logit: how strongly an untrained `shared` prefers the tuned heuristic's action; 0: not at all.
+    """
 
-class SharedBody(nn.Module):
-    """The actor of `SharedNetwork`."""
+    algorithm: ClassVar[str] = "sb3_contrib:MaskablePPO"
+    action_spaces: ClassVar[tuple[str, ...]] = DISCRETE
+    masked: ClassVar[bool] = True
+    own: ClassVar[tuple[str, ...]] = (*Sb3Config.own, "hidden_units", "start_logit")
 
-    def __init__(self, network: SharedNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Scores [B, mask size]."""
-        return self.network.forward_actor(observation)
-
-
-def empty_body(layout: CodecLayout, hidden_units: int) -> nn.Module:
-    """The actor, to load weights into."""
-    return SharedBody(SharedNetwork(layout, hidden_units))
-
-
-def actor_body(model: Any) -> nn.Module:
-    """The actor of a model."""
-    return SharedBody(model.policy.mlp_extractor)
+    name: str = "maskable-ppo"
+    policy: str = SHARED
+    policy_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    hidden_units: Units = 32
+    start_logit: NotNegative = 2.0

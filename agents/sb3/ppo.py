@@ -1,38 +1,30 @@
-"""Stable-Baselines3's PPO with a plain network and no masks: an action outside the mask means the default."""
+"""Proximal policy optimisation, without masks.
+
+Source: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from stable_baselines3 import PPO
-from stable_baselines3.common.base_class import BaseAlgorithm
-from torch import nn
+from pydantic import Field
 
-from agents.config import AgentConfig, TrainConfig
-from agents.sb3.buffers import TimeDiscountBuffer
-from agents.sb3.common import on_policy_arguments, plain_body
-from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.vector import GpuClusterVecEnv
+from agents.sb3.settings import DISCRETE, ClippedConfig
 
 
-def make_model(
-    agent: AgentConfig, train: TrainConfig, env: GpuClusterVecEnv, seed: int, start_rule: Sequence[int]
-) -> BaseAlgorithm:
-    """Build the model; see `agents.sb3.models.Agent`."""
-    return PPO(
-        "MlpPolicy",
-        rollout_buffer_class=TimeDiscountBuffer,
-        policy_kwargs={"net_arch": [agent.hidden_units, agent.hidden_units]},
-        **on_policy_arguments(agent, env, seed),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPO(ClippedConfig):
+    """Settings of `ppo`; those of the PPO family are described in `agents.sb3.settings`.
 
+    Attributes:
+        use_sde: state-dependent exploration, for continuous actions only.
+        sde_sample_freq: steps between two draws of its noise; -1: once a rollout.
+    """
 
-def empty_body(layout: CodecLayout, hidden_units: int) -> nn.Module:
-    """The actor, to load weights into."""
-    return plain_body(layout, hidden_units, nn.Tanh)
+    algorithm: ClassVar[str] = "stable_baselines3:PPO"
+    action_spaces: ClassVar[tuple[str, ...]] = (*DISCRETE, "Box")
 
-
-def actor_body(model: Any) -> nn.Module:
-    """The actor of a model."""
-    return nn.Sequential(*model.policy.mlp_extractor.policy_net, model.policy.action_net)
+    name: str = "ppo"
+    use_sde: bool = False
+    sde_sample_freq: Annotated[int, Field(ge=-1)] = -1

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.artifact import CONFIG, find_artifact, load_policy, read_manifest
+from agents.artifact import CONFIG, find_artifact, read_manifest
 from agents.errors import ArtifactError
+from agents.loading import load_policy
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.kept import Kept
 from autoscaler.experiment import ExperimentConfig, LoggingConfig
@@ -56,7 +57,7 @@ def load_run(source: str) -> Run:
     policy = load_policy(source)
     torch.set_num_threads(1)
     experiment = load_config(artifact / CONFIG, ExperimentConfig)
-    kept = Kept(read_manifest(artifact).steps, experiment.train.total_steps)
+    kept = Kept(read_manifest(artifact).kept_step, experiment.train.total_steps)
     return Run(source, policy, experiment, _tuned(Path(source)), kept)
 
 

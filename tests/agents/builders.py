@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 import traces
 from agents.artifact import Manifest
 from agents.baselines.tuned import Tuned
-from agents.config import AgentConfig, TrainConfig
+from agents.config import TrainConfig
+from agents.registry import AGENTS, make_agent
 from agents.sb3.files import save_trained
-from agents.sb3.models import make_model
-from agents.sb3.training import Task
+from agents.sb3.models import Clock, make_model
+from agents.training import Task
 from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
 from envs.gpu_cluster.config import EnvironmentConfig
@@ -24,16 +26,37 @@ from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from tests.envs.gpu_cluster.codec.snapshots import random_snapshot
 
+TWO_POOLS = CodecLayout(max_pools=2, window_slots=3)
+ONE_COMPONENT = CodecLayout(max_pools=1, window_slots=0)
 LAYOUTS = {
     "maskable-ppo": CodecLayout(
         max_pools=2, window_slots=3, consolidation=True, power_caps=True, elastic_width=True, job_hints=True
     ),
-    "ppo": CodecLayout(max_pools=2, window_slots=3),
-    "dqn": CodecLayout(max_pools=1, window_slots=0),
+    "ppo": TWO_POOLS,
+    "recurrent-ppo": TWO_POOLS,
+    "a2c": TWO_POOLS,
+    "trpo": TWO_POOLS,
+    "dqn": ONE_COMPONENT,
+    "qrdqn": ONE_COMPONENT,
+    "ars": ONE_COMPONENT,
 }
 HIDDEN = 8
+NETWORK = {"policy_kwargs": {"net_arch": [HIDDEN, HIDDEN]}}
+CLIPPED = {"n_steps": 32, "batch_size": 128, "n_epochs": 2}
+Q_LEARNING = {"buffer_size": 2000, "batch_size": 128, "learning_starts": 160, "target_update_interval": 512}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "maskable-ppo": {"hidden_units": HIDDEN, **CLIPPED},
+    "ppo": {**NETWORK, **CLIPPED},
+    "recurrent-ppo": {"policy_kwargs": {"net_arch": [HIDDEN], "lstm_hidden_size": HIDDEN}, **CLIPPED},
+    "a2c": {**NETWORK, "n_steps": 16},
+    "trpo": {**NETWORK, "n_steps": 32, "batch_size": 128},
+    "dqn": {**NETWORK, **Q_LEARNING},
+    "qrdqn": {"policy_kwargs": {"net_arch": [HIDDEN, HIDDEN], "n_quantiles": 10}, **Q_LEARNING},
+    "ars": {"n_delta": 4},
+}
 
 
+@cache
 def small_problem(layout: CodecLayout) -> Problem:
     """Two days of jobs, episodes of six hours."""
     trace = traces.load("synthetic:quickstart?days=2&seed=0")
@@ -43,7 +66,6 @@ def small_problem(layout: CodecLayout) -> Problem:
 def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train: Any = None, **config: Any) -> Task:
     """A training of a few seconds; `train` and `config` override its settings."""
     problem = problem or small_problem(LAYOUTS[agent])
-    settings = {"hidden_units": HIDDEN, "rollout_steps": 32, "batch_size": 128, "epochs": 2, "replay_transitions": 2000}
     start = float(problem.jobs[0, 0]) / 1000
     lengths = {
         "total_steps": 4096,
@@ -53,7 +75,7 @@ def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train:
         "checkpoint_steps": 10**9,
     }
     return Task(
-        agent=AgentConfig(agent, **{**settings, **config}),
+        agent=make_agent(agent, **{**SETTINGS[agent], **config}),
         train=TrainConfig(**{**lengths, **(train or {})}),
         problem=problem,
         validation=equal_episodes(problem, start, start + 86_400.0, 2),
@@ -64,10 +86,11 @@ def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train:
 
 
 def small_model(agent: str, seed: int = 0) -> BaseAlgorithm:
-    """An untrained model whose weights are by lot and not nearly zero."""
-    task = small_task(agent, seed, batch_size=64)
-    env = GpuClusterVecEnv(task.problem, 2, seed)
-    model = make_model(task.agent, task.train, env, seed, (4, 0, 0, 0))
+    """An untrained model whose weights are random and not nearly zero."""
+    task = small_task(agent, seed)
+    env = GpuClusterVecEnv(task.problem, 16, seed)
+    clock = Clock(lambda: env.step_seconds, 60.0)
+    model = make_model(task.agent, env, clock, seed, LAYOUTS[agent], (4, 0, 0, 0))
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in model.policy.parameters():
@@ -80,12 +103,14 @@ def manifest_of(agent: str, **values: Any) -> Manifest:
     return Manifest(
         **{
             "agent": agent,
-            "hidden_units": HIDDEN,
+            "settings": SETTINGS[agent],
+            "masked": AGENTS[agent].masked,
             "codec": layout.to_dict(),
             "codec_fingerprint": fingerprint(layout),
             "packer": "first-fit",
             "seed": 3,
-            "steps": 77,
+            "kept_step": 77,
+            "total_steps": 100,
             **values,
         }
     )
@@ -94,7 +119,7 @@ def manifest_of(agent: str, **values: Any) -> Manifest:
 def write_artifact(folder: Path, agent: str = "maskable-ppo", seed: int = 0) -> BaseAlgorithm:
     """Save an artifact; return the model that it holds."""
     model = small_model(agent, seed)
-    save_trained(folder, model, manifest_of(agent), "agent: test\n")
+    save_trained(folder, model.policy, manifest_of(agent), "agent: test\n")
     return model
 
 

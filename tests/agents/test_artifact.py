@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 
 import agents.sb3.files as files_module
-from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, find_artifact, load_policy, read_manifest, save_artifact
+from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, find_artifact, read_manifest, save_artifact
 from agents.errors import ArtifactError
+from agents.loading import load_policy
 from tests.agents.builders import LAYOUTS, manifest_of, observations_and_masks, write_artifact
 
 AGENT = "maskable-ppo"
@@ -72,12 +73,10 @@ def refused(folder: Path) -> str:
 def test_a_saved_policy_acts_like_the_model_that_it_came_from(agent: str, tmp_path: Path) -> None:
     model = write_artifact(tmp_path / "policy", agent)
     policy = load_policy(tmp_path)
+    policy.reset(50)
     observations, masks = observations_and_masks(LAYOUTS[agent], 50)
-    if agent == "maskable-ppo":
-        expected, _ = model.predict(observations, deterministic=True, action_masks=masks)  # type: ignore[call-arg]
-    else:
-        masks = np.ones_like(masks)
-        expected, _ = model.predict(observations, deterministic=True)
+    masked = {"action_masks": masks} if policy.masked else {}
+    expected, _ = model.predict(observations, deterministic=True, **masked)
     actions = policy.act(observations, masks)
     assert actions.dtype == np.int64
     np.testing.assert_array_equal(actions, expected.reshape(actions.shape))
@@ -89,7 +88,7 @@ def test_a_saved_policy_acts_like_the_model_that_it_came_from(agent: str, tmp_pa
 def test_an_artifact_holds_what_it_should(saved: Path) -> None:
     assert {path.name for path in saved.iterdir()} == {MANIFEST, WEIGHTS, ONNX, CONFIG}
     document = json.loads((saved / MANIFEST).read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert set(document["files"]) == {WEIGHTS, ONNX, CONFIG}
     assert read_manifest(saved) == manifest_of(AGENT)
     assert read_manifest(saved).layout == LAYOUTS[AGENT]
@@ -139,7 +138,7 @@ def test_a_manifest_that_is_no_text_is_refused(artifact: Path) -> None:
     assert MANIFEST in refused(artifact)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, "2", None])
 def test_another_schema_is_refused(artifact: Path, schema: Any) -> None:
     change_manifest(artifact, schema=schema)
     assert "schema" in refused(artifact)
@@ -150,11 +149,15 @@ def test_another_schema_is_refused(artifact: Path, schema: Any) -> None:
     [
         {"agent": None},
         {"agent": "alpha-zero"},
-        {"hidden_units": None},
-        {"hidden_units": "8"},
-        {"hidden_units": -8},
-        {"hidden_units": 0},
-        {"hidden_units": 2.5},
+        {"settings": None},
+        {"settings": 3},
+        {"settings": {"hidden_units": "8"}},
+        {"settings": {"hidden_units": -8}},
+        {"settings": {"hidden_units": 0}},
+        {"settings": {"hidden_units": 2.5}},
+        {"settings": {"hidden_units": 10**9}},
+        {"settings": {"hidden_unit": 8}},
+        {"settings": {"policy": "subprocess:Popen"}},
         {"codec": {"max_pools": 2}},
         {"codec": {"max_pool": 2}},
         {"codec": {"max_pools": 0}},
@@ -193,12 +196,12 @@ def test_weights_that_the_manifest_does_not_vouch_for_are_refused(artifact: Path
 
 @pytest.mark.parametrize("hidden_units", [4, 16])
 def test_weights_of_another_shape_are_refused(artifact: Path, hidden_units: int) -> None:
-    change_manifest(artifact, hidden_units=hidden_units)
+    change_manifest(artifact, settings={"hidden_units": hidden_units})
     assert "the weights do not fit" in refused(artifact)
 
 
 def test_weights_of_another_agent_are_refused(artifact: Path) -> None:
-    change_manifest(artifact, agent="ppo")
+    change_manifest(artifact, agent="ppo", settings={})
     assert "the weights do not fit" in refused(artifact)
 
 

@@ -16,11 +16,14 @@ import safetensors.torch
 
 import agents.sb3.checkpoint as checkpoint_module
 import traces
-from agents.artifact import WEIGHTS, load_policy
+from agents.artifact import WEIGHTS
 from agents.baselines.tuned import Tuned
 from agents.errors import AgentConfigError, ArtifactError
-from agents.sb3.training import CHECKPOINTS, CURVE, KEEP_CHECKPOINTS, POLICY, TENSORBOARD, Hooks, checkpoints, train
+from agents.loading import load_policy
+from agents.sb3.run import CHECKPOINTS, KEEP_CHECKPOINTS, POLICY, checkpoints
+from agents.sb3.training import CURVE, TENSORBOARD
 from agents.scoring import score
+from agents.training import Hooks, train
 from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig

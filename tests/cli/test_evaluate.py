@@ -147,7 +147,7 @@ def test_a_mistake_is_one_line_and_status_2(
 def test_seeds_of_one_policy_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two short runs are two seeds of one policy; the heuristic that was tuned beside them is the reference."""
     sizes = ["total_steps=1024", "num_envs=8", "validations=1", "validation_windows=2", "checkpoint_steps=1024"]
-    short = ["agent.rollout_steps=64", *(f"train.{size}" for size in sizes)]
+    short = ["agent.n_steps=64", *(f"train.{size}" for size in sizes)]
     overrides = [word for override in short for word in ("--set", override)]
     folders = []
     for seed in ("0", "1"):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.artifact import load_policy
+from agents.loading import load_policy
 from autoscaler import training
 from autoscaler.cli import main
 from autoscaler.experiment import load_experiment
@@ -27,7 +27,7 @@ trace: synthetic:quickstart?days=3&seed=0
 environment:
   episode_seconds: 21600
   codec: {max_pools: 1, window_slots: 2}
-agent: {hidden_units: 8, rollout_steps: 32, batch_size: 128, epochs: 2}
+agent: {hidden_units: 8, n_steps: 32, batch_size: 128, n_epochs: 2}
 train: {total_steps: 2048, num_envs: 16, validations: 2, validation_windows: 2}
 """
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -127,6 +127,9 @@ def test_trace_and_values_can_be_given_on_the_command_line(config: Path) -> None
 
 @pytest.mark.parametrize("agent", ["ppo", "dqn"])
 def test_the_other_agents_train_too(config: Path, agent: str) -> None:
+    config.write_text(
+        CONFIG.replace("agent: {hidden_units: 8, n_steps: 32, batch_size: 128, n_epochs: 2}", "agent: {}")
+    )
     arguments = ["--set", f"agent.name={agent}", "--set", "train.total_steps=1024"]
     if agent == "dqn":
         arguments += ["--set", "environment.codec.window_slots=0"]

@@ -18,7 +18,7 @@ trace: synthetic:quickstart?days=3&seed=0
 environment:
   episode_seconds: 21600
   codec: {max_pools: 1, window_slots: 2}
-agent: {hidden_units: 8, rollout_steps: 32, batch_size: 128, epochs: 2}
+agent: {hidden_units: 8, n_steps: 32, batch_size: 128, n_epochs: 2}
 train: {total_steps: 2048, num_envs: 16, validations: 2, validation_windows: 2}
 """
 

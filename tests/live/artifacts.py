@@ -45,14 +45,16 @@ def write_artifact(folder: Path, layout: CodecLayout, weights: np.ndarray | None
     write_model(folder / "policy.onnx", layout, values)
     (folder / "config.yaml").write_text("agent: test\n")
     document = {
-        "schema": 1,
+        "schema": 2,
         "codec_fingerprint": fingerprint(layout),
         "codec": layout.to_dict(),
         "agent": "linear",
-        "hidden_units": 0,
+        "settings": {},
+        "masked": True,
         "packer": "best-fit",
         "seed": 0,
-        "steps": 0,
+        "kept_step": 0,
+        "total_steps": 0,
         "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in MANIFEST_FILES},
         **manifest,
     }

@@ -13,6 +13,9 @@ from agents.artifact import MANIFEST, ONNX, Manifest, find_artifact, read_manife
 from agents.errors import ArtifactError
 from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
 
+MEMORY = ("hidden", "cell")
+"""Inputs of a network with an LSTM: its memory; the outputs `next_hidden` and `next_cell` are the next one."""
+
 
 class PolicyOutputError(ArithmeticError):
     """A policy whose output cannot be used: not a number, or of the wrong shape."""
@@ -21,7 +24,8 @@ class PolicyOutputError(ArithmeticError):
 class OnnxPolicy:
     """The trained policy of an artifact; see `agents.policy.Policy`.
 
-    Its deterministic action is the choice of the largest logit in every component.
+    Its deterministic action is the choice of the largest logit in every component: of the valid ones where it was
+    trained with masks, else of all, where a choice outside the mask means the default.
 
     Args:
         path: the artifact's folder.
@@ -39,13 +43,19 @@ class OnnxPolicy:
         self.packer: str | None = manifest.packer
         self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
+        self.masked = manifest.masked
         self._ends = np.cumsum(layout.action_sizes)[:-1]
-        self._mask_size = layout.mask_size
         self._session = _session(folder / ONNX)
-        _check_inputs(folder / ONNX, self._session, layout)
+        self._memory = _memory_shape(self._session)
+        self._state: dict[str, NDArray[np.float32]] = {}
+        _check_inputs(folder / ONNX, self._session, layout, self.masked)
+        self.reset(1)
 
     def reset(self, num_clusters: int) -> None:
-        """Do nothing: the network has no state."""
+        """Begin with an empty memory, where the network has one."""
+        self._state = {
+            name: np.zeros((layers, num_clusters, units), np.float32) for name, (layers, units) in self._memory.items()
+        }
 
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Choose an action per cluster; see `agents.policy.Policy`.
@@ -53,13 +63,17 @@ class OnnxPolicy:
         Raises:
             PolicyOutputError: a logit is not a number, or the shape is wrong.
         """
-        inputs = {"observation": observations.astype(np.float32), "action_mask": action_masks.astype(np.bool_)}
-        logits = np.asarray(self._session.run(["logits"], inputs)[0])
+        inputs = {"observation": observations.astype(np.float32), **self._state}
+        if self.masked:
+            inputs["action_mask"] = action_masks.astype(np.bool_)
+        outputs = self._session.run(["logits", *(f"next_{name}" for name in self._state)], inputs)
+        logits = np.asarray(outputs[0])
         if logits.shape != action_masks.shape:
             raise PolicyOutputError(f"logits have the shape {logits.shape}, the mask {action_masks.shape}")
         if not np.isfinite(logits).all():
             raise PolicyOutputError("a logit is not finite")
-        masked = np.where(action_masks, logits, -np.inf)
+        self._state = dict(zip(self._state, outputs[1:], strict=True))
+        masked = np.where(action_masks, logits, -np.inf) if self.masked else logits
         return np.stack([part.argmax(axis=1) for part in np.split(masked, self._ends, axis=1)], axis=1).astype(np.int64)
 
 
@@ -90,11 +104,22 @@ def _session(path: Path) -> Any:
         raise ArtifactError(f"{path}: ONNX Runtime cannot load it: {' '.join(str(error).split())[:200]}") from error
 
 
-def _check_inputs(path: Path, session: Any, layout: CodecLayout) -> None:
+def _memory_shape(session: Any) -> dict[str, tuple[int, int]]:
+    """(layers, units) of each part of the memory of a recurrent network, by name."""
+    shapes = {entry.name: entry.shape for entry in session.get_inputs() if entry.name in MEMORY}
+    return {name: (shape[0], shape[2]) for name, shape in shapes.items()}
+
+
+def _check_inputs(path: Path, session: Any, layout: CodecLayout, masked: bool) -> None:
     shapes = {entry.name: entry.shape for entry in session.get_inputs()}
     outputs = [entry.name for entry in session.get_outputs()]
-    expected = {"observation": observation_size(layout), "action_mask": layout.mask_size}
-    if set(shapes) != set(expected) or "logits" not in outputs:
+    expected = {"observation": observation_size(layout)} | ({"action_mask": layout.mask_size} if masked else {})
+    memory = [name for name in MEMORY if name in shapes]
+    if (
+        set(shapes) != {*expected, *memory}
+        or memory not in ([], list(MEMORY))
+        or set(outputs) != {"logits", *(f"next_{name}" for name in memory)}
+    ):
         raise ArtifactError(f"{path}: has the inputs {sorted(shapes)} and the outputs {outputs}; train it again")
     for name, size in expected.items():
         found = shapes[name][-1] if shapes[name] else None

@@ -45,7 +45,7 @@ def snapshot(seed: int = 0) -> ClusterSnapshot:
 class Broken:
     """A policy that answers with anything."""
 
-    name, packer, layout, codec_fingerprint = "broken", None, LAYOUT, fingerprint(LAYOUT)
+    name, packer, masked, layout, codec_fingerprint = "broken", None, True, LAYOUT, fingerprint(LAYOUT)
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
