@@ -79,7 +79,7 @@ class RunCallback(BaseCallback):
     def result(self) -> Result:
         """How the training ended."""
         return Result(
-            steps=self.num_timesteps,
+            steps=self.model.num_timesteps,
             total_steps=self.task.train.total_steps,
             finished=not self.stopped,
             kept_step=self.kept_step,

@@ -54,9 +54,9 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
         _resume(folder, model, env, callback)
         hooks.advance(model.num_timesteps)
     left = task.train.total_steps - model.num_timesteps
+    callback.init_callback(model)
     if left > 0:
         _learn(model, left, callback, more, clock)
-    callback.init_callback(model)
     if not callback.stopped and left > 0:
         callback.validate()
         callback.checkpoint()

@@ -16,7 +16,7 @@ import safetensors.torch
 
 import agents.sb3.checkpoint as checkpoint_module
 import traces
-from agents.artifact import WEIGHTS
+from agents.artifact import WEIGHTS, find_artifact, read_manifest
 from agents.baselines.tuned import Tuned
 from agents.errors import AgentConfigError, ArtifactError
 from agents.loading import load_policy
@@ -31,7 +31,9 @@ from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.agents.builders import LAYOUTS, small_problem, small_task
 
-AGENTS = sorted(LAYOUTS)
+CORE = ["maskable-ppo", "ppo", "dqn"]
+AGENTS = sorted(set(LAYOUTS) - {"ars"})
+"""All but `ars`, whose updates are whole episodes."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,16 @@ def test_a_training_writes_its_curve_its_policy_and_checkpoints(
     assert [entry["step"] for entry in validations] == [0, 1024, 2048, 3072, 4096]
     best = min(entry["validation/usd"] for entry in validations)
     assert result.best_usd == validations[-1]["validation/best_usd"] == best
-    assert any("rollout/ep_rew_mean" in entry and "train/loss" in entry for entry in curve(run))
+    assert result.start_usd == validations[0]["validation/usd"]
+    assert result.beats_start == (best < result.start_usd)
+    kept = next(entry["step"] for entry in validations if entry["validation/usd"] == best)
+    manifest = read_manifest(find_artifact(run))
+    assert (manifest.kept_step, manifest.total_steps) == (result.kept_step, result.total_steps) == (kept, 4096)
+    assert any(any(key.startswith("train/") for key in entry) for entry in curve(run))
+    assert all(len(entry) > 1 for entry in curve(run))
+    rewards = [entry["rollout/reward_per_hour"] for entry in curve(run) if "rollout/reward_per_hour" in entry]
+    assert "rollout/reward_per_hour" in curve(run)[1]  # right after the first validation
+    assert all(-100.0 < reward < 0.0 for reward in rewards)
     assert not any(key.startswith("time/") for entry in curve(run) for key in entry)
     assert len(checkpoints(run)) == KEEP_CHECKPOINTS
     assert checkpoints(run)[-1].name == "step-000000004096"
@@ -115,7 +126,7 @@ def test_a_training_writes_its_curve_its_policy_and_checkpoints(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", CORE)
 def test_training_makes_a_policy_cheaper(
     agent: str, problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
@@ -123,7 +134,8 @@ def test_training_makes_a_policy_cheaper(
     a network by lot chooses nearly the same setpoint always, which may be a good one.
     """
     lengths = {"total_steps": 60_000, "validations": 10}
-    task = small_task(agent, problem=problem[agent], train=lengths, learning_rate=3e-3, hidden_units=16)
+    network = {"hidden_units": 16} if agent == "maskable-ppo" else {"policy_kwargs": {"net_arch": [16, 16]}}
+    task = small_task(agent, problem=problem[agent], train=lengths, learning_rate=3e-3, **network)
     bad = Tuned(3600.0, ALWAYS_ON, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", ""))
     run = folder("run")
     result = train(replace(task, tuned=bad), run)
@@ -133,7 +145,7 @@ def test_training_makes_a_policy_cheaper(
     assert np.mean(costs[-3:]) < 0.95 * start
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", CORE)
 def test_the_same_seed_gives_the_same_training_and_another_one_another(
     agent: str, problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
@@ -144,8 +156,7 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another(
     assert (runs[0] / CURVE).read_text() != (runs[2] / CURVE).read_text()
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("iterations", [3, 5])
+@pytest.mark.parametrize(("agent", "iterations"), [(agent, 3) for agent in AGENTS] + [(agent, 5) for agent in CORE])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     agent: str, iterations: int, problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
@@ -153,7 +164,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     task = small_task(agent, problem=problem[agent])
     whole, parts = folder("whole"), folder("parts")
     assert train(task, whole).finished
-    unit = 10 if agent == "dqn" else 1
+    unit = {"dqn": 10, "qrdqn": 10, "a2c": 2}.get(agent, 1)
     first = train(task, parts, stop_after(iterations * unit))
     assert not first.finished
     second = train(task, parts, stop_after(unit), resume=True)
@@ -163,6 +174,20 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     last = train(task, parts, Hooks(advance=advanced.append), resume=True)
     assert last.finished
     assert sum(advanced) == last.steps == 4096
+    assert_same_end(whole, parts)
+
+
+def test_ars_updates_by_whole_episodes_and_goes_on_to_the_same_bits(
+    problem: dict[str, Problem], folder: Callable[[str], Path]
+) -> None:
+    task = small_task("ars", problem=problem["ars"], train={"total_steps": 20_000, "validations": 2})
+    whole, parts = folder("whole"), folder("parts")
+    finished = train(task, whole)
+    assert finished.finished
+    assert finished.steps >= 20_000
+    assert any("train/step_size" in entry and "rollout/reward_per_hour" in entry for entry in curve(whole))
+    assert not train(task, parts, stop_after(1)).finished
+    assert train(task, parts, resume=True) == finished
     assert_same_end(whole, parts)
 
 
@@ -210,7 +235,7 @@ def copied(stopped: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "change",
-    [{"hidden_units": 16}, {"train": {"num_envs": 8}}, {"agent": "ppo"}, {"agent": "dqn"}],
+    [{"hidden_units": 16}, {"train": {"num_envs": 8}}, {"agent": "ppo"}, {"agent": "dqn"}, {"agent": "ars"}],
 )
 def test_a_checkpoint_of_another_configuration_is_refused(
     stopped: Path, change: dict[str, Any], problem: dict[str, Problem], tmp_path: Path
@@ -293,7 +318,11 @@ def test_a_full_disk_leaves_no_half_written_policy(
 def test_dqn_refuses_an_action_of_several_components(
     problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
-    with pytest.raises(AgentConfigError, match=r"this codec has 5 components; set environment\.codec\.max_pools=1"):
+    message = (
+        r"agent dqn plays Discrete actions, this environment has MultiDiscrete of 5 components; agents that fit: "
+        r"maskable-ppo, ppo, .*; or leave one component: set environment\.codec\.max_pools=1"
+    )
+    with pytest.raises(AgentConfigError, match=message):
         train(small_task("dqn", problem=problem["ppo"]), folder("run"))
 
 
