@@ -1,6 +1,6 @@
 """Random times as integers: tables of quantiles, and a hash that says which quantile is drawn.
 
-No generator with a state: which lot is drawn depends on the seed, the kind, the node and its life (how often it was
+No generator with a state: what is drawn depends on the seed, the kind, the node and its life (how often it was
 ordered), so it does not matter who asks first, and nothing that comes later changes it.
 
 Source of the hash: SplitMix64 (Steele, Lea, Flood 2014), its output function chained over the parts of the key.

@@ -29,8 +29,8 @@ OPEN, FREE_CPU, FREE_MEMORY, FREE_MILLI, WHOLE, LARGEST, GPUS, MODEL, LINKED, LA
 )
 NODE_COLUMNS = 13
 # Scratch behind them, where jobs on detailed nodes pass a reservation or are preempted: what the node has free while a
-# plan is tried, of CPUs, memory and, from ROOM_GPUS on, of each GPU.
-ROOM_CPU, ROOM_MEMORY, ROOM_GPUS = range(13, 16)
+# plan is tried, of CPUs, memory and, from TRIAL_GPUS on, of each GPU.
+TRIAL_CPU, TRIAL_MEMORY, TRIAL_GPUS = range(13, 16)
 
 # Entries of `Nodes.clock`: changes of any node so far, and the packer that `Nodes.key` belongs to.
 CHANGES, PACKER = range(2)
@@ -46,7 +46,7 @@ class Nodes(NamedTuple):
     """The state of M nodes with G GPUs at most, and the keys of S shapes of pods; a `Simulator` keeps no keys.
 
     Attributes:
-        node: [M, NODE_COLUMNS] int64, or with the scratch columns behind them [M, ROOM_GPUS + G].
+        node: [M, NODE_COLUMNS] int64, or with the scratch columns behind them [M, TRIAL_GPUS + G].
         gpu: [M, G] int64, free thousandths of each GPU, 0 where a node has no such GPU.
         kind: [M, G + 1] int64, running pods that ask a share (column 0) or so many whole GPUs.
         key: [S + 1, M] int64, the packer's key of each node for each shape, right but for the changes since `synced`;
@@ -93,7 +93,7 @@ def empty_tables() -> Tables:
 
 @helper
 def fits(nodes: Nodes, pod: Pod, node: int) -> bool:
-    """Whether a node is open and has room for a pod."""
+    """Whether a node is open and a pod fits on it."""
     row = nodes.node[node]
     if row[OPEN] == 0 or row[FREE_CPU] < pod[CPU] or row[FREE_MEMORY] < pod[MEMORY]:
         return False

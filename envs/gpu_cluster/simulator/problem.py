@@ -1,4 +1,4 @@
-"""A trace, a cluster and settings, checked and turned into the arrays that the kernels and the plain twin read."""
+"""A trace, a cluster and settings, checked and turned into the arrays that both simulators read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from envs.gpu_cluster.simulator.packing.settings import (
     describe_asked,
     describe_limits,
     detail_settings,
+    fits_empty_nodes,
     has_detailed_nodes,
-    has_room,
     node_cpu_milli,
     node_memory_mib,
     write_asked,
@@ -43,7 +43,7 @@ class Problem:
     Attributes:
         jobs: [J + 1, JOB_COLUMNS] int64, the trace; fewer columns where the physics does not need them. The columns
             have names in `envs.gpu_cluster.simulator.state`.
-        pools: [P, columns] int64, the cluster, likewise, and more columns where lots are drawn.
+        pools: [P, columns] int64, the cluster, likewise, and more columns where `Settings.is_stochastic`.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.kwh_rates`.
@@ -138,7 +138,7 @@ def allowed_pools(trace: Trace, cluster: ClusterConfig, second_resources: bool) 
     for index, pool in enumerate(cluster.pools):
         allowed[:, index] = _fits(pool, trace.gpu_milli)
         if second_resources:
-            allowed[:, index] &= has_room(pool, trace)
+            allowed[:, index] &= fits_empty_nodes(pool, trace)
         if models is not None and pool.gpu_model is not None:
             accepts = [not wanted or pool.gpu_model in wanted for wanted in models]
             allowed[:, index] &= np.array(accepts, dtype=np.bool_)

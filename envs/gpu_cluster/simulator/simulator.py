@@ -112,7 +112,7 @@ class Simulator(Results):
             run_columns=_run_columns(settings),
             log_rows=log_rows,
             queue_columns=_queue_columns(settings),
-            share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_ROOM,
+            share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_TRIAL,
             detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
             detailed_columns=_detailed_columns(problem),
             most_gpus=int(self.problem.pools[:, st.GPUS].max()),
@@ -147,7 +147,7 @@ class Simulator(Results):
             clusters: [K] int64, which clusters.
             episodes: [K, 3] int64: start in ms, end in ms (`state.NEVER`: when all jobs are done), and the number of
                 the first job that is not submitted any more.
-            seeds: [K] int64 >= 0, of what happens to nodes by lot; None: `physics.seed` for all.
+            seeds: [K] int64 >= 0, of what happens to nodes at random; None: `physics.seed` for all.
 
         Raises:
             ValueError: an episode has more jobs than the memory of a cluster, which is for `episode_seconds`, can hold.
@@ -367,13 +367,13 @@ def _node_columns(settings: st.Settings) -> int:
         return st.NODE_COLUMNS
     if settings.is_stochastic:
         return st.NODE_IMAGES
-    return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_ROOM
+    return st.NODE_LIFE if settings.queue.goes_in_turn else st.NODE_TRIAL
 
 
 def _detailed_columns(problem: Problem) -> int:
     queue = problem.settings.queue
     if queue.preempts or queue.backfill_policy == BACKFILL:
-        return ns.ROOM_GPUS + int(problem.pools[:, st.GPUS].max())
+        return ns.TRIAL_GPUS + int(problem.pools[:, st.GPUS].max())
     return ns.NODE_COLUMNS
 
 

@@ -1,7 +1,7 @@
 """The memory of the simulator: flat arrays, one row per cluster, and the names of their columns.
 
 Times are integer milliseconds and GPUs integer thousandths, so every integral is an exact integer, whatever the order
-in which it was added up: the compiled kernels and the plain twin agree to the last bit, and energy parts sum exactly.
+in which it was added up: the kernels and the reference simulator agree to the last bit, and energy parts sum exactly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NOW, EPISODE_START, EPISODE_END, FIRST_JOB, NEXT_JOB, LAST_JOB = range(6)
 QUEUE_HEAD, QUEUE_TAIL, PENDING_MILLI, PENDING_SHARES, RUNNING = range(6, 11)
 WAITED_MILLI_MS, FINISHED, DECISIONS, DONE, TRUNCATED, UNUSED_SHARES = range(11, 17)
 BROKEN_RULE, BROKEN_MS, LOGGED = range(17, 20)
-# When something happens next to a node that is on, drains or is down; and the seed of all lots.
+# When something happens next to a node that is on, drains or is down; and the seed of all draws.
 NEXT_NODE_EVENT, SEED = range(20, 22)
 # The GPUs of waiting jobs that wait for free, when the next latest start of a waiting job comes, deadlines missed.
 DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
@@ -65,15 +65,15 @@ CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
 POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
 # Nodes that drain, and nodes that failed or were taken back and cannot be ordered yet; time of the latter; counters.
 DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
-# The first job of the queue that found no room in the pool, -1: none; and when it would. Only while jobs are started.
+# The first job of the queue that did not fit in the pool, -1: none; and when it would. Only while jobs are started.
 HEAD_JOB, HEAD_MS = range(33, 35)
-# What the jobs ask that only CPU or memory kept from starting, and what the last job that found no room asks of a node.
+# What the jobs request that only CPU or memory kept from starting, and what the last job that did not fit requests.
 STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
 LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
 LOWEST_OFF = 41  # no node below is off
 FREE_COUNT = 42  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
-ROOM = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
-PARTS = ROOM + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
+TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
+PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
 
 # Columns of `Cluster.node`. The first two belong to a node, the others to a position of its pool's rings.
@@ -81,9 +81,9 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 # Belonging to a node, and kept where jobs may be moved: the first running slot of the list of those with a part of the
 # node, how many of them (shared GPUs included) may not be moved, and the last round of moves that the node received in.
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
-NODE_ROOM = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
-# Belonging to a node, and there only where lots are drawn or images pulled: how often it was ordered, when what happens
-# to it next; and, from NODE_IMAGES on, the moment when its pull of each image is over, NEVER: it lacks the image.
+NODE_TRIAL = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
+# Belonging to a node, and there only where `Settings.is_stochastic` or images are pulled: how often it was ordered,
+# when what happens to it next; and, from NODE_IMAGES on, when its pull of each image is over, NEVER: it lacks the image.
 NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
 
 # Values of NODE_NEXT.
@@ -103,7 +103,7 @@ RUN_MILLI, RUN_SLOW, RUN_SAVED = range(12, 15)
 RUN_LISTED, RUN_LISTED_END = range(15, 17)
 # Its GPUs on the node that it has a part of, as bits, and its predicted end in ms; on detailed nodes.
 RUN_BITS, RUN_END = range(17, 19)
-RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: there is no room; likewise
+RUN_TARGET = 19  # scratch: the node that its part of a node would move to, -1: it fits on none; likewise
 RUN_COLUMNS = 20
 
 # Columns of `Cluster.heap`: slots as a heap by (finish, job), each with its finish, so that large heaps are read
@@ -123,7 +123,7 @@ JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
-SHARE_ROOM = 5  # scratch: its free thousandths while a plan is tried; there as NODE_ROOM
+SHARE_TRIAL = 5  # scratch: its free thousandths while a plan is tried; there as NODE_TRIAL
 SHARE_COLUMNS = 6
 
 # Columns of `Cluster.owner`: GPUs in use in thousandths, GPU time used until a moment, that moment; and scratch.
@@ -153,8 +153,8 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
-# They are there only where lots are drawn or images pulled; where lots are drawn, tables of LOTS quantiles in ms begin
-# with POOL_LOTS, kind by kind.
+# They are there only where `Settings.is_stochastic` or images are pulled; where the former, tables of LOTS quantiles in ms
+# begin with POOL_LOTS, kind by kind.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
 LOG_COLUMNS = 3
@@ -169,7 +169,7 @@ NODE_COLUMNS = NODE_IMAGES + MAX_IMAGES
 LOTS = 1024
 """Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""
 
-# Kinds of lots: those with a table first.
+# Kinds of random draws: those with a table first.
 LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
 
 # Columns of `Outcome.terms`: those of `objective.COST_TERMS`, and the simulated time of the step in s.
@@ -234,7 +234,7 @@ class DetailSettings(NamedTuple):
 
     Attributes:
         packer: position in `envs.gpu_cluster.registry.PACKERS.listed`.
-        idle_first: whether a job gets an idle node rather than room on a busy one.
+        idle_first: whether a job gets an idle node rather than a part of a busy one.
         tables: what is typical for the trace.
         has_custom: whether `custom` takes the place of `packer`.
         custom: the address of a custom packer's function, see `envs.gpu_cluster.simulator.packing.custom`; 0: there is
@@ -272,7 +272,7 @@ class Settings(NamedTuple):
         usd_per_waited_milli_ms: the same in the kernels' units.
         debug: check every invariant after every event.
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
-        is_stochastic: whether nodes boot, fail or are taken back by lot.
+        is_stochastic: whether nodes boot, fail or are taken back at random.
         pulls_images: whether a job waits for its image on a node that lacks it.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.

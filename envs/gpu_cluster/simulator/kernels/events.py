@@ -167,7 +167,7 @@ def finish_job(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
 
 
 @helper
-def make_room(cluster: Cluster, settings: Settings) -> None:
+def compact_queue(cluster: Cluster, settings: Settings) -> None:
     """Move the queue to the front of its memory; preempted jobs come back and could run out of it."""
     head, length = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD]
     for index in range(length):
@@ -179,7 +179,7 @@ def make_room(cluster: Cluster, settings: Settings) -> None:
 def enqueue(cluster: Cluster, jobs: Table, settings: Settings, job: int, left: int) -> None:
     """Put a job with `left` of its work in its place in the queue; `order_queue` comes later where usage counts."""
     if cluster.clock[st.QUEUE_TAIL] == cluster.queue.shape[0]:
-        make_room(cluster, settings)
+        compact_queue(cluster, settings)
     # From the end: a job that comes last in its order, as nearly all do in the order of submission, moves no other.
     at = cluster.clock[st.QUEUE_TAIL]
     while at > cluster.clock[st.QUEUE_HEAD] and precedes(

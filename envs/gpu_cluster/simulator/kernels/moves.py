@@ -1,7 +1,7 @@
 """Consolidation: moving the jobs of nearly empty nodes to other busy nodes, so that the nodes can be switched off.
 
 Compiled; `envs.gpu_cluster.codec.consolidation` says the same in plain words. Where jobs may be moved, every busy node
-keeps a list of the running jobs that have a part of it (a whole node has no list: its job leaves no room to gain).
+keeps a list of the running jobs that have a part of it (a whole node has no list: nothing is gained by moving its job).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def next_part(cluster: Cluster, node: int, last: int) -> int:
 
 
 @helper
-def roomy_node(cluster: Cluster, pools: Table, pool: int) -> int:
+def tightest_node(cluster: Cluster, pools: Table, pool: int) -> int:
     """The busy node with the fewest free GPUs that `cluster.pod` fits on, the lowest of equals; -1 if there is none."""
     for free in range(cluster.pod[ns.NUM_GPUS], pools[pool, st.GPUS]):
         node = lowest_node(cluster, pools, pool, free)
@@ -53,7 +53,7 @@ def roomy_node(cluster: Cluster, pools: Table, pool: int) -> int:
 def charge(cluster: Cluster, node: int, sign: int) -> None:
     """For a trial, take what `cluster.pod` requests from a busy node (-1) or put it back (1).
 
-    It changes only what `roomy_node` reads, so that a trial costs little and is undone by the opposite sign.
+    It changes only what `tightest_node` reads, so that a trial costs little and is undone by the opposite sign.
     """
     free = cluster.node[node, st.FREE_GPUS]
     if free > 0:
@@ -76,7 +76,7 @@ def find_targets(cluster: Cluster, jobs: Table, pools: Table, pool: int, node: i
     slot, fits = next_part(cluster, node, -1), True
     while slot >= 0 and fits:
         ask(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1)
-        target = roomy_node(cluster, pools, pool)
+        target = tightest_node(cluster, pools, pool)
         cluster.run[slot, st.RUN_TARGET] = target
         fits = target >= 0
         if fits:
@@ -93,14 +93,14 @@ def find_targets(cluster: Cluster, jobs: Table, pools: Table, pool: int, node: i
 
 @helper
 def fits_elsewhere(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> bool:
-    """Whether all parts on a node find room on other busy nodes, the largest first, each where least room suffices."""
+    """Whether all parts on a node fit on other busy nodes, the largest first, each where it fits tightest."""
     if settings.is_detailed:
         return find_targets(cluster, jobs, pools, pool, node)
     row, gpus = cluster.pool[pool], pools[pool, st.GPUS]
     for free in range(gpus + 1):
-        row[st.ROOM + free] = row[st.FREE_COUNT + free]
+        row[st.TRIAL + free] = row[st.FREE_COUNT + free]
         row[st.PARTS + free] = 0
-    row[st.ROOM + cluster.node[node, st.FREE_GPUS]] -= 1
+    row[st.TRIAL + cluster.node[node, st.FREE_GPUS]] -= 1
     slot = cluster.node[node, st.NODE_SLOTS] - 1
     while slot >= 0:
         row[st.PARTS + cluster.run[slot, st.RUN_GPUS]] += 1
@@ -108,28 +108,28 @@ def fits_elsewhere(cluster: Cluster, jobs: Table, pools: Table, settings: Settin
     for part in range(gpus - 1, 0, -1):
         for _ in range(row[st.PARTS + part]):
             free = part
-            while free < gpus and row[st.ROOM + free] == 0:
+            while free < gpus and row[st.TRIAL + free] == 0:
                 free += 1
             if free >= gpus:
                 return False
-            row[st.ROOM + free] -= 1
-            row[st.ROOM + free - part] += 1
+            row[st.TRIAL + free] -= 1
+            row[st.TRIAL + free - part] += 1
     return True
 
 
 @helper
 def counted_target(cluster: Cluster, pools: Table, pool: int, part: int) -> int:
     """The busy node with the fewest free GPUs that suffice for a part, the lowest of equals; there must be one."""
-    target, room = -1, part
+    target, free = -1, part
     while target < 0:
-        target = lowest_node(cluster, pools, pool, room)
-        room += 1
+        target = lowest_node(cluster, pools, pool, free)
+        free += 1
     return target
 
 
 @helper
 def empty_node(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, node: int) -> None:
-    """Move all parts of a node where `fits_elsewhere` just found room for them; it becomes idle."""
+    """Move all parts of a node where `fits_elsewhere` just found that they fit; it becomes idle."""
     now, gpus, free = cluster.clock[st.NOW], pools[pool, st.GPUS], cluster.node[node, st.FREE_GPUS]
     clear_bit(cluster, free, node)  # so that it is not found as its own target
     slot = next_part(cluster, node, -1)

@@ -1,6 +1,6 @@
 """The life of nodes: ordered, ready or failed to boot, on until they fail or are taken back, and back again. Compiled.
 
-`reference/` says the same in plain words. Lots are drawn only where `Settings.is_stochastic`.
+`reference/` says the same in plain words. Random draws are made only where `Settings.is_stochastic`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels.reservations import change_job, has_room, open_room
+from envs.gpu_cluster.simulator.kernels.reservations import change_job, fits_trial, open_trial
 from envs.gpu_cluster.simulator.kernels.work import preempt
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
@@ -79,26 +79,26 @@ def pop_victim(cluster: Cluster, jobs: Table, count: int) -> int:
 def choose_victims(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, job: int) -> int:
     """Write the slots of the jobs that make way, and count them; 0: not even all of them are enough.
 
-    As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves room enough. Room
-    only grows with each that is set aside, so that those are put back at once which are not needed to make room.
+    As Kubernetes does: all are set aside, then from the most urgent on each is put back that leaves
+    enough free. Free capacity only grows with each that is set aside, so those that are not needed go back at once.
     """
     count, victims = list_victims(cluster, jobs, pool, job), 0
     if count == 0:
         return 0
     heap_victims(cluster, jobs, count)  # a heap, for in most cases a few of many have to go
-    open_room(cluster, pools, settings, pool)
+    open_trial(cluster, pools, settings, pool)
     stay = count
-    while not has_room(cluster, jobs, pools, settings, job, pool):
+    while not fits_trial(cluster, jobs, pools, settings, job, pool):
         if stay == 0:
             return 0
         change_job(cluster, jobs, pools, settings, pop_victim(cluster, jobs, stay), 1)
         stay -= 1
-    if stay < count:  # the one that made room is needed
+    if stay < count:  # the last one is needed: without it the job did not fit
         cluster.run[0, st.RUN_LISTED], victims = cluster.run[stay, st.RUN_LISTED], 1
     for index in range(stay + 1, count):
         slot = cluster.run[index, st.RUN_LISTED]
         change_job(cluster, jobs, pools, settings, slot, -1)
-        if not has_room(cluster, jobs, pools, settings, job, pool):
+        if not fits_trial(cluster, jobs, pools, settings, job, pool):
             change_job(cluster, jobs, pools, settings, slot, 1)
             cluster.run[victims, st.RUN_LISTED] = slot
             victims += 1
@@ -107,7 +107,7 @@ def choose_victims(cluster: Cluster, jobs: Table, pools: Table, settings: Settin
 
 @rare
 def make_way(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
-    """Preempt jobs so that another finds room, at most `max_victims`; False: it cannot be, and nothing has changed."""
+    """Preempt jobs so that another fits, at most `max_victims`; False: it cannot be, and nothing has changed."""
     victims = choose_victims(cluster, jobs, pools, settings, pool, job)
     if victims == 0 or victims > settings.queue.max_victims:
         return False

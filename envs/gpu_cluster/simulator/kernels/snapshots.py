@@ -50,7 +50,7 @@ def fill_consolidation(
 def fill_width(
     cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
 ) -> None:
-    """Write what the width lever needs to know of a pool; each job's room to grow is counted alone."""
+    """Write what the width lever needs to know of a pool; what each job could take is counted alone."""
     out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
     for index in range(cluster.clock[st.RUNNING]):
         slot = cluster.heap[index, st.HEAP_SLOT]

@@ -15,10 +15,10 @@ from envs.gpu_cluster.simulator.kernels.work import fetch_everywhere, finish_tim
 from envs.gpu_cluster.simulator.log import JOB_START, record_parts
 from envs.gpu_cluster.simulator.packing.counted import busy_node, link_part, take_gpus, take_idle, take_share
 from envs.gpu_cluster.simulator.packing.detailed import (
-    NO_ROOM,
-    find_room,
-    lacks_room,
-    may_have_room,
+    NO_PLACE,
+    find_place,
+    has_no_place,
+    may_have_place,
     note_blocked,
     note_stuck,
     occupy,
@@ -114,11 +114,11 @@ def start_on_detailed(
 ) -> bool:
     """`start_job` where nodes are detailed."""
     end = predicted_end(cluster, jobs, job, left)
-    room = find_room(detail, cluster, jobs, pools, job, pool, end)
-    if room == NO_ROOM:
+    place = find_place(detail, cluster, jobs, pools, job, pool, end)
+    if place == NO_PLACE:
         return False
     slot = free_slot(cluster)
-    occupy(detail, cluster, jobs, pools, slot, job, pool, end, room)
+    occupy(detail, cluster, jobs, pools, slot, job, pool, end, place)
     begin(cluster, jobs, pools, curves, settings, slot, job, pool, left)
     return True
 
@@ -127,7 +127,7 @@ def start_on_detailed(
 def start_job(
     cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int, pool: int, left: int
 ) -> bool:
-    """Start a job with `left` of its work in a pool, if there is room for all of it now."""
+    """Start a job with `left` of its work in a pool, if all of it fits now."""
     if settings.is_detailed:
         return start_on_detailed(settings.detail, cluster, jobs, pools, curves, settings, job, pool, left)
     milli, gpus, now = jobs[job, st.MILLI], pools[pool, st.GPUS], cluster.clock[st.NOW]
@@ -193,7 +193,7 @@ def work_left(cluster: Cluster, jobs: Table, settings: Settings, at: int) -> int
 def may_fit(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int) -> bool:
     """Whether a job may fit in a pool where others did not: it is smaller."""
     if settings.is_detailed:
-        return may_have_room(cluster, jobs, pools, job, pool)
+        return may_have_place(cluster, jobs, pools, job, pool)
     return jobs[job, st.MILLI] < cluster.pool[pool, st.BLOCKED_MILLI]
 
 
@@ -272,11 +272,11 @@ def start_at(
 
 
 @helper
-def is_behind_without_room(
+def is_behind_without_place(
     cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job: int, pool: int
 ) -> bool:
-    """Whether a job behind the head of a pool finds no room on detailed nodes and might pass if there were some."""
-    return settings.queue.backfill_policy == BACKFILL and lacks_room(settings.detail, cluster, jobs, pools, job, pool)
+    """Whether a job behind the head of a pool fits on no detailed nodes now and might pass if it did."""
+    return settings.queue.backfill_policy == BACKFILL and has_no_place(settings.detail, cluster, jobs, pools, job, pool)
 
 
 @rare
@@ -310,7 +310,7 @@ def start_in_turn(
                 settings.is_detailed
                 and pool >= 0
                 and is_shown
-                and (not is_behind or is_behind_without_room(cluster, jobs, pools, settings, job, pool))
+                and (not is_behind or is_behind_without_place(cluster, jobs, pools, settings, job, pool))
             ):
                 note_stuck(cluster, jobs, pools, job, pool)
 

@@ -45,7 +45,7 @@ class World(NamedTuple):
         outcome: what each shows.
         plans: scratch memory of the codec for each cluster, so that threads do not share any.
         jobs: [J + 1, 6] int64, the trace.
-        pools: [P, 5] int64, the cluster, and more columns where lots are drawn.
+        pools: [P, 5] int64, the cluster, and more columns where `Settings.is_stochastic`.
         curves: [C, columns] int64, see `envs.gpu_cluster.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.kwh_rates`.
@@ -316,7 +316,7 @@ def reset_clusters(
         clusters: [K] int64, which clusters.
         episodes: [K, 3] int64: start and end (`NEVER`: when all jobs are done) in ms, and the number of the first job
             that is not submitted any more.
-        seeds: [K] int64, of the lots.
+        seeds: [K] int64, of all random draws.
     """
     for k in range(clusters.shape[0]):
         index = clusters[k]

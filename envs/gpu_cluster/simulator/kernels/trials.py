@@ -1,8 +1,8 @@
-"""The room of a pool while something is tried: what its nodes have free, in scratch columns. Compiled.
+"""A trial: what the nodes of a pool would have free, in scratch columns, while something is tried. Compiled.
 
 Where a pool counts GPUs it is the free GPUs of each node; of detailed nodes it is also their CPUs, their memory and
 each GPU. Jobs are taken out of it and put into it without touching the cluster, see `reservations.py` and
-`preemption.py`; `ROOM` counts its nodes by free GPUs.
+`preemption.py`; `TRIAL` counts its nodes by free GPUs.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Table
 
 
 @helper
-def change_room(cluster: Cluster, pool: int, node: int, gpus: int) -> None:
-    """Give a node more free GPUs in the room, or fewer."""
-    room = cluster.node[node, st.NODE_ROOM]
-    cluster.pool[pool, st.ROOM + room] -= 1
-    cluster.pool[pool, st.ROOM + room + gpus] += 1
-    cluster.node[node, st.NODE_ROOM] = room + gpus
+def change_free(cluster: Cluster, pool: int, node: int, gpus: int) -> None:
+    """Give a node more free GPUs in the trial, or fewer."""
+    free = cluster.node[node, st.NODE_TRIAL]
+    cluster.pool[pool, st.TRIAL + free] -= 1
+    cluster.pool[pool, st.TRIAL + free + gpus] += 1
+    cluster.node[node, st.NODE_TRIAL] = free + gpus
 
 
 @rare
-def open_detailed_room(cluster: Cluster, pools: Table, pool: int) -> None:
-    """Fill the room with what detailed nodes have free now; nodes that are not busy have all their GPUs."""
+def open_detailed_trial(cluster: Cluster, pools: Table, pool: int) -> None:
+    """Fill the trial with what detailed nodes have free now; nodes that are not busy have all their GPUs."""
     first, gpus = pools[pool, st.NODE_OFFSET], pools[pool, st.GPUS]
     for node in range(first, first + pools[pool, st.MAX_NODES]):
         row = cluster.detail.node[node]
-        row[ns.ROOM_CPU], row[ns.ROOM_MEMORY] = row[ns.FREE_CPU], row[ns.FREE_MEMORY]
-        cluster.node[node, st.NODE_ROOM] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
+        row[ns.TRIAL_CPU], row[ns.TRIAL_MEMORY] = row[ns.FREE_CPU], row[ns.FREE_MEMORY]
+        cluster.node[node, st.NODE_TRIAL] = row[ns.WHOLE] if row[ns.OPEN] == 1 else gpus
         if cluster.share.shape[0] > 0:
             for gpu in range(gpus):
-                row[ns.ROOM_GPUS + gpu] = cluster.detail.gpu[node, gpu]
+                row[ns.TRIAL_GPUS + gpu] = cluster.detail.gpu[node, gpu]
 
 
 @helper
 def change_part(cluster: Cluster, pool: int, node: int, bits: int, sign: int) -> None:
     """Remove `cluster.pod` from GPUs (bits) of a node in the trial (sign 1: they become free), or add it (sign -1)."""
     row, whole = cluster.detail.node[node], 0
-    row[ns.ROOM_CPU] += sign * cluster.pod[ns.CPU]
-    row[ns.ROOM_MEMORY] += sign * cluster.pod[ns.MEMORY]
+    row[ns.TRIAL_CPU] += sign * cluster.pod[ns.CPU]
+    row[ns.TRIAL_MEMORY] += sign * cluster.pod[ns.MEMORY]
     if cluster.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
-        change_room(cluster, pool, node, sign * cluster.pod[ns.NUM_GPUS])
+        change_free(cluster, pool, node, sign * cluster.pod[ns.NUM_GPUS])
         return
     for gpu in range(row[ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
-            row[ns.ROOM_GPUS + gpu] += sign * cluster.pod[ns.MILLI]
-        if row[ns.ROOM_GPUS + gpu] == 1000:
+            row[ns.TRIAL_GPUS + gpu] += sign * cluster.pod[ns.MILLI]
+        if row[ns.TRIAL_GPUS + gpu] == 1000:
             whole += 1
-    change_room(cluster, pool, node, whole - cluster.node[node, st.NODE_ROOM])
+    change_free(cluster, pool, node, whole - cluster.node[node, st.NODE_TRIAL])
 
 
 @rare
 def change_detailed_job(cluster: Cluster, jobs: Table, pools: Table, slot: int, sign: int) -> None:
-    """Take a running job out of the room of detailed nodes (sign 1), or put it back (sign -1)."""
+    """Take a running job out of the trial of detailed nodes (sign 1), or put it back (sign -1)."""
     run = cluster.run[slot]
     job, pool, gpus = run[st.RUN_JOB], run[st.RUN_POOL], pools[run[st.RUN_POOL], st.GPUS]
     is_share, has_part = run[st.RUN_SHARE] >= 0, run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
@@ -72,30 +72,30 @@ def change_detailed_job(cluster: Cluster, jobs: Table, pools: Table, slot: int, 
 
 
 @helper
-def fits_in_room(cluster: Cluster, node: int) -> bool:
-    """Whether a detailed node that is busy in the room holds `cluster.pod` there."""
-    row, pod, whole = cluster.detail.node[node], cluster.pod, cluster.node[node, st.NODE_ROOM]
-    if whole == row[ns.GPUS] or row[ns.ROOM_CPU] < pod[ns.CPU] or row[ns.ROOM_MEMORY] < pod[ns.MEMORY]:
+def fits_in_trial(cluster: Cluster, node: int) -> bool:
+    """Whether a detailed node that is busy in the trial could take `cluster.pod`."""
+    row, pod, whole = cluster.detail.node[node], cluster.pod, cluster.node[node, st.NODE_TRIAL]
+    if whole == row[ns.GPUS] or row[ns.TRIAL_CPU] < pod[ns.CPU] or row[ns.TRIAL_MEMORY] < pod[ns.MEMORY]:
         return False
     if pod[ns.MILLI] == 1000:
         return whole >= pod[ns.NUM_GPUS]
     for gpu in range(row[ns.GPUS]):  # noqa: SIM110 (numba compiles no generator)
-        if row[ns.ROOM_GPUS + gpu] >= pod[ns.MILLI]:
+        if row[ns.TRIAL_GPUS + gpu] >= pod[ns.MILLI]:
             return True
     return False
 
 
 @rare
-def has_detailed_room(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
-    """Whether the room of detailed nodes holds a job; an empty node of its pool holds any part of it."""
-    idle = cluster.pool[pool, st.ROOM + pools[pool, st.GPUS]]
+def fits_detailed_trial(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+    """Whether a job fits in the trial of detailed nodes; an empty node of its pool holds any part of it."""
+    idle = cluster.pool[pool, st.TRIAL + pools[pool, st.GPUS]]
     full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
     if idle != full_nodes or rest == 0:
         return idle > full_nodes or (idle == full_nodes and rest == 0)
     ask(cluster, jobs, pools, job, pool, rest, True, 1)
     first = pools[pool, st.NODE_OFFSET]
     for node in range(first, first + pools[pool, st.MAX_NODES]):  # noqa: SIM110 (numba compiles no generator)
-        if fits_in_room(cluster, node):
+        if fits_in_trial(cluster, node):
             return True
     return False
 
@@ -109,18 +109,18 @@ def change_detailed_job_to_be(
     job: int,
     pool: int,
     end: int,
-    room: int,
+    place: int,
     sign: int,
 ) -> None:
-    """Put what a job would get that started now where `find_room` says into the room (sign -1), or take it out."""
+    """Put what a job would get that started now where `find_place` says into the trial (sign -1), or take it out."""
     gpus, offset = pools[pool, st.GPUS], pools[pool, st.NODE_OFFSET]
     full_nodes = jobs[job, st.MILLI] // (1000 * gpus)
-    for index in range(full_nodes + (0 if room == NO_NODE else 1)):
+    for index in range(full_nodes + (0 if place == NO_NODE else 1)):
         is_part = index == full_nodes
-        node = room
-        if not is_part or room == NEWEST_IDLE:
+        node = place
+        if not is_part or place == NEWEST_IDLE:
             idle = wrap(cluster.pool[pool, st.IDLE_TAIL] - 1 - index, pools[pool, st.MAX_NODES])
             node = cluster.node[offset + idle, st.IDLE_NODE]
         asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
-        ask(cluster, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
+        ask(cluster, jobs, pools, job, pool, asked, is_part or (place == NO_NODE and index == 0), end)
         change_part(cluster, pool, node, choose_its_gpus(detail, cluster, node), sign)

@@ -102,7 +102,7 @@ def work_lost(jobs: Table, job: int, done: int) -> int:
 
 @helper
 def count_loss(cluster: Cluster, settings: Settings, job: int) -> None:
-    """Count that a job lost all its work, and note it if that is too often for a replay that shall end."""
+    """Count that a job lost all its work, and note it if that is too often for a replay that must end."""
     row = (job - cluster.clock[st.FIRST_JOB]) % cluster.queue.shape[0]
     cluster.queue[row, st.JOB_LOSSES] += 1
     is_endless = (

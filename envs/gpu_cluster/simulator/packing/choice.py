@@ -127,7 +127,7 @@ def lowest_key(keys: NDArray[np.int64], first: int, end: int) -> int:
 
 @helper
 def choose(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
-    """The node among [first, end) that a packer chooses for a pod, -1 if none has room."""
+    """The node among [first, end) that a packer chooses for a pod, -1 if it fits on none."""
     row, start, count, logged = nodes.synced.shape[0], first, end - first, False  # the row of keys that are not kept
     if 0 <= pod[ns.SHAPE] < row:
         row = pod[ns.SHAPE]
@@ -189,7 +189,7 @@ def charge(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int, sign: i
 
 @helper
 def take(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int) -> None:
-    """Start a pod on GPUs (bits) of a node that has room."""
+    """Start a pod on GPUs (bits) of a node that it fits on."""
     nodes.node[node, ns.LATEST_END] = max(nodes.node[node, ns.LATEST_END], pod[ns.END])
     charge(nodes, tables, pod, node, gpus, -1)
 
@@ -206,36 +206,36 @@ def give_back(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int) -> N
 
 
 @helper
-def room_for(nodes: Nodes, pod: Pod, node: int, wanted: int) -> int:
-    """How many of `wanted` equal pods a node has room for."""
+def most_pods_on(nodes: Nodes, pod: Pod, node: int, wanted: int) -> int:
+    """How many of `wanted` equal pods fit on a node."""
     if not fits(nodes, pod, node):
         return 0
-    room = wanted
+    fitting = wanted
     if pod[ns.CPU] > 0:
-        room = min(room, nodes.node[node, ns.FREE_CPU] // pod[ns.CPU])
+        fitting = min(fitting, nodes.node[node, ns.FREE_CPU] // pod[ns.CPU])
     if pod[ns.MEMORY] > 0:
-        room = min(room, nodes.node[node, ns.FREE_MEMORY] // pod[ns.MEMORY])
+        fitting = min(fitting, nodes.node[node, ns.FREE_MEMORY] // pod[ns.MEMORY])
     if pod[ns.MILLI] == 1000:
-        room = min(room, nodes.node[node, ns.WHOLE] // pod[ns.NUM_GPUS])
+        fitting = min(fitting, nodes.node[node, ns.WHOLE] // pod[ns.NUM_GPUS])
     elif pod[ns.MILLI] > 0:
         slots = 0
         for gpu in range(nodes.node[node, ns.GPUS]):
             slots += nodes.gpu[node, gpu] // pod[ns.MILLI]
-        room = min(room, slots)
-    return room
+        fitting = min(fitting, slots)
+    return fitting
 
 
 @helper
-def roomiest(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
-    """The node among [first, end) with room for most of `wanted` equal pods, of equals the best; -1 if none has any."""
+def node_for_most(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
+    """The node among [first, end) that most of `wanted` equal pods fit on, of equals the best; -1 if none has any."""
     row = nodes.synced.shape[0]  # keys of a gang are not kept: they change with each pod of it
     score_nodes(packer, nodes, tables, pod, row, first, end - first, False)
     adjust_nodes(packer, nodes, tables, pod, row, first, end)
     most, least, chosen = 0, INFEASIBLE, -1
     for node in range(first, end):
-        room = room_for(nodes, pod, node, wanted)
-        if room > most or (0 < room == most and nodes.key[row, node] < least):
-            most, least, chosen = room, nodes.key[row, node], node
+        fitting = most_pods_on(nodes, pod, node, wanted)
+        if fitting > most or (0 < fitting == most and nodes.key[row, node] < least):
+            most, least, chosen = fitting, nodes.key[row, node], node
     return chosen
 
 
@@ -252,7 +252,7 @@ def place_gang(
 ) -> bool:
     """Start len(chosen) equal pods, or none of them; return whether they started.
 
-    The topology-aware packer fills the node with room for most of what is left, so that a gang spans few nodes; the
+    The topology-aware packer fills the node that most of what is left fits on, so that a gang spans few nodes; the
     others place one pod after the other.
 
     Args:
@@ -269,14 +269,14 @@ def place_gang(
     while placed < chosen.shape[0]:
         left = chosen.shape[0] - placed
         if packer == TOPOLOGY_AWARE and left > 1:
-            node = roomiest(packer, nodes, tables, pod, first, end, left)
+            node = node_for_most(packer, nodes, tables, pod, first, end, left)
         else:
             node = choose(packer, nodes, tables, pod, first, end)
         if node < 0:
             for index in range(placed):
                 give_back(nodes, tables, pod, chosen[index], chosen_gpus[index])
             return False
-        for _ in range(room_for(nodes, pod, node, left) if packer == TOPOLOGY_AWARE else 1):
+        for _ in range(most_pods_on(nodes, pod, node, left) if packer == TOPOLOGY_AWARE else 1):
             chosen[placed] = node
             chosen_gpus[placed] = choose_gpus(packer, nodes, tables, pod, node)
             take(nodes, tables, pod, node, chosen_gpus[placed])
@@ -286,7 +286,7 @@ def place_gang(
 
 @helper
 def place_one(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> tuple[int, int]:
-    """Start a pod on a node of [first, end); return the node, -1 if none has room, and its GPUs as bits."""
+    """Start a pod on a node of [first, end); return the node, -1 if it fits on none, and its GPUs as bits."""
     node = choose(packer, nodes, tables, pod, first, end)
     if node < 0:
         return -1, 0
@@ -306,7 +306,7 @@ def place_pods(
     chosen: NDArray[np.int64],
     chosen_gpus: NDArray[np.int64],
 ) -> None:
-    """Start pods in their order on nodes of [first, end); `nodes` receives -1 for those without room."""
+    """Start pods in their order on nodes of [first, end); `nodes` receives -1 for those that fit on none."""
     for index in range(pods.shape[0]):
         chosen[index], chosen_gpus[index] = place_one(packer, nodes, tables, pods[index], first, end)
 

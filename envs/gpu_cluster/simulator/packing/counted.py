@@ -23,12 +23,12 @@ COUNTED_NUMBERS = {name: number for number, name in enumerate(COUNTED)}
 IDLE_FIRST = sum(1 << number for number, packer in enumerate(COUNTED.values()) if packer.idle_first)
 
 busy_node = chain([helper(packer.counted.busy_node) for packer in COUNTED.values()])
-"""(packer, cluster, pools, pool, GPUs) to the busy node that a packer chooses for part of a node; -1: none has room."""
+"""(packer, cluster, pools, pool, GPUs) to the busy node that a packer chooses for part of a node; -1: there is none."""
 
 
 @helper
 def takes_idle_first(packer: int) -> bool:
-    """Whether a packer takes an idle node rather than room on a busy one."""
+    """Whether a packer takes an idle node rather than a part of a busy one."""
     return (IDLE_FIRST >> packer) & 1 == 1
 
 
@@ -107,7 +107,7 @@ def take_idle(cluster: Cluster, pools: Table, pool: int, gpus: int) -> int:
 
 @helper
 def take_gpus(cluster: Cluster, pools: Table, packer: int, pool: int, gpus: int, now: int) -> int:
-    """Take `gpus` whole GPUs of one node, fewer than the node has; return the node, -1 if there is no room."""
+    """Take `gpus` whole GPUs of one node, fewer than the node has; return the node, -1 if they fit on none."""
     has_idle = cluster.pool[pool, st.IDLE_TAIL] > cluster.pool[pool, st.IDLE_HEAD]
     if takes_idle_first(packer) and has_idle:
         return take_idle(cluster, pools, pool, gpus)
@@ -148,7 +148,7 @@ def link_share(cluster: Cluster, pool: int, share: int, level: int) -> None:
 
 @helper
 def fitting_share(cluster: Cluster, pool: int, milli: int) -> int:
-    """The shared GPU with the least room for `milli`, the most recently touched of equals; -1 if none."""
+    """The shared GPU with the least free for `milli`, the most recently touched of equals; -1 if none."""
     if milli >= st.LEVELS:
         return -1
     word = milli >> 6

@@ -31,7 +31,7 @@ from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables, fits
 from envs.gpu_cluster.simulator.packing.packer import Packer, plain_function
 from envs.gpu_cluster.simulator.packing.packers.first_fit import first_fit
 
-NO_ROOM, FAILED = -1, -2
+NO_PLACE, FAILED = -1, -2
 """What a custom packer answers other than a node or GPUs."""
 
 RAISED, WRONG_GPUS = range(1, 3)
@@ -100,7 +100,7 @@ def _ask_by_address(custom: Any, nodes: Any, tables: Any, pod: Any, first: Any, 
 
 @helper
 def are_free(nodes: Nodes, pod: Pod, node: int, bits: int) -> bool:
-    """Whether GPUs, as bits, are as many as a pod asks, and have room for it."""
+    """Whether GPUs, as bits, are as many as a pod asks, and have it free."""
     left = pod[ns.NUM_GPUS]
     for gpu in range(nodes.node[node, ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
@@ -110,13 +110,13 @@ def are_free(nodes: Nodes, pod: Pod, node: int, bits: int) -> bool:
     return left == 0 and bits >> nodes.node[node, ns.GPUS] == 0
 
 
-def nodes_with_room(nodes: Nodes, pod: Pod, first: int, end: int) -> list[int]:
-    """The nodes among [first, end) that are open and have room for a pod; `node_state.fits` of many nodes."""
+def nodes_that_fit(nodes: Nodes, pod: Pod, first: int, end: int) -> list[int]:
+    """The nodes among [first, end) that are open and that a pod fits on; `node_state.fits` of many nodes."""
     rows = nodes.node[first:end]
-    room = (rows[:, ns.OPEN] != 0) & (rows[:, ns.FREE_CPU] >= pod[ns.CPU]) & (rows[:, ns.FREE_MEMORY] >= pod[ns.MEMORY])
-    room &= (pod[ns.MODELS] >> rows[:, ns.MODEL]) & 1 == 1
-    room &= rows[:, ns.WHOLE] >= pod[ns.NUM_GPUS] if pod[ns.MILLI] == 1000 else rows[:, ns.LARGEST] >= pod[ns.MILLI]
-    found: list[int] = (np.flatnonzero(room) + first).tolist()
+    fit = (rows[:, ns.OPEN] != 0) & (rows[:, ns.FREE_CPU] >= pod[ns.CPU]) & (rows[:, ns.FREE_MEMORY] >= pod[ns.MEMORY])
+    fit &= (pod[ns.MODELS] >> rows[:, ns.MODEL]) & 1 == 1
+    fit &= rows[:, ns.WHOLE] >= pod[ns.NUM_GPUS] if pod[ns.MILLI] == 1000 else rows[:, ns.LARGEST] >= pod[ns.MILLI]
+    found: list[int] = (np.flatnonzero(fit) + first).tolist()
     return found
 
 
@@ -130,8 +130,8 @@ def answer_plainly(packer: Packer, nodes: Nodes, tables: Tables, pod: Pod, first
     """The answer of `ask_custom` in plain Python."""
     if end < 0:
         return max(int(plain_function(packer.gpus)(nodes, tables, pod, first)), 0)
-    room = nodes_with_room(nodes, pod, first, end)
-    return min(room, key=lambda node: key_of(packer, nodes, tables, pod, node), default=NO_ROOM)
+    fit = nodes_that_fit(nodes, pod, first, end)
+    return min(fit, key=lambda node: key_of(packer, nodes, tables, pod, node), default=NO_PLACE)
 
 
 def _empty_arguments() -> tuple[Nodes, Tables, Pod]:
@@ -171,7 +171,7 @@ def _compile(name: str, packer: Packer) -> Any:
     @helper
     def lowest(nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> int:
         least: Any = 0
-        chosen = NO_ROOM
+        chosen = NO_PLACE
         for node in range(first, end):
             if fits(nodes, pod, node):
                 key = np.int64(score(nodes, tables, pod, node)) + np.int64(

@@ -1,7 +1,7 @@
 """Detailed nodes: pools whose nodes keep their CPUs, their memory and each of their GPUs. Compiled.
 
 `reference/` says the same in plain words. A part of a job is a pod of `choice.py`, and the counters of the pool
-follow: a node is open to the packer while it is busy, and where no busy node has room the newest idle one is taken.
+follow: a node is open to the packer while it is busy, and where it fits on no busy node the newest idle one is taken.
 
 Callers ask `settings.is_detailed` first: where a class of settings fixes that as False, the fast compiler leaves out
 all of this, above all the packers.
@@ -20,8 +20,8 @@ from envs.gpu_cluster.simulator.packing.gpus import lowest_gpus_compiled
 from envs.gpu_cluster.simulator.queues import add_in_use
 from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
 
-NO_NODE, NEWEST_IDLE, NO_ROOM = -1, -2, -3
-"""What `find_room` says other than a node: the job has no part of a node, it gets an idle node, it cannot start."""
+NO_NODE, NEWEST_IDLE, NO_PLACE = -1, -2, -3
+"""What `find_place` says other than a node: the job has no part of a node, it gets an idle node, it cannot start."""
 
 
 @helper
@@ -181,7 +181,7 @@ def choose_its_gpus(detail: DetailSettings, cluster: Cluster, node: int) -> int:
 
 @helper
 def put(detail: DetailSettings, cluster: Cluster, pools: Table, pool: int, node: int) -> int:
-    """Start `cluster.pod` on a busy node that has room; return its GPUs as bits."""
+    """Start `cluster.pod` on a busy node that it fits on; return its GPUs as bits."""
     nodes, tables, before = cluster.detail, detail.tables, shared_free(cluster, node)
     bits = choose_its_gpus(detail, cluster, node)
     take(nodes, tables, cluster.pod, node, bits)
@@ -208,26 +208,26 @@ def remove(detail: DetailSettings, cluster: Cluster, pools: Table, pool: int, no
 
 
 @rare
-def find_room(
+def find_place(
     detail: DetailSettings, cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int, end: int
 ) -> int:
-    """Where a job's part of a node would go: a node, or `NO_NODE`, `NEWEST_IDLE`, `NO_ROOM`.
+    """Where a job's part of a node would go: a node, or `NO_NODE`, `NEWEST_IDLE`, `NO_PLACE`.
 
     `cluster.pod` then holds what that part requests.
     """
     full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
     idle = cluster.pool[pool, st.IDLE_TAIL] - cluster.pool[pool, st.IDLE_HEAD]
     if rest == 0:
-        return NO_NODE if idle >= full_nodes else NO_ROOM
+        return NO_NODE if idle >= full_nodes else NO_PLACE
     ask(cluster, jobs, pools, job, pool, rest, True, end)
     if idle < full_nodes:
-        return NO_ROOM
+        return NO_PLACE
     if detail.idle_first and idle > full_nodes:
         return NEWEST_IDLE
     node = choose_node(detail, cluster, pools, pool)
     if node >= 0:
         return node
-    return NEWEST_IDLE if idle > full_nodes else NO_ROOM
+    return NEWEST_IDLE if idle > full_nodes else NO_PLACE
 
 
 @rare
@@ -240,19 +240,19 @@ def occupy(
     job: int,
     pool: int,
     end: int,
-    room: int,
+    place: int,
 ) -> None:
-    """Give a job the nodes that `find_room` found: idle ones, the newest first, then its part of one."""
+    """Give a job the nodes that `find_place` found: idle ones, the newest first, then its part of one."""
     run, gpus, milli = cluster.run[slot], pools[pool, st.GPUS], jobs[job, st.MILLI]
     full_nodes, last = milli // (1000 * gpus), -1
     run[st.RUN_CHAIN], run[st.RUN_NODE], run[st.RUN_GPUS], run[st.RUN_SHARE] = -1, -1, 0, -1
     run[st.RUN_BITS], run[st.RUN_END] = 0, end
-    for index in range(full_nodes + (0 if room == NO_NODE else 1)):
+    for index in range(full_nodes + (0 if place == NO_NODE else 1)):
         is_part = index == full_nodes
         asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
-        ask(cluster, jobs, pools, job, pool, asked, is_part or (room == NO_NODE and index == 0), end)
-        node = room
-        if not is_part or room == NEWEST_IDLE:
+        ask(cluster, jobs, pools, job, pool, asked, is_part or (place == NO_NODE and index == 0), end)
+        node = place
+        if not is_part or place == NEWEST_IDLE:
             node = take_idle(cluster, pools, pool, asked)
             set_open(cluster.detail, node, 1)
         bits = put(detail, cluster, pools, pool, node)
@@ -367,9 +367,9 @@ def most_more_gpus(cluster: Cluster, jobs: Table, pools: Table, slot: int, wante
 
 
 @rare
-def lacks_room(detail: DetailSettings, cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
-    """Whether a job finds no room now."""
-    return find_room(detail, cluster, jobs, pools, job, pool, 1) == NO_ROOM
+def has_no_place(detail: DetailSettings, cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+    """Whether a job fits on no nodes now."""
+    return find_place(detail, cluster, jobs, pools, job, pool, 1) == NO_PLACE
 
 
 @rare
@@ -407,8 +407,8 @@ def nodes_for_stuck(cluster: Cluster, pools: Table, pool: int, target: int) -> i
 
 
 @helper
-def may_have_room(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
-    """Whether a job may find room although another found none: it asks less of something."""
+def may_have_place(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
+    """Whether a job may fit although another did not: it asks less of something."""
     row, milli = cluster.pool[pool], jobs[job, st.MILLI]
     if milli < row[st.BLOCKED_MILLI]:
         return True
@@ -422,7 +422,7 @@ def may_have_room(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: i
 
 @helper
 def note_blocked(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
-    """Remember what a job asks that found no room."""
+    """Remember what a job requests that did not fit."""
     milli, row = jobs[job, st.MILLI], cluster.pool[pool]
     ask(cluster, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
     row[st.BLOCKED_MILLI], row[st.BLOCKED_CPU], row[st.BLOCKED_MEMORY] = (

@@ -24,7 +24,7 @@ lowest_gpus_compiled = helper(lowest_gpus)
 
 
 def tightest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
-    """For a share the GPU with the least room that fits."""
+    """For a share the GPU with the least free that it fits on."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
         return lowest_gpus_compiled(nodes, tables, pod, node)
     least, chosen = 1001, -1
@@ -35,7 +35,7 @@ def tightest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
 
 
 def loosest_gpus(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
-    """For a share the GPU with the most room."""
+    """For a share the GPU with the most free."""
     if pod[ns.NUM_GPUS] != 1 or pod[ns.MILLI] == 1000:
         return lowest_gpus_compiled(nodes, tables, pod, node)
     most, chosen = -1, -1

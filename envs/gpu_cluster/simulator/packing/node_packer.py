@@ -199,7 +199,7 @@ class NodePacker:
     def place(
         self, pods: NDArray[np.int64], first: int = 0, end: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Start pods in their order; return each one's node among [first, end), -1 without room, and GPUs as bits."""
+        """Start pods in their order; return each one's node of [first, end), -1: none, and GPUs as bits."""
         nodes, gpus = np.zeros(len(pods), np.int64), np.zeros(len(pods), np.int64)
         last = len(self.nodes.node) if end is None else end
         self._place(self._number, self.nodes, self.tables, pods, first, last, nodes, gpus)

@@ -5,8 +5,8 @@ is; nothing else is compiled anew:
 
     PACKERS["emptiest"] = Packer(lambda nodes, tables, pod, node: -nodes.node[node, FREE_MILLI])
 
-It is called for nodes that have room only, is compiled, and must use integers: keys below `INFEASIBLE`, the smaller the
-better. To add one to the package, write a file in `packers/` and a line in `envs.gpu_cluster.registry`.
+It is called only for nodes that the pod fits on, is compiled, and must use integers: keys below `INFEASIBLE`, the
+smaller the better. To add one to the package, write a file in `packers/` and a line in `envs.gpu_cluster.registry`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Packer:
         gpus: the GPUs of the chosen node, as bits.
         per_pod: what is added to the key and may depend on END and NUMBER.
         compiled: whether numba compiles the functions; plain ones may be any Python, and are many times slower.
-        idle_first: whether a job gets an idle node rather than room on a busy one.
+        idle_first: whether a job gets an idle node rather than a part of a busy one.
         reference: the same in plain Python; None for a custom packer, whose own functions are called as plain Python.
         counted: how it chooses where CPUs, memory and single GPUs do not count; None: it needs to know them always.
     """

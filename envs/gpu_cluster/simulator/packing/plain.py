@@ -94,7 +94,7 @@ class PlainCluster:
         return len(self.typical) * node.milli - self.fragmentation(node)
 
     def place(self, packer: str, pod: PlainPod, first: int, end: int) -> tuple[int, tuple[int, ...]]:
-        """Start a pod on the node of [first, end) with the lowest key; return the node, -1 without room, and GPUs."""
+        """Start a pod on the node of [first, end) with the lowest key; return node (-1: it fits on none) and GPUs."""
         reference = PACKERS[packer].reference
         room = [number for number in range(first, end) if self.nodes[number].has_room(pod)]
         if not room:
@@ -124,13 +124,13 @@ class PlainCluster:
     def place_gang(
         self, packer: str, pod: PlainPod, size: int, first: int, end: int
     ) -> list[tuple[int, tuple[int, ...]]] | None:
-        """Start equal pods or none of them; the topology-aware packer fills the node with most room first."""
+        """Start equal pods or none of them; the topology-aware packer fills the node that most of them fit on first."""
         placed: list[tuple[int, tuple[int, ...]]] = []
         while len(placed) < size:
             left = size - len(placed)
             pool, count = (first, end), 1
             if packer == "topology-aware":
-                rooms = {number: min(self.room_for(pod, number), left) for number in range(first, end)}
+                rooms = {number: min(self.most_pods_on(pod, number), left) for number in range(first, end)}
                 count = max(rooms.values())
                 if left > 1 and count > 0:
                     score = PACKERS[packer].reference.score
@@ -146,8 +146,8 @@ class PlainCluster:
                 placed.append((number, gpus))
         return placed
 
-    def room_for(self, pod: PlainPod, number: int) -> int:
-        """How many pods like this one a node has room for."""
+    def most_pods_on(self, pod: PlainPod, number: int) -> int:
+        """How many pods like this one fit on a node."""
         node = self.nodes[number]
         if not node.has_room(pod):
             return 0

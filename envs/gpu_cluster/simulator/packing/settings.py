@@ -43,7 +43,7 @@ def _parts_fit(asked: NDArray[np.int64], gpu_milli: NDArray[np.int64], gpus: int
     return (full <= limit) & (np.where(rest > 0, each * rest + left, 0) <= limit)
 
 
-def has_room(pool: PoolConfig, trace: Trace) -> NDArray[np.bool_]:
+def fits_empty_nodes(pool: PoolConfig, trace: Trace) -> NDArray[np.bool_]:
     """[J] bool: empty nodes of the pool have the CPUs and the memory that the job asks with its GPUs."""
     cpu = _parts_fit(trace.cpu_milli, trace.gpu_milli, pool.gpus_per_node, node_cpu_milli(pool))
     memory = _parts_fit(trace.memory_mib, trace.gpu_milli, pool.gpus_per_node, node_memory_mib(pool))

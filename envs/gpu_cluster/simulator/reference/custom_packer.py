@@ -1,4 +1,4 @@
-"""The plain twin of custom packers: it calls the same functions in plain Python, on arrays made of its nodes."""
+"""Custom packers in the reference simulator: the same functions in plain Python, on arrays made of its nodes."""
 
 from __future__ import annotations
 

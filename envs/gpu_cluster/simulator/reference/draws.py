@@ -1,4 +1,4 @@
-"""What happens to nodes by lot: a hash of the seed, the node and its life picks one of the quantiles."""
+"""What happens to nodes at random: a hash of the seed, the node and its life picks one of the quantiles."""
 
 from __future__ import annotations
 

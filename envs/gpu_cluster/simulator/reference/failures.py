@@ -10,7 +10,7 @@ from envs.gpu_cluster.simulator.state import LOT_OUTAGE, LOT_REPAIR, NEVER
 
 
 def go_down(c: State, node: Node, kind: int) -> None:
-    """A node is in repair, or taken, for as long as its lot of a kind says."""
+    """A node is in repair, or taken, for as long as its draw of a kind says."""
     drawn = drawn_ms(c, kind, node)
     assert drawn is not None
     node.state, node.free = "down", 0
@@ -25,7 +25,7 @@ def evict(c: State, node: Node, has_notice: bool) -> None:
 
 
 def happen(c: State, node: Node) -> None:
-    """Let happen to a node what its lots said."""
+    """Let happen to a node what was drawn for it."""
     totals = c.totals[node.pool]
     notice_ms = round(c.problem.cluster.pools[node.pool].spot.notice_seconds * 1000)
     if node.event == "fail":

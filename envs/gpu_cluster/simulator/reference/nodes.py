@@ -27,7 +27,7 @@ def switch_on(c: State, pool: int) -> Node:
 
 
 def begin_service(c: State, node: Node) -> None:
-    """A node is on, until it fails or is taken back, whichever its lots say first."""
+    """A node is on, until it fails or is taken back, whichever is drawn first."""
     become_idle(c, node)
     if c.problem.settings.is_stochastic:
         fails, reclaimed = drawn_ms(c, LOT_FAILURE, node), drawn_ms(c, LOT_RECLAIM, node)

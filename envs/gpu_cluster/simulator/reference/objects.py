@@ -1,4 +1,4 @@
-"""What the plain twin is made of: jobs, nodes, shared GPUs, running jobs, and the sums of a pool."""
+"""What the reference simulator is made of: jobs, nodes, shared GPUs, running jobs, and the sums of a pool."""
 
 from __future__ import annotations
 

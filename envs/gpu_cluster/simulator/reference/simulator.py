@@ -1,4 +1,4 @@
-"""The plain twin itself: the beginning of an episode, and a decision."""
+"""The reference simulator itself: the beginning of an episode, and a decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that the plain twin remembers of one cluster; the modules beside this one are functions of it."""
+"""All that the reference simulator remembers of one cluster; the modules beside this one are functions of it."""
 
 from __future__ import annotations
 

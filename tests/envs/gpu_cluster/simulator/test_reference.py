@@ -18,7 +18,7 @@ from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MAX_STEPS = 400
 
-SCRATCH = {"pool": columns.ROOM, "run": columns.RUN_TARGET, "pod": 0}
+SCRATCH = {"pool": columns.TRIAL, "run": columns.RUN_TARGET, "pod": 0}
 """The first column that is scratch: snapshots that the shortcut leaves out write there too."""
 
 
@@ -74,7 +74,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
     while not stepped.world.clusters.clock[0, columns.DONE]:
         stepped.step(policy.act(outcome.observation, outcome.mask))
     np.testing.assert_array_equal(replayed.world.clusters.clock, stepped.world.clusters.clock)
-    scratch = columns.ROOM
+    scratch = columns.TRIAL
     np.testing.assert_array_equal(
         replayed.world.clusters.pool[..., :scratch], stepped.world.clusters.pool[..., :scratch]
     )

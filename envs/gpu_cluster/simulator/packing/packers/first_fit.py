@@ -1,4 +1,4 @@
-"""The busy node with the lowest number that has room, else an idle node."""
+"""The busy node with the lowest number that it fits on, else an idle node."""
 
 # ruff: noqa: ARG001 (all packers take the same arguments)
 
@@ -13,7 +13,7 @@ from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 def first_fit(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
-    """The first node with room."""
+    """The first node that it fits on."""
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Any node with room, and any GPU that fits."""
+"""Any node that it fits on, and any GPU that fits."""
 
 # ruff: noqa: ARG001 (all packers take the same arguments)
 

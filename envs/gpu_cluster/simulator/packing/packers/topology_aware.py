@@ -45,7 +45,7 @@ def aligned_gpus(nodes: Nodes, pod: Pod, node: int) -> tuple[int, int]:
 
 @helper
 def aligned_share(nodes: Nodes, pod: Pod, node: int) -> tuple[int, int]:
-    """The shared GPU with the least room, else a whole one of the fullest block: what that costs, and the GPU as bits.
+    """The tightest shared GPU, else a whole one of the fullest block: what that costs, and the GPU as bits.
 
     The cost is 0 on a GPU that is shared already, else the whole GPUs that were free in its block.
     """
