@@ -83,7 +83,7 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
 NODE_TRIAL = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
 # Belonging to a node, and there only where `Settings.is_stochastic` or images are pulled: how often it was ordered,
-# when what happens to it next; and, from NODE_IMAGES on, when its pull of each image is over, NEVER: it lacks the image.
+# when something happens to it next and what; from NODE_IMAGES on, when its pull of each image ends, NEVER: it has none.
 NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
 
 # Values of NODE_NEXT.
@@ -153,8 +153,8 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
-# They are there only where `Settings.is_stochastic` or images are pulled; where the former, tables of LOTS quantiles in ms
-# begin with POOL_LOTS, kind by kind.
+# They are there only where `Settings.is_stochastic` or images are pulled; where the former, tables of LOTS quantiles in
+# ms begin with POOL_LOTS, kind by kind.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
 LOG_COLUMNS = 3
