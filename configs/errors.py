@@ -1,4 +1,4 @@
-"""The one convention for mistakes that a user can mend, shared by every package."""
+"""The one convention for mistakes that a user can fix, shared by every package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: the command line prints its message in one line and exits with status 2.
+    """A mistake that the user can fix: the command line prints its message in one line and exits with status 2.
 
     Every package derives its own errors from this class and from the builtin that fits best, for example
-    `class TraceError(UserError, ValueError)`. The message says what is wrong, which value and how to mend it. Any other
+    `class TraceError(UserError, ValueError)`. The message says what is wrong, which value and how to fix it. Any other
     exception that reaches the command line is a bug of ours, except `OSError`, which names its file.
     """
 
