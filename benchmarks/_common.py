@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autoscaler.evaluation.provenance import git_revision, machine, package_versions
+from configs.files import check_output_file
 from envs.compiled.choice import chosen_compiler
 
 
@@ -46,22 +48,50 @@ class Measurement:
         }
 
 
-def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
-    result = argparse.ArgumentParser(description=description)
-    result.add_argument("--repeats", type=int, default=repeats, help="timed runs of each row (default %(default)s)")
+def parser(description: str | None, repeats: int | None = None) -> argparse.ArgumentParser:
+    """The options that every benchmark has; `repeats` where it times something, the runs of each row."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if repeats is not None:
+        result.add_argument("--repeats", type=int, default=repeats, help="timed runs of each row (default %(default)s)")
     result.add_argument("--json", metavar="PATH", type=Path, help="write the measurements as JSON to this file")
+    result.add_argument("--quick", action="store_true", help="small sizes, one run of each row: to see that it works")
     return result
 
 
+def parse(options: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
+    """Read the command line, and refuse a JSON file that could not be written.
+
+    Args:
+        options: of `parser`.
+        quick: with --quick, what options take that the user does not give.
+    """
+    if "--quick" in sys.argv[1:]:
+        options.set_defaults(repeats=1, **quick)
+    arguments = options.parse_args()
+    try:
+        if arguments.json is not None:
+            check_output_file(arguments.json)
+    except OSError as error:
+        options.error(str(error))
+    return arguments
+
+
+def tell(text: str) -> None:
+    """Say on stderr what is going on, so that a long benchmark is seen to work."""
+    sys.stderr.write(f"  {text}\n")
+    sys.stderr.flush()
+
+
 def measure(name: str, unit: str, amount: float, run: Callable[[], object], repeats: int) -> Measurement:
-    """Time `run`, which does `amount` units of work; the caller has run it once, so that all is compiled."""
+    """Time `run`, which does `amount` units of work, and tell each rate; the caller has run it once to compile all."""
+    tell(f"measuring: {name}")
     rates, cpu_rates = [], []
     for _ in range(repeats):
         begin, cpu_begin = time.perf_counter(), time.process_time()
         run()
         rates.append(amount / (time.perf_counter() - begin))
         cpu_rates.append(amount / (time.process_time() - cpu_begin))
+        tell(f"  run {len(rates)} of {repeats}: {rates[-1]:,.0f} {unit}")
     return Measurement(name, unit, tuple(rates), tuple(cpu_rates))
 
 

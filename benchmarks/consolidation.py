@@ -6,13 +6,11 @@ checkpoints, which `checkpointable` gives to a share of them at random. `--boot-
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from _common import describe
+from _common import describe, parse, parser, tell
 
 import traces
 from agents.baselines import ConstantSetpoint
@@ -54,18 +52,17 @@ ROWS = (
 
 def main() -> None:
     """Replay every row and print the table."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = parser(__doc__)
     options.add_argument(
         "trace", nargs="?", default="synthetic:quickstart?days=60&seed=0", help="URI (default %(default)s)"
     )
     options.add_argument("--days", type=float, help="only so many days of the trace")
     options.add_argument("--boot-seconds", type=float, default=300.0, help="boot time of a node (default %(default)s)")
-    options.add_argument("--json", metavar="PATH", type=Path, help="write the figures as JSON to this file")
-    arguments = options.parse_args()
+    arguments = parse(options, days=5.0)
     before, results = describe(), []
     for row in ROWS:
         results.append((row, replay(row, arguments.trace, arguments.days, arguments.boot_seconds)))
-        print(f"  {row.name}: done", flush=True)
+        tell(f"done: {row.name}")
     table(results)
     if arguments.json is not None:
         document = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _common import Measurement, describe, measure, parser, report
+from _common import Measurement, describe, measure, parse, parser, report
 from replay import MIN_JOBS, with_requests
 
 import traces
@@ -38,7 +38,7 @@ def main() -> None:
     """Replay and print."""
     options = parser(__doc__, repeats=5)
     options.add_argument("trace", nargs="?", default=DEFAULT, help="URI of a trace (default %(default)s)")
-    arguments = options.parse_args()
+    arguments = parse(options, trace="synthetic:quickstart?days=3&seed=1&jobs_per_day=200")
     before, trace = describe(), with_requests(traces.load(arguments.trace))
     setpoints = np.array([ConstantSetpoint(EnvironmentConfig().codec).setpoint])
     runs, seconds, results = {}, {}, {}

@@ -7,7 +7,7 @@ plain environment has that size too, and the size of gpu-choochoo's easy scenari
 from __future__ import annotations
 
 import numpy as np
-from _common import Measurement, describe, measure, parser, report
+from _common import Measurement, describe, measure, parse, parser, report
 
 import traces
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
@@ -75,7 +75,7 @@ def main() -> None:
     options.add_argument("--ten-events-trace", default="synthetic:quickstart?days=14&seed=0&jobs_per_day=900")
     options.add_argument("--nodes", type=int, default=300)
     options.add_argument("--envs", type=int, default=64)
-    arguments = options.parse_args()
+    arguments = parse(options, nodes=30, envs=8)
     before = describe()
     one, ten = traces.load(arguments.one_event_trace), traces.load(arguments.ten_events_trace)
     rows = [

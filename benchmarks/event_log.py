@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _common import Measurement, describe, parser, report
+from _common import Measurement, describe, parse, parser, report
 
 import traces
 from agents.baselines import ConstantSetpoint
@@ -33,7 +33,7 @@ def main() -> None:
     default = ["synthetic:quickstart?days=365&seed=0", *([f"philly:{philly}"] if philly.exists() else [])]
     options.add_argument("trace", nargs="*", default=default, help="URIs of traces (default: synthetic, and Philly)")
     options.add_argument("--cluster", default="auto", help="auto, a YAML file or a list of nodes")
-    arguments = options.parse_args()
+    arguments = parse(options, trace=["synthetic:quickstart?days=30&seed=0"])
     before, config = describe(), EnvironmentConfig()
     rules = ConstantSetpoint(config.codec).rule[None]
     rows, more = [], {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from _common import Measurement, describe, measure, parser, report
+from _common import Measurement, describe, measure, parse, parser, report
 from numpy.typing import NDArray
 
 import traces
@@ -141,7 +141,7 @@ def main() -> None:
     )
     options.add_argument("--seeds", type=int, default=10, help="orders of arrival (default %(default)s)")
     options.add_argument("--figure", metavar="PATH", type=Path, help="draw the curves into this PNG or SVG")
-    arguments = options.parse_args()
+    arguments = parse(options, seeds=1)
     if not _find(arguments.folder, POD_LIST).exists():
         print(f"skipped: {arguments.folder} has no {POD_LIST}; give the folder of Alibaba's cluster-trace-gpu-v2023")
         return

@@ -7,14 +7,12 @@ of two blocks of four linked GPUs; jobs arrive and end as in the trace, and one 
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from _common import describe
+from _common import describe, parse, parser
 from numpy.typing import NDArray
 
 import traces
@@ -105,13 +103,12 @@ def nodes_for(trace: Trace, load_share: float) -> int:
 
 def main() -> None:
     """Run both and print their tables."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = parser(__doc__)
     options.add_argument(
         "trace", nargs="?", default="synthetic:quickstart?days=60&seed=0", help="URI (default %(default)s)"
     )
     options.add_argument("--days", type=float, help="only so many days of the trace")
-    options.add_argument("--json", metavar="PATH", type=Path, help="write the figures as JSON to this file")
-    arguments = options.parse_args()
+    arguments = parse(options, days=5.0)
     before, trace = describe(), load(arguments.trace, arguments.days)
     print(
         f"{trace.uri}: {trace.num_jobs:,} jobs\n\n  mean load, nodes: parts on one block of {LINKED} GPUs, refused work"

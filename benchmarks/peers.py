@@ -21,7 +21,7 @@ import io
 from typing import Any
 
 import numpy as np
-from _common import Measurement, describe, measure, parser, report
+from _common import Measurement, describe, measure, parse, parser, report
 from numpy.typing import NDArray
 
 import traces
@@ -191,7 +191,7 @@ def main() -> None:
     options.add_argument("--trace", default="synthetic:quickstart?days=30&seed=0")
     options.add_argument("--jobs", type=int, default=2000, help="of the trace, the first that fit on one node")
     options.add_argument("--nodes", type=int, default=6, help="so few that jobs wait")
-    arguments = options.parse_args()
+    arguments = parse(options, jobs=200)
     before = describe()
     trace = traces.load(arguments.trace)
     fits = np.flatnonzero((trace.gpu_milli % 1000 == 0) & (trace.gpu_milli <= 1000 * GPUS_PER_NODE))

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from _common import describe, measure, parser, report
+from _common import describe, measure, parse, parser, report
 
 import traces
 from agents.baselines import ConstantSetpoint
@@ -91,7 +91,7 @@ def main() -> None:
     options.add_argument("--cluster", default="auto", help="auto, a YAML file or a list of nodes")
     options.add_argument("--physics", choices=("default", "all"), default="default", help="what is simulated")
     options.add_argument("--lever", action="store_true", help="with --physics all: nearly empty nodes are emptied")
-    arguments = options.parse_args()
+    arguments = parse(options, trace=["synthetic:quickstart?days=10&seed=0"])
     before = describe()
     rows, compile_seconds = [], 0.0
     config = EnvironmentConfig()

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import numpy as np
-from _common import describe, heading, parser
+from _common import describe, heading, parse, parser
 
 from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser(__doc__, repeats=5)
     options.add_argument("--jobs", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 10_000_000])
     options.add_argument("--nodes", type=int, nargs="*", default=[10, 100, 1000, 10_000])
-    arguments = options.parse_args()
+    arguments = parse(options, jobs=[10_000], nodes=[10, 100])
     before = describe()
     print(heading(before))
     cost(1000, 10, 1)  # compiles

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from _common import Measurement, describe, measure, parser, report
+from _common import Measurement, describe, measure, parse, parser, report
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -68,7 +68,7 @@ def main() -> None:
     options = parser(__doc__, repeats=5)
     options.add_argument("--config", default="experiment/quickstart", help="an experiment config")
     options.add_argument("--iterations", type=int, default=8, help="iterations of a run (default %(default)s)")
-    arguments = options.parse_args()
+    arguments = parse(options, iterations=1)
     before = describe()
     experiment = load_config(arguments.config, ExperimentConfig)
     trace = traces.load(experiment.trace)
