@@ -120,11 +120,14 @@ class Orders:
         # Nodes for a part of a gang would idle until they are taken away again.
         waiting, times = self._waiting[pool.name], self._config.guardrails.backoff
         coming = coming_nodes(pool, self._state, self._view.now_seconds, times)
-        free = self._capacity.free_gpus_milli(pool.name) + Counter({settings.gpus_per_node * GPU_MILLI: coming})
-        reserve = wanted - nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, wanted)
-        whole = nodes_for_whole_gangs(waiting, free, settings.gpus_per_node, nodes)
+        ready, size = self._capacity.free_gpus_milli(pool.name), settings.gpus_per_node
+        free = ready + Counter({size * GPU_MILLI: coming})
+        # Nodes to come that no gang fills are the reserve that was ordered before.
+        ordered_reserve = coming - nodes_for_whole_gangs(waiting, ready, size, coming)
+        reserve = wanted + coming - nodes_for_whole_gangs(waiting, ready, size, wanted + coming) - ordered_reserve
+        whole = nodes_for_whole_gangs(waiting, free, size, nodes)
         reason = "the bound leaves too few nodes for a whole gang, and a part of one is of no use"
-        return self._limit(Rule.WHOLE_GANGS, pool, nodes, whole + reserve, reason)
+        return self._limit(Rule.WHOLE_GANGS, pool, nodes, whole + max(0, reserve), reason)
 
     def _limit(self, rule: Rule, pool: PoolView, nodes: int, most: int, reason: str) -> int:
         if nodes <= most:

@@ -184,6 +184,14 @@ def test_a_reserve_may_use_what_the_bound_leaves():
     assert run(cluster, decision(a=5, placement=[0]), settings=settings)[0] == {"a": 3}
 
 
+def test_a_reserve_that_is_on_its_way_is_not_ordered_again_beside_a_gang_that_cannot_be_whole():
+    settings = config(a={"max_nodes": 2})
+    cluster = view(queue=[gang("big", pods=3)])
+    assert run(cluster, decision(a=4, placement=[0]), settings=settings)[0] == {"a": 1}
+    state = after_order(GuardrailState(), order("reserve"))
+    assert run(cluster, decision(a=4, placement=[0]), state, settings)[0] == {}
+
+
 def test_a_step_limit_may_split_a_gang_because_the_rest_follows():
     settings = config(steps=StepLimits(max_new_nodes=2))
     cluster = view(queue=[gang("big", pods=4)])
