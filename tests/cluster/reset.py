@@ -23,6 +23,10 @@ _WORKLOADS = (
     "/apis/policy/v1/poddisruptionbudgets",
 )
 _OTHERS = (
+    "/apis/resource.k8s.io/v1/resourceclaims",
+    "/apis/resource.k8s.io/v1/resourceclaimtemplates",
+    "/apis/resource.k8s.io/v1/resourceslices",
+    "/apis/resource.k8s.io/v1/deviceclasses",
     "/api/v1/nodes",
     "/apis/coordination.k8s.io/v1/leases",
     "/api/v1/configmaps",

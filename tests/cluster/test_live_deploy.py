@@ -182,7 +182,7 @@ def assert_parity(live: Running, config: LiveConfig) -> None:
 
 def test_nodes_whose_gpus_are_late_are_not_ordered_again(cluster: ControlPlane) -> None:
     """The fault of others: 80 nodes for 40 jobs, because the GPU plugin takes its time."""
-    config = live_settings("pools.0.boot_seconds=30.0", "pools.0.kwok.gpu_delay_seconds=300.0")
+    config = live_settings("pools.0.boot_seconds=30.0", "pools.0.provider_settings.gpu_delay_seconds=300.0")
     with deployed(cluster, config) as live:
         for index in range(3):
             cluster.create_gang_job(f"job-{index}", pods=1, run_seconds=1, pod_spec=GATED)
@@ -285,7 +285,7 @@ def test_a_frozen_api_server_holds_the_decision_shows_and_fences_the_leader(
 def test_with_karpenter_a_pool_goes_from_zero_to_n_to_zero(karpenter: ControlPlane) -> None:
     """Orders are NodeClaims that the real Karpenter fulfils; removals delete them."""
     karpenter.request("POST", manifests.NODE_CLASSES, manifests.node_class("default"))
-    requirement = "pools.0.karpenter.requirements={node.kubernetes.io/instance-type: [gpu-8x-h100]}"
+    requirement = "pools.0.provider_settings.requirements={node.kubernetes.io/instance-type: [gpu-8x-h100]}"
     # gpu_type of the preset is a label that these instances do not carry.
     overrides = ("pools.0.provider=karpenter", requirement, "pools.0.gpu_type=null")
     with deployed(karpenter, live_settings(*overrides)) as live:
