@@ -38,7 +38,7 @@ class TimeBootstrap(BaseCallback):
             last = np.stack([infos[index]["terminal_observation"] for index in truncated])
             self.locals["rewards"][truncated] += model.gamma**exponents * self._values(last, truncated)
             for index in truncated:
-                infos[index] = {**infos[index], "TimeLimit.truncated": False}
+                infos[index]["TimeLimit.truncated"] = False
         return True
 
     def _values(self, observations: NDArray[np.float32], clusters: list[int]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from agents.sb3.checkpoint import load_checkpoint
 from agents.sb3.curve import CurveWriter
 from agents.sb3.files import load_weights
 from agents.sb3.models import Clock, is_off_policy, make_model
+from agents.sb3.reward import CustomReward, load_reward
 from agents.sb3.run import RunCallback, checkpoints
 from agents.sb3.scores import TrainedPolicy
 from agents.sb3.settings import Sb3Config
@@ -41,7 +42,8 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     clock = Clock(lambda: env.step_seconds, task.problem.config.decision_interval_seconds)
     start = [int(choice) for choice in task.tuned.policy(task.problem.config).rule]
     layout = task.problem.config.codec
-    model = make_model(settings, env, clock, task.seed, layout, start)
+    batch = env if task.train.reward is None else CustomReward(env, load_reward(task.train.reward))
+    model = make_model(settings, batch, clock, task.seed, layout, start)
     TrainedPolicy(settings.name, model.policy, settings.masked, layout, None)  # refuses what cannot be saved
     more = [_callback(config) for config in task.train.callbacks]
     if task.train.init_from is not None and not resume:
