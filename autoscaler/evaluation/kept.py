@@ -30,17 +30,17 @@ def kept_label(seeds: Sequence[Kept]) -> str:
     totals = sorted({kept.total_steps for kept in seeds})
     total = " or ".join(f"{each:,}" for each in totals)
     if all(kept.step == 0 for kept in seeds):
-        return f"the start, step 0 of {total}"
+        return f"step 0 of {total}: the start"
     steps = sorted({kept.step for kept in seeds})
     if len(steps) == 1:
         return f"step {steps[0]:,} of {total}"
     return f"steps {steps[0]:,} to {steps[-1]:,} of {total}"
 
 
-def start_sentence(seeds: Sequence[Kept]) -> str:
-    """That training did not help, where it did not; else empty."""
+def start_sentence(name: str, seeds: Sequence[Kept]) -> str:
+    """That training did not help a policy, where it did not; else empty."""
     starts = sum(kept.step == 0 for kept in seeds)
     if not starts:
         return ""
-    who = "It" if len(seeds) == 1 else "Each seed" if starts == len(seeds) else f"{starts} of its {len(seeds)} seeds"
+    who = name if starts == len(seeds) else f"{name} with {starts} of its {len(seeds)} seeds"
     return f"{who} is the policy that training started from: no later one scored better on the training window."

@@ -177,7 +177,7 @@ def test_of_two_trained_policies_the_headline_says_what_is_certain(comparison: C
     unclear = shifted(comparison, "b", [0.90, 1.09, 0.91, 1.08, 1.01])
     verdict = headline(shifted(unclear, "c", [0.91, 1.07, 0.93, 1.06, 1.03]))
     assert verdict.title == "Between b and reactive no difference can be told"
-    assert "It is the cheapest of all 3 learned policies; c costs" in verdict.detail
+    assert "Of the 3 policies under test it is the cheapest on average: c costs" in verdict.detail
     assert "more, but no difference can be told." in verdict.detail
     clear = headline(shifted(shifted(comparison, "b", [0.97] * 5), "c", [0.94] * 5))
     assert clear.title == "c costs 6.0 % less than reactive"
@@ -186,14 +186,14 @@ def test_of_two_trained_policies_the_headline_says_what_is_certain(comparison: C
 
 def test_a_kept_policy_that_is_the_start_is_said_to_be(comparison: Comparison) -> None:
     start = shifted(comparison, "b", [0.97] * 5, kept=(Kept(0, 2048),), sources=("runs/b",))
-    assert "It is the policy that training started from: no later one scored better" in headline(start).detail
+    assert "b is the policy that training started from: no later one scored better" in headline(start).detail
     page = render(start, start.document())
-    assert "trained, 1 seed: the start, step 0 of 2,048" in page
+    assert "trained, 1 seed, step 0 of 2,048: the start" in page
     assert "runs/b keeps step 0 of 2,048, the start of training" in page
     assert start.document()["policies"]["b"]["kept_steps"] == [0]
     later = shifted(comparison, "b", [0.97] * 5, kept=(Kept(1024, 2048),), sources=("runs/b",))
     assert "started from" not in headline(later).detail
-    assert "trained, 1 seed: step 1,024 of 2,048" in render(later, later.document())
+    assert "trained, 1 seed, step 1,024 of 2,048" in render(later, later.document())
 
 
 def test_one_policy_alone_has_a_report() -> None:

@@ -50,8 +50,8 @@ def over_time(comparison: Comparison, names: Sequence[str], window: int, colours
     panels[1].legend(loc="upper right", ncols=4, handlelength=1.0, columnspacing=1.4)
     draw_lines(panels[-1], courses, "watts", 1e-3, colours)
     panels[-1].set_title("Power, kW")
-    for axes in panels:
-        axes.yaxis.set_major_locator(MaxNLocator(4))
+    for index, axes in enumerate(panels):
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=0 < index < len(panels) - 1))
         axes.yaxis.set_major_formatter(TICKS)
     shown, start = comparison.windows[window], comparison.scenario.trace.metadata.start_time
     set_time_axis(panels[-1], start, shown.start_ms, shown.end_ms)

@@ -173,7 +173,7 @@ def bound_energy_kwh(comparison: Comparison) -> float | None:
         return None
     pool, values = pools[0], next(iter(comparison.results.values())).values
     watts = pool.power.watts(pool.gpus_per_node)
-    nodes, work = values["metrics.node_hours_lower_bound"].mean(), values["metrics.gpu_hours_asked"].mean()
+    nodes, work = values["metrics.node_hours_lower_bound"].mean(), values["metrics.gpu_hours_requested"].mean()
     unused = nodes * pool.gpus_per_node - work
     watt_hours = work * watts.busy_gpu + unused * watts.unused_gpu
     return float(watt_hours * pool.power.pue / 1000.0)

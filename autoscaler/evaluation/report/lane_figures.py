@@ -22,7 +22,7 @@ from autoscaler.evaluation.report.timeaxis import set_time_axis
 LANE_INCHES = 0.075
 ROOMY_INCHES = 0.11
 FEW_LANES = 24
-"""Up to so many lanes are drawn with more room."""
+"""Up to so many lanes are drawn higher."""
 
 LEAST_INCHES = 0.9
 LEVELS = 4

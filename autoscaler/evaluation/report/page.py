@@ -129,7 +129,7 @@ COLUMNS = (
 
 def _columns(comparison: Comparison) -> list[tuple[str, str]]:
     """(name, small text) of each column; without a reference there is nothing to stand in its column."""
-    versus = [] if comparison.reference is None else [("Cost against", f"{comparison.reference}, paired")]
+    versus = [] if comparison.reference is None else [("Difference", f"to {comparison.reference}")]
     return [("Policy", ""), ("Cost of a window", "USD, 95 % interval"), *versus, *COLUMNS]
 
 
@@ -151,7 +151,7 @@ def _kind(result: Result) -> str:
     contender = result.contender
     if contender.kind == "trained":
         seeds = len(contender.policies)
-        label = f": {kept_label(contender.kept)}" if contender.kept else ""
+        label = f", {kept_label(contender.kept)}" if contender.kept else ""
         return (f"trained, {seeds} seeds" if seeds > 1 else "trained, 1 seed") + label
     return "fixed rule" if contender.kind == "rule" else "given"
 

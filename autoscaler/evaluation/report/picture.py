@@ -41,7 +41,7 @@ def draw(comparison: Comparison) -> Figure:
     nodes.tick_params(labelbottom=False)
     draw_queue(queue, courses, colours)
     for axes in (nodes, queue):
-        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=axes is nodes))
         axes.yaxis.set_major_formatter(TICKS)
     shown, start = comparison.windows[window], comparison.scenario.trace.metadata.start_time
     set_time_axis(queue, start, shown.start_ms, shown.end_ms)

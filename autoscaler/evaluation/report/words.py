@@ -44,9 +44,9 @@ class Card:
 def main_result(comparison: Comparison) -> Result:
     """The policy that the report is about: the cheapest that is no fixed rule, else the cheapest but the reference."""
     ranking = comparison.ranking
-    learned = [result for result in ranking if result.contender.kind != "rule"]
+    tested = [result for result in ranking if result.contender.kind != "rule"]
     others = [result for result in ranking if result.contender.name != comparison.reference]
-    return (learned or others or ranking)[0]
+    return (tested or others or ranking)[0]
 
 
 def opponent_of(comparison: Comparison) -> Result | None:
@@ -66,17 +66,17 @@ def headline(comparison: Comparison) -> Headline:
         return Headline(f"{name} costs {cost} a window", "There is no other policy to compare it with.", "open")
     share = comparison.share_between(name, opponent.contender.name)
     title, detail, verdict = _verdict(name, opponent.contender.name, share)
-    sentences = [detail, *_others(comparison, main, opponent), start_sentence(main.contender.kept)]
+    sentences = [detail, *_others(comparison, main, opponent), start_sentence(name, main.contender.kept)]
     return Headline(title, " ".join(filter(None, sentences)), verdict)
 
 
 def _others(comparison: Comparison, main: Result, opponent: Result) -> list[str]:
-    """How the next learned policy and the cheapest of all compare with the main one, where they are others."""
-    learned = [result for result in comparison.ranking if result.contender.kind != "rule" and result is not main]
+    """How the next policy under test and the cheapest of all compare with the main one, where they are others."""
+    tested = [result for result in comparison.ranking if result.contender.kind != "rule" and result is not main]
     sentences = []
-    if learned and learned[0] is not opponent:
-        many = "both" if len(learned) == 1 else f"all {len(learned) + 1}"
-        sentences.append(f"It is the cheapest of {many} learned policies; {_difference(comparison, learned[0], main)}.")
+    if tested and tested[0] is not opponent:
+        first = f"Of the {len(tested) + 1} policies under test it is the cheapest on average"
+        sentences.append(f"{first}: {_difference(comparison, tested[0], main)}.")
     cheapest = comparison.ranking[0]
     if cheapest not in (main, opponent):
         sentences.append(f"The cheapest of all on average is {_difference(comparison, cheapest, main, relative=True)}.")
