@@ -16,13 +16,13 @@ _TYPES = {np.dtype(np.float64): pa.float64(), np.dtype(np.int64): pa.int64(), np
 
 
 def from_numpy(values: NDArray[Any]) -> pa.Array:
-    """Return a float64, int64 or int32 array, shape (rows,), as Arrow; not copied where it is contiguous."""
+    """A float64, int64 or int32 array, [rows], as Arrow; not copied where it is contiguous."""
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(_TYPES[values.dtype], len(values), [None, buffer])
 
 
 def to_numpy(values: pa.ChunkedArray) -> NDArray[Any]:
-    """Return a numeric column without nulls as numpy, shape (rows,); read-only where it is in one chunk."""
+    """A numeric column without nulls as numpy, [rows]; read-only where it is in one chunk."""
     parts = [np.from_dlpack(chunk) for chunk in values.chunks if len(chunk)]
     if len(parts) == 1:
         return parts[0]
@@ -31,12 +31,12 @@ def to_numpy(values: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def is_null(values: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Return which cells are empty, bool, shape (rows,)."""
+    """Which cells are empty, [rows] bool."""
     return to_numpy(pc.is_null(values).cast(pa.int8())).astype(np.bool_)
 
 
 def filled(values: pa.ChunkedArray, default: NDArray[Any]) -> NDArray[Any]:
-    """Return a float64 or int64 column as numpy, shape (rows,), with the cell of `default` (rows,) where it is null."""
+    """A float64 or int64 column as numpy, [rows], with the cell of `default` (rows,) where it is null."""
     if not values.null_count:
         return to_numpy(values)
     # Not fill_null: it makes a scalar, which imports pandas.
@@ -44,21 +44,21 @@ def filled(values: pa.ChunkedArray, default: NDArray[Any]) -> NDArray[Any]:
 
 
 def nullable(values: NDArray[Any], present: NDArray[np.bool_]) -> pa.Array:
-    """Return a float64, int64 or int32 array, shape (rows,), as Arrow; null where `present` (rows,) is False."""
+    """A float64, int64 or int32 array, [rows], as Arrow; null where `present` (rows,) is False."""
     bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(_TYPES[values.dtype], len(values), [bitmap, buffer])
 
 
 def strings(values: Sequence[str]) -> pa.Array:
-    """Return strings as Arrow, shape (rows,)."""
+    """Strings as Arrow, [rows]."""
     encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
 
 
 def labels(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
-    """Return the prefix followed by each number, string, shape (rows,)."""
+    """The prefix followed by each number, [rows] string."""
     nothing = from_numpy(np.zeros(len(numbers), np.int64))
     start, separator = strings([prefix]).take(nothing), strings([""]).take(nothing)
     return pc.binary_join_element_wise(start, from_numpy(numbers).cast(pa.string()), separator)

@@ -26,7 +26,7 @@ USUAL_SECONDS: Final = (
     *(300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 28_800, 43_200, 86_400),
     *(172_800, 259_200, 345_600, 432_000, 604_800, 1_209_600, 2_592_000),
 )
-"""Run times that users ask for, seconds; most estimates are one of a few round values.
+"""Run times that users request, seconds; most estimates are one of a few round values.
 Source of the shape: Tsafrir, Etsion and Feitelson, "Modeling User Runtime Estimates" (JSSPP 2005); values are ours."""
 
 _Uniform: TypeAlias = Mapping[str, NDArray[np.float64]]
@@ -43,30 +43,30 @@ def _option(default: Any, description: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Enrichment:
-    """What `enrich` adds, to which share of the jobs. As options of a URI: ``itp:x.csv?checkpointable=0.8``.
+    """What `enrich` adds, to which share of the jobs. As options of a URI: `itp:x.csv?checkpointable=0.8`.
 
     Attributes:
-        enrich_seed: Another seed chooses other jobs and values.
-        checkpointable: Share of the jobs that can be checkpointed, and so be moved and preempted.
-        checkpoint_interval_seconds: Their run time between checkpoints, seconds.
-        deferrable: Share of the jobs that need not start at once.
-        min_slack_seconds: Least time from submission to the latest start, seconds.
-        max_slack_seconds: Most such time, seconds; uniform between the two.
-        with_deadline: Share of the jobs that have a deadline.
-        min_deadline_factor: Least time from submission to the deadline, in run times of the job.
-        max_deadline_factor: Most such time, in run times; uniform between the two.
-        elastic: Share of the jobs on whole GPUs that run on fewer and on more than they asked.
-        min_width_factor: Fewest of their GPUs over those asked, rounded up to whole GPUs; in (0, 1].
-        max_width_factor: Most of their GPUs over those asked, rounded down; >= 1.
-        estimated: Share of the jobs whose user estimated the run time.
-        estimate_sigma: Standard deviation of the natural logarithm of estimate over run time; 0: all the same.
-        estimate_bias: Median of estimate over run time.
-        estimate_rounding: ``second``: to whole seconds; ``usual``: up to the next of `USUAL_SECONDS`, above the last
+        enrich_seed: another seed chooses other jobs and values.
+        checkpointable: share of the jobs that can be checkpointed, and so be moved and preempted.
+        checkpoint_interval_seconds: their run time between checkpoints, seconds.
+        deferrable: share of the jobs that need not start at once.
+        min_slack_seconds: least time from submission to the latest start, seconds.
+        max_slack_seconds: most such time, seconds; uniform between the two.
+        with_deadline: share of the jobs that have a deadline.
+        min_deadline_factor: least time from submission to the deadline, in run times of the job.
+        max_deadline_factor: most such time, in run times; uniform between the two.
+        elastic: share of the jobs on whole GPUs that run on fewer and on more than they requested.
+        min_width_factor: fewest of their GPUs over those requested, rounded up to whole GPUs; in (0, 1].
+        max_width_factor: most of their GPUs over those requested, rounded down; >= 1.
+        estimated: share of the jobs whose user estimated the run time.
+        estimate_sigma: standard deviation of the natural logarithm of estimate over run time; 0: all the same.
+        estimate_bias: median of estimate over run time.
+        estimate_rounding: `second`: to whole seconds; `usual`: up to the next of `USUAL_SECONDS`, above the last
             one to whole days.
-        priorities: Priority -> weight.
-        workloads: Workload -> weight.
-        images: Number of container images, ``image-0`` being the most popular; 0: none.
-        image_exponent: The n-th most popular image is used in proportion to n ** -`image_exponent` (Zipf).
+        priorities: priority -> weight.
+        workloads: workload -> weight.
+        images: number of container images, `image-0` being the most popular; 0: none.
+        image_exponent: the n-th most popular image is used in proportion to n ** -`image_exponent` (Zipf).
     """
 
     enrich_seed: int = _option(0, "another seed chooses other jobs and values")
@@ -79,8 +79,8 @@ class Enrichment:
     min_deadline_factor: float = _option(1.5, "least time from their submission to the deadline, in run times")
     max_deadline_factor: float = _option(3.0, "most such time, in run times")
     elastic: float = _option(0.0, "share of the jobs on whole GPUs that run on fewer and on more GPUs")
-    min_width_factor: float = _option(0.5, "their fewest GPUs over those asked")
-    max_width_factor: float = _option(2.0, "their most GPUs over those asked")
+    min_width_factor: float = _option(0.5, "their fewest GPUs over those requested")
+    max_width_factor: float = _option(2.0, "their most GPUs over those requested")
     estimated: float = _option(0.0, "share of the jobs whose user estimated the run time")
     estimate_sigma: float = _option(0.0, "standard deviation of ln(estimate / run time)")
     estimate_bias: float = _option(1.0, "median of estimate / run time")
@@ -120,16 +120,16 @@ class Enrichment:
 
 
 def enrich(trace: Trace, config: Enrichment) -> Trace:
-    """Return the trace with the attributes of `config` where a job does not have them yet; the others stay.
+    """The trace with the attributes of `config` where a job does not have them yet; the others stay.
 
-    The columns that were filled are named in ``metadata.synthetic_columns``.
+    The columns that were filled are named in `metadata.synthetic_columns`.
 
     Args:
-        trace: Any trace.
-        config: What to add.
+        trace: any trace.
+        config: what to add.
 
     Raises:
-        TraceValueError: A value breaks an invariant of a trace, such as a slack that ends after the last time of one.
+        TraceValueError: a value breaks an invariant of a trace, such as a slack that ends after the last time of one.
     """
     if not config.adds_anything:
         return trace
@@ -159,7 +159,7 @@ def enrich(trace: Trace, config: Enrichment) -> Trace:
 
 
 def _numbers(trace: Trace, config: Enrichment, uniform: _Uniform) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """Return column -> values and which jobs have one, shape (jobs,) each."""
+    """Column -> values and which jobs have one, [jobs] each."""
     submit, duration, gpus = trace.submit_time_seconds, trace.duration_seconds, trace.gpu_milli // 1000
     drawn: dict[str, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
     if config.checkpointable:
@@ -192,7 +192,7 @@ def _numbers(trace: Trace, config: Enrichment, uniform: _Uniform) -> dict[str, t
 
 
 def _uniform(trace: Trace, seed: int) -> _Uniform:
-    """Return, for each use, numbers in (0, 1) from job ids, float64, shape (jobs,)."""
+    """For each use, numbers in (0, 1) from job ids, [jobs] float64."""
     key = seed.to_bytes(8, "little")
     ids = trace.table.column("job_id").to_pylist()
     digests = b"".join(hashlib.blake2b(name.encode(), digest_size=64, key=key).digest() for name in ids)
@@ -205,7 +205,7 @@ def _between(low: float, high: float, uniform: NDArray[np.float64]) -> NDArray[n
 
 
 def _pick(weights: list[float], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return indices chosen in proportion to weights, int64, shape (jobs,)."""
+    """Indices chosen in proportion to weights, [jobs] int64."""
     edges = np.cumsum(weights)
     return np.searchsorted(edges[:-1] / edges[-1], uniform, side="right").astype(np.int64)
 
@@ -228,7 +228,7 @@ def _texts(names: list[str], index: NDArray[np.int64]) -> pa.ChunkedArray:
 
 
 def _merge(column: pa.ChunkedArray, added: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the column with the cells of `added` where it is null."""
+    """The column with the cells of `added` where it is null."""
     if column.null_count == len(column):
         return added
     return pc.coalesce(column, added)

@@ -1,4 +1,4 @@
-"""Errors of the `traces` package. Each message says what is wrong, where, and how to mend it, on one line."""
+"""Errors of the `traces` package. Each message says what is wrong, where, and how to fix it, on one line."""
 
 from configs.errors import UserError
 

@@ -13,7 +13,7 @@ def check_readable(path: str) -> None:
     """Raise unless `path` is a file that can be opened.
 
     Raises:
-        TraceFileError: There is no such file, it is a folder, or it may not be read.
+        TraceFileError: there is no such file, it is a folder, or it may not be read.
     """
     try:
         with Path(path).open("rb"):
@@ -23,10 +23,10 @@ def check_readable(path: str) -> None:
 
 
 def read_parquet(path: str) -> pa.Table:
-    """Return the table in the Parquet file at `path`.
+    """The table in the Parquet file at `path`.
 
     Raises:
-        TraceFileError: The file is missing, damaged or not Parquet.
+        TraceFileError: the file is missing, damaged or not Parquet.
     """
     check_readable(path)
     try:
@@ -42,7 +42,7 @@ def write_parquet(table: pa.Table, path: str) -> None:
     """Write `table` to the Parquet file `path`, which appears whole or not at all.
 
     Raises:
-        OutputFileError: The file cannot be written, for example because the disk is full.
+        OutputFileError: the file cannot be written, for example because the disk is full.
     """
     # Through Python's own stream, because the reason of a failure stays the system's ("No space left on device").
     with atomic_path(path) as temporary, temporary.open("wb") as stream:

@@ -13,13 +13,13 @@ machines, a number over time such as the carbon intensity of a grid, or position
 
 @dataclass(frozen=True, slots=True)
 class Format(Generic[OptionsT]):
-    """A format of traces: what a module of `traces.formats` calls ``FORMAT``.
+    """A format of traces: what a module of `traces.formats` calls `FORMAT`.
 
     Attributes:
         name: scheme of the URI; the same as in `traces.formats.FORMATS`.
         kind: what it holds.
         description: one line for humans.
-        options: frozen dataclass of the options, each field with a default and a ``help`` text in its metadata.
+        options: frozen dataclass of the options, each field with a default and a `help` text in its metadata.
         load: (path or preset, options) -> what `kind` says.
         licence: licence of the data in this format.
         citation: where the data were published; "" for data of one's own.

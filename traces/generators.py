@@ -26,17 +26,17 @@ _STATUSES = ("completed", "cancelled", "failed", "timeout")
 def generate(
     preset: Preset, *, days: float, rng: np.random.Generator, jobs_per_day: float | None = None, name: str = "custom"
 ) -> Trace:
-    """Return a synthetic trace that starts on a Monday at 00:00; times are whole seconds.
+    """A synthetic trace that starts on a Monday at 00:00; times are whole seconds.
 
     Arrivals are doubly stochastic: a Poisson process of submissions whose rate follows the hour, the weekday and a
     random log-normal factor. A submission is one job, or a sweep of jobs that share user, GPUs and, roughly, duration.
 
     Args:
-        preset: What the workload looks like.
-        days: Length, days.
-        rng: Source of randomness; the same state gives the same trace.
-        jobs_per_day: Replaces the preset's rate.
-        name: Name of the preset, for the metadata.
+        preset: what the workload looks like.
+        days: length, days.
+        rng: source of randomness; the same state gives the same trace.
+        jobs_per_day: replaces the preset's rate.
+        name: name of the preset, for the metadata.
 
     Raises:
         TraceValueError: `days` or `jobs_per_day` is not above 0, or they make more than `MAX_JOBS` jobs.
@@ -45,7 +45,7 @@ def generate(
     if not (days > 0 and rate > 0 and math.isfinite(days * rate)):
         raise TraceValueError(f"a synthetic trace needs days > 0 and jobs_per_day > 0, not {days} and {rate}")
     if days * rate > MAX_JOBS:
-        raise TraceValueError(f"{days} days of {rate} jobs are more than {MAX_JOBS} jobs; ask for fewer")
+        raise TraceValueError(f"{days} days of {rate} jobs are more than {MAX_JOBS} jobs; choose fewer")
     starts = _submission_times(preset, days, rate, rng)
     batch = _submissions(preset, starts, rng)
     submit = np.floor(starts[batch.index] + batch.delay_seconds)
@@ -74,10 +74,10 @@ class _Submissions:
     """Submissions and their jobs.
 
     Attributes:
-        job_class: Index into the preset's classes, int64, shape (submissions,).
-        user: Number of the user, int64, shape (submissions,).
-        index: The submission of each job, int64, shape (jobs,), ascending.
-        delay_seconds: From the submission's time to the job's, float64, shape (jobs,), seconds.
+        job_class: index into the preset's classes, [submissions] int64.
+        user: number of the user, [submissions] int64.
+        index: the submission of each job, [jobs] int64, ascending.
+        delay_seconds: from the submission's time to the job's, [jobs] float64, seconds.
     """
 
     job_class: NDArray[np.int64]
@@ -89,7 +89,7 @@ class _Submissions:
 def _submission_times(
     preset: Preset, days: float, jobs_per_day: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the times of submissions, float64, shape (submissions,), seconds, not sorted within a slot."""
+    """The times of submissions, [submissions] float64, seconds, not sorted within a slot."""
     slots = math.ceil(days * _SLOTS_PER_DAY)
     hours = (np.arange(slots) + 0.5) * _SLOT_SECONDS / 3600
     weights = np.array(preset.hour_weights)
@@ -104,7 +104,7 @@ def _submission_times(
 
 
 def _modulation(preset: Preset, slots: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the random factor on the rate of each slot, float64, shape (slots,), of expectation 1."""
+    """The random factor on the rate of each slot, [slots] float64, of expectation 1."""
     if preset.modulation_sigma == 0:
         return np.ones(slots)
     slots_of_memory = preset.modulation_hours * 3600 / _SLOT_SECONDS
@@ -123,13 +123,13 @@ def _weights(preset: Preset) -> NDArray[np.float64]:
 
 
 def _caps(preset: Preset) -> NDArray[np.int64]:
-    """Return the most jobs of a sweep by class, int64, shape (classes,), at least 1."""
+    """The most jobs of a sweep by class, [classes] int64, at least 1."""
     gpu_milli = np.array([item.gpu_milli for item in preset.classes], dtype=np.int64)
     return np.maximum(preset.quota_gpus * 1000 // gpu_milli, 1)
 
 
 def _mean_jobs(preset: Preset) -> float:
-    """Return the expected jobs of a submission: E[min(1 + G, cap)] for sweeps, G geometric, over the classes."""
+    """The expected jobs of a submission: E[min(1 + G, cap)] for sweeps, G geometric, over the classes."""
     success = 1 / (preset.sweep_mean_jobs - 1)
     sweep = 1 + (1 - (1 - success) ** (_caps(preset) - 1.0)) / success
     return float(1 + preset.sweep_share * np.dot(_weights(preset), sweep - 1))
@@ -148,7 +148,7 @@ def _submissions(preset: Preset, starts: NDArray[np.float64], rng: np.random.Gen
 
 
 def _durations(preset: Preset, batch: _Submissions, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the duration of each job, float64, shape (jobs,), whole seconds from 1 to the time limit."""
+    """The duration of each job, [jobs] float64, whole seconds from 1 to the time limit."""
     log_seconds = np.zeros(batch.job_class.size)
     for number, job_class in enumerate(preset.classes):
         members = np.flatnonzero(batch.job_class == number)
@@ -165,7 +165,7 @@ def _durations(preset: Preset, batch: _Submissions, rng: np.random.Generator) ->
 
 
 def _statuses(gpu_milli: NDArray[np.int64], killed: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return an index into `_STATUSES` for each job, int64, shape (jobs,); `killed` jobs met their time limit."""
+    """An index into `_STATUSES` for each job, [jobs] int64; `killed` jobs met their time limit."""
     bounds = np.array(sorted(STATUS_SHARES))
     shares = np.array([STATUS_SHARES[int(bound)] for bound in bounds])
     cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)

@@ -30,11 +30,11 @@ class Nodes:
     """Machines in the order of their file. Build one with `traces.load_nodes(uri)` or `Nodes.from_table`.
 
     Attributes:
-        table: One row per node, no nulls: node_id (string, unique), gpu_model (string), gpus (int64, > 0),
+        table: one row per node, no nulls: node_id (string, unique), gpu_model (string), gpus (int64, > 0),
             cpu_milli (int64, > 0, thousandths of a core), memory_mib (int64, > 0, MiB).
-        source: The data set, for humans.
-        licence: Licence of the data.
-        bad_rows: Reason -> number of rows of the original file that cannot be used and were left out.
+        source: the data set, for humans.
+        licence: licence of the data.
+        bad_rows: reason -> number of rows of the original file that cannot be used and were left out.
     """
 
     table: pa.Table
@@ -76,7 +76,7 @@ class Nodes:
 
     @property
     def gpus(self) -> NDArray[np.int64]:
-        """GPUs of each node, int64, shape (nodes,); read-only."""
+        """GPUs of each node, [nodes] int64; read-only."""
         values: NDArray[np.int64] = to_numpy(self.table.column("gpus"))
         return values
 

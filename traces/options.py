@@ -37,10 +37,10 @@ class Option:
     """One option, for humans.
 
     Attributes:
-        name: As written in the URI.
-        kind: What it takes, such as ``float`` or ``keep|drop``.
-        default: Text of the default; "" where there is none.
-        description: Meaning and unit.
+        name: as written in the URI.
+        kind: what it takes, such as `float` or `keep|drop`.
+        default: text of the default; "" where there is none.
+        description: meaning and unit.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Option:
 
 
 def describe(schema: type[Any]) -> tuple[Option, ...]:
-    """Return the options of an options dataclass, in its order."""
+    """The options of an options dataclass, in its order."""
     hints = get_type_hints(schema)
     return tuple(
         Option(
@@ -64,16 +64,16 @@ def describe(schema: type[Any]) -> tuple[Option, ...]:
 
 
 def parse(schema: type[OptionsT], values: Mapping[str, str], where: str) -> OptionsT:
-    """Return the options dataclass filled with the texts of a URI.
+    """The options dataclass filled with the texts of a URI.
 
     Args:
-        schema: A frozen dataclass with defaults; fields of str, int, float, bool, Literal, a mapping of
-            weights (``a:0.7,b:0.3``), or one of these or None.
-        values: Option -> text.
-        where: The URI, for messages.
+        schema: a frozen dataclass with defaults; fields of str, int, float, bool, Literal, a mapping of
+            weights (`a:0.7,b:0.3`), or one of these or None.
+        values: option -> text.
+        where: the URI, for messages.
 
     Raises:
-        TraceURIError: A value is not of the option's type or range.
+        TraceURIError: a value is not of the option's type or range.
     """
     hints = get_type_hints(schema)
     try:
@@ -83,7 +83,7 @@ def parse(schema: type[OptionsT], values: Mapping[str, str], where: str) -> Opti
 
 
 def _bare(hint: Any) -> Any:
-    """Return the type without its None."""
+    """The type without its None."""
     if get_origin(hint) in (Union, types.UnionType):
         return next(part for part in get_args(hint) if part is not types.NoneType)
     return hint
@@ -123,10 +123,10 @@ def _value(hint: Any, text: str, name: str) -> Any:
 
 
 def _mix(key_type: Any, text: str) -> dict[Any, float]:
-    """Return ``a:0.7,b:0.3`` as a mapping; a name may hold a colon.
+    """`a:0.7,b:0.3` as a mapping; a name may hold a colon.
 
     Raises:
-        ValueError: A part is no name and weight, or a name occurs twice.
+        ValueError: a part is no name and weight, or a name occurs twice.
     """
     mix: dict[Any, float] = {}
     for part in text.split(","):

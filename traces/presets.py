@@ -9,8 +9,8 @@ class LogNormal:
     """A log-normal distribution of durations.
 
     Attributes:
-        log_mean: Mean of the natural logarithm of the duration in seconds.
-        log_sigma: Standard deviation of that logarithm.
+        log_mean: mean of the natural logarithm of the duration in seconds.
+        log_sigma: standard deviation of that logarithm.
     """
 
     log_mean: float
@@ -19,12 +19,12 @@ class LogNormal:
 
 @dataclass(frozen=True, slots=True)
 class JobClass:
-    """Jobs that ask the same GPUs.
+    """Jobs that request the same GPUs.
 
     Attributes:
         gpu_milli: GPUs of the whole job, thousandths.
-        weight: Share of the jobs, relative to the other classes.
-        durations: Mixture of durations: (weight, distribution).
+        weight: share of the jobs, relative to the other classes.
+        durations: mixture of durations: (weight, distribution).
     """
 
     gpu_milli: int
@@ -37,21 +37,21 @@ class Preset:
     """What a synthetic workload looks like.
 
     Attributes:
-        description: One line for humans.
-        days: Length where nobody says another, days.
-        jobs_per_day: Expected jobs per day, averaged over whole weeks.
-        classes: The mix of jobs.
-        hour_weights: Relative submissions in each hour of the day, shape (24,); all equal: no daily rhythm.
-        weekend_weight: Submissions of a Saturday or Sunday relative to a working day.
-        modulation_sigma: Standard deviation of the logarithm of a random factor on the arrival rate; 0: Poisson.
-        modulation_hours: Correlation time of that factor, hours.
-        sweep_share: Probability that a submission is a sweep, several equal jobs at once.
-        sweep_mean_jobs: Mean jobs of a sweep before the quota cuts it, >= 2.
-        quota_gpus: Most GPUs that one sweep asks together (a single job may ask more).
-        max_duration_hours: Time limit at which a job is killed, hours.
-        num_users: Users; the n-th most active submits in proportion to n ** -`user_exponent`.
-        user_exponent: Skew of the users.
-        num_groups: Groups that the users belong to.
+        description: one line for humans.
+        days: length where nobody says another, days.
+        jobs_per_day: expected jobs per day, averaged over whole weeks.
+        classes: the mix of jobs.
+        hour_weights: relative submissions in each hour of the day, [24]; all equal: no daily rhythm.
+        weekend_weight: submissions of a Saturday or Sunday relative to a working day.
+        modulation_sigma: standard deviation of the logarithm of a random factor on the arrival rate; 0: Poisson.
+        modulation_hours: correlation time of that factor, hours.
+        sweep_share: probability that a submission is a sweep, several equal jobs at once.
+        sweep_mean_jobs: mean jobs of a sweep before the quota cuts it, >= 2.
+        quota_gpus: most GPUs that one sweep requests together (a single job may request more).
+        max_duration_hours: time limit at which a job is killed, hours.
+        num_users: users; the n-th most active submits in proportion to n ** -`user_exponent`.
+        user_exponent: skew of the users.
+        num_groups: groups that the users belong to.
     """
 
     description: str
@@ -123,8 +123,8 @@ _HELIOS = (
     JobClass(64000, 0.3, _GANG),
 )
 
-# Shares of pods by GPUs asked. Source: Alibaba GPU cluster 2023 (openb, ATC 2023), GPU pods of the default list; shares
-# below 1 % are left out.
+# Shares of pods by GPUs requested. Source: Alibaba GPU cluster 2023 (openb, ATC 2023), GPU pods of the default list;
+# shares below 1 % are left out.
 _OPENB = tuple(
     JobClass(gpu_milli, weight, ((1.0, PAI),))
     for gpu_milli, weight in (

@@ -50,7 +50,7 @@ def make_table(columns: Mapping[str, Column | None], origin: Origin) -> pa.Table
     """The table of `SCHEMA`: validated, sorted by submit time (stable), each column in one chunk.
 
     Args:
-        columns: by name of `SCHEMA`; one that is missing or None is null, and job_id ``job-<row>``.
+        columns: by name of `SCHEMA`; one that is missing or None is null, and job_id `job-<row>`.
         origin: file, rows and column names for messages.
 
     Raises:
@@ -118,6 +118,6 @@ def _arrow(values: Column | None, column: pa.Field, length: int, origin: Origin)
 def _sorted(table: pa.Table) -> pa.Table:
     submit = to_numpy(table.column("submit_time_seconds"))
     if not np.all(submit[1:] >= submit[:-1]):
-        # Arrow's own sort is not stable, numpy's is when asked.
+        # Arrow's own sort is not stable, numpy has a stable one.
         table = table.take(from_numpy(np.argsort(submit, kind="stable")))
     return table.combine_chunks()

@@ -10,17 +10,17 @@ from traces.schema import OPTIONAL
 from traces.trace import Trace
 
 SHARED = "<1"
-"""Label of the jobs that ask a share of one GPU."""
+"""Label of the jobs that request a share of one GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuShare:
-    """Jobs that ask the same number of GPUs.
+    """Jobs that request the same number of GPUs.
 
     Attributes:
-        gpus: Number of GPUs, "<1" for all shares of one GPU.
-        jobs: Number of jobs.
-        gpu_hours: Their work, GPU-hours.
+        gpus: number of GPUs, "<1" for all shares of one GPU.
+        jobs: number of jobs.
+        gpu_hours: their work, GPU-hours.
     """
 
     gpus: str
@@ -33,25 +33,25 @@ class TraceSummary:
     """Statistics of a trace.
 
     Attributes:
-        uri: The URI that gives the trace again.
-        source: The data set.
-        licence: Licence of the data.
-        start_time: Local time of second 0, ISO 8601; None where unknown.
-        jobs: Number of jobs.
-        span_seconds: From the first to the last submission, seconds.
-        jobs_per_day: Jobs over the span; None where the span is 0.
-        gpu_hours: Work of all jobs, GPU-hours.
-        peak_gpus: Most GPUs in use at once if no job ever waited.
-        gpu_mix: Jobs by GPUs asked, by rising number of GPUs.
-        duration_seconds: ``mean, p10, p50, p90, p95, p99, max``, seconds.
-        jobs_by_hour: Jobs submitted in each hour of the day, 24 numbers; local hours where `start_time` is known, else
+        uri: the URI that gives the trace again.
+        source: the data set.
+        licence: licence of the data.
+        start_time: local time of second 0, ISO 8601; None where unknown.
+        jobs: number of jobs.
+        span_seconds: from the first to the last submission, seconds.
+        jobs_per_day: jobs over the span; None where the span is 0.
+        gpu_hours: work of all jobs, GPU-hours.
+        peak_gpus: most GPUs in use at once if no job ever waited.
+        gpu_mix: jobs by GPUs requested, by rising number of GPUs.
+        duration_seconds: `mean, p10, p50, p90, p95, p99, max`, seconds.
+        jobs_by_hour: jobs submitted in each hour of the day, 24 numbers; local hours where `start_time` is known, else
             hours from second 0.
-        users: Number of users, None where the data set does not say.
-        groups: Number of groups, None where the data set does not say.
-        jobs_with: Optional column -> jobs that have a value in it.
-        synthetic_columns: Columns whose values, some or all, were drawn and not measured.
-        dropped: Reason -> rows of the original file that are no jobs here.
-        bad_rows: Reason -> rows of the original file that cannot be used and were left out.
+        users: number of users, None where the data set does not say.
+        groups: number of groups, None where the data set does not say.
+        jobs_with: optional column -> jobs that have a value in it.
+        synthetic_columns: columns whose values, some or all, were drawn and not measured.
+        dropped: reason -> rows of the original file that are no jobs here.
+        bad_rows: reason -> rows of the original file that cannot be used and were left out.
     """
 
     uri: str
@@ -75,7 +75,7 @@ class TraceSummary:
 
 
 def summarize(trace: Trace) -> TraceSummary:
-    """Return the statistics of a trace with at least one job."""
+    """The statistics of a trace with at least one job."""
     start = trace.metadata.start_time
     span = trace.span_seconds
     local_seconds = trace.submit_time_seconds + trace.week_offset_seconds

@@ -29,11 +29,11 @@ def from_timestamps(values: pa.ChunkedArray) -> tuple[NDArray[np.float64], datet
 
 
 def seconds_since(values: pa.ChunkedArray, start: datetime) -> pa.Array:
-    """Return seconds from `start`, float64, shape (rows,); null where the timestamp is.
+    """Seconds from `start`, [rows] float64; null where the timestamp is.
 
     Args:
-        values: Arrow timestamps, shape (rows,); with a zone they are read as UTC wall-clock times.
-        start: Wall-clock time of second 0, without a zone.
+        values: Arrow timestamps, [rows]; with a zone they are read as UTC wall-clock times.
+        start: wall-clock time of second 0, without a zone.
     """
     zero = (start - _EPOCH) // timedelta(microseconds=1)
     present = ~is_null(values)

@@ -27,13 +27,13 @@ class TraceMetadata:
     """What is known about a trace as a whole.
 
     Attributes:
-        source: The data set or generator, for humans.
-        licence: Licence of the data; "unknown" where nobody said.
-        start_time: Local wall-clock time of second 0, without a time zone; None where unknown.
-        dropped: Reason -> number of rows of the original file that are not jobs of this trace.
+        source: the data set or generator, for humans.
+        licence: licence of the data; "unknown" where nobody said.
+        start_time: local wall-clock time of second 0, without a time zone; None where unknown.
+        dropped: reason -> number of rows of the original file that are not jobs of this trace.
         origin: URI from which the rows were imported first; it survives a copy to Parquet.
-        synthetic_columns: Columns whose values, some or all, `traces.enrich` drew, and no data set said.
-        bad_rows: Reason -> number of rows of the original file that cannot be used and were left out.
+        synthetic_columns: columns whose values, some or all, `traces.enrich` generated: they are not measured.
+        bad_rows: reason -> number of rows of the original file that cannot be used and were left out.
     """
 
     source: str = "unknown"
@@ -46,8 +46,8 @@ class TraceMetadata:
 
     def __post_init__(self) -> None:
         if self.start_time is not None and self.start_time.tzinfo is not None:
-            mend = "give the local wall-clock time without one"
-            raise TraceValueError(f"start_time {self.start_time} has a time zone; {mend}")
+            fix = "give the local wall-clock time without one"
+            raise TraceValueError(f"start_time {self.start_time} has a time zone; {fix}")
 
     @property
     def bad_rows_text(self) -> str:
@@ -55,7 +55,7 @@ class TraceMetadata:
         return describe_bad_rows(self.bad_rows)
 
     def to_json(self) -> str:
-        """Return the metadata as one JSON object; `start_time` is ISO 8601."""
+        """The metadata as one JSON object; `start_time` is ISO 8601."""
         start = None if self.start_time is None else self.start_time.isoformat()
         return json.dumps(
             {
@@ -71,10 +71,10 @@ class TraceMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the metadata that `to_json` wrote.
+        """The metadata that `to_json` wrote.
 
         Raises:
-            TraceValueError: The text is not such an object.
+            TraceValueError: the text is not such an object.
         """
         try:
             values = json.loads(text)
@@ -92,7 +92,7 @@ class Trace:
     """Jobs in the order of their submission. Build one with `traces.load(uri)` or `Trace.from_columns`.
 
     Attributes:
-        table: One row per job, every column of `SCHEMA` in its order, each in one chunk. A ``?`` marks a
+        table: one row per job, every column of `SCHEMA` in its order, each in one chunk. A `?` marks a
             nullable column: null where the data set does not say. Seconds are trace time, from second 0.
 
             ===========================  =============  ==================================================
@@ -101,30 +101,30 @@ class Trace:
             job_id                       string         unique
             submit_time_seconds          float64        seconds; finite, >= 0, ascending (equal times keep
                                                         the order of the original file)
-            duration_seconds             float64        run time on the GPUs asked, seconds; finite, > 0
-            gpu_milli                    int64          GPUs asked by the whole job, in thousandths; > 0.
+            duration_seconds             float64        run time on the GPUs requested, seconds; finite, > 0
+            gpu_milli                    int64          GPUs requested by the whole job, in thousandths; > 0.
                                                         Below 1000: a share of one GPU. Else a multiple
                                                         of 1000: whole GPUs, a gang where one node does
                                                         not hold them
             user                         string?        who submitted
             group                        string?        virtual cluster, organisation or team
             gpu_models                   list<string>?  models that the job may run on; null or empty: any
-            cpu_milli                    int64?         CPUs asked by the whole job, thousandths of a core
-            memory_mib                   int64?         memory asked by the whole job, MiB
+            cpu_milli                    int64?         CPUs requested by the whole job, thousandths of a core
+            memory_mib                   int64?         memory requested by the whole job, MiB
             status                       string?        how the job ended, in the words of the data set
             priority                     int64?         higher is more urgent; null: 0; within 32 bits
             predicted_duration_seconds   float64?       the user's estimate of the run time on the GPUs
-                                                        asked, seconds; > 0. What a scheduler may know,
+                                                        requested, seconds; > 0. What a scheduler may know,
                                                         where duration_seconds is the truth
             latest_start_seconds         float64?       the job may be deferred until then, seconds;
                                                         >= submit time. Null: it is to start at once
             deadline_seconds             float64?       by when it should have ended, seconds; > submit
                                                         time. Null: none
             min_gpus                     int64?         fewest whole GPUs on which it runs (elastic); from
-                                                        1 to the GPUs asked. Null: the GPUs asked
+                                                        1 to the GPUs requested. Null: those requested
             max_gpus                     int64?         most whole GPUs that it can use; >= the GPUs
-                                                        asked. Null: the GPUs asked. Both are null where
-                                                        a share of one GPU is asked
+                                                        requested. Null: those requested. Both are null where
+                                                        a share of one GPU is requested
             workload                     string?        class of the job, such as the name of the network
                                                         that it trains: the key of speeds, scaling and
                                                         power in `traces.curves`; not ""
@@ -134,8 +134,8 @@ class Trace:
             image                        string?        container image, for caches on nodes; not ""
             ===========================  =============  ==================================================
 
-        uri: The URI that gives this trace again.
-        metadata: Source, licence, wall-clock time of second 0, dropped rows.
+        uri: the URI that gives this trace again.
+        metadata: source, licence, wall-clock time of second 0, dropped rows.
     """
 
     table: pa.Table
@@ -158,8 +158,8 @@ class Trace:
         """The trace of these columns: validated, and sorted by submit time (stable).
 
         Args:
-            columns: name -> [jobs] values, with the names, dtypes and units of `table` above. ``submit_time_seconds``,
-                ``duration_seconds`` and ``gpu_milli`` must be there; without ``job_id`` it is ``job-<row>`` with the
+            columns: name -> [jobs] values, with the names, dtypes and units of `table` above. `submit_time_seconds`,
+                `duration_seconds` and `gpu_milli` must be there; without `job_id` it is `job-<row>` with the
                 row of the original file; every other column that is missing or None is null.
             uri: the URI that gives this trace again.
             metadata: what is known about the trace as a whole.
@@ -202,91 +202,91 @@ class Trace:
 
     @property
     def submit_time_seconds(self) -> NDArray[np.float64]:
-        """Submit times, float64, shape (jobs,), seconds, ascending; read-only."""
+        """Submit times, [jobs] float64, seconds, ascending; read-only."""
         values: NDArray[np.float64] = to_numpy(self.table.column("submit_time_seconds"))
         return values
 
     @property
     def duration_seconds(self) -> NDArray[np.float64]:
-        """Run times, float64, shape (jobs,), seconds, > 0; read-only."""
+        """Run times, [jobs] float64, seconds, > 0; read-only."""
         values: NDArray[np.float64] = to_numpy(self.table.column("duration_seconds"))
         return values
 
     @property
     def checkpoint_interval_seconds(self) -> NDArray[np.float64]:
-        """Time between checkpoints, float64, shape (jobs,), seconds, > 0; 0.0: it cannot be checkpointed."""
+        """Time between checkpoints, [jobs] float64, seconds, > 0; 0.0: it cannot be checkpointed."""
         return self._filled("checkpoint_interval_seconds", np.zeros(self.num_jobs))
 
     @property
     def submit_milliseconds(self) -> NDArray[np.int64]:
-        """Submit times, int64, shape (jobs,), milliseconds, ascending; halves are rounded up."""
+        """Submit times, [jobs] int64, milliseconds, ascending; halves are rounded up."""
         return _milliseconds(self.submit_time_seconds)
 
     @property
     def duration_milliseconds(self) -> NDArray[np.int64]:
-        """Run times, int64, shape (jobs,), milliseconds, at least 1; halves are rounded up."""
+        """Run times, [jobs] int64, milliseconds, at least 1; halves are rounded up."""
         return np.maximum(_milliseconds(self.duration_seconds), 1)
 
     @property
     def gpu_milli(self) -> NDArray[np.int64]:
-        """GPUs asked, int64, shape (jobs,), thousandths of a GPU, > 0; read-only."""
+        """GPUs requested, [jobs] int64, thousandths of a GPU, > 0; read-only."""
         values: NDArray[np.int64] = to_numpy(self.table.column("gpu_milli"))
         return values
 
     @property
     def cpu_milli(self) -> NDArray[np.int64]:
-        """CPUs asked by whole jobs, int64, shape (jobs,), thousandths of a core; 0 where null."""
+        """CPUs requested by whole jobs, [jobs] int64, thousandths of a core; 0 where null."""
         return self._filled("cpu_milli", np.zeros(self.num_jobs, np.int64))
 
     @property
     def memory_mib(self) -> NDArray[np.int64]:
-        """Memory asked by whole jobs, int64, shape (jobs,), MiB; 0 where null."""
+        """Memory requested by whole jobs, [jobs] int64, MiB; 0 where null."""
         return self._filled("memory_mib", np.zeros(self.num_jobs, np.int64))
 
     @property
     def priority(self) -> NDArray[np.int64]:
-        """Priorities, int64, shape (jobs,), higher is more urgent; 0 where null."""
+        """Priorities, [jobs] int64, higher is more urgent; 0 where null."""
         return self._filled("priority", np.zeros(self.num_jobs, np.int64))
 
     @property
     def predicted_duration_milliseconds(self) -> NDArray[np.int64]:
-        """Estimates of the run time, int64, shape (jobs,), milliseconds, at least 1; 0 where nobody estimated."""
+        """Estimates of the run time, [jobs] int64, milliseconds, at least 1; 0 where nobody estimated."""
         return _interval(self._filled("predicted_duration_seconds", np.zeros(self.num_jobs)))
 
     @property
     def latest_start_milliseconds(self) -> NDArray[np.int64]:
-        """Times until which a start may be deferred, int64, shape (jobs,), milliseconds; the submit time where null."""
+        """Times until which a start may be deferred, [jobs] int64, milliseconds; the submit time where null."""
         return _milliseconds(self._filled("latest_start_seconds", self.submit_time_seconds))
 
     @property
     def deadline_milliseconds(self) -> NDArray[np.int64]:
-        """Times by which jobs should have ended, int64, shape (jobs,), milliseconds; `NO_DEADLINE` where null."""
+        """Times by which jobs should have ended, [jobs] int64, milliseconds; `NO_DEADLINE` where null."""
         values = _milliseconds(self._filled("deadline_seconds", np.full(self.num_jobs, -1.0)))
         return np.where(values < 0, NO_DEADLINE, values)
 
     @property
     def min_gpu_milli(self) -> NDArray[np.int64]:
-        """Fewest GPUs of an elastic job, int64, shape (jobs,), thousandths of a GPU; the GPUs asked where null."""
+        """Fewest GPUs of an elastic job, [jobs] int64, thousandths of a GPU; the GPUs requested where null."""
         return _gpus_or(self._filled("min_gpus", np.zeros(self.num_jobs, np.int64)), self.gpu_milli)
 
     @property
     def max_gpu_milli(self) -> NDArray[np.int64]:
-        """Most GPUs of an elastic job, int64, shape (jobs,), thousandths of a GPU; the GPUs asked where null."""
+        """Most GPUs of an elastic job, [jobs] int64, thousandths of a GPU; the GPUs requested where null."""
         return _gpus_or(self._filled("max_gpus", np.zeros(self.num_jobs, np.int64)), self.gpu_milli)
 
     @property
     def checkpoint_interval_milliseconds(self) -> NDArray[np.int64]:
-        """Time between checkpoints, int64, shape (jobs,), milliseconds, at least 1; 0: it cannot be checkpointed."""
+        """Time between checkpoints, [jobs] int64, milliseconds, at least 1; 0: it cannot be checkpointed."""
         return _interval(self.checkpoint_interval_seconds)
 
     def codes(self, column: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Return a column of strings as numbers.
+        """A column of strings as numbers.
 
         Args:
-            column: ``user``, ``group``, ``status``, ``workload`` or ``image``.
+            column: `user`, `group`, `status`, `workload` or `image`.
 
         Returns:
-            The distinct values, ascending; and the index of each job's value among them, int64, shape (jobs,), -1 where
+            The distinct values, ascending; and the index of each job's value among them, [jobs] int64, -1 where
             null.
         """
         coded = self.table.column(column).combine_chunks().dictionary_encode()
@@ -306,10 +306,10 @@ class Trace:
         return float(np.dot(self.gpu_milli, self.duration_seconds)) / 3.6e6
 
     def demand(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the GPUs in use over time if no job ever waited, as a step function.
+        """The GPUs in use over time if no job ever waited, as a step function.
 
         Returns:
-            Times, int64, shape (2 * jobs,), milliseconds, ascending; and the thousandths of a GPU in use from
+            Times, [2 * jobs] int64, milliseconds, ascending; and the thousandths of a GPU in use from
             each time to the next, int64, same shape. At equal times, jobs end before others start.
         """
         submit = self.submit_milliseconds
@@ -324,11 +324,11 @@ class Trace:
         return int(self.demand()[1].max()) if self.num_jobs else 0
 
     def window(self, start_seconds: float | None = None, end_seconds: float | None = None) -> Self:
-        """Return the jobs that were submitted in [start_seconds, end_seconds); their times stay as they are.
+        """The jobs that were submitted in [start_seconds, end_seconds); their times stay as they are.
 
         Args:
-            start_seconds: First submit time that is in, seconds; None: no bound.
-            end_seconds: First submit time that is out, seconds; None: no bound.
+            start_seconds: first submit time that is in, seconds; None: no bound.
+            end_seconds: first submit time that is out, seconds; None: no bound.
         """
         submit = self.submit_time_seconds
         start = 0 if start_seconds is None else int(np.searchsorted(submit, start_seconds, side="left"))
@@ -336,14 +336,14 @@ class Trace:
         return replace(self, table=self.table.slice(start, max(end - start, 0)).combine_chunks())
 
     def head(self, count: int) -> Self:
-        """Return the first `count` jobs, all of them where there are fewer."""
+        """The first `count` jobs, all of them where there are fewer."""
         return replace(self, table=self.table.slice(0, count).combine_chunks())
 
     def to_parquet(self, path: str) -> None:
         """Write the trace and its metadata to `path`; the file appears whole or not at all.
 
         Raises:
-            OutputFileError: The file cannot be written, for example because the disk is full.
+            OutputFileError: the file cannot be written, for example because the disk is full.
         """
         table = self.table.replace_schema_metadata({_METADATA_KEY: self.metadata.to_json().encode()})
         write_parquet(table, path)
@@ -355,8 +355,8 @@ class Trace:
         Job ids are made from the rows where the file has none; other columns that it lacks are null.
 
         Raises:
-            TraceFileError: The file is missing or damaged.
-            TraceValueError: A column is missing, or a value breaks an invariant.
+            TraceFileError: the file is missing or damaged.
+            TraceValueError: a column is missing, or a value breaks an invariant.
         """
         table = read_parquet(path)
         known = {name: table.column(name) for name in table.column_names if name in SCHEMA.names}
@@ -378,7 +378,7 @@ def _milliseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _interval(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return milliseconds, at least 1 where there is an interval at all."""
+    """Milliseconds, at least 1 where there is an interval at all."""
     return np.maximum(_milliseconds(seconds), seconds > 0)
 
 

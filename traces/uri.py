@@ -1,4 +1,4 @@
-"""URIs of traces: ``scheme:path?option=value&option=value``."""
+"""URIs of traces: `scheme:path?option=value&option=value`."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class TraceURI:
     """A parsed URI.
 
     Attributes:
-        scheme: Name of the format, such as ``itp``.
-        path: Absolute or relative path of a file, or the name of a preset; taken literally (no percent-encoding).
-        options: Option -> text of its value, percent-decoded.
+        scheme: name of the format, such as `itp`.
+        path: absolute or relative path of a file, or the name of a preset; taken literally (no percent-encoding).
+        options: option -> text of its value, percent-decoded.
     """
 
     scheme: str
@@ -28,10 +28,10 @@ class TraceURI:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the parts of `text`. A plain ``x.parquet`` is read as ``parquet:x.parquet``.
+        """The parts of `text`. A plain `x.parquet` is read as `parquet:x.parquet`.
 
         Raises:
-            TraceURIError: There is no format or no path, an option has no value, or occurs twice.
+            TraceURIError: there is no format or no path, an option has no value, or occurs twice.
         """
         match = _SCHEME.fullmatch(text)
         scheme, rest = (match[1], match[2]) if match else ("", text)
@@ -40,8 +40,8 @@ class TraceURI:
             raise TraceURIError(f"{text!r} names no file or preset; write FORMAT:PATH, such as itp:cluster02.csv.gz")
         if not scheme:
             if PurePath(path).suffix != ".parquet":
-                mend = f"write FORMAT:{path}, with a FORMAT of `autoscaler traces list`"
-                raise TraceURIError(f"{text!r} does not say its format; {mend}")
+                fix = f"write FORMAT:{path}, with a FORMAT of `autoscaler traces list`"
+                raise TraceURIError(f"{text!r} does not say its format; {fix}")
             scheme = "parquet"
         return cls(scheme, path, _options(query, text) if mark else {})
 

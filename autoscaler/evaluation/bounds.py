@@ -3,8 +3,8 @@
 The *migration-packed* bound lets every job start when it is submitted and moves running jobs between nodes at any time
 and for free, so that at each moment the GPUs in use fill as few nodes as they can: the integral of ceil(GPUs in use /
 GPUs per node). No policy that starts every job at once is below it. A policy that lets jobs wait may fall slightly
-below it in principle, because it can shift work to moments at which nodes have room anyway. The *floor*, all work on
-nodes that are always full, holds for every policy, also for one that delays.
+below it in principle, because it can shift work to moments at which nodes have free capacity anyway. The
+*floor*, all work on nodes that are always full, holds for every policy, also for one that delays.
 
 Several pools: pools that some job may choose between form a group (and so on through shared pools). The work of a group
 is packed on nodes of its largest size, whichever pool a policy chooses, and groups add up. Nodes that a pool must keep

@@ -28,7 +28,7 @@ ALL = "all"
 NONE = "none"
 
 Tune = Callable[[], "Tuned"]
-"""Gives the tuned heuristic when it is asked for, because that takes seconds."""
+"""Gives the tuned heuristic when it is needed, because that takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from configs.errors import UserError
 
 
 class EvaluationError(UserError, ValueError):
-    """What was asked for cannot be evaluated."""
+    """What is wanted cannot be evaluated."""
 
 
 class PolicyFitError(EvaluationError):

@@ -76,14 +76,14 @@ def _job_measures(rollout: Rollout) -> Measures:
     ended = rollout.end_ms != NEVER
     finished = int(ended.sum())
     completion = (rollout.end_ms - rollout.submit_ms)[ended] / 1000.0
-    asked = np.maximum(rollout.duration_ms[ended] / 1000.0, SLOWDOWN_TAU_SECONDS)
+    requested = np.maximum(rollout.duration_ms[ended] / 1000.0, SLOWDOWN_TAU_SECONDS)
     return {
         "metrics.jobs_submitted": rollout.window.num_jobs,
         "metrics.jobs_finished": finished,
         "metrics.jobs_unfinished": rollout.window.num_jobs - finished,
         **_distribution("metrics.wait_seconds", waits_seconds(rollout)),
         **_distribution("metrics.jct_seconds", completion),
-        **_distribution("metrics.bounded_slowdown", np.maximum(completion / asked, 1.0)),
+        **_distribution("metrics.bounded_slowdown", np.maximum(completion / requested, 1.0)),
     }
 
 
@@ -108,7 +108,7 @@ def _node_measures(rollout: Rollout, problem: Problem, bounds: NodeHourBounds) -
         "metrics.node_hours_lower_bound": bounds.packed,
         "metrics.node_hours_over_bound": totals.node_hours / bounds.packed,
         "metrics.node_hours_floor": bounds.floor,
-        "metrics.gpu_hours_asked": _asked_gpu_hours(rollout, problem),
+        "metrics.gpu_hours_requested": _requested_gpu_hours(rollout, problem),
         "metrics.gpu_hours_done": done,
         "metrics.utilization": done / (gpu_ms / MS_PER_HOUR),
         "metrics.scale_ups_per_hour": totals.scale_ups / hours,
@@ -149,7 +149,7 @@ def _incidents(rollout: Rollout) -> Measures:
     }
 
 
-def _asked_gpu_hours(rollout: Rollout, problem: Problem) -> float:
+def _requested_gpu_hours(rollout: Rollout, problem: Problem) -> float:
     """Work of the window's own jobs, and what was left of those that ran when it began."""
     before = slice(rollout.window.first_job)
     left = problem.submit_ms[before] + problem.duration_ms[before] - rollout.window.start_ms

@@ -70,15 +70,15 @@ class Rollout:
         window: the window.
         elapsed_ms: from its start until the last job ended.
         decisions: how often the policy decided.
-        waited_milli_ms: integral of the GPUs that waiting jobs ask.
+        waited_milli_ms: integral of the GPUs that waiting jobs request.
         deadline_misses: jobs that ended after their deadline, where that is counted.
         pools: counters and integrals of each pool.
         submit_ms: [J] int64, submission of the window's own jobs.
         duration_ms: [J] int64, their run time.
-        gpu_milli: [J] int64, the GPUs they ask.
+        gpu_milli: [J] int64, the GPUs that they request.
         start_ms: [J] int64, their start; `envs.gpu_cluster.simulator.NEVER` for a job that has not started.
         end_ms: [J] int64, their end; likewise.
-        timeline: integrals over time, where they were asked for.
+        timeline: integrals over time, where they were wanted.
     """
 
     window: Window
@@ -125,7 +125,7 @@ def run(
 ) -> list[Rollout]:
     """Run a policy over windows until every job of each has ended.
 
-    A fixed rule runs inside one compiled call; any other policy is asked for the actions of all windows at once.
+    A fixed rule runs inside one compiled call; any other policy gives the actions of all windows at once.
 
     Args:
         policy: who decides; it brings its codec layout along, and its packer where it has one.
@@ -133,7 +133,7 @@ def run(
         windows: at least one.
         samples: most samples of each window's timeline; 0: none.
         on_jobs: progress.
-        always_step: ask a fixed rule for its actions too, to check that both ways agree.
+        always_step: let a fixed rule act step by step too, to check that both ways agree.
 
     Returns:
         One rollout per window.
@@ -176,7 +176,7 @@ def is_compiled() -> bool:
 def warm_up(policy: Policy, scenario: Scenario) -> float:
     """Compile the kernels that a policy needs, or load them from the cache, by a replay of one job.
 
-    The policy itself is not asked, so that one that draws lots draws the same ones with and without this.
+    The policy itself does not act, so that a stochastic one draws the same numbers with and without this.
 
     Args:
         policy: who will decide.

@@ -58,7 +58,7 @@ class Course:
         idle_nodes: [B] float64.
         booting_nodes: [B] float64.
         used_gpus: [B] float64, GPUs at work.
-        queue_gpus: [B] float64, GPUs that waiting jobs ask.
+        queue_gpus: [B] float64, GPUs that waiting jobs request.
         watts: [B] float64, power of all nodes, PUE included.
     """
 

@@ -89,8 +89,8 @@ def equal_windows(trace: Trace, from_fraction: float, until_fraction: float, cou
     """
     if not 0.0 <= from_fraction < until_fraction <= 1.0:
         span = f"from {from_fraction:g} until {until_fraction:g}"
-        mend = "fractions of the trace must rise and stay within 0 and 1 (--from, --until)"
-        raise EvaluationError(f"the windows run {span}; {mend}")
+        fix = "fractions of the trace must rise and stay within 0 and 1 (--from, --until)"
+        raise EvaluationError(f"the windows run {span}; {fix}")
     if count < 1:
         raise EvaluationError(f"windows is {count}; it must be at least 1")
     start, end = moment(trace, from_fraction), moment(trace, until_fraction)

@@ -56,15 +56,16 @@ def test_windows_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_prices_change_what_tuning_chooses_for(capsys: pytest.CaptureFixture[str]) -> None:
-    cheap, dear = (
+    cheap, expensive = (
         evaluate(capsys, "--baselines", "reactive-tuned", "--set", f"objective.usd_per_gpu_hour={price}")
         for price in ("0.0", "50.0")
     )
     waits = [
-        document["policies"]["reactive-tuned"]["metrics"]["wait_seconds"]["mean"]["mean"] for document in (cheap, dear)
+        document["policies"]["reactive-tuned"]["metrics"]["wait_seconds"]["mean"]["mean"]
+        for document in (cheap, expensive)
     ]
     assert waits[1] < waits[0]
-    assert dear["provenance"]["environment"]["objective"]["usd_per_gpu_hour"] == 50.0
+    assert expensive["provenance"]["environment"]["objective"]["usd_per_gpu_hour"] == 50.0
 
 
 def test_all_rules_include_those_of_the_levers_that_are_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,4 +218,4 @@ def test_philly_replays_whole(data_dir: Path, capsys: pytest.CaptureFixture[str]
     assert main(["simulate", "--trace", uri, "--json", "-", "--quiet"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["metrics"]["jobs_finished"] == document["trace"]["jobs"] == 52849
-    assert document["metrics"]["gpu_hours_done"] == pytest.approx(document["metrics"]["gpu_hours_asked"], rel=1e-12)
+    assert document["metrics"]["gpu_hours_done"] == pytest.approx(document["metrics"]["gpu_hours_requested"], rel=1e-12)

@@ -26,11 +26,11 @@ def scenario() -> Scenario:
 
 
 def rules(layout: CodecLayout) -> list[Contender]:
-    lots = tuple(make_baseline("random", layout, seed) for seed in (1, 2))
+    stochastic = tuple(make_baseline("random", layout, seed) for seed in (1, 2))
     return [
         Contender("reactive", (make_baseline("reactive", layout),), "rule"),
         Contender("always-on", (make_baseline("always-on", layout),), "rule"),
-        Contender("random", lots, "rule", seeds=(1, 2)),
+        Contender("random", stochastic, "rule", seeds=(1, 2)),
     ]
 
 

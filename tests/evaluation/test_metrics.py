@@ -31,7 +31,7 @@ def measured(world: Scenario, window: Window | None = None) -> Measures:
 
 
 def test_one_job_waits_for_a_node_and_runs() -> None:
-    """0 s: 8 GPUs for 600 s are asked, a node is ordered. 300 s: it is ready, the job starts. 900 s: the end."""
+    """0 s: 8 GPUs for 600 s are requested, a node is ordered. 300 s: it is ready, the job starts. 900 s: the end."""
     got = measured(scenario([(0.0, 600.0, 8.0)]))
     assert got["energy_kwh.busy"] == pytest.approx(kwh(8 * BUSY_GPU_WATTS, 600), rel=1e-12)
     assert got["energy_kwh.boot"] == pytest.approx(kwh(IDLE_NODE_WATTS, 300), rel=1e-12)
@@ -47,7 +47,7 @@ def test_one_job_waits_for_a_node_and_runs() -> None:
     assert got["metrics.node_hours_lower_bound"] == got["metrics.node_hours_floor"] == 600 / 3600
     assert got["metrics.node_hours_over_bound"] == 1.5
     assert got["metrics.utilization"] == pytest.approx(600 / 900)
-    assert got["metrics.gpu_hours_asked"] == got["metrics.gpu_hours_done"] == pytest.approx(8 * 600 / 3600)
+    assert got["metrics.gpu_hours_requested"] == got["metrics.gpu_hours_done"] == pytest.approx(8 * 600 / 3600)
     assert (got["metrics.jobs_submitted"], got["metrics.jobs_finished"], got["metrics.jobs_unfinished"]) == (1, 1, 0)
     assert got["metrics.hours"] == 0.25
     assert got["metrics.scale_ups_per_hour"] == 4.0  # 1 in a quarter of an hour
@@ -81,7 +81,7 @@ def test_a_job_that_runs_before_the_window_counts_as_energy_but_not_as_a_wait() 
     assert got["energy_kwh.busy"] == pytest.approx(kwh(BUSY_GPU_WATTS, 4 * 500 + 4 * 100), rel=1e-12)
     assert got["energy_kwh.fragmentation"] == pytest.approx(kwh(UNUSED_GPU_WATTS, 4 * 500 - 4 * 100), rel=1e-12)
     assert got["metrics.node_hours"] == got["metrics.node_hours_lower_bound"] == 500 / 3600
-    assert got["metrics.gpu_hours_asked"] == got["metrics.gpu_hours_done"] == pytest.approx(2400 / 3600)
+    assert got["metrics.gpu_hours_requested"] == got["metrics.gpu_hours_done"] == pytest.approx(2400 / 3600)
     assert got["metrics.hours"] == pytest.approx(500 / 3600)
 
 
@@ -119,7 +119,7 @@ def test_a_move_is_counted_delays_its_job_and_costs() -> None:
     gpus = got["metrics.overhead_gpu_hours"] * 36.0  # 100 s each
     assert gpus in (pytest.approx(2.0), pytest.approx(3.0))
     assert got["metrics.jct_seconds.mean"] - free["metrics.jct_seconds.mean"] == pytest.approx(100 / 3)
-    assert got["metrics.gpu_hours_done"] == pytest.approx(got["metrics.gpu_hours_asked"])
+    assert got["metrics.gpu_hours_done"] == pytest.approx(got["metrics.gpu_hours_requested"])
     delayed = got["metrics.waited_gpu_hours"] + got["metrics.overhead_gpu_hours"]
     assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 0.10 * delayed, rel=1e-12)
     assert got["metrics.node_hours_busy"] < got["metrics.node_hours"]

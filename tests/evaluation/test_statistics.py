@@ -38,11 +38,11 @@ def test_the_interval_covers_the_true_mean(windows: int) -> None:
 
 def test_the_interval_covers_seeds_and_windows() -> None:
     """Both vary: values are the sum of an effect of the seed and one of the window."""
-    lots = generator(2)
+    random = generator(2)
     hits = 0
     bootstrap = Bootstrap(10, 8, generator(), draws=2000)
     for _ in range(300):
-        table = lots.normal(0, 1, (10, 1)) + lots.normal(0, 1, (1, 8))
+        table = random.normal(0, 1, (10, 1)) + random.normal(0, 1, (1, 8))
         estimate = bootstrap.mean(table)
         hits += estimate.includes_zero
     assert 0.90 <= hits / 300 <= 0.99
@@ -50,9 +50,9 @@ def test_the_interval_covers_seeds_and_windows() -> None:
 
 def test_differences_are_paired() -> None:
     """Windows differ by far more than the policies: the difference is clear although the means' intervals overlap."""
-    lots = generator(3)
-    base = lots.normal(100.0, 30.0, (1, 8))
-    better = base - 2.0 + lots.normal(0.0, 0.1, (1, 8))
+    random = generator(3)
+    base = random.normal(100.0, 30.0, (1, 8))
+    better = base - 2.0 + random.normal(0.0, 0.1, (1, 8))
     bootstrap = Bootstrap(1, 8, generator())
     difference = bootstrap.mean(better - base)
     assert difference.high is not None

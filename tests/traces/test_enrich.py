@@ -60,7 +60,7 @@ def test_the_real_window_gives_the_same_too(data_dir: Path) -> None:
     assert part.table.equals(whole.window(864_000, 1_728_000).table)
 
 
-def test_jobs_get_what_was_asked_in_the_shares_asked() -> None:
+def test_jobs_get_the_attributes_in_the_shares_of_the_options() -> None:
     trace = enrich(many(), EVERYTHING)
     for column, expected in (
         *(("checkpoint_interval_seconds", 0.8), ("latest_start_seconds", 0.5), ("deadline_seconds", 0.3)),

@@ -12,11 +12,11 @@ from traces.errors import TraceValueError
 
 @dataclass(frozen=True, slots=True)
 class ScalingCurve:
-    """Run time on n GPUs over that on one: ``serial + (1 - serial) / n + communication * (n - 1)``.
+    """Run time on n GPUs over that on one: `serial + (1 - serial) / n + communication * (n - 1)`.
 
     Attributes:
-        serial: Share of the run time on one GPU that more GPUs do not shorten, 0 to 1.
-        communication: Run time that each further GPU adds, over that on one GPU, >= 0.
+        serial: share of the run time on one GPU that more GPUs do not shorten, 0 to 1.
+        communication: run time that each further GPU adds, over that on one GPU, >= 0.
     """
 
     serial: float
@@ -27,17 +27,17 @@ class ScalingCurve:
             raise TraceValueError(f"{self} needs serial from 0 to 1 and communication >= 0")
 
     def speedup(self, gpus: Sequence[int]) -> Matrix:
-        """Return throughput over that on one GPU, float64, shape (gpus,)."""
+        """Throughput over that on one GPU, [gpus] float64."""
         count = np.array(gpus, dtype=np.float64)
         return np.asarray(1 / (self.serial + (1 - self.serial) / count + self.communication * (count - 1)))
 
     @classmethod
     def fit(cls, gpus: Sequence[int], speedup: Matrix) -> Self:
-        """Return the curve nearest to measured speed-ups: least squares of the relative error of the run time.
+        """The curve nearest to measured speed-ups: least squares of the relative error of the run time.
 
         Args:
-            gpus: Numbers of GPUs.
-            speedup: float64, shape (gpus,), NaN where not measured.
+            gpus: numbers of GPUs.
+            speedup: [gpus] float64, NaN where not measured.
         """
         known = ~np.isnan(speedup)
         count, gain = np.array(gpus, dtype=np.float64)[known], speedup[known]

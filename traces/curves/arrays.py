@@ -16,39 +16,39 @@ Matrix = NDArray[np.float64]
 
 
 def to_ppm(values: Matrix) -> NDArray[np.int64]:
-    """Return ratios in parts per million, int64, same shape; halves are rounded up."""
+    """Ratios in parts per million, int64, same shape; halves are rounded up."""
     return np.floor(values * PPM + 0.5).astype(np.int64)
 
 
 def column_medians(values: Matrix) -> Matrix:
-    """Return the median of each column, float64, shape (columns,); gaps do not count, NaN where all are gaps."""
+    """The median of each column, [columns] float64; gaps do not count, NaN where all are gaps."""
     columns = [column[~np.isnan(column)] for column in values.T]
     return np.array([np.median(column) if column.size else np.nan for column in columns])
 
 
 def pick_rows(values: Matrix, names: Sequence[str], wanted: Sequence[str], default: Matrix) -> Matrix:
-    """Return a row for each wanted name, and `default` as one more at the end.
+    """A row for each wanted name, and `default` as one more at the end.
 
     Args:
-        values: float64, shape (names, columns).
-        names: Names of the rows of `values`.
-        wanted: Names of the rows to return; those that `names` does not hold get `default`.
-        default: float64, shape (columns,).
+        values: [names, columns] float64.
+        names: names of the rows of `values`.
+        wanted: names of the rows to return; those that `names` does not hold get `default`.
+        default: [columns] float64.
 
     Returns:
-        float64, shape (wanted + 1, columns). Index -1, the code of a job without a name, is the default.
+        [wanted + 1, columns] float64. Index -1, the code of a job without a name, is the default.
     """
     index = {name: row for row, name in enumerate(names)}
     return np.array([values[index[name]] if name in index else default for name in wanted] + [default])
 
 
 def interpolate_rows(values: Matrix, at: Sequence[float], wanted: Sequence[float]) -> Matrix:
-    """Return each row at other positions: linear between its measured points, level outside of them.
+    """Each row at other positions: linear between its measured points, level outside of them.
 
     Args:
         values: float64, shape (rows, len(at)); each row has a number.
-        at: Positions of the columns, ascending.
-        wanted: Positions to return.
+        at: positions of the columns, ascending.
+        wanted: positions to return.
 
     Returns:
         float64, shape (rows, len(wanted)).
@@ -62,7 +62,7 @@ def check_names(names: Sequence[str], what: str, source: str) -> None:
     """Raise unless there are names, and each once.
 
     Raises:
-        TraceValueError: There is none, or one is there twice.
+        TraceValueError: there is none, or one is there twice.
     """
     if not names:
         raise TraceValueError(f"{source}: has no {what}; check that it is the right file")
@@ -75,7 +75,7 @@ def check_positions(values: Sequence[int], what: str, source: str, *, first: int
     """Raise unless positions are whole numbers above 0, ascending, and begin with `first` where it is given.
 
     Raises:
-        TraceValueError: They are not.
+        TraceValueError: they are not.
     """
     ascending = all(low < high for low, high in pairwise(values))
     if not values or values[0] < 1 or not ascending or first not in (None, values[0]):
@@ -87,7 +87,7 @@ def check_matrix(values: Matrix, rows: Sequence[str], columns: Sequence[object],
     """Raise unless the matrix has the shape of its names and each cell is a finite number above 0, or a gap (NaN).
 
     Raises:
-        TraceValueError: Names the cell and its value.
+        TraceValueError: names the cell and its value.
     """
     if values.shape != (len(rows), len(columns)):
         raise TraceValueError(f"{source}: {values.shape} numbers for {len(rows)} rows and {len(columns)} columns")
@@ -100,7 +100,7 @@ def check_complete(column: Matrix, rows: Sequence[str], what: str, source: str) 
     """Raise unless each row has a number in this column.
 
     Raises:
-        TraceValueError: Names the first row that has none.
+        TraceValueError: names the first row that has none.
     """
     for name, value in zip(rows, column.tolist(), strict=True):
         if np.isnan(value):
@@ -108,10 +108,10 @@ def check_complete(column: Matrix, rows: Sequence[str], what: str, source: str) 
 
 
 def position(name: str, names: Sequence[str], what: str, source: str) -> int:
-    """Return the index of `name`.
+    """The index of `name`.
 
     Raises:
-        TraceValueError: It is not there; names the nearest.
+        TraceValueError: it is not there; names the nearest.
     """
     if name not in names:
         raise TraceValueError(f"{source}: no {what} {name!r}{did_you_mean(name, names)}")

@@ -1,4 +1,4 @@
-"""The constants of `traces.curves.presets`, from the data that they sum up: ``python benchmarks/curves.py FOLDER``."""
+"""The constants of `traces.curves.presets`, from the data that they sum up: `python benchmarks/curves.py FOLDER`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ _Rows = dict[str, tuple[float, ...]]
 
 
 def speeds(data: Path) -> _Rows:
-    """Return workload -> speed on K80, P100 and V100 over that on the V100."""
+    """Workload -> speed on K80, P100 and V100 over that on the V100."""
     table = load_gavel_speeds(str(data / "elastic/gavel/simulation_throughputs.json.gz"))
     base = table.gpu_models.index(REFERENCE)
     relative = table.relative_speed / table.relative_speed[:, [base]]
@@ -31,7 +31,7 @@ def speeds(data: Path) -> _Rows:
 
 
 def scaling(data: Path) -> dict[str, tuple[float, float]]:
-    """Return workload -> serial share and communication of the fitted curve, on A100, at the largest batch.
+    """Workload -> serial share and communication of the fitted curve, on A100, at the largest batch.
 
     Left out: the network that was measured on up to 8 GPUs only.
     """
@@ -45,13 +45,13 @@ def scaling(data: Path) -> dict[str, tuple[float, float]]:
 
 
 def spread(data: Path) -> _Rows:
-    """Return workload -> speed on 1, 2, 3 and 4 nodes over that on one."""
+    """Workload -> speed on 1, 2, 3 and 4 nodes over that on one."""
     table = load_pollux_spread(str(data / "elastic/pollux"))
     return _rounded(dict(zip(table.workloads, table.relative_speed.tolist(), strict=True)))
 
 
 def power_caps(data: Path, gpu_model: str) -> tuple[_Rows, _Rows]:
-    """Return workload -> speed, and -> power, at `CAP_FRACTIONS`, over those without a cap.
+    """Workload -> speed, and -> power, at `CAP_FRACTIONS`, over those without a cap.
 
     What is above 1 is noise (NCF uses a sixth of a V100's limit, so no cap touches it) and becomes 1, lest a policy
     learn that a cap speeds jobs up.

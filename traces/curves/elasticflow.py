@@ -15,21 +15,21 @@ BATCH_COLUMN = "global_batch_size"
 
 
 def load_elasticflow_scaling(folder: str, batch: Literal["smallest", "largest"] = "largest") -> ScalingTable:
-    """Return the speed-up of each network at one global batch size, from a folder such as ``throughputs_A100``.
+    """The speed-up of each network at one global batch size, from a folder such as `throughputs_A100`.
 
-    Each file ``<network>.csv`` has a row for each global batch size and a column for each number of GPUs, in iterations
+    Each file `<network>.csv` has a row for each global batch size and a column for each number of GPUs, in iterations
     per second; 0, nan and an empty cell are runs that were not measured. The batch stays the same at every width, so
     this is strong scaling: what an elastic job gains that must not change its training.
 
     Args:
-        folder: The folder.
-        batch: Which batch size to take of each network; a larger one scales better.
+        folder: the folder.
+        batch: which batch size to take of each network; a larger one scales better.
 
     Source: Gu et al., "ElasticFlow" (ASPLOS 2023); github.com/pkusys/ElasticFlow, Apache-2.0.
 
     Raises:
-        TraceFileError: The folder or a file cannot be read.
-        TraceValueError: A file holds something else.
+        TraceFileError: the folder or a file cannot be read.
+        TraceValueError: a file holds something else.
     """
     files = sorted(Path(folder).glob("*.csv"))
     if not files:
@@ -49,7 +49,7 @@ def load_elasticflow_scaling(folder: str, batch: Literal["smallest", "largest"] 
 
 
 def _one(path: str, batch: str) -> tuple[list[int], list[float]]:
-    """Return numbers of GPUs and iterations per second in the row of the smallest or largest batch."""
+    """Numbers of GPUs and iterations per second in the row of the smallest or largest batch."""
     columns = [name for name in read_header(path) if name != BATCH_COLUMN]
     for name in columns:
         if not name.isdigit() or int(name) < 1:

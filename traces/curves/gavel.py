@@ -24,18 +24,18 @@ _JOB = re.compile(r"(.+?)(?: \(batch size \d+\))?")
 
 
 def load_gavel_speeds(path: str) -> SpeedTable:
-    """Return the speed of networks on one GPU of each model, over that on the V100.
+    """The speed of networks on one GPU of each model, over that on the V100.
 
-    The file (``simulation_throughputs.json``, plain or .gz) holds iterations per second as
-    ``{gpu: {"('ResNet-50 (batch size 64)', 1)": {"null": alone, other job: [co-located pair]}}}``. Read are jobs on one
+    The file (`simulation_throughputs.json`, plain or .gz) holds iterations per second as
+    `{gpu: {"('ResNet-50 (batch size 64)', 1)": {"null": alone, other job: [co-located pair]}}}`. Read are jobs on one
     GPU (scale factor 1) that run alone. A network is the median over its batch sizes. 0 is a run that failed.
 
     Source: Narayanan et al., "Heterogeneity-Aware Cluster Scheduling Policies for Deep Learning Workloads" (OSDI 2020);
     github.com/stanford-futuredata/gavel, MIT.
 
     Raises:
-        TraceFileError: The file cannot be read.
-        TraceValueError: It holds something else.
+        TraceFileError: the file cannot be read.
+        TraceValueError: it holds something else.
     """
     document = _read(path)
     ratios: dict[str, list[list[float]]] = defaultdict(list)
@@ -76,7 +76,7 @@ def _job(key: str, path: str) -> tuple[str, int]:
 
 
 def _alone(document: dict[str, dict[str, Any]], gpu: str, key: str, path: str) -> float:
-    """Return iterations per second alone; NaN where the run is missing or failed."""
+    """Iterations per second alone; NaN where the run is missing or failed."""
     runs = document.get(gpu, {}).get(key, {})
     value = runs.get("null") if isinstance(runs, dict) else None
     if value is None:

@@ -1,4 +1,4 @@
-"""One name for a network in every table, so that one ``workload`` of a trace finds it in all of them."""
+"""One name for a network in every table, so that one `workload` of a trace finds it in all of them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,5 +21,5 @@ ResNet-18, ImageNet with ResNet-50; You et al. (Zeus, NSDI 2023), table 1."""
 
 
 def workload_name(original: str) -> str:
-    """Return our name of a network."""
+    """Our name of a network."""
     return NAMES.get(original, original)

@@ -22,7 +22,7 @@ _Points = dict[tuple[int, int, int], list[float]]
 
 
 def load_pollux_spread(folder: str) -> SpreadTable:
-    """Return the speed on several nodes over that on one, from a folder with ``<application>/placements.csv``.
+    """The speed on several nodes over that on one, from a folder with `<application>/placements.csv`.
 
     A placement is written as the GPUs on each node: 4 is one node, 22 and 112 are 4 GPUs on two and three. Compared are
     runs with the same GPUs and the same batch, for jobs that fit on one node (up to 4 GPUs); the value is the median
@@ -32,8 +32,8 @@ def load_pollux_spread(folder: str) -> SpreadTable:
     Source: Qiao et al., "Pollux" (OSDI 2021); github.com/petuum/adaptdl, branch osdi21-artifact, Apache-2.0.
 
     Raises:
-        TraceFileError: The folder or a file cannot be read.
-        TraceValueError: A cell is not valid.
+        TraceFileError: the folder or a file cannot be read.
+        TraceValueError: a cell is not valid.
     """
     nodes = tuple(range(1, GPUS_PER_NODE + 1))
     rows: dict[str, list[float]] = {}
@@ -49,16 +49,16 @@ def load_pollux_spread(folder: str) -> SpreadTable:
 
 
 def load_pollux_scaling(folder: str) -> ScalingTable:
-    """Return the speed-up in samples per second on as few nodes as possible, with the same batch on each GPU.
+    """The speed-up in samples per second on as few nodes as possible, with the same batch on each GPU.
 
-    This is weak scaling: what an elastic job gains that may grow its batch. From ``placements.csv`` (up to 4 nodes) and
-    ``scalability.csv`` (up to 16 nodes) of each application; the median over batches.
+    This is weak scaling: what an elastic job gains that may grow its batch. From `placements.csv` (up to 4 nodes) and
+    `scalability.csv` (up to 16 nodes) of each application; the median over batches.
 
     Source: as `load_pollux_spread`.
 
     Raises:
-        TraceFileError: The folder or a file cannot be read.
-        TraceValueError: A cell is not valid.
+        TraceFileError: the folder or a file cannot be read.
+        TraceValueError: a cell is not valid.
     """
     curves: dict[str, dict[int, float]] = {}
     for application in _applications(folder):

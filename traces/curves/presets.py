@@ -1,7 +1,7 @@
 """Built-in tables, so that speed, scaling, spread and power caps need no files.
 
 The numbers are medians and fits of ours over published measurements, not the measurements.
-``python benchmarks/curves.py FOLDER`` derives them again, and a test compares.
+`python benchmarks/curves.py FOLDER` derives them again, and a test compares.
 """
 
 from collections.abc import Mapping
@@ -128,20 +128,20 @@ Source: You et al. (Zeus, NSDI 2023), measured times and powers; our medians."""
 
 
 def preset_speeds(name: str) -> SpeedTable:
-    """Return the speeds of a preset: ``gavel``.
+    """The speeds of a preset: `gavel`.
 
     Raises:
-        TraceURIError: There is no such preset.
+        TraceURIError: there is no such preset.
     """
     _check(name, ("gavel",), "speeds")
     return SpeedTable(tuple(GAVEL), ("K80", "P100", "V100"), _matrix(GAVEL), "preset gavel")
 
 
 def preset_scaling(name: str) -> ScalingTable:
-    """Return the scaling curves of a preset: ``elasticflow``.
+    """The scaling curves of a preset: `elasticflow`.
 
     Raises:
-        TraceURIError: There is no such preset.
+        TraceURIError: there is no such preset.
     """
     _check(name, ("elasticflow",), "scaling curves")
     gpus = tuple(range(1, 65))
@@ -150,20 +150,20 @@ def preset_scaling(name: str) -> ScalingTable:
 
 
 def preset_spread(name: str) -> SpreadTable:
-    """Return the slow-down over nodes of a preset: ``pollux``.
+    """The slow-down over nodes of a preset: `pollux`.
 
     Raises:
-        TraceURIError: There is no such preset.
+        TraceURIError: there is no such preset.
     """
     _check(name, ("pollux",), "speeds over nodes")
     return SpreadTable(tuple(POLLUX), (1, 2, 3, 4), _matrix(POLLUX), "preset pollux")
 
 
 def preset_power_caps(name: str) -> PowerCapTable:
-    """Return the power caps of a preset, which is a GPU model: ``V100``, ``A40``, ``P100`` or ``RTX6000``.
+    """The power caps of a preset, which is a GPU model: `V100`, `A40`, `P100` or `RTX6000`.
 
     Raises:
-        TraceURIError: There is no such preset.
+        TraceURIError: there is no such preset.
     """
     _check(name, tuple(ZEUS), "power caps")
     limit, speed, watts = ZEUS[name]

@@ -1,4 +1,4 @@
-"""From a URI to a table: ``preset:NAME``, or a format of the original files such as ``gavel:throughputs.json.gz``."""
+"""From a URI to a table: `preset:NAME`, or a format of the original files such as `gavel:throughputs.json.gz`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -33,20 +33,20 @@ class ZeusOptions:
 
 
 def load_speeds(uri: str) -> SpeedTable:
-    """Return speeds by workload and GPU model from ``preset:gavel`` or ``gavel:PATH``.
+    """Speeds by workload and GPU model from `preset:gavel` or `gavel:PATH`.
 
     Raises:
-        TraceError: The URI, the file or a value is wrong.
+        TraceError: the URI, the file or a value is wrong.
     """
     table: SpeedTable = _load(uri, {"preset": (NoOptions, preset_speeds), "gavel": (NoOptions, load_gavel_speeds)})
     return table
 
 
 def load_scaling(uri: str) -> ScalingTable:
-    """Return speed-ups by workload and width from ``preset:elasticflow``, ``elasticflow:FOLDER`` or ``pollux:FOLDER``.
+    """Speed-ups by workload and width from `preset:elasticflow`, `elasticflow:FOLDER` or `pollux:FOLDER`.
 
     Raises:
-        TraceError: The URI, the file or a value is wrong.
+        TraceError: the URI, the file or a value is wrong.
     """
     table: ScalingTable = _load(
         uri,
@@ -60,20 +60,20 @@ def load_scaling(uri: str) -> ScalingTable:
 
 
 def load_spread(uri: str) -> SpreadTable:
-    """Return speeds by workload and number of nodes from ``preset:pollux`` or ``pollux:FOLDER``.
+    """Speeds by workload and number of nodes from `preset:pollux` or `pollux:FOLDER`.
 
     Raises:
-        TraceError: The URI, the file or a value is wrong.
+        TraceError: the URI, the file or a value is wrong.
     """
     table: SpreadTable = _load(uri, {"preset": (NoOptions, preset_spread), "pollux": (NoOptions, load_pollux_spread)})
     return table
 
 
 def load_power_caps(uri: str) -> PowerCapTable:
-    """Return speed and power by workload and power limit from ``preset:V100`` or ``zeus:PATH?gpu_model=V100``.
+    """Speed and power by workload and power limit from `preset:V100` or `zeus:PATH?gpu_model=V100`.
 
     Raises:
-        TraceError: The URI, the file or a value is wrong.
+        TraceError: the URI, the file or a value is wrong.
     """
     table: PowerCapTable = _load(
         uri, {"preset": (NoOptions, preset_power_caps), "zeus": (ZeusOptions, load_zeus_power_caps)}

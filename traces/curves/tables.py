@@ -1,7 +1,7 @@
 """Tables of measured speed and power, each with a method that gives integers for the simulator's kernels.
 
-Rows are workloads, the keys in the trace's ``workload`` column. The methods take the workloads of a trace,
-``names, codes = trace.codes("workload")``, and return a row for each name and one more at the end for jobs without one,
+Rows are workloads, the keys in the trace's `workload` column. The methods take the workloads of a trace,
+`names, codes = trace.codes("workload")`, and return a row for each name and one more at the end for jobs without one,
 whose code is -1. Both that row and the rows of workloads that were not measured are medians over those that were.
 """
 
@@ -33,8 +33,8 @@ class SpeedTable:
     Attributes:
         workloads: W names.
         gpu_models: M names, such as V100.
-        relative_speed: float64, shape (W, M), > 0, NaN where not measured. Only ratios within a row mean anything.
-        source: Where the numbers come from.
+        relative_speed: [W, M] float64, > 0, NaN where not measured. Only ratios within a row mean anything.
+        source: where the numbers come from.
     """
 
     workloads: tuple[str, ...]
@@ -48,18 +48,18 @@ class SpeedTable:
         check_matrix(self.relative_speed, self.workloads, self.gpu_models, self.source)
 
     def speed_ppm(self, workloads: Sequence[str], gpu_models: Sequence[str], reference: str) -> NDArray[np.int64]:
-        """Return speeds over that on the reference model, on which the trace's durations were measured.
+        """Speeds over that on the reference model, on which the trace's durations were measured.
 
         Args:
             workloads: N names; a workload that is not in the table, or not on one of the models, gets the median.
             gpu_models: K names of the pools' models.
-            reference: The model whose speed is 1,000,000.
+            reference: the model whose speed is 1,000,000.
 
         Returns:
-            int64, shape (N + 1, K), parts per million.
+            [N + 1, K] int64, parts per million.
 
         Raises:
-            TraceValueError: The table does not have a model.
+            TraceValueError: the table does not have a model.
         """
         base = position(reference, self.gpu_models, "GPU model", self.source)
         columns = [position(model, self.gpu_models, "GPU model", self.source) for model in gpu_models]
@@ -79,8 +79,8 @@ class ScalingTable:
     Attributes:
         workloads: W names.
         gpus: G numbers of GPUs, ascending from 1.
-        speedup: float64, shape (W, G), > 0: throughput over that on 1 GPU, which is 1.0; NaN where not measured.
-        source: Where the numbers come from.
+        speedup: [W, G] float64, > 0: throughput over that on 1 GPU, which is 1.0; NaN where not measured.
+        source: where the numbers come from.
     """
 
     workloads: tuple[str, ...]
@@ -95,16 +95,16 @@ class ScalingTable:
         check_complete(self.speedup[:, 0], self.workloads, "1 GPU", self.source)
 
     def scaling_ppm(self, workloads: Sequence[str], max_gpus: int) -> NDArray[np.int64]:
-        """Return throughput at each width over that on 1 GPU; between measured widths linear, above the last level.
+        """Throughput at each width over that on 1 GPU; between measured widths linear, above the last level.
 
-        A job that asked ``a`` GPUs and gets ``w`` runs at ``ppm[code, w] / ppm[code, a]`` of its speed.
+        A job that requested `a` GPUs and gets `w` runs at `ppm[code, w] / ppm[code, a]` of its speed.
 
         Args:
             workloads: N names; a workload that is not in the table gets the median curve.
-            max_gpus: Largest width.
+            max_gpus: largest width.
 
         Returns:
-            int64, shape (N + 1, max_gpus + 1), parts per million; column 0 is 0, column 1 is 1,000,000.
+            [N + 1, max_gpus + 1] int64, parts per million; column 0 is 0, column 1 is 1,000,000.
         """
         return _by_count(self.speedup, self.gpus, self.workloads, workloads, max_gpus)
 
@@ -116,9 +116,9 @@ class SpreadTable:
     Attributes:
         workloads: W names.
         nodes: N numbers of nodes, ascending from 1.
-        relative_speed: float64, shape (W, N), > 0: throughput over that of the same GPUs on one node, which is 1.0;
+        relative_speed: [W, N] float64, > 0: throughput over that of the same GPUs on one node, which is 1.0;
             NaN where not measured.
-        source: Where the numbers come from.
+        source: where the numbers come from.
     """
 
     workloads: tuple[str, ...]
@@ -133,14 +133,14 @@ class SpreadTable:
         check_complete(self.relative_speed[:, 0], self.workloads, "1 node", self.source)
 
     def spread_ppm(self, workloads: Sequence[str], max_nodes: int) -> NDArray[np.int64]:
-        """Return speeds on several nodes over that on one; level above the largest number of nodes measured.
+        """Speeds on several nodes over that on one; level above the largest number of nodes measured.
 
         Args:
             workloads: N names; a workload that is not in the table gets the median.
-            max_nodes: Most nodes of a job.
+            max_nodes: most nodes of a job.
 
         Returns:
-            int64, shape (N + 1, max_nodes + 1), parts per million; column 0 is 0, column 1 is 1,000,000.
+            [N + 1, max_nodes + 1] int64, parts per million; column 0 is 0, column 1 is 1,000,000.
         """
         return _by_count(self.relative_speed, self.nodes, self.workloads, workloads, max_nodes)
 
@@ -150,12 +150,12 @@ class PowerCapTable:
     """Speed and power of a GPU model under a power limit, by workload.
 
     Attributes:
-        gpu_model: The model.
+        gpu_model: the model.
         workloads: W names.
         cap_watts: L power limits, watts, ascending; the last is the GPU's own limit ("no cap").
-        relative_speed: float64, shape (W, L), > 0: over that without a cap, in the last column; NaN: not measured.
-        relative_watts: float64, shape (W, L), > 0: average power while busy, likewise.
-        source: Where the numbers come from.
+        relative_speed: [W, L] float64, > 0: over that without a cap, in the last column; NaN: not measured.
+        relative_watts: [W, L] float64, > 0: average power while busy, likewise.
+        source: where the numbers come from.
     """
 
     gpu_model: str
@@ -175,23 +175,23 @@ class PowerCapTable:
     def cap_ppm(
         self, workloads: Sequence[str], cap_fractions: Sequence[float]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return speed and busy power at cap levels, over those without a cap; linear between measured limits.
+        """Speed and busy power at cap levels, over those without a cap; linear between measured limits.
 
         Args:
             workloads: N names; a workload that is not in the table gets the medians.
-            cap_fractions: L levels, each a power limit over the GPU's own, such as ``(1.0, 0.8, 0.6)``.
+            cap_fractions: L levels, each a power limit over the GPU's own, such as `(1.0, 0.8, 0.6)`.
 
         Returns:
-            Speed and busy watts, int64, shape (N + 1, L) each, parts per million.
+            Speed and busy watts, [N + 1, L] int64 each, parts per million.
 
         Raises:
-            TraceValueError: A level is above 1 or below the lowest limit measured.
+            TraceValueError: a level is above 1 or below the lowest limit measured.
         """
         lowest = self.cap_watts[0] / self.cap_watts[-1]
         for level in cap_fractions:
             if not lowest - 1e-9 <= level <= 1:
-                mend = f"measured are {lowest:.3g} to 1 of {self.cap_watts[-1]} W"
-                raise TraceValueError(f"{self.source}: there is no power cap {level:g}; {mend}")
+                fix = f"measured are {lowest:.3g} to 1 of {self.cap_watts[-1]} W"
+                raise TraceValueError(f"{self.source}: there is no power cap {level:g}; {fix}")
         watts = [level * self.cap_watts[-1] for level in cap_fractions]
         speed, power = (
             to_ppm(interpolate_rows(self._rows(values, workloads), self.cap_watts, watts))
@@ -206,7 +206,7 @@ class PowerCapTable:
 def _by_count(
     values: Matrix, counts: Sequence[int], names: Sequence[str], workloads: Sequence[str], largest: int
 ) -> NDArray[np.int64]:
-    """Return curves at 0 (which is 0), 1, ... `largest`, int64, shape (len(workloads) + 1, largest + 1), ppm."""
+    """Curves at 0 (which is 0), 1, ... `largest`, int64, shape (len(workloads) + 1, largest + 1), ppm."""
     if largest < 1:
         raise TraceValueError(f"a curve needs at least one GPU or node, not {largest}")
     picked = pick_rows(values, names, workloads, column_medians(values))

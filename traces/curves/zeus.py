@@ -26,20 +26,20 @@ _COLUMNS = {
 
 
 def load_zeus_power_caps(path: str, gpu_model: str) -> PowerCapTable:
-    """Return speed and power by power limit, over those at the highest limit, from ``summary_power_<gpu>.csv``.
+    """Speed and power by power limit, over those at the highest limit, from `summary_power_<gpu>.csv`.
 
-    Rows are ``dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`` (watts, seconds, watts).
+    Rows are `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power` (watts, seconds, watts).
     A run is compared with the same data, batch and optimizer at the highest limit; a network is the median over these.
 
     Args:
-        path: The file.
-        gpu_model: The model, which the file does not name.
+        path: the file.
+        gpu_model: the model, which the file does not name.
 
     Source: You, Chung and Chowdhury, "Zeus" (NSDI 2023); github.com/ml-energy/zeus, Apache-2.0.
 
     Raises:
-        TraceFileError: The file cannot be read.
-        TraceValueError: A cell is not valid.
+        TraceFileError: the file cannot be read.
+        TraceValueError: a cell is not valid.
     """
     table = read_csv(path, _COLUMNS)
     origin = Origin(path)

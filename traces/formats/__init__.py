@@ -13,4 +13,4 @@ FORMATS = {
     "synthetic": "traces.formats.synthetic",
     "synthetic-signal": "traces.formats.synthetic_signal",
 }
-"""Scheme -> module that holds the format as ``FORMAT``."""
+"""Scheme -> module that holds the format as `FORMAT`."""

@@ -20,7 +20,7 @@ _START_TIME = datetime.fromisoformat("2021-03-04T00:00")
 
 
 def load(path: str, options: TextOptions) -> Trace:
-    """The jobs of one cluster: ``job_id,submission_time,duration,num_gpu``, seconds from 2021-03-04.
+    """The jobs of one cluster: `job_id,submission_time,duration,num_gpu`, seconds from 2021-03-04.
 
     The files are not sorted, hold no job shorter than 600 s (so none of length zero), and neither users, GPU models
     nor states.
@@ -28,7 +28,7 @@ def load(path: str, options: TextOptions) -> Trace:
     Source: Gu et al., "ElasticFlow" (ASPLOS 2023); github.com/microsoft/elasticflow-traces.
 
     Raises:
-        TraceError: The file cannot be read or breaks a rule.
+        TraceError: the file cannot be read or breaks a rule.
     """
     rows = read_rows(path, _COLUMNS, _NAMES, options)
     rows.convert_gpus("gpu_milli")

@@ -58,13 +58,13 @@ class Options(TextOptions):
 def load(path: str, options: Options) -> Trace:
     """The GPU pods of a list of pods; seconds from the start of the collection, whose date is not known.
 
-    - Submit time is ``creation_time``. Duration is ``deletion_time`` minus ``scheduled_time``: the time on the node.
-    - 897 pods are Pending and have no ``scheduled_time``. Their demand was real, so they are kept, with the life that
+    - Submit time is `creation_time`. Duration is `deletion_time` minus `scheduled_time`: the time on the node.
+    - 897 pods are Pending and have no `scheduled_time`. Their demand was real, so they are kept, with the life that
       they had (deletion minus creation; median 94 s) as duration, as the simulator of the paper replays them.
-      ``pending=drop`` leaves them out.
-    - GPUs are ``num_gpu`` times ``gpu_milli`` (which is 1000 for pods with several GPUs).
-    - ``gpu_spec`` ("A|B") lists the GPU models allowed, without a repeated one; empty: any.
-    - ``qos`` is our ``group``, ``pod_phase`` our ``status``. Priority is 0 for best effort (BE), 1 for those that it
+      `pending=drop` leaves them out.
+    - GPUs are `num_gpu` times `gpu_milli` (which is 1000 for pods with several GPUs).
+    - `gpu_spec` ("A|B") lists the GPU models allowed, without a repeated one; empty: any.
+    - `qos` is our `group`, `pod_phase` our `status`. Priority is 0 for best effort (BE), 1 for those that it
       gives way to (latency-sensitive LS, Burstable, Guaranteed); how these rank among each other is not said. Another
       class has none.
     - CPUs and memory are those of the pod. It says neither estimates, deadlines, checkpoints nor images.
@@ -75,7 +75,7 @@ def load(path: str, options: Options) -> Trace:
     Source: Weng et al., "Beware of Fragmentation" (ATC 2023); github.com/alibaba/clusterdata, cluster-trace-gpu-v2023.
 
     Raises:
-        TraceError: The file cannot be read or breaks a rule.
+        TraceError: the file cannot be read or breaks a rule.
     """
     rows = read_rows(path, _COLUMNS, _NAMES, options)
     for name in _REQUIRED:
@@ -94,14 +94,14 @@ def load(path: str, options: Options) -> Trace:
 
 
 def _priorities(qos: pa.ChunkedArray) -> pa.Array:
-    """Return the priority of each class of service, int64, shape (rows,); null where it is unknown."""
+    """The priority of each class of service, [rows] int64; null where it is unknown."""
     levels = [_PRIORITIES.get(name, -1) for name in qos.to_pylist()]
     values = np.array(levels, dtype=np.int64)
     return nullable(values, values >= 0)
 
 
 def _models(specs: pa.ChunkedArray) -> pa.Array:
-    """Return "A|B" as a list of models without repeated ones, list<string>, shape (rows,); null stays null."""
+    """Lists of models without repeated ones, [rows] list<string>, from texts such as "A|B"; null stays null."""
     coded = specs.combine_chunks().dictionary_encode()
     lists = [list(dict.fromkeys(spec.split("|"))) for spec in coded.dictionary.to_pylist()]
     ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)

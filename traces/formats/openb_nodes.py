@@ -21,12 +21,12 @@ class Options(TextOptions):
 
 
 def load(path: str, options: Options) -> Nodes:
-    """The nodes of ``sn,cpu_milli,memory_mib,gpu,model``.
+    """The nodes of `sn,cpu_milli,memory_mib,gpu,model`.
 
     Source: Weng et al., "Beware of Fragmentation" (ATC 2023); github.com/alibaba/clusterdata, cluster-trace-gpu-v2023.
 
     Raises:
-        TraceError: The file cannot be read or breaks a rule.
+        TraceError: the file cannot be read or breaks a rule.
     """
     rows = read_rows(path, {_NAMES[column.name]: column.type for column in NODE_SCHEMA}, _NAMES, options)
     for rules in NODE_RULES:

@@ -6,12 +6,12 @@ from traces.trace import Trace
 
 
 def load(path: str, _: NoOptions) -> Trace:
-    """Return the trace that `Trace.to_parquet` (or ``autoscaler traces import``) wrote.
+    """The trace that `Trace.to_parquet` (or `autoscaler traces import`) wrote.
 
     Any Parquet file with the required columns of `traces.SCHEMA` will do.
 
     Raises:
-        TraceError: The file cannot be read or breaks a rule.
+        TraceError: the file cannot be read or breaks a rule.
     """
     return Trace.read(path)
 

@@ -23,17 +23,17 @@ _NAMES = {
 
 
 def load(path: str, options: TextOptions) -> Trace:
-    """The jobs of ``timestamp,duration,num_gpus,gpu_time,cluster``; second 0 is the earliest timestamp.
+    """The jobs of `timestamp,duration,num_gpus,gpu_time,cluster`; second 0 is the earliest timestamp.
 
-    Timestamps are local wall-clock times without a zone; ``cluster`` is the virtual cluster (our ``group``);
-    ``gpu_time`` is duration times GPUs and not read. The file has no job ids: they are made from its rows. Its
+    Timestamps are local wall-clock times without a zone; `cluster` is the virtual cluster (our `group`);
+    `gpu_time` is duration times GPUs and not read. The file has no job ids: they are made from its rows. Its
     shortest job runs for 1 s, so none has length zero.
 
     Source: Jeon et al., "Analysis of Large-Scale Multi-Tenant GPU Clusters" (ATC 2019);
     github.com/msr-fiddle/philly-traces, in the table of the Sia artifact (SOSP 2023).
 
     Raises:
-        TraceError: The file cannot be read or breaks a rule.
+        TraceError: the file cannot be read or breaks a rule.
     """
     rows = read_rows(path, _COLUMNS, _NAMES, options)
     rows.require("submit_time_seconds")

@@ -23,10 +23,10 @@ class Options:
 
 
 def load(path: str, options: Options) -> Trace:
-    """Return the trace of a preset; its URI carries the seed and the length, also those that nobody gave.
+    """The trace of a preset; its URI carries the seed and the length, also those that nobody gave.
 
     Raises:
-        TraceURIError: The preset is unknown or an option is out of range.
+        TraceURIError: the preset is unknown or an option is out of range.
     """
     if path not in PRESETS:
         raise TraceURIError(f"there is no preset {path!r}{did_you_mean(path, PRESETS)}")

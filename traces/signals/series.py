@@ -51,10 +51,10 @@ def epoch_seconds(stamps: list[str], where: str, timezone: str = "UTC") -> NDArr
     """Read the stamps of a file.
 
     Args:
-        stamps: ISO 8601 times, with or without an offset, or numbers: seconds or milliseconds since the Unix epoch, all
+        stamps: iSO 8601 times, with or without an offset, or numbers: seconds or milliseconds since the Unix epoch, all
             of one kind.
         where: the file, for messages.
-        timezone: IANA name of the zone of times without an offset. On a day of 25 hours the hour that comes twice is
+        timezone: iANA name of the zone of times without an offset. On a day of 25 hours the hour that comes twice is
             first read in summer time, then in winter time; a day of 23 hours has no such hour.
 
     Returns:

@@ -21,7 +21,7 @@ UNITS: dict[Quantity, str] = {"carbon": "gCO2e/kWh", "price": "USD/kWh", "temper
 
 
 class LiveSignal(Protocol):
-    """What a policy may ask of a signal, recorded or live; all times are seconds since the Unix epoch."""
+    """What a policy may request of a signal, recorded or live; all times are seconds since the Unix epoch."""
 
     def at(self, time_seconds: float) -> float:
         """The value in force at a moment."""
