@@ -169,9 +169,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
     is_stochastic = any(pool.is_stochastic for pool in pools)
-    pulls_images = any(pool.pull_seconds > 0.0 for pool in pools)
-    columns = st.POOL_LOTS if is_stochastic or pulls_images else st.BOOT_FAILS_PPM
-    columns += st.LOT_BOOT_FAILS * st.LOTS if is_stochastic else 0
+    columns = st.POOL_LOTS + (st.LOT_BOOT_FAILS * st.LOTS if is_stochastic else 0)
     nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
     table = np.zeros((len(pools), columns), np.int64)
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
@@ -184,8 +182,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
         table[:, st.NODE_CPU] = [node_cpu_milli(pool) for pool in pools]
         table[:, st.NODE_MEMORY] = [node_memory_mib(pool) for pool in pools]
     table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
-    if pulls_images:
-        table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
+    table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
     if is_stochastic:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
         table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]

@@ -112,7 +112,6 @@ class Simulator(Results):
             run_columns=_run_columns(settings),
             log_rows=log_rows,
             queue_columns=_queue_columns(settings),
-            share_columns=st.SHARE_COLUMNS if settings.queue.goes_in_turn else st.SHARE_TRIAL,
             detailed_nodes=self.problem.num_nodes if settings.is_detailed else 0,
             detailed_columns=_detailed_columns(problem),
             most_gpus=int(self.problem.pools[:, st.GPUS].max()),

@@ -123,7 +123,7 @@ JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
 SHARE_FREE, SHARE_NODE, SHARE_NEXT, SHARE_PREVIOUS, SHARE_STACK = range(5)
-SHARE_TRIAL = 5  # scratch: its free thousandths while a plan is tried; there as NODE_TRIAL
+SHARE_TRIAL = 5  # scratch: its free thousandths while a plan is tried
 SHARE_COLUMNS = 6
 
 # Columns of `Cluster.owner`: GPUs in use in thousandths, GPU time used until a moment, that moment; and scratch.
@@ -153,8 +153,7 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
-# They are there only where `Settings.is_stochastic` or images are pulled; where the former, tables of LOTS quantiles in
-# ms begin with POOL_LOTS, kind by kind.
+# Where `Settings.is_stochastic`, else 0; tables of LOTS quantiles in ms begin with POOL_LOTS, kind by kind, only there.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
 
 LOG_COLUMNS = 3
@@ -359,7 +358,7 @@ class Cluster(NamedTuple):
         run: [R, RUN_COLUMNS] int64, without the last columns where nothing needs them.
         heap: [R, HEAP_COLUMNS] int64, the order in which running jobs end.
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
-        share: [S, SHARE_COLUMNS] int64, without the last column where nothing needs it.
+        share: [S, SHARE_COLUMNS] int64.
         log: [L, LOG_COLUMNS] int64, see `envs.gpu_cluster.simulator.log`; without rows where nothing is logged.
         level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
@@ -424,7 +423,6 @@ class Capacity(NamedTuple):
     run_columns: int
     queue_columns: int
     log_rows: int
-    share_columns: int
     detailed_nodes: int
     detailed_columns: int
     most_gpus: int
@@ -441,7 +439,7 @@ def allocate_clusters(size: Capacity) -> Cluster:
         run=np.zeros((n, size.running, size.run_columns), np.int64),
         heap=np.zeros((n, size.running, HEAP_COLUMNS), np.int64),
         queue=np.zeros((n, size.queued, size.queue_columns), np.int64),
-        share=np.zeros((n, size.shares, size.share_columns), np.int64),
+        share=np.zeros((n, size.shares, SHARE_COLUMNS), np.int64),
         log=np.zeros((n, size.log_rows, LOG_COLUMNS), np.int64),
         level=np.zeros((n, size.pools, LEVELS + LEVEL_WORDS if size.shares else 0), np.int64),
         owner=np.zeros((n, size.owners, OWNER_COLUMNS), np.int64),
