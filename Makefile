@@ -33,7 +33,7 @@ test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, t
 # they do. One run shows both: a kernel has the same source either way.
 test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba with bounds checks
 	AUTOSCALER_COMPILER=stock NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-checked \
-		$(BIN)/python -m pytest -m kernels --hypothesis-profile few tests/envs
+		$(BIN)/python -m pytest -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
 	$(BIN)/python -m pytest -m "not slow and not cluster" $(PYTEST_ARGS)

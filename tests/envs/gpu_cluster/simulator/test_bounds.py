@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.gpu_cluster.simulator import Simulator
-from tests.envs.gpu_cluster.builders import Job, small_problem
+from tests.envs.gpu_cluster.builders import small_problem
 
 pytestmark = [
     pytest.mark.kernels,
@@ -23,7 +23,7 @@ def replay(simulator: Simulator) -> None:
 @pytest.mark.parametrize("name", ["node", "run", "queue"])
 def test_a_column_that_is_missing_is_an_error(name: str) -> None:
     """Each of these arrays leaves columns out that the settings do not need; here it lacks one that they do need."""
-    simulator = Simulator.from_problem(small_problem([Job(0.0, 60.0)]))
+    simulator = Simulator.from_problem(small_problem([(0.0, 60.0, 1.0)]))
     clusters = simulator.world.clusters
     short = np.ascontiguousarray(getattr(clusters, name)[:, :, :2])
     simulator.world = simulator.world._replace(clusters=clusters._replace(**{name: short}))
