@@ -21,7 +21,7 @@ from envs.gpu_cluster.codec import (
     CodecLayout,
     observation_size,
 )
-from envs.gpu_cluster.codec.observation import GLOBAL_FEATURES, pool_features, slot_features, slot_pool_features
+from envs.gpu_cluster.codec.observation import CLUSTER_FEATURES, pool_features, slot_features, slot_pool_features
 
 DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
 
@@ -41,8 +41,8 @@ class SharedNetwork(nn.Module):
         tables, setpoints = layout.tables(), len(layout.setpoints)
         self.per_pool, self.per_slot = pool_features(tables), slot_features(tables)
         self.per_pair = slot_pool_features(tables)
-        self.pool_encoder = _mlp(GLOBAL_FEATURES + self.per_pool, hidden, hidden)
-        self.context = _mlp(GLOBAL_FEATURES + hidden, hidden)
+        self.pool_encoder = _mlp(CLUSTER_FEATURES + self.per_pool, hidden, hidden)
+        self.context = _mlp(CLUSTER_FEATURES + hidden, hidden)
         self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
         on = (layout.consolidation, layout.power_caps, layout.elastic_width)
         columns = (RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH)
@@ -57,10 +57,10 @@ class SharedNetwork(nn.Module):
         self.pool_score = nn.Linear(narrow, 1)
         self.hold_score = nn.Linear(narrow, 1)
         self.default_weight = nn.Parameter(torch.zeros(1))
-        self.value_encoder = _mlp(GLOBAL_FEATURES + hidden + self.per_slot, hidden, hidden)
+        self.value_encoder = _mlp(CLUSTER_FEATURES + hidden + self.per_slot, hidden, hidden)
         _orthogonal(self)
         self._split = [
-            GLOBAL_FEATURES,
+            CLUSTER_FEATURES,
             self.pools * self.per_pool,
             self.slots * (self.per_slot + self.per_pair * self.pools),
         ]

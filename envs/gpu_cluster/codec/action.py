@@ -7,26 +7,8 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
 from envs.gpu_cluster.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
-from envs.gpu_cluster.codec.packing import (
-    POOL_BOOTING_NODES,
-    POOL_GPUS_PER_NODE,
-    POOL_IDLE_NODES,
-    POOL_PRESENT,
-    SLOT_GPUS,
-    SLOT_PRESENT,
-    default_pool,
-    place,
-    place_backlog,
-    start_plan,
-)
+from envs.gpu_cluster.codec.packing import default_pool, place, place_backlog, start_plan
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
-
-POOL_MIN_NODES = int(Pool.MIN_NODES)
-POOL_MAX_NODES = int(Pool.MAX_NODES)
-POOL_BUSY_NODES = int(Pool.BUSY_NODES)
-POOL_UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
-SLOT_WAITED_SECONDS = int(Slot.WAITED_SECONDS)
-SLOT_SLACK_SECONDS = int(Slot.SLACK_SECONDS)
 
 HOLD = 0
 """Placement that leaves a job in the queue; placement k > 0 sends it to pool k - 1."""
@@ -38,9 +20,9 @@ def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
     A job that may be deferred may be held until its latest start and not after it; another for `max_hold_seconds`.
     """
     row = snapshot.queue[slot]
-    if row[SLOT_SLACK_SECONDS] != 0.0:
-        return bool(row[SLOT_SLACK_SECONDS] > 0.0)
-    return bool(row[SLOT_WAITED_SECONDS] < tables.max_hold_seconds)
+    if row[Slot.SLACK_SECONDS] != 0.0:
+        return bool(row[Slot.SLACK_SECONDS] > 0.0)
+    return bool(row[Slot.WAITED_SECONDS] < tables.max_hold_seconds)
 
 
 def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
@@ -56,14 +38,14 @@ def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.
     """
     at = 0
     for pool in range(tables.max_pools):
-        present = snapshot.pools[pool, POOL_PRESENT] > 0.0
+        present = snapshot.pools[pool, Pool.PRESENT] > 0.0
         for setpoint in range(tables.setpoints):
             mask[at + setpoint] = present or setpoint == 0
         at += tables.setpoints
     for slot in range(tables.window_slots):
         allowed = 0
         for pool in range(tables.max_pools):
-            may_run = snapshot.queue[slot, SLOT_PRESENT] > 0.0 and snapshot.allowed[slot, pool] > 0.0
+            may_run = snapshot.queue[slot, Slot.PRESENT] > 0.0 and snapshot.allowed[slot, pool] > 0.0
             mask[at + 1 + pool] = may_run
             if may_run:
                 allowed += 1
@@ -88,10 +70,10 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     as the packers do, so the old ones are those left.
     """
     row = snapshot.pools[pool]
-    most = max(0.0, row[POOL_MAX_NODES] - row[POOL_UNAVAILABLE_NODES])
+    most = max(0.0, row[Pool.MAX_NODES] - row[Pool.UNAVAILABLE_NODES])
     if tables.setpoint_headroom[setpoint] < 0.0:
         return int(most)
-    nodes = row[POOL_IDLE_NODES] + row[POOL_BUSY_NODES] + row[POOL_BOOTING_NODES]
+    nodes = row[Pool.IDLE_NODES] + row[Pool.BUSY_NODES] + row[Pool.BOOTING_NODES]
     spare = plan.idle_nodes[pool] + plan.booting_nodes[pool]
     demand = nodes - spare + plan.new_nodes[pool]
     reserve = np.ceil(tables.setpoint_headroom[setpoint] * demand)
@@ -101,7 +83,7 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     else:
         aged = snapshot.idle_age_nodes[pool, tables.setpoint_edge[setpoint]]
         target -= min(aged, plan.idle_nodes[pool], spare - reserve)
-    return int(min(max(row[POOL_MIN_NODES], target), most))
+    return int(min(max(row[Pool.MIN_NODES], target), most))
 
 
 def decode(
@@ -124,16 +106,16 @@ def decode(
     start_plan(snapshot, tables, plan)
     for slot in range(tables.window_slots):
         decision.placement[slot] = -1
-        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+        if snapshot.queue[slot, Slot.PRESENT] > 0.0:
             pool = placed_pool(snapshot, tables, plan, action[tables.max_pools + slot], slot)
             decision.placement[slot] = pool
             if pool >= 0:
-                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
-                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)
+                gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node)
     place_backlog(snapshot, tables, plan)
     for pool in range(tables.max_pools):
         decision.target_nodes[pool] = 0
-        if snapshot.pools[pool, POOL_PRESENT] > 0.0:
+        if snapshot.pools[pool, Pool.PRESENT] > 0.0:
             decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, action[pool])
     decode_levers(action, snapshot, tables, decision)
 
@@ -155,14 +137,14 @@ def default_action(
         action: [components] int64, written.
     """
     for pool in range(tables.max_pools):
-        action[pool] = rule[RULE_SETPOINT] if snapshot.pools[pool, POOL_PRESENT] > 0.0 else 0
+        action[pool] = rule[RULE_SETPOINT] if snapshot.pools[pool, Pool.PRESENT] > 0.0 else 0
     default_levers(snapshot, tables, rule, action)
     start_plan(snapshot, tables, plan)
     for slot in range(tables.window_slots):
         action[tables.max_pools + slot] = HOLD
-        if snapshot.queue[slot, SLOT_PRESENT] > 0.0:
+        if snapshot.queue[slot, Slot.PRESENT] > 0.0:
             pool = default_pool(snapshot, tables, plan, slot)
             action[tables.max_pools + slot] = pool + 1
             if pool >= 0:
-                gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
-                place(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node)
+                gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
+                place(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 
-from envs.gpu_cluster.codec import observation as obs
+from envs.gpu_cluster.codec.features import describe_features
 from envs.gpu_cluster.codec.layout import (
     CODEC_VERSION,
-    CONSOLIDATION_CHOICES,
+    LEVERS,
     MAX_GPUS_PER_NODE,
-    POWER_CAP_FRACTIONS,
-    WIDTH_CHOICES,
     CodecLayout,
     Pool,
     Signal,
@@ -28,9 +26,9 @@ def description(layout: CodecLayout) -> dict[str, object]:
         "observation": observation_names(layout),
         "setpoints": layout.setpoints,
         "action_sizes": layout.action_sizes,
-        "levers": [CONSOLIDATION_CHOICES, POWER_CAP_FRACTIONS, WIDTH_CHOICES],
+        "levers": [[lever.name, lever.choices] for lever in LEVERS],
         "max_gpus_per_node": MAX_GPUS_PER_NODE,
-        "submitted_scales_gpus": obs.SUBMITTED_SCALES_GPUS,
+        "features": describe_features(),
         "snapshot": [[field.name for field in fields] for fields in (Pool, Slot, Signal)],
     }
 

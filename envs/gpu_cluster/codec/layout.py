@@ -40,6 +40,28 @@ WIDTH_CHOICES = ("keep", "shrink", "grow")
 """What a pool's width lever does to its elastic jobs: nothing, narrow them, or widen them into free GPUs."""
 
 
+class Lever(NamedTuple):
+    """What a policy can decide for each pool beside its setpoint.
+
+    Attributes:
+        name: field of `Decision`.
+        switch: field of `CodecLayout` that switches it on.
+        choices: what it can do; the first does nothing.
+    """
+
+    name: str
+    switch: str
+    choices: tuple[str, ...] | tuple[float, ...]
+
+
+LEVERS = (
+    Lever("consolidation", "consolidation", CONSOLIDATION_CHOICES),
+    Lever("power_cap", "power_caps", POWER_CAP_FRACTIONS),
+    Lever("width", "elastic_width", WIDTH_CHOICES),
+)
+"""The levers in the order of the action."""
+
+
 class _Field(IntEnum):
     """Column numbers that count up from 0 in the order of their definition."""
 
@@ -200,13 +222,8 @@ class CodecLayout:
 
     @property
     def lever_sizes(self) -> tuple[int, ...]:
-        """Choices of each lever that is on, in the order of the action: consolidation, power caps, width."""
-        levers = (
-            (self.consolidation, CONSOLIDATION_CHOICES),
-            (self.power_caps, POWER_CAP_FRACTIONS),
-            (self.elastic_width, WIDTH_CHOICES),
-        )
-        return tuple(len(choices) for is_on, choices in levers if is_on)
+        """Choices of each lever that is on, in the order of the action."""
+        return tuple(len(lever.choices) for lever in LEVERS if getattr(self, lever.switch))
 
     @property
     def mask_size(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.layout import (
     CONSOLIDATION_CHOICES,
+    LEVERS,
     POWER_CAP_FRACTIONS,
     WIDTH_CHOICES,
     CodecLayout,
@@ -20,16 +21,12 @@ from envs.gpu_cluster.codec.layout import (
 )
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot
 
-POOL_PRESENT = int(Pool.PRESENT)
-POOL_CONSOLIDATABLE = int(Pool.CONSOLIDATABLE)
-POOL_SHRINKABLE_GPUS = int(Pool.SHRINKABLE_GPUS)
-POOL_GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
 CONSOLIDATIONS = len(CONSOLIDATION_CHOICES)
 POWER_CAPS = len(POWER_CAP_FRACTIONS)
 WIDTHS = len(WIDTH_CHOICES)
 KEEP, SHRINK, GROW = range(WIDTHS)
-RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH = range(4)
-RULE_SIZE = 4
+RULE_SIZE = 1 + len(LEVERS)
+RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH = range(RULE_SIZE)
 
 
 class Decision(NamedTuple):
@@ -54,26 +51,26 @@ class Decision(NamedTuple):
 def empty_decision(layout: CodecLayout) -> Decision:
     """A decision that does nothing, with the shapes of a layout."""
     pools = layout.max_pools
-    levers = [np.zeros(pools, np.int64) for _ in range(3)]
+    levers = [np.zeros(pools, np.int64) for _ in LEVERS]
     return Decision(np.zeros(pools, np.int64), np.full(layout.window_slots, -1, np.int64), *levers)
 
 
 def may_consolidate(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
     """Whether a choice of the consolidation lever is valid."""
-    return bool(choice == 0 or (0 < choice < CONSOLIDATIONS and snapshot.pools[pool, POOL_CONSOLIDATABLE] > 0.0))
+    return bool(choice == 0 or (0 < choice < CONSOLIDATIONS and snapshot.pools[pool, Pool.CONSOLIDATABLE] > 0.0))
 
 
 def may_cap(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
     """Whether a choice of the power lever is valid."""
-    return bool(choice == 0 or (0 < choice < POWER_CAPS and snapshot.pools[pool, POOL_PRESENT] > 0.0))
+    return bool(choice == 0 or (0 < choice < POWER_CAPS and snapshot.pools[pool, Pool.PRESENT] > 0.0))
 
 
 def may_resize(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
     """Whether a choice of the width lever is valid."""
     if choice == SHRINK:
-        return bool(snapshot.pools[pool, POOL_SHRINKABLE_GPUS] > 0.0)
+        return bool(snapshot.pools[pool, Pool.SHRINKABLE_GPUS] > 0.0)
     if choice == GROW:
-        return bool(snapshot.pools[pool, POOL_GROWABLE_GPUS] > 0.0)
+        return bool(snapshot.pools[pool, Pool.GROWABLE_GPUS] > 0.0)
     return choice == KEEP
 
 

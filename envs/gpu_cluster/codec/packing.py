@@ -13,15 +13,6 @@ from numpy.typing import NDArray
 from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
 
-POOL_PRESENT = int(Pool.PRESENT)
-POOL_GPUS_PER_NODE = int(Pool.GPUS_PER_NODE)
-POOL_IDLE_NODES = int(Pool.IDLE_NODES)
-POOL_BOOTING_NODES = int(Pool.BOOTING_NODES)
-POOL_SHARED_FREE_GPUS = int(Pool.SHARED_FREE_GPUS)
-POOL_BACKLOG_GPUS = int(Pool.BACKLOG_GPUS)
-SLOT_PRESENT = int(Slot.PRESENT)
-SLOT_GPUS = int(Slot.GPUS)
-
 
 def smallest_fit(row: NDArray[np.float64], gpus: int, gpus_per_node: int) -> int:
     """The smallest number of free GPUs, from `gpus` up, that some node of `row` has; -1 if none."""
@@ -35,12 +26,12 @@ def start_plan(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan
     """Fill a plan with what the snapshot has, before any job is placed."""
     for pool in range(tables.max_pools):
         row = snapshot.pools[pool]
-        for free in range(int(row[POOL_GPUS_PER_NODE]) + 1):
+        for free in range(int(row[Pool.GPUS_PER_NODE]) + 1):
             plan.free[pool, free] = snapshot.free_nodes[pool, free]
             plan.upcoming[pool, free] = 0.0
-        plan.shared_free_gpus[pool] = row[POOL_SHARED_FREE_GPUS]
-        plan.idle_nodes[pool] = row[POOL_IDLE_NODES]
-        plan.booting_nodes[pool] = row[POOL_BOOTING_NODES]
+        plan.shared_free_gpus[pool] = row[Pool.SHARED_FREE_GPUS]
+        plan.idle_nodes[pool] = row[Pool.IDLE_NODES]
+        plan.booting_nodes[pool] = row[Pool.BOOTING_NODES]
         plan.new_nodes[pool] = 0.0
 
 
@@ -106,8 +97,8 @@ def default_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     first = -1
     for pool in range(tables.max_pools):
         if snapshot.allowed[slot, pool] > 0.0:
-            gpus_per_node = int(snapshot.pools[pool, POOL_GPUS_PER_NODE])
-            if fits_now(plan, pool, snapshot.queue[slot, SLOT_GPUS], gpus_per_node):
+            gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
+            if fits_now(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node):
                 return pool
             if first < 0:
                 first = pool
@@ -117,6 +108,6 @@ def default_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
 def place_backlog(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:
     """Add the jobs behind the window to the plan, as if they packed perfectly on whole nodes."""
     for pool in range(tables.max_pools):
-        backlog = snapshot.pools[pool, POOL_BACKLOG_GPUS]
+        backlog = snapshot.pools[pool, Pool.BACKLOG_GPUS]
         if backlog > 0.0:
-            take_nodes(plan, pool, int(np.ceil(backlog / snapshot.pools[pool, POOL_GPUS_PER_NODE])))
+            take_nodes(plan, pool, int(np.ceil(backlog / snapshot.pools[pool, Pool.GPUS_PER_NODE])))

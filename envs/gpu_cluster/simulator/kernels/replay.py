@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel
-from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan
+from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool, Slot
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels import snapshots
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.snapshots import fill_queue
@@ -43,8 +42,8 @@ def fill_plan(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: P
     for pool in range(world.pools.shape[0]):
         row, out = cluster.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-        out[snapshots.IDLE_NODES], out[snapshots.BUSY_NODES], out[snapshots.BOOTING_NODES] = idle, row[st.BUSY], booting
-        out[snapshots.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        out[Pool.IDLE_NODES], out[Pool.BUSY_NODES], out[Pool.BOOTING_NODES] = idle, row[st.BUSY], booting
+        out[Pool.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
         snapshot.idle_age_nodes[pool, edge] = idle_for(cluster, world.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
 
@@ -55,7 +54,7 @@ def plan_queue(
 ) -> None:
     """Plan the queue with the default placement, and write that."""
     for pool in range(world.pools.shape[0]):
-        snapshot.pools[pool, snapshots.SHARED_FREE_GPUS] = cluster.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
+        snapshot.pools[pool, Pool.SHARED_FREE_GPUS] = cluster.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
         for free in range(world.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = cluster.pool[pool, st.FREE_COUNT + free]
     prepare_queue(cluster, world.jobs, world.settings)
@@ -66,7 +65,7 @@ def plan_queue(
         pool = default_pool(snapshot, world.tables, plan, slot)
         placement[slot] = pool
         if pool >= 0:  # -1: its owner has no quota left
-            place(plan, pool, snapshot.queue[slot, snapshots.SLOT_GPUS], world.pools[pool, st.GPUS])
+            place(plan, pool, snapshot.queue[slot, Slot.GPUS], world.pools[pool, st.GPUS])
     place_backlog(snapshot, world.tables, plan)
 
 

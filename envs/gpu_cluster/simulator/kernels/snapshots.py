@@ -17,21 +17,6 @@ EDGES = len(IDLE_AGE_EDGES_SECONDS)
 SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
 SUBMIT_WINDOWS_MS = tuple(round(seconds * 1000) for seconds in SUBMIT_WINDOWS_SECONDS)
 WEEK_MS = 7 * 86_400_000
-IDLE_NODES, BUSY_NODES, BOOTING_NODES = int(Pool.IDLE_NODES), int(Pool.BUSY_NODES), int(Pool.BOOTING_NODES)
-USED_GPUS, SHARED_FREE_GPUS, BACKLOG_GPUS = int(Pool.USED_GPUS), int(Pool.SHARED_FREE_GPUS), int(Pool.BACKLOG_GPUS)
-EMPTIABLE_NODES, CONSOLIDATABLE = int(Pool.EMPTIABLE_NODES), int(Pool.CONSOLIDATABLE)
-UNAVAILABLE_NODES = int(Pool.UNAVAILABLE_NODES)
-SINCE_CONSOLIDATION = int(Pool.SINCE_CONSOLIDATION_SECONDS)
-POOL_CAP, SHRINKABLE_GPUS = int(Pool.POWER_CAP), int(Pool.SHRINKABLE_GPUS)
-GROWABLE_GPUS = int(Pool.GROWABLE_GPUS)
-SLOT_MIN_GPUS, SLOT_MAX_GPUS = int(Slot.MIN_GPUS), int(Slot.MAX_GPUS)
-SLOT_PREDICTED, SLOT_PRIORITY = int(Slot.PREDICTED_SECONDS), int(Slot.PRIORITY)
-SLOT_SLACK = int(Slot.SLACK_SECONDS)
-SLOT_PRESENT, SLOT_GPUS, SLOT_WAITED = int(Slot.PRESENT), int(Slot.GPUS), int(Slot.WAITED_SECONDS)
-SIGNAL_WEEK, SIGNAL_SUBMITTED = int(Signal.WEEK_SECONDS), int(Signal.SUBMITTED_GPUS_10MIN)
-SIGNAL_SUBMITTED_JOBS, SIGNAL_SINCE = int(Signal.SUBMITTED_JOBS_1H), int(Signal.SINCE_SUBMIT_SECONDS)
-SIGNAL_QUEUE_JOBS, SIGNAL_QUEUE_GPUS = int(Signal.QUEUE_JOBS), int(Signal.QUEUE_GPUS)
-SIGNAL_RUNNING, SIGNAL_PRICE = int(Signal.RUNNING_JOBS), int(Signal.USD_PER_GPU_HOUR)
 
 
 @helper
@@ -39,11 +24,11 @@ def fill_consolidation(
     cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
 ) -> None:
     """Write what the consolidation lever needs to know of a pool."""
-    out[SINCE_CONSOLIDATION] = (cluster.clock[st.NOW] - cluster.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
-    out[EMPTIABLE_NODES], out[CONSOLIDATABLE] = 0.0, 0.0
+    out[Pool.SINCE_CONSOLIDATION_SECONDS] = (cluster.clock[st.NOW] - cluster.pool[pool, st.CONSOLIDATED_MS]) / 1000.0
+    out[Pool.EMPTIABLE_NODES], out[Pool.CONSOLIDATABLE] = 0.0, 0.0
     if is_due(cluster, settings, pool):
-        out[EMPTIABLE_NODES] = count_emptiable(cluster, pools, pool)
-        out[CONSOLIDATABLE] = 1.0 if first_to_empty(cluster, jobs, pools, settings, pool) >= 0 else 0.0
+        out[Pool.EMPTIABLE_NODES] = count_emptiable(cluster, pools, pool)
+        out[Pool.CONSOLIDATABLE] = 1.0 if first_to_empty(cluster, jobs, pools, settings, pool) >= 0 else 0.0
 
 
 @helper
@@ -51,12 +36,12 @@ def fill_width(
     cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]
 ) -> None:
     """Write what the width lever needs to know of a pool; what each job could take is counted alone."""
-    out[SHRINKABLE_GPUS], out[GROWABLE_GPUS] = 0.0, 0.0
+    out[Pool.SHRINKABLE_GPUS], out[Pool.GROWABLE_GPUS] = 0.0, 0.0
     for index in range(cluster.clock[st.RUNNING]):
         slot = cluster.heap[index, st.HEAP_SLOT]
         if cluster.run[slot, st.RUN_POOL] == pool:
-            out[SHRINKABLE_GPUS] += shrinkable(cluster, jobs, pools, slot)
-            out[GROWABLE_GPUS] += growable(cluster, jobs, pools, settings, slot)
+            out[Pool.SHRINKABLE_GPUS] += shrinkable(cluster, jobs, pools, slot)
+            out[Pool.GROWABLE_GPUS] += growable(cluster, jobs, pools, settings, slot)
 
 
 @helper
@@ -74,16 +59,16 @@ def fill_pools(
         for column in range(out.shape[0]):
             out[column] = template[pool, column]
         idle = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
-        out[IDLE_NODES] = idle
-        out[BUSY_NODES] = row[st.BUSY]
-        out[BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-        out[UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
-        out[USED_GPUS] = row[st.USED_MILLI] / 1000.0
-        out[SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
+        out[Pool.IDLE_NODES] = idle
+        out[Pool.BUSY_NODES] = row[st.BUSY]
+        out[Pool.BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+        out[Pool.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        out[Pool.USED_GPUS] = row[st.USED_MILLI] / 1000.0
+        out[Pool.SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
             fill_consolidation(cluster, jobs, pools, settings, pool, out)
         if settings.has_curves:
-            out[POOL_CAP] = row[st.POWER_CAP]
+            out[Pool.POWER_CAP] = row[st.POWER_CAP]
         if settings.resizes_jobs:
             fill_width(cluster, jobs, pools, settings, pool, out)
         for edge in range(EDGES):
@@ -97,13 +82,13 @@ def fill_pools(
 @helper
 def fill_hints(cluster: Cluster, jobs: Table, settings: Settings, job: int, out: NDArray[np.float64]) -> None:
     """Write what is known of a waiting job beyond its size."""
-    out[SLOT_SLACK] = 0.0
+    out[Slot.SLACK_SECONDS] = 0.0
     if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:
         slack_ms = jobs[job, st.LATEST_MS] - cluster.clock[st.NOW]
         # 0 says that the job may not be deferred, so one whose latest start is now is a millisecond late.
-        out[SLOT_SLACK] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
-    out[SLOT_PREDICTED] = jobs[job, st.PREDICTED_MS] / 1000.0
-    out[SLOT_PRIORITY] = jobs[job, st.PRIORITY]
+        out[Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000.0
+    out[Slot.PREDICTED_SECONDS] = jobs[job, st.PREDICTED_MS] / 1000.0
+    out[Slot.PRIORITY] = jobs[job, st.PRIORITY]
 
 
 @helper
@@ -119,7 +104,7 @@ def fill_queue(
     """Write the first `slots` slots of the queue window of the snapshot, and the backlog behind the window."""
     head, tail = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
-        snapshot.pools[pool, BACKLOG_GPUS] = cluster.pool[pool, st.PENDING_DEFAULT_MILLI]
+        snapshot.pools[pool, Pool.BACKLOG_GPUS] = cluster.pool[pool, st.PENDING_DEFAULT_MILLI]
     for slot in range(slots):
         out = snapshot.queue[slot]
         if head + slot >= tail:
@@ -129,9 +114,9 @@ def fill_queue(
             continue
         job = cluster.queue[head + slot, st.QUEUE_JOB]
         submitted = max(jobs[job, st.SUBMIT_MS], cluster.clock[st.EPISODE_START])
-        out[SLOT_PRESENT] = 1.0
-        out[SLOT_GPUS] = out[SLOT_MIN_GPUS] = out[SLOT_MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
-        out[SLOT_WAITED] = (cluster.clock[st.NOW] - submitted) / 1000.0
+        out[Slot.PRESENT] = 1.0
+        out[Slot.GPUS] = out[Slot.MIN_GPUS] = out[Slot.MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
+        out[Slot.WAITED_SECONDS] = (cluster.clock[st.NOW] - submitted) / 1000.0
         if settings.queue.has_facts:
             fill_hints(cluster, jobs, settings, job, out)
         is_over_quota = settings.queue.has_quotas and cluster.queue[head + slot, st.QUEUE_POOL] < 0
@@ -140,22 +125,22 @@ def fill_queue(
             if settings.has_curves:
                 snapshot.allowed[slot, pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
         if settings.has_curves:
-            out[SLOT_MIN_GPUS], out[SLOT_MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
-        snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+            out[Slot.MIN_GPUS], out[Slot.MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
+        snapshot.pools[jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= jobs[job, st.MILLI]
     if settings.queue.has_quotas:
         for at in range(head + snapshot.queue.shape[0], tail):
             if cluster.queue[at, st.QUEUE_POOL] < 0:
                 job = cluster.queue[at, st.QUEUE_JOB]
-                snapshot.pools[jobs[job, st.DEFAULT_POOL], BACKLOG_GPUS] -= jobs[job, st.MILLI]
+                snapshot.pools[jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= jobs[job, st.MILLI]
     for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
-        snapshot.pools[pool, BACKLOG_GPUS] /= 1000.0
+        snapshot.pools[pool, Pool.BACKLOG_GPUS] /= 1000.0
 
 
 @helper
 def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
     """Write the signals of the snapshot."""
     now, submitted = cluster.clock[st.NOW], cluster.clock[st.NEXT_JOB]
-    signals[SIGNAL_WEEK] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
+    signals[Signal.WEEK_SECONDS] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
     for window in range(SUBMIT_WINDOWS):
         # The window only moves forward, so its oldest job is kept, and what was submitted in it is one difference.
         oldest = cluster.clock[st.SUBMIT_WINDOW + window]
@@ -163,11 +148,11 @@ def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDA
             oldest += 1
         cluster.clock[st.SUBMIT_WINDOW + window] = oldest
         milli = jobs[submitted, st.MILLI_BEFORE] - jobs[oldest, st.MILLI_BEFORE]
-        signals[SIGNAL_SUBMITTED + window] = milli / 1000.0
-    signals[SIGNAL_SUBMITTED_JOBS] = submitted - cluster.clock[st.SUBMIT_WINDOW + 1]
+        signals[Signal.SUBMITTED_GPUS_10MIN + window] = milli / 1000.0
+    signals[Signal.SUBMITTED_JOBS_1H] = submitted - cluster.clock[st.SUBMIT_WINDOW + 1]
     newest = jobs[submitted - 1, st.SUBMIT_MS] if submitted > 0 else cluster.clock[st.EPISODE_START]
-    signals[SIGNAL_SINCE] = (now - newest) / 1000.0
-    signals[SIGNAL_QUEUE_JOBS] = cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD]
-    signals[SIGNAL_QUEUE_GPUS] = cluster.clock[st.PENDING_MILLI] / 1000.0
-    signals[SIGNAL_RUNNING] = cluster.clock[st.RUNNING]
-    signals[SIGNAL_PRICE] = settings.usd_per_gpu_hour
+    signals[Signal.SINCE_SUBMIT_SECONDS] = (now - newest) / 1000.0
+    signals[Signal.QUEUE_JOBS] = cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD]
+    signals[Signal.QUEUE_GPUS] = cluster.clock[st.PENDING_MILLI] / 1000.0
+    signals[Signal.RUNNING_JOBS] = cluster.clock[st.RUNNING]
+    signals[Signal.USD_PER_GPU_HOUR] = settings.usd_per_gpu_hour

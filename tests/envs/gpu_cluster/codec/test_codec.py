@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,12 +29,19 @@ from envs.gpu_cluster.codec import (
     encode,
     fingerprint,
     layout,
-    observation,
     observation_names,
     observation_size,
     write_mask,
 )
-from envs.gpu_cluster.codec.layout import CODEC_VERSION
+from envs.gpu_cluster.codec.features import (
+    ClusterFeature,
+    Feature,
+    HintFeature,
+    PoolFeature,
+    describe_features,
+    feature_table,
+)
+from envs.gpu_cluster.codec.layout import CODEC_VERSION, LEVERS
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from tests.envs.gpu_cluster.codec.snapshots import FULL, LAYOUT, copy_of, plain_snapshot, random_snapshot
@@ -284,12 +292,16 @@ def test_every_field_of_the_layout_is_in_the_fingerprint(field: str) -> None:
     [
         ("envs.gpu_cluster.codec.fingerprint", "CODEC_VERSION", CODEC_VERSION + 1),
         ("envs.gpu_cluster.codec.fingerprint", "MAX_GPUS_PER_NODE", 32),
-        ("envs.gpu_cluster.codec.fingerprint", "CONSOLIDATION_CHOICES", ("none", "all", "one")),
-        ("envs.gpu_cluster.codec.fingerprint", "POWER_CAP_FRACTIONS", (1.0, 0.8, 0.7, 0.55)),
-        ("envs.gpu_cluster.codec.fingerprint", "WIDTH_CHOICES", ("keep", "grow", "shrink")),
+        *(
+            ("envs.gpu_cluster.codec.fingerprint", "LEVERS", levers)
+            for levers in (
+                LEVERS[1:],
+                (LEVERS[0]._replace(choices=("none", "all", "one")), *LEVERS[1:]),
+                (LEVERS[0]._replace(name="moves"), *LEVERS[1:]),
+            )
+        ),
         ("envs.gpu_cluster.codec.layout", "IDLE_AGE_EDGES_SECONDS", (0.0, 60.0)),
         ("envs.gpu_cluster.codec.layout", "HEADROOM_FRACTIONS", (0.0, 0.1)),
-        ("envs.gpu_cluster.codec.observation", "SUBMITTED_SCALES_GPUS", (8.0, 32.0, 128.0, 511.0)),
         (
             "envs.gpu_cluster.codec.fingerprint",
             "observation_names",
@@ -305,6 +317,34 @@ def test_names_scales_and_the_version_are_in_the_fingerprint(
     # By importlib, because the package's attribute `fingerprint` is the function.
     monkeypatch.setattr(importlib.import_module(module), name, value)
     assert fingerprint(LAYOUT) != before
+
+
+@pytest.mark.parametrize("feature", [ClusterFeature.SUBMITTED_GPUS_86400S, PoolFeature.BUSY_NODES, HintFeature.SLACK])
+def test_every_scale_of_a_feature_is_in_the_fingerprint(feature: Feature, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(LAYOUT)
+    monkeypatch.setattr(feature, "scale", 511.0)
+    assert fingerprint(LAYOUT) != before
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, FULL, *LAYOUTS])
+def test_names_and_sizes_of_the_observation_come_from_the_table(layout: CodecLayout) -> None:
+    names = observation_names(layout)
+    assert len(names) == observation_size(layout) == len(set(names))
+    table = {(owner, name): switch for owner, name, _, _, switch in describe_features()}
+    for (owner, name), switch in table.items():
+        prefix = {"cluster": "", "pool": "pool0.", "slot": "slot0.", "slot and pool": "slot0.pool0."}[owner]
+        has_part = layout.window_slots > 0 or not owner.startswith("slot")
+        assert (prefix + name in names) == (has_part and (switch is None or getattr(layout, switch)))
+
+
+def test_what_has_no_bound_has_a_scale() -> None:
+    unbounded = {"GPUs", "nodes", "jobs", "seconds", "watts", "priority", "relative speed"}
+    assert all((scale is not None) == (unit in unbounded) for _, _, unit, scale, _ in describe_features())
+
+
+def test_the_page_of_the_observation_is_the_table() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "observation.md").read_text()
+    assert feature_table() in page
 
 
 def test_a_fingerprint_is_16_hexadecimal_digits_and_always_the_same() -> None:
@@ -383,5 +423,4 @@ def test_the_arithmetic_changes_only_with_the_version() -> None:
     for codec, levers in ((LAYOUT, []), (FULL, [2, 1, 3, 0, 1, 2])):
         for values in outcome(plain_snapshot(), codec, np.array([4, 9, 1, 0, *levers]), Plain).values():
             digest.update(values.tobytes())
-    assert observation.SUBMITTED_SCALES_GPUS == (8.0, 32.0, 128.0, 512.0)
     assert digest.hexdigest()[:16] == PINNED[CODEC_VERSION]
