@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +12,7 @@ from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
+from configs.checks import check_number
 from configs.errors import UserError
 from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
@@ -26,15 +27,7 @@ class LiveConfigError(UserError, ValueError):
     """Settings of the live loop that have no meaning."""
 
 
-def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
-    """Refuse a number outside [least, most] or one that is not finite.
-
-    Raises:
-        LiveConfigError: as above.
-    """
-    if not (least <= value <= most and math.isfinite(value)):
-        upper = "" if math.isinf(most) else f" and at most {most}"
-        raise LiveConfigError(f"{name} is {value}; it must be finite, at least {least}{upper}")
+_check = partial(check_number, error=LiveConfigError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +117,11 @@ class LivePool:
             ConfigError: the provider has no such setting.
         """
         where = f"pool {self.name}"
-        check_range(f"{where}: gpus_per_node", self.gpus_per_node, 1, MAX_GPUS_PER_NODE)
-        check_range(f"{where}: max_nodes", self.max_nodes, 1)
-        check_range(f"{where}: min_nodes", self.min_nodes, 0, self.max_nodes)
+        _check(f"{where}: gpus_per_node", self.gpus_per_node, low=1, high=MAX_GPUS_PER_NODE)
+        _check(f"{where}: max_nodes", self.max_nodes, low=1)
+        _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
         for name in ("boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"):
-            check_range(f"{where}: {name}", getattr(self, name), 0.0)
+            _check(f"{where}: {name}", getattr(self, name), low=0.0)
         settings_of(self, load_provider(self.provider).settings)
 
     @property
@@ -186,7 +179,7 @@ class LeaderElection:
                 f"{self.lease_seconds}, {self.renew_deadline_seconds} and {self.retry_seconds}"
             )
         longest = (self.renew_deadline_seconds - self.retry_seconds) / 2.0
-        check_range("leader_election.request_timeout_seconds", self.request_timeout_seconds, 0.001, longest)
+        _check("leader_election.request_timeout_seconds", self.request_timeout_seconds, low=0.001, high=longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +226,7 @@ class ApiSettings:
             LiveConfigError: a time is not positive.
         """
         for entry in fields(self):
-            check_range(f"api.{entry.name}", getattr(self, entry.name), 0.0 if entry.name == "settle_seconds" else 0.1)
+            _check(f"api.{entry.name}", getattr(self, entry.name), low=0.0 if entry.name == "settle_seconds" else 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +250,9 @@ class AuditSettings:
         Raises:
             LiveConfigError: a size or a number is out of range.
         """
-        check_range("audit.max_file_bytes", self.max_file_bytes, 1)
-        check_range("audit.keep_files", self.keep_files, 0)
-        check_range("audit.max_view_bytes", self.max_view_bytes, 0)
+        _check("audit.max_file_bytes", self.max_file_bytes, low=1)
+        _check("audit.keep_files", self.keep_files, low=0)
+        _check("audit.max_view_bytes", self.max_view_bytes, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +275,7 @@ class ClockSettings:
         Raises:
             LiveConfigError: the scale is not positive or there is no such zone.
         """
-        check_range("clock.time_scale", self.time_scale, 1e-3, 1e6)
+        _check("clock.time_scale", self.time_scale, low=1e-3, high=1e6)
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -341,9 +334,9 @@ class LiveConfig:
             raise LiveConfigError(
                 f"there are {len(names)} pools, the codec holds at most {self.codec.max_pools}; raise codec.max_pools"
             )
-        check_range("decision_interval_seconds", self.decision_interval_seconds, 1.0)
-        check_range("resync_interval_seconds", self.resync_interval_seconds, self.decision_interval_seconds)
-        check_range("usd_per_gpu_hour", self.usd_per_gpu_hour, 0.0)
+        _check("decision_interval_seconds", self.decision_interval_seconds, low=1.0)
+        _check("resync_interval_seconds", self.resync_interval_seconds, low=self.decision_interval_seconds)
+        _check("usd_per_gpu_hour", self.usd_per_gpu_hour, low=0.0)
         quiet = self.resync_interval_seconds / self.clock.time_scale
         if self.http.activity_timeout_seconds < quiet:
             raise LiveConfigError(

@@ -5,9 +5,10 @@ Times are clock seconds, see `autoscaler.live.clock`, except those of `RemovalTi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import partial
 
+from configs.checks import check_number
 from configs.errors import UserError
 
 
@@ -15,10 +16,7 @@ class GuardrailConfigError(UserError, ValueError):
     """Settings of the guardrails that have no meaning."""
 
 
-def _check(name: str, value: float | None, least: float, most: float = math.inf) -> None:
-    if value is not None and not (least <= value <= most and math.isfinite(value)):
-        upper = "" if math.isinf(most) else f" and at most {most}"
-        raise GuardrailConfigError(f"guardrails.{name} is {value}; it must be finite, at least {least}{upper}")
+_check = partial(check_number, error=GuardrailConfigError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,8 @@ class TotalLimits:
         """
         for unit in ("nodes", "gpus"):
             least, most = getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}")
-            _check(f"totals.min_{unit}", least, 0)
-            _check(f"totals.max_{unit}", most, least)
+            _check(f"guardrails.totals.min_{unit}", least, low=0)
+            _check(f"guardrails.totals.max_{unit}", most, low=least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,11 @@ class StepLimits:
         Raises:
             GuardrailConfigError: as above.
         """
-        _check("steps.max_new_nodes", self.max_new_nodes, 1)
-        _check("steps.max_removals", self.max_removals, 0)
-        _check("steps.max_draining", self.max_draining, 0)
-        _check("steps.max_emptied", self.max_emptied, 0)
-        _check("steps.max_soft_taints", self.max_soft_taints, 0)
+        _check("guardrails.steps.max_new_nodes", self.max_new_nodes, low=1)
+        _check("guardrails.steps.max_removals", self.max_removals, low=0)
+        _check("guardrails.steps.max_draining", self.max_draining, low=0)
+        _check("guardrails.steps.max_emptied", self.max_emptied, low=0)
+        _check("guardrails.steps.max_soft_taints", self.max_soft_taints, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class Cooldowns:
             GuardrailConfigError: as above.
         """
         for name in ("unneeded_seconds", "after_scale_up_seconds", "after_failure_seconds"):
-            _check(f"cooldowns.{name}", getattr(self, name), 0.0)
+            _check(f"guardrails.cooldowns.{name}", getattr(self, name), low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +128,8 @@ class HealthStop:
         Raises:
             GuardrailConfigError: as above.
         """
-        _check("health.max_unready_fraction", self.max_unready_fraction, 0.0, 1.0)
-        _check("health.ok_unready_nodes", self.ok_unready_nodes, 0)
+        _check("guardrails.health.max_unready_fraction", self.max_unready_fraction, low=0.0, high=1.0)
+        _check("guardrails.health.ok_unready_nodes", self.ok_unready_nodes, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +155,10 @@ class BackoffTimes:
         Raises:
             GuardrailConfigError: as above.
         """
-        _check("backoff.initial_seconds", self.initial_seconds, 0.0)
-        _check("backoff.max_seconds", self.max_seconds, self.initial_seconds)
-        _check("backoff.reset_seconds", self.reset_seconds, 0.0)
-        _check("backoff.provision_timeout_seconds", self.provision_timeout_seconds, 1.0)
+        _check("guardrails.backoff.initial_seconds", self.initial_seconds, low=0.0)
+        _check("guardrails.backoff.max_seconds", self.max_seconds, low=self.initial_seconds)
+        _check("guardrails.backoff.reset_seconds", self.reset_seconds, low=0.0)
+        _check("guardrails.backoff.provision_timeout_seconds", self.provision_timeout_seconds, low=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +216,7 @@ class RemovalTimes:
             "settle_timeout_seconds",
             "delete_timeout_seconds",
         ):
-            _check(f"removal.{name}", getattr(self, name), 0.0)
+            _check(f"guardrails.removal.{name}", getattr(self, name), low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
