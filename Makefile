@@ -44,7 +44,7 @@ lint: .venv/.stamp-dev ## Check style, types and the layers of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/.stamp-dev ## Format the code and mend what can be mended
+format: .venv/.stamp-dev ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -42,6 +42,7 @@ class WandbWriter(KVWriter):
             dir=str(folder.absolute()),  # its background process keeps the working directory of the first run
             mode="online" if logging.wandb == "online" else "offline",
             config=to_dict(experiment),
+            allow_val_change=True,  # of a run that is made longer
         )
         self._run.define_metric(STEP, hidden=True)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)

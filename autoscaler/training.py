@@ -12,6 +12,7 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter
 
 import traces
+from agents.artifact import find_artifact, read_manifest
 from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
 from agents.training import Hooks as EngineHooks
 from agents.training import Result, Task
@@ -57,12 +58,12 @@ class TrainedRun:
     result: Result
 
     def describe(self) -> str:
-        """The validation score of the kept policy beside that of the tuned heuristic, one line."""
+        """Which policy was kept, and its validation score beside that of the tuned heuristic; one line."""
         best, tuned = self.result.best_usd, self.result.tuned_usd
         share = f" ({best / tuned - 1.0:+.1%})" if tuned > 0 else ""
         return (
-            f"validation: {best:.2f} USD per training window beside the energy of busy GPUs, "
-            f"reactive-tuned {tuned:.2f}{share}"
+            f"{self.result.describe()}; validation: {best:.2f} USD per training window without the energy of busy "
+            f"GPUs, reactive-tuned {tuned:.2f}{share}"
         )
 
 
@@ -71,6 +72,7 @@ def train(
     folder: str | Path,
     *,
     overrides: Sequence[str] = (),
+    init_from: str | Path | None = None,
     tuned: Tuned | None = None,
     hooks: Hooks | None = None,
     progress: bool | Reporter = False,
@@ -83,6 +85,8 @@ def train(
         experiment: a config, its plain values, a YAML file, or a preset such as `experiment/quickstart`.
         folder: the run folder to make.
         overrides: `key.of.field=value` each, as `--set` of the command line.
+        init_from: run folder, or artifact, whose policy the training starts from; None: `train.init_from` of the
+            experiment. It is a policy of the same agent, network and codec, trained on any trace.
         tuned: the heuristic, where it was tuned on this training window before.
         hooks: how the caller takes part.
         progress: see `autoscaler.progress`.
@@ -94,9 +98,14 @@ def train(
         TraceError: the trace cannot be loaded.
         ClusterError: trace, cluster and codec do not fit together.
         AgentConfigError: the agent cannot play this action space.
+        ArtifactError: there is no policy to start from, or it does not fit.
     """
     described, target = load_experiment(experiment, overrides), Path(folder)
+    if init_from is not None:
+        described = replace(described, train=replace(described.train, init_from=str(init_from)))
     check_new(target)
+    if described.train.init_from is not None:
+        read_manifest(find_artifact(described.train.init_from))  # before seconds go into tuning
     reporter = make_reporter(progress)
     task = _task(described, tuned or tune_heuristic(described, reporter))
     if (shorter := describe_episodes(task.problem)) is not None:
@@ -114,23 +123,41 @@ def train(
         raise
 
 
-def resume(folder: str | Path, *, hooks: Hooks | None = None, progress: bool | Reporter = False) -> TrainedRun:
-    """Go on with a run that was stopped, to the same bits as if it never had been.
+def resume(
+    folder: str | Path, *, steps: int | None = None, hooks: Hooks | None = None, progress: bool | Reporter = False
+) -> TrainedRun:
+    """Go on with a run: one that was stopped, to the same bits as if it never had been, or a finished one for longer.
 
     Args:
         folder: the run folder.
+        steps: environment steps of the run in all, more than it was made for; None: as many as that.
+            Weights, optimizers and counters go on; schedules, such as the learning rate's, are those of the new length.
         hooks: how the caller takes part.
         progress: see `autoscaler.progress`.
 
     Raises:
-        ExperimentError: the folder is no run folder, or its record is damaged.
+        ExperimentError: the folder is no run folder, its record is damaged, or it has these steps already.
         ConfigError: its config is damaged.
         ArtifactError: there is no checkpoint, or it does not fit.
     """
     target = Path(folder)
     experiment = saved_experiment(target)
-    task = _task(experiment, _saved_heuristic(target))
-    return _run(experiment, task, target, hooks or Hooks(), make_reporter(progress), resumes=True)
+    tuned, hooks, reporter = _saved_heuristic(target), hooks or Hooks(), make_reporter(progress)
+    if steps is None:
+        return _run(experiment, _task(experiment, tuned), target, hooks, reporter, resumes=True)
+    if steps <= experiment.train.total_steps:
+        raise ExperimentError(
+            f"{target}: is made for {experiment.train.total_steps:,} steps already, not more than the {steps:,} of "
+            "--steps; give a larger number, or leave it out"
+        )
+    longer = replace(experiment, train=replace(experiment.train, total_steps=steps))
+    task = _task(longer, tuned)
+    dump_yaml(longer, target / CONFIG)  # first, so that a longer run that is stopped goes on as one
+    try:
+        return _run(longer, task, target, hooks, reporter, resumes=True)
+    except Exception:
+        dump_yaml(experiment, target / CONFIG)
+        raise
 
 
 def _saved_heuristic(folder: Path) -> Tuned:

@@ -1,6 +1,6 @@
 """What moving jobs off nearly empty nodes saves: node-hours against the migration-packed bound, moves and delays.
 
-One pool of 8-GPU nodes that go as soon as they are idle and hold whatever is asked; jobs move if they write
+One pool of 8-GPU nodes that go as soon as they are idle and hold whatever is requested; jobs move if they write
 checkpoints, which `checkpointable` gives to a share of them at random. `--boot-seconds 0` shows what moves alone delay.
 """
 

@@ -71,23 +71,23 @@ class Openb:
         generator = np.random.default_rng(seed)
         copies = generator.integers(0, len(self.pods), 2 * len(self.pods))
         pods = self.pods[np.concatenate([np.arange(len(self.pods)), copies])]
-        enough = int(np.searchsorted(np.cumsum(asked(pods)), LOAD * self.milli)) + 1
+        enough = int(np.searchsorted(np.cumsum(requested(pods)), LOAD * self.milli)) + 1
         pods = generator.permutation(pods[:enough])
         pods[:, ns.NUMBER] = np.arange(len(pods)) + 1_000_003 * seed
-        pods[:, ns.END] = generator.integers(1, 10**6, len(pods))  # no pod ends here: a lot for the lifetime-aware
+        pods[:, ns.END] = generator.integers(1, 10**6, len(pods))  # no pod ends here: random, for the lifetime-aware
         return pods
 
     def unallocated(self, pods: NDArray[np.int64], packer: str) -> NDArray[np.float64]:
         """Unallocated GPUs, % of all, at each arrived load of GRID."""
         nodes, _ = NodePacker(self.fresh(), self.tables, packer).place(pods)
-        arrived = np.cumsum(asked(pods)) * 100 / self.milli
-        allocated = np.cumsum(asked(pods) * (nodes >= 0)) * 100 / self.milli
+        arrived = np.cumsum(requested(pods)) * 100 / self.milli
+        allocated = np.cumsum(requested(pods) * (nodes >= 0)) * 100 / self.milli
         curve: NDArray[np.float64] = 100 - allocated[np.minimum(np.searchsorted(arrived, GRID), len(pods) - 1)]
         return curve
 
 
-def asked(pods: NDArray[np.int64]) -> NDArray[np.int64]:
-    """GPU thousandths that each pod asks."""
+def requested(pods: NDArray[np.int64]) -> NDArray[np.int64]:
+    """GPU thousandths that each pod requests."""
     milli: NDArray[np.int64] = pods[:, ns.NUM_GPUS] * pods[:, ns.MILLI]
     return milli
 

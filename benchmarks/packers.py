@@ -1,8 +1,8 @@
 """What two packers are good for: lifetime-aware in node-hours, topology-aware in parts on GPUs of one linked block.
 
-Lifetime: one pool of 8-GPU nodes that go as soon as they are idle, boot at once and hold whatever is asked, under first
-fit, best fit, and lifetime-aware with exact and with noisy predictions of run times. Topology: a fixed number of nodes
-of two blocks of four linked GPUs; jobs arrive and end as in the trace, and one that finds no room goes away.
+Lifetime: one pool of 8-GPU nodes that go as soon as they are idle, boot at once and hold whatever is requested, under
+first fit, best fit, and lifetime-aware with exact and with noisy predictions of run times. Topology: a fixed number of
+nodes of two blocks of four linked GPUs; jobs arrive and end as in the trace, and one that does not fit goes away.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def choochoo(trace: Trace, nodes: int, repeats: int) -> Measurement:
 
 
 def stepped(name: str, env: Any, action: Any, steps: int, repeats: int) -> Measurement:
-    """Steps of a Gymnasium environment, begun anew at the end of its episode."""
+    """Steps of a Gymnasium environment, reset at the end of its episode."""
     env.reset(seed=0)
 
     def run() -> None:

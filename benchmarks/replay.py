@@ -5,10 +5,10 @@ some tens of 8-GPU nodes, so that a job takes two to three decisions. A timed ru
 because a cluster of ITP takes milliseconds.
 
 With `--physics all` everything is on: nodes fail and are taken back, boots vary and fail, images must be pulled, jobs
-are slower when spread and on other GPU models, may be elastic and have a power cap; each job asks CPUs and memory, may
-be checkpointed, moved, preempted and deferred, has an estimate that is wrong, a deadline, a user with a quota (all by
-lot, as no generator says them); the queue backfills by priority, and fragmentation gradient descent packs. Every 30
-minutes nearly empty nodes are emptied where `--lever` is given; else levers are at rest, as in the default physics.
+are slower when spread and on other GPU models, may be elastic and have a power cap; each job requests CPUs and memory,
+may be checkpointed, moved, preempted and deferred, has an estimate that is wrong, a deadline, a user with a quota (all
+at random, as no generator says them); the queue backfills by priority, and fragmentation gradient descent packs.
+Every 30 minutes nearly empty nodes are emptied where `--lever` is given; else levers are off, as by default.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIN_JOBS = 200_000
 
 
 def with_requests(trace: traces.Trace) -> traces.Trace:
-    """The trace with CPUs, memory, images, priorities and checkpoints, drawn by lot."""
+    """The trace with CPUs, memory, images, priorities and checkpoints, drawn at random."""
     generator = np.random.default_rng(0)
     gpus = np.maximum(trace.gpu_milli // 1000, 1)
     columns = {name: trace.table.column(name) for name in trace.table.column_names}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import autoscaler
+from autoscaler.evaluation.provenance import command_line
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "numba", "pyarrow", "gymnasium", "numpy", "yaml", "matplotlib", "kubernetes", "wandb", "optuna")
@@ -55,3 +56,18 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         autoscaler.trian  # noqa: B018
     assert {"train", "simulate", "__version__"} <= set(dir(autoscaler))
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["/venv/bin/autoscaler", "train", "a b"], "autoscaler train 'a b'"),
+        (["/src/autoscaler/__main__.py", "doctor"], "autoscaler doctor"),
+        (["study.py", "--seeds", "3"], "python study.py --seeds 3"),
+    ],
+)
+def test_the_command_of_a_result_is_that_of_the_program_that_made_it(
+    words: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", words)
+    assert command_line() == command

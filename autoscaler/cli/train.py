@@ -27,6 +27,12 @@ def command(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped, to the same bits.")
     ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Environment steps in all; with --resume, a finished run gets longer.")
+    ] = None,
+    init_from: Annotated[
+        str | None, typer.Option("--init-from", metavar="RUN", help="Start from the policy of this run.")
+    ] = None,
     overrides: OverridesOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,8 +41,8 @@ def command(
     Ctrl-C stops after the iteration in hand and saves; --resume goes on as if it had never stopped. The folder of the
     run is the only line on stdout.
     """
-    if resume is not None and (overrides or any(value is not None for value in (config, trace, seed, name))):
-        raise typer.BadParameter("--resume takes everything from the run; leave out the config and all else")
+    if resume is not None and (overrides or any(value is not None for value in (config, trace, seed, name, init_from))):
+        raise typer.BadParameter("--resume takes all but --steps from the run; leave out the config and all else")
     if resume is None and config is None:
         raise typer.BadParameter("give an experiment config, such as experiment/quickstart, or --resume RUN")
     from autoscaler import training
@@ -47,11 +53,11 @@ def command(
     with stop_on_interrupt(reporter) as should_stop:
         hooks = training.Hooks(should_stop=should_stop)
         if resume is not None:
-            run = training.resume(resume, hooks=hooks, progress=reporter)
+            run = training.resume(resume, steps=steps, hooks=hooks, progress=reporter)
         else:
-            changes = [*(overrides or []), *([] if trace is None else [f"trace={json.dumps(trace)}"])]
-            changes += [] if seed is None else [f"seed={seed}"]
-            experiment = load_experiment(config or "", changes)
+            given = {"trace": trace, "seed": seed, "train.total_steps": steps, "train.init_from": init_from}
+            changes = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+            experiment = load_experiment(config or "", [*(overrides or []), *changes])
             folder = named_folder(out, name, experiment.agent.name, experiment.seed)
             run = training.train(experiment, folder, hooks=hooks, progress=reporter)
     if not run.result.finished:

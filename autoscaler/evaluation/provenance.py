@@ -70,8 +70,11 @@ def trace_digest(trace: Trace) -> str:
 
 
 def command_line() -> str:
-    """The command that runs now, as a shell takes it."""
-    return shlex.join(["autoscaler", *sys.argv[1:]])
+    """The command that runs now, as a shell takes it: of the command line, or of a program that uses the library."""
+    program = Path(sys.argv[0])
+    if program.name == "autoscaler" or program.parts[-2:] == ("autoscaler", "__main__.py"):
+        return shlex.join(["autoscaler", *sys.argv[1:]])
+    return shlex.join(["python", *sys.argv])
 
 
 def provenance() -> dict[str, Any]:

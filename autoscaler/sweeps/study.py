@@ -46,7 +46,7 @@ class _StoppedError(Exception):
 
 
 class SeededSampler(optuna.samplers.BaseSampler):
-    """Optuna's TPE, seeded anew for each trial by its number.
+    """Optuna's TPE, with a new seed for each trial by its number.
 
     So processes that share a study never draw alike, and a sweep that is resumed draws what it would have drawn.
 
@@ -97,7 +97,7 @@ def sweep(
     Args:
         config: the experiment and what is searched.
         folder: of the sweep.
-        trials: how many the study shall hold in all, pruned and failed ones included, of all processes.
+        trials: how many the study holds in the end, pruned and failed ones included, of all processes.
         seeds: trainings of each trial, from the experiment's seed on.
         overrides: changes of the config, `key.of.field=value` each.
         should_stop: asked before each iteration; True stops, and the trial that runs is tried again the next time.

@@ -54,8 +54,8 @@ def test_the_same_seed_gives_the_same_result(capsys: pytest.CaptureFixture[str])
 
 def test_prices_and_packer_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     plain = simulate(capsys, "--set", "objective.usd_per_gpu_hour=0")
-    dear = simulate(capsys, "--set", "objective.usd_per_gpu_hour=0", "--set", "objective.usd_per_kwh=0.3")
-    assert dear["objective_usd"] == pytest.approx(2 * plain["objective_usd"])
+    expensive = simulate(capsys, "--set", "objective.usd_per_gpu_hour=0", "--set", "objective.usd_per_kwh=0.3")
+    assert expensive["objective_usd"] == pytest.approx(2 * plain["objective_usd"])
     spread = simulate(capsys, "--packer", "worst-fit")
     assert spread["energy_kwh"]["fragmentation"] > plain["energy_kwh"]["fragmentation"]
 

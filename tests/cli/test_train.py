@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -89,6 +90,9 @@ def test_the_folder_is_the_only_line_on_stdout(config: Path, capsys: pytest.Capt
     captured = capsys.readouterr()
     assert captured.out == "runs/run\n"
     assert "reactive-tuned" in captured.err
+    assert re.search(
+        r"kept the policy (of step [\d,]+ of 2,048|that training started from: none of 2,048)", captured.err
+    )
     assert "tune the heuristic" in captured.err
 
 
@@ -145,6 +149,29 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(
     assert main(["train", "--resume", str(run), "--quiet"]) == 0
     assert capsys.readouterr().out == f"{run}\n"
     assert ((run / "metrics.jsonl").read_bytes(), (run / "run.json").read_bytes()) == before
+
+
+def test_a_finished_run_can_be_made_longer(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    before = (run / "metrics.jsonl").read_text()
+    assert main(["train", "--resume", str(run), "--steps", "3072", "--quiet"]) == 0
+    assert capsys.readouterr().out == f"{run}\n"
+    curve = (run / "metrics.jsonl").read_text()
+    assert curve.startswith(before)
+    assert json.loads(curve.splitlines()[-1])["step"] == 3072
+    assert yaml.safe_load((run / "config.yaml").read_text())["train"]["total_steps"] == 3072
+    assert json.loads((run / "run.json").read_text())["result"]["total_steps"] == 3072
+    assert main(["train", "--resume", str(run), "--steps", "3072", "--quiet"]) == 2
+    assert "is made for 3,072 steps already" in only_line(capsys.readouterr())
+
+
+def test_a_run_can_start_from_the_policy_of_another_on_another_trace(
+    config: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--init-from", str(finished), "--steps", "512", "--trace", "synthetic:quickstart?days=3&seed=4"]
+    assert train(config, *arguments) == 0
+    resolved = yaml.safe_load(Path("runs/run/config.yaml").read_text())
+    assert (resolved["train"]["init_from"], resolved["train"]["total_steps"]) == (str(finished), 512)
 
 
 @pytest.mark.slow
@@ -247,8 +274,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_tuned(
         (["nowhere.yaml"], "nowhere.yaml: no such file"),
         (["experiment/quickstrat"], "did you mean 'experiment/quickstart'"),
         (["--resume", "nowhere"], "nowhere: is no run folder"),
-        (["--resume", "nowhere", "--seed", "3"], "--resume takes everything from the run"),
-        (["--resume", "nowhere", "--set", "seed=3"], "--resume takes everything from the run"),
+        (["--resume", "nowhere", "--seed", "3"], "--resume takes all but --steps from the run"),
+        (["--resume", "nowhere", "--set", "seed=3"], "--resume takes all but --steps from the run"),
     ],
 )
 def test_a_command_that_names_nothing_is_refused(

@@ -1,0 +1,54 @@
+"""The example of the README, and every example of docs/training.md in its order, run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import main
+from tests.conftest import ROOT
+
+
+def blocks(name: str) -> list[tuple[str, str]]:
+    """(language, text) of each code block of a document."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_trains_evaluates_and_looks_at_a_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = [text for language, text in blocks("README.md") if language == "python" and "autoscaler.train" in text]
+    assert len(example.strip().splitlines()) <= 12
+    assert re.findall(r"^(?:import|from) .*", example, re.MULTILINE) == ["import autoscaler"]
+    assert "200_000" in example
+    exec(example.replace("200_000", "2_000"), {})
+    captured = capsys.readouterr()
+    assert "kept the policy" in captured.out
+    assert "USD" in captured.out
+    assert "train: " in captured.err
+    assert Path("report.html").is_file()
+
+
+@pytest.mark.slow
+def test_every_example_of_the_training_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    pytest.importorskip("wandb")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for language, text in blocks("docs/training.md"):
+        if language == "yaml":
+            Path("experiment.yaml").write_text(text)
+        elif language == "python":
+            exec(text, names)
+        else:
+            for line in text.splitlines():
+                assert main(shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)
+    assert {path.name for path in Path("runs").iterdir()} == {"first", "second", "third", "lr", "best", "logged"}
+    assert names["curve"]
