@@ -5,6 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 PYTEST_ARGS ?=
+# Processes of the tests that need no cluster: one for each core, each with about 1 GB.
+WORKERS ?= auto
 CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
 
 # uv uses the Python above and never fetches another one.
@@ -12,6 +14,11 @@ export UV_PYTHON_DOWNLOADS := never
 # Packages are hard-linked from uv's cache, so a second environment costs seconds and no download.
 INSTALL := $(UV) pip install --quiet --constraints constraints.txt --python
 PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugin/*)
+
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --dist worksteal
+# PYTEST_ARGS may choose none of the tests of one of the two runs: pytest then ends with 5.
+OR_NONE := || [ $$? -eq 5 ]
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -27,16 +34,19 @@ quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate a
 	@echo "Open report.html in a browser."
 
 test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "== Tests without a cluster"
+	$(PYTEST) $(PARALLEL) -m "not cluster" $(PYTEST_ARGS) $(OR_NONE)
+	@echo "== Tests on a Kubernetes control plane, whose programs are built on first use"
+	$(PYTEST) -m cluster $(PYTEST_ARGS) $(OR_NONE)
 
 # Kernels neither check bounds nor compile on stock numba when users run them fast; the same properties must hold where
 # they do. One run shows both: a kernel has the same source either way.
 test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba with bounds checks
 	AUTOSCALER_COMPILER=stock NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-checked \
-		$(BIN)/python -m pytest -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
+		$(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
-	$(BIN)/python -m pytest -m "not slow and not cluster" $(PYTEST_ARGS)
+	$(PYTEST) $(PARALLEL) -m "not slow and not cluster" $(PYTEST_ARGS)
 
 lint: .venv/.stamp-dev ## Check style, types and the layers of imports
 	$(BIN)/ruff check .
