@@ -6,7 +6,7 @@ in which it was added up: the kernels and the reference simulator agree to the l
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +187,7 @@ Flag: TypeAlias = bool
 
 def flags_off(settings: type[NamedTuple]) -> dict[str, bool]:
     """False for each field of a NamedTuple that is a `Flag`."""
-    return {name: False for name, kind in settings.__annotations__.items() if kind == "Flag"}
+    return {name: False for name, kind in get_type_hints(settings).items() if kind is bool}
 
 
 class QueueSettings(NamedTuple):
