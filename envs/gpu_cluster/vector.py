@@ -9,10 +9,20 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from envs.gpu_cluster.arguments import (
+    DEFAULT_TRACE,
+    ClusterArgument,
+    CodecArgument,
+    ConfigArgument,
+    TraceArgument,
+    problem_from_arguments,
+)
 from envs.gpu_cluster.batch import ClusterBatch
+from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.spaces import action_space, observation_space
 
@@ -95,6 +105,27 @@ class GpuClusterVecEnv(VecEnv):
         self._started = time.monotonic()
         if seed is not None:
             self.seed(seed)
+
+    @classmethod
+    def make(
+        cls,
+        num_envs: int,
+        trace: TraceArgument = DEFAULT_TRACE,
+        cluster: ClusterArgument = AUTO,
+        config: ConfigArgument = None,
+        codec: CodecArgument = None,
+        default_codec: CodecArgument = None,
+        seed: int | None = None,
+        reward_scale: float = 1.0,
+        threads: int | None = None,
+    ) -> GpuClusterVecEnv:
+        """A batch from the arguments of `GpuClusterEnv` and of this class.
+
+        Raises:
+            UserError: as `GpuClusterEnv`.
+        """
+        problem = problem_from_arguments(trace, cluster, config, codec, default_codec)
+        return cls(problem, num_envs, seed, reward_scale, threads)
 
     def reset(self) -> NDArray[np.float32]:
         """Begin a new episode in every cluster, with the seeds and options that were set for it.
@@ -212,8 +243,8 @@ class GpuClusterVecEnv(VecEnv):
         return answer if indices is None else answer[np.array(list(self._get_indices(indices)))]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Clusters of a batch are never wrapped one by one."""
-        return [False for _ in self._get_indices(indices)]
+        """Whether the clusters do what a wrapper does: `Monitor`, whose `episode` stands in the infos, and no other."""
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[None]:
         """Nothing to see."""
