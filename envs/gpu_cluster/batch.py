@@ -10,7 +10,6 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.codec import Pool
 from envs.gpu_cluster.episodes import (
     draw_episodes,
     draw_seeds,
@@ -140,15 +139,3 @@ class ClusterBatch:
         for generator, saved in zip(self.generators, state["generator"], strict=True):
             generator.bit_generator.state = saved
         self._has_begun[:] = True
-
-
-def describe_cluster(simulator: Simulator, cluster: int = 0) -> str:
-    """One line about a cluster: what render mode "ansi" shows."""
-    snapshot = simulator.snapshot(cluster)
-    pools = "; ".join(
-        f"{pool.name}: {row[Pool.BUSY_NODES]:.0f} busy, {row[Pool.IDLE_NODES]:.0f} idle, "
-        f"{row[Pool.BOOTING_NODES]:.0f} booting of {pool.max_nodes}"
-        for pool, row in zip(simulator.problem.cluster.pools, snapshot.pools, strict=False)
-    )
-    jobs = f"{simulator.waiting_jobs[cluster]} jobs wait, {simulator.running_jobs[cluster]} run"
-    return f"{simulator.time_seconds[cluster]:.0f} s: {jobs}; {pools}"

@@ -16,7 +16,6 @@ from envs.gpu_cluster.arguments import (
     TraceArgument,
     problem_from_arguments,
 )
-from envs.gpu_cluster.batch import describe_cluster
 from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.episodes import (
     draw_episodes,
@@ -25,6 +24,7 @@ from envs.gpu_cluster.episodes import (
     episode_seconds,
     log_episodes,
 )
+from envs.gpu_cluster.render import RENDER_MODES, render_cluster
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.spaces import ResetNeededError, action_space, check_actions, observation_space
 
@@ -103,7 +103,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
             `config.codec`.
         default_codec: sizes in place of the defaults of `CodecLayout`, which `config` and `codec` replace: what the
             registered id stands for.
-        render_mode: None or "ansi".
+        render_mode: None, "ansi" (one line) or "rgb_array" (bars of nodes by state, and of running and waiting jobs).
 
     Mappings and names keep `env.spec.to_json()` complete: `gymnasium.make(EnvSpec.from_json(text))` is the same
     environment. So do the configuration objects, but not a `Trace` object; use its URI there.
@@ -119,7 +119,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     * v0: initial version.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}
 
     def __init__(
         self,
@@ -179,11 +179,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         mask: NDArray[np.bool_] = self._simulator.action_masks[0]
         return mask.copy()
 
-    def render(self) -> str | None:
-        """One line about the cluster, in mode "ansi"."""
-        if self.render_mode != "ansi":
-            return None
-        return describe_cluster(self._simulator)
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The cluster in the `render_mode`: one line, or a picture of bars."""
+        return render_cluster(self._simulator, self.render_mode)
 
     def _observation(self) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = self._simulator.observations[0]

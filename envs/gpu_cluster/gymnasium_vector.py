@@ -20,8 +20,9 @@ from envs.gpu_cluster.arguments import (
     TraceArgument,
     problem_from_arguments,
 )
-from envs.gpu_cluster.batch import ClusterBatch, describe_cluster
+from envs.gpu_cluster.batch import ClusterBatch
 from envs.gpu_cluster.cluster import AUTO
+from envs.gpu_cluster.render import RENDER_MODES, render_cluster
 from envs.gpu_cluster.spaces import ResetNeededError, action_space, observation_space
 
 StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
@@ -39,7 +40,7 @@ class GpuClusterVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         config: settings and prices.
         codec: overrides of its codec.
         default_codec: sizes in place of the codec's defaults.
-        render_mode: None or "ansi", one line a cluster.
+        render_mode: None, "ansi" or "rgb_array".
         autoreset_mode: what happens after the end of an episode, an `AutoresetMode` or its name. "NextStep": the next
             step ignores the action and begins the next episode. "SameStep": the same step does, and `info` has the
             last observation and info as `final_obs` and `final_info`. "Disabled": `reset` with the option `reset_mask`.
@@ -62,7 +63,7 @@ class GpuClusterVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         threads: int | None = None,
     ) -> None:
         self.autoreset_mode = _mode(autoreset_mode)
-        self.metadata = {"render_modes": ["ansi"], "render_fps": 1, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         problem = problem_from_arguments(trace, cluster, config, codec, default_codec)
         self.config, self.num_envs, self.render_mode = problem.config, num_envs, render_mode
         self._batch = ClusterBatch(problem, num_envs, threads)
@@ -143,11 +144,12 @@ class GpuClusterVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         """[num_envs, mask size] bool, the valid choices of every component of every cluster, one after the other."""
         return self._batch.simulator.action_masks.copy()
 
-    def render(self) -> tuple[str, ...] | None:
-        """One line about each cluster, in mode "ansi"."""
-        if self.render_mode != "ansi":
+    def render(self) -> tuple[Any, ...] | None:
+        """Each cluster in the `render_mode`: one line, or a picture of bars."""
+        if self.render_mode is None:
             return None
-        return tuple(describe_cluster(self._batch.simulator, cluster) for cluster in range(self.num_envs))
+        simulator = self._batch.simulator
+        return tuple(render_cluster(simulator, self.render_mode, cluster) for cluster in range(self.num_envs))
 
     def _observations(self) -> NDArray[np.float32]:
         return self._batch.simulator.observations.copy()

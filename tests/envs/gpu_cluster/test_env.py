@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+from stable_baselines3.common.monitor import Monitor
 
 from envs.errors import ClusterError, EnvironmentConfigError, InvalidActionError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.render import BOOTING, BUSY, IDLE, OFF, RUNNING, WAITING, describe_cluster
 from envs.gpu_cluster.spaces import ResetNeededError
 from envs.registry import ENVIRONMENTS, register_envs
 from tests.envs.gpu_cluster.builders import make_trace
@@ -74,6 +77,36 @@ def test_gymnasiums_checker_passes_without_a_warning(make: Maker) -> None:
 
 def test_stable_baselines_checker_passes_without_a_warning(make: Maker) -> None:
     sb3_check_env(make())
+
+
+def wrapped_in_a_time_limit(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.wrappers.TimeLimit(env, 20)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        wrapped_in_a_time_limit,
+        gymnasium.wrappers.FlattenObservation,
+        gymnasium.wrappers.TimeAwareObservation,
+        gymnasium.wrappers.NormalizeObservation,
+        gymnasium.wrappers.NormalizeReward,
+        gymnasium.wrappers.RecordEpisodeStatistics,
+        Monitor,
+    ],
+)
+def test_wrappers_of_gymnasium_and_stable_baselines_work(make: Maker, wrap: Callable[[Any], Any]) -> None:
+    """Under the passive checker, which `gymnasium.make` adds, and without a warning."""
+    env = wrap(make(config={"episode_seconds": 10_800.0}, max_episode_steps=100))
+    for seed in (0, None):
+        first, steps = play(env, 500, seed=seed)
+        assert first in env.observation_space
+        assert all(step[0] in env.observation_space for step in steps)
+        assert [step[2] or step[3] for step in steps] == [False] * (len(steps) - 1) + [True]
+    if wrap is wrapped_in_a_time_limit:
+        assert len(steps) == 20
+    if wrap in (gymnasium.wrappers.RecordEpisodeStatistics, Monitor):
+        assert steps[-1][4]["episode"]["r"] == pytest.approx(sum(step[1] for step in steps), abs=1e-5)
 
 
 def test_the_default_arguments_work(make: Maker) -> None:
@@ -235,6 +268,27 @@ def test_one_line_of_text_shows_the_cluster(make: Maker) -> None:
     assert text.startswith("43200 s: ")
     for word in ("jobs wait", "run; gpu: ", "busy", "idle", "booting of "):
         assert word in text
+
+
+def test_a_picture_shows_the_shares_of_nodes_and_jobs(make: Maker) -> None:
+    env = make(render_mode="rgb_array")
+    env.reset(options={"start_seconds": 43_200.0})
+    line = describe_cluster(env.unwrapped._simulator)  # type: ignore[attr-defined]
+    busy, idle, booting, whole = (int(number) for number in re.findall(r"gpu: (\d+).*?(\d+).*?(\d+).*?(\d+)", line)[0])
+    waiting, running = (int(number) for number in re.findall(r"(\d+) jobs wait, (\d+) run", line)[0])
+    image: Any = env.render()
+    assert image.dtype == np.uint8
+    assert image.shape == (56, 320, 3)
+    assert busy > 0
+    assert running > 0
+
+    def width(row: int, colour: tuple[int, int, int]) -> int:
+        return int((image[row] == colour).all(axis=-1).sum())
+
+    for colour, nodes in ((BUSY, busy), (IDLE, idle), (BOOTING, booting), (OFF, whole - busy - idle - booting)):
+        assert width(10, colour) == pytest.approx(320 * nodes / whole, abs=1)
+    assert width(38, RUNNING) == pytest.approx(320 * running / (running + waiting), abs=1)
+    assert width(38, WAITING) == pytest.approx(320 * waiting / (running + waiting), abs=1)
 
 
 @pytest.mark.parametrize("value", [-1, 10**6, np.uint64(2**64 - 1)])

@@ -6,10 +6,15 @@ import copy
 import json
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.evaluation import evaluate_policy
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecCheckNan, VecNormalize
 
 import traces
 from envs.errors import EnvironmentConfigError, InvalidActionError
@@ -277,6 +282,35 @@ def test_sb3_contrib_finds_the_masks(problem: Problem) -> None:
     np.testing.assert_array_equal(rows, env.action_masks()[[2, 0]])
 
 
+def test_wrappers_of_stable_baselines_work(problem: Problem) -> None:
+    env = VecCheckNan(VecNormalize(begun(problem, 2, seed=0), norm_obs=True, norm_reward=True), raise_exception=True)
+    env.reset()
+    ends = []
+    generator = np.random.default_rng(0)
+    while len(ends) < 4:
+        _, _, _, infos = env.step(valid_actions(get_action_masks(env), generator))
+        ends += [info for info in infos if "terminal_observation" in info]
+    assert all(info["TimeLimit.truncated"] and info["episode"]["l"] > 10 for info in ends)
+
+
+def test_an_evaluation_reads_the_returns_in_usd_from_the_infos(problem: Problem) -> None:
+    """Without a warning that a Monitor is missing."""
+    model = MaskablePPO("MlpPolicy", GpuClusterVecEnv(problem, 2, seed=0), n_steps=8, batch_size=16, device="cpu")
+    results = [
+        evaluate_policy(model, GpuClusterVecEnv(problem, 2, seed=1, reward_scale=scale), n_eval_episodes=2)
+        for scale in (1.0, 100.0)
+    ]
+    assert results[0] == results[1]
+    assert results[0][0] < 0.0
+
+
+def test_the_arguments_of_an_environment_make_a_batch() -> None:
+    env = GpuClusterVecEnv.make(2, "synthetic:quickstart?days=1&seed=0", codec={"max_pools": 1}, seed=0)
+    single = GpuClusterEnv("synthetic:quickstart?days=1&seed=0", codec={"max_pools": 1})
+    assert env.problem.config == single.config
+    np.testing.assert_array_equal(env.reset()[1], single.reset(seed=1)[0])
+
+
 def test_every_component_of_every_cluster_has_a_valid_choice(problem: Problem) -> None:
     env = begun(problem, 4, seed=0)
     for *_, masks in run(env, 300, 0):
@@ -353,7 +387,8 @@ def test_attributes_belong_to_the_batch(problem: Problem) -> None:
     assert env.get_attr("reward_scale", [0, 2]) == [1.0, 1.0]
     assert env.has_attr("problem")
     assert not env.has_attr("nothing_like_this")
-    assert env.env_is_wrapped(object) == [False] * 3  # type: ignore[arg-type]
+    assert env.env_is_wrapped(gymnasium.Wrapper) == [False] * 3
+    assert env.env_is_wrapped(Monitor) == [True] * 3
     with pytest.raises(AttributeError, match="share their attributes"):
         env.set_attr("reward_scale", 2.0)
 
