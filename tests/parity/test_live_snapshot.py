@@ -352,8 +352,8 @@ def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) ->
     problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
     simulator = ToldSimulator(problem, LiveTwin(problem, layout))
     assert run(simulator, make_baseline(policy, layout, seed), layout) > 50
-    assert sum(totals.failures for totals in simulator.totals) >= 3
-    assert sum(totals.reclaims for totals in simulator.totals) >= 3
+    assert sum(totals.node_failures for totals in simulator.totals) >= 3
+    assert sum(totals.spot_reclaims for totals in simulator.totals) >= 3
     assert sum(totals.preemptions for totals in simulator.totals) >= 3
 
 

@@ -12,8 +12,7 @@ from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import PoolTotals, Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -75,21 +74,23 @@ class Play:
 
     @property
     def now(self) -> float:
-        return float(self.clock[st.NOW]) / 1000
+        return float(self.simulator.time_seconds[0])
 
     @property
     def done(self) -> bool:
-        return bool(self.clock[st.DONE])
+        return self.simulator.is_done()
+
+    def totals(self, pool: int = 0) -> PoolTotals:
+        return self.simulator.pool_totals()[pool]
 
     def pool(self, pool: int = 0) -> NDArray[np.int64]:
         row: NDArray[np.int64] = self.simulator.world.clusters.pool[0, pool]
         return row
 
     def step(self) -> float:
-        outcome = self.simulator.world.outcome
-        self.simulator.step(self.policy.act(outcome.observation, outcome.mask))
+        self.simulator.step(self.policy.act(self.simulator.observations, self.simulator.action_masks))
         self.times.append(self.now)
-        self.rewards.append(float(outcome.reward[0]))
+        self.rewards.append(float(self.simulator.rewards[0]))
         return self.rewards[-1]
 
     def run(self, until: float = float("inf")) -> Play:
@@ -99,6 +100,4 @@ class Play:
 
     def starts(self) -> list[float | None]:
         """When each job of the episode started, in s; None: not yet."""
-        first, last = self.clock[st.FIRST_JOB], self.clock[st.LAST_JOB]
-        starts = self.simulator.world.clusters.queue[0, : last - first, st.JOB_START]
-        return [None if start == st.NEVER else float(start) / 1000 for start in starts]
+        return [None if np.isnan(start) else float(start) for start in self.simulator.job_times().start_seconds]

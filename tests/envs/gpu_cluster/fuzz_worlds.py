@@ -23,7 +23,7 @@ from envs.gpu_cluster.config import (
     QueueConfig,
 )
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.worlds import BOOT_CONFIGS, FAILURE_CONFIGS, MODELS, SCORED, SPOT_CONFIGS, that_fit
@@ -223,9 +223,9 @@ def draw_problem(draw: Draw) -> Problem:
 
 def draw_episode(draw: Draw, problem: Problem) -> tuple[int, int, int]:
     """Start and end in ms and the first job that does not count: the whole trace, or a part from its middle."""
-    submit = problem.jobs[:-1, st.SUBMIT_MS]
+    submit = problem.submit_ms
     if draw.chance(0.6):
-        return int(submit[0]), st.NEVER, problem.num_jobs
+        return int(submit[0]), NEVER, problem.num_jobs
     start = draw.between(0, int(submit[-1]) + 1000)
     last = draw.between(int(np.searchsorted(submit, start)), problem.num_jobs)
-    return start, draw.of(st.NEVER, start + 1000, start + 3_600_000), last
+    return start, draw.of(NEVER, start + 1000, start + 3_600_000), last

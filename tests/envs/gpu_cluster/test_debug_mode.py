@@ -19,7 +19,7 @@ def running() -> Simulator:
     problem = small_problem(JOBS, debug=True)
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
-    while simulator.world.clusters.clock[0, st.RUNNING] < 2:
+    while simulator.running_jobs[0] < 2:
         step(simulator)
     return simulator
 
@@ -31,7 +31,7 @@ def step(simulator: Simulator) -> None:
 
 def test_a_sound_cluster_passes() -> None:
     simulator = running()
-    while not simulator.world.clusters.clock[0, st.DONE]:
+    while not simulator.is_done():
         step(simulator)
     assert simulator.world.clusters.clock[0, st.BROKEN_RULE] == 0
 

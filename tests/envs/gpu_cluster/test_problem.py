@@ -59,15 +59,15 @@ def test_a_job_may_run_where_model_and_size_fit_and_the_first_is_its_default() -
     pools = [PoolConfig("small", 1, gpus_per_node=4, gpu_model="T4"), PoolConfig("large", 4, gpu_model="V100")]
     jobs = [(0.0, 1.0, 4.0), (0.0, 1.0, 5.0), (0.0, 1.0, 1.0), (0.0, 1.0, 1.0)]
     problem = small_problem(jobs, pools, [None, None, ["V100"], ["T4", "V100"]])
-    assert problem.jobs[:-1, st.ALLOWED_BITS].tolist() == [0b11, 0b10, 0b10, 0b11]
+    assert problem.allowed_bits.tolist() == [0b11, 0b10, 0b10, 0b11]
     assert problem.jobs[:-1, st.DEFAULT_POOL].tolist() == [0, 1, 1, 0]
 
 
 def test_times_and_gpus_are_exact_integers() -> None:
     problem = small_problem([(0.0015, 0.1, 0.001), (1e6 + 0.25, 86400.0, 3.0)])
-    assert problem.jobs[:-1, st.DURATION_MS].tolist() == [100, 86_400_000]
-    assert problem.jobs[:-1, st.SUBMIT_MS].tolist()[1] == 1_000_000_250
-    assert problem.jobs[:-1, st.MILLI].tolist() == [1, 3000]
+    assert problem.duration_ms.tolist() == [100, 86_400_000]
+    assert problem.submit_ms.tolist()[1] == 1_000_000_250
+    assert problem.gpu_milli.tolist() == [1, 3000]
     assert problem.jobs[:, st.MILLI_BEFORE].tolist() == [0, 1, 3001]
     assert problem.smallest_milli == 1
 
@@ -84,7 +84,7 @@ def test_the_constant_columns_of_the_snapshot_come_from_the_description() -> Non
     assert row[[Pool.PRESENT, Pool.GPUS_PER_NODE, Pool.MIN_NODES, Pool.MAX_NODES]].tolist() == [1, 4, 2, 70]
     assert row[Pool.BOOT_SECONDS] == 120.0
     assert row[Pool.IDLE_NODE_WATTS] == pytest.approx(300.0 + 4 * 34.8)
-    assert problem.pools[:, st.NODE_OFFSET].tolist() == [0, 128]
+    assert problem.node_offsets.tolist() == [0, 128]
     assert problem.num_nodes == 192
     assert problem.total_gpus == 288
 

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator import NEVER, Simulator
 from envs.gpu_cluster.simulator import node_state as node_columns
-from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
 
-TOTALS = {
-    "idle_node_ms": columns.IDLE_NODE_MS,
-    "busy_node_ms": columns.BUSY_NODE_MS,
-    "boot_node_ms": columns.BOOT_NODE_MS,
-    "down_node_ms": columns.DOWN_NODE_MS,
-    "used_milli_ms": columns.USED_MILLI_MS,
-    "overhead_milli_ms": columns.OVERHEAD_MILLI_MS,
-    "saved_milli_ms": columns.SAVED_MILLI_MS,
-    "lost_milli_ms": columns.LOST_MILLI_MS,
-    "moves": columns.MOVES,
-    "resizes": columns.RESIZES,
-    "preemptions": columns.PREEMPTIONS,
-    "boot_failures": columns.BOOT_FAILURES,
-    "failures": columns.FAILURES,
-    "reclaims": columns.RECLAIMS,
-    "nodes_added": columns.NODES_ADDED,
-    "nodes_removed": columns.NODES_REMOVED,
-    "scale_ups": columns.SCALE_UPS,
-    "scale_downs": columns.SCALE_DOWNS,
-}
-
 
 def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
     """Time, queue, running jobs, integrals, snapshot, observation and mask are the same."""
-    clock = fast.world.clusters.clock[0]
-    assert clock[columns.NOW] == slow.now
-    assert clock[columns.FINISHED] == slow.finished
-    assert clock[columns.RUNNING] == len(slow.running)
-    assert clock[columns.WAITED_MILLI_MS] == slow.waited_milli_ms
-    assert clock[columns.DEADLINE_MISSES] == slow.deadline_misses
-    assert bool(clock[columns.DONE]) == slow.done
-    assert bool(clock[columns.TRUNCATED]) == slow.truncated
-    for pool, totals in enumerate(slow.totals):
-        row = fast.world.clusters.pool[0, pool]
-        assert {name: row[column] for name, column in TOTALS.items()} == {
-            name: getattr(totals, name) for name in TOTALS
-        }
+    assert fast.time_ms[0] == slow.now
+    assert fast.finished_jobs[0] == slow.finished
+    assert fast.running_jobs[0] == len(slow.running)
+    assert fast.waiting_jobs[0] == len(slow.queue)
+    assert fast.waited_milli_ms[0] == slow.waited_milli_ms
+    assert fast.deadline_misses[0] == slow.deadline_misses
+    assert fast.is_done() == slow.done
+    assert fast.is_truncated() == slow.truncated
+    assert [asdict(totals) for totals in fast.pool_totals()] == [asdict(totals) for totals in slow.totals]
     for name, ours, theirs in zip(slow.snapshot._fields, fast.snapshot(0), slow.snapshot, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
-    np.testing.assert_array_equal(fast.world.outcome.observation[0], slow.observation)
-    np.testing.assert_array_equal(fast.world.outcome.mask[0], slow.mask)
+    np.testing.assert_array_equal(fast.observations[0], slow.observation)
+    np.testing.assert_array_equal(fast.action_masks[0], slow.mask)
     if slow.detail is not None:
         assert_equal_nodes(fast, slow, slow.detail)
 
@@ -73,13 +49,6 @@ def assert_equal_nodes(fast: Simulator, slow: ReferenceSimulator, detail: Detail
             assert node.free == plain.gpus.count(1000)
 
 
-def times(fast: Simulator, column: int) -> dict[int, int]:
-    """Start or end in ms of each job of the episode that has one."""
-    first = fast.world.clusters.clock[0, columns.FIRST_JOB]
-    moments = fast.world.clusters.queue[0, :, column]
-    return {int(first + row): int(moment) for row, moment in enumerate(moments) if moment != columns.NEVER}
-
-
 def used(problem: Problem, log_rows: int | None = 0) -> Simulator:
     """A simulator whose memory is full of numbers that mean nothing, as an episode that was cut off leaves some."""
     fast, generator = Simulator.from_problem(problem, log_rows=log_rows), np.random.default_rng(0)
@@ -91,8 +60,10 @@ def used(problem: Problem, log_rows: int | None = 0) -> Simulator:
 
 def assert_same_times(fast: Simulator, slow: ReferenceSimulator) -> None:
     """Every job of the episode began and ended at the same moment."""
-    assert times(fast, columns.JOB_START) == slow.job_starts
-    assert times(fast, columns.JOB_END) == slow.job_ends
+    times = fast.job_times()
+    for ours, theirs in ((times.start_ms, slow.job_starts), (times.end_ms, slow.job_ends)):
+        numbers = np.flatnonzero(ours != NEVER)
+        assert dict(zip((times.first_job + numbers).tolist(), ours[numbers].tolist(), strict=True)) == theirs
 
 
 def step_both(fast: Simulator, slow: ReferenceSimulator, action: NDArray[np.int64]) -> None:
@@ -100,8 +71,8 @@ def step_both(fast: Simulator, slow: ReferenceSimulator, action: NDArray[np.int6
     fast.step(action[None])
     reward = slow.step(action)
     assert_equal(fast, slow)
-    assert fast.world.outcome.reward[0] == reward
-    assert tuple(fast.world.outcome.terms[0]) == slow.terms
+    assert fast.rewards[0] == reward
+    assert (*fast.cost_terms[0], fast.step_seconds[0]) == slow.terms
 
 
 def keep_nodes(problem: Problem) -> NDArray[np.int64]:
@@ -121,4 +92,4 @@ def twins(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, R
 
 def whole(problem: Problem) -> tuple[int, int, int]:
     """The episode that is the whole trace."""
-    return int(problem.jobs[0, columns.SUBMIT_MS]), columns.NEVER, problem.num_jobs
+    return int(problem.submit_ms[0]), NEVER, problem.num_jobs

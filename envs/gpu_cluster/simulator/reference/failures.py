@@ -30,11 +30,11 @@ def happen(c: State, node: Node) -> None:
     notice_ms = round(c.problem.cluster.pools[node.pool].spot.notice_seconds * 1000)
     if node.event == "fail":
         evict(c, node, has_notice=False)
-        totals.failures += 1
+        totals.node_failures += 1
         go_down(c, node, LOT_REPAIR)
     elif node.event == "reclaim":
         evict(c, node, has_notice=notice_ms > 0)
-        totals.reclaims += 1
+        totals.spot_reclaims += 1
         node.state, node.free = "draining", 0
         node.event, node.event_ms = "gone", c.now + notice_ms
     elif node.event == "gone":

@@ -121,7 +121,7 @@ class Reservation:
 
 @dataclass(slots=True)
 class Totals:
-    """Integrals and counters of one pool."""
+    """Integrals and counters of one pool: the fields of `envs.gpu_cluster.simulator.PoolTotals`, as they grow."""
 
     idle_node_ms: int = 0
     busy_node_ms: int = 0
@@ -131,13 +131,13 @@ class Totals:
     overhead_milli_ms: int = 0
     saved_milli_ms: int = 0
     lost_milli_ms: int = 0
-    moves: int = 0
-    resizes: int = 0
-    preemptions: int = 0
-    boot_failures: int = 0
-    failures: int = 0
-    reclaims: int = 0
     nodes_added: int = 0
     nodes_removed: int = 0
     scale_ups: int = 0
     scale_downs: int = 0
+    moves: int = 0
+    resizes: int = 0
+    preemptions: int = 0
+    boot_failures: int = 0
+    node_failures: int = 0
+    spot_reclaims: int = 0

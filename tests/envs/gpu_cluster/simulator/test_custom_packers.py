@@ -22,7 +22,6 @@ from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.simulator import PACKERS, Nodes, Packer, Pod, ReferenceSimulator, Simulator, Tables, make_problem
 from envs.gpu_cluster.simulator import node_state as ns
-from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.packing.gpus import tightest_gpus
 from envs.gpu_cluster.simulator.packing.node_packer import NodePacker
@@ -184,7 +183,7 @@ def free_in_the_end(packer: str, jobs: list[Job]) -> list[int]:
     problem = small_problem(jobs, (pool,), packer=packer)
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
-    while simulator.world.clusters.clock[0, columns.NOW] <= 1_000_000:
+    while simulator.time_ms[0] <= 1_000_000:
         simulator.step(np.ones((1, len(problem.config.codec.action_sizes)), np.int64))
     return sorted(simulator.world.clusters.detail.node[0, :3, ns.FREE_MILLI].tolist())
 
@@ -361,5 +360,5 @@ def test_it_looks_at_cpus_where_they_count() -> None:
     simulator = Simulator(trace, ClusterConfig((pool,)), config)
     simulator.reset_all()
     simulator.replay(np.zeros(1, np.int64))
-    starts = simulator.world.clusters.queue[0, :3, columns.JOB_START]
+    starts = simulator.job_times().start_ms[:3]
     assert len(set(starts.tolist())) == 2

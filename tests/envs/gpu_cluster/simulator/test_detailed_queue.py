@@ -103,8 +103,8 @@ def test_jobs_make_way_for_one_that_lacks_memory_alone(memory_gib: tuple[int, ..
     facts = {"priority": [0, 0, 5], "checkpoint_interval_seconds": [60.0, 60.0, None]}
     played = play(jobs, queue, memory_mib=memory_mib, **facts).run()
     assert played.starts() == [0.0, 0.0, 100.0]
-    assert played.pool()[st.PREEMPTIONS] == preemptions
-    ends = played.simulator.world.clusters.queue[0, :3, st.JOB_END] / 1000
+    assert played.totals().preemptions == preemptions
+    ends = played.simulator.job_times().end_ms[:3] / 1000
     assert ends.tolist() == [1000.0 if gib < 50 else 1110.0 for gib in memory_gib[:2]] + [150.0]
 
 

@@ -58,7 +58,7 @@ def test_a_move_is_logged_with_its_new_node() -> None:
     )
     simulator = replay(problem)
     (move,) = rows(simulator, "job_move")
-    assert simulator.world.clusters.pool[0, 0, columns.MOVES] == 1
+    assert simulator.pool_totals()[0].moves == 1
     start = next(row for row in rows(simulator, "job_start") if row["job"] == move["job"])
     assert move["node"] != start["node"]
     assert move["value"] == start["value"]
@@ -77,8 +77,8 @@ def test_it_changes_nothing_and_agrees_with_the_records_of_the_jobs(problem: Pro
     assert {row["job"]: row["time_ms"] for row in rows(logged, "job_end")} == dict(
         enumerate(queue[: problem.num_jobs, columns.JOB_END].tolist())
     )
-    assert len(rows(logged, "node_order")) == logged.world.clusters.pool[0, :, columns.NODES_ADDED].sum()
-    assert len(rows(logged, "node_off")) == logged.world.clusters.pool[0, :, columns.NODES_REMOVED].sum()
+    assert len(rows(logged, "node_order")) == sum(pool.nodes_added for pool in logged.pool_totals())
+    assert len(rows(logged, "node_off")) == sum(pool.nodes_removed for pool in logged.pool_totals())
     times = np.array(logged.event_log()["time_ms"])
     assert (np.diff(times) >= 0).all()
 

@@ -28,7 +28,7 @@ def play(problem: Problem, seed: int) -> Iterator[Simulator]:
     generator = np.random.default_rng(seed)
     yield simulator
     for _ in range(MAX_STEPS):
-        if simulator.world.clusters.clock[0, columns.DONE]:
+        if simulator.is_done():
             return
         simulator.step(generator.integers(problem.config.codec.action_sizes)[None])
         yield simulator
@@ -43,13 +43,13 @@ def end_of(problem: Problem, seed: int) -> Simulator:
 
 def starts_of(simulator: Simulator) -> np.ndarray:
     """[J] start of each job in ms."""
-    starts: np.ndarray = simulator.world.clusters.queue[0, : simulator.problem.num_jobs, columns.JOB_START]
+    starts: np.ndarray = simulator.job_times().start_ms
     return starts
 
 
 def ends_of(simulator: Simulator) -> np.ndarray:
     """[J] end of each job in ms."""
-    ends: np.ndarray = simulator.world.clusters.queue[0, : simulator.problem.num_jobs, columns.JOB_END]
+    ends: np.ndarray = simulator.job_times().end_ms
     return ends
 
 
@@ -106,7 +106,7 @@ def test_a_start_stays_what_it_was(problem: Problem, seed: int) -> None:
         waiting = clock[columns.QUEUE_TAIL] - clock[columns.QUEUE_HEAD]
         assert clock[columns.RUNNING] + clock[columns.FINISHED] + waiting == clock[columns.NEXT_JOB]
         again = started - clock[columns.RUNNING] - clock[columns.FINISHED]
-        assert 0 <= again <= simulator.world.clusters.pool[0, :, columns.PREEMPTIONS].sum()
+        assert 0 <= again <= sum(pool.preemptions for pool in simulator.pool_totals())
         assert clock[columns.FINISHED] >= finished
         before, finished = starts.copy(), int(clock[columns.FINISHED])
 
@@ -138,7 +138,7 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
     """Node time to pool size times time; parts to the total; rewards to the price of all that decisions change."""
     rewards = 0.0
     for simulator in play(problem, seed):
-        rewards += simulator.world.outcome.reward[0]
+        rewards += simulator.rewards[0]
     clock, pools = simulator.world.clusters.clock[0], simulator.world.clusters.pool[0]
     elapsed = clock[columns.NOW] - clock[columns.EPISODE_START]
     for row, pool in zip(pools, problem.cluster.pools, strict=True):
@@ -154,7 +154,7 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
     total = parts.pop("total")
     assert sum(parts.values()) == total == energy.total
     assert min(parts.values()) >= 0.0
-    if simulator.world.clusters.clock[0, columns.DECISIONS] <= MAX_STEPS:
+    if simulator.decisions[0] <= MAX_STEPS:
         prices = problem.config.objective
         lost = pools[:, columns.OVERHEAD_MILLI_MS].sum()
         least_watts = min(
@@ -179,19 +179,19 @@ def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, da
     changed = _changed(problem, unfinished, jobs[:, columns.SUBMIT_MS] > moment)
     compared = 0
     for ours, theirs in zip(play(problem, seed), play(changed, seed), strict=False):
-        times = [int(one.world.clusters.clock[0, columns.NOW]) for one in (ours, theirs)]
+        times = [int(one.time_ms[0]) for one in (ours, theirs)]
         if max(times) > moment:
             assert min(times) > moment
             break
         assert times[0] == times[1]
         for one, other in zip(ours.snapshot(), theirs.snapshot(), strict=True):
             np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(ours.world.outcome.observation, theirs.world.outcome.observation)
-        np.testing.assert_array_equal(ours.world.outcome.mask, theirs.world.outcome.mask)
+        np.testing.assert_array_equal(ours.observations, theirs.observations)
+        np.testing.assert_array_equal(ours.action_masks, theirs.action_masks)
         np.testing.assert_array_equal(ours.world.outcome.placement, theirs.world.outcome.placement)
-        np.testing.assert_array_equal(ours.world.outcome.target_nodes, theirs.world.outcome.target_nodes)
+        np.testing.assert_array_equal(ours.target_nodes, theirs.target_nodes)
         np.testing.assert_array_equal(ours.world.outcome.levers, theirs.world.outcome.levers)
-        assert ours.world.outcome.reward[0] == theirs.world.outcome.reward[0]
+        assert ours.rewards[0] == theirs.rewards[0]
         compared += 1
     assert compared > 0
 

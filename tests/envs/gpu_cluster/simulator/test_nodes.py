@@ -75,11 +75,11 @@ def test_a_failed_boot_is_noticed_at_its_time_out_and_costs_boot_energy() -> Non
     """The node is ordered again at once, so the job waits for each failed boot and for the one that succeeds."""
     pool = PoolConfig("gpu", max_nodes=1, boot=BootConfig(failure_probability=0.9, timeout_seconds=100.0))
     play = Play(small_problem(ONE_JOB, [pool])).run()
-    fails = int(play.pool()[columns.BOOT_FAILURES])
+    fails = int(play.totals().boot_failures)
     assert fails > 0
     assert play.starts() == [300.0 + 100.0 * fails]
-    assert play.pool()[columns.BOOT_NODE_MS] == 300_000 + 100_000 * fails
-    assert play.pool()[columns.NODES_ADDED] == 1 + fails
+    assert play.totals().boot_node_ms == 300_000 + 100_000 * fails
+    assert play.totals().nodes_added == 1 + fails
 
 
 def test_boots_have_the_median_and_spread_of_their_description() -> None:
@@ -118,10 +118,10 @@ def test_a_failure_costs_the_work_since_the_last_checkpoint() -> None:
 def test_without_checkpoints_all_is_lost() -> None:
     """The node lives for 1,000 s: first all of them are lost, then 60 s of restart and 940 s of work."""
     play = Play(failing(ONE_JOB, PoolConfig("gpu", max_nodes=1, failures=FAILING))).run(until=1300.0)
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == 1_000_000 * 2000
+    assert play.totals().overhead_milli_ms == 1_000_000 * 2000
     play.run(until=3200.0)
-    assert play.pool()[columns.PREEMPTIONS] == 2
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == play.pool()[columns.USED_MILLI_MS] == 2_000_000 * 2000
+    assert play.totals().preemptions == 2
+    assert play.totals().overhead_milli_ms == play.totals().used_milli_ms == 2_000_000 * 2000
 
 
 def test_a_failed_node_cannot_be_ordered_and_the_snapshot_says_so() -> None:
@@ -130,7 +130,7 @@ def test_a_failed_node_cannot_be_ordered_and_the_snapshot_says_so() -> None:
     assert play.now == 1300.0
     assert play.simulator.snapshot().pools[0, Pool.UNAVAILABLE_NODES] == 2
     play.step()
-    assert play.simulator.world.outcome.target_nodes[0, 0] == 0
+    assert play.simulator.target_nodes[0, 0] == 0
     play.run(until=1900.0)
     assert play.simulator.snapshot().pools[0, Pool.UNAVAILABLE_NODES] == 0
     play.step()
@@ -142,8 +142,8 @@ def test_a_gang_loses_all_its_nodes_and_the_others_become_idle() -> None:
     """Nodes that are ready at the beginning fail at second 1,000; the gang's third one came 300 s later."""
     pool = PoolConfig("gpu", max_nodes=3, min_nodes=2, failures=FAILING)
     play = Play(failing([(0.0, 2000.0, 24.0)], pool, 100.0)).run(until=1000.0)
-    assert play.pool()[columns.FAILURES] == 2
-    assert play.pool()[columns.PREEMPTIONS] == 1
+    assert play.totals().node_failures == 2
+    assert play.totals().preemptions == 1
     row = play.simulator.snapshot().pools[0]
     assert row[[Pool.IDLE_NODES, Pool.BUSY_NODES, Pool.UNAVAILABLE_NODES, Pool.USED_GPUS]].tolist() == [1, 0, 2, 0]
 
@@ -151,7 +151,7 @@ def test_a_gang_loses_all_its_nodes_and_the_others_become_idle() -> None:
 def test_jobs_that_share_a_gpu_of_a_node_fail_with_it() -> None:
     pool = PoolConfig("gpu", max_nodes=1, gpus_per_node=2, min_nodes=1, failures=FAILING)
     play = Play(failing([(0.0, 2000.0, 0.5), (0.0, 2000.0, 0.25), (0.0, 2000.0, 1.0)], pool, 100.0)).run(until=1000.0)
-    assert play.pool()[columns.PREEMPTIONS] == 3
+    assert play.totals().preemptions == 3
     assert play.clock[columns.PENDING_MILLI] == 1750
     assert play.simulator.snapshot().pools[0, Pool.SHARED_FREE_GPUS] == 0.0
 
@@ -199,7 +199,7 @@ def test_an_episode_that_ends_at_a_given_time_goes_on_with_a_job_that_never_ends
     simulator = Simulator.from_problem(endless())
     simulator.reset(np.array([0]), np.array([(0, 200_000_000, 2)]))
     simulator.replay(np.array([0]))
-    assert simulator.world.clusters.clock[0, columns.TRUNCATED] == 1
+    assert simulator.is_truncated()
     assert simulator.world.clusters.queue[0, 1, columns.JOB_LOSSES] > 21
 
 
@@ -230,8 +230,8 @@ def test_without_notice_the_work_since_the_last_checkpoint_is_lost() -> None:
     pool = PoolConfig("gpu", max_nodes=1, spot=replace(SPOT, notice_seconds=0.0))
     play = Play(failing(ONE_JOB, pool, 400.0)).run()
     assert play.now == 2960.0
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == (200_000 + 60_000) * 2000
-    assert play.pool()[columns.IDLE_NODE_MS] == 0
+    assert play.totals().overhead_milli_ms == (200_000 + 60_000) * 2000
+    assert play.totals().idle_node_ms == 0
 
 
 # Images
@@ -246,10 +246,10 @@ def test_a_job_waits_for_its_image_on_a_node_that_lacks_it() -> None:
     pool = PoolConfig("gpu", max_nodes=1, pull_seconds=100.0)
     play = Play(small_problem(jobs, [pool], image=["a", "a", "b", "a"])).run()
     assert play.starts() == [300.0, 500.0, 1000.0, 5300.0]
-    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    ends = play.simulator.job_times().end_ms / 1000
     assert ends.tolist() == [1400.0, 1500.0, 2150.0, 6400.0]
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == 100_000 * (2000 + 4000 + 2000)
-    assert play.pool()[columns.NODES_REMOVED] == 1
+    assert play.totals().overhead_milli_ms == 100_000 * (2000 + 4000 + 2000)
+    assert play.totals().nodes_removed == 1
 
 
 def test_a_job_waits_for_the_rest_of_a_pull_that_another_began() -> None:
@@ -258,17 +258,17 @@ def test_a_job_waits_for_the_rest_of_a_pull_that_another_began() -> None:
     pool = PoolConfig("gpu", max_nodes=1, min_nodes=1, pull_seconds=100.0)
     play = Play(small_problem(jobs, [pool], image=["a", "a", "b", "a", "b"])).run()
     assert play.starts() == [0.0, 60.0, 60.0, 120.0, 120.0]
-    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    ends = play.simulator.job_times().end_ms / 1000
     assert ends.tolist() == [600.0, 600.0, 660.0, 620.0, 660.0]
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == (100 * 2 + 40 * 2 + 100 + 0 + 40) * 1_000_000
+    assert play.totals().overhead_milli_ms == (100 * 2 + 40 * 2 + 100 + 0 + 40) * 1_000_000
 
 
 def test_a_gang_waits_once_for_an_image_that_one_of_its_nodes_lacks() -> None:
     pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, pull_seconds=100.0)
     play = Play(small_problem([(0.0, 50.0, 4.0), (200.0, 50.0, 16.0)], [pool], image=["a", "a"])).run()
-    ends = play.simulator.world.clusters.queue[0, :, columns.JOB_END] / 1000
+    ends = play.simulator.job_times().end_ms / 1000
     assert (ends - np.array(play.starts(), float)).tolist() == [150.0, 150.0]
-    assert play.pool()[columns.OVERHEAD_MILLI_MS] == 100_000 * 20_000
+    assert play.totals().overhead_milli_ms == 100_000 * 20_000
 
 
 def test_without_images_or_time_to_pull_nothing_waits() -> None:
@@ -295,7 +295,7 @@ def play_random(problem: Problem, seed: int) -> Iterator[Simulator]:
     generator = np.random.default_rng(seed)
     yield simulator
     for _ in range(MAX_STEPS):
-        if simulator.world.clusters.clock[0, columns.DONE]:
+        if simulator.is_done():
             return
         simulator.step(generator.integers(problem.config.codec.action_sizes)[None])
         yield simulator
@@ -341,18 +341,18 @@ def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem:
 @given(problem=problems(lots=True), seed=SEEDS, moment=st.integers(0, 30_000_000))
 def test_lots_that_come_true_later_change_nothing_before(problem: Problem, seed: int, moment: int) -> None:
     """A time longer than `moment` cannot come true before `moment`: such lots are changed, all before is the same."""
-    first = int(problem.jobs[0, columns.SUBMIT_MS])
+    first = int(problem.submit_ms[0])
     pools = problem.pools.copy()
     table = pools[:, columns.POOL_LOTS :]  # without columns where no lots are drawn
     table[table > moment] += 777_000
     changed = replace(problem, pools=pools)
     for ours, theirs in zip(play_random(problem, seed), play_random(changed, seed), strict=False):
-        times = [int(one.world.clusters.clock[0, columns.NOW]) for one in (ours, theirs)]
+        times = [int(one.time_ms[0]) for one in (ours, theirs)]
         if max(times) > first + moment:
             assert min(times) > first + moment
             break
         np.testing.assert_array_equal(ours.world.clusters.pool, theirs.world.clusters.pool)
-        np.testing.assert_array_equal(ours.world.outcome.observation, theirs.world.outcome.observation)
+        np.testing.assert_array_equal(ours.observations, theirs.observations)
 
 
 # Seeds
@@ -370,7 +370,7 @@ def world(seed: int, setpoint: int = 0) -> Simulator:
 def test_a_seed_is_a_world() -> None:
     one, other = world(1), world(2)
     np.testing.assert_array_equal(one.world.clusters.pool, world(1).world.clusters.pool)
-    assert one.world.clusters.pool[0, 0, columns.FAILURES] > 0
+    assert one.pool_totals()[0].node_failures > 0
     assert (one.world.clusters.pool != other.world.clusters.pool).any()
 
 

@@ -83,7 +83,7 @@ def test_a_waiting_gang_keeps_the_idle_node_that_it_will_need() -> None:
     play = Play(small_problem([(0.0, 1000.0, 4.0), (0.0, 500.0, 16.0)])).run()
     assert play.starts() == [300.0, 1300.0]
     assert play.pool()[[st.NODES_ADDED, st.NODES_REMOVED]].tolist() == [2, 0]
-    assert play.pool()[st.IDLE_NODE_MS] == 1_000_000
+    assert play.totals().idle_node_ms == 1_000_000
 
 
 def test_a_gang_takes_whole_nodes_and_leaves_the_rest_of_the_last_one() -> None:
@@ -100,8 +100,8 @@ def test_jobs_share_one_gpu_while_their_shares_fit() -> None:
     jobs = [(0.0, 600.0, 0.5), (0.0, 1200.0, 0.5), (0.0, 100.0, 0.25)]
     play = Play(small_problem(jobs, [pool])).run()
     assert play.starts() == [300.0, 300.0, 900.0]
-    assert play.pool()[st.USED_MILLI_MS] == 500 * 600_000 + 500 * 1_200_000 + 250 * 100_000
-    assert play.pool()[st.BUSY_NODE_MS] == 1_200_000
+    assert play.totals().used_milli_ms == 500 * 600_000 + 500 * 1_200_000 + 250 * 100_000
+    assert play.totals().busy_node_ms == 1_200_000
 
 
 def test_a_gpu_that_is_shared_is_no_whole_gpu() -> None:
@@ -122,8 +122,8 @@ def test_an_idle_node_goes_at_its_time_out_exactly(timeout: float) -> None:
     """The node is idle from 360 s on; the next job comes long after."""
     problem = small_problem([(0.0, 60.0, 1.0), (9000.0, 60.0, 1.0)], [PoolConfig("gpu", max_nodes=1)])
     play = Play(problem, timeout).run(until=8000.0)
-    assert play.pool()[st.IDLE_NODE_MS] == timeout * 1000
-    assert play.pool()[st.NODES_REMOVED] == 1
+    assert play.totals().idle_node_ms == timeout * 1000
+    assert play.totals().nodes_removed == 1
     assert play.run().starts() == [300.0, 9300.0]
 
 
@@ -198,7 +198,7 @@ def test_models_restrict_where_a_job_may_run() -> None:
     assert play.simulator.snapshot().allowed.tolist() == [[0, 1, 1], [1, 1, 1], [1, 1, 1], [0, 1, 0]]
     play.run(until=300.0)
     play.step()
-    used = [int(play.pool(index)[st.USED_MILLI_MS] + play.pool(index)[st.USED_MILLI]) > 0 for index in range(3)]
+    used = [int(play.totals(index).used_milli_ms + play.pool(index)[st.USED_MILLI]) > 0 for index in range(3)]
     assert used == [True, True, False]
     # It fits at 400, when the first job ends; the decision before was at 360, when the idle node turned 60 s old.
     assert play.run().starts()[3] == 420.0
@@ -220,7 +220,7 @@ def test_an_episode_begins_with_the_jobs_that_then_run() -> None:
     play.run()
     assert play.starts() == [500.0]
     assert play.now == 1000.0
-    assert play.pool()[st.USED_MILLI_MS] == 12_000 * 600_000 + 4000 * 50_000
+    assert play.totals().used_milli_ms == 12_000 * 600_000 + 4000 * 50_000
     assert play.clock[st.FINISHED] == 2
 
 

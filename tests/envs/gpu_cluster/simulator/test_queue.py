@@ -213,7 +213,7 @@ def test_jobs_over_the_quota_wait_and_others_pass(quota: dict[str, Any]) -> None
     limited = play(SHARED[:3], TWO_NODES, user=USERS[:3], **quota).run(until=10.0)
     assert limited.simulator.snapshot().allowed[0].tolist() == [0.0]
     limited.run(until=20.0)
-    assert limited.pool()[st.NODES_ADDED] == 0
+    assert limited.totals().nodes_added == 0
     assert limited.run().starts() == [0.0, 100.0, 25.0]
 
 
@@ -221,7 +221,7 @@ def test_no_node_is_ordered_for_jobs_over_the_quota_behind_the_window() -> None:
     jobs: list[Job] = [(0.0, 100.0, 8.0), *[(10.0, 50.0, 8.0)] * 5]
     limited = play(jobs, TWO_NODES, default_quota_gpus=8.0).run()
     assert limited.starts() == [0.0, 100.0, 150.0, 200.0, 250.0, 300.0]
-    assert limited.pool()[st.NODES_ADDED] == 0
+    assert limited.totals().nodes_added == 0
 
 
 def test_a_job_larger_than_its_quota_is_refused() -> None:
@@ -246,7 +246,7 @@ def test_a_more_urgent_job_takes_the_place_of_one_that_can_be_checkpointed(notic
     ).run()
     assert preempted.starts() == [0.0, 100.0]
     assert preempted.now == end
-    assert preempted.pool()[st.PREEMPTIONS] == 1
+    assert preempted.totals().preemptions == 1
     assert preempted.clock[st.WAITED_MILLI_MS] == 50_000 * 8000
 
 
@@ -258,7 +258,7 @@ def test_no_job_makes_way_that_cannot_be_checkpointed_or_is_as_urgent(
 ) -> None:
     waits = play(PREEMPTED, **BY_PRIORITY, priority=priority, checkpoint_interval_seconds=interval).run()
     assert waits.starts() == [0.0, 1000.0]
-    assert waits.pool()[st.PREEMPTIONS] == 0
+    assert waits.totals().preemptions == 0
 
 
 def test_only_as_many_make_way_as_must_the_least_urgent_and_last_submitted_first() -> None:
@@ -266,11 +266,11 @@ def test_only_as_many_make_way_as_must_the_least_urgent_and_last_submitted_first
     jobs: list[Job] = [*[(0.0, 1000.0, 2.0)] * 4, (100.0, 50.0, 4.0)]
     priority, interval = [0, -1, 0, 1, 5], [60.0] * 5
     problem = play(jobs, **BY_PRIORITY, priority=priority, checkpoint_interval_seconds=interval).run()
-    ends = problem.simulator.world.clusters.queue[0, :5, st.JOB_END] / 1000
+    ends = problem.simulator.job_times().end_ms[:5] / 1000
     assert ends.tolist() == [1000.0, 1110.0, 1110.0, 1000.0, 150.0]
-    assert problem.pool()[st.PREEMPTIONS] == 2
+    assert problem.totals().preemptions == 2
     limited = play(jobs, **BY_PRIORITY, max_victims=1, priority=priority, checkpoint_interval_seconds=interval).run()
-    assert limited.pool()[st.PREEMPTIONS] == 0
+    assert limited.totals().preemptions == 0
     assert limited.starts()[4] == 1000.0
 
 
@@ -312,7 +312,7 @@ def hold(play: Play, until: float) -> None:
     """Hold every job that may be held until a time."""
     layout = play.simulator.problem.config.codec
     while play.now < until and not play.done:
-        mask = play.simulator.world.outcome.mask[0]
+        mask = play.simulator.action_masks[0]
         action = np.zeros(len(layout.action_sizes), np.int64)
         at = layout.max_pools * len(layout.setpoints)
         for slot in range(layout.window_slots):

@@ -128,7 +128,7 @@ def test_in_strict_order_starts_are_in_order_of_submission(problem: Problem) -> 
 def test_no_job_starts_while_a_shorter_one_waits(problem: Problem) -> None:
     watched = Watched(problem)
     watched.finish()
-    starts, submit = watched.starts, problem.jobs[:-1, columns.SUBMIT_MS]
+    starts, submit = watched.starts, problem.submit_ms
     expected = problem.jobs[:-1, columns.PREDICTED_MS]
     for job, start in enumerate(starts):
         # A job that was submitted in the ms since the last decision has its turn at the next one.

@@ -49,8 +49,8 @@ def test_a_job_takes_longer_on_a_slower_gpu_model() -> None:
     jobs = [(0.0, 300.0, 4.0), (0.0, 254.0, 4.0)]
     simulator = replay(jobs, pool=pool, curves=curves, columns={"workload": ["resnet50", None]})
     assert run_seconds(simulator) == [2000.0, 1000.0]
-    assert simulator.world.clusters.pool[0, 0, st.USED_MILLI_MS] == 4000 * 3_000_000
-    assert simulator.world.clusters.pool[0, 0, st.OVERHEAD_MILLI_MS] == 4000 * (1_700_000 + 746_000)
+    assert simulator.pool_totals()[0].used_milli_ms == 4000 * 3_000_000
+    assert simulator.pool_totals()[0].overhead_milli_ms == 4000 * (1_700_000 + 746_000)
 
 
 def test_a_gang_on_two_nodes_is_slower_than_on_one() -> None:
@@ -78,8 +78,8 @@ def test_a_job_that_is_widened_ends_earlier_after_a_restart() -> None:
     columns = {"min_gpus": [4], "max_gpus": [16]}
     simulator = replay([(0.0, 1000.0, 4.0)], (0, NO_CAP, GROW), columns=columns)
     assert run_seconds(simulator) == [580.0]
-    assert simulator.world.clusters.pool[0, 0, st.USED_MILLI_MS] == 4000 * 100_000 + 8000 * 480_000
-    assert simulator.world.clusters.pool[0, 0, st.RESIZES] == 1
+    assert simulator.pool_totals()[0].used_milli_ms == 4000 * 100_000 + 8000 * 480_000
+    assert simulator.pool_totals()[0].resizes == 1
 
 
 def test_a_job_that_is_narrowed_ends_later() -> None:
@@ -87,7 +87,7 @@ def test_a_job_that_is_narrowed_ends_later() -> None:
     columns = {"min_gpus": [2], "max_gpus": [4]}
     simulator = replay([(0.0, 1000.0, 4.0)], (0, NO_CAP, SHRINK), columns=columns)
     assert run_seconds(simulator) == [1930.0]
-    assert simulator.world.clusters.pool[0, 0, st.USED_MILLI_MS] == 4000 * 100_000 + 2000 * 1_830_000
+    assert simulator.pool_totals()[0].used_milli_ms == 4000 * 100_000 + 2000 * 1_830_000
 
 
 def test_a_job_that_is_moved_ends_later_by_the_move_and_its_node_goes() -> None:
@@ -97,7 +97,7 @@ def test_a_job_that_is_moved_ends_later_by_the_move_and_its_node_goes() -> None:
     stay, moved = replay(jobs, columns=columns), replay(jobs, (2, NO_CAP, KEEP), columns=columns)
     assert run_seconds(stay) == [36_000.0, 600.0, 36_000.0]
     assert run_seconds(moved) == [36_000.0, 600.0, 36_120.0]
-    assert moved.world.clusters.pool[0, 0, st.MOVES] == 1
-    busy_hours = [simulator.world.clusters.pool[0, 0, st.BUSY_NODE_MS] / 3.6e6 for simulator in (stay, moved)]
+    assert moved.pool_totals()[0].moves == 1
+    busy_hours = [simulator.pool_totals()[0].busy_node_ms / 3.6e6 for simulator in (stay, moved)]
     assert busy_hours[0] > 19.9
     assert busy_hours[1] < 10.5

@@ -44,7 +44,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
     last_ms = int(problem.jobs[-2, columns.SUBMIT_MS])
     start = data.draw(st.integers(0, last_ms + 1000), label="start_ms")
     length = data.draw(st.sampled_from([1000, 600_000, 86_400_000]), label="length_ms")
-    first = int(np.searchsorted(problem.jobs[:-1, columns.SUBMIT_MS], start))
+    first = int(np.searchsorted(problem.submit_ms, start))
     last_job = data.draw(st.integers(first, problem.num_jobs), label="last_job")
     setpoint = data.draw(st.integers(0, problem.tables.setpoints - 1), label="setpoint")
     fast, slow = twins(problem, (start, start + length, last_job))
@@ -71,7 +71,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
     replayed.replay(np.array([policy.setpoint]))
     stepped.reset_all()
     outcome = stepped.world.outcome
-    while not stepped.world.clusters.clock[0, columns.DONE]:
+    while not stepped.is_done():
         stepped.step(policy.act(outcome.observation, outcome.mask))
     np.testing.assert_array_equal(replayed.world.clusters.clock, stepped.world.clusters.clock)
     scratch = columns.TRIAL

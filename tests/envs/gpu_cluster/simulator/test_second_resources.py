@@ -49,7 +49,7 @@ def starts(problem: Problem) -> list[float]:
     """When each job starts under a constant setpoint, in seconds."""
     play = Play(problem)
     play.run()
-    rows = play.simulator.world.clusters.queue[0, : problem.num_jobs, columns.JOB_START]
+    rows = play.simulator.job_times().start_ms
     return [float(row) / 1000 for row in rows]
 
 
@@ -231,7 +231,7 @@ def test_no_node_gives_more_than_it_has_and_in_the_end_has_everything(problem: P
     generator = np.random.default_rng(seed)
     detail = simulator.world.clusters.detail
     for _ in range(100):
-        if simulator.world.clusters.clock[0, columns.DONE]:
+        if simulator.is_done():
             break
         simulator.step(generator.integers(problem.config.codec.action_sizes)[None])
         assert detail.node[0, :, [ns.FREE_CPU, ns.FREE_MEMORY, ns.PODS]].min() >= 0
