@@ -74,7 +74,7 @@ def count_rules(fast: Simulator, slow: ReferenceSimulator, turns: list[int]) -> 
         slow: likewise.
         turns: the waiting jobs in their order before it.
     """
-    pool = fast.world.clusters.pool[0]
+    pool = fast._world.clusters.pool[0]
     has_heads = slow.problem.settings.queue.backfill_policy == BACKFILL
     heads = {index: int(row[st.HEAD_JOB]) for index, row in enumerate(pool) if has_heads and row[st.HEAD_JOB] >= 0}
     behind = {index: set(turns[turns.index(job) :]) for index, job in heads.items()}

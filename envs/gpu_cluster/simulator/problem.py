@@ -15,7 +15,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.simulator import draws as lots
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
-from envs.gpu_cluster.simulator.objective import MILLI_MS_PER_GPU_HOUR, kwh_rates
+from envs.gpu_cluster.simulator.objective import prices
 from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
@@ -46,7 +46,7 @@ class Problem:
         pools: [P, columns] int64, the cluster, likewise, and more columns where `Settings.is_stochastic`.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.kwh_rates`.
+        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.Prices`.
         settings: numbers of the environment.
         tables: the codec's layout.
         cluster: the cluster as described.
@@ -264,7 +264,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     _check_fits(trace, cluster, allowed, second_resources)
     pools, num_nodes = _pools(cluster, second_resources)
     curves, workload = make_curves(trace, cluster, config.physics.curves)
-    rates = np.array([kwh_rates(pool) * config.objective.usd_per_kwh for pool in cluster.pools])
+    price = prices(cluster.pools, config.objective)
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
     loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
@@ -283,7 +283,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         packer=COUNTED_NUMBERS.get(config.packer, -1),
         week_offset_ms=round(trace.week_offset_seconds * 1000),
         usd_per_gpu_hour=float(config.objective.usd_per_gpu_hour),
-        usd_per_waited_milli_ms=config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR,
+        usd_per_waited_milli_ms=price.usd_per_waited_milli_ms,
         debug=bool(config.debug),
         moves_jobs=bool(config.codec.consolidation),
         is_stochastic=any(pool.is_stochastic for pool in cluster.pools),
@@ -292,7 +292,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         has_curves=has_curves,
         resizes_jobs=config.codec.elastic_width,
         resize_ms=round(config.physics.curves.resize_seconds * 1000),
-        usd_per_milli_ms=float(rates[:, 4].min()),
+        usd_per_useful_milli_ms=price.usd_per_useful_milli_ms,
         restart_ms=round(config.physics.restart_seconds * 1000),
         max_fresh_restarts=config.physics.max_fresh_restarts,
         move_ms=round(config.move_seconds * 1000),
@@ -306,7 +306,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         pools=pools,
         curves=curves,
         template=_template(cluster, config.objective),
-        rates=rates,
+        rates=price.pools,
         settings=settings,
         tables=config.codec.tables(),
         cluster=cluster,

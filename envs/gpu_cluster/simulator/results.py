@@ -166,38 +166,38 @@ class Results:
     """
 
     problem: Problem
-    world: World
+    _world: World
     num_clusters: int
 
     @cached_property
     def observations(self) -> NDArray[np.float32]:
         """[N, observation size] float32, a view: what a policy sees, see `envs.gpu_cluster.codec`."""
-        return self.world.outcome.observation
+        return self._world.outcome.observation
 
     @cached_property
     def action_masks(self) -> NDArray[np.bool_]:
         """[N, mask size] bool, a view: the valid choices of each component of the action, one after the other."""
-        return self.world.outcome.mask
+        return self._world.outcome.mask
 
     @cached_property
     def rewards(self) -> NDArray[np.float64]:
         """[N] float64, a view: USD, minus the sum of `cost_terms`."""
-        return self.world.outcome.reward
+        return self._world.outcome.reward
 
     @cached_property
     def cost_terms(self) -> NDArray[np.float64]:
         """[N, len(COST_TERMS)] float64, a view: USD of the last step; `objective.COST_TERMS` names the columns."""
-        return self.world.outcome.terms[:, : st.TERM_SECONDS]
+        return self._world.outcome.terms[:, : st.TERM_SECONDS]
 
     @cached_property
     def step_seconds(self) -> NDArray[np.float64]:
         """[N] float64, a view: simulated time since the last decision, in s."""
-        return self.world.outcome.terms[:, st.TERM_SECONDS]
+        return self._world.outcome.terms[:, st.TERM_SECONDS]
 
     @cached_property
     def target_nodes(self) -> NDArray[np.int64]:
         """[N, pools of the codec] int64, a view: the nodes that the last decision aimed at."""
-        return self.world.outcome.target_nodes
+        return self._world.outcome.target_nodes
 
     @cached_property
     def time_ms(self) -> NDArray[np.int64]:
@@ -267,7 +267,7 @@ class Results:
     @property
     def energy_integrals(self) -> NDArray[np.int64]:
         """[N, P, len(ENERGY_INTEGRALS)] int64: `objective.ENERGY_INTEGRALS` names the columns."""
-        return self.world.clusters.pool[:, :, _INTEGRAL_COLUMNS]
+        return self._world.clusters.pool[:, :, _INTEGRAL_COLUMNS]
 
     def is_done(self, cluster: int = 0) -> bool:
         """Whether the episode of a cluster is over; quicker than `done` for one cluster."""
@@ -279,16 +279,16 @@ class Results:
 
     def snapshot(self, cluster: int = 0) -> ClusterSnapshot:
         """The snapshot at the last decision, as views: what a policy sees, in plain units."""
-        return ClusterSnapshot(*(field[cluster] for field in self.world.snapshots))
+        return ClusterSnapshot(*(field[cluster] for field in self._world.snapshots))
 
     def pool_totals(self, cluster: int = 0) -> tuple[PoolTotals, ...]:
         """What happened in each pool since the episode began."""
-        return tuple(PoolTotals(*row) for row in self.world.clusters.pool[cluster][:, _POOL_COLUMNS].tolist())
+        return tuple(PoolTotals(*row) for row in self._world.clusters.pool[cluster][:, _POOL_COLUMNS].tolist())
 
     def job_times(self, cluster: int = 0) -> JobTimes:
         """When the jobs that are submitted in the episode waited and ran; copies."""
         first, last = self._clock[cluster, [st.FIRST_JOB, st.LAST_JOB]].tolist()
-        jobs, queue = slice(first, last), self.world.clusters.queue[cluster, : last - first]
+        jobs, queue = slice(first, last), self._world.clusters.queue[cluster, : last - first]
         return JobTimes(
             first_job=first,
             submit_ms=self.problem.submit_ms[jobs].copy(),
@@ -315,32 +315,32 @@ class Results:
             delayed = delayed_gpu_hours(totals.overhead_milli_ms, int(self.waited_milli_ms[cluster]))
             whole = objective_usd(self.energy(cluster).total, delayed, self.problem.config.objective)
             useful = totals.used_milli_ms - totals.overhead_milli_ms
-            costs.append(whole - useful * self.problem.settings.usd_per_milli_ms)
+            costs.append(whole - useful * self.problem.settings.usd_per_useful_milli_ms)
         return np.asarray(costs)
 
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of each array of the batch, the trace's included, by its name."""
-        groups = (self.world.clusters, self.world.clusters.detail, self.world.snapshots, self.world.outcome)
+        groups = (self._world.clusters, self._world.clusters.detail, self._world.snapshots, self._world.outcome)
         sizes = {
             f"{type(group).__name__}.{name}": array.nbytes
-            for group in (*groups, self.world.plans)
+            for group in (*groups, self._world.plans)
             for name, array in group._asdict().items()
             if isinstance(array, np.ndarray)
         }
-        return {"jobs": self.world.jobs.nbytes, **sizes}
+        return {"jobs": self._world.jobs.nbytes, **sizes}
 
     @property
     def max_jobs(self) -> int:
         """The most jobs that an episode may have, as far as memory goes."""
-        return self.world.clusters.queue.shape[1]
+        return self._world.clusters.queue.shape[1]
 
     @property
     def untouched_bytes(self) -> int:
         """Bytes for running jobs that no job has used in this episode, so that no page of them is in memory."""
-        run, heap = self.world.clusters.run, self.world.clusters.heap
+        run, heap = self._world.clusters.run, self._world.clusters.heap
         slots = run.shape[0] * run.shape[1] - int(self._clock[:, st.SLOTS].sum())
         return slots * (run.itemsize * run.shape[2] + heap.itemsize * heap.shape[2])
 
     @cached_property
     def _clock(self) -> NDArray[np.int64]:
-        return self.world.clusters.clock
+        return self._world.clusters.clock

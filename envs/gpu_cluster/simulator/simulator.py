@@ -52,7 +52,8 @@ class Simulator(Results):
 
     Attributes:
         problem: the checked inputs.
-        world: inputs and memory as the kernels see them; see `envs.gpu_cluster.simulator.kernels.steps.World`.
+        num_clusters: clusters in the batch.
+        threads: how many share them.
 
     Raises:
         ClusterError: trace, cluster and codec do not fit together.
@@ -116,7 +117,7 @@ class Simulator(Results):
             detailed_columns=_detailed_columns(problem),
             most_gpus=int(self.problem.pools[:, st.GPUS].max()),
         )
-        self.world = kernels.World(
+        self._world = kernels.World(
             clusters=st.allocate_clusters(size),
             snapshots=st.allocate_snapshots(num_clusters, config.codec),
             outcome=st.allocate_outcome(num_clusters, size.pools, config.codec),
@@ -159,7 +160,7 @@ class Simulator(Results):
             self._custom_packer.forget()
 
         def begin(first: int, end: int) -> None:
-            self._reset_kernel(self.world, *(column[first:end] for column in rows))
+            self._reset_kernel(self._world, *(column[first:end] for column in rows))
 
         share(begin, len(clusters), min(self.threads, default_threads(len(clusters))))
         for cluster in clusters:
@@ -220,7 +221,7 @@ class Simulator(Results):
             *(name for name in self.__dict__ if isinstance(getattr(type(self), name, None), cached_property)),
         }
         state = {name: value for name, value in self.__dict__.items() if name not in derived}
-        return {**state, "world": self._with_custom(0)}
+        return {**state, "_world": self._with_custom(0)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -231,22 +232,22 @@ class Simulator(Results):
         packer = self.problem.custom_packer
         self._custom_packer = None if packer is None else CustomPacker(self.problem.config.packer, packer)
         if self._custom_packer is not None:
-            self.world = self._with_custom(self._custom_packer.address)
+            self._world = self._with_custom(self._custom_packer.address)
 
     def _with_custom(self, custom: Any) -> kernels.World:
-        settings = self.world.settings
-        return self.world._replace(settings=settings._replace(detail=settings.detail._replace(custom=custom)))
+        settings = self._world.settings
+        return self._world._replace(settings=settings._replace(detail=settings.detail._replace(custom=custom)))
 
     @cached_property
     def _reset_kernel(self) -> Callable[..., Any]:
         """`reset_clusters` for this world."""
         numbers = np.zeros(1, np.int64)
-        return entry(kernels.reset_clusters, self.world, numbers, np.zeros((1, 3), np.int64), numbers)
+        return entry(kernels.reset_clusters, self._world, numbers, np.zeros((1, 3), np.int64), numbers)
 
     @cached_property
     def _step_kernel(self) -> Callable[..., Any]:
         """`step_clusters` for this world."""
-        return entry(kernels.step_clusters, self.world, 0, 0)
+        return entry(kernels.step_clusters, self._world, 0, 0)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Carry out an action per cluster and run to the next decision; clusters that are done stay as they are.
@@ -257,7 +258,7 @@ class Simulator(Results):
         Raises:
             EndlessJobError: a job loses all its work again and again in an episode that lasts until all jobs are done.
         """
-        world, step = self.world, self._step_kernel
+        world, step = self._world, self._step_kernel
         world.outcome.action[:] = actions
         if self.threads == 1:
             step(world, 0, self.num_clusters)
@@ -284,7 +285,7 @@ class Simulator(Results):
         """Drain the log, and raise what a packer did wrong, the debug mode found, or that a job would never end."""
         if not self._has_to_look:
             return
-        clock, log = self.world.clusters.clock, self.world.clusters.log
+        clock, log = self._world.clusters.clock, self._world.clusters.log
         if log.shape[1] > 0:
             for index in np.flatnonzero(clock[:, st.LOGGED]).tolist():
                 rows = int(clock[index, st.LOGGED])
@@ -320,12 +321,12 @@ class Simulator(Results):
         """
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self.world.clusters.pool[:, :, st.POWER_CAP].any()
+        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._world.clusters.pool[:, :, st.POWER_CAP].any()
         is_plain = not (has_levers or self.problem.settings.debug)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:
-            return bool(kernel(self.world, first, end, table, decisions))
+            return bool(kernel(self._world, first, end, table, decisions))
 
         done = all(share(replay, self.num_clusters, self._replay_threads))
         self._after()
@@ -333,7 +334,7 @@ class Simulator(Results):
 
     def state_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All memory by name, to save; `load_state_arrays` puts it back."""
-        groups = (self.world.clusters, self.world.clusters.detail, self.world.snapshots, self.world.outcome)
+        groups = (self._world.clusters, self._world.clusters.detail, self._world.snapshots, self._world.outcome)
         fields = [(type(group).__name__, name, array) for group in groups for name, array in group._asdict().items()]
         return {f"{group}.{name}": array for group, name, array in fields if isinstance(array, np.ndarray)}
 

@@ -172,7 +172,6 @@ LOTS = 1024
 LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
 
 # Columns of `Outcome.terms`: those of `objective.COST_TERMS`, and the simulated time of the step in s.
-TERM_IDLE, TERM_FRAGMENTATION, TERM_BOOT, TERM_OFF, TERM_OVERHEAD, TERM_BUSY, TERM_WAITING = range(len(COST_TERMS))
 TERM_SECONDS = len(COST_TERMS)
 TERM_COLUMNS = TERM_SECONDS + 1
 
@@ -279,7 +278,7 @@ class Settings(NamedTuple):
         has_curves: whether the speed of a job depends on pool, spread, width or power cap.
         resizes_jobs: whether the width of elastic jobs is a lever.
         resize_ms: how long a job whose width changes makes no progress.
-        usd_per_milli_ms: the price of a working GPU's energy in the pool where it is least.
+        usd_per_useful_milli_ms: the price of a working GPU's energy in the pool where it is least.
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
         queue: numbers of the queue.
@@ -303,7 +302,7 @@ class Settings(NamedTuple):
     has_curves: Flag
     resizes_jobs: Flag
     resize_ms: int
-    usd_per_milli_ms: float
+    usd_per_useful_milli_ms: float
     move_ms: int
     consolidation_ms: int
     queue: QueueSettings

@@ -107,7 +107,7 @@ def play(monkeypatch: pytest.MonkeyPatch, kind: str, log_rows: int | None) -> di
             patch.setattr(st, "specialized", lambda settings: settings)
         config = EnvironmentConfig()
         simulator = Simulator(TRACE, CLUSTER, config, num_clusters=2, log_rows=log_rows)
-        assert isinstance(simulator.world.settings, st.PlainSettings) == (kind == "plain")
+        assert isinstance(simulator._world.settings, st.PlainSettings) == (kind == "plain")
         simulator.reset_all()
         generator = np.random.default_rng(0)
         sizes = np.array(config.codec.action_sizes)

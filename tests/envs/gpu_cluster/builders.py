@@ -69,7 +69,7 @@ class Play:
 
     @property
     def clock(self) -> NDArray[np.int64]:
-        clock: NDArray[np.int64] = self.simulator.world.clusters.clock[0]
+        clock: NDArray[np.int64] = self.simulator._world.clusters.clock[0]
         return clock
 
     @property
@@ -84,7 +84,7 @@ class Play:
         return self.simulator.pool_totals()[pool]
 
     def pool(self, pool: int = 0) -> NDArray[np.int64]:
-        row: NDArray[np.int64] = self.simulator.world.clusters.pool[0, pool]
+        row: NDArray[np.int64] = self.simulator._world.clusters.pool[0, pool]
         return row
 
     def step(self) -> float:

@@ -33,7 +33,7 @@ def test_a_sound_cluster_passes() -> None:
     simulator = running()
     while not simulator.is_done():
         step(simulator)
-    assert simulator.world.clusters.clock[0, st.BROKEN_RULE] == 0
+    assert simulator._world.clusters.clock[0, st.BROKEN_RULE] == 0
 
 
 def swap_heap(cluster: st.Cluster) -> None:
@@ -53,13 +53,13 @@ def swap_heap(cluster: st.Cluster) -> None:
 )
 def test_a_number_that_is_wrong_is_found_and_said(rule: int, field: str, index: tuple[int, ...], by: int) -> None:
     simulator = running()
-    getattr(simulator.world.clusters, field)[(0, *index)] += by
+    getattr(simulator._world.clusters, field)[(0, *index)] += by
     with pytest.raises(SimulatorError, match=RULES[rule]):
         step(simulator)
 
 
 def test_a_heap_out_of_order_is_found_and_said() -> None:
     simulator = running()
-    swap_heap(simulator.world.clusters)
+    swap_heap(simulator._world.clusters)
     with pytest.raises(SimulatorError, match=RULES[6]):
         step(simulator)

@@ -265,7 +265,7 @@ def test_a_cluster_does_not_depend_on_the_size_of_its_batch(problem: Problem) ->
         actions = valid_actions(batch.action_masks, generator)
         batch.step(actions)
         alone.step(actions[5:6])
-        for ours, theirs in zip(batch.world.outcome, alone.world.outcome, strict=True):
+        for ours, theirs in zip(batch._world.outcome, alone._world.outcome, strict=True):
             np.testing.assert_array_equal(ours[5], theirs[0])
 
 

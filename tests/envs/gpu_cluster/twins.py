@@ -35,7 +35,7 @@ def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
 
 def assert_equal_nodes(fast: Simulator, slow: ReferenceSimulator, detail: DetailedNodes) -> None:
     """CPUs, memory and GPUs of every node are the same, none below 0; whole free GPUs are those that are counted."""
-    free = fast.world.clusters.detail
+    free = fast._world.clusters.detail
     for node in slow.nodes:
         number = detail.number(node.pool, node.number)
         plain = detail.cluster.nodes[number]

@@ -25,6 +25,7 @@ from envs.gpu_cluster.simulator.kernels.snapshots import fill_pools, fill_queue,
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
+from envs.gpu_cluster.simulator.objective import WAITING, add_costs, energy_amounts
 from envs.gpu_cluster.simulator.packing.bits import set_bit
 from envs.gpu_cluster.simulator.packing.detailed import clear_detail, nodes_for_stuck
 from envs.gpu_cluster.simulator.queues import prepare_queue
@@ -48,7 +49,7 @@ class World(NamedTuple):
         pools: [P, 5] int64, the cluster, and more columns where `Settings.is_stochastic`.
         curves: [C, columns] int64, see `envs.gpu_cluster.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.kwh_rates`.
+        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.Prices`.
         settings: numbers of the environment.
         tables: the codec's layout.
     """
@@ -158,24 +159,24 @@ def charge(world: World, index: int, cluster: Cluster) -> None:
     terms[:] = 0.0
     elapsed = cluster.clock[st.NOW] - paid[last, st.PAID_TIME]
     for pool in range(last):
-        row, rates = cluster.pool[pool], world.rates[pool]
-        idle = row[st.IDLE_NODE_MS] - paid[pool, 0]
-        busy = row[st.BUSY_NODE_MS] - paid[pool, 1]
-        boot = row[st.BOOT_NODE_MS] - paid[pool, 2]
-        used = row[st.USED_MILLI_MS] - paid[pool, 3]
-        off = elapsed * world.pools[pool, st.MAX_NODES] - idle - busy - boot  # with those that are down
-        terms[st.TERM_IDLE] += idle * rates[0]
-        terms[st.TERM_FRAGMENTATION] += (busy * world.pools[pool, st.GPUS] * 1000 - used) * rates[1]
-        terms[st.TERM_BOOT] += boot * rates[2]
-        terms[st.TERM_OFF] += off * rates[3]
+        row = cluster.pool[pool]
+        amounts = energy_amounts(
+            row[st.IDLE_NODE_MS] - paid[pool, 0],
+            row[st.BUSY_NODE_MS] - paid[pool, 1],
+            row[st.BOOT_NODE_MS] - paid[pool, 2],
+            row[st.USED_MILLI_MS] - paid[pool, 3],
+            row[st.SAVED_MILLI_MS] - paid[pool, 5],
+            world.pools[pool, st.GPUS],
+            world.pools[pool, st.MAX_NODES],
+            elapsed,
+        )
         overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
-        saved = row[st.SAVED_MILLI_MS] - paid[pool, 5]
-        terms[st.TERM_OVERHEAD] += overhead * (rates[4] + world.settings.usd_per_waited_milli_ms)
-        terms[st.TERM_BUSY] += (used - overhead) * (rates[4] - world.settings.usd_per_milli_ms) - saved * rates[5]
+        waiting, useful = world.settings.usd_per_waited_milli_ms, world.settings.usd_per_useful_milli_ms
+        add_costs(terms, amounts, overhead, world.rates[pool], waiting, useful)
         for column in range(st.PAID_COLUMNS):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
     waited = cluster.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
-    terms[st.TERM_WAITING] = waited * world.settings.usd_per_waited_milli_ms
+    terms[WAITING] = waited * world.settings.usd_per_waited_milli_ms
     cost = 0.0
     for term in range(st.TERM_SECONDS):
         cost += terms[term]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from envs.gpu_cluster.simulator.objective import COST_TERMS, WAITING, add_costs, energy_amounts
 from envs.gpu_cluster.simulator.reference.state import State
 
 
@@ -30,17 +33,15 @@ def reward_of(c: State) -> float:
         for row, paid in zip(integrals, c.paid, strict=True)
     ]
     c.paid = integrals
-    terms = [0.0] * 7
+    elapsed = spent[-1][1]
+    terms = np.zeros(len(COST_TERMS))
     settings = c.problem.settings
-    for config, rates, (idle, busy, boot, used, overhead, saved) in zip(
+    for pool, rates, (idle, busy, boot, used, overhead, saved) in zip(
         c.problem.cluster.pools, c.problem.rates, spent[:-1], strict=True
     ):
-        off = spent[-1][1] * config.max_nodes - idle - busy - boot
-        amounts = (idle, busy * config.gpus_per_node * 1000 - used, boot, off)
-        for index, amount in enumerate(amounts):
-            terms[index] += amount * rates[index]
-        terms[4] += overhead * (rates[4] + settings.usd_per_waited_milli_ms)
-        terms[5] += (used - overhead) * (rates[4] - settings.usd_per_milli_ms) - saved * rates[5]
-    terms[6] = spent[-1][0] * settings.usd_per_waited_milli_ms
-    c.terms = (*terms, spent[-1][1] / 1000)
-    return -sum(terms)
+        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
+        prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
+        add_costs(terms, amounts, overhead, rates, *prices)
+    terms[WAITING] = spent[-1][0] * settings.usd_per_waited_milli_ms
+    c.terms = (*terms.tolist(), elapsed / 1000)
+    return -sum(terms.tolist())

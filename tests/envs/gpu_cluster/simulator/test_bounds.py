@@ -24,8 +24,8 @@ def replay(simulator: Simulator) -> None:
 def test_a_column_that_is_missing_is_an_error(name: str) -> None:
     """Each of these arrays leaves columns out that the settings do not need; here it lacks one that they do need."""
     simulator = Simulator.from_problem(small_problem([(0.0, 60.0, 1.0)]))
-    clusters = simulator.world.clusters
+    clusters = simulator._world.clusters
     short = np.ascontiguousarray(getattr(clusters, name)[:, :, :2])
-    simulator.world = simulator.world._replace(clusters=clusters._replace(**{name: short}))
+    simulator._world = simulator._world._replace(clusters=clusters._replace(**{name: short}))
     with pytest.raises(IndexError):
         replay(simulator)

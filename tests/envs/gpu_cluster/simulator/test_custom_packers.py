@@ -185,7 +185,7 @@ def free_in_the_end(packer: str, jobs: list[Job]) -> list[int]:
     simulator.reset_all()
     while simulator.time_ms[0] <= 1_000_000:
         simulator.step(np.ones((1, len(problem.config.codec.action_sizes)), np.int64))
-    return sorted(simulator.world.clusters.detail.node[0, :3, ns.FREE_MILLI].tolist())
+    return sorted(simulator._world.clusters.detail.node[0, :3, ns.FREE_MILLI].tolist())
 
 
 def test_kernels_are_compiled_once_for_all_packers_of_ones_own() -> None:
@@ -246,7 +246,7 @@ def test_threads_and_pickled_simulators_give_the_same_bits(packer: str) -> None:
     simulator = pickle.loads(pickle.dumps(simulator))
     simulator.replay(np.arange(4))
     for name in ("clock", "queue", "run"):
-        np.testing.assert_array_equal(getattr(simulator.world.clusters, name), getattr(alone.world.clusters, name))
+        np.testing.assert_array_equal(getattr(simulator._world.clusters, name), getattr(alone._world.clusters, name))
 
 
 @pytest.mark.parametrize("packer", ["anything", "any-python"])
@@ -301,7 +301,7 @@ def test_gpus_that_cannot_be_are_an_error_and_take_nothing(bits: int, compiled: 
     with pytest.raises(PackingError, match="packer 'mine': its gpus returned GPUs that node") as error:
         simulator.replay(np.zeros(1, np.int64))
     assert "\n" not in str(error.value)
-    assert simulator.world.clusters.detail.gpu.min() >= 0
+    assert simulator._world.clusters.detail.gpu.min() >= 0
     with pytest.raises(PackingError, match="packer 'mine': its gpus returned GPUs that node"):
         play_plain(problem)
 

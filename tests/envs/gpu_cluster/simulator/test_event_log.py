@@ -68,8 +68,8 @@ def test_a_move_is_logged_with_its_new_node() -> None:
 @given(problem=problems(max_jobs=20))
 def test_it_changes_nothing_and_agrees_with_the_records_of_the_jobs(problem: Problem) -> None:
     logged, plain = replay(problem, 100_000), replay(problem, 0)
-    np.testing.assert_array_equal(logged.world.clusters.pool, plain.world.clusters.pool)
-    queue = logged.world.clusters.queue[0]
+    np.testing.assert_array_equal(logged._world.clusters.pool, plain._world.clusters.pool)
+    queue = logged._world.clusters.queue[0]
     first: dict[object, object] = {}
     for row in rows(logged, "job_start"):
         first.setdefault(row["job"], row["time_ms"])

@@ -57,10 +57,10 @@ def ends_of(simulator: Simulator) -> np.ndarray:
 @given(problem=problems(), seed=SEEDS)
 def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed: int) -> None:
     simulator = end_of(problem, seed)
-    clock, jobs = simulator.world.clusters.clock[0], problem.jobs[:-1]
+    clock, jobs = simulator._world.clusters.clock[0], problem.jobs[:-1]
     assert clock[columns.FINISHED] == problem.num_jobs
     assert clock[columns.RUNNING] == clock[columns.PENDING_MILLI] == 0
-    pools = simulator.world.clusters.pool[0]
+    pools = simulator._world.clusters.pool[0]
     starts, ends = starts_of(simulator), ends_of(simulator)
     preemptions = pools[:, columns.PREEMPTIONS].sum()
     assert preemptions == 0 or problem.settings.queue.preempts
@@ -80,7 +80,7 @@ def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed:
 
 def _check_run_times(simulator: Simulator, starts: np.ndarray, ends: np.ndarray) -> None:
     """Where all jobs have their reference speed, they run for their duration and for each move."""
-    jobs, pools = simulator.problem.jobs[:-1], simulator.world.clusters.pool[0]
+    jobs, pools = simulator.problem.jobs[:-1], simulator._world.clusters.pool[0]
     asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
     overhead = pools[:, columns.OVERHEAD_MILLI_MS].sum()
     assert pools[:, columns.USED_MILLI_MS].sum() == asked + overhead
@@ -99,7 +99,7 @@ def test_a_start_stays_what_it_was(problem: Problem, seed: int) -> None:
     before = np.full(problem.num_jobs, columns.NEVER)
     finished = 0
     for simulator in play(problem, seed):
-        starts, clock = starts_of(simulator), simulator.world.clusters.clock[0]
+        starts, clock = starts_of(simulator), simulator._world.clusters.clock[0]
         known = before != columns.NEVER
         np.testing.assert_array_equal(starts[known], before[known])
         started = int((starts != columns.NEVER).sum())
@@ -139,7 +139,7 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
     rewards = 0.0
     for simulator in play(problem, seed):
         rewards += simulator.rewards[0]
-    clock, pools = simulator.world.clusters.clock[0], simulator.world.clusters.pool[0]
+    clock, pools = simulator._world.clusters.clock[0], simulator._world.clusters.pool[0]
     elapsed = clock[columns.NOW] - clock[columns.EPISODE_START]
     for row, pool in zip(pools, problem.cluster.pools, strict=True):
         on = row[columns.IDLE_NODE_MS] + row[columns.BUSY_NODE_MS] + row[columns.BOOT_NODE_MS]
@@ -188,9 +188,9 @@ def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, da
             np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(ours.observations, theirs.observations)
         np.testing.assert_array_equal(ours.action_masks, theirs.action_masks)
-        np.testing.assert_array_equal(ours.world.outcome.placement, theirs.world.outcome.placement)
+        np.testing.assert_array_equal(ours._world.outcome.placement, theirs._world.outcome.placement)
         np.testing.assert_array_equal(ours.target_nodes, theirs.target_nodes)
-        np.testing.assert_array_equal(ours.world.outcome.levers, theirs.world.outcome.levers)
+        np.testing.assert_array_equal(ours._world.outcome.levers, theirs._world.outcome.levers)
         assert ours.rewards[0] == theirs.rewards[0]
         compared += 1
     assert compared > 0

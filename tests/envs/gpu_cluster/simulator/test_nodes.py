@@ -189,7 +189,7 @@ def test_a_job_that_never_ends_stops_the_replay_with_one_clear_line(start_ms: in
     assert "\n" not in str(error.value)
     fast.reset(np.array([0]), np.array([episode]))
     slow.reset(*episode)
-    action = fast.world.outcome.action[0] * 0
+    action = fast._world.outcome.action[0] * 0
     steps = until_error(lambda: fast.step(action[None]))
     assert steps == until_error(lambda: slow.step(action))
     assert steps[1] == str(error.value)
@@ -200,7 +200,7 @@ def test_an_episode_that_ends_at_a_given_time_goes_on_with_a_job_that_never_ends
     simulator.reset(np.array([0]), np.array([(0, 200_000_000, 2)]))
     simulator.replay(np.array([0]))
     assert simulator.is_truncated()
-    assert simulator.world.clusters.queue[0, 1, columns.JOB_LOSSES] > 21
+    assert simulator._world.clusters.queue[0, 1, columns.JOB_LOSSES] > 21
 
 
 # Spot
@@ -306,7 +306,7 @@ def play_random(problem: Problem, seed: int) -> Iterator[Simulator]:
 def test_nodes_are_in_one_state_each_and_node_time_adds_up(problem: Problem, seed: int) -> None:
     problem = replace(problem, settings=problem.settings._replace(debug=True))
     for simulator in play_random(problem, seed):  # raises where a rule of `invariants.RULES` is broken
-        clock, pools = simulator.world.clusters.clock[0], simulator.world.clusters.pool[0]
+        clock, pools = simulator._world.clusters.clock[0], simulator._world.clusters.pool[0]
         snapshot = simulator.snapshot()
         elapsed = clock[columns.NOW] - clock[columns.EPISODE_START]
         for row, shown, pool in zip(pools, snapshot.pools, problem.cluster.pools, strict=False):
@@ -328,7 +328,7 @@ def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem:
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
     simulator.replay(np.array([setpoint]))
-    clock, pools, jobs = simulator.world.clusters.clock[0], simulator.world.clusters.pool[0], problem.jobs[:-1]
+    clock, pools, jobs = simulator._world.clusters.clock[0], simulator._world.clusters.pool[0], problem.jobs[:-1]
     assert clock[columns.FINISHED] == problem.num_jobs
     assert clock[columns.PENDING_MILLI] == clock[columns.RUNNING] == 0
     asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
@@ -351,7 +351,7 @@ def test_lots_that_come_true_later_change_nothing_before(problem: Problem, seed:
         if max(times) > first + moment:
             assert min(times) > first + moment
             break
-        np.testing.assert_array_equal(ours.world.clusters.pool, theirs.world.clusters.pool)
+        np.testing.assert_array_equal(ours._world.clusters.pool, theirs._world.clusters.pool)
         np.testing.assert_array_equal(ours.observations, theirs.observations)
 
 
@@ -369,9 +369,9 @@ def world(seed: int, setpoint: int = 0) -> Simulator:
 
 def test_a_seed_is_a_world() -> None:
     one, other = world(1), world(2)
-    np.testing.assert_array_equal(one.world.clusters.pool, world(1).world.clusters.pool)
+    np.testing.assert_array_equal(one._world.clusters.pool, world(1)._world.clusters.pool)
     assert one.pool_totals()[0].node_failures > 0
-    assert (one.world.clusters.pool != other.world.clusters.pool).any()
+    assert (one._world.clusters.pool != other._world.clusters.pool).any()
 
 
 def test_lots_are_spread_evenly_and_differ_by_node_life_and_kind() -> None:
@@ -400,7 +400,7 @@ def test_an_environment_draws_another_world_for_each_episode_and_the_same_for_a_
     assert draw_seeds(small_problem(ONE_JOB), 3, np.random.default_rng(0)) is None
     cluster = ClusterConfig((PoolConfig("gpu", max_nodes=40, failures=FAILING),))
     env = GpuClusterEnv("synthetic:quickstart?days=1", cluster)
-    drawn = [env.reset(seed=seed) and env._simulator.world.clusters.clock[0, columns.SEED] for seed in (1, 1, 2, None)]
+    drawn = [env.reset(seed=seed) and env._simulator._world.clusters.clock[0, columns.SEED] for seed in (1, 1, 2, None)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn)) == 3
 

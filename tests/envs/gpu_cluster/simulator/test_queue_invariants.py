@@ -78,7 +78,7 @@ class Watched:
 
     @property
     def clusters(self) -> columns.Cluster:
-        return self.simulator.world.clusters
+        return self.simulator._world.clusters
 
     @property
     def starts(self) -> np.ndarray:

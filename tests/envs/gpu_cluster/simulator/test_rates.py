@@ -38,7 +38,7 @@ def replay(jobs: list[Job], choices: tuple[int, int, int] = (0, NO_CAP, KEEP), *
 
 def run_seconds(simulator: Simulator) -> list[float]:
     """From the start to the end of each job."""
-    rows = simulator.world.clusters.queue[0, : simulator.problem.num_jobs]
+    rows = simulator._world.clusters.queue[0, : simulator.problem.num_jobs]
     return ((rows[:, st.JOB_END] - rows[:, st.JOB_START]) / 1000).tolist()
 
 

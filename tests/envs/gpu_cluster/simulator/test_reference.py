@@ -13,7 +13,7 @@ from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.players import STYLES, Player
-from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, times, twins, whole
+from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, twins, whole
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MAX_STEPS = 400
@@ -70,15 +70,14 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
     replayed.reset_all()
     replayed.replay(np.array([policy.setpoint]))
     stepped.reset_all()
-    outcome = stepped.world.outcome
     while not stepped.is_done():
-        stepped.step(policy.act(outcome.observation, outcome.mask))
-    np.testing.assert_array_equal(replayed.world.clusters.clock, stepped.world.clusters.clock)
+        stepped.step(policy.act(stepped.observations, stepped.action_masks))
+    np.testing.assert_array_equal(replayed._world.clusters.clock, stepped._world.clusters.clock)
     scratch = columns.TRIAL
     np.testing.assert_array_equal(
-        replayed.world.clusters.pool[..., :scratch], stepped.world.clusters.pool[..., :scratch]
+        replayed._world.clusters.pool[..., :scratch], stepped._world.clusters.pool[..., :scratch]
     )
-    assert times(replayed, columns.JOB_START) == times(stepped, columns.JOB_START)
+    np.testing.assert_array_equal(replayed.job_times().start_ms, stepped.job_times().start_ms)
 
 
 @pytest.mark.parametrize("clusters", [1, 3])
@@ -94,8 +93,8 @@ def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters:
         alone = Simulator.from_problem(problem)
         alone.reset_all()
         alone.replay(setpoints[index : index + 1])
-        np.testing.assert_array_equal(batch.world.clusters.pool[index], alone.world.clusters.pool[0])
-        np.testing.assert_array_equal(batch.world.clusters.clock[index], alone.world.clusters.clock[0])
+        np.testing.assert_array_equal(batch._world.clusters.pool[index], alone._world.clusters.pool[0])
+        np.testing.assert_array_equal(batch._world.clusters.clock[index], alone._world.clusters.clock[0])
 
 
 @kernel_property(examples=60)
@@ -111,9 +110,9 @@ def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoin
     for _ in range(MAX_STEPS):
         if done:
             break
-        done = bool(kernels.replay_clusters(codec.world, 0, 1, rules, stride))
+        done = bool(kernels.replay_clusters(codec._world, 0, 1, rules, stride))
         assert shortcut.replay_decisions(rules, stride) == done
-        both = shortcut.world.clusters, codec.world.clusters
+        both = shortcut._world.clusters, codec._world.clusters
         for ours, theirs in (both, (both[0].detail, both[1].detail), (shortcut.snapshot(), codec.snapshot())):
             for name, left, right in zip(ours._fields, ours, theirs, strict=True):
                 if name != "detail" and left is not None:

@@ -98,7 +98,7 @@ def test_both_twins_narrow_jobs_in_order_of_submission() -> None:
     while slow.now <= 2_000_000:
         action[-1] = WIDTH_CHOICES.index("shrink" if slow.now >= 1_500_000 else "keep")
         step_both(fast, slow, action)
-    assert np.flatnonzero(fast.world.clusters.detail.gpu[0, 0] == 0).tolist() == [0, 3]  # at first 0 to 4
+    assert np.flatnonzero(fast._world.clusters.detail.gpu[0, 0] == 0).tolist() == [0, 3]  # at first 0 to 4
 
 
 def test_memory_is_a_limit_too() -> None:
@@ -134,7 +134,7 @@ def test_a_gang_asks_its_nodes_in_proportion_to_its_gpus() -> None:
     """Twelve GPUs with twelve CPUs: eight on the whole node, four on the other, where six are left."""
     play = Play(problem_of([(0.0, 5000.0, 12.0), (0.0, 5000.0, 1.0)], cpu_milli=[12000, 6000]))
     play.run(1000.0)
-    clusters = play.simulator.world.clusters
+    clusters = play.simulator._world.clusters
     assert sorted(clusters.detail.node[0, :3, ns.FREE_CPU].tolist()) == [0, 2000, 10000]
 
 
@@ -218,7 +218,7 @@ def test_the_lifetime_aware_packer_puts_jobs_that_end_late_together(packer: str)
     jobs = [(0.0, 90000.0, 1.0), (0.0, 1000.0, 1.0), (100.0, 80000.0, 1.0)]
     play = Play(problem_of(jobs, (pool,), packer, cpu_milli=[2500, 3000, 1000]))
     play.run(300.0)
-    nodes = play.simulator.world.clusters.detail.node[0, :2]
+    nodes = play.simulator._world.clusters.detail.node[0, :2]
     full = nodes[nodes[:, ns.WHOLE] == 0]
     assert full[0, ns.FREE_CPU] == (500 if packer == "lifetime-aware" else 0)
 
@@ -229,7 +229,7 @@ def test_no_node_gives_more_than_it_has_and_in_the_end_has_everything(problem: P
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
     generator = np.random.default_rng(seed)
-    detail = simulator.world.clusters.detail
+    detail = simulator._world.clusters.detail
     for _ in range(100):
         if simulator.is_done():
             break
