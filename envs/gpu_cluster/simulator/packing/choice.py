@@ -7,13 +7,12 @@ An engine calls it so, from its own kernels, with the `Nodes` of a cluster, its 
   knows to have the GPUs;
 - ``gpus = choose_gpus(packer, nodes, tables, pod, node)``: its GPUs as bits;
 - ``take(nodes, tables, pod, node, gpus)`` when the pod starts, and ``give_back`` of the same when it ends;
-- ``set_open(nodes, node, 0)`` for a node that is off, boots or is drained, and 1 when it is ready;
-- ``place_gang`` for equal pods that start together or not at all.
+- ``set_open(nodes, node, 0)`` for a node that is off, boots or is drained, and 1 when it is ready.
 
 `packer` is a position in `PACKERS.listed`. Memory, tables and pods come from `node_packer.py`, whose `NodePacker` wraps
 it all for Python, and takes packers that are not there, compiled or plain. `custom.py` does so for `Simulator`.
 
-The keys of all nodes are kept for each shape of pod, and when a shape is asked for again only the nodes that changed
+The keys of all nodes are kept for each shape of pod, and when a shape is needed again only the nodes that changed
 since are scored anew (`Nodes.log`). Choosing is then one pass over a row of integers. That costs 8 bytes per shape and
 node; `allocate(..., num_shapes=0)` goes without.
 """
@@ -36,8 +35,6 @@ from envs.gpu_cluster.simulator.packing.packer import Packer, Score
 LISTED: tuple[Packer, ...] = tuple(PACKERS[name] for name in PACKERS.listed)
 PACKER_NUMBERS = {name: number for number, name in enumerate(PACKERS.listed)}
 """Kernels know the listed packers by their position; custom ones are not among them."""
-
-TOPOLOGY_AWARE = PACKER_NUMBERS["topology-aware"]
 
 
 def make_score_nodes(score: Score) -> Any:
@@ -171,7 +168,7 @@ def refresh(nodes: Nodes, tables: Tables, node: int) -> None:
 
 @helper
 def charge(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int, sign: int) -> None:
-    """Add (1) or take away (-1) what a pod asks."""
+    """Add (1) or take away (-1) what a pod requests."""
     nodes.node[node, ns.FREE_CPU] += sign * pod[ns.CPU]
     nodes.node[node, ns.FREE_MEMORY] += sign * pod[ns.MEMORY]
     nodes.node[node, ns.PODS] -= sign
@@ -206,85 +203,6 @@ def give_back(nodes: Nodes, tables: Tables, pod: Pod, node: int, gpus: int) -> N
 
 
 @helper
-def most_pods_on(nodes: Nodes, pod: Pod, node: int, wanted: int) -> int:
-    """How many of `wanted` equal pods fit on a node."""
-    if not fits(nodes, pod, node):
-        return 0
-    fitting = wanted
-    if pod[ns.CPU] > 0:
-        fitting = min(fitting, nodes.node[node, ns.FREE_CPU] // pod[ns.CPU])
-    if pod[ns.MEMORY] > 0:
-        fitting = min(fitting, nodes.node[node, ns.FREE_MEMORY] // pod[ns.MEMORY])
-    if pod[ns.MILLI] == 1000:
-        fitting = min(fitting, nodes.node[node, ns.WHOLE] // pod[ns.NUM_GPUS])
-    elif pod[ns.MILLI] > 0:
-        slots = 0
-        for gpu in range(nodes.node[node, ns.GPUS]):
-            slots += nodes.gpu[node, gpu] // pod[ns.MILLI]
-        fitting = min(fitting, slots)
-    return fitting
-
-
-@helper
-def node_for_most(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int, wanted: int) -> int:
-    """The node among [first, end) that most of `wanted` equal pods fit on, of equals the best; -1 if none has any."""
-    row = nodes.synced.shape[0]  # keys of a gang are not kept: they change with each pod of it
-    score_nodes(packer, nodes, tables, pod, row, first, end - first, False)
-    adjust_nodes(packer, nodes, tables, pod, row, first, end)
-    most, least, chosen = 0, INFEASIBLE, -1
-    for node in range(first, end):
-        fitting = most_pods_on(nodes, pod, node, wanted)
-        if fitting > most or (0 < fitting == most and nodes.key[row, node] < least):
-            most, least, chosen = fitting, nodes.key[row, node], node
-    return chosen
-
-
-@helper
-def place_gang(
-    packer: int,
-    nodes: Nodes,
-    tables: Tables,
-    pod: Pod,
-    first: int,
-    end: int,
-    chosen: NDArray[np.int64],
-    chosen_gpus: NDArray[np.int64],
-) -> bool:
-    """Start len(chosen) equal pods, or none of them; return whether they started.
-
-    The topology-aware packer fills the node that most of what is left fits on, so that a gang spans few nodes; the
-    others place one pod after the other.
-
-    Args:
-        packer: position in `PACKERS.listed`.
-        nodes: state.
-        tables: tables.
-        pod: what each pod asks.
-        first: first node of the pool.
-        end: behind its last one.
-        chosen: [pods] int64, receives each pod's node.
-        chosen_gpus: [pods] int64, receives each pod's GPUs as bits.
-    """
-    placed = 0
-    while placed < chosen.shape[0]:
-        left = chosen.shape[0] - placed
-        if packer == TOPOLOGY_AWARE and left > 1:
-            node = node_for_most(packer, nodes, tables, pod, first, end, left)
-        else:
-            node = choose(packer, nodes, tables, pod, first, end)
-        if node < 0:
-            for index in range(placed):
-                give_back(nodes, tables, pod, chosen[index], chosen_gpus[index])
-            return False
-        for _ in range(most_pods_on(nodes, pod, node, left) if packer == TOPOLOGY_AWARE else 1):
-            chosen[placed] = node
-            chosen_gpus[placed] = choose_gpus(packer, nodes, tables, pod, node)
-            take(nodes, tables, pod, node, chosen_gpus[placed])
-            placed += 1
-    return True
-
-
-@helper
 def place_one(packer: int, nodes: Nodes, tables: Tables, pod: Pod, first: int, end: int) -> tuple[int, int]:
     """Start a pod on a node of [first, end); return the node, -1 if it fits on none, and its GPUs as bits."""
     node = choose(packer, nodes, tables, pod, first, end)
@@ -306,24 +224,9 @@ def place_pods(
     chosen: NDArray[np.int64],
     chosen_gpus: NDArray[np.int64],
 ) -> None:
-    """Start pods in their order on nodes of [first, end); `nodes` receives -1 for those that fit on none."""
+    """Start pods in their order on nodes of [first, end); `chosen` receives -1 for those that fit on none."""
     for index in range(pods.shape[0]):
         chosen[index], chosen_gpus[index] = place_one(packer, nodes, tables, pods[index], first, end)
-
-
-@kernel
-def start_gang(
-    packer: int,
-    nodes: Nodes,
-    tables: Tables,
-    pod: Pod,
-    first: int,
-    end: int,
-    chosen: NDArray[np.int64],
-    chosen_gpus: NDArray[np.int64],
-) -> bool:
-    """`place_gang`, for Python."""
-    return place_gang(packer, nodes, tables, pod, first, end, chosen, chosen_gpus)
 
 
 @kernel

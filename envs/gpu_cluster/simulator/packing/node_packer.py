@@ -22,7 +22,6 @@ from envs.gpu_cluster.simulator.packing.choice import (
     place_one,
     place_pods,
     refresh_all,
-    start_gang,
 )
 from envs.gpu_cluster.simulator.packing.custom import answer_plainly
 from envs.gpu_cluster.simulator.packing.packer import Packer, Score, plain_function
@@ -204,17 +203,6 @@ class NodePacker:
         last = len(self.nodes.node) if end is None else end
         self._place(self._number, self.nodes, self.tables, pods, first, last, nodes, gpus)
         return nodes, gpus
-
-    def place_gang(
-        self, pod: Pod, size: int, first: int = 0, end: int | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Start `size` equal pods or none: their nodes and GPUs, or None. For packers of the package."""
-        if self._number == len(PACKER_NUMBERS):
-            raise PackingError("gangs need a packer of the package; place the pods of other packers one by one")
-        nodes, gpus = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        last = len(self.nodes.node) if end is None else end
-        started = start_gang(self._number, self.nodes, self.tables, pod, first, last, nodes, gpus)
-        return (nodes, gpus) if started else None
 
     def give_back(self, pod: Pod, node: int, gpus: int) -> None:
         """End a pod that was placed on a node and on GPUs (bits)."""

@@ -121,45 +121,6 @@ class PlainCluster:
         if not node.pods:
             node.latest_end = 0
 
-    def place_gang(
-        self, packer: str, pod: PlainPod, size: int, first: int, end: int
-    ) -> list[tuple[int, tuple[int, ...]]] | None:
-        """Start equal pods or none of them; the topology-aware packer fills the node that most of them fit on first."""
-        placed: list[tuple[int, tuple[int, ...]]] = []
-        while len(placed) < size:
-            left = size - len(placed)
-            pool, count = (first, end), 1
-            if packer == "topology-aware":
-                rooms = {number: min(self.most_pods_on(pod, number), left) for number in range(first, end)}
-                count = max(rooms.values())
-                if left > 1 and count > 0:
-                    score = PACKERS[packer].reference.score
-                    most = [number for number, room in rooms.items() if room == count]
-                    node = min(most, key=lambda number: (score(self, self.nodes[number], pod, number), number))
-                    pool = (node, node + 1)
-            for _ in range(max(count, 1)):
-                number, gpus = self.place(packer, pod, *pool)
-                if number < 0:
-                    for number_before, gpus_before in placed:
-                        self.end(pod, number_before, gpus_before)
-                    return None
-                placed.append((number, gpus))
-        return placed
-
-    def most_pods_on(self, pod: PlainPod, number: int) -> int:
-        """How many pods like this one fit on a node."""
-        node = self.nodes[number]
-        if not node.has_room(pod):
-            return 0
-        limits = [10**9]
-        if pod.cpu:
-            limits.append(node.cpu // pod.cpu)
-        if pod.memory:
-            limits.append(node.memory // pod.memory)
-        if pod.gpus:
-            limits.append(sum(milli // pod.milli for milli in node.gpus) // pod.gpus)
-        return min(limits)
-
 
 PlainScore = Callable[[PlainCluster, PlainNode, PlainPod, int], object]
 """The key of a node for a pod; of equals the node with the lower number is chosen."""

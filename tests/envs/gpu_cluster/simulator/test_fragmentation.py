@@ -141,24 +141,6 @@ def test_compiled_and_plain_choose_the_same(
         pair.assert_equal()
 
 
-@pytest.mark.parametrize("packer", ["best-fit", "fgd", "topology-aware"])
-@kernel_property(examples=40)
-@given(nodes=st.lists(NODES, min_size=1, max_size=6), pods=st.lists(PODS, min_size=1, max_size=3), data=st.data())
-def test_gangs_start_together_or_not_at_all(
-    packer: str, nodes: list[Any], pods: list[Any], data: st.DataObject
-) -> None:
-    """And on the same nodes as in the plain twin."""
-    pair = Pair(packer, nodes, pods, len(pods))
-    for _ in range(data.draw(st.integers(1, 6), label="gangs")):
-        number, size = data.draw(st.integers(0, len(pods) - 1)), data.draw(st.integers(1, 5))
-        fast = pair.fast.place_gang(pair.pods[number], size)
-        slow = pair.slow.place_gang(packer, pair.plain_pods[number], size, 0, len(nodes))
-        assert (fast is None) == (slow is None)
-        if fast is not None and slow is not None:
-            assert [(int(node), gpus_of(int(bits))) for node, bits in zip(*fast, strict=True)] == slow
-        pair.assert_equal()
-
-
 def openb_like(seed: int) -> tuple[Nodes, Nodes, Tables, NDArray[np.int64]]:
     """Two equal clusters of 60 nodes, one that keeps keys and one that does not, and 400 pods of 24 shapes."""
     generator = np.random.default_rng(seed)
@@ -236,8 +218,6 @@ def test_mistakes_are_named() -> None:
     one, _, tables, pods = openb_like(7)
     with pytest.raises(PackingError, match="no packer 'best-fitt'; did you mean 'best-fit'"):
         NodePacker(one, tables, "best-fitt")
-    with pytest.raises(PackingError, match="gangs need a packer of the package"):
-        NodePacker(one, tables, emptiest).place_gang(pods[0], 2)
     with pytest.raises(PackingError, match="pod 1 asks 2 GPUs of 500 thousandths each"):
         make_pods(np.ones(2, int), np.ones(2, int), np.array([1, 2]), np.array([500, 500]))
     size = np.array([2**30]), np.array([1]), np.array([8]), np.array([0])
