@@ -1,4 +1,4 @@
-"""Random worlds through the compiled simulator and its plain twin: `python -m tests.fuzz --seconds 60 --seed 0`.
+"""Random worlds through the compiled and the reference simulator: `python -m tests.fuzz --seconds 60 --seed 0`.
 
 Larger than the worlds of the property tests, with every switch of the physics, and played so that rare paths are
 common. After every decision all numbers must be equal, every invariant must hold, and the event log must tell of nodes
@@ -24,7 +24,7 @@ from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from envs.gpu_cluster.simulator.reference.queue import deferred_jobs, jobs_over_quota
 from tests.envs.gpu_cluster.fuzz_worlds import Draw, draw_episode, draw_problem
 from tests.envs.gpu_cluster.players import STYLES, Player
-from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, used
+from tests.envs.gpu_cluster.side_by_side import assert_equal, assert_same_times, step_both, used
 
 MOST_STEPS = 300
 
@@ -88,7 +88,7 @@ def count_rules(fast: Simulator, slow: ReferenceSimulator, turns: list[int]) -> 
 
 
 def play(seed: int, tally: Tally) -> None:
-    """One world; raises where the twins differ."""
+    """One world; raises where the simulators differ."""
     draw = Draw(np.random.default_rng(seed))
     problem = draw_problem(draw)
     episode = draw_episode(draw, problem)

@@ -14,7 +14,7 @@ from autoscaler.evaluation.rollouts import Scenario
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
-from envs.gpu_cluster.simulator.state import LOTS
+from envs.gpu_cluster.simulator.state import QUANTILES
 from traces.trace import Trace
 
 Job = tuple[float, float, float]
@@ -49,7 +49,7 @@ def lossy(monkeypatch: pytest.MonkeyPatch, **pool: Any) -> Scenario:
     """A job of 2 GPUs and 1,500 s that saves each 400 s and is due after 2,000 s, on a node that lives for 1,000 s."""
     monkeypatch.setattr(
         "envs.gpu_cluster.simulator.draws.exponential",
-        lambda mean_seconds: np.full(LOTS, -1 if mean_seconds is None else round(1000 * mean_seconds)),
+        lambda mean_seconds: np.full(QUANTILES, -1 if mean_seconds is None else round(1000 * mean_seconds)),
     )
     trace = make_trace([(0.0, 1500.0, 2.0)], checkpoint_interval_seconds=[400.0], deadline_seconds=[2000.0])
     config = EnvironmentConfig(physics=PhysicsConfig(queue=QueueConfig(deadlines=True)))

@@ -55,7 +55,7 @@ def make_trace(seed: int, jobs: int, checkpointed: float = 0.0) -> Trace:
     )
 
 
-class LiveTwin:
+class LiveSide:
     """The live observer, told what happens in a simulated cluster."""
 
     def __init__(self, problem: Problem, layout: CodecLayout) -> None:
@@ -173,7 +173,7 @@ def name_of(job: Job) -> str:
 class ToldSimulator(ReferenceSimulator):
     """The reference simulator, which tells a live observer whatever happens, see `tell_live`."""
 
-    def __init__(self, problem: Problem, live: LiveTwin) -> None:
+    def __init__(self, problem: Problem, live: LiveSide) -> None:
         self.live = live
         super().__init__(problem)
 
@@ -291,7 +291,7 @@ def test_live_and_simulated_state_are_equal_to_the_bit(pools: tuple[PoolConfig, 
     """Over a whole trace: snapshot, observation, mask, target nodes and placement of every decision."""
     layout = CodecLayout(max_pools=3, window_slots=4, max_hold_seconds=1800.0)
     problem = make_problem(make_trace(seed, 60), ClusterConfig(pools), EnvironmentConfig(codec=layout))
-    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
     acting = make_baseline(policy, layout, seed)
     assert run(simulator, acting, layout) > 50
 
@@ -304,7 +304,7 @@ def test_the_same_while_jobs_are_moved(pools: tuple[PoolConfig, ...], policy: st
     layout = CodecLayout(max_pools=3, window_slots=4, consolidation=True, consolidation_interval_seconds=60.0)
     trace = make_trace(6, 80, checkpointed)
     problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
-    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
     if policy == "random":
         acting = make_baseline("random", layout, 0)
     else:
@@ -333,7 +333,7 @@ def test_the_same_while_jobs_are_moved_that_need_cpus_and_memory(packer: str, po
     pools = tuple(PoolConfig(name, 8, cpus_per_node=32.0, memory_gib_per_node=64.0) for name in "ab")
     config = EnvironmentConfig(codec=layout, packer=packer, physics=PhysicsConfig(second_resources=True))
     problem = make_problem(trace, ClusterConfig(pools), config)
-    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
     acting = ConstantSetpoint(layout, consolidation=CONSOLIDATION_CHOICES.index(policy))
     assert run(simulator, acting, layout) > 50
     assert sum(totals.moves for totals in simulator.totals) >= 3
@@ -350,7 +350,7 @@ def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) ->
     )
     trace = make_trace(seed, 60, checkpointed=0.8)
     problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
-    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
     assert run(simulator, make_baseline(policy, layout, seed), layout) > 50
     assert sum(totals.node_failures for totals in simulator.totals) >= 3
     assert sum(totals.spot_reclaims for totals in simulator.totals) >= 3
@@ -375,7 +375,7 @@ def test_the_same_with_what_jobs_say_of_themselves(policy: str) -> None:
     )
     config = EnvironmentConfig(codec=layout, physics=PhysicsConfig(queue=QueueConfig(deferral=True)))
     problem = make_problem(trace, ClusterConfig(CLUSTERS["one pool from zero"]), config)
-    simulator = ToldSimulator(problem, LiveTwin(problem, layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
     assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
 
 

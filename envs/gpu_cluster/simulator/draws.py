@@ -1,7 +1,7 @@
 """Random times as integers: tables of quantiles, and a hash that says which quantile is drawn.
 
 No generator with a state: what is drawn depends on the seed, the kind, the node and its life (how often it was
-ordered), so it does not matter who asks first, and nothing that comes later changes it.
+ordered), so it does not matter who draws first, and nothing that comes later changes it.
 
 Source of the hash: SplitMix64 (Steele, Lea, Flood 2014), its output function chained over the parts of the key.
 """
@@ -29,26 +29,26 @@ MILLION_SHIFT = np.uint64(64 - 32)
 
 
 def _table(quantile: Callable[[float], float], least_ms: int) -> NDArray[np.int64]:
-    """[LOTS] int64, ms at the middles of LOTS equal parts of the probability."""
-    seconds = [quantile((lot + 0.5) / st.LOTS) for lot in range(st.LOTS)]
+    """[QUANTILES] int64, ms at the middles of QUANTILES equal parts of the probability."""
+    seconds = [quantile((index + 0.5) / st.QUANTILES) for index in range(st.QUANTILES)]
     return np.array([max(least_ms, round(1000 * each)) for each in seconds], np.int64)
 
 
 def exponential(mean_seconds: float | None) -> NDArray[np.int64]:
-    """[LOTS] int64 ms, all -1 (never) for None."""
+    """[QUANTILES] int64 ms, all -1 (never) for None."""
     if mean_seconds is None:
-        return np.full(st.LOTS, -1, np.int64)
+        return np.full(st.QUANTILES, -1, np.int64)
     return _table(lambda share: -mean_seconds * math.log1p(-share), 1)
 
 
 def lognormal(median_seconds: float, sigma: float, least_ms: int = 1) -> NDArray[np.int64]:
-    """[LOTS] int64 ms."""
+    """[QUANTILES] int64 ms."""
     normal = NormalDist()
     return _table(lambda share: median_seconds * math.exp(sigma * normal.inv_cdf(share)), least_ms)
 
 
 def boots(pool: PoolConfig) -> NDArray[np.int64]:
-    """[LOTS] int64 ms, from the order of a node of a pool until it is ready."""
+    """[QUANTILES] int64 ms, from the order of a node of a pool until it is ready."""
     quantiles = pool.boot.quantiles_seconds
     if quantiles:
         shares = np.linspace(0.0, 1.0, len(quantiles))
@@ -63,13 +63,13 @@ def mean_boot_seconds(pool: PoolConfig) -> float:
 
 
 def tables(pool: PoolConfig) -> NDArray[np.int64]:
-    """[5 * LOTS] int64 ms, the tables of a pool in the order of their kinds."""
+    """[5 * QUANTILES] int64 ms, the tables of a pool in the order of their kinds."""
     kinds = {
-        st.LOT_BOOT: boots(pool),
-        st.LOT_FAILURE: exponential(pool.failures.mean_seconds),
-        st.LOT_REPAIR: lognormal(pool.failures.repair_seconds, pool.failures.repair_sigma),
-        st.LOT_RECLAIM: exponential(pool.spot.mean_seconds),
-        st.LOT_OUTAGE: lognormal(pool.spot.outage_seconds, pool.spot.outage_sigma),
+        st.DRAW_BOOT: boots(pool),
+        st.DRAW_FAILURE: exponential(pool.failures.mean_seconds),
+        st.DRAW_REPAIR: lognormal(pool.failures.repair_seconds, pool.failures.repair_sigma),
+        st.DRAW_RECLAIM: exponential(pool.spot.mean_seconds),
+        st.DRAW_OUTAGE: lognormal(pool.spot.outage_seconds, pool.spot.outage_sigma),
     }
     return np.concatenate([kinds[kind] for kind in sorted(kinds)])
 
@@ -84,7 +84,7 @@ def mix(word: np.uint64) -> np.uint64:
 
 
 @helper
-def lot(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> np.uint64:
+def random_bits(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> np.uint64:
     """64 random bits of a kind for a node in its present life."""
     number = node - pools[pool, st.NODE_OFFSET]
     word = mix(np.uint64(cluster.clock[st.SEED]))
@@ -95,12 +95,12 @@ def lot(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> np.u
 @helper
 def drawn_ms(cluster: Cluster, pools: Table, kind: int, pool: int, node: int) -> int:
     """The time of a kind that a node draws in its present life, in ms; -1: never."""
-    index = np.int64(lot(cluster, pools, kind, pool, node) >> INDEX_SHIFT)
-    return pools[pool, st.POOL_LOTS + kind * st.LOTS + index]
+    index = np.int64(random_bits(cluster, pools, kind, pool, node) >> INDEX_SHIFT)
+    return pools[pool, st.POOL_QUANTILES + kind * st.QUANTILES + index]
 
 
 @helper
 def boot_fails(cluster: Cluster, pools: Table, pool: int, node: int) -> bool:
     """Whether the present boot of a node fails."""
-    part = np.int64(lot(cluster, pools, st.LOT_BOOT_FAILS, pool, node) >> MILLION_SHIFT)
+    part = np.int64(random_bits(cluster, pools, st.DRAW_BOOT_FAILS, pool, node) >> MILLION_SHIFT)
     return (part * st.PPM) >> 32 < pools[pool, st.BOOT_FAILS_PPM]

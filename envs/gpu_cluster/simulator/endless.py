@@ -8,7 +8,7 @@ from envs.gpu_cluster.simulator.problem import Problem
 
 
 def describe_endless(problem: Problem, job: int) -> str:
-    """Which job it is, how its run time compares with the life of its nodes, and how to mend that.
+    """Which job it is, how its run time compares with the life of its nodes, and how to fix that.
 
     Args:
         problem: the inputs.

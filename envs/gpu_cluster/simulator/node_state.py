@@ -17,8 +17,8 @@ Pod = NDArray[np.int64]
 """One row of a table of pods: [POD_COLUMNS] int64."""
 
 # Columns of a table of pods: thousandths of a core, MiB, number of GPUs, thousandths of each of them (1000, or less of
-# a single one), bits of the GPU models allowed, predicted end (any unit, above 0), number of the shape (pods that ask
-# the same), number of the pod.
+# a single one), bits of the GPU models allowed, predicted end (any unit, above 0), number of the shape (pods with the
+# same request), number of the pod.
 CPU, MEMORY, NUM_GPUS, MILLI, MODELS, END, SHAPE, NUMBER = range(8)
 POD_COLUMNS = 8
 
@@ -48,7 +48,7 @@ class Nodes(NamedTuple):
     Attributes:
         node: [M, NODE_COLUMNS] int64, or with the scratch columns behind them [M, TRIAL_GPUS + G].
         gpu: [M, G] int64, free thousandths of each GPU, 0 where a node has no such GPU.
-        kind: [M, G + 1] int64, running pods that ask a share (column 0) or so many whole GPUs.
+        kind: [M, G + 1] int64, running pods that request a share (column 0) or so many whole GPUs.
         key: [S + 1, M] int64, the packer's key of each node for each shape, right but for the changes since `synced`;
             in the last row keys that are not kept.
         synced: [S] int64, the value of `clock[CHANGES]` up to which a row of `key` is right, -1: never filled.
@@ -73,9 +73,9 @@ class Tables(NamedTuple):
             least 1.
         cpu_level: [most CPU + 1] int16, how many of the CPU requests that occur are covered by so much free CPU.
         share_level: [1001] int16, how many of the GPU shares that occur are covered by so many free thousandths.
-        share_weight: [models, CPU levels, share levels] int64, pods that ask a share, that a node of the model may run,
-            and whose CPU and share are covered.
-        whole_weight: [models, CPU levels, G + 1] int64, the same of pods that ask up to so many whole GPUs.
+        share_weight: [models, CPU levels, share levels] int64, pods that request a share, that a node of the model may
+            run, and whose CPU and share are covered.
+        whole_weight: [models, CPU levels, G + 1] int64, the same of pods that request up to so many whole GPUs.
     """
 
     most: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What a custom packer may ask of a node and of a part of a job, by name; compiled with it, or run in plain Python.
+"""What a custom packer may read of a node and of a part of a job, by name; compiled with it, or run in plain Python.
 
 A part of a job is what goes to one node: a pod. All numbers are integers.
 """

@@ -12,7 +12,7 @@ from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecTables, Pool
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
-from envs.gpu_cluster.simulator import draws as lots
+from envs.gpu_cluster.simulator import draws
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
 from envs.gpu_cluster.simulator.objective import prices
@@ -20,14 +20,14 @@ from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
     custom_packer,
-    describe_asked,
     describe_limits,
+    describe_request,
     detail_settings,
     fits_empty_nodes,
     has_detailed_nodes,
     node_cpu_milli,
     node_memory_mib,
-    write_asked,
+    write_requests,
 )
 from envs.gpu_cluster.simulator.queues import queue_settings, write_facts
 from envs.gpu_cluster.simulator.state import Settings, Table
@@ -121,7 +121,7 @@ class Problem:
 
     @property
     def smallest_milli(self) -> int:
-        """The smallest share of a GPU that a job asks."""
+        """The smallest share of a GPU that a job requests."""
         return int(self.jobs[:-1, st.MILLI].min(initial=1000))
 
 
@@ -155,13 +155,13 @@ def _check_fits(trace: Trace, cluster: ClusterConfig, allowed: NDArray[np.bool_]
     if homeless.size:
         job = int(homeless[0])
         name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
-        asked = describe_asked(trace, job) if second_resources else ""
+        request = describe_request(trace, job) if second_resources else ""
         limits = describe_limits(cluster) if second_resources else {}
         pools = ", ".join(_describe(pool, limits.get(pool.name, "")) for pool in cluster.pools)
-        mend = "max_nodes, CPUs or memory per node" if second_resources else "max_nodes"
+        setting = "max_nodes, CPUs or memory per node" if second_resources else "max_nodes"
         raise ClusterError(
-            f"{trace.uri}: job {name} asks {gpus:g} GPUs{asked} and fits in no pool of the cluster: {pools}; "
-            f"raise {mend}, or drop the {homeless.size} job(s) that are too large"
+            f"{trace.uri}: job {name} requests {gpus:g} GPUs{request} and fits in no pool of the cluster: {pools}; "
+            f"raise {setting}, or drop the {homeless.size} job(s) that are too large"
         )
 
 
@@ -169,7 +169,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     """The table of the pools, and the length of the node arrays."""
     pools = cluster.pools
     is_stochastic = any(pool.is_stochastic for pool in pools)
-    columns = st.POOL_LOTS + (st.LOT_BOOT_FAILS * st.LOTS if is_stochastic else 0)
+    columns = st.POOL_QUANTILES + (st.DRAW_BOOT_FAILS * st.QUANTILES if is_stochastic else 0)
     nodes = [-(-pool.max_nodes // WORD_BITS) * WORD_BITS for pool in pools]
     table = np.zeros((len(pools), columns), np.int64)
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
@@ -187,7 +187,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
         table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
         table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
-        table[:, st.POOL_LOTS :] = [lots.tables(pool) for pool in pools]
+        table[:, st.POOL_QUANTILES :] = [draws.tables(pool) for pool in pools]
     return table, sum(nodes)
 
 
@@ -198,7 +198,7 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
         row[Pool.PRESENT] = 1.0
         row[Pool.GPUS_PER_NODE] = pool.gpus_per_node
         row[Pool.MIN_NODES], row[Pool.MAX_NODES] = pool.min_nodes, pool.max_nodes
-        row[Pool.BOOT_SECONDS] = lots.mean_boot_seconds(pool)
+        row[Pool.BOOT_SECONDS] = draws.mean_boot_seconds(pool)
         row[Pool.IDLE_NODE_WATTS] = power.pue * watts.idle_node
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
         row[Pool.BUSY_GPU_WATTS] = power.pue * (watts.busy_gpu - watts.unused_gpu)
@@ -249,14 +249,14 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     """Check that trace, cluster and codec fit together.
 
     Raises:
-        ClusterError: the trace is empty, a job fits in no pool, or the codec has room for fewer pools.
+        ClusterError: the trace is empty, a job fits in no pool, or the codec holds fewer pools.
         EnvironmentConfigError: there is no such packer or order of the queue.
     """
     if trace.num_jobs == 0:
         raise ClusterError(f"{trace.uri}: the trace has no job; choose a wider window")
     if len(cluster.pools) > config.codec.max_pools:
         raise ClusterError(
-            f"the cluster has {len(cluster.pools)} pools, the codec has room for {config.codec.max_pools}; "
+            f"the cluster has {len(cluster.pools)} pools, the codec holds {config.codec.max_pools}; "
             f"raise codec.max_pools"
         )
     packer, second_resources = custom_packer(config), config.physics.second_resources
@@ -276,7 +276,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     if queue.has_facts:
         write_facts(trace, config.physics.queue, jobs)
     if is_detailed:
-        write_asked(trace, config, jobs)
+        write_requests(trace, config, jobs)
     settings = Settings(
         decision_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),

@@ -291,7 +291,7 @@ class Simulator(Results):
                 rows = int(clock[index, st.LOGGED])
                 if rows > log.shape[1]:
                     raise SimulatorError(
-                        f"the event log has room for {log.shape[1]} rows and {rows} came before it could be drained; "
+                        f"the event log holds {log.shape[1]} rows and {rows} came before it could be drained; "
                         "raise log_rows"
                     )
                 self._logs[index].add(log[index, :rows])

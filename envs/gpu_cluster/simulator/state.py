@@ -115,8 +115,8 @@ HEAP_ARITY = 1 << HEAP_SHIFT  # children of a position: half as many levels as w
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
 # ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
-# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where lots are drawn, how
-# often nodes that went cost a job all its work; jobs from before the episode have the last rows.
+# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where nodes come
+# and go at random, how often nodes that went cost a job all its work; jobs from before the episode have the last rows.
 QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
 QUEUE_COLUMNS = 6
 JUST_QUEUED = -2
@@ -153,8 +153,8 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
-# Where `Settings.is_stochastic`, else 0; tables of LOTS quantiles in ms begin with POOL_LOTS, kind by kind, only there.
-BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_LOTS = range(8, 13)
+# Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only there.
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_QUANTILES = range(8, 13)
 
 LOG_COLUMNS = 3
 """Columns of `Cluster.log`. A row is packed, for it costs what its memory costs: the time in ms; above 16 bits of the
@@ -165,11 +165,11 @@ MAX_IMAGES = 62
 
 NODE_COLUMNS = NODE_IMAGES + MAX_IMAGES
 
-LOTS = 1024
+QUANTILES = 1024
 """Quantiles of a table of random times; a power of 2, so that bits of a hash are an index."""
 
 # Kinds of random draws: those with a table first.
-LOT_BOOT, LOT_FAILURE, LOT_REPAIR, LOT_RECLAIM, LOT_OUTAGE, LOT_BOOT_FAILS = range(6)
+DRAW_BOOT, DRAW_FAILURE, DRAW_REPAIR, DRAW_RECLAIM, DRAW_OUTAGE, DRAW_BOOT_FAILS = range(6)
 
 # Columns of `Outcome.terms`: those of `objective.COST_TERMS`, and the simulated time of the step in s.
 TERM_SECONDS = len(COST_TERMS)
@@ -359,11 +359,11 @@ class Cluster(NamedTuple):
         queue: [Q, QUEUE_COLUMNS] int64, without the last columns where nothing needs them.
         share: [S, SHARE_COLUMNS] int64.
         log: [L, LOG_COLUMNS] int64, see `envs.gpu_cluster.simulator.log`; without rows where nothing is logged.
-        level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job asks a share of a GPU.
+        level: [P, LEVELS + LEVEL_WORDS] int64, or without columns where no job requests a share of a GPU.
         owner: [O, OWNER_COLUMNS] int64, users or groups, or without rows where nothing needs them.
         detail: what each node has free of CPUs, memory and each GPU; without nodes where that is not kept. Open are the
             busy nodes.
-        pod: [POD_COLUMNS] int64, scratch: what a job asks of one node.
+        pod: [POD_COLUMNS] int64, scratch: what a job requests of one node.
     """
 
     clock: NDArray[np.int64]

@@ -46,7 +46,7 @@ def make(request: pytest.FixtureRequest) -> Maker:
 
 
 def masked_action(env: gymnasium.Env[Any, Any], generator: np.random.Generator) -> Any:
-    """A valid action by lot."""
+    """A random valid action."""
     mask = env.get_wrapper_attr("action_masks")()
     sizes = env.unwrapped.config.codec.action_sizes  # type: ignore[attr-defined]
     choices = [int(generator.choice(np.flatnonzero(part))) for part in np.split(mask, np.cumsum(sizes)[:-1])]
@@ -371,7 +371,7 @@ def test_a_cluster_can_be_a_file(tmp_path: Any) -> None:
 
 def test_a_job_larger_than_the_cluster_is_named() -> None:
     cluster = ClusterConfig((PoolConfig("gpu", max_nodes=1),))
-    with pytest.raises(ClusterError, match="asks 9 GPUs"):
+    with pytest.raises(ClusterError, match="requests 9 GPUs"):
         GpuClusterEnv(make_trace([(0.0, 1.0, 9.0)]), cluster)
 
 

@@ -19,34 +19,32 @@ from envs.gpu_cluster.simulator.problem import make_problem
 from tests.envs.gpu_cluster.builders import make_trace, small_problem
 
 
-def test_a_job_larger_than_the_cluster_names_the_job_its_gpus_the_pools_and_the_mend() -> None:
+def test_a_job_larger_than_the_cluster_names_the_job_its_gpus_the_pools_and_the_fix() -> None:
     trace = make_trace([(0.0, 1.0, 8.0), (0.0, 1.0, 17.0), (0.0, 1.0, 99.0)], job_id=["a", "big", "huge"])
     cluster = ClusterConfig((PoolConfig("one", max_nodes=2), PoolConfig("two", 4, gpus_per_node=1, gpu_model="T4")))
     with pytest.raises(ClusterError) as caught:
         make_problem(trace, cluster, EnvironmentConfig())
     message = str(caught.value)
     assert message == (
-        "test:jobs: job big asks 17 GPUs and fits in no pool of the cluster: one (2 nodes of 8 GPUs), "
+        "test:jobs: job big requests 17 GPUs and fits in no pool of the cluster: one (2 nodes of 8 GPUs), "
         "two (4 nodes of 1 T4 GPUs); raise max_nodes, or drop the 2 job(s) that are too large"
     )
 
 
 def test_a_job_whose_model_is_nowhere_fits_nowhere() -> None:
-    with pytest.raises(ClusterError, match="asks 1 GPUs and fits in no pool"):
+    with pytest.raises(ClusterError, match="requests 1 GPUs and fits in no pool"):
         small_problem([(0.0, 1.0, 1.0)], [PoolConfig("a", 1, gpu_model="A100")], [["T4"]])
 
 
 def test_a_job_does_not_spread_over_pools() -> None:
     """Two pools of one node each hold no gang of two nodes."""
-    with pytest.raises(ClusterError, match="asks 16 GPUs"):
+    with pytest.raises(ClusterError, match="requests 16 GPUs"):
         small_problem([(0.0, 1.0, 16.0)], [PoolConfig("a", 1), PoolConfig("b", 1)])
 
 
-def test_a_codec_with_room_for_fewer_pools_is_refused() -> None:
+def test_a_codec_that_holds_fewer_pools_is_refused() -> None:
     pools = [PoolConfig(name, max_nodes=1) for name in "abc"]
-    with pytest.raises(
-        ClusterError, match=r"the cluster has 3 pools, the codec has room for 2; raise codec\.max_pools"
-    ):
+    with pytest.raises(ClusterError, match=r"the cluster has 3 pools, the codec holds 2; raise codec\.max_pools"):
         small_problem([(0.0, 1.0, 1.0)], pools, codec=CodecLayout(max_pools=2))
 
 

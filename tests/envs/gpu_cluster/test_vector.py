@@ -60,7 +60,7 @@ def valid_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> N
 
 
 def run(env: GpuClusterVecEnv, steps: int, seed: int) -> list[tuple[Any, ...]]:
-    """Valid actions by lot; everything that each step gives back, without the wall clock."""
+    """Valid random actions; everything that each step gives back, without the wall clock."""
     generator = np.random.default_rng(seed)
     result = []
     for _ in range(steps):

@@ -62,7 +62,7 @@ def kernel_property(examples: int) -> Callable[[Any], Any]:
 
 
 @st.composite
-def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
+def pools(draw: st.DrawFn, index: int, is_stochastic: bool) -> PoolConfig:
     """A pool of up to 6 nodes; some GPUs per node and models recur so that jobs have a choice."""
     max_nodes = draw(st.integers(1, 6))
     return PoolConfig(
@@ -72,10 +72,10 @@ def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
         gpus_per_node=draw(st.sampled_from([1, 2, 4, 8, 8])),
         gpu_model=draw(st.sampled_from([None, *MODELS])),
         boot_seconds=draw(st.sampled_from([0.0, 0.5, 60.0, 300.0])),
-        boot=draw(BOOTS) if lots else BootConfig(),
-        failures=draw(FAILURES) if lots else FailureConfig(),
-        spot=draw(SPOTS) if lots else SpotConfig(),
-        pull_seconds=draw(st.sampled_from([0.0, 0.0, 90.0])) if lots else 0.0,
+        boot=draw(BOOTS) if is_stochastic else BootConfig(),
+        failures=draw(FAILURES) if is_stochastic else FailureConfig(),
+        spot=draw(SPOTS) if is_stochastic else SpotConfig(),
+        pull_seconds=draw(st.sampled_from([0.0, 0.0, 90.0])) if is_stochastic else 0.0,
         power=PowerConfig(off_watts=draw(st.sampled_from([0.0, 10.0])), pue=draw(st.sampled_from([1.0, 1.3]))),
         cpus_per_node=draw(st.sampled_from([None, 8.0, 16.5])),
         memory_gib_per_node=draw(st.sampled_from([None, 32.0])),
@@ -84,9 +84,9 @@ def pools(draw: st.DrawFn, index: int, lots: bool) -> PoolConfig:
 
 
 @st.composite
-def clusters(draw: st.DrawFn, lots: bool) -> ClusterConfig:
+def clusters(draw: st.DrawFn, is_stochastic: bool) -> ClusterConfig:
     """One to three pools."""
-    return ClusterConfig(tuple(draw(pools(index, lots)) for index in range(draw(st.integers(1, 3)))))
+    return ClusterConfig(tuple(draw(pools(index, is_stochastic)) for index in range(draw(st.integers(1, 3)))))
 
 
 def _homes(cluster: ClusterConfig, model: str | None) -> list[PoolConfig]:
@@ -150,7 +150,7 @@ def _nulls(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list
 
 
 @st.composite
-def asked(draw: st.DrawFn, count: int) -> dict[str, list[Any]]:
+def requests(draw: st.DrawFn, count: int) -> dict[str, list[Any]]:
     """CPUs and memory that jobs ask."""
     columns = {"cpu_milli": CPUS_MILLI, "memory_mib": MEMORY_MIB}
     return {name: draw(st.lists(values, min_size=count, max_size=count)) for name, values in columns.items()}
@@ -180,15 +180,15 @@ def job_facts(draw: st.DrawFn, submit: NDArray[np.float64]) -> dict[str, list[An
 def problems(
     draw: st.DrawFn,
     max_jobs: int = 40,
-    lots: bool = False,
+    is_stochastic: bool = False,
     detailed: bool | None = None,
     packers: Sequence[str] = (),
 ) -> Problem:
-    """A whole problem; with `lots` nodes may boot late, fail or be taken back; with detailed nodes, without, or any.
+    """A whole problem; if `is_stochastic`, nodes may boot late, fail or be taken back.
 
-    It has one of these `packers`, which need detailed nodes, or any.
+    Nodes are detailed, or not, or either. It has one of these `packers`, which need detailed nodes, or any.
     """
-    cluster = draw(clusters(lots))
+    cluster = draw(clusters(is_stochastic))
     is_detailed = draw(st.booleans()) if detailed is None else detailed
     second_resources = is_detailed and draw(st.booleans())
     if not packers:
@@ -207,7 +207,7 @@ def problems(
         "max_gpus": [row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         "image": draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
         "checkpoint_interval_seconds": draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
-        **draw(asked(len(rows))),
+        **draw(requests(len(rows))),
         "predicted_duration_seconds": draw(st.lists(PREDICTIONS_SECONDS, min_size=len(rows), max_size=len(rows))),
         **(draw(job_facts(submit)) if has_facts else {}),
     }
@@ -269,7 +269,7 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
         "gpu_milli": [row[2] for row in rows],
         "checkpoint_interval_seconds": [None if index % 5 == 0 else 600.0 for index in range(len(rows))],
         **draw(job_facts(submit)),
-        **(draw(asked(len(rows))) if second_resources else {}),
+        **(draw(requests(len(rows))) if second_resources else {}),
     }
     trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(columns)
     config = EnvironmentConfig(

@@ -51,8 +51,8 @@ def begin_service(cluster: Cluster, pools: Table, settings: Settings, pool: int,
     push_idle(cluster, pools, pool, node, cluster.clock[st.NOW])
     record(cluster, NODE_READY, pool, -1, node, 0)
     if settings.is_stochastic:
-        fails = drawn_ms(cluster, pools, st.LOT_FAILURE, pool, node)
-        reclaimed = drawn_ms(cluster, pools, st.LOT_RECLAIM, pool, node)
+        fails = drawn_ms(cluster, pools, st.DRAW_FAILURE, pool, node)
+        reclaimed = drawn_ms(cluster, pools, st.DRAW_RECLAIM, pool, node)
         if fails >= 0 and (reclaimed < 0 or fails <= reclaimed):
             expect(cluster, node, st.FAILS, cluster.clock[st.NOW] + fails)
         elif reclaimed >= 0:
@@ -106,7 +106,7 @@ def order_node(cluster: Cluster, pools: Table, settings: Settings, pool: int) ->
         if boot_fails(cluster, pools, pool, node):
             ready += pools[pool, st.BOOT_TIMEOUT_MS]
         else:
-            ready += drawn_ms(cluster, pools, st.LOT_BOOT, pool, node)
+            ready += drawn_ms(cluster, pools, st.DRAW_BOOT, pool, node)
         while place > row[st.BOOT_HEAD] and cluster.node[offset + wrap(place - 1, maximum), st.BOOT_READY] > ready:
             at, before = offset + wrap(place, maximum), offset + wrap(place - 1, maximum)
             cluster.node[at, st.BOOT_NODE] = cluster.node[before, st.BOOT_NODE]
@@ -180,7 +180,7 @@ def happen(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool
         record(cluster, NODE_FAIL, pool, -1, node, 0)
         row[st.FAILURES] += 1
         row[st.DOWN] += 1
-        expect(cluster, node, st.RETURNS, now + drawn_ms(cluster, pools, st.LOT_REPAIR, pool, node))
+        expect(cluster, node, st.RETURNS, now + drawn_ms(cluster, pools, st.DRAW_REPAIR, pool, node))
     elif what == st.IS_RECLAIMED:
         evict(cluster, jobs, pools, settings, pool, node, notice > 0)
         record(cluster, NODE_RECLAIM, pool, -1, node, 0)
@@ -191,7 +191,7 @@ def happen(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool
         record(cluster, NODE_GONE, pool, -1, node, 0)
         row[st.DRAINING] -= 1
         row[st.DOWN] += 1
-        expect(cluster, node, st.RETURNS, now + drawn_ms(cluster, pools, st.LOT_OUTAGE, pool, node))
+        expect(cluster, node, st.RETURNS, now + drawn_ms(cluster, pools, st.DRAW_OUTAGE, pool, node))
     else:
         record(cluster, NODE_RETURN, pool, -1, node, 0)
         row[st.DOWN] -= 1

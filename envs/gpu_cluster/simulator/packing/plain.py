@@ -58,7 +58,7 @@ class PlainNode:
         """The GPUs with enough free for one of those that a pod asks."""
         return [gpu for gpu, milli in enumerate(self.gpus) if milli >= pod.milli]
 
-    def has_room(self, pod: PlainPod) -> bool:
+    def fits(self, pod: PlainPod) -> bool:
         """Whether a pod can start here."""
         enough = pod.cpu <= self.cpu and pod.memory <= self.memory and len(self.fitting(pod)) >= pod.gpus
         return self.is_open and enough and self.model in pod.models
@@ -96,7 +96,7 @@ class PlainCluster:
     def place(self, packer: str, pod: PlainPod, first: int, end: int) -> tuple[int, tuple[int, ...]]:
         """Start a pod on the node of [first, end) with the lowest key; return node (-1: it fits on none) and GPUs."""
         reference = PACKERS[packer].reference
-        room = [number for number in range(first, end) if self.nodes[number].has_room(pod)]
+        room = [number for number in range(first, end) if self.nodes[number].fits(pod)]
         if not room:
             return -1, ()
         chosen = min(room, key=lambda number: (reference.score(self, self.nodes[number], pod, number), number))

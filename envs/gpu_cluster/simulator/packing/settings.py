@@ -50,7 +50,7 @@ def fits_empty_nodes(pool: PoolConfig, trace: Trace) -> NDArray[np.bool_]:
     return cpu & memory
 
 
-def write_asked(trace: Trace, config: EnvironmentConfig, jobs: Table) -> None:
+def write_requests(trace: Trace, config: EnvironmentConfig, jobs: Table) -> None:
     """Write the columns of the trace's jobs that only detailed nodes read."""
     if config.physics.second_resources:
         jobs[:-1, st.CPU_MILLI], jobs[:-1, st.MEMORY_MIB] = trace.cpu_milli, trace.memory_mib
@@ -123,7 +123,7 @@ def detail_settings(config: EnvironmentConfig, jobs: Table, pools: Table) -> Det
     )
 
 
-def describe_asked(trace: Trace, job: int) -> str:
+def describe_request(trace: Trace, job: int) -> str:
     """The CPUs and the memory of a job, in words."""
     return f", {trace.cpu_milli[job] / 1000:g} CPUs and {trace.memory_mib[job] / 1024:g} GiB of memory"
 

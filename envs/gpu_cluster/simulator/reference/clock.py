@@ -10,68 +10,68 @@ from envs.gpu_cluster.simulator.reference.work import finish
 from envs.gpu_cluster.simulator.state import NEVER
 
 
-def integrate(c: State, until: int) -> None:
+def integrate(state: State, until: int) -> None:
     """Let time pass in which nothing happens."""
-    elapsed = until - c.now
-    for pool, totals in enumerate(c.totals):
-        nodes = c.of_pool(pool)
+    elapsed = until - state.now
+    for pool, totals in enumerate(state.totals):
+        nodes = state.of_pool(pool)
         # A node that drains is on and runs nothing.
         totals.idle_node_ms += elapsed * sum(node.is_idle or node.state == "draining" for node in nodes)
         totals.down_node_ms += elapsed * sum(node.state == "down" for node in nodes)
         totals.busy_node_ms += elapsed * sum(node.is_busy for node in nodes)
         totals.boot_node_ms += elapsed * sum(node.state == "booting" for node in nodes)
-        totals.used_milli_ms += elapsed * c.used_milli(pool)
-        running = [run for run in c.running if run.pool == pool]
+        totals.used_milli_ms += elapsed * state.used_milli(pool)
+        running = [run for run in state.running if run.pool == pool]
         totals.overhead_milli_ms += elapsed * sum(run.slow_milli for run in running)
         totals.saved_milli_ms += elapsed * sum(run.saved_milli for run in running)
-    deferred = deferred_jobs(c) if c.problem.settings.queue.waits_free else []
-    c.waited_milli_ms += elapsed * sum(job.milli for job in c.queue if job not in deferred)
-    count_usage(c, until)
-    c.now = until
+    deferred = deferred_jobs(state) if state.problem.settings.queue.waits_free else []
+    state.waited_milli_ms += elapsed * sum(job.milli for job in state.queue if job not in deferred)
+    count_usage(state, until)
+    state.now = until
 
 
-def next_event_ms(c: State) -> int:
+def next_event_ms(state: State) -> int:
     """When something happens next."""
-    times = [run.finish_ms for run in c.running]
-    times += [node.ready_ms for node in c.nodes if node.state == "booting"]
-    times += [node.event_ms for node in c.nodes]
-    times += [job.submit_ms for job in c.trace[c.next_job : c.last_job][:1]]
-    times += [job.latest_ms for job in deferred_jobs(c)]
+    times = [run.finish_ms for run in state.running]
+    times += [node.ready_ms for node in state.nodes if node.state == "booting"]
+    times += [node.event_ms for node in state.nodes]
+    times += [job.submit_ms for job in state.trace[state.next_job : state.last_job][:1]]
+    times += [job.latest_ms for job in deferred_jobs(state)]
     return min(times, default=NEVER)
 
 
-def next_age_ms(c: State) -> int:
+def next_age_ms(state: State) -> int:
     """When the next idle node passes an age of the snapshot."""
-    ages = [node.since_ms + edge for node in c.nodes if node.is_idle for edge in EDGES_MS]
-    return min((time for time in ages if time > c.now), default=NEVER)
+    ages = [node.since_ms + edge for node in state.nodes if node.is_idle for edge in EDGES_MS]
+    return min((time for time in ages if time > state.now), default=NEVER)
 
 
-def process(c: State, time: int) -> None:
+def process(state: State, time: int) -> None:
     """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
-    integrate(c, time)
-    ended = [run for run in c.running if run.finish_ms <= time]
+    integrate(state, time)
+    ended = [run for run in state.running if run.finish_ms <= time]
     for run in sorted(ended, key=lambda run: (run.finish_ms, run.job.number)):
-        finish(c, run)
-    while due := [node for node in c.nodes if node.event_ms <= time]:
+        finish(state, run)
+    while due := [node for node in state.nodes if node.event_ms <= time]:
         for node in sorted(due, key=lambda node: (node.pool, node.number)):
-            happen(c, node)
-    ready = [node for node in c.nodes if node.state == "booting" and node.ready_ms <= time]
+            happen(state, node)
+    ready = [node for node in state.nodes if node.state == "booting" and node.ready_ms <= time]
     for node in sorted(ready, key=lambda node: (node.pool, node.turn)):
-        end_boot(c, node)
-    submit(c)
+        end_boot(state, node)
+    submit(state)
 
 
-def advance(c: State) -> None:
+def advance(state: State) -> None:
     """Run to the next decision: after the next event, but within the decision and the resync interval."""
-    settings = c.problem.settings
-    event = min(next_event_ms(c), next_age_ms(c))
-    decision = max(c.now + settings.decision_ms, min(event, c.now + settings.resync_ms))
-    if decision >= c.end:
-        decision, c.truncated = c.end, True
-    while next_event_ms(c) <= decision:
-        process(c, next_event_ms(c))
-        if c.next_job == c.last_job and not c.queue and not c.running:
-            c.done, c.truncated = True, False
+    settings = state.problem.settings
+    event = min(next_event_ms(state), next_age_ms(state))
+    decision = max(state.now + settings.decision_ms, min(event, state.now + settings.resync_ms))
+    if decision >= state.end:
+        decision, state.truncated = state.end, True
+    while next_event_ms(state) <= decision:
+        process(state, next_event_ms(state))
+        if state.next_job == state.last_job and not state.queue and not state.running:
+            state.done, state.truncated = True, False
             return
-    integrate(c, decision)
-    c.done = c.truncated
+    integrate(state, decision)
+    state.done = state.truncated

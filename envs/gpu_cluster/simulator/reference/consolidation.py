@@ -9,61 +9,61 @@ from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.reference.work import delay, pull_ms
 
 
-def parts_on(c: State, node: Node) -> list[tuple[Running, int]]:
+def parts_on(state: State, node: Node) -> list[tuple[Running, int]]:
     """Jobs with some GPUs of a node, the largest part first."""
-    parts = [(run, gpus) for run in c.running for other, gpus in run.parts if other is node]
+    parts = [(run, gpus) for run in state.running for other, gpus in run.parts if other is node]
     return sorted(parts, key=lambda part: (-part[1], part[0].job.number))
 
 
-def asked_of(c: State, run: Running, node: Node, gpus: int) -> NodePart:
+def part_of(state: State, run: Running, node: Node, gpus: int) -> NodePart:
     """What a job has of a node, of which it has some GPUs."""
-    if c.detail is None:
+    if state.detail is None:
         return NodePart(gpus)
     pod = run.placed[run.parts.index((node, gpus))].pod
     return NodePart(gpus, pod.cpu, pod.memory)
 
 
-def free_of(c: State, node: Node) -> NodePart:
+def free_of(state: State, node: Node) -> NodePart:
     """What is free on a busy node."""
-    if c.detail is None:
+    if state.detail is None:
         return NodePart(node.free)
-    plain = c.detail.cluster.nodes[c.detail.number(node.pool, node.number)]
+    plain = state.detail.cluster.nodes[state.detail.number(node.pool, node.number)]
     return NodePart(node.free, plain.cpu, plain.memory)
 
 
-def busy_nodes(c: State, pool: int) -> tuple[list[Node], list[BusyNode]]:
+def busy_nodes(state: State, pool: int) -> tuple[list[Node], list[BusyNode]]:
     """The busy nodes of a pool, and what the rule of `envs.gpu_cluster.codec` must know of each."""
-    shared = [share.node for share in c.shares]
-    nodes = [node for node in c.of_pool(pool) if node.is_busy]
+    shared = [share.node for share in state.shares]
+    nodes = [node for node in state.of_pool(pool) if node.is_busy]
     known = []
     for node in nodes:
-        parts = parts_on(c, node)
+        parts = parts_on(state, node)
         is_movable = node not in shared and all(run.job.checkpoint > 0 for run, _ in parts)
-        asked = tuple(asked_of(c, run, node, gpus) for run, gpus in parts)
-        known.append(BusyNode(free_of(c, node), asked, is_movable))
+        parts_there = tuple(part_of(state, run, node, gpus) for run, gpus in parts)
+        known.append(BusyNode(free_of(state, node), parts_there, is_movable))
     return nodes, known
 
 
-def move(c: State, run: Running, gpus: int, node: Node, target: Node) -> None:
+def move(state: State, run: Running, gpus: int, node: Node, target: Node) -> None:
     """Let a job have its part of a node on another one; on detailed nodes on the GPUs that the packer takes there."""
     index = run.parts.index((node, gpus))
     run.parts[index] = (target, gpus)
-    if c.detail is not None:
-        c.detail.end(run.placed[index])
-        run.placed[index] = c.detail.start(run.placed[index].pod, c.detail.number(target.pool, target.number))
+    if state.detail is not None:
+        state.detail.end(run.placed[index])
+        run.placed[index] = state.detail.start(run.placed[index].pod, state.detail.number(target.pool, target.number))
     target.free -= gpus
-    delay(c, run, c.problem.settings.move_ms + pull_ms(c, [target], run.job))
-    c.totals[target.pool].moves += 1
+    delay(state, run, state.problem.settings.move_ms + pull_ms(state, [target], run.job))
+    state.totals[target.pool].moves += 1
 
 
-def consolidate(c: State, pool: int, choice: str) -> None:
+def consolidate(state: State, pool: int, choice: str) -> None:
     """Empty the emptiest node, or all that can be emptied."""
-    nodes, known = busy_nodes(c, pool)
+    nodes, known = busy_nodes(state, pool)
     plan = consolidation_plan(known, only_one=choice == "one")
     for place, targets in plan:
         node = nodes[place]
-        for (run, gpus), target in zip(parts_on(c, node), targets, strict=True):
-            move(c, run, gpus, node, nodes[target])
-        become_idle(c, node)
+        for (run, gpus), target in zip(parts_on(state, node), targets, strict=True):
+            move(state, run, gpus, node, nodes[target])
+        become_idle(state, node)
     if plan:
-        c.consolidated[pool] = c.now
+        state.consolidated[pool] = state.now

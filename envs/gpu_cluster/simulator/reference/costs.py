@@ -8,9 +8,9 @@ from envs.gpu_cluster.simulator.objective import COST_TERMS, WAITING, add_costs,
 from envs.gpu_cluster.simulator.reference.state import State
 
 
-def cost_integrals(c: State) -> list[tuple[int, ...]]:
+def cost_integrals(state: State) -> list[tuple[int, ...]]:
     """What costs, so far: a row for each pool, and one for waiting and time."""
-    waiting = (c.waited_milli_ms, c.now, 0, 0, 0, 0)
+    waiting = (state.waited_milli_ms, state.now, 0, 0, 0, 0)
     pools = [
         (
             pool.idle_node_ms,
@@ -20,28 +20,28 @@ def cost_integrals(c: State) -> list[tuple[int, ...]]:
             pool.overhead_milli_ms,
             pool.saved_milli_ms,
         )
-        for pool in c.totals
+        for pool in state.totals
     ]
     return [*pools, waiting]
 
 
-def reward_of(c: State) -> float:
+def reward_of(state: State) -> float:
     """Minus the cost since the last decision, without the energy of GPUs that work."""
-    integrals = cost_integrals(c)
+    integrals = cost_integrals(state)
     spent = [
         tuple(after - before for after, before in zip(row, paid, strict=True))
-        for row, paid in zip(integrals, c.paid, strict=True)
+        for row, paid in zip(integrals, state.paid, strict=True)
     ]
-    c.paid = integrals
+    state.paid = integrals
     elapsed = spent[-1][1]
     terms = np.zeros(len(COST_TERMS))
-    settings = c.problem.settings
+    settings = state.problem.settings
     for pool, rates, (idle, busy, boot, used, overhead, saved) in zip(
-        c.problem.cluster.pools, c.problem.rates, spent[:-1], strict=True
+        state.problem.cluster.pools, state.problem.rates, spent[:-1], strict=True
     ):
         amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
         prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
         add_costs(terms, amounts, overhead, rates, *prices)
     terms[WAITING] = spent[-1][0] * settings.usd_per_waited_milli_ms
-    c.terms = (*terms.tolist(), elapsed / 1000)
+    state.terms = (*terms.tolist(), elapsed / 1000)
     return -sum(terms.tolist())

@@ -42,17 +42,17 @@ class PlainCustomPacker:
         other._cluster = cluster  # noqa: SLF001 (its own)
         return other
 
-    def choose(self, room: list[int], pod: PlainPod) -> int | None:
-        """The node with the lowest key, then number, among those with room."""
-        nodes, asked = self._nodes(), self._pod(pod)
-        keys = {number: key_of(self._packer, nodes, self._tables, asked, number) for number in sorted(room)}
+    def choose(self, fitting: list[int], pod: PlainPod) -> int | None:
+        """The node with the lowest key, then number, among those where the pod fits."""
+        nodes, request = self._nodes(), self._pod(pod)
+        keys = {number: key_of(self._packer, nodes, self._tables, request, number) for number in sorted(fitting)}
         return min(keys, key=lambda number: keys[number], default=None)
 
     def gpus(self, pod: PlainPod, number: int) -> tuple[int, ...]:
         """The GPUs of a node that a pod gets.
 
         Raises:
-            PackingError: they are not as many as it asks, or have no room.
+            PackingError: they are not as many as it requests, or are not free.
         """
         pick, node = plain_function(self._packer.gpus), self._cluster.nodes[number]
         bits = int(pick(self._nodes(opened=number), self._tables, self._pod(pod), number))

@@ -1,6 +1,6 @@
 """The reference implementation of detailed nodes: what a job asks of a node, and which node and GPUs a packer gives it.
 
-It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `packing/plain.py`; `placement.py` asks it.
+It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `packing/plain.py`; `placement.py` uses it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class DetailedNodes:
         return cpu // gpus, memory // gpus
 
     def pod(self, job: int, pool: int, gpus: int, is_last: bool, end: int) -> PlainPod:
-        """What a job asks of one node: equal amounts with each GPU; its last part takes what cannot be divided."""
+        """What a job requests of one node: equal amounts with each GPU; its last part takes what cannot be divided."""
         cpu, memory = self.each(job, pool)
         left_cpu = left_memory = 0
         milli = int(self._jobs[job, st.MILLI])
@@ -103,14 +103,14 @@ class DetailedNodes:
         return now + max(1, int(self._jobs[job, st.LIFETIME_MS]) - done)
 
     def choose(self, numbers: list[int], pod: PlainPod) -> int | None:
-        """The node that the packer takes among those with room, the one with the lowest key, then number."""
+        """The node that the packer takes among those where the pod fits, the one with the lowest key, then number."""
         nodes = self.cluster.nodes
-        room = [number for number in numbers if nodes[number].has_room(pod)]
+        fitting = [number for number in numbers if nodes[number].fits(pod)]
         if self._own is not None:
-            return self._own.choose(room, pod)
+            return self._own.choose(fitting, pod)
         assert self._reference is not None
         score = self._reference.score
-        return min(room, key=lambda number: (score(self.cluster, nodes[number], pod, number), number), default=None)
+        return min(fitting, key=lambda number: (score(self.cluster, nodes[number], pod, number), number), default=None)
 
     def start(self, pod: PlainPod, number: int) -> Placed:
         """Start a part of a job on a node, on the GPUs that the packer takes."""
@@ -130,9 +130,9 @@ class DetailedNodes:
         """Free thousandths of a GPU."""
         return self.cluster.nodes[number].gpus[gpu]
 
-    def has_room(self, number: int, pod: PlainPod) -> bool:
-        """Whether a node has room for a part of a job."""
-        return self.cluster.nodes[number].has_room(pod)
+    def fits(self, number: int, pod: PlainPod) -> bool:
+        """Whether a part of a job fits on a node."""
+        return self.cluster.nodes[number].fits(pod)
 
     def has_gpus(self, number: int, pod: PlainPod) -> bool:
         """Whether a node has the GPUs for a part of a job, whatever its CPUs and memory."""
@@ -154,4 +154,4 @@ class DetailedNodes:
             (sum(pod.cpu for pod in pods), int(row[st.NODE_CPU])),
             (sum(pod.memory for pod in pods), int(row[st.NODE_MEMORY])),
         ]
-        return max(-(-asked // limit) for asked, limit in pairs if limit > 0)
+        return max(-(-request // limit) for request, limit in pairs if limit > 0)

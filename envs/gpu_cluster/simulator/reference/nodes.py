@@ -5,62 +5,62 @@ from __future__ import annotations
 from envs.gpu_cluster.simulator.reference.draws import boot_fails, boot_ms, drawn_ms
 from envs.gpu_cluster.simulator.reference.objects import Node
 from envs.gpu_cluster.simulator.reference.state import State
-from envs.gpu_cluster.simulator.state import LOT_FAILURE, LOT_RECLAIM, NEVER
+from envs.gpu_cluster.simulator.state import DRAW_FAILURE, DRAW_RECLAIM, NEVER
 
 
-def become_idle(c: State, node: Node) -> None:
+def become_idle(state: State, node: Node) -> None:
     """A node is on and runs nothing from now on."""
-    node.state, node.free, node.since_ms, node.turn = "on", node.gpus, c.now, c.next_turn()
+    node.state, node.free, node.since_ms, node.turn = "on", node.gpus, state.now, state.next_turn()
 
 
-def first_off(c: State, pool: int) -> Node:
+def first_off(state: State, pool: int) -> Node:
     """The node of a pool that is ordered next."""
-    return min((node for node in c.of_pool(pool) if node.state == "off"), key=lambda node: node.number)
+    return min((node for node in state.of_pool(pool) if node.state == "off"), key=lambda node: node.number)
 
 
-def switch_on(c: State, pool: int) -> Node:
+def switch_on(state: State, pool: int) -> Node:
     """Begin another life of a node, without any image."""
-    node = first_off(c, pool)
+    node = first_off(state, pool)
     node.life += 1
     node.images.clear()
     return node
 
 
-def begin_service(c: State, node: Node) -> None:
+def begin_service(state: State, node: Node) -> None:
     """A node is on, until it fails or is taken back, whichever is drawn first."""
-    become_idle(c, node)
-    if c.problem.settings.is_stochastic:
-        fails, reclaimed = drawn_ms(c, LOT_FAILURE, node), drawn_ms(c, LOT_RECLAIM, node)
+    become_idle(state, node)
+    if state.problem.settings.is_stochastic:
+        fails, reclaimed = drawn_ms(state, DRAW_FAILURE, node), drawn_ms(state, DRAW_RECLAIM, node)
         if fails is not None and (reclaimed is None or fails <= reclaimed):
-            node.event, node.event_ms = "fail", c.now + fails
+            node.event, node.event_ms = "fail", state.now + fails
         elif reclaimed is not None:
-            node.event, node.event_ms = "reclaim", c.now + reclaimed
+            node.event, node.event_ms = "reclaim", state.now + reclaimed
 
 
-def switch_on_at_once(c: State, pool: int) -> None:
+def switch_on_at_once(state: State, pool: int) -> None:
     """A node is on without a boot, as at the beginning of an episode."""
-    begin_service(c, switch_on(c, pool))
+    begin_service(state, switch_on(state, pool))
 
 
-def end_boot(c: State, node: Node) -> None:
+def end_boot(state: State, node: Node) -> None:
     """A node is ready, or its boot has failed."""
-    if boot_fails(c, node):
+    if boot_fails(state, node):
         node.state = "off"
-        c.totals[node.pool].boot_failures += 1
+        state.totals[node.pool].boot_failures += 1
     else:
-        begin_service(c, node)
+        begin_service(state, node)
 
 
-def scale(c: State, pool: int, target: int) -> None:
+def scale(state: State, pool: int, target: int) -> None:
     """Order nodes, or switch idle ones off, the one that became idle first in front, until there are `target`."""
-    config, totals = c.problem.cluster.pools[pool], c.totals[pool]
-    nodes = sum(node.state in ("booting", "on") for node in c.of_pool(pool))
-    add = min(target, config.max_nodes - c.unavailable_nodes(pool)) - nodes
+    config, totals = state.problem.cluster.pools[pool], state.totals[pool]
+    nodes = sum(node.state in ("booting", "on") for node in state.of_pool(pool))
+    add = min(target, config.max_nodes - state.unavailable_nodes(pool)) - nodes
     for _ in range(add):
-        node = switch_on(c, pool)
-        node.state, node.turn = "booting", c.next_turn()
-        node.ready_ms = c.now + boot_ms(c, node)
-    remove = c.idle_nodes(pool)[: max(0, nodes - max(target, config.min_nodes))]
+        node = switch_on(state, pool)
+        node.state, node.turn = "booting", state.next_turn()
+        node.ready_ms = state.now + boot_ms(state, node)
+    remove = state.idle_nodes(pool)[: max(0, nodes - max(target, config.min_nodes))]
     for node in remove:
         node.state, node.free, node.event_ms = "off", 0, NEVER
     totals.nodes_added += max(add, 0)

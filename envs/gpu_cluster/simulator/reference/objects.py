@@ -112,7 +112,7 @@ class Running:
 
 @dataclass(slots=True)
 class Reservation:
-    """The first job that found no room in a pool, when it is expected to, and which jobs will have ended by then."""
+    """The first job that did not fit in a pool, when it is expected to fit, and which jobs will have ended by then."""
 
     job: Job
     time: int

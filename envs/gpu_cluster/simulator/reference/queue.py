@@ -10,36 +10,36 @@ from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.state import NEVER
 
 
-def turn_of(c: State, job: Job) -> tuple[int, ...]:
+def turn_of(state: State, job: Job) -> tuple[int, ...]:
     """What waiting jobs are sorted by: the lowest has its turn first."""
-    settings = c.problem.settings.queue
+    settings = state.problem.settings.queue
     priority = job.priority if settings.has_priorities else 0
-    usage = c.usage[job.owner] if settings.by_usage else 0
+    usage = state.usage[job.owner] if settings.by_usage else 0
     return -priority, usage, job.rank, job.number
 
 
-def enqueue(c: State, job: Job) -> None:
+def enqueue(state: State, job: Job) -> None:
     """Put a job in its place in the queue."""
-    c.queue.append(job)
-    c.queue.sort(key=lambda waiting: turn_of(c, waiting))
+    state.queue.append(job)
+    state.queue.sort(key=lambda waiting: turn_of(state, waiting))
 
 
-def submit(c: State) -> None:
+def submit(state: State) -> None:
     """Queue the jobs that are submitted until now."""
-    while c.next_job < c.last_job and c.trace[c.next_job].submit_ms <= c.now:
-        enqueue(c, replace(c.trace[c.next_job]))
-        c.next_job += 1
+    while state.next_job < state.last_job and state.trace[state.next_job].submit_ms <= state.now:
+        enqueue(state, replace(state.trace[state.next_job]))
+        state.next_job += 1
 
 
-def jobs_over_quota(c: State) -> set[int]:
+def jobs_over_quota(state: State) -> set[int]:
     """Waiting jobs for which those of the same owner that run, or wait before them, leave no quota."""
-    if not c.problem.settings.queue.has_quotas:
+    if not state.problem.settings.queue.has_quotas:
         return set()
     planned: defaultdict[int, int] = defaultdict(int)
-    for run in c.running:
+    for run in state.running:
         planned[run.job.owner] += run.job.milli
     over = set()
-    for job in c.queue:
+    for job in state.queue:
         if planned[job.owner] + job.milli > job.quota_milli:
             over.add(job.number)
         else:
@@ -47,20 +47,20 @@ def jobs_over_quota(c: State) -> set[int]:
     return over
 
 
-def deferred_jobs(c: State) -> list[Job]:
+def deferred_jobs(state: State) -> list[Job]:
     """Waiting jobs whose latest start lies ahead."""
-    defers = c.problem.settings.queue.defers
-    return [job for job in c.queue if defers and job.latest_ms > c.now]
+    defers = state.problem.settings.queue.defers
+    return [job for job in state.queue if defers and job.latest_ms > state.now]
 
 
-def count_usage(c: State, until: int) -> None:
+def count_usage(state: State, until: int) -> None:
     """Count the GPU time of each owner; it is halved at equal steps from the beginning of the episode on."""
-    time, halving = c.now, c.problem.settings.queue.halving_ms
+    time, halving = state.now, state.problem.settings.queue.halving_ms
     while time < until:
-        moment = c.start + ((time - c.start) // halving + 1) * halving if halving else NEVER
-        for run in c.running:
-            c.usage[run.job.owner] += run.job.milli * (min(moment, until) - time)
+        moment = state.start + ((time - state.start) // halving + 1) * halving if halving else NEVER
+        for run in state.running:
+            state.usage[run.job.owner] += run.job.milli * (min(moment, until) - time)
         time = min(moment, until)
         if time == moment:
-            for owner in c.usage:
-                c.usage[owner] //= 2
+            for owner in state.usage:
+                state.usage[owner] //= 2

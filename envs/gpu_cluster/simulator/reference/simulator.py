@@ -74,12 +74,12 @@ class ReferenceSimulator(State):
         write_mask(self.snapshot, self.problem.tables, self.mask)
 
 
-def begin_running(c: State, job: Job) -> None:
+def begin_running(state: State, job: Job) -> None:
     """Let a job run that was submitted before the episode began, on nodes that are on for it, or let it wait."""
-    left = replace(job, submit_ms=c.start, left=job.work - (c.start - job.submit_ms) * PPM)
+    left = replace(job, submit_ms=state.start, left=job.work - (state.start - job.submit_ms) * PPM)
     pool = job.pools[0]
-    while not start(c, left, pool):
-        if not any(node.state == "off" for node in c.of_pool(pool)):
-            enqueue(c, left)
+    while not start(state, left, pool):
+        if not any(node.state == "off" for node in state.of_pool(pool)):
+            enqueue(state, left)
             return
-        switch_on_at_once(c, pool)
+        switch_on_at_once(state, pool)

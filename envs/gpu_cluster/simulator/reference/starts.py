@@ -11,31 +11,31 @@ from envs.gpu_cluster.simulator.reference.work import start
 from envs.gpu_cluster.simulator.state import NEVER
 
 
-def start_waiting(c: State) -> None:
+def start_waiting(state: State) -> None:
     """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
-    c.stuck = [[] for _ in c.stuck]
-    policy = c.problem.config.physics.queue.backfill_policy
-    over_quota = jobs_over_quota(c)
+    state.stuck = [[] for _ in state.stuck]
+    policy = state.problem.config.physics.queue.backfill_policy
+    over_quota = jobs_over_quota(state)
     heads: dict[int, Reservation] = {}
-    for slot, job in enumerate(list(c.queue)):
-        in_window = slot < len(c.decision.placement)
-        pool = int(c.decision.placement[slot]) if in_window else job.pools[0]
+    for slot, job in enumerate(list(state.queue)):
+        in_window = slot < len(state.decision.placement)
+        pool = int(state.decision.placement[slot]) if in_window else job.pools[0]
         if pool < 0 or job.number in over_quota:
             continue
         if pool not in heads:
-            started = start(c, job, pool) or make_way(c, job, pool)
+            started = start(state, job, pool) or make_way(state, job, pool)
             if not started and policy == "backfill":
-                heads[pool] = reserve(c, job, pool)
+                heads[pool] = reserve(state, job, pool)
             elif not started and policy == "none":
                 heads[pool] = Reservation(job, NEVER, set())
         elif policy == "backfill":
-            started = start_behind(c, job, pool, heads[pool])
+            started = start_behind(state, job, pool, heads[pool])
         else:
             continue
         if not started and in_window:
-            note_stuck(c, job, pool)
+            note_stuck(state, job, pool)
         if started:
-            c.queue.remove(job)
-            if job.number >= c.first_job:
+            state.queue.remove(job)
+            if job.number >= state.first_job:
                 job.has_run = True
-                c.job_starts.setdefault(job.number, c.now)
+                state.job_starts.setdefault(job.number, state.now)

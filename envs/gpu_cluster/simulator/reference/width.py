@@ -15,18 +15,18 @@ def shrinkable(run: Running) -> int:
     return max(0, min((run.milli - run.job.min_milli) // 1000, last - 1))
 
 
-def growable(c: State, run: Running) -> int:
+def growable(state: State, run: Running) -> int:
     """GPUs that a job would take if it were widened: those free on the node that it has a part of."""
     if run.share is not None or not run.has_part:
         return 0
     node = run.parts[-1][0]
     gpus = max(0, min((run.job.max_milli - run.milli) // 1000, node.free))
-    if c.detail is None:
+    if state.detail is None:
         return gpus
-    return min(gpus, c.detail.more_gpus(run.job.number, run.pool, c.detail.number(run.pool, node.number)))
+    return min(gpus, state.detail.more_gpus(run.job.number, run.pool, state.detail.number(run.pool, node.number)))
 
 
-def resize(c: State, run: Running, gpus: int) -> None:
+def resize(state: State, run: Running, gpus: int) -> None:
     """Change the part of the last node that a job has; it restarts."""
     if not run.has_part:  # of whole nodes the one that it took first becomes a part, as large as the node
         run.parts.append(run.parts.pop(0))
@@ -35,22 +35,22 @@ def resize(c: State, run: Running, gpus: int) -> None:
         run.has_part = True
     node, part = run.parts[-1]
     run.parts[-1] = (node, part + gpus)
-    if c.detail is not None:  # it gives its part back and takes it anew, on the GPUs that the packer takes now
+    if state.detail is not None:  # it gives its part back and takes it anew, on the GPUs that the packer takes now
         before = run.placed.pop()
-        c.detail.end(before)
-        after = c.detail.pod(run.job.number, run.pool, part + gpus, True, before.pod.end)
-        run.placed.append(c.detail.start(after, before.number))
+        state.detail.end(before)
+        after = state.detail.pod(run.job.number, run.pool, part + gpus, True, before.pod.end)
+        run.placed.append(state.detail.start(after, before.number))
     node.free -= gpus
     run.milli += 1000 * gpus
-    c.totals[run.pool].resizes += 1
-    settle(c, run)
-    pace(c, run)
-    hold(c, run, c.problem.settings.resize_ms)
+    state.totals[run.pool].resizes += 1
+    settle(state, run)
+    pace(state, run)
+    hold(state, run, state.problem.settings.resize_ms)
 
 
-def change_widths(c: State, pool: int, grow: bool) -> None:
+def change_widths(state: State, pool: int, grow: bool) -> None:
     """Narrow all elastic jobs of a pool, or widen them, in order of submission."""
-    for run in sorted((run for run in c.running if run.pool == pool), key=lambda run: run.job.number):
-        gpus = growable(c, run) if grow else -shrinkable(run)
+    for run in sorted((run for run in state.running if run.pool == pool), key=lambda run: run.job.number):
+        gpus = growable(state, run) if grow else -shrinkable(run)
         if gpus != 0:
-            resize(c, run, gpus)
+            resize(state, run, gpus)

@@ -30,8 +30,8 @@ from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from tests.envs.gpu_cluster.builders import Job, make_trace, small_problem
 from tests.envs.gpu_cluster.players import STYLES, Player
+from tests.envs.gpu_cluster.side_by_side import assert_same_times, both_simulators, step_both, whole
 from tests.envs.gpu_cluster.simulator.test_fragmentation import openb_like
-from tests.envs.gpu_cluster.twins import assert_same_times, step_both, twins, whole
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -45,7 +45,7 @@ def emptiest(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
 
 
 def anything(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
-    """A key that depends on all that a score may look at, so that twins agree only if all of it is the same."""
+    """A key that depends on all that a score may look at: the simulators agree only if all of it is the same."""
     key = f.most[0] + f.share_level[500] + f.cpu_level[0]
     for column in range(ns.NODE_COLUMNS):  # those behind are scratch of kernels
         key = (31 * key + n.node[node, column]) % 1_000_003
@@ -134,7 +134,7 @@ def assert_same(ours: Simulator, theirs: Simulator) -> None:
 
 
 def play_plain(problem: Problem) -> None:
-    """Some steps of the plain twin."""
+    """Some steps of the reference simulator."""
     slow = ReferenceSimulator(problem)
     slow.reset(*whole(problem))
     for _ in range(100):
@@ -145,13 +145,13 @@ def play_plain(problem: Problem) -> None:
 
 @WORLDS
 @given(
-    problem=problems(lots=True, detailed=True, packers=tuple(OWN)),
+    problem=problems(is_stochastic=True, detailed=True, packers=tuple(OWN)),
     seed=st.integers(0, 2**32 - 1),
     style=st.sampled_from(STYLES),
 )
 def test_both_twins_agree_on_a_packer_of_ones_own(problem: Problem, seed: int, style: str) -> None:
     player = Player(problem.config.codec, style, np.random.default_rng(seed))
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     for _ in range(200):
         if slow.done:
             break

@@ -13,7 +13,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfi
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.settings import has_detailed_nodes
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
-from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
+from tests.envs.gpu_cluster.side_by_side import both_simulators, keep_nodes, step_both, whole
 
 GIB = 1024
 NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1, cpus_per_node=10.0, memory_gib_per_node=100.0)
@@ -54,7 +54,7 @@ def test_both_twins_order_no_node_for_a_job_that_only_a_reservation_keeps_back(a
     jobs: list[Job] = [(0.0, 500.0, 1.0), (10.0, 100.0, 1.0), (20.0, 5000.0, 1.0)]
     pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
     problem = play(jobs, EXACT, pool, memory_mib=[60 * GIB, 80 * GIB, asks * GIB]).simulator.problem
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = keep_nodes(problem)
     while slow.now <= 100_000:
         step_both(fast, slow, action)
@@ -68,7 +68,7 @@ def test_a_job_that_was_just_stopped_takes_no_slot_of_one_that_lacks_memory() ->
     facts = {"priority": [0, 5, 0], "checkpoint_interval_seconds": [60.0, None, None]}
     pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
     problem = play(jobs, queue, pool, memory_mib=[60 * GIB, 60 * GIB, 70 * GIB], **facts).simulator.problem
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = keep_nodes(problem)
     while slow.totals[0].preemptions == 0:
         step_both(fast, slow, action)

@@ -1,4 +1,4 @@
-"""Packing heterogeneous nodes: the compiled packers agree with their plain twin, and never give more than there is."""
+"""Packing heterogeneous nodes: the compiled packers agree with plain Python, and never give more than there is."""
 
 from __future__ import annotations
 

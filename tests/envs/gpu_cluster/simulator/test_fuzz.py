@@ -41,7 +41,7 @@ def test_twenty_seconds_of_random_worlds_agree() -> None:
 def test_a_difference_is_printed_with_the_seed_that_repeats_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Seed 3 is a world where nodes are ordered; the twin is told that none was."""
+    """Seed 3 is a world where nodes are ordered; the reference simulator is told that none was."""
 
     def scale(c: State, pool: int, target: int) -> None:
         nodes.scale(c, pool, target)

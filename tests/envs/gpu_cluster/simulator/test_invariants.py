@@ -22,7 +22,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def play(problem: Problem, seed: int) -> Iterator[Simulator]:
-    """The whole trace under actions by lot, at its beginning and after each step."""
+    """The whole trace under random actions, at its beginning and after each step."""
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
     generator = np.random.default_rng(seed)
@@ -32,7 +32,7 @@ def play(problem: Problem, seed: int) -> Iterator[Simulator]:
             return
         simulator.step(generator.integers(problem.config.codec.action_sizes)[None])
         yield simulator
-    # Actions by lot may hold and scale for ever; the rest of the trace runs under one rule.
+    # Random actions may hold and scale for ever; the rest of the trace runs under one rule.
     simulator.replay(np.array([problem.config.codec.setpoint(600.0, 0.0)]))
 
 

@@ -17,12 +17,11 @@ from envs.gpu_cluster.config import PhysicsConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.episodes import draw_seeds
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
-from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import draws as lots
+from envs.gpu_cluster.simulator import Simulator, draws
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import Node, ReferenceSimulator
-from envs.gpu_cluster.simulator.reference.draws import lot
+from envs.gpu_cluster.simulator.reference.draws import random_bits
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
@@ -35,16 +34,16 @@ MAX_STEPS = 300
 
 
 def always(problem: Problem, kind: int, milliseconds: int) -> Problem:
-    """The same world where every lot of a kind is the same."""
-    at = columns.POOL_LOTS + kind * columns.LOTS
-    problem.pools[:, at : at + columns.LOTS] = milliseconds
+    """The same world where every random draw of a kind is the same."""
+    at = columns.POOL_QUANTILES + kind * columns.QUANTILES
+    problem.pools[:, at : at + columns.QUANTILES] = milliseconds
     return problem
 
 
 def failing(jobs: list[Job], pool: PoolConfig, checkpoints: float | None = None) -> Problem:
     """Jobs on a pool whose nodes fail or get their notice 1,000 s after they are ready, each time."""
     problem = small_problem(jobs, [pool], checkpoint_interval_seconds=[checkpoints] * len(jobs))
-    for kind, mean in ((columns.LOT_FAILURE, pool.failures), (columns.LOT_RECLAIM, pool.spot)):
+    for kind, mean in ((columns.DRAW_FAILURE, pool.failures), (columns.DRAW_RECLAIM, pool.spot)):
         if mean.mean_seconds is not None:
             always(problem, kind, 1_000_000)
     return problem
@@ -83,7 +82,7 @@ def test_a_failed_boot_is_noticed_at_its_time_out_and_costs_boot_energy() -> Non
 
 
 def test_boots_have_the_median_and_spread_of_their_description() -> None:
-    table = lots.boots(PoolConfig("gpu", max_nodes=1, boot_seconds=200.0, boot=BootConfig(sigma=0.5)))
+    table = draws.boots(PoolConfig("gpu", max_nodes=1, boot_seconds=200.0, boot=BootConfig(sigma=0.5)))
     logs = np.log(table / 200_000)
     assert np.median(logs) == pytest.approx(0.0, abs=0.002)
     assert logs.std() == pytest.approx(0.5, rel=0.01)
@@ -91,7 +90,7 @@ def test_boots_have_the_median_and_spread_of_their_description() -> None:
 
 
 def test_failures_are_exponential() -> None:
-    table = lots.exponential(10_000.0)
+    table = draws.exponential(10_000.0)
     assert table.mean() == pytest.approx(1e7, rel=0.01)
     assert np.median(table) == pytest.approx(np.log(2) * 1e7, rel=0.01)
     assert table.min() > 0
@@ -161,7 +160,7 @@ def endless(max_fresh_restarts: int = 20) -> Problem:
     pool = PoolConfig("gpu", max_nodes=4, failures=FAILING)
     physics = PhysicsConfig(max_fresh_restarts=max_fresh_restarts)
     problem = small_problem([(0.0, 100.0, 1.0), (0.0, 12_000.0, 32.0)], [pool], physics=physics)
-    return always(problem, columns.LOT_FAILURE, 1_000_000)
+    return always(problem, columns.DRAW_FAILURE, 1_000_000)
 
 
 ENDLESS = "job 1 lost all its work 21 times .* runs for 12,000 s and writes no checkpoint.* 4 node.s. .* after 250 s"
@@ -289,7 +288,7 @@ def test_more_images_than_a_node_tells_apart_share_numbers() -> None:
 
 
 def play_random(problem: Problem, seed: int) -> Iterator[Simulator]:
-    """The trace under actions by lot, at its beginning and after each step."""
+    """The trace under random actions, at its beginning and after each step."""
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
     generator = np.random.default_rng(seed)
@@ -302,7 +301,7 @@ def play_random(problem: Problem, seed: int) -> Iterator[Simulator]:
 
 
 @WORLD
-@given(problem=problems(lots=True), seed=SEEDS)
+@given(problem=problems(is_stochastic=True), seed=SEEDS)
 def test_nodes_are_in_one_state_each_and_node_time_adds_up(problem: Problem, seed: int) -> None:
     problem = replace(problem, settings=problem.settings._replace(debug=True))
     for simulator in play_random(problem, seed):  # raises where a rule of `invariants.RULES` is broken
@@ -323,7 +322,7 @@ def test_nodes_are_in_one_state_each_and_node_time_adds_up(problem: Problem, see
 
 
 @WORLD
-@given(problem=problems(lots=True), setpoint=st.integers(0, 23))
+@given(problem=problems(is_stochastic=True), setpoint=st.integers(0, 23))
 def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem: Problem, setpoint: int) -> None:
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
@@ -338,12 +337,12 @@ def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem:
 
 
 @WORLD
-@given(problem=problems(lots=True), seed=SEEDS, moment=st.integers(0, 30_000_000))
+@given(problem=problems(is_stochastic=True), seed=SEEDS, moment=st.integers(0, 30_000_000))
 def test_lots_that_come_true_later_change_nothing_before(problem: Problem, seed: int, moment: int) -> None:
-    """A time longer than `moment` cannot come true before `moment`: such lots are changed, all before is the same."""
+    """A time longer than `moment` cannot happen before `moment`: such draws are changed, all before is the same."""
     first = int(problem.submit_ms[0])
     pools = problem.pools.copy()
-    table = pools[:, columns.POOL_LOTS :]  # without columns where no lots are drawn
+    table = pools[:, columns.POOL_QUANTILES :]  # without columns where nothing is drawn
     table[table > moment] += 777_000
     changed = replace(problem, pools=pools)
     for ours, theirs in zip(play_random(problem, seed), play_random(changed, seed), strict=False):
@@ -380,7 +379,7 @@ def test_lots_are_spread_evenly_and_differ_by_node_life_and_kind() -> None:
     simulator.reset(0, columns.NEVER, 1, seed=5)
     parts = np.array(
         [
-            lot(simulator, kind, Node(number, 0, 8, life=life)) / 2**64
+            random_bits(simulator, kind, Node(number, 0, 8, life=life)) / 2**64
             for kind in range(3)
             for number in range(20)
             for life in range(20)

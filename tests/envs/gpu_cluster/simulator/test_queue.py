@@ -121,7 +121,7 @@ def test_in_strict_order_none_passes() -> None:
 
 
 def test_strict_order_holds_in_each_pool_alone() -> None:
-    """The second job waits for an A100 behind the first; the third may run on a V100 only, where there is room."""
+    """The second job waits for an A100 behind the first; the third may run on a V100 only, where it fits."""
     pools = [PoolConfig(name, max_nodes=1, min_nodes=1, gpu_model=name) for name in ("A100", "V100")]
     problem = small_problem(
         [(0.0, 100.0, 8.0), (10.0, 50.0, 8.0), (20.0, 50.0, 8.0)],
@@ -333,7 +333,7 @@ def test_a_job_may_be_held_until_its_latest_start_and_starts_then(is_free: bool,
     assert held.clock[st.WAITED_MILLI_MS] == (waited + 3600.0) * 1000 * 2000
 
 
-def test_a_deferred_job_that_finds_no_room_at_its_latest_start_pays_from_then_on() -> None:
+def test_a_deferred_job_that_does_not_fit_at_its_latest_start_pays_from_then_on() -> None:
     jobs: list[Job] = [(0.0, 1000.0, 8.0), (0.0, 100.0, 8.0)]
     late = play(jobs, deferral=True, latest_start_seconds=[None, 400.0]).run(until=400.0)
     assert late.now == 400.0

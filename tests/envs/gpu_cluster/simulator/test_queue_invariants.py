@@ -16,8 +16,8 @@ from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
-from tests.envs.gpu_cluster.twins import keep_nodes
-from tests.envs.gpu_cluster.worlds import DURATIONS_SECONDS, asked, kernel_property, that_fit
+from tests.envs.gpu_cluster.side_by_side import keep_nodes
+from tests.envs.gpu_cluster.worlds import DURATIONS_SECONDS, kernel_property, requests, that_fit
 from traces.trace import Trace
 
 WORLD = kernel_property(examples=60)
@@ -44,7 +44,7 @@ def always_on(draw: st.DrawFn, detailed: bool = False, **queue: Any) -> Problem:
         "checkpoint_interval_seconds": [600.0 if index % 3 else None for index in range(len(rows))],
         "priority": [index % 4 for index in range(len(rows))],
         "user": [("ada", "bob")[index % 2] for index in range(len(rows))],
-        **(draw(asked(len(rows))) if detailed else {}),
+        **(draw(requests(len(rows))) if detailed else {}),
     }
     pool = PoolConfig(
         "gpu",

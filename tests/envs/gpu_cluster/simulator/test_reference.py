@@ -1,4 +1,4 @@
-"""The compiled simulator and its plain twin agree on every number, for any world and any action."""
+"""The compiled simulator and the reference simulator agree on every number, for any world and any action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.players import STYLES, Player
-from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, step_both, twins, whole
+from tests.envs.gpu_cluster.side_by_side import assert_equal, assert_same_times, both_simulators, step_both, whole
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 MAX_STEPS = 400
@@ -23,11 +23,11 @@ SCRATCH = {"pool": columns.TRIAL, "run": columns.RUN_TARGET, "pod": 0}
 
 
 @kernel_property(examples=150)
-@given(problem=problems(lots=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
+@given(problem=problems(is_stochastic=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
 def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: str) -> None:
     """Also actions outside the mask, which `decode` maps to the default; and levers wherever they may be used."""
     player = Player(problem.config.codec, style, np.random.default_rng(seed))
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     assert_equal(fast, slow)
     for _ in range(MAX_STEPS):
         if slow.done:
@@ -38,7 +38,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: s
 
 
 @kernel_property(examples=60)
-@given(problem=problems(lots=True), data=st.data())
+@given(problem=problems(is_stochastic=True), data=st.data())
 def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
     """Jobs that ran before are running, the rest of the trace counts or not, time runs out."""
     last_ms = int(problem.jobs[-2, columns.SUBMIT_MS])
@@ -47,7 +47,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
     first = int(np.searchsorted(problem.submit_ms, start))
     last_job = data.draw(st.integers(first, problem.num_jobs), label="last_job")
     setpoint = data.draw(st.integers(0, problem.tables.setpoints - 1), label="setpoint")
-    fast, slow = twins(problem, (start, start + length, last_job))
+    fast, slow = both_simulators(problem, (start, start + length, last_job))
     assert_equal(fast, slow)
     action = np.full(len(problem.config.codec.action_sizes), 1)
     action[: problem.tables.max_pools] = setpoint
@@ -58,7 +58,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
 
 
 @kernel_property(examples=60)
-@given(problem=problems(lots=True), setpoint=st.integers(0, 10**6))
+@given(problem=problems(is_stochastic=True), setpoint=st.integers(0, 10**6))
 def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, setpoint: int) -> None:
     """`replay` and stepping with the baseline's actions end in the same state."""
     from agents.baselines import ConstantSetpoint
@@ -82,7 +82,7 @@ def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, 
 
 @pytest.mark.parametrize("clusters", [1, 3])
 @kernel_property(examples=20)
-@given(problem=problems(max_jobs=12, lots=True))
+@given(problem=problems(max_jobs=12, is_stochastic=True))
 def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters: int) -> None:
     """Each cluster of a batch does what a batch of one does under the same setpoint."""
     batch = Simulator.from_problem(problem, num_clusters=clusters)

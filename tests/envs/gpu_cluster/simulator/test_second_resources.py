@@ -19,7 +19,7 @@ from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.packing.detailed import part_of
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.builders import Job, Play, make_trace
-from tests.envs.gpu_cluster.twins import keep_nodes, step_both, twins, whole
+from tests.envs.gpu_cluster.side_by_side import both_simulators, keep_nodes, step_both, whole
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 from traces.errors import TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
@@ -79,7 +79,7 @@ def test_both_twins_order_nodes_for_jobs_that_lack_cpus_once(backfill_policy: st
     """One CPU is left on the first node; in strict order the second job cannot start, whatever nodes there are."""
     jobs = [(0.0, 5000.0, 1.0), (200.0, 5000.0, 1.0), (200.0, 5000.0, 1.0)]
     problem = problem_of(jobs, backfill_policy=backfill_policy, cpu_milli=[9000, cpu_milli, cpu_milli])
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = keep_nodes(problem)
     while slow.now <= 250_000:
         step_both(fast, slow, action)
@@ -93,7 +93,7 @@ def test_both_twins_narrow_jobs_in_order_of_submission() -> None:
     config = EnvironmentConfig(packer="random-fit", codec=codec, debug=True)
     cluster = ClusterConfig((PoolConfig("gpu", max_nodes=1, min_nodes=1),))
     problem = make_problem(make_trace(jobs, min_gpus=[None, 1, 1]), cluster, config)
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = np.ones(len(codec.action_sizes), np.int64)
     while slow.now <= 2_000_000:
         action[-1] = WIDTH_CHOICES.index("shrink" if slow.now >= 1_500_000 else "keep")
@@ -122,7 +122,7 @@ def test_cpus_do_not_count_where_a_pool_has_no_limit_or_the_switch_is_off() -> N
 
 
 def test_a_job_that_no_node_can_hold_is_an_error_of_one_line() -> None:
-    with pytest.raises(ClusterError, match="asks 1 GPUs, 11 CPUs and 0 GiB of memory and fits in no pool") as error:
+    with pytest.raises(ClusterError, match="requests 1 GPUs, 11 CPUs and 0 GiB of memory and fits in no pool") as error:
         problem_of([(0.0, 1.0, 1.0)], cpu_milli=[11000])
     assert "\n" not in str(error.value)
     problem_of([(0.0, 1.0, 16.0)], cpu_milli=[20000])  # two nodes of ten CPUs
@@ -157,7 +157,7 @@ def test_both_twins_move_a_job_where_all_that_it_asks_is_free(gib: int, cpus: in
         checkpoint_interval_seconds=[600.0, None, None],
     )
     problem = make_problem(trace, ClusterConfig((pool,)), config)
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = np.ones(len(codec.action_sizes), np.int64)
     while slow.totals[0].moves == 0 and slow.now < 5_000_000:
         action[-1] = CONSOLIDATION_CHOICES.index("one" if slow.mask[-2] else "none")
@@ -176,7 +176,7 @@ def test_both_twins_keep_a_job_where_only_gpus_are_free_elsewhere() -> None:
         [(0.0, 9000.0, 1.0), (0.0, 9000.0, 1.0)], cpu_milli=[6000, 6000], checkpoint_interval_seconds=[600.0, 600.0]
     )
     problem = make_problem(trace, ClusterConfig((POOL,)), config)
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     while len(slow.running) < 2:
         action = np.ones(len(codec.action_sizes), np.int64)
         step_both(fast, slow, action)

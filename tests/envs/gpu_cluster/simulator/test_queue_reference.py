@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.gpu_cluster.simulator.problem import Problem
+from tests.envs.gpu_cluster.side_by_side import (
+    assert_equal,
+    assert_same_times,
+    both_simulators,
+    keep_nodes,
+    step_both,
+    whole,
+)
 from tests.envs.gpu_cluster.simulator.test_queue_invariants import always_on
-from tests.envs.gpu_cluster.twins import assert_equal, assert_same_times, keep_nodes, step_both, twins, whole
 from tests.envs.gpu_cluster.worlds import crowded_problems, kernel_property
 
 MAX_STEPS = 300
@@ -23,9 +30,9 @@ def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
 @kernel_property(examples=150)
 @given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
 def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
-    """Nodes stay on for long, jobs go where they fit or, by lot, are held or go anywhere."""
+    """Nodes stay on for long, jobs go where they fit or, at random, are held or go anywhere."""
     generator = np.random.default_rng(seed)
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     assert_equal(fast, slow)
     layout = problem.config.codec
     sizes = np.array(layout.action_sizes)
@@ -43,7 +50,7 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
 @given(problem=queues_with_reservations(detailed=False) | queues_with_reservations(detailed=True))
 def test_reservations_are_the_same(problem: Problem) -> None:
     """Jobs arrive in bursts and all go where they fit, many of them on shares of a GPU, with known run times."""
-    fast, slow = twins(problem, whole(problem))
+    fast, slow = both_simulators(problem, whole(problem))
     action = keep_nodes(problem)
     while not slow.done:
         step_both(fast, slow, action)

@@ -1,4 +1,4 @@
-"""The compiled simulator and its plain twin side by side, and what must be the same in both."""
+"""The compiled simulator and the reference simulator side by side, and what must be the same in both."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def keep_nodes(problem: Problem) -> NDArray[np.int64]:
     return action
 
 
-def twins(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, ReferenceSimulator]:
+def both_simulators(problem: Problem, episode: tuple[int, int, int]) -> tuple[Simulator, ReferenceSimulator]:
     """Both simulators at the beginning of an episode."""
     fast, slow = used(problem), ReferenceSimulator(problem)
     fast.reset(np.array([0]), np.array([episode]))
