@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.envs.gpu_cluster.twins")  # so that its assertions say which numbers differ
+pytest.register_assert_rewrite("tests.envs.gpu_cluster.side_by_side")  # so that its assertions say which numbers differ
 
 settings.register_profile("few", max_examples=20)  # a fifth of the examples of each property of kernels
 

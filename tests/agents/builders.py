@@ -66,7 +66,7 @@ def small_problem(layout: CodecLayout) -> Problem:
 def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train: Any = None, **config: Any) -> Task:
     """A training of a few seconds; `train` and `config` override its settings."""
     problem = problem or small_problem(LAYOUTS[agent])
-    start = float(problem.jobs[0, 0]) / 1000
+    start = float(problem.submit_ms[0]) / 1000
     lengths = {
         "total_steps": 4096,
         "num_envs": 16,

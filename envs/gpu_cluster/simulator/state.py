@@ -153,7 +153,8 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
-# Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only there.
+# Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only
+# there.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_QUANTILES = range(8, 13)
 
 LOG_COLUMNS = 3
