@@ -1,4 +1,4 @@
-"""A new environment, baseline, packer, queue order or trace format is one file and one line; the command line uses it.
+"""Every registry takes a new entry by one file and one line, and the command line uses it.
 
 `toys/` holds the files; each test adds the line to the registry that CONTRIBUTING names, and types a command.
 """
@@ -13,13 +13,16 @@ from typing import Any
 import gymnasium
 import pytest
 
-from agents.registry import BASELINES
+from agents.registry import AGENTS, BASELINES
 from autoscaler.cli import main
+from autoscaler.experiment import load_experiment
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.registry import ENVIRONMENTS
+from tests.registries.toys.agent import BriskA2C
 from traces.formats import FORMATS
 
 TOYS = "tests.registries.toys"
+EXAMPLES = ("agent.py", "baseline.py", "packer.py", "queue_order.py", "trace_format.py")
 ENV_ID = "toy/Corridor-v0"
 BUSY = "synthetic:quickstart?days=1&seed=0&jobs_per_day=60"
 CLUSTER = "pools:\n  - {name: gpu, max_nodes: 4}\n"
@@ -84,6 +87,13 @@ def test_a_packer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     assert emptiest["trace"] == tight["trace"]
 
 
+def test_the_settings_of_an_agent(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AGENTS, "brisk-a2c", f"{TOYS}.agent:BriskA2C")
+    assert load_experiment("experiment/quickstart", ["agent.name=brisk-a2c"]).agent == BriskA2C()
+    assert main(["train", "experiment/quickstart", "--set", "agent.name=brisk-a2c", "--set", "agent.n_steps=0"]) == 2
+    assert "n_steps" in capsys.readouterr().err
+
+
 def test_an_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENVIRONMENTS, ENV_ID, {"entry_point": f"{TOYS}.corridor.env:CorridorEnv"})
     try:
@@ -97,7 +107,7 @@ def test_an_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         gymnasium.registry.pop(ENV_ID, None)
 
 
-@pytest.mark.parametrize("name", ["baseline.py", "corridor/env.py", "packer.py", "queue_order.py", "trace_format.py"])
+@pytest.mark.parametrize("name", [*EXAMPLES, "corridor/env.py"])
 def test_the_examples_of_contributing_are_the_toys(name: str) -> None:
     root = Path(__file__).parents[2]
     example = (Path(__file__).parent / "toys" / name).read_text()
