@@ -38,7 +38,7 @@ class NodeTemplate:
         labels: labels, besides the pool label and the GPU product label, which follow from the pool.
         annotations: annotations of Node objects, where the provider creates those itself.
         taints: taints that pods must tolerate to run there.
-        allocatable: Kubernetes quantities by resource, besides the GPUs, which follow from the pool.
+        allocatable: quantities by resource, without GPUs: `gpus_per_node` counts these.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -89,8 +89,7 @@ class LivePool:
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
-        node_group: object whose annotations take the place of `min_nodes`, `max_nodes`, GPUs and template where they
-            say something else; None: none.
+        node_group: object whose annotations override `min_nodes`, `max_nodes`, GPUs and template; None: none.
     """
 
     name: str
@@ -155,8 +154,7 @@ class LeaderElection:
         lease_seconds: a candidate that saw no renewal for so long takes over; whole seconds, as the Lease has them.
         renew_deadline_seconds: a leader that could not renew for so long stops acting.
         retry_seconds: time between two tries.
-        request_timeout_seconds: of every call. Twice this, plus one retry, must fit into the renew deadline, so that
-            one lost answer does not cost the lead.
+        request_timeout_seconds: of every call. Twice this plus one retry must fit into the renew deadline.
     """
 
     enabled: bool = True
@@ -189,8 +187,8 @@ class HttpSettings:
     Attributes:
         host: address that it listens on; `0.0.0.0` inside a pod.
         port: its port; 0: any free one; None: no server.
-        activity_timeout_seconds: wall seconds without a reconcile after which /healthz fails; not less than
-            `resync_interval_seconds`, which a quiet cluster waits between two of them.
+        activity_timeout_seconds: wall seconds without a reconcile until /healthz fails; at least
+            `resync_interval_seconds`.
     """
 
     host: str = "127.0.0.1"
@@ -208,8 +206,7 @@ class ApiSettings:
         relist_seconds: everything is listed again after so long, whatever the watch said.
         stale_seconds: a resource without news for so long (bookmarks count) is stale: the last decision holds.
         disconnected_seconds: the same while its watch is broken.
-        settle_seconds: time between an event and the decision that it triggers, so that what belongs together (the pods
-            of a gang, a Job and its pods) is seen together.
+        settle_seconds: time from an event to its decision, so that the pods of a gang are seen together.
     """
 
     request_timeout_seconds: float = 10.0
@@ -236,8 +233,7 @@ class AuditSettings:
     Attributes:
         max_file_bytes: a file that is larger is set aside as `<audit_path>.1`, and a new one begun.
         keep_files: files that are set aside and kept; 0: none, a full file is overwritten.
-        max_view_bytes: what the guardrails judged by is left out of a line where it is larger; `autoscaler replay` then
-            does not judge this decision again.
+        max_view_bytes: where `judged_by` is larger, a line leaves it out and `autoscaler replay` cannot judge it.
     """
 
     max_file_bytes: int = 256 * 1024 * 1024

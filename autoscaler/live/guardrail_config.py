@@ -57,8 +57,7 @@ class StepLimits:
         max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
         max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
         max_emptied: busy nodes, of all pools, whose jobs consolidation moves away. CA: none.
-        max_soft_taints: soft taints of idle nodes that are set or taken back; 0: they are left alone. CA:
-            `--max-bulk-soft-taint-count`, 10.
+        max_soft_taints: soft taints of idle nodes set or removed; 0: none. CA: `--max-bulk-soft-taint-count`, 10.
     """
 
     max_new_nodes: int = 1000
@@ -140,8 +139,8 @@ class BackoffTimes:
         initial_seconds: after the first failure. CA: `--initial-node-group-backoff-duration`, 5 min.
         max_seconds: it doubles up to this. CA: `--max-node-group-backoff-duration`, 30 min.
         reset_seconds: without a failure for this long it starts anew. CA: `--node-group-backoff-reset-timeout`, 3 h.
-        provision_timeout_seconds: an order that is no ready node with its GPUs after this long has failed: it no longer
-            counts as coming and is given back. CA: `--max-node-provision-time`, 15 min.
+        provision_timeout_seconds: an order not ready after this long is given back. CA: `--max-node-provision-time`, 15
+            min.
     """
 
     initial_seconds: float = 300.0
@@ -169,9 +168,7 @@ class Protection:
         expendable_priority_below: pods of a lower priority hold nothing. CA: `--expendable-pods-priority-cutoff`, -10.
         local_storage: pods with hostPath or emptyDir on disk hold theirs. CA: `--skip-nodes-with-local-storage`, true.
         system_pods: pods in kube-system without a disruption budget do. CA: `--skip-nodes-with-system-pods`, true.
-        gpu_pods: pods that request GPUs do, unless they are annotated `safe-to-evict: "true"`: a training worker that
-            is evicted costs all the work since its last checkpoint. So do pods that use other accelerators: device
-            claims, slices and shares of a GPU, other vendors. CA: false.
+        gpu_pods: pods that use GPUs or other accelerators do, unless annotated `safe-to-evict: "true"`. CA: false.
         accelerators: patterns of further resources that are accelerators, such as `example.com/*`.
     """
 
@@ -192,8 +189,8 @@ class RemovalTimes:
             `--max-pod-eviction-time`, 2 min.
         grace_timeout_seconds: pods get their own grace period, at most this. CA:
             `--max-graceful-termination-sec`, 10 min.
-        settle_timeout_seconds: a node that was emptied by consolidation keeps its taint until the jobs of its pods run
-            elsewhere, at most this long.
+        settle_timeout_seconds: a node emptied by consolidation stays tainted until its jobs run elsewhere, at most so
+            long.
         delete_timeout_seconds: the provider gets this long to let the node go before it is reported.
     """
 

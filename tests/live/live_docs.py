@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import re
 import sys
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,8 @@ def render(kind: str) -> str:
         rows = [(f"`{name}`", *row) for name in PROVIDERS for row in keys(kind_of(name).settings, prefix)]
         return table(("provider", "key", "default", "meaning"), rows)
     if kind == "rule":
-        return ", ".join(f"`{rule}`" for rule in Rule) + "\n"
+        rules = ", ".join(f"`{rule}`" for rule in Rule)
+        return textwrap.fill(rules, width=120, break_on_hyphens=False) + "\n"
     if kind in ("deploy", "replay"):
         return flags({"deploy": deploy, "replay": replay}[kind].command)
     return names(kind)

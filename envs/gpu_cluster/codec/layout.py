@@ -161,10 +161,10 @@ class CodecLayout:
 
     Attributes:
         max_pools: largest number of pools that a policy of this layout can serve.
-        window_slots: jobs at the head of the queue that the policy places one by one; the jobs behind them follow the
-            default (the first pool that may run them). 0: the policy scales only.
-        max_hold_seconds: the longest time that the policy may hold a job back, from its submission; a job that may be
-            deferred can be held until its latest start.
+        window_slots: jobs at the head of the queue that the policy places; later ones take the first pool that may run
+            them. 0: none.
+        max_hold_seconds: longest time from submission that the policy may hold a job; deferrable jobs until their
+            latest start.
         consolidation: a lever per pool that moves jobs off nearly empty nodes, see `CONSOLIDATION_CHOICES`.
         consolidation_interval_seconds: least time between two uses of it in a pool.
         power_caps: a lever per pool that caps the power of its GPUs, see `POWER_CAP_FRACTIONS`.
