@@ -1,7 +1,7 @@
 """Packers on Alibaba's cluster of 2023 (openb): GPUs that stay unallocated as load arrives, and pods/s.
 
 The experiment of Weng et al., "Beware of Fragmentation" (ATC 2023), figure 9(a): all 1,213 GPU nodes are on, the pods
-of the trace and random copies of them arrive in random order until they ask 130 % of the GPUs, and none ends.
+of the trace and random copies of them arrive in random order until they request 130 % of the GPUs, and none ends.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Openb:
         return allocate(self.cpu, self.memory, self.gpus, self.models, self.tables, num_shapes=shapes, linked=linked)
 
     def stream(self, seed: int) -> NDArray[np.int64]:
-        """All pods and random copies of them that ask LOAD times the GPUs, shuffled."""
+        """All pods and random copies of them that request LOAD times the GPUs, shuffled."""
         generator = np.random.default_rng(seed)
         copies = generator.integers(0, len(self.pods), 2 * len(self.pods))
         pods = self.pods[np.concatenate([np.arange(len(self.pods)), copies])]

@@ -61,7 +61,7 @@ def lifetimes(uri: str, days: float | None) -> dict[str, float]:
 
 
 def topology(trace: Trace, nodes: int, packer: str) -> dict[str, float]:
-    """Shares of the parts of 2 to LINKED GPUs that got one block, and GPU-hours that found no room."""
+    """Shares of the parts of 2 to LINKED GPUs that got one block, and GPU-hours that fit nowhere."""
     gpus = np.minimum(np.maximum(trace.gpu_milli // 1000, 1), GPUS)  # a gang counts as one part of a whole node
     some = np.zeros(trace.num_jobs, np.int64)
     pods = make_pods(some, some, gpus, np.full(trace.num_jobs, 1000))

@@ -22,7 +22,7 @@ class Format(Generic[OptionsT]):
         options: frozen dataclass of the options, each field with a default and a `help` text in its metadata.
         load: (path or preset, options) -> what `kind` says.
         licence: licence of the data in this format.
-        citation: where the data were published; "" for data of one's own.
+        citation: where the data were published; "" for your own data.
         example: a URI.
     """
 

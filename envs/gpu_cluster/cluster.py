@@ -43,7 +43,7 @@ class StateWatts(NamedTuple):
 class PowerConfig:
     """Power of a node, linear in the GPUs that work. The defaults are an 8 x V100 server.
 
-    For a model of one's own override `watts` in a subclass: the simulator asks it only.
+    For a custom model override `watts` in a subclass: the simulator uses nothing else.
 
     Source: Teads' cloud instance model (8 V100: 278.7 W idle, 2,444.5 W busy); the host's share, for two CPUs, memory
         and fans, is an assumption of ours.
@@ -149,7 +149,7 @@ class PoolConfig:
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether anything happens to its nodes by lot."""
+        """Whether anything happens to its nodes at random."""
         return self.loses_nodes or self.boot.is_drawn
 
 
@@ -223,7 +223,7 @@ def load_cluster(source: str, trace: Trace, *, second_resources: bool = False) -
     Args:
         source: `auto` for `auto_cluster`, the URI of a list of nodes (`openb-nodes:PATH`), or a YAML file of
             `ClusterConfig`.
-        trace: the jobs that it shall run.
+        trace: the jobs that it must run.
         second_resources: whether a list of nodes also says their CPUs and memory.
 
     Raises:

@@ -19,7 +19,7 @@ class ObjectiveConfig:
 
     Attributes:
         usd_per_kwh: price of energy.
-        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job asks.
+        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job requests.
     """
 
     usd_per_kwh: float = 0.15
@@ -40,10 +40,10 @@ ESTIMATES = ("given", "given-else-exact", "exact", "none")
 
 
 BACKFILL_POLICIES = ("any", "none", "backfill")
-"""Which jobs may start in a pool before one that had its turn there and found no room (one that is held has no turn).
+"""Which jobs may start in a pool before one that had its turn there and did not fit (a job that is held has no turn).
 
 any: all that fit. none: no other, so that the order is strict. backfill: those that do not delay it, because they are
-expected to end before it can be expected to start, or because there is room for both then (EASY).
+expected to end before it can be expected to start, or because both fit then (EASY).
 
 Source: D. Lifka, The ANL/IBM SP Scheduling System, 1995.
 """
@@ -60,17 +60,17 @@ class QueueConfig:
         order: whose turn is first, a name in `envs.gpu_cluster.registry.QUEUE_ORDERS`, or `module:NAME` of a custom
             order; of equals, who was submitted first.
         priorities: jobs of higher priority come first, in that order among equals.
-        backfill_policy: who may start before a job that finds no room, one of `BACKFILL_POLICIES`.
+        backfill_policy: who may start before a job that does not fit, one of `BACKFILL_POLICIES`.
         estimates: what is known of a run time, one of `ESTIMATES`; `given`: what the trace says, nothing where it says
             nothing. Where nothing is known a job counts as the longest. How long it really runs is the same.
-        preemption: jobs of lower priority that can be checkpointed are stopped where one of higher priority finds no
-            room otherwise, and wait again; as few as can be, the least urgent and of those the last submitted.
+        preemption: jobs of lower priority that can be checkpointed are stopped where one of higher priority does
+            not fit otherwise, and wait again; as few as can be, the least urgent and of those the last submitted.
         max_victims: most jobs that are stopped for one.
         preemption_notice: they write a checkpoint before they are stopped; else the work since the last one is lost.
         owner: who owns a job for fair share and quotas, one of `OWNERS`; jobs that do not say have one owner together.
         usage_halving_seconds: the GPU time that an owner has used is halved each time so much has passed since the
             episode began; None: never.
-        quotas_gpus: most GPUs that an owner may use at once, by name; jobs over it wait and others pass.
+        quotas_gpus: most GPUs that an owner may use at once, by name; jobs over it wait and others go first.
         default_quota_gpus: the same for all other owners; None: no limit.
         deferral: jobs to which the trace gives a latest start may be held until then, and no longer, whatever
             `codec.max_hold_seconds` says; a decision comes when it does.
@@ -160,7 +160,7 @@ class PhysicsConfig:
         max_fresh_restarts: how often nodes that go may cost a job all its work, in an episode that lasts until all jobs
             are done; once more is an error, for it would hardly ever end.
         curves: what makes jobs faster or slower.
-        seed: of what happens to nodes by lot, in replays; an environment draws one for each episode.
+        seed: of what happens to nodes at random, in replays; an environment draws one for each episode.
         queue: in which order waiting jobs get their turn.
         second_resources: jobs also need the CPUs and the memory that the trace says, where the cluster says how much of
             them its nodes have.

@@ -34,7 +34,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Description
 
-    Jobs of a real or synthetic trace arrive and ask for GPUs; some are gangs over several nodes, some ask a share of
+    Jobs of a real or synthetic trace arrive and request GPUs; some are gangs over several nodes, some need a share of
     one GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how
     many nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
     decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
@@ -48,7 +48,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | component | choices | meaning |
     |---|---|---|
     | setpoint of pool p | 25 | idle time-out and reserve, see `CodecLayout.setpoints` |
-    | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it has room |
+    | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it fits |
     | `consolidation` of pool p | 3 | empty no node, the emptiest, or all that can be, by moving their jobs |
     | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS` |
     | `elastic_width` of pool p | 3 | keep, shrink or grow the elastic jobs |

@@ -34,17 +34,17 @@ def episode_seconds(problem: Problem) -> float:
 def _episode_ms(problem: Problem) -> int:
     config = problem.config
     longest_ms = int((problem.submit_ms[-1] - problem.submit_ms[0]) * MAX_EPISODE_SHARE)
-    asked_ms = round(config.episode_seconds * 1000)
-    return asked_ms if longest_ms < config.decision_interval_seconds * 1000 else min(asked_ms, longest_ms)
+    configured_ms = round(config.episode_seconds * 1000)
+    return configured_ms if longest_ms < config.decision_interval_seconds * 1000 else min(configured_ms, longest_ms)
 
 
 def describe_episodes(problem: Problem) -> str | None:
     """One line for the user where episodes are shorter than the settings say; None: they are not."""
-    seconds, asked = episode_seconds(problem), problem.config.episode_seconds
-    if seconds >= round(asked * 1000) / 1000:
+    seconds, configured = episode_seconds(problem), problem.config.episode_seconds
+    if seconds >= round(configured * 1000) / 1000:
         return None
     return (
-        f"episodes last {seconds / 3600:.1f} h, not the {asked / 3600:.1f} h of episode_seconds: at most "
+        f"episodes last {seconds / 3600:.1f} h, not the {configured / 3600:.1f} h of episode_seconds: at most "
         f"{MAX_EPISODE_SHARE:.0%} of the trace, so that they begin at different moments"
     )
 

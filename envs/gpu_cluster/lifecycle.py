@@ -1,6 +1,6 @@
-"""How nodes of a pool come and go by lot: boots that vary or fail, failures, spot reclaims; all off by default.
+"""How nodes of a pool come and go at random: boots that vary or fail, failures, spot reclaims; all off by default.
 
-Which lot a node draws depends on the seed, the node and how often it was ordered before, and on nothing else: two
+What is drawn for a node depends on the seed, the node and how often it was ordered before, and on nothing else: two
 policies in the same world see the same node fail in its third life after the same time.
 """
 

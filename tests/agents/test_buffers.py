@@ -30,7 +30,7 @@ def arguments(steps: int = STEPS, envs: int = ENVS) -> dict[str, Any]:
 
 
 def fill(buffer: RolloutBuffer, seed: int = 0) -> None:
-    """Steps by lot with episodes that end here and there."""
+    """Random steps with episodes that end here and there."""
     generator = np.random.default_rng(seed)
     masked = {"action_masks": np.ones((ENVS, 5), bool)} if isinstance(buffer, MaskableRolloutBuffer) else {}
     for _ in range(STEPS):

@@ -18,7 +18,7 @@ FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, 
 
 
 def network(layout: CodecLayout = LAYOUT, hidden: int = 16) -> SharedNetwork:
-    """Weights by lot and not nearly zero, so that everything matters."""
+    """Random weights, not nearly zero, so that everything matters."""
     torch.manual_seed(0)
     result = SharedNetwork(layout, hidden)
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_permuting_the_slots_permutes_their_scores_and_keeps_everything_else() -
 
 
 def test_the_same_weights_score_the_same_cluster_the_same_with_more_padding() -> None:
-    """A layout with room for more pools and more slots has the same weights and the same scores for what is there."""
+    """A layout of more pools and more slots has the same weights and the same scores for what is there."""
     wide = CodecLayout(max_pools=5, window_slots=6)
     model, wider = network(LAYOUT), network(wide)
     wider.load_state_dict(model.state_dict())

@@ -130,8 +130,8 @@ def test_a_training_writes_its_curve_its_policy_and_checkpoints(
 def test_training_makes_a_policy_cheaper(
     agent: str, problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
-    """maskable-ppo starts from a bad rule here, ppo from a network by lot, dqn from what its first updates make of one:
-    a network by lot chooses nearly the same setpoint always, which may be a good one.
+    """maskable-ppo starts from a bad rule here, ppo from a random network, dqn from what its first updates make of one:
+    a random network chooses nearly the same setpoint always, which may be a good one.
     """
     lengths = {"total_steps": 60_000, "validations": 10}
     network = {"hidden_units": 16} if agent == "maskable-ppo" else {"policy_kwargs": {"net_arch": [16, 16]}}

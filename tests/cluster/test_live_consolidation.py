@@ -250,7 +250,7 @@ def test_a_restart_finishes_or_undoes_it_and_evicts_no_protected_pod(
     dead = Moving(client, config)
 
     def live() -> None:
-        dead.machine.empty([Consolidation("gpu", view, (before,), "there is room on n2")])
+        dead.machine.empty([Consolidation("gpu", view, (before,), "it fits on n2")])
         dead.run()
 
     with pytest.raises(KilledError):

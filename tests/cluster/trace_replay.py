@@ -188,7 +188,7 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
 
 
 def _simulated_parts(submitted_ms: int, started_ms: int, decisions_ms: Sequence[int]) -> WaitParts:
-    """Jobs start in a decision, so what follows the first one that saw them is room and later decisions."""
+    """Jobs start in a decision, so what follows the first one that saw them is capacity and later decisions."""
     saw = min((at for at in decisions_ms if at >= submitted_ms), default=started_ms)
     return WaitParts(0.0, (saw - submitted_ms) / 1000.0, (started_ms - saw) / 1000.0, 0.0, 0.0)
 

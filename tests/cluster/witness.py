@@ -135,7 +135,7 @@ class WaitParts:
     Attributes:
         appear: until its pods were there: the API server and the Job's controller.
         see: until a reconcile began that saw them all: the pause before a decision and the interval between two.
-        capacity: until the node that was the last to have room had it: order and boot, or jobs that ran there.
+        capacity: until the node that was the last to have free capacity had it: order and boot, or jobs that ran there.
         decide: until its gates were removed: the pause, the interval and the time to decide and write, once more.
         bind: until the scheduler had bound its last pod.
     """
@@ -158,15 +158,15 @@ def wait_parts(witness: Witness, job: str, created: float, views: Iterable[Clust
     appeared, released = max(pod.seen for pod in pods), max(placed)
     saw = max(saw, appeared)
     # What was ready before the first look did not hold it up.
-    room = max((at for at in _room(witness, {pod.node for pod in pods}) if saw < at < released), default=saw)
-    return WaitParts(appeared - created, saw - appeared, room - saw, released - room, bound - released)
+    capacity = max((at for at in _capacity(witness, {pod.node for pod in pods}) if saw < at < released), default=saw)
+    return WaitParts(appeared - created, saw - appeared, capacity - saw, released - capacity, bound - released)
 
 
 def _shows(view: ClusterView, job: str) -> bool:
     return any(gang.ref.name == job and gang.missing_pods == 0 for gang in view.queue)
 
 
-def _room(witness: Witness, nodes: set[str]) -> Iterable[float]:
+def _capacity(witness: Witness, nodes: set[str]) -> Iterable[float]:
     """When nodes became usable, and when pods on them ended."""
     yield from (each.usable for each in witness.machines.values() if each.name in nodes and each.usable is not None)
     for pods in witness.pods.values():

@@ -53,7 +53,7 @@ def jobs_of(pods: tuple[PodView, ...]) -> Counter[str]:
     return Counter(pod.owner.uid for pod in pods if pod.owner is not None)
 
 
-def asked_part(pod: PodView) -> NodePart:
+def requested_part(pod: PodView) -> NodePart:
     """What a pod requests of its node, memory rounded up."""
     memory_mib = -(-pod.requests.get("memory", 0) // MIB_MILLI)
     return NodePart(pod.gpu_milli // 1000, pod.requests.get("cpu", 0), memory_mib)
@@ -99,7 +99,7 @@ class Movable:
         free, pods = free_gpus(node, settings), self.gpu_pods(node)
         # Nothing is gained by emptying a full node.
         hold = self.hold(node) if free > 0 else None
-        parts = tuple(asked_part(pod) for pod in pods)
+        parts = tuple(requested_part(pod) for pod in pods)
         return BusyView(node, pods, hold, BusyNode(self._free_part(node, free), parts, free > 0 and hold is None))
 
     def _free_part(self, node: NodeView, gpus: int) -> NodePart:

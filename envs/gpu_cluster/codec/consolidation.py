@@ -1,7 +1,7 @@
 """Which nodes a consolidation empties, and where the parts of jobs on them go: the rule itself, in plain Python.
 
-The live loop and the simulator's plain twin call it; the compiled kernels do the same on their own tables, and the
-property tests of the twins show that they agree.
+The live loop and the reference simulator call it. The compiled kernels do the same on their own tables, and property
+tests show that both agree.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class NodePart(NamedTuple):
-    """Some of a node: what a job has of it, or what is free. Where CPUs or memory do not count, nobody asks them.
+    """Part of a node: what a job has of it, or what is free. Where CPUs or memory do not count, requests of them are 0.
 
     Attributes:
         gpus: whole GPUs.
@@ -23,12 +23,12 @@ class NodePart(NamedTuple):
     cpu_milli: int = 0
     memory_mib: int = 0
 
-    def holds(self, asked: NodePart) -> bool:
-        """Whether what is asked can be taken of this; what is not asked may be overdrawn."""
+    def holds(self, request: NodePart) -> bool:
+        """Whether a request fits in this; what is not requested may be overdrawn."""
         return (
-            asked.gpus <= self.gpus
-            and (asked.cpu_milli <= self.cpu_milli or asked.cpu_milli == 0)
-            and (asked.memory_mib <= self.memory_mib or asked.memory_mib == 0)
+            request.gpus <= self.gpus
+            and (request.cpu_milli <= self.cpu_milli or request.cpu_milli == 0)
+            and (request.memory_mib <= self.memory_mib or request.memory_mib == 0)
         )
 
     def without(self, taken: NodePart) -> NodePart:
@@ -68,22 +68,22 @@ def emptiable(nodes: Sequence[BusyNode]) -> list[int]:
     return sorted(places, key=lambda place: -nodes[place].free.gpus)
 
 
-def find_targets(nodes: Sequence[BusyNode], room: dict[int, NodePart], place: int) -> tuple[int, ...] | None:
-    """Where the parts of a node would go: each to the roomy one with the fewest free GPUs, the first of equals.
+def find_targets(nodes: Sequence[BusyNode], free: dict[int, NodePart], place: int) -> tuple[int, ...] | None:
+    """Where the parts of a node would go: each to the node with the fewest free GPUs where it fits; ties to the first.
 
     Args:
         nodes: the busy nodes of a pool.
-        room: what is free on those that are still busy, by place; not changed.
+        free: what is free on those that are still busy, by place; not changed.
         place: of the node.
 
     Returns:
-        A target for each part, None if one finds no room.
+        A target for each part, None if one fits nowhere.
     """
-    left = {other: free for other, free in room.items() if other != place}
+    left = {other: part for other, part in free.items() if other != place}
     targets = []
     for part in nodes[place].parts:
-        roomy = (other for other in left if left[other].holds(part))
-        target = min(roomy, key=lambda other: left[other].gpus, default=None)
+        fitting = (other for other in left if left[other].holds(part))
+        target = min(fitting, key=lambda other: left[other].gpus, default=None)
         if target is None:
             return None
         left[target] = left[target].without(part)
@@ -101,18 +101,18 @@ def consolidation_plan(
         only_one: whether the first that can be emptied is enough.
         accept: the last word about each; what is refused stays.
     """
-    room = {place: node.free for place, node in enumerate(nodes)}
+    free = {place: node.free for place, node in enumerate(nodes)}
     received: set[int] = set()
     plan: list[Emptying] = []
     for place in emptiable(nodes):
         if only_one and plan:
             break
-        targets = None if place in received else find_targets(nodes, room, place)
+        targets = None if place in received else find_targets(nodes, free, place)
         if targets is None or not accept(Emptying(place, targets)):
             continue
         plan.append(Emptying(place, targets))
         received.update(targets)
         for part, target in zip(nodes[place].parts, targets, strict=True):
-            room[target] = room[target].without(part)
-        del room[place]
+            free[target] = free[target].without(part)
+        del free[place]
     return plan

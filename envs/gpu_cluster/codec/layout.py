@@ -85,7 +85,7 @@ class Pool(_Field):
     BOOTING_NODES = auto()  # ordered, not ready
     USED_GPUS = auto()  # shares of a GPU count as their fraction
     SHARED_FREE_GPUS = auto()  # unused shares of the GPUs that are shared
-    BACKLOG_GPUS = auto()  # asked by the jobs beyond the queue window whose default is this pool
+    BACKLOG_GPUS = auto()  # requested by the jobs beyond the queue window whose default is this pool
     EMPTIABLE_NODES = auto()  # busy nodes, partly free, all of whose jobs may be moved
     CONSOLIDATABLE = auto()  # 1 where a node can be emptied now: it is time, and its jobs fit on other busy nodes
     SINCE_CONSOLIDATION_SECONDS = auto()  # since jobs were last moved, or since the episode began
@@ -122,14 +122,14 @@ class Signal(_Field):
     QUEUE_JOBS = auto()
     QUEUE_GPUS = auto()
     RUNNING_JOBS = auto()
-    USD_PER_GPU_HOUR = auto()  # what an hour of waiting costs, per GPU asked
+    USD_PER_GPU_HOUR = auto()  # what an hour of waiting costs, per requested GPU
 
 
 class CodecTables(NamedTuple):
     """The numbers of a layout, as arrays and scalars that CPython and numba both read.
 
     Attributes:
-        max_pools: pools that the codec has room for.
+        max_pools: most pools of the codec.
         window_slots: jobs at the head of the queue that the action places.
         setpoints: number of setpoints of a pool.
         setpoint_edge: [setpoints] int64, the index into `IDLE_AGE_EDGES_SECONDS` of the idle time-out.

@@ -33,9 +33,9 @@ class Decision(NamedTuple):
     """What an action means for this cluster now.
 
     Attributes:
-        target_nodes: [P] int64, nodes that shall be on (ready or booting); 0 for an absent pool.
-        placement: [W] int64, the pool that the job of each slot shall run in, -1 to leave it in the queue. A job whose
-            pool has no room yet waits for it and counts as its demand.
+        target_nodes: [P] int64, nodes that must be on (ready or booting); 0 for an absent pool.
+        placement: [W] int64, the pool that the job of each slot runs in, -1 to leave it in the queue. A job that does
+            not fit in its pool yet waits there and counts as its demand.
         consolidation: [P] int64, index into `CONSOLIDATION_CHOICES`.
         power_cap: [P] int64, index into `POWER_CAP_FRACTIONS`.
         width: [P] int64, index into `WIDTH_CHOICES`.

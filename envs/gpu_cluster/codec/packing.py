@@ -58,7 +58,7 @@ def take_nodes(plan: PackingPlan, pool: int, nodes: int) -> None:
 
 
 def take_rest(plan: PackingPlan, pool: int, gpus: int, gpus_per_node: int) -> None:
-    """Take GPUs of one node: the fullest busy node with room, an idle node, a planned one, a booting or a new one."""
+    """Take GPUs of one node: the fullest busy one where they fit, an idle, a planned, a booting or a new one."""
     free = smallest_fit(plan.free[pool], gpus, gpus_per_node)
     if free >= 0:
         plan.free[pool, free] -= 1.0

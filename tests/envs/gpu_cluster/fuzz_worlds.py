@@ -34,13 +34,13 @@ SPOTS = (*SPOT_CONFIGS, SpotConfig(10_000.0))
 
 
 class Draw:
-    """Lots of one world, and what kind of world it is.
+    """Random draws of one world, and what kind of world it is.
 
     Attributes:
-        generator: of the lots.
+        generator: of the draws.
         is_loose: there is much to consolidate.
         is_detailed: nodes have CPUs, memory and numbered GPUs.
-        is_tight: jobs are small and ask CPUs and memory of which nodes have few.
+        is_tight: jobs are small and request CPUs and memory of which nodes have few.
         has_queue: the queue has rules.
         is_crowded: there are few nodes, so that jobs wait.
     """
@@ -132,13 +132,13 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
             "max_gpus": draw.between(milli // 1000, milli // 250) if is_elastic else None,
             "checkpoint_interval_seconds": draw.of(60.0, 600.0, 3600.0) if draw.chance(movable) else None,
         }
-        for name, value in (row | draw_facts(draw, row) | draw_asked(draw, row)).items():
+        for name, value in (row | draw_facts(draw, row) | draw_requests(draw, row)).items():
             columns[name].append(value)
     return that_fit(cluster, columns)
 
 
 def draw_facts(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
-    """What the rules of the queue ask of a job; any of it may be unknown, and the estimate wrong."""
+    """What the rules of the queue need to know of a job; any of it may be unknown, and the estimate wrong."""
     submit, duration = job["submit_time_seconds"], job["duration_seconds"]
     return {
         "user": draw.of(None, "ada", "bob", "eve"),
@@ -150,7 +150,7 @@ def draw_facts(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def draw_asked(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
+def draw_requests(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
     """CPUs and memory of a job, some of them more than go with its GPUs; what cannot be divided goes with the last."""
     gpus = max(1, job["gpu_milli"] // 1000)
     cpus = (100, 2001, 4000) if draw.is_tight else (0, 100, 1000, 2001, 4000, 9000)

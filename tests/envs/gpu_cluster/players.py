@@ -23,7 +23,7 @@ class Player:
     Args:
         layout: of the actions.
         style: one of `STYLES`.
-        generator: of the lots.
+        generator: of the draws.
     """
 
     def __init__(self, layout: CodecLayout, style: str, generator: np.random.Generator) -> None:

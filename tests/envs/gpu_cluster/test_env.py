@@ -139,17 +139,18 @@ def test_another_action_gives_another_course(make: Maker) -> None:
 def test_a_copy_goes_on_like_its_original_and_apart_from_it(make: Maker, duplicate: Callable[[Any], Any]) -> None:
     env = make().unwrapped
     play(env, 30, seed=1)
-    twin, other = duplicate(env), duplicate(env)
+    copied, other = duplicate(env), duplicate(env)
     generators = [np.random.default_rng(5) for _ in range(3)]
     for _ in range(20):
         ours = env.step(masked_action(env, generators[0]))
-        theirs = twin.step(masked_action(twin, generators[1]))
+        theirs = copied.step(masked_action(copied, generators[1]))
         np.testing.assert_array_equal(ours[0], theirs[0])
         assert ours[1:] == theirs[1:]
     assert same(
-        (None, [env.step(masked_action(env, generators[0]))]), (None, [twin.step(masked_action(twin, generators[1]))])
+        (None, [env.step(masked_action(env, generators[0]))]),
+        (None, [copied.step(masked_action(copied, generators[1]))]),
     )
-    assert other.render() == twin.render()
+    assert other.render() == copied.render()
     for _ in range(20):
         other.step(masked_action(other, generators[2]))
 

@@ -54,8 +54,8 @@ def begun(problem: Problem, num_envs: int, seed: int) -> GpuClusterVecEnv:
 
 
 def valid_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:
-    lots = generator.random(masks.shape) * masks
-    parts = np.split(lots, np.cumsum(LAYOUT.action_sizes)[:-1], axis=1)
+    scores = generator.random(masks.shape) * masks
+    parts = np.split(scores, np.cumsum(LAYOUT.action_sizes)[:-1], axis=1)
     return np.stack([part.argmax(axis=1) for part in parts], axis=1)
 
 

@@ -115,7 +115,7 @@ def curves(draw: st.DrawFn) -> CurvesConfig:
 
 
 def that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
-    """A trace of these columns; jobs whose CPUs or memory fit on no node that they may use ask none."""
+    """A trace of these columns; jobs whose CPUs or memory fit on no node that they may use request none."""
     trace = Trace.from_columns(columns)
     for row in np.flatnonzero(~allowed_pools(trace, cluster, True).any(axis=1)).tolist():
         columns["cpu_milli"][row] = columns["memory_mib"][row] = None
@@ -151,7 +151,7 @@ def _nulls(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list
 
 @st.composite
 def requests(draw: st.DrawFn, count: int) -> dict[str, list[Any]]:
-    """CPUs and memory that jobs ask."""
+    """CPUs and memory that jobs request."""
     columns = {"cpu_milli": CPUS_MILLI, "memory_mib": MEMORY_MIB}
     return {name: draw(st.lists(values, min_size=count, max_size=count)) for name, values in columns.items()}
 

@@ -60,7 +60,7 @@ class Moving(World):
         uid = self.api.objects[NODE(name)]["metadata"]["uid"]
         seen = node(name, pods=())
         seen = type(seen)(**{field: getattr(seen, field) for field in seen.__dataclass_fields__} | {"uid": uid})
-        return self.machine.empty([Consolidation("a", seen, ("uid",), "there is room on m")])
+        return self.machine.empty([Consolidation("a", seen, ("uid",), "it fits on m")])
 
     def progress(self, name="n"):
         return read_progress(self.api.objects[NODE(name)]["metadata"]["annotations"])
@@ -145,7 +145,7 @@ def budget(world):
     world.api.put(PDB("b"), raw_pdb("b", 0, job="x"))
 
 
-def take_the_room(world):
+def take_the_free_gpus(world):
     world.add_job("z", "m", gpus=2)
 
 
@@ -174,7 +174,7 @@ CHANGES = [
     protect,
     not_checkpointable,
     budget,
-    take_the_room,
+    take_the_free_gpus,
     job_would_fail,
     another_comes,
     opt_out,
@@ -281,14 +281,14 @@ def test_a_restart_goes_on_and_a_process_that_only_sees_it_later_too(world):
 
 @pytest.mark.parametrize("seconds", [100.0, 3600.0])
 def test_a_restart_in_the_middle_of_evictions_looks_again_first(world, seconds):
-    """The pod became protected, or the room was taken, while nobody looked."""
+    """The pod became protected, or the free GPUs were taken, while nobody looked."""
     world.api.before = lambda method, path: killed() if path.endswith("/eviction") else None
     world.empty()
     with pytest.raises(KilledError):
         world.later()
     world.api.before = lambda *_: None
     assert world.progress().step is Step.EVICTING
-    take_the_room(world)
+    take_the_free_gpus(world)
     world.restart()
     world.machine.recover()
     world.later(seconds)
@@ -296,7 +296,7 @@ def test_a_restart_in_the_middle_of_evictions_looks_again_first(world, seconds):
     assert world.is_untouched("n")
 
 
-DURING_DEATH = {"nothing": None, "protect": protect, "take the room": take_the_room, "budget": budget}
+DURING_DEATH = {"nothing": None, "protect": protect, "take the free GPUs": take_the_free_gpus, "budget": budget}
 
 
 @pytest.mark.parametrize("change", DURING_DEATH.values(), ids=DURING_DEATH)

@@ -343,7 +343,7 @@ def test_a_node_with_gpus_but_without_memory_is_passed_over(gib, target):
 
 
 @pytest.mark.parametrize(("milli_bytes", "fits"), [(0, True), (1, False)])
-def test_memory_is_never_rounded_to_room_that_there_is_not(milli_bytes, fits):
+def test_free_memory_is_never_rounded_up(milli_bytes, fits):
     gangs = [
         running(requesting(worker("x", "n1", 1), 10 * GIB)),
         running(requesting(worker("y", "n2", 4, annotations={}), 90 * GIB + milli_bytes)),
@@ -384,7 +384,7 @@ def test_an_idle_node_is_no_place_to_move_to():
     assert emptied(judge(cluster(running(worker("x", "n1")), more=[node("n5")]), a=2)) == []
 
 
-def test_room_that_is_promised_to_another_job_does_not_count():
+def test_capacity_that_is_promised_to_another_job_does_not_count():
     promised = pod("late", gpus=4, owner=ObjectRef("Job", "l", "default", "uid-l"), node_selector={LABEL_POOL: "a"})
     seen = cluster(*two(running(worker("x", "n1", 4)), running(worker("y", "n2", 4))), others=[promised])
     allowed = judge(seen)
@@ -392,7 +392,7 @@ def test_room_that_is_promised_to_another_job_does_not_count():
     assert Rule.PROMISED in rules(allowed) or Rule.DOES_NOT_FIT in rules(allowed)
 
 
-def test_room_that_a_job_takes_in_this_reconcile_does_not_count():
+def test_capacity_that_a_job_takes_in_this_reconcile_does_not_count():
     waiting = gang("w", pods=1, gpus=4)
     seen = cluster(*two(), queue=(waiting,))
     wanted = decide()
@@ -406,15 +406,15 @@ def test_room_that_a_job_takes_in_this_reconcile_does_not_count():
 def clusters(draw):
     """Busy nodes with pods of gangs that may move or not, an idle node or none, and budgets."""
     gangs = []
-    room = {f"n{index}": 8 for index in range(draw(st.integers(1, 6)))}
+    free = {f"n{index}": 8 for index in range(draw(st.integers(1, 6)))}
     for index in range(draw(st.integers(1, 10))):
-        places = draw(st.lists(st.sampled_from(sorted(room)), min_size=1, max_size=2))
+        places = draw(st.lists(st.sampled_from(sorted(free)), min_size=1, max_size=2))
         gpus = draw(st.sampled_from([1, 2, 4]))
-        if any(room[place] < gpus * places.count(place) for place in places):
+        if any(free[place] < gpus * places.count(place) for place in places):
             continue
         members = []
         for at, place in enumerate(places):
-            room[place] -= gpus
+            free[place] -= gpus
             kinds = [CHECKPOINTABLE, CHECKPOINTABLE, CHECKPOINTABLE, {}, {**CHECKPOINTABLE, **PROTECTED}]
             fields = {
                 "annotations": draw(st.sampled_from(kinds)),

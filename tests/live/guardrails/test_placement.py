@@ -38,11 +38,11 @@ def test_unready_cordoned_and_leaving_nodes_take_no_pod():
     assert run(view(nodes, queue=[gang("g")]), [0]) == ([], [Rule.NO_READY_GPUS])
 
 
-def test_no_half_gang_when_one_pod_has_no_room():
+def test_no_half_gang_when_one_pod_does_not_fit():
     assert run(view([node("n")], queue=[gang("g", pods=2)]), [0]) == ([], [Rule.DOES_NOT_FIT])
 
 
-def test_a_gang_that_does_not_fit_takes_no_room_from_the_next():
+def test_a_gang_that_does_not_fit_takes_no_capacity_from_the_next():
     cluster = view([node("n")], queue=[gang("big", pods=2), gang("small")])
     assert run(cluster, [0, 0]) == ([("small", "a", 1)], [Rule.DOES_NOT_FIT])
 
@@ -62,7 +62,7 @@ def test_gangs_that_share_a_node_go_together():
     assert run(cluster, [0, 0])[0] == [("g", "a", 1), ("h", "a", 2)]
 
 
-def test_running_pods_take_their_room():
+def test_running_pods_take_their_capacity():
     worker = pod("w", node="n", gpus=6, owner=JOB)
     cluster = view([node("n", pods=[worker])], pods=[worker], queue=[gang("g", gpus=4)])
     assert run(cluster, [0]) == ([], [Rule.DOES_NOT_FIT])
@@ -73,7 +73,7 @@ def test_cpu_counts_as_well():
     assert run(view([node("n")], queue=[hungry]), [0]) == ([], [Rule.DOES_NOT_FIT])
 
 
-def test_pods_on_their_way_to_a_node_keep_their_room():
+def test_pods_on_their_way_to_a_node_keep_their_capacity():
     bound_soon = pod("w", gpus=8, owner=JOB, node_selector={LABEL_POOL: "a"})
     cluster = view([node("n")], pods=[bound_soon], queue=[gang("g")])
     assert run(cluster, [0]) == ([], [Rule.DOES_NOT_FIT])
@@ -108,7 +108,7 @@ def test_the_rest_of_a_half_released_gang_follows_whatever_the_policy_says():
     assert run(cluster, [1]) == ([("g", "b", 1)], [])
 
 
-def test_the_rest_of_a_half_released_gang_waits_for_room_too():
+def test_the_rest_of_a_half_released_gang_waits_for_capacity_too():
     gone, rest = halfway()
     cluster = view([node("n0", "b", pods=[gone]), node("n2", "a")], pods=[gone], queue=[rest])
     assert run(cluster, [1]) == ([], [Rule.DOES_NOT_FIT])

@@ -61,7 +61,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "has schema 2"),
+        ({"schema": 1}, "has schema 1"),
         ({"files": {"../secret": "0"}}, "is missing"),
         ({"files": []}, "is no manifest"),
         ({"codec_fingerprint": "0" * 16}, "was trained for codec 0000000000000000"),

@@ -292,7 +292,7 @@ def test_submissions_are_counted_in_sliding_windows_and_once() -> None:
     assert submissions.since_newest_seconds(START + 1e6) == 1e6
 
 
-def test_unseen_orders_boot_and_a_failing_pool_shows_no_room() -> None:
+def test_unseen_orders_boot_and_a_failing_pool_shows_no_capacity() -> None:
     from autoscaler.live.guardrails import after_order
     from autoscaler.live.model import OrderView
 

@@ -71,7 +71,7 @@ def copy_of(snapshot: ClusterSnapshot) -> ClusterSnapshot:
 
 
 def _add_levers(row: Any, busy: int, generator: Any) -> None:
-    """What a pool shows of its levers, by lot."""
+    """What a pool shows of its levers, at random."""
     row[Pool.EMPTIABLE_NODES] = generator.integers(0, busy + 1)
     row[Pool.CONSOLIDATABLE] = float(row[Pool.EMPTIABLE_NODES] > 0 and generator.random() < 0.7)
     row[Pool.SINCE_CONSOLIDATION_SECONDS] = generator.choice([0.0, 59.9, 1800.0, 1e6])
@@ -82,7 +82,7 @@ def _add_levers(row: Any, busy: int, generator: Any) -> None:
 
 
 def _add_hints(snapshot: ClusterSnapshot, slot: int, generator: Any) -> None:
-    """What is known of a waiting job, by lot."""
+    """What is known of a waiting job, at random."""
     row = snapshot.queue[slot]
     row[Slot.PREDICTED_SECONDS] = generator.choice([0.0, 61.7, 86400.0])
     row[Slot.SLACK_SECONDS] = generator.choice([0.0, 0.001, 7200.0])

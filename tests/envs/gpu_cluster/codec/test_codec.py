@@ -215,7 +215,7 @@ def test_the_ages_of_idle_nodes_are_features() -> None:
         assert names == {f"pool0.idle_nodes_{int(seconds)}s"}
 
 
-def test_the_room_on_busy_nodes_is_a_feature() -> None:
+def test_free_capacity_on_busy_nodes_is_a_feature() -> None:
     assert changed(lambda snapshot: snapshot.free_nodes.__setitem__((0, 1), 1.0)) == {"pool0.nodes_with_1_free"}
     names = changed(lambda snapshot: snapshot.free_nodes.__setitem__((0, 7), 1.0))
     assert names == {"pool0.largest_free", *(f"pool0.nodes_with_{free}_free" for free in (1, 2, 4))}

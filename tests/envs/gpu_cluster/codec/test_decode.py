@@ -204,7 +204,7 @@ def test_an_absent_pool_has_no_nodes() -> None:
 
 
 def two_pools(waited: float = 0.0) -> ClusterSnapshot:
-    """One job of four GPUs; the second pool has room for it now, the first has none."""
+    """One job of four GPUs; it fits in the second pool now, the first has none."""
     snapshot = one_pool()
     add_pool(snapshot, 1, idle_nodes=1)
     add_job(snapshot, 0, 4.0, waited, (0, 1))
@@ -235,7 +235,7 @@ def test_a_pool_that_may_not_run_the_job_means_the_default() -> None:
     assert decide(snapshot, placement=(2, HOLD)).placement[0] == 0
 
 
-def test_the_default_is_the_first_pool_with_room_now_else_the_first_that_may_run_it() -> None:
+def test_the_default_is_the_first_pool_where_it_fits_now_else_the_first_that_may_run_it() -> None:
     snapshot = two_pools(1e6)
     assert decide(snapshot, placement=(HOLD, HOLD)).placement[0] == 1
     snapshot.pools[1, Pool.IDLE_NODES] = 0.0
@@ -250,7 +250,7 @@ def test_a_job_that_no_pool_may_run_stays_in_the_queue() -> None:
     assert decision.target_nodes.tolist() == [0, 1]
 
 
-def test_earlier_slots_take_the_room_of_later_ones() -> None:
+def test_earlier_slots_take_the_free_capacity_of_later_ones() -> None:
     snapshot = two_pools(1e6)
     add_job(snapshot, 1, 8.0, 1e6, (0, 1))
     assert decide(snapshot, placement=(HOLD, HOLD)).placement.tolist() == [1, 0]
