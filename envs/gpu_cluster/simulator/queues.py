@@ -72,7 +72,7 @@ def _owners(trace: Trace, config: QueueConfig) -> tuple[NDArray[np.int64], NDArr
         who = f"{config.owner} {trace.table.column(config.owner)[job].as_py()!r}"
         name, gpus = trace.table.column("job_id")[job], trace.gpu_milli[job] / 1000
         raise EnvironmentConfigError(
-            f"physics.queue: job {name} asks {gpus:g} GPUs, the quota of {who} is {quota[job] / 1000:g}; "
+            f"physics.queue: job {name} requests {gpus:g} GPUs, the quota of {who} is {quota[job] / 1000:g}; "
             f"raise it, or drop the {beyond.size} job(s) that could never start"
         )
     return np.where(owner < 0, len(names), owner), quota
@@ -82,7 +82,7 @@ def write_facts(trace: Trace, config: QueueConfig, jobs: Table) -> None:
     """Write the columns of the trace's jobs from RANK on.
 
     Raises:
-        EnvironmentConfigError: a job asks for more GPUs than its owner may ever use.
+        EnvironmentConfigError: a job requests more GPUs than its owner may ever use.
     """
     predicted = predicted_ms(trace, config.estimates)
     facts = JobFacts(

@@ -1,6 +1,6 @@
 """What must hold in a cluster after every event, whatever was decided. Compiled; checked where `Settings.debug`.
 
-Each check has a number, and `RULES` says in words what it asks.
+Each check has a number, and `RULES` says in words what it requires.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ RULES = (
     "the GPUs in use are those that the running jobs have",
     "the used and the free GPUs of busy nodes are all their GPUs",
     "the finishes of running jobs are a heap, and none lies in the past",
-    "the GPUs that waiting jobs ask are the sum over the queue",
+    "the GPUs that waiting jobs request are the sum over the queue",
     "idle nodes stand in the order in which they became idle",
     "booting nodes stand in the order in which they will be ready, and none is late",
     "a job that started did so after its submission and ended after its start",
     "no job runs or waits twice",
     "no node gives more CPUs, memory or GPUs than it has, and as many GPUs of it are free as are counted",
-    "the CPUs and the memory in use are those that the running jobs ask",
+    "the CPUs and the memory in use are those that the running jobs request",
 )
-"""What each rule asks, by number; rule 0 is no rule."""
+"""What each rule requires, by number; rule 0 is no rule."""
 
 
 @helper
@@ -88,7 +88,7 @@ def broken_rings(cluster: Cluster, pools: Table, pool: int) -> int:
 
 
 @helper
-def asked(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
+def requested(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, what: int, limit: int) -> int:
     """CPUs or memory that a running job has: what goes with each of its GPUs, and what could not be divided."""
     job = cluster.run[slot, st.RUN_JOB]
     if pools[cluster.run[slot, st.RUN_POOL], limit] < 0:
@@ -104,8 +104,8 @@ def broken_nodes(cluster: Cluster, jobs: Table, pools: Table, settings: Settings
     cpu, memory = 0, 0
     for index in range(cluster.clock[st.RUNNING]):
         slot = cluster.heap[index, st.HEAP_SLOT]
-        cpu += asked(cluster, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
-        memory += asked(cluster, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
+        cpu += requested(cluster, jobs, pools, settings, slot, st.CPU_MILLI, st.NODE_CPU)
+        memory += requested(cluster, jobs, pools, settings, slot, st.MEMORY_MIB, st.NODE_MEMORY)
     for pool in range(pools.shape[0]):
         offset = pools[pool, st.NODE_OFFSET]
         for node in range(offset, offset + pools[pool, st.MAX_NODES]):

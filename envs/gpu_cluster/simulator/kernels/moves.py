@@ -14,7 +14,7 @@ from envs.gpu_cluster.simulator.log import JOB_MOVE, record
 from envs.gpu_cluster.simulator.packing.bits import clear_bit, lowest_node, next_node, set_bit
 from envs.gpu_cluster.simulator.packing.choice import set_open
 from envs.gpu_cluster.simulator.packing.counted import link_part, move_node, unlink_part
-from envs.gpu_cluster.simulator.packing.detailed import ask, retake_part
+from envs.gpu_cluster.simulator.packing.detailed import retake_part, write_request
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 
@@ -75,7 +75,9 @@ def find_targets(cluster: Cluster, jobs: Table, pools: Table, pool: int, node: i
     clear_bit(cluster, cluster.node[node, st.FREE_GPUS], node)  # so that it is not found as its own target
     slot, fits = next_part(cluster, node, -1), True
     while slot >= 0 and fits:
-        ask(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1)
+        write_request(
+            cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1
+        )
         target = tightest_node(cluster, pools, pool)
         cluster.run[slot, st.RUN_TARGET] = target
         fits = target >= 0
@@ -84,7 +86,9 @@ def find_targets(cluster: Cluster, jobs: Table, pools: Table, pool: int, node: i
             slot = next_part(cluster, node, slot)
     slot = next_part(cluster, node, -1)
     while slot >= 0 and cluster.run[slot, st.RUN_TARGET] >= 0:
-        ask(cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1)
+        write_request(
+            cluster, jobs, pools, cluster.run[slot, st.RUN_JOB], pool, cluster.run[slot, st.RUN_GPUS], True, 1
+        )
         charge(cluster, cluster.run[slot, st.RUN_TARGET], 1)
         slot = next_part(cluster, node, slot)
     set_bit(cluster, cluster.node[node, st.FREE_GPUS], node)

@@ -102,7 +102,7 @@ def order_node(cluster: Cluster, pools: Table, settings: Settings, pool: int) ->
     if not settings.is_stochastic:
         ready += pools[pool, st.BOOT_MS]
     else:
-        # That the boot will fail is known now, and asked again with the same draw when it ends.
+        # That the boot will fail is known now, and looked up again with the same draw when it ends.
         if boot_fails(cluster, pools, pool, node):
             ready += pools[pool, st.BOOT_TIMEOUT_MS]
         else:

@@ -45,8 +45,8 @@ def pace(cluster: Cluster, jobs: Table, curves: Table, slot: int) -> None:
     rate = times(st.PPM, row[pool])
     rate = times(rate, row[spread_at + min(count_nodes(cluster, slot), st.MAX_SPREAD_NODES)])
     if milli != jobs[job, st.MILLI]:
-        asked = row[scaling_at + min(jobs[job, st.MILLI] // 1000, st.MAX_WIDTH_GPUS)]
-        rate = rate * row[scaling_at + min(milli // 1000, st.MAX_WIDTH_GPUS)] // asked
+        requested = row[scaling_at + min(jobs[job, st.MILLI] // 1000, st.MAX_WIDTH_GPUS)]
+        rate = rate * row[scaling_at + min(milli // 1000, st.MAX_WIDTH_GPUS)] // requested
     rate = max(1, times(rate, row[cap_at]))
     saved = times(milli, st.PPM - row[cap_at + pools * st.POWER_CAPS])
     set_pace(cluster, slot, rate, milli - times(jobs[job, st.MILLI], rate), saved)

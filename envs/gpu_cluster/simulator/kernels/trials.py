@@ -11,7 +11,13 @@ from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.counted import wrap
-from envs.gpu_cluster.simulator.packing.detailed import NEWEST_IDLE, NO_NODE, ask, choose_its_gpus, part_gpus
+from envs.gpu_cluster.simulator.packing.detailed import (
+    NEWEST_IDLE,
+    NO_NODE,
+    choose_its_gpus,
+    part_gpus,
+    write_request,
+)
 from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Table
 
 
@@ -43,7 +49,7 @@ def change_part(cluster: Cluster, pool: int, node: int, bits: int, sign: int) ->
     row, whole = cluster.detail.node[node], 0
     row[ns.TRIAL_CPU] += sign * cluster.pod[ns.CPU]
     row[ns.TRIAL_MEMORY] += sign * cluster.pod[ns.MEMORY]
-    if cluster.share.shape[0] == 0:  # no job asks a share, and it is enough to count GPUs
+    if cluster.share.shape[0] == 0:  # no job requests a share, and it is enough to count GPUs
         change_free(cluster, pool, node, sign * cluster.pod[ns.NUM_GPUS])
         return
     for gpu in range(row[ns.GPUS]):
@@ -62,12 +68,12 @@ def change_detailed_job(cluster: Cluster, jobs: Table, pools: Table, slot: int, 
     is_share, has_part = run[st.RUN_SHARE] >= 0, run[st.RUN_SHARE] >= 0 or run[st.RUN_GPUS] > 0
     node, is_last = run[st.RUN_CHAIN], not has_part
     while node >= 0:
-        ask(cluster, jobs, pools, job, pool, gpus, is_last, 1)
+        write_request(cluster, jobs, pools, job, pool, gpus, is_last, 1)
         change_part(cluster, pool, node, (1 << gpus) - 1, sign)
         node, is_last = cluster.node[node, st.NEXT_NODE], False
     if has_part:
         node = cluster.share[run[st.RUN_SHARE], st.SHARE_NODE] if is_share else run[st.RUN_NODE]
-        ask(cluster, jobs, pools, job, pool, 1 if is_share else run[st.RUN_GPUS], True, 1)
+        write_request(cluster, jobs, pools, job, pool, 1 if is_share else run[st.RUN_GPUS], True, 1)
         change_part(cluster, pool, node, run[st.RUN_BITS], sign)
 
 
@@ -92,7 +98,7 @@ def fits_detailed_trial(cluster: Cluster, jobs: Table, pools: Table, job: int, p
     full_nodes, rest = jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]), part_gpus(jobs, pools, job, pool)
     if idle != full_nodes or rest == 0:
         return idle > full_nodes or (idle == full_nodes and rest == 0)
-    ask(cluster, jobs, pools, job, pool, rest, True, 1)
+    write_request(cluster, jobs, pools, job, pool, rest, True, 1)
     first = pools[pool, st.NODE_OFFSET]
     for node in range(first, first + pools[pool, st.MAX_NODES]):  # noqa: SIM110 (numba compiles no generator)
         if fits_in_trial(cluster, node):
@@ -121,6 +127,6 @@ def change_detailed_job_to_be(
         if not is_part or place == NEWEST_IDLE:
             idle = wrap(cluster.pool[pool, st.IDLE_TAIL] - 1 - index, pools[pool, st.MAX_NODES])
             node = cluster.node[offset + idle, st.IDLE_NODE]
-        asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
-        ask(cluster, jobs, pools, job, pool, asked, is_part or (place == NO_NODE and index == 0), end)
+        requested = part_gpus(jobs, pools, job, pool) if is_part else gpus
+        write_request(cluster, jobs, pools, job, pool, requested, is_part or (place == NO_NODE and index == 0), end)
         change_part(cluster, pool, node, choose_its_gpus(detail, cluster, node), sign)

@@ -100,7 +100,7 @@ def _ask_by_address(custom: Any, nodes: Any, tables: Any, pod: Any, first: Any, 
 
 @helper
 def are_free(nodes: Nodes, pod: Pod, node: int, bits: int) -> bool:
-    """Whether GPUs, as bits, are as many as a pod asks, and have it free."""
+    """Whether GPUs, as bits, are as many as a pod requests, and have it free."""
     left = pod[ns.NUM_GPUS]
     for gpu in range(nodes.node[node, ns.GPUS]):
         if (bits >> gpu) & 1 == 1:
@@ -185,7 +185,7 @@ def _compile(name: str, packer: Packer) -> Any:
         node: Any,
         gpu: Any,
         kind: Any,
-        asked: Any,
+        requested: Any,
         most: Any,
         cpu_level: Any,
         share_level: Any,
@@ -219,7 +219,7 @@ def _compile(name: str, packer: Packer) -> Any:
             _carray(share_weight, (models, levels, shares)),
             _carray(whole_weight, (models, levels, wholes)),
         )
-        pod = _carray(asked, (ns.POD_COLUMNS,))
+        pod = _carray(requested, (ns.POD_COLUMNS,))
         try:
             found = max(pick(nodes, tables, pod, first), 0) if end < 0 else lowest(nodes, tables, pod, first, end)
         except Exception:
@@ -339,6 +339,6 @@ class CustomPacker:
 def wrong_gpus(name: str, node: int) -> PackingError:
     """The error of a choice of GPUs that cannot be."""
     return PackingError(
-        f"packer {name!r}: its gpus returned GPUs that node {node} does not have free, or not as many as the pod asks; "
+        f"packer {name!r}: its gpus returned GPUs that node {node} does not have free, or too few or too many; "
         "it must return bits of pod[NUM_GPUS] GPUs with pod[MILLI] thousandths free each"
     )

@@ -3,7 +3,7 @@
 `reference/` says the same in plain words. A part of a job is a pod of `choice.py`, and the counters of the pool
 follow: a node is open to the packer while it is busy, and where it fits on no busy node the newest idle one is taken.
 
-Callers ask `settings.is_detailed` first: where a class of settings fixes that as False, the fast compiler leaves out
+Callers check `settings.is_detailed` first: where a class of settings fixes that as False, the fast compiler leaves out
 all of this, above all the packers.
 """
 
@@ -35,14 +35,16 @@ def part_of(amount: int, units: int, taken: int, is_last: bool) -> int:
 
 @helper
 def part_gpus(jobs: Table, pools: Table, job: int, pool: int) -> int:
-    """The GPUs of another node that a job asks beyond whole nodes; 1 for its share of one."""
+    """The GPUs of another node that a job requests beyond whole nodes; 1 for its share of one."""
     milli = jobs[job, st.MILLI]
     return 1 if milli < 1000 else milli // 1000 % pools[pool, st.GPUS]
 
 
 @helper
-def ask(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int, gpus: int, is_last: bool, end: int) -> None:
-    """Write what a job asks of one node into `cluster.pod`: `gpus` of its whole GPUs, or its share."""
+def write_request(
+    cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int, gpus: int, is_last: bool, end: int
+) -> None:
+    """Write what a job requests of one node into `cluster.pod`: `gpus` of its whole GPUs, or its share."""
     pod, milli = cluster.pod, jobs[job, st.MILLI]
     units = max(1, milli // 1000)
     pod[ns.CPU], pod[ns.MEMORY] = 0, 0
@@ -120,7 +122,7 @@ def next_with_gpus(cluster: Cluster, pools: Table, pool: int, node: int) -> int:
 
 @helper
 def has_gpus(cluster: Cluster, pools: Table, pool: int) -> bool:
-    """Whether one busy node has the GPUs that `cluster.pod` asks, whatever its CPUs and memory."""
+    """Whether one busy node has the GPUs that `cluster.pod` requests, whatever its CPUs and memory."""
     if next_with_gpus(cluster, pools, pool, -1) >= 0:
         return True
     if cluster.pod[ns.MILLI] < 1000 and cluster.pool[pool, st.SHARED_FREE_MILLI] > 0:
@@ -219,7 +221,7 @@ def find_place(
     idle = cluster.pool[pool, st.IDLE_TAIL] - cluster.pool[pool, st.IDLE_HEAD]
     if rest == 0:
         return NO_NODE if idle >= full_nodes else NO_PLACE
-    ask(cluster, jobs, pools, job, pool, rest, True, end)
+    write_request(cluster, jobs, pools, job, pool, rest, True, end)
     if idle < full_nodes:
         return NO_PLACE
     if detail.idle_first and idle > full_nodes:
@@ -249,11 +251,11 @@ def occupy(
     run[st.RUN_BITS], run[st.RUN_END] = 0, end
     for index in range(full_nodes + (0 if place == NO_NODE else 1)):
         is_part = index == full_nodes
-        asked = part_gpus(jobs, pools, job, pool) if is_part else gpus
-        ask(cluster, jobs, pools, job, pool, asked, is_part or (place == NO_NODE and index == 0), end)
+        requested = part_gpus(jobs, pools, job, pool) if is_part else gpus
+        write_request(cluster, jobs, pools, job, pool, requested, is_part or (place == NO_NODE and index == 0), end)
         node = place
         if not is_part or place == NEWEST_IDLE:
-            node = take_idle(cluster, pools, pool, asked)
+            node = take_idle(cluster, pools, pool, requested)
             set_open(cluster.detail, node, 1)
         bits = put(detail, cluster, pools, pool, node)
         if not is_part:
@@ -266,7 +268,7 @@ def occupy(
         elif milli < 1000:
             run[st.RUN_BITS], run[st.RUN_SHARE] = bits, take_number(cluster, pools, pool, node, bits, milli)
         else:
-            run[st.RUN_BITS], run[st.RUN_NODE], run[st.RUN_GPUS] = bits, node, asked
+            run[st.RUN_BITS], run[st.RUN_NODE], run[st.RUN_GPUS] = bits, node, requested
 
 
 @rare
@@ -278,17 +280,17 @@ def release_detailed(detail: DetailSettings, cluster: Cluster, jobs: Table, pool
     node, is_last = run[st.RUN_CHAIN], not has_part
     while node >= 0:
         after = cluster.node[node, st.NEXT_NODE]
-        ask(cluster, jobs, pools, job, pool, gpus, is_last, 1)
+        write_request(cluster, jobs, pools, job, pool, gpus, is_last, 1)
         remove(detail, cluster, pools, pool, node, (1 << gpus) - 1)
         node, is_last = after, False
     if run[st.RUN_SHARE] >= 0:
         node = cluster.share[run[st.RUN_SHARE], st.SHARE_NODE]
-        ask(cluster, jobs, pools, job, pool, 1, True, 1)
+        write_request(cluster, jobs, pools, job, pool, 1, True, 1)
         if cluster.detail.gpu[node, lowest_gpu(run[st.RUN_BITS])] + jobs[job, st.MILLI] == 1000:
             cluster.node[node, st.NODE_FIXED] -= 1
         remove(detail, cluster, pools, pool, node, run[st.RUN_BITS])
     elif run[st.RUN_GPUS] > 0:
-        ask(cluster, jobs, pools, job, pool, run[st.RUN_GPUS], True, 1)
+        write_request(cluster, jobs, pools, job, pool, run[st.RUN_GPUS], True, 1)
         remove(detail, cluster, pools, pool, run[st.RUN_NODE], run[st.RUN_BITS])
 
 
@@ -344,9 +346,9 @@ def retake_part(
     run, nodes, tables = cluster.run[slot], cluster.detail, detail.tables
     job, pool, node = run[st.RUN_JOB], run[st.RUN_POOL], run[st.RUN_NODE]
     shared = shared_free(cluster, node)
-    ask(cluster, jobs, pools, job, pool, before, True, run[st.RUN_END])
+    write_request(cluster, jobs, pools, job, pool, before, True, run[st.RUN_END])
     give_back(nodes, tables, cluster.pod, left, run[st.RUN_BITS])
-    ask(cluster, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
+    write_request(cluster, jobs, pools, job, pool, run[st.RUN_GPUS], True, run[st.RUN_END])
     run[st.RUN_BITS] = choose_its_gpus(detail, cluster, node)
     take(nodes, tables, cluster.pod, node, run[st.RUN_BITS])
     follow(cluster, pools, pool, node, shared)
@@ -374,7 +376,7 @@ def has_no_place(detail: DetailSettings, cluster: Cluster, jobs: Table, pools: T
 
 @rare
 def note_stuck(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
-    """Remember what a job asks of a node if CPUs or memory alone keep it from starting."""
+    """Remember what a job requests of a node if CPUs or memory alone keep it from starting."""
     full_nodes, rest, row = (
         jobs[job, st.MILLI] // (1000 * pools[pool, st.GPUS]),
         part_gpus(jobs, pools, job, pool),
@@ -382,7 +384,7 @@ def note_stuck(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int)
     )
     if rest == 0 or row[st.IDLE_TAIL] - row[st.IDLE_HEAD] < full_nodes:
         return
-    ask(cluster, jobs, pools, job, pool, rest, True, 1)
+    write_request(cluster, jobs, pools, job, pool, rest, True, 1)
     if has_gpus(cluster, pools, pool):
         row[st.STUCK_MILLI] += rest * cluster.pod[ns.MILLI]
         row[st.STUCK_CPU] += cluster.pod[ns.CPU]
@@ -408,7 +410,7 @@ def nodes_for_stuck(cluster: Cluster, pools: Table, pool: int, target: int) -> i
 
 @helper
 def may_have_place(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> bool:
-    """Whether a job may fit although another did not: it asks less of something."""
+    """Whether a job may fit although another did not: it requests less of something."""
     row, milli = cluster.pool[pool], jobs[job, st.MILLI]
     if milli < row[st.BLOCKED_MILLI]:
         return True
@@ -416,7 +418,7 @@ def may_have_place(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: 
     full_nodes = milli // (1000 * gpus)
     if full_nodes > row[st.BLOCKED_MILLI] // (1000 * gpus):
         return False
-    ask(cluster, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
+    write_request(cluster, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
     return cluster.pod[ns.CPU] < row[st.BLOCKED_CPU] or cluster.pod[ns.MEMORY] < row[st.BLOCKED_MEMORY]
 
 
@@ -424,7 +426,7 @@ def may_have_place(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: 
 def note_blocked(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> None:
     """Remember what a job requests that did not fit."""
     milli, row = jobs[job, st.MILLI], cluster.pool[pool]
-    ask(cluster, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
+    write_request(cluster, jobs, pools, job, pool, part_gpus(jobs, pools, job, pool), True, 1)
     row[st.BLOCKED_MILLI], row[st.BLOCKED_CPU], row[st.BLOCKED_MEMORY] = (
         milli,
         cluster.pod[ns.CPU],

@@ -2,14 +2,14 @@
 
 The fragmentation of a node for one typical pod is the part of its free GPU thousandths that this pod cannot use: all
 of them where the pod does not fit (too little CPU, the wrong model, too few GPUs with enough free), else those of the
-GPUs that have less free than the pod asks of one. The fragmentation of a node is the sum over typical pods, weighted
-with how often they occur. Source: Weng et al., "Beware of Fragmentation" (ATC 2023), section 3.
+GPUs that have less free than the pod requests of one. The fragmentation of a node is the sum over typical pods,
+weighted with how often they occur. Source: Weng et al., "Beware of Fragmentation" (ATC 2023), section 3.
 
 Kept is what is *usable*, weight times free thousandths minus fragmentation: whatever node takes a pod, weight times
 free thousandths falls alike, so the placement that raises fragmentation least is the one that costs the least usable
 thousandths. And usable thousandths separate: for shares, GPU f contributes f times the weight of the shares that fit
-(in CPU and in f), and for whole GPUs, w free ones contribute 1000 w times the weight of the pods that ask up to w. So
-a node costs one look-up per GPU, whatever the number of typical pods. Weights are integers: numbers of pods.
+(in CPU and in f), and for whole GPUs, w free ones contribute 1000 w times the weight of the pods that request up to w.
+So a node costs one look-up per GPU, whatever the number of typical pods. Weights are integers: numbers of pods.
 
 As in the paper, memory plays no part, and pods without a GPU (to which all free thousandths are fragments) add the
 same everywhere.
@@ -27,13 +27,13 @@ from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
 
 @helper
 def whole_usable(tables: Tables, model: int, level: int, whole: int) -> int:
-    """Usable thousandths of `whole` free GPUs for pods that ask whole GPUs."""
+    """Usable thousandths of `whole` free GPUs for pods that request whole GPUs."""
     return 1000 * whole * tables.whole_weight[model, level, whole]
 
 
 @helper
 def share_usable(tables: Tables, model: int, level: int, milli: int) -> int:
-    """Usable thousandths of a GPU with `milli` free for pods that ask a share."""
+    """Usable thousandths of a GPU with `milli` free for pods that request a share."""
     return milli * tables.share_weight[model, level, tables.share_level[milli]]
 
 
@@ -42,7 +42,7 @@ def usable(nodes: Nodes, tables: Tables, node: int, cpu: int) -> int:
     """Usable thousandths of a node if `cpu` thousandths of a core were free."""
     model, level = nodes.node[node, ns.MODEL], tables.cpu_level[cpu]
     total = whole_usable(tables, model, level, nodes.node[node, ns.WHOLE])
-    if tables.share_weight.shape[2] == 1:  # no typical pod asks a share
+    if tables.share_weight.shape[2] == 1:  # no typical pod requests a share
         return total
     for gpu in range(nodes.node[node, ns.GPUS]):
         total += share_usable(tables, model, level, nodes.gpu[node, gpu])
@@ -61,7 +61,7 @@ def usable_after(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> tuple[int
         taken = pod[ns.NUM_GPUS]
         lost = before - whole_usable(tables, model, level, whole - taken)
         return usable(nodes, tables, node, cpu) - lost - taken * share_usable(tables, model, level, 1000), -1
-    # A share of a whole GPU also takes that GPU from the pods that ask whole ones.
+    # A share of a whole GPU also takes that GPU from the pods that request whole ones.
     broken = before - whole_usable(tables, model, level, whole - 1) if whole > 0 else 0
     total, least, chosen = before, ns.INFEASIBLE, -1
     for gpu in range(nodes.node[node, ns.GPUS]):
@@ -89,8 +89,8 @@ def make_tables(
         num_models: GPU models of the cluster.
         popularity: share of the pods that the typical ones cover, the most frequent requests first.
     """
-    asked = pods[:, [ns.CPU, ns.NUM_GPUS, ns.MILLI, ns.MODELS]]
-    requests, counts = np.unique(asked, axis=0, return_counts=True)
+    requested = pods[:, [ns.CPU, ns.NUM_GPUS, ns.MILLI, ns.MODELS]]
+    requests, counts = np.unique(requested, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     enough = int(np.searchsorted(np.cumsum(counts[order]), popularity * len(pods))) + 1
     typical = order[:enough]

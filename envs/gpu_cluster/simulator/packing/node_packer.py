@@ -1,4 +1,4 @@
-"""Node packing for Python: pods and nodes as arrays, and a cluster that a packer fills, also one of one's own."""
+"""Node packing for Python: pods and nodes as arrays, and a cluster that a packer, also a custom one, fills."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_pods(
     models: NDArray[np.int64] | None = None,
     end: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """A table of pods, numbered in their order; pods that ask the same share the number of their shape.
+    """A table of pods, numbered in their order; pods that request the same share the number of their shape.
 
     Args:
         cpu_milli: [pods] int64, thousandths of a core.
@@ -46,7 +46,7 @@ def make_pods(
         end: [pods] int64, predicted end in any unit, above 0. None: 1.
 
     Raises:
-        PackingError: A pod asks a share of several GPUs, or a share that is not in [1, 1000].
+        PackingError: A pod requests a share of several GPUs, or a share that is not in [1, 1000].
     """
     wrong = np.flatnonzero(
         np.where(num_gpus == 0, gpu_milli != 0, (gpu_milli < 1) | (gpu_milli > 1000))
@@ -54,8 +54,10 @@ def make_pods(
     )
     if wrong.size:
         row = int(wrong[0])
-        asked = f"{num_gpus[row]} GPUs of {gpu_milli[row]} thousandths each"
-        raise PackingError(f"pod {row} asks {asked}; ask a share of one GPU, or whole GPUs of 1000 thousandths")
+        requested = f"{num_gpus[row]} GPUs of {gpu_milli[row]} thousandths each"
+        raise PackingError(
+            f"pod {row} requests {requested}; request a share of one GPU, or whole GPUs of 1000 thousandths"
+        )
     pods = np.zeros((len(cpu_milli), ns.POD_COLUMNS), np.int64)
     pods[:, ns.CPU], pods[:, ns.MEMORY], pods[:, ns.NUM_GPUS], pods[:, ns.MILLI] = (
         cpu_milli,
@@ -178,8 +180,11 @@ class NodePacker:
     Args:
         nodes: from `allocate`.
         tables: from `make_tables`.
-        packer: a name in `PACKERS`; or a score function or a `Packer` of one's own.
-        compiled: whether to compile one's own; a plain one may be any Python, and is some thousand times slower.
+        packer: a name in `PACKERS`; or a score function or a custom `Packer`.
+        compiled: whether to compile a custom packer; a plain one may be any Python, and is some thousand times slower.
+
+    Raises:
+        EnvironmentConfigError: no packer has this name.
     """
 
     def __init__(self, nodes: Nodes, tables: Tables, packer: str | Score | Packer, *, compiled: bool = True) -> None:

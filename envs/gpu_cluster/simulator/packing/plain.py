@@ -14,7 +14,7 @@ from envs.gpu_cluster.registry import PACKERS
 
 @dataclass(frozen=True, slots=True)
 class PlainPod:
-    """What a pod asks; `models` are numbers of GPU models, `milli` is per GPU."""
+    """What a pod requests; `models` are numbers of GPU models, `milli` is per GPU."""
 
     number: int
     cpu: int
@@ -26,7 +26,7 @@ class PlainPod:
 
     @property
     def is_share(self) -> bool:
-        """Whether it asks a share of one GPU."""
+        """Whether it requests a share of one GPU."""
         return self.gpus == 1 and self.milli < 1000
 
 
@@ -55,7 +55,7 @@ class PlainNode:
         return [numbers[start : start + self.linked] for start in range(0, len(numbers), self.linked)]
 
     def fitting(self, pod: PlainPod) -> list[int]:
-        """The GPUs with enough free for one of those that a pod asks."""
+        """The GPUs with enough free for one of those that a pod requests."""
         return [gpu for gpu, milli in enumerate(self.gpus) if milli >= pod.milli]
 
     def fits(self, pod: PlainPod) -> bool:
@@ -96,10 +96,10 @@ class PlainCluster:
     def place(self, packer: str, pod: PlainPod, first: int, end: int) -> tuple[int, tuple[int, ...]]:
         """Start a pod on the node of [first, end) with the lowest key; return node (-1: it fits on none) and GPUs."""
         reference = PACKERS[packer].reference
-        room = [number for number in range(first, end) if self.nodes[number].fits(pod)]
-        if not room:
+        fitting = [number for number in range(first, end) if self.nodes[number].fits(pod)]
+        if not fitting:
             return -1, ()
-        chosen = min(room, key=lambda number: (reference.score(self, self.nodes[number], pod, number), number))
+        chosen = min(fitting, key=lambda number: (reference.score(self, self.nodes[number], pod, number), number))
         gpus: tuple[int, ...] = reference.gpus(self, self.nodes[chosen], pod)
         self.start(pod, chosen, gpus)
         return chosen, gpus

@@ -19,7 +19,7 @@ from envs.gpu_cluster.simulator.state import DetailSettings, Table
 from traces.trace import Trace
 
 MOST_CPU_LEVELS = 1024
-"""More different requests of CPUs than that count in whole cores, rounded up, where packers ask what is typical."""
+"""More different requests of CPUs than that count in whole cores, rounded up, where packers use what is typical."""
 
 
 def node_cpu_milli(pool: PoolConfig) -> int:
@@ -32,19 +32,19 @@ def node_memory_mib(pool: PoolConfig) -> int:
     return -1 if pool.memory_gib_per_node is None else round(pool.memory_gib_per_node * 1024)
 
 
-def _parts_fit(asked: NDArray[np.int64], gpu_milli: NDArray[np.int64], gpus: int, limit: int) -> NDArray[np.bool_]:
-    """[J] bool: every part of the job, on empty nodes of so many GPUs, asks at most `limit` of a node."""
+def _parts_fit(requested: NDArray[np.int64], gpu_milli: NDArray[np.int64], gpus: int, limit: int) -> NDArray[np.bool_]:
+    """[J] bool: every part of the job, on empty nodes of so many GPUs, requests at most `limit` of a node."""
     if limit < 0:
-        return np.ones(len(asked), np.bool_)
+        return np.ones(len(requested), np.bool_)
     units = np.maximum(gpu_milli // 1000, 1)
     rest = units % gpus if gpus > 1 else np.where(gpu_milli < 1000, 1, 0)
-    each, left = np.divmod(asked, units)
+    each, left = np.divmod(requested, units)
     full = np.where(units - rest > 0, each * gpus + np.where(rest == 0, left, 0), 0)
     return (full <= limit) & (np.where(rest > 0, each * rest + left, 0) <= limit)
 
 
 def fits_empty_nodes(pool: PoolConfig, trace: Trace) -> NDArray[np.bool_]:
-    """[J] bool: empty nodes of the pool have the CPUs and the memory that the job asks with its GPUs."""
+    """[J] bool: empty nodes of the pool have the CPUs and the memory that the job requests with its GPUs."""
     cpu = _parts_fit(trace.cpu_milli, trace.gpu_milli, pool.gpus_per_node, node_cpu_milli(pool))
     memory = _parts_fit(trace.memory_mib, trace.gpu_milli, pool.gpus_per_node, node_memory_mib(pool))
     return cpu & memory

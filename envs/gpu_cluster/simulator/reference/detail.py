@@ -1,4 +1,4 @@
-"""The reference implementation of detailed nodes: what a job asks of a node, and which node and GPUs a packer gives it.
+"""The reference implementation of detailed nodes: what a job requests, and which node and GPUs a packer gives it.
 
 It keeps each node's CPUs, memory and GPUs as a `PlainNode` of `packing/plain.py`; `placement.py` uses it.
 """

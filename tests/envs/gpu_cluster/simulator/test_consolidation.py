@@ -36,10 +36,10 @@ def busy(*parts: int, movable: bool = True) -> BusyNode:
         "the emptiest",
         "what may not move stays and receives",
         "nothing may move",
-        "no room",
+        "nothing fits",
         "no other busy node",
-        "a full node gives no room",
-        "where the least room suffices",
+        "a full node has nothing free",
+        "where the least capacity suffices",
         "the largest part first",
         "what has received stays",
         "one",
@@ -49,15 +49,15 @@ def test_which_nodes_are_emptied(nodes: list[BusyNode], only_one: bool, expected
     assert consolidation_plan(nodes, only_one) == expected
 
 
-def test_a_node_that_is_refused_stays_and_the_next_one_is_asked_for() -> None:
+def test_a_node_that_is_refused_stays_and_the_next_one_is_proposed() -> None:
     nodes = [busy(1), busy(2), busy(6)]
-    asked: list[Emptying] = []
-    plan = consolidation_plan(nodes, True, lambda each: asked.append(each) or each.node != 0)
-    assert asked == [Emptying(0, (2,)), Emptying(1, (2,))]
+    proposed: list[Emptying] = []
+    plan = consolidation_plan(nodes, True, lambda each: proposed.append(each) or each.node != 0)
+    assert proposed == [Emptying(0, (2,)), Emptying(1, (2,))]
     assert plan == [Emptying(1, (2,))]
 
 
-def asks(*parts: tuple[int, int, int], free: tuple[int, int, int], movable: bool = True) -> BusyNode:
+def occupied(*parts: tuple[int, int, int], free: tuple[int, int, int], movable: bool = True) -> BusyNode:
     """A node with parts of so many GPUs, CPUs (thousandths) and MiB, and what is free on it."""
     return BusyNode(NodePart(*free), tuple(NodePart(*part) for part in parts), movable)
 
@@ -67,9 +67,9 @@ def asks(*parts: tuple[int, int, int], free: tuple[int, int, int], movable: bool
 )
 def test_a_node_with_gpus_but_without_memory_is_passed_over(memory_mib: int, target: int) -> None:
     nodes = [
-        asks((1, 0, memory_mib), free=(7, 0, 300)),
-        asks((6, 0, 0), free=(2, 0, 100), movable=False),
-        asks((5, 0, 0), free=(3, 0, 200), movable=False),
+        occupied((1, 0, memory_mib), free=(7, 0, 300)),
+        occupied((6, 0, 0), free=(2, 0, 100), movable=False),
+        occupied((5, 0, 0), free=(3, 0, 200), movable=False),
     ]
     assert consolidation_plan(nodes, only_one=True) == [Emptying(0, (target,))]
 
@@ -78,24 +78,24 @@ def test_a_node_with_gpus_but_without_memory_is_passed_over(memory_mib: int, tar
 def test_two_parts_need_cpus_together(free_cpu_milli: int, is_emptied: bool) -> None:
     """Each of them fits alone; three GPUs are free."""
     nodes = [
-        asks((1, 3000, 0), (1, 2000, 0), free=(6, 1000, 0)),
-        asks((5, 1, 0), free=(3, free_cpu_milli, 0), movable=False),
+        occupied((1, 3000, 0), (1, 2000, 0), free=(6, 1000, 0)),
+        occupied((5, 1, 0), free=(3, free_cpu_milli, 0), movable=False),
     ]
     assert consolidation_plan(nodes, only_one=True) == ([Emptying(0, (1, 1))] if is_emptied else [])
 
 
 def test_the_second_part_goes_on_where_the_first_left_no_cpus() -> None:
     nodes = [
-        asks((2, 3000, 0), (1, 2000, 0), free=(5, 0, 0)),
-        asks((4, 0, 0), free=(4, 4999, 0), movable=False),
-        asks((3, 0, 0), free=(5, 2000, 0), movable=False),
+        occupied((2, 3000, 0), (1, 2000, 0), free=(5, 0, 0)),
+        occupied((4, 0, 0), free=(4, 4999, 0), movable=False),
+        occupied((3, 0, 0), free=(5, 2000, 0), movable=False),
     ]
     assert consolidation_plan(nodes, only_one=True) == [Emptying(0, (1, 2))]
 
 
-def test_a_node_that_gave_out_too_much_still_takes_what_asks_none_of_it() -> None:
-    """Room below zero is seen on a cluster, where a node may report less than it did before."""
-    nodes = [asks((1, 0, 10), free=(7, 0, 0)), asks((4, 0, 0), free=(4, -1000, 10), movable=False)]
+def test_a_node_that_gave_out_too_much_still_takes_what_requests_none_of_it() -> None:
+    """Free capacity below zero is seen on a cluster, where a node may report less than it did before."""
+    nodes = [occupied((1, 0, 10), free=(7, 0, 0)), occupied((4, 0, 0), free=(4, -1000, 10), movable=False)]
     assert consolidation_plan(nodes, only_one=True) == [Emptying(0, (1,))]
     assert not nodes[1].free.holds(NodePart(1, 1, 0))
 
@@ -113,7 +113,7 @@ def test_no_node_gives_more_cpus_or_memory_than_it_has(
     wanted: list[tuple[list[tuple[int, int, int]], int, int]], only_one: bool
 ) -> None:
     nodes = [
-        asks(*sorted(parts, reverse=True), free=(GPUS - sum(part[0] for part in parts), cpu, memory))
+        occupied(*sorted(parts, reverse=True), free=(GPUS - sum(part[0] for part in parts), cpu, memory))
         for parts, cpu, memory in wanted
         if sum(part[0] for part in parts) <= GPUS
     ]
@@ -121,7 +121,7 @@ def test_no_node_gives_more_cpus_or_memory_than_it_has(
     for each in consolidation_plan(nodes, only_one):
         for part, target in zip(nodes[each.node].parts, each.targets, strict=True):
             left[target] = left[target].without(part)
-    assert all(min(room) >= 0 for room in left)
+    assert all(min(free) >= 0 for free in left)
 
 
 @given(

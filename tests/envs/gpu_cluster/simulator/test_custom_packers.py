@@ -40,7 +40,7 @@ SHARES: list[Job] = [(float(10 * index), 4000.0, (0.5, 1.0, 2.0)[index % 3]) for
 
 
 def emptiest(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
-    """The busy node with the most room."""
+    """The busy node with the most free capacity."""
     return -n.node[node, ns.FREE_MILLI]
 
 

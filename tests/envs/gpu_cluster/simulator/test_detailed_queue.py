@@ -20,12 +20,14 @@ NODE = PoolConfig("gpu", max_nodes=1, min_nodes=1, cpus_per_node=10.0, memory_gi
 EXACT = QueueConfig(backfill_policy="backfill", estimates="exact")
 
 
-def play(jobs: list[Job], queue: QueueConfig, pool: PoolConfig = NODE, packer: str = "best-fit", **asked: Any) -> Play:
-    """One pool whose nodes are on from the start, and a decision at every event; `asked` are columns of the trace."""
+def play(
+    jobs: list[Job], queue: QueueConfig, pool: PoolConfig = NODE, packer: str = "best-fit", **requested: Any
+) -> Play:
+    """One pool whose nodes are on from the start, a decision at every event; `requested` are columns of the trace."""
     problem = small_problem(
         jobs,
         [pool],
-        columns=asked,
+        columns=requested,
         codec=CodecLayout(max_pools=1, window_slots=2),
         physics=PhysicsConfig(queue=queue, second_resources=True),
         packer=packer,
@@ -37,23 +39,23 @@ def play(jobs: list[Job], queue: QueueConfig, pool: PoolConfig = NODE, packer: s
 
 
 @pytest.mark.parametrize(("column", "unit"), [("cpu_milli", 100), ("memory_mib", GIB)])
-@pytest.mark.parametrize(("asks", "seconds", "start"), [(20, 500.0, 20.0), (30, 500.0, 200.0), (30, 60.0, 20.0)])
+@pytest.mark.parametrize(("requested", "seconds", "start"), [(20, 500.0, 20.0), (30, 500.0, 200.0), (30, 60.0, 20.0)])
 def test_a_job_that_lacks_cpus_or_memory_alone_has_a_reservation(
-    column: str, unit: int, asks: int, seconds: float, start: float
+    column: str, unit: int, requested: int, seconds: float, start: float
 ) -> None:
     """Of 100 the first has 60 until 100, when the second gets its 80: the third may leave it less only before that."""
     jobs: list[Job] = [(0.0, 100.0, 1.0), (10.0, 100.0, 1.0), (20.0, seconds, 1.0)]
-    played = play(jobs, EXACT, **{column: [60 * unit, 80 * unit, asks * unit]}).run(until=10.001)
+    played = play(jobs, EXACT, **{column: [60 * unit, 80 * unit, requested * unit]}).run(until=10.001)
     assert played.pool()[[st.HEAD_JOB, st.HEAD_MS]].tolist() == [1, 100_000]
     assert played.run().starts() == [0.0, 100.0, start]
 
 
-@pytest.mark.parametrize(("asks", "nodes"), [(30, 1), (50, 2)])
-def test_both_twins_order_no_node_for_a_job_that_only_a_reservation_keeps_back(asks: int, nodes: int) -> None:
+@pytest.mark.parametrize(("requested", "nodes"), [(30, 1), (50, 2)])
+def test_both_simulators_order_no_node_for_a_job_that_only_a_reservation_keeps_back(requested: int, nodes: int) -> None:
     """40 GiB are left: for the second job a node is ordered, and for the third one more where it does not fit."""
     jobs: list[Job] = [(0.0, 500.0, 1.0), (10.0, 100.0, 1.0), (20.0, 5000.0, 1.0)]
     pool = replace(NODE, max_nodes=5, boot_seconds=1000.0)
-    problem = play(jobs, EXACT, pool, memory_mib=[60 * GIB, 80 * GIB, asks * GIB]).simulator.problem
+    problem = play(jobs, EXACT, pool, memory_mib=[60 * GIB, 80 * GIB, requested * GIB]).simulator.problem
     fast, slow = both_simulators(problem, whole(problem))
     action = keep_nodes(problem)
     while slow.now <= 100_000:
@@ -96,7 +98,7 @@ def test_a_share_passes_where_its_gpu_is_not_the_one_that_is_reserved(
 
 @pytest.mark.parametrize(("memory_gib", "preemptions"), [((50, 30, 60), 1), ((30, 50, 60), 1), ((20, 20, 60), 0)])
 def test_jobs_make_way_for_one_that_lacks_memory_alone(memory_gib: tuple[int, ...], preemptions: int) -> None:
-    """The job of 50 GiB makes way, be it the first or the last; without it there is room for 60 of 100."""
+    """The job of 50 GiB makes way, be it the first or the last; without it 60 of 100 fit."""
     jobs: list[Job] = [(0.0, 1000.0, 1.0), (0.0, 1000.0, 4.0), (100.0, 50.0, 1.0)]
     queue = QueueConfig(priorities=True, preemption=True)
     memory_mib = [GIB * gib for gib in memory_gib]

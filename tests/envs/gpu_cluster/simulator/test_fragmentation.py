@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import traces
+from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
@@ -216,9 +217,9 @@ def test_a_plain_packer_may_be_any_python() -> None:
 
 def test_mistakes_are_named() -> None:
     one, _, tables, pods = openb_like(7)
-    with pytest.raises(PackingError, match="no packer 'best-fitt'; did you mean 'best-fit'"):
+    with pytest.raises(EnvironmentConfigError, match="unknown packer 'best-fitt'; did you mean 'best-fit'"):
         NodePacker(one, tables, "best-fitt")
-    with pytest.raises(PackingError, match="pod 1 asks 2 GPUs of 500 thousandths each"):
+    with pytest.raises(PackingError, match="pod 1 requests 2 GPUs of 500 thousandths each"):
         make_pods(np.ones(2, int), np.ones(2, int), np.array([1, 2]), np.array([500, 500]))
     size = np.array([2**30]), np.array([1]), np.array([8]), np.array([0])
     huge = make_tables(pods, most_cpu_milli=2**10, most_gpus=8, num_models=1)
@@ -242,7 +243,7 @@ def test_openb_gives_the_published_order(data_dir: Path) -> None:
     listed = read_csv(f"{folder}/openb_pod_list_default.csv.gz", columns)  # the importer drops pods without a GPU
     pods = make_pods(*(listed[name].to_numpy() for name in columns))
     tables = make_tables(pods, most_cpu_milli=int(cpu.max()), most_gpus=8, num_models=int(models.max()) + 1)
-    stream = pods[np.random.default_rng(1).integers(0, len(pods), 9000)]  # asks about 108 % of the GPUs
+    stream = pods[np.random.default_rng(1).integers(0, len(pods), 9000)]  # requests about 108 % of the GPUs
     unallocated = {}
     for packer in ("fgd", "best-fit", "gpu-packing", "dot-product", "random-fit"):
         state = allocate(cpu, memory, gpus, models, tables, num_shapes=int(pods[:, ns.SHAPE].max()) + 1)

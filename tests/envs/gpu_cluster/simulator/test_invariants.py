@@ -81,9 +81,9 @@ def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed:
 def _check_run_times(simulator: Simulator, starts: np.ndarray, ends: np.ndarray) -> None:
     """Where all jobs have their reference speed, they run for their duration and for each move."""
     jobs, pools = simulator.problem.jobs[:-1], simulator._world.clusters.pool[0]
-    asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
+    requested = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
     overhead = pools[:, columns.OVERHEAD_MILLI_MS].sum()
-    assert pools[:, columns.USED_MILLI_MS].sum() == asked + overhead
+    assert pools[:, columns.USED_MILLI_MS].sum() == requested + overhead
     late = ends - starts - jobs[:, columns.DURATION_MS]
     move_ms = simulator.problem.settings.move_ms
     assert (late >= 0).all()
@@ -197,7 +197,7 @@ def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, da
 
 
 def _changed(problem: Problem, unfinished: np.ndarray, future: np.ndarray) -> Problem:
-    """The same world with another future: longer runs, and later submissions that come later and ask one GPU."""
+    """The same world with another future: longer runs, and later submissions that come later and request one GPU."""
     jobs = problem.jobs.copy()
     rows = jobs[:-1]
     rows[future, columns.SUBMIT_MS] += 7000

@@ -330,10 +330,10 @@ def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem:
     clock, pools, jobs = simulator._world.clusters.clock[0], simulator._world.clusters.pool[0], problem.jobs[:-1]
     assert clock[columns.FINISHED] == problem.num_jobs
     assert clock[columns.PENDING_MILLI] == clock[columns.RUNNING] == 0
-    asked = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
+    requested = jobs[:, columns.MILLI] @ jobs[:, columns.DURATION_MS]
     used, overhead = pools[:, columns.USED_MILLI_MS].sum(), pools[:, columns.OVERHEAD_MILLI_MS].sum()
     if not problem.settings.has_curves:
-        assert used == asked + overhead
+        assert used == requested + overhead
 
 
 @WORLD

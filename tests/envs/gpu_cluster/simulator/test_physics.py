@@ -53,7 +53,7 @@ def test_power_of_boot_and_off_and_the_site_overhead_count() -> None:
 
 
 class Liquid(PowerConfig):
-    """A power model of one's own: the host draws nothing, and a node that is off as much as one that boots."""
+    """A custom power model: the host draws nothing, and a node that is off as much as one that boots."""
 
     def watts(self, gpus_per_node: int) -> StateWatts:
         return super().watts(gpus_per_node)._replace(idle_node=7.0, unused_gpu=1.0, boot_node=500.0, off_node=500.0)

@@ -108,7 +108,7 @@ def test_without_any_of_it_the_trace_has_no_more_columns() -> None:
     assert np.array_equal(plain.jobs[:-1, 0], [0, 10_000, 20_000, 30_000])
 
 
-# A leaves 2 GPUs free until 100, B asks the whole node, C is long and D short.
+# A leaves 2 GPUs free until 100, B requests the whole node, C is long and D short.
 BEHIND_A_LARGE_ONE: list[Job] = [(0.0, 100.0, 6.0), (10.0, 100.0, 8.0), (20.0, 500.0, 2.0), (30.0, 60.0, 2.0)]
 
 
@@ -157,7 +157,7 @@ def test_a_running_job_that_should_have_ended_is_expected_to_end_now() -> None:
 
 
 def test_backfilling_lets_those_pass_that_leave_room() -> None:
-    """B asks 4 of the 8 GPUs that are free at 100, so there is room for the 2 of C, but not then for 4 more."""
+    """B requests 4 of the 8 GPUs that are free at 100, so the 2 of C fit, but not then 4 more."""
     jobs: list[Job] = [(0.0, 100.0, 6.0), (10.0, 100.0, 4.0), (20.0, 500.0, 2.0)]
     assert play(jobs, backfill_policy="backfill", estimates="exact").run().starts() == [0.0, 100.0, 20.0]
 
@@ -225,7 +225,7 @@ def test_no_node_is_ordered_for_jobs_over_the_quota_behind_the_window() -> None:
 
 
 def test_a_job_larger_than_its_quota_is_refused() -> None:
-    message = "physics.queue: job job-2 asks 8 GPUs, the quota of user 'ada' is 4; raise it, or drop the 1 job"
+    message = "physics.queue: job job-2 requests 8 GPUs, the quota of user 'ada' is 4; raise it, or drop the 1 job"
     with pytest.raises(EnvironmentConfigError, match=message):
         play([(0.0, 1.0, 1.0), (0.0, 1.0, 8.0)], user=["ada", "ada"], quotas_gpus={"ada": 4})
 

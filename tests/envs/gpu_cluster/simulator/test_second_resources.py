@@ -33,16 +33,16 @@ def problem_of(
     pools: tuple[PoolConfig, ...] = (POOL,),
     packer: str = "best-fit",
     backfill_policy: str = "any",
-    **asked: list[int | None],
+    **requested: list[int | None],
 ) -> Problem:
-    """Jobs that ask `cpu_milli` and `memory_mib`."""
+    """Jobs that request `cpu_milli` and `memory_mib`."""
     config = EnvironmentConfig(
         packer=packer,
         codec=CodecLayout(max_pools=2, window_slots=3),
         physics=PhysicsConfig(second_resources=True, queue=QueueConfig(backfill_policy=backfill_policy)),
         debug=True,
     )
-    return make_problem(make_trace(jobs, **asked), ClusterConfig(pools), config)
+    return make_problem(make_trace(jobs, **requested), ClusterConfig(pools), config)
 
 
 def starts(problem: Problem) -> list[float]:
@@ -141,7 +141,7 @@ def test_a_gang_asks_its_nodes_in_proportion_to_its_gpus() -> None:
 @pytest.mark.parametrize(
     ("gib", "cpus", "free_gpus"),
     [(99, 9, [5, 7, 8]), (100, 9, [6, 6, 8]), (99, 10, [6, 6, 8]), (100, None, [6, 6, 8])],
-    ids=["the fullest", "its memory lacks", "its CPUs lack", "memory alone is asked"],
+    ids=["the fullest", "its memory lacks", "its CPUs lack", "memory alone is requested"],
 )
 def test_both_twins_move_a_job_where_all_that_it_asks_is_free(gib: int, cpus: int | None, free_gpus: list[int]) -> None:
     """Worst fit spreads three jobs: the first goes to the node of the second, of two GPUs, or to that of the third."""
@@ -213,7 +213,7 @@ def test_lists_of_nodes_are_grouped_by_cpus_and_memory_when_asked() -> None:
 
 @pytest.mark.parametrize("packer", ["best-fit", "fgd", "topology-aware", "lifetime-aware"])
 def test_the_lifetime_aware_packer_puts_jobs_that_end_late_together(packer: str) -> None:
-    """Beside a long job there is more room than a long job needs, beside a short one just enough."""
+    """Beside a long job there is more free than a long job needs, beside a short one just enough."""
     pool = PoolConfig("gpu", max_nodes=2, min_nodes=2, gpus_per_node=2, cpus_per_node=4.0)
     jobs = [(0.0, 90000.0, 1.0), (0.0, 1000.0, 1.0), (100.0, 80000.0, 1.0)]
     play = Play(problem_of(jobs, (pool,), packer, cpu_milli=[2500, 3000, 1000]))

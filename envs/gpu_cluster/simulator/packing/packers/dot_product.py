@@ -10,7 +10,7 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 
 
 def dot_product(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
-    """The smallest product of what is free and what is asked, as in the paper's baseline. Source: ATC 2023."""
+    """The smallest product of what is free and what is requested, as in the paper's baseline. Source: ATC 2023."""
     cpu = nodes.node[node, ns.FREE_CPU] * pod[ns.CPU] // tables.most[0]
     milli = nodes.node[node, ns.FREE_MILLI] * pod[ns.NUM_GPUS] * pod[ns.MILLI] // tables.most[1]
     return cpu * tables.most[1] + milli * tables.most[0]

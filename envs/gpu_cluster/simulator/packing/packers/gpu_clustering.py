@@ -10,7 +10,7 @@ from envs.gpu_cluster.simulator.packing.plain import PlainCluster, PlainNode, Pl
 
 
 def gpu_clustering(nodes: Nodes, tables: Tables, pod: Pod, node: int) -> int:
-    """Pods that ask alike together: nodes with this kind only, this kind too, none, others only. Source: ATC 2023."""
+    """Like pods together: nodes with this kind only, this kind too, none, others only. Source: ATC 2023."""
     kind, kinds = kind_of(pod), nodes.node[node, ns.KINDS]
     if kind < 0:
         return 0
