@@ -42,7 +42,7 @@ class Forecaster(Protocol):
             [H] float64, in the signal's unit.
 
         Raises:
-            TraceValueError: the signal does not cover `time_seconds`, or a perfect forecast would need what is behind
+            TraceValueError: the signal does not cover `time_seconds`, or a perfect forecast would need what comes after
                 its end.
         """
         ...

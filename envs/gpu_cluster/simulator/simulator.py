@@ -270,7 +270,7 @@ class Simulator(Results):
         """Run every cluster to the end of its episode under a fixed rule.
 
         Args:
-            rules: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`), every lever at rest; or
+            rules: [N] int64, the setpoint of each cluster (`CodecLayout.setpoint`), with default levers; or
                 [N, RULE_SIZE] int64, with the choice of each lever, see `envs.gpu_cluster.codec.default_action`.
             progress: called now and then with the jobs finished so far.
 

@@ -330,7 +330,7 @@ class CountedSettings(Settings):
 
 
 def specialized(settings: Settings) -> Settings:
-    """The same values in the classes that fix most flags, so that the fast compiler leaves out what is off.
+    """The same values in the classes that fix most flags, so that the fast compiler removes what is disabled.
 
     That makes four kinds of kernels: a small and fast one without optional physics; one with all of it but detailed
     nodes; and with those one for packers of the package and one for custom packers. Not a kind for each combination of

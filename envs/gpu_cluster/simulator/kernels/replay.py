@@ -97,8 +97,8 @@ def replay_by_rule(world: World, first: int, end: int, rules: NDArray[np.int64],
     Args:
         world: all that kernels read and write.
         first: the first cluster.
-        end: the cluster behind the last one.
-        rules: [N, RULE_SIZE] int64, of which only the setpoints count: every lever is at rest and always was.
+        end: the cluster after the last one.
+        rules: [N, RULE_SIZE] int64, of which only the setpoints count: every lever keeps its default, and always did.
         decisions: the most that each cluster takes in this call.
     """
     done = True

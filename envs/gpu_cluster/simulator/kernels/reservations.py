@@ -112,7 +112,7 @@ def move_trial(
         since: the moment of the trial, in ms.
         until: that to which it is brought.
         first: the first listed job that is expected to end between them.
-        end: the one behind the last of those.
+        end: the one after the last of those.
     """
     sign = 1 if since < until else -1
     for position in range(cluster.pool[pool, st.BOOT_HEAD], cluster.pool[pool, st.BOOT_TAIL]):

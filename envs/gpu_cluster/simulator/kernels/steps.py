@@ -338,7 +338,7 @@ def step_clusters(world: World, first: int, end: int) -> None:
     Args:
         world: all that kernels read and write.
         first: the first cluster.
-        end: the cluster behind the last one.
+        end: the cluster after the last one.
     """
     for index in range(first, end):
         cluster, snapshot, plan = (
@@ -359,7 +359,7 @@ def replay_clusters(world: World, first: int, end: int, rules: NDArray[np.int64]
     Args:
         world: all that kernels read and write.
         first: the first cluster.
-        end: the cluster behind the last one.
+        end: the cluster after the last one.
         rules: [N, RULE_SIZE] int64, the choices of each cluster, see `envs.gpu_cluster.codec.default_action`.
         decisions: how many.
     """
