@@ -94,6 +94,21 @@ def test_the_settings_of_an_agent(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "n_steps" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_an_agent_trains_and_its_policy_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(AGENTS, "brisk-a2c", f"{TOYS}.agent:BriskA2C")
+    small = ["agent.name=brisk-a2c", "train.total_steps=128", "train.num_envs=4", "train.validation_windows=2"]
+    changes = [word for change in small for word in ("--set", change)]
+    train = ["train", "experiment/quickstart", "--trace", "synthetic:quickstart?days=3&seed=0", "--quiet"]
+    assert main([*train, "--out", str(tmp_path), "--name", "toy", *changes]) == 0
+    capsys.readouterr()
+    document = simulate(capsys, "--policy", str(tmp_path / "toy"))
+    assert document["policy"] == "brisk-a2c"
+    assert document["metrics"]["jobs_finished"] == document["trace"]["jobs"]
+
+
 def test_an_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENVIRONMENTS, ENV_ID, {"entry_point": f"{TOYS}.corridor.env:CorridorEnv"})
     try:
