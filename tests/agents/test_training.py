@@ -320,7 +320,7 @@ def test_dqn_refuses_an_action_of_several_components(
 ) -> None:
     message = (
         r"agent dqn plays Discrete actions, this environment has MultiDiscrete of 5 components; agents that fit: "
-        r"maskable-ppo, ppo, .*; or leave one component: set environment\.codec\.max_pools=1"
+        r"maskable-ppo, ppo, .*; or let one component be left: environment\.codec\.max_pools=1"
     )
     with pytest.raises(AgentConfigError, match=message):
         train(small_task("dqn", problem=problem["ppo"]), folder("run"))
@@ -337,7 +337,7 @@ def test_nothing_of_a_checkpoint_is_unpickled(
 
 def test_the_scale_of_rewards_makes_the_tuned_return_about_minus_one(problem: dict[str, Problem]) -> None:
     """0.5 USD an hour, discounted by 0.997 a minute: 333 minutes count."""
-    task = small_task("maskable-ppo", problem=problem["maskable-ppo"], discount=0.997)
+    task = small_task("maskable-ppo", problem=problem["maskable-ppo"], gamma=0.997)
     assert task.reward_scale == pytest.approx(1.0 / (0.5 * (1 / 60) / 0.003))
 
 

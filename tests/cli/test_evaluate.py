@@ -169,7 +169,7 @@ def test_seeds_of_one_policy_join(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "trained, 2 seeds" in report.read_text(encoding="utf-8")
     assert main(["simulate", "--policy", folders[0], "--set", "codec.window_slots=3", "--trace", TRACE]) == 2
     error = capsys.readouterr().err
-    assert "policy maskable-ppo was trained with codec.window_slots=8, not 3" in error
+    assert "policy maskable-ppo was trained with codec.window_slots=4, not 3" in error
     assert error.count("\n") == 1
     assert main(["simulate", "--policy", folders[1], "--trace", TRACE, "--json", "-", "--quiet"]) == 0
     simulated = json.loads(capsys.readouterr().out)

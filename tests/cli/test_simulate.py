@@ -180,7 +180,7 @@ def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trace", TRACE, "--policy", "consolidating", "--set", "codec.consolidation=false"], "needs the consolida"),
+        (["--trace", TRACE, "--policy", "consolidating", "--set", "codec.consolidation=false"], "needs codec.consolidation; switch it on"),
         (["--trace", TRACE, "--policy", "reactiv"], "did you mean 'reactive'"),
         (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no policy artifact"),
         (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
@@ -189,7 +189,7 @@ def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str])
         (["--trace", TRACE, "--cluster", "small.yaml"], "fits in no pool"),
         (["--trace", TRACE, "--packer", "best"], "did you mean 'best-fit'"),
         (["--trace", TRACE, "--set", "objective.usd_per_kw=1"], "did you mean 'usd_per_kwh'"),
-        (["--trace", TRACE, "--set", "objective.usd_per_kwh=-1"], "must be finite and >= 0"),
+        (["--trace", TRACE, "--set", "objective.usd_per_kwh=-1"], "it must be at least 0"),
         (["--trace", TRACE, "--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
         (["--trace", TRACE, "--events", "nowhere/x.parquet"], "nowhere/x.parquet: cannot be written"),
     ],

@@ -214,7 +214,7 @@ MISTAKES = [
     (["--set", "split.train=0"], "split.train is 0"),
     (["--set", "logging.wandb=on"], "logging.wandb is"),
     (["--set", "cluster=automatic"], "it must be auto"),
-    (["--set", "agent.name=dqn"], "agent dqn needs a single discrete action"),
+    (["--set", "agent={name: dqn}"], "agent dqn plays Discrete actions"),
     (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
     (["--trace", "itp:negative.csv"], "negative.csv: row 1, column duration: -5.0 is negative"),
     (["--trace", "itp:nan.csv"], "nan.csv"),

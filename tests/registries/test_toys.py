@@ -24,8 +24,8 @@ from traces.formats import FORMATS
 TOYS = "tests.registries.toys"
 EXAMPLES = ("agent.py", "baseline.py", "packer.py", "queue_order.py", "trace_format.py")
 ENV_ID = "toy/Corridor-v0"
-BUSY = "synthetic:quickstart?days=1&seed=0&jobs_per_day=60"
-CLUSTER = "pools:\n  - {name: gpu, max_nodes: 4}\n"
+BUSY = "synthetic:quickstart?days=1&seed=0&jobs_per_day=400"
+CLUSTER = "pools:\n  - {name: gpu, max_nodes: 8}\n"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
