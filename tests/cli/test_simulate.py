@@ -180,7 +180,10 @@ def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trace", TRACE, "--policy", "consolidating", "--set", "codec.consolidation=false"], "needs codec.consolidation; switch it on"),
+        (
+            ["--trace", TRACE, "--policy", "consolidating", "--set", "codec.consolidation=false"],
+            "needs codec.consolidation; switch it on",
+        ),
         (["--trace", TRACE, "--policy", "reactiv"], "did you mean 'reactive'"),
         (["--trace", TRACE, "--policy", "runs/nothing"], "runs/nothing: there is no policy artifact"),
         (["--trace", "itp:nowhere.csv"], "nowhere.csv: cannot be read"),
