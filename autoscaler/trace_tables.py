@@ -8,13 +8,17 @@ from typing import Any
 import traces
 from autoscaler.progress import Reporter
 from traces import Nodes
+from traces.errors import TraceURIError
 from traces.options import Option
+from traces.signals import align
+from traces.signals.summary import summarize_signal
 from traces.summary import TraceSummary, summarize
 from traces.uri import TraceURI
 
 LIST_SCHEMA = "autoscaler.traces.list/1"
 INFO_SCHEMA = "autoscaler.traces.info/1"
 NODES_SCHEMA = "autoscaler.traces.nodes/1"
+SIGNAL_SCHEMA = "autoscaler.traces.signal/1"
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -43,17 +47,40 @@ def _option_line(option: Option) -> str:
     return f"{'':12}   {option.name}={option.kind}: {option.description}{default}"
 
 
-def describe(uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """What a trace of jobs, or a list of nodes, holds: the document for other tools, and rows for humans.
+def describe(uri: str, signal_uri: str | None = None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What jobs, a list of nodes or a signal hold: the document for other tools, and rows for humans.
+
+    Args:
+        uri: what to describe.
+        signal_uri: for jobs: a signal that they are laid over, by the default rule of `traces.signals.align`.
 
     Raises:
-        TraceError: it cannot be loaded.
+        TraceError: it cannot be loaded, or the signal does not cover the jobs.
     """
-    if traces.kind_of(uri) == "nodes":
+    kind = traces.kind_of(uri)
+    if kind != "jobs" and signal_uri is not None:
+        raise TraceURIError(f"{uri}: holds {kind}; only jobs are laid over a signal")
+    if kind == "nodes":
         nodes = traces.load_nodes(uri)
         return {"schema": NODES_SCHEMA, "uri": uri, **_node_counts(nodes)}, _node_rows(nodes)
-    summary = summarize(traces.load(uri))
-    return {"schema": INFO_SCHEMA, **asdict(summary)}, _job_rows(summary)
+    if kind == "signal":
+        signal = summarize_signal(traces.load_signal(uri))
+        return {"schema": SIGNAL_SCHEMA, **asdict(signal)}, signal.rows()
+    trace = traces.load(uri)
+    summary = summarize(trace)
+    document, rows = {"schema": INFO_SCHEMA, **asdict(summary)}, _job_rows(summary)
+    if signal_uri is not None:
+        span = (trace.first_submit_seconds, trace.last_submit_seconds)
+        found = align(traces.load_signal(signal_uri), trace_start=trace.metadata.start_time, span_seconds=span)
+        document["alignment"] = {"signal": signal_uri, **found.to_dict()}
+        rows = [*rows, ("signal", f"{signal_uri}: {found.describe()}")]
+    return document, rows
+
+
+def synthetic_uri(preset: str, **options: float | None) -> str:
+    """The URI of a generated trace; an option that is None keeps the preset's value."""
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    return str(TraceURI("synthetic", preset, given))
 
 
 def strict_uri(uri: str) -> str:

@@ -22,6 +22,15 @@ def checked_output(path: str | None) -> str | None:
     return path
 
 
+def _parquet_path(path: str) -> str:
+    if not path.endswith(".parquet"):
+        raise typer.BadParameter(f"{path}: traces are written as Parquet; end the name in .parquet")
+    return checked_output(path) or path
+
+
+ParquetOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", callback=_parquet_path, help="Parquet file to write.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 JsonOption = Annotated[
     str | None,

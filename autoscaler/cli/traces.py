@@ -6,25 +6,18 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.cli._common import JsonOption, QuietOption, checked_output, write_json
+from autoscaler.cli._common import JsonOption, ParquetOption, QuietOption, write_json
 from autoscaler.cli._lazy import plain_group
 from autoscaler.progress import make_reporter
 
 app = plain_group(help="List, inspect, import and generate traces of GPU jobs.", no_args_is_help=True)
 
 
-def _parquet_path(path: str) -> str:
-    if not path.endswith(".parquet"):
-        raise typer.BadParameter(f"{path}: traces are written as Parquet; end the name in .parquet")
-    checked_output(path)
-    return path
-
-
-OutputOption = Annotated[
-    str, typer.Option("--output", "-o", metavar="FILE", callback=_parquet_path, help="Parquet file to write.")
-]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="A row of a text table that cannot be used is an error, as option strict=true.")
+]
+SignalOption = Annotated[
+    str | None, typer.Option("--signal", metavar="URI", help="Say which part of this signal the jobs are laid over.")
 ]
 URIArgument = Annotated[str, typer.Argument(metavar="URI", help="FORMAT:PATH?option=value, see `traces list`.")]
 
@@ -41,11 +34,13 @@ def list_formats(json_to: JsonOption = None) -> None:
 
 
 @app.command("info")
-def info(uri: URIArgument, strict: StrictOption = False, json_to: JsonOption = None) -> None:
-    """Show what a trace, or a list of nodes, holds."""
+def info(
+    uri: URIArgument, signal: SignalOption = None, strict: StrictOption = False, json_to: JsonOption = None
+) -> None:
+    """Show what a trace of jobs, a list of nodes or a signal holds."""
     from autoscaler.trace_tables import describe, strict_uri
 
-    document, rows = describe(strict_uri(uri) if strict else uri)
+    document, rows = describe(strict_uri(uri) if strict else uri, signal)
     if json_to is not None:
         write_json(document, json_to)
     if json_to != "-":
@@ -56,7 +51,7 @@ def info(uri: URIArgument, strict: StrictOption = False, json_to: JsonOption = N
 
 @app.command("import")
 def import_trace(
-    uri: URIArgument, output: OutputOption, strict: StrictOption = False, quiet: QuietOption = False
+    uri: URIArgument, output: ParquetOption, strict: StrictOption = False, quiet: QuietOption = False
 ) -> None:
     """Convert a trace of any format to Parquet.
 
@@ -70,16 +65,13 @@ def import_trace(
 @app.command("generate")
 def generate(
     preset: Annotated[str, typer.Argument(help="Name of a preset, such as quickstart.")],
-    output: OutputOption,
+    output: ParquetOption,
     days: Annotated[float | None, typer.Option(help="Length, days; else the preset's.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same trace; else one is drawn.")] = None,
     jobs_per_day: Annotated[float | None, typer.Option(help="Expected jobs per day; else the preset's.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Generate a synthetic trace."""
-    from autoscaler.trace_tables import convert
-    from traces.uri import TraceURI
+    from autoscaler.trace_tables import convert, synthetic_uri
 
-    given = {"days": days, "seed": seed, "jobs_per_day": jobs_per_day}
-    options = {name: str(value) for name, value in given.items() if value is not None}
-    convert(str(TraceURI("synthetic", preset, options)), output, make_reporter(not quiet))
+    convert(synthetic_uri(preset, days=days, seed=seed, jobs_per_day=jobs_per_day), output, make_reporter(not quiet))

@@ -137,3 +137,22 @@ def test_help_imports_neither_traces_nor_arrow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_signal_is_described_with_the_errors_of_its_forecasts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "info", "synthetic-signal:solar?days=90&seed=1"]) == 0
+    shown = capsys.readouterr().out
+    assert "carbon of synthetic-solar, gCO2e/kWh, average, location-based" in shown
+    assert "ridge forecast" in shown
+
+
+def test_jobs_are_laid_over_a_signal_by_a_rule_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = "synthetic:quickstart?days=3&seed=0"
+    assert main(["traces", "info", jobs, "--signal", "synthetic:solar?start=2022-01-01T00:00", "--json", "-"]) == 0
+    alignment = json.loads(capsys.readouterr().out)["alignment"]
+    assert alignment["rule"] == "season"
+    assert alignment["shift_days"] % 7 == 0
+    assert main(["traces", "info", jobs, "--signal", "synthetic:solar?start=2022-01-01T00:00"]) == 0
+    assert "rule season, moved by" in " ".join(capsys.readouterr().out.split())
+    assert main(["traces", "info", "synthetic-signal:flat", "--signal", "synthetic:flat"]) == 2
+    assert "only jobs are laid over a signal" in capsys.readouterr().err
