@@ -24,8 +24,8 @@ write: Progress = to_stderr
 
 def say(message: str) -> None:
     """Write one line of progress."""
-    # Pytest's own line of dots is not finished while a test runs.
-    start = "\n" if "PYTEST_CURRENT_TEST" in os.environ else ""
+    # Pytest's own line of dots is not finished while a test runs; a program that a test starts has a line of its own.
+    start = "\n" if write is not to_stderr and "PYTEST_CURRENT_TEST" in os.environ else ""
     write(f"{start}tests.cluster: {message}\n")
 
 
