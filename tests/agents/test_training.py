@@ -145,6 +145,7 @@ def test_training_makes_a_policy_cheaper(
     assert np.mean(costs[-3:]) < 0.95 * start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", CORE)
 def test_the_same_seed_gives_the_same_training_and_another_one_another(
     agent: str, problem: dict[str, Problem], folder: Callable[[str], Path]
@@ -156,6 +157,7 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another(
     assert (runs[0] / CURVE).read_text() != (runs[2] / CURVE).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("agent", "iterations"), [(agent, 3) for agent in AGENTS] + [(agent, 5) for agent in CORE])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     agent: str, iterations: int, problem: dict[str, Problem], folder: Callable[[str], Path]
@@ -177,6 +179,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     assert_same_end(whole, parts)
 
 
+@pytest.mark.slow
 def test_ars_updates_by_whole_episodes_and_goes_on_to_the_same_bits(
     problem: dict[str, Problem], folder: Callable[[str], Path]
 ) -> None:
@@ -271,6 +274,7 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(
         train(small_task("maskable-ppo", problem=problem["maskable-ppo"]), folder("run"), resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["savez", "save_file"])
 def test_a_full_disk_leaves_no_half_written_checkpoint(
     step: str, problem: dict[str, Problem], folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch

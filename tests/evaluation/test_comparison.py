@@ -88,6 +88,7 @@ def test_the_same_seed_gives_the_same_comparison(scenario: Scenario, comparison:
         assert result_document(result) == result_document(comparison.results[name])
 
 
+@pytest.mark.slow
 def test_policies_of_different_codecs_stand_in_one_comparison(scenario: Scenario, comparison: Comparison) -> None:
     layouts = {"narrow": CodecLayout(max_pools=1), "wide": CodecLayout(consolidation=True)}
     contenders = [Contender(name, (make_baseline("reactive", each),), "rule") for name, each in layouts.items()]

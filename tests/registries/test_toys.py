@@ -79,6 +79,7 @@ def test_a_queue_order(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     assert waits(named) == waits(widest)
 
 
+@pytest.mark.slow
 def test_a_packer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PACKERS, "emptiest", f"{TOYS}.packer:PACKER")
     emptiest = simulate(capsys, "--packer", "emptiest")

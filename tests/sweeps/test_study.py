@@ -91,6 +91,7 @@ def test_what_is_worse_than_the_median_is_pruned(trainings: Trainings, tmp_path:
     assert report.trials[5].usd == 10.0
 
 
+@pytest.mark.slow
 def test_a_sweep_that_goes_on_draws_what_an_unbroken_one_draws(trainings: Trainings, tmp_path: Path) -> None:
     sweep(CONFIG, tmp_path / "whole", trials=14)
     whole, trainings.experiments = drawn(trainings), []

@@ -123,6 +123,7 @@ def play(monkeypatch: pytest.MonkeyPatch, kind: str, log_rows: int | None) -> di
         return arrays
 
 
+@pytest.mark.slow
 @only_fast
 @pytest.mark.parametrize("log_rows", [0, None])
 def test_both_kinds_of_kernels_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, log_rows: int | None) -> None:

@@ -143,6 +143,7 @@ def play_plain(problem: Problem) -> None:
         slow.step(np.ones(len(problem.config.codec.action_sizes), np.int64))
 
 
+@pytest.mark.slow
 @WORLDS
 @given(
     problem=problems(is_stochastic=True, detailed=True, packers=tuple(OWN)),
@@ -160,6 +161,7 @@ def test_both_twins_agree_on_a_packer_of_ones_own(problem: Problem, seed: int, s
     assert_same_times(fast, slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", ["own-best-fit", "plain-best-fit"])
 @WORLDS
 @given(problem=problems(detailed=True, packers=["best-fit"]), setpoint=st.integers(0, 5))
@@ -188,6 +190,7 @@ def free_in_the_end(packer: str, jobs: list[Job]) -> list[int]:
     return sorted(simulator._world.clusters.detail.node[0, :3, ns.FREE_MILLI].tolist())
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_once_for_all_packers_of_ones_own() -> None:
     if not hasattr(kernels.step_clusters, "overloads"):
         pytest.skip("numba does not compile")

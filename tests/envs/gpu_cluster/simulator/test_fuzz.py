@@ -20,6 +20,7 @@ SEEDS = (12, 25, 40, 60, 65, 80)
 """Worlds that reach every rare path; choose anew where the drawing of worlds changes."""
 
 
+@pytest.mark.slow
 def test_some_worlds_agree_and_reach_rare_paths() -> None:
     tally = fuzz.Tally()
     for seed in SEEDS:

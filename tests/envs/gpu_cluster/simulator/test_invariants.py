@@ -53,6 +53,7 @@ def ends_of(simulator: Simulator) -> np.ndarray:
     return ends
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(), seed=SEEDS)
 def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed: int) -> None:
@@ -93,6 +94,7 @@ def _check_run_times(simulator: Simulator, starts: np.ndarray, ends: np.ndarray)
     assert late.sum() == pools[:, columns.MOVES].sum() * move_ms
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(), seed=SEEDS)
 def test_a_start_stays_what_it_was(problem: Problem, seed: int) -> None:

@@ -27,6 +27,7 @@ def queues_with_reservations(detailed: bool) -> st.SearchStrategy[Problem]:
     return always_on(detailed=detailed, backfill_policy="backfill") | preemption
 
 
+@pytest.mark.slow
 @kernel_property(examples=150)
 @given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1), hold=st.sampled_from([0.0, 0.3]))
 def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: float) -> None:
