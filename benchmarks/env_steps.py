@@ -45,7 +45,7 @@ def batched(trace: Trace, nodes: int, envs: int, config: EnvironmentConfig, thre
             batch.action_masks()
 
     run()
-    simulator = batch._simulator  # noqa: SLF001 (a benchmark looks inside)
+    simulator = batch._batch.simulator  # noqa: SLF001 (a benchmark looks inside)
     jobs = 2 * simulator.finished_jobs.sum() / simulator.decisions.sum()
     name = f"GpuClusterVecEnv, {envs} envs, {nodes} nodes, {jobs:.1f} job events a step, {threads} thread(s)"
     return measure(name, "env steps/s", STEPS * envs, run, repeats)
