@@ -102,7 +102,7 @@ def _verdict(name: str, other: str, share: Estimate) -> tuple[str, str, str]:
         return f"{name} costs exactly as much as {other}", "Their costs are equal in every window.", "open"
     if share.includes_zero:
         detail = f"On average {name} costs {_more_or_less(share.mean)}; the 95 % interval runs {interval}, "
-        return f"Between {name} and {other} no difference can be told", f"{detail}so it includes no difference.", "open"
+        return f"Between {name} and {other} no difference can be told", f"{detail}so zero is inside it.", "open"
     verdict = "better" if share.mean < 0 else "worse"
     return f"{name} costs {_more_or_less(share.mean)} than {other}", f"The 95 % interval runs {interval}.", verdict
 
