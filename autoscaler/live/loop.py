@@ -12,7 +12,8 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate, with_backlog
 from autoscaler.live.kube.client import KubeError
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
+from autoscaler.live.moments import next_moment_seconds
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
 from autoscaler.live.observer import Observation, Observer
 from autoscaler.live.policy.decide import Decided, Decider
@@ -22,7 +23,6 @@ from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health
 from autoscaler.live.telemetry.status import report_outcome, report_view
 from autoscaler.live.wake import Wake
-from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
 
 _LOG = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Loop:
         """
         last = view.now_seconds
         self._clock.wait(stop, last + self._config.decision_interval_seconds - self._clock.now())
-        until = min(last + self._config.resync_interval_seconds, next_age_seconds(view))
+        until = min(last + self._config.resync_interval_seconds, next_moment_seconds(view, self.state, self._config))
         if view.stale_resources or not view.pools:
             return  # nothing was decided: look again, whether or not something happens
         if self._clock.wait(self._wake.event, until - self._clock.now()):
@@ -197,16 +197,3 @@ class Loop:
 def _kind_of(problem: str) -> str:
     """A label with few values for a problem of many."""
     return "not-finite" if "finite" in problem else "invalid-action" if "choice" in problem else "error"
-
-
-def next_age_seconds(view: ClusterView) -> float:
-    """When the next idle node passes an age that a setpoint can choose; infinite: none does."""
-    now = view.now_seconds
-    ages = [
-        node.idle_since_seconds + edge
-        for pool in view.pools
-        for node in pool.in_state(NodeState.IDLE)
-        if node.idle_since_seconds is not None
-        for edge in IDLE_AGE_EDGES_SECONDS
-    ]
-    return min((age for age in ages if age > now), default=float("inf"))

@@ -158,6 +158,7 @@ class NodeView(ObjectView):
         allocatable: of every resource, in thousandths.
         state: see `NodeState`; nodes of no pool have the state that they would have in one.
         ready_since_seconds: since when it is ready with its GPUs, None: it is not, or never said.
+        lost_since_seconds: since when it has lost its readiness or its GPUs; None: it has them, or never had them.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
         used_gpu_milli: requested by the GPU pods that are bound to it and not finished.
         holds_accelerators: a pod on it uses an accelerator that does not count in `used_gpu_milli`.
@@ -174,6 +175,7 @@ class NodeView(ObjectView):
     allocatable: Mapping[str, int] = field(default_factory=dict)
     state: NodeState = NodeState.UNREADY
     ready_since_seconds: float | None = None
+    lost_since_seconds: float | None = None
     idle_since_seconds: float | None = None
     used_gpu_milli: int = 0
     holds_accelerators: bool = False

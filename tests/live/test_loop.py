@@ -7,18 +7,22 @@ from typing import Any
 import pytest
 
 from autoscaler.live.clock import ManualClock
-from autoscaler.live.config import LivePool
-from autoscaler.live.guardrails import Allowed, GuardrailState, with_backlog
+from autoscaler.live.config import HttpSettings, LivePool
+from autoscaler.live.guardrail_config import BackoffTimes
+from autoscaler.live.guardrails import Allowed, GuardrailState, after_order_failure, with_backlog
 from autoscaler.live.kube.client import UnreachableError
 from autoscaler.live.kube.lease import LeaseLostError
-from autoscaler.live.loop import DryRun, Loop, next_age_seconds
+from autoscaler.live.loop import DryRun, Loop
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
+    ANNOTATION_REMOVAL_STEP,
+    LABEL_POOL,
     METRIC_ERRORS,
     METRIC_GUARDRAIL,
     METRIC_HELD_DECISIONS,
     METRIC_NODES,
     METRIC_UNSERVED_PODS,
+    TAINT_TO_BE_DELETED,
 )
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
@@ -251,10 +255,43 @@ def test_jobs_behind_the_window_go_to_their_first_pool() -> None:
     assert decision.placement.tolist() == [1, 0, 0]
 
 
-def test_the_next_age_is_that_of_the_youngest_crossing() -> None:
+@pytest.mark.parametrize("change", ["deleted", "unready", "without its GPUs", "deleted while it boots"])
+def test_a_node_that_is_lost_wakes_it(change: str) -> None:
+    rig = Rig(pools=(LivePool("gpu", 4, min_nodes=1),))
+    boots = change == "deleted while it boots"
+    node = raw.node("n", ready=False, gpus=None) if boots else raw.node("n")
+    rig.store.apply(Resource.NODES, "ADDED", node)
+    after = raw.node("n", ready=change != "unready", gpus=None if change == "without its GPUs" else 8)
+    event = ("DELETED", node) if "deleted" in change else ("MODIFIED", after)
+    rig.at(200.0, lambda: rig.store.apply(Resource.NODES, *event))
+    assert 200.0 in rig.run(4)
+
+
+def test_a_node_that_we_remove_wakes_nobody() -> None:
     rig = Rig()
-    rig.store.replace(Resource.NODES, [raw.node("n"), raw.node("m", created=START + 30)])
-    rig.clock.seconds = START + 70.0
-    assert next_age_seconds(rig.observer.observe(GuardrailState()).view) == START + 90.0
-    rig.store.replace(Resource.NODES, [])
-    assert next_age_seconds(rig.observer.observe(GuardrailState()).view) == float("inf")
+    taint = {"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}
+    annotated = {"annotations": {ANNOTATION_REMOVAL_STEP: "tainted"}, "labels": {LABEL_POOL: "gpu"}}
+    leaving = raw.node("n", ready=False, gpus=None, spec={"taints": [taint]})
+    leaving["metadata"] |= annotated
+    rig.store.apply(Resource.NODES, "ADDED", raw.node("n", ready=False, gpus=None))
+    rig.at(130.0, lambda: rig.store.apply(Resource.NODES, "MODIFIED", leaving))
+    rig.at(140.0, lambda: rig.store.apply(Resource.NODES, "DELETED", leaving))
+    assert rig.run(2) == [0.0, 600.0]
+
+
+def test_the_end_of_a_backoff_wakes_it() -> None:
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            if not allowed.orders:
+                return allowed.state
+            return after_order_failure(allowed.state, "gpu", view.now_seconds, BackoffTimes(initial_seconds=250.0))
+
+    rig = Rig(Actor())
+    rig.store.replace(Resource.PODS, [raw.pod("a")])
+    assert rig.run(3) == [0.0, 250.0, 750.0]
+
+
+def test_the_end_of_the_time_for_a_boot_wakes_it() -> None:
+    rig = Rig(resync_interval_seconds=5000.0, http=HttpSettings(activity_timeout_seconds=5000.0))
+    rig.store.apply(Resource.NODES, "ADDED", raw.node("n", ready=False, gpus=None))
+    assert rig.run(2) == pytest.approx([0.0, 900.0], abs=0.01)

@@ -38,7 +38,7 @@ class GuardrailState:
     Attributes:
         orders: orders of which no Node and no machine has been seen yet, by name. Observers may show them in
             `PoolView.orders`.
-        awaited: pool by name of each machine that was seen and is no Node yet.
+        awaited: pool by name of each machine that was seen and was not launched yet.
         released: pool and time of each release that the view has not shown yet, by the pod's uid.
         starting_since: since when a node has been without its GPUs, by name.
         scaled_up: last order by pool.
@@ -118,6 +118,19 @@ def without_gpus(node: NodeView) -> bool:
     return node.state is NodeState.BOOTING or (node.state is NodeState.UNREADY and node.allocatable_gpu_milli == 0)
 
 
+OVERDUE_MARGIN_SECONDS = 0.001
+"""What is overdue is so from just after its time-out on."""
+
+
+def overdue_moments(pool: PoolView, state: GuardrailState, times: BackoffTimes) -> Iterator[float]:
+    """From when on each order and each node of a pool that is not useful yet is overdue."""
+    begun = [state.starting_since.get(node.name, node.created_seconds) for node in filter(without_gpus, pool.nodes)]
+    begun += [order.ordered_seconds for order in pool.orders]
+    begun += [order.ordered_seconds for order in state.orders.values() if order.pool == pool.name]
+    for seconds in begun:
+        yield seconds + times.provision_timeout_seconds + OVERDUE_MARGIN_SECONDS
+
+
 def overdue(
     pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes
 ) -> Iterator[tuple[str, NodeView | None]]:
@@ -163,7 +176,7 @@ def _follow_machines(state: GuardrailState, view: ClusterView, nodes: set[str]) 
     """Follow machines until they are Nodes; also return the pools of those that vanished before.
 
     A provider may delete a machine that it cannot launch, such as when it is out of stock. Without this, the same order
-    would be made again in every reconcile.
+    would be made again in every reconcile. One that was launched and is lost is no fault of the pool.
     """
     machines = {machine.name: machine for machine in view.machines if machine.deleted_seconds is None}
     done = {name for name, machine in machines.items() if machine.node_name in nodes}
@@ -171,7 +184,9 @@ def _follow_machines(state: GuardrailState, view: ClusterView, nodes: set[str]) 
     gone = state.awaited.keys() - machines.keys() - nodes
     vanished = {state.awaited[name] for name in gone if name not in state.given_up}
     orders = {name: order for name, order in state.orders.items() if name not in machines and name not in gone}
-    awaited = {name: order.pool for name, order in coming.items() if name not in done}
+    awaited = {
+        name: order.pool for name, order in coming.items() if name not in done and not machines[name].provider_id
+    }
     return replace(state, orders=orders, awaited=awaited), vanished
 
 
@@ -185,11 +200,13 @@ def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[s
 
 
 def _starting_since(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> dict[str, float]:
-    """An old node that we first see without GPUs may just be restarting its plugin: it gets its time again."""
+    """A node gets its time from its creation, and again from each loss: its plugin may just be restarting."""
     now = view.now_seconds
     since = {}
     for pool in view.pools:
         for node in filter(without_gpus, pool.nodes):
             is_new = now - node.created_seconds <= times.provision_timeout_seconds
-            since[node.name] = state.starting_since.get(node.name, node.created_seconds if is_new else now)
+            first = node.lost_since_seconds or (node.created_seconds if is_new else now)
+            begun = state.starting_since.get(node.name, first)
+            since[node.name] = max(begun, node.lost_since_seconds or begun)
     return since

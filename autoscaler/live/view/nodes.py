@@ -27,8 +27,11 @@ def is_startup_taint(taint: Taint) -> bool:
     return taint.key in STARTUP_TAINTS or taint.key in startup_taints()
 
 
-def _is_removal_taint(taint: Taint) -> bool:
-    return taint.key == TAINT_TO_BE_DELETED or taint.key in removal_taints()
+def is_leaving(node: NodeView) -> bool:
+    """Whether somebody is removing it, or it is being deleted."""
+    return node.deleted_seconds is not None or any(
+        taint.key == TAINT_TO_BE_DELETED or taint.key in removal_taints() for taint in node.taints
+    )
 
 
 def is_usable(node: NodeView) -> bool:
@@ -61,7 +64,7 @@ def node_state(
         starting_seconds: how long it has been without its GPUs.
         timeout_seconds: how long that is a start; after it, the node counts as broken.
     """
-    if node.deleted_seconds is not None or any(_is_removal_taint(taint) for taint in node.taints):
+    if is_leaving(node):
         return NodeState.DRAINING
     if node.ready and holds_gpu_pods:
         return NodeState.BUSY

@@ -17,8 +17,9 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import JobView, MachineView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REMOVAL_STEP
 from autoscaler.live.providers import MachineWatch
-from autoscaler.live.view.nodes import is_usable
+from autoscaler.live.view.nodes import is_leaving, is_usable
 from autoscaler.live.view.parse import Parser, odd_annotation
 
 _LOG = logging.getLogger(__name__)
@@ -40,11 +41,12 @@ class Resource(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What makes the loop decide, as in the simulator."""
+    """What makes the loop decide: the events of the simulator, and the loss of what was counted on."""
 
     JOB_SUBMITTED = "job-submitted"
     JOB_FINISHED = "job-finished"
     NODE_READY = "node-ready"
+    NODE_LOST = "node-lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +231,36 @@ class Store:
             return {Trigger.JOB_FINISHED} if view.gpu_milli else set()
         if isinstance(view, NodeView):
             self._vacated.pop(view.name, None)
+            return {Trigger.NODE_LOST} if _counts(view) else set()
+        if isinstance(view, MachineView) and view.pool is not None and not view.node_name:
+            return {Trigger.NODE_LOST}
         return set()
 
 
+def _counts(node: NodeView) -> bool:
+    """Whether its loss is news: it is of a pool, and nobody removes it."""
+    return node.pool is not None and not is_leaving(node)
+
+
 def _see_node(view: NodeView, before: NodeView | None, now: float) -> tuple[NodeView, set[Trigger]]:
-    """Note since when a node is ready with its GPUs."""
+    """Note since when a node is ready with its GPUs, or since when it has lost them."""
     if before is None:
-        return (view if is_usable(view) else replace(view, ready_since_seconds=None)), set()
+        # Whoever did not see the loss knows by the annotation that the node was of use before.
+        lost = now if ANNOTATION_IDLE_SINCE in view.annotations else None
+        return (view if is_usable(view) else replace(view, ready_since_seconds=None, lost_since_seconds=lost)), set()
+    news = {Trigger.NODE_LOST} if _is_lost(view, before) else set()
     if not is_usable(view):
-        return replace(view, ready_since_seconds=None), set()
-    if is_usable(before):
-        return replace(view, ready_since_seconds=before.ready_since_seconds), set()
-    return replace(view, ready_since_seconds=now), {Trigger.NODE_READY}
+        loses_gpus = before.allocatable_gpu_milli > 0 and view.allocatable_gpu_milli == 0
+        lost = now if is_usable(before) or loses_gpus else before.lost_since_seconds
+        return replace(view, ready_since_seconds=None, lost_since_seconds=lost), news
+    if not is_usable(before):
+        return replace(view, ready_since_seconds=now), {Trigger.NODE_READY}
+    if is_leaving(before) and not is_leaving(view):
+        news = {Trigger.NODE_READY}  # a removal was undone
+    return replace(view, ready_since_seconds=before.ready_since_seconds), news
+
+
+def _is_lost(view: NodeView, before: NodeView) -> bool:
+    """Whether a node that was counted on serves no more, and not because we remove it."""
+    leaves = is_leaving(view) and ANNOTATION_REMOVAL_STEP not in view.annotations
+    return _counts(before) and (leaves or (is_usable(before) and not is_usable(view)))

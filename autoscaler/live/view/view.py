@@ -75,7 +75,8 @@ class ViewBuilder:
         now: float,
         starting_since: Mapping[str, float],
     ) -> NodeView:
-        starting = now - starting_since.get(node.name, node.created_seconds)
+        begun = starting_since.get(node.name, node.created_seconds)
+        starting = now - max(begun, node.lost_since_seconds or begun)
         timeout = self._config.guardrails.backoff.provision_timeout_seconds
         pool = None if node.pool is None else self._pools[node.pool]
         return fill_node(node, pods, pool, self._vacated(node, contents, now), starting, timeout)

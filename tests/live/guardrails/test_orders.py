@@ -218,6 +218,12 @@ def test_a_claim_that_vanishes_before_it_is_a_node_is_a_failure():
     assert after.state.in_backoff("a", NOW)
 
 
+def test_a_machine_that_was_launched_and_is_lost_is_ordered_again_at_once():
+    launched = claim(provider_id="kwok://n")
+    seen = evaluate(view(orders=[order("n", age=5.0)], machines=(launched,)), decision(a=1), GuardrailState(), config())
+    assert evaluate(view(), decision(a=1), seen.state, config()).orders == {"a": 1}
+
+
 def test_a_claim_that_became_a_node_and_goes_is_none():
     state = GuardrailState(awaited={"n": "a"})
     ready = view([node("ip-1")], machines=(claim(node_name="ip-1"),))

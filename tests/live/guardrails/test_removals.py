@@ -1,5 +1,7 @@
 """Which nodes go, how many at once, and when."""
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.live.guardrail_config import BackoffTimes, Cooldowns, HealthStop, StepLimits, TotalLimits
@@ -216,6 +218,17 @@ def test_a_node_that_lost_its_gpus_gets_15_minutes_too():
     assert not first.state.in_backoff("a", NOW)
     later = evaluate(view([old], now=NOW + 901.0), decision(), first.state, config())
     assert [removal.name for removal in later.removals] == ["old"]
+
+
+def test_the_time_of_a_node_that_lost_its_gpus_counts_from_the_loss():
+    """A plugin that restarts just before the node is 15 minutes old must not cost the node."""
+    lost = booting("n", age=901.0, lost_since_seconds=NOW - 21.0)
+    first = evaluate(view([lost]), decision(a=1), GuardrailState(), config())
+    assert (first.removals, first.state.starting_since["n"]) == ((), NOW - 21.0)
+    later = evaluate(view([lost], now=NOW + 880.0), decision(a=1), first.state, config())
+    assert [removal.name for removal in later.removals] == ["n"]
+    again = replace(lost, lost_since_seconds=NOW + 700.0)
+    assert evaluate(view([again], now=NOW + 880.0), decision(a=1), first.state, config()).removals == ()
 
 
 def test_one_late_node_is_one_failure_however_often_it_is_seen():

@@ -81,6 +81,22 @@ def test_a_node_without_gpus_for_too_long_is_broken_and_a_restarted_plugin_gets_
     assert states(look(world, starting_since={"late": START + 500.0})[0]) == {"late": "booting"}
 
 
+def test_what_a_node_lost_is_known_by_who_saw_it_or_by_its_annotation() -> None:
+    world = World().listed([raw.node("n"), raw.node("boots", gpus=None)])
+    old = raw.node("old", gpus=None)
+    old["metadata"]["annotations"] = {ANNOTATION_IDLE_SINCE: f"{START}"}
+    world.clock.seconds = START + 880.0
+    world.store.apply(Resource.NODES, "MODIFIED", raw.node("n", gpus=None))
+    world.store.apply(Resource.NODES, "ADDED", old)
+    world.clock.seconds = START + 901.0
+    view = look(world)[0]
+    assert states(view) == {"n": "booting", "boots": "unready", "old": "booting"}
+    lost = {node.name: node.lost_since_seconds for node in view.pools[0].nodes}
+    assert lost == {"n": START + 880.0, "boots": None, "old": START + 880.0}
+    world.store.apply(Resource.NODES, "MODIFIED", raw.node("n"))
+    assert [node.lost_since_seconds for node in look(world)[0].pools[0].nodes if node.name == "n"] == [None]
+
+
 CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": "t"}]}
 MIG = {"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}]}
 
