@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
-from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_NVIDIA_GPU
+from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
 from configs.checks import check_number
 from configs.errors import UserError
@@ -18,6 +18,9 @@ from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
 
 T = TypeVar("T")
+
+GPU_MILLI = 1000
+"""Thousandths of a whole GPU."""
 
 PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 """Labels of every node unless its pool's template says otherwise."""
@@ -45,6 +48,19 @@ class NodeTemplate:
     annotations: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
     allocatable: Mapping[str, str] = field(default_factory=lambda: {"cpu": "96", "memory": "1Ti", "pods": "110"})
+
+
+@dataclass(frozen=True, slots=True)
+class GpuResource:
+    """A resource that stands for GPUs or for parts of them.
+
+    Attributes:
+        gpu_milli: thousandths of a GPU that one unit is, rounded down: 142 for a seventh.
+        per_node: units that a node of the pool has.
+    """
+
+    gpu_milli: int = GPU_MILLI
+    per_node: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,8 @@ class LivePool:
         gpus_per_node: GPUs of a node.
         gpu_type: value of the label `nvidia.com/gpu.product` of its nodes; None: they carry none.
         gpu_resource: resource name of its GPUs.
+        resources: all resources that stand for its GPUs, by name, where there are others than whole GPUs, such as MIG
+            slices; empty: `gpu_resource` alone. All pools give one size to one name.
         boot_seconds: mean time from order to ready, which the policy sees.
         idle_node_watts: power of a node that is on and runs nothing, times PUE.
         busy_gpu_watts: what a GPU draws more when it works, times PUE.
@@ -98,6 +116,7 @@ class LivePool:
     gpus_per_node: int = 8
     gpu_type: str | None = None
     gpu_resource: str = RESOURCE_NVIDIA_GPU
+    resources: Mapping[str, GpuResource] = field(default_factory=dict)
     boot_seconds: float = 300.0
     idle_node_watts: float = 578.4
     busy_gpu_watts: float = 270.8
@@ -121,7 +140,33 @@ class LivePool:
         _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
         for name in ("boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"):
             _check(f"{where}: {name}", getattr(self, name), low=0.0)
+        self._check_resources(where)
         settings_of(self, load_provider(self.provider).settings)
+
+    def _check_resources(self, where: str) -> None:
+        for name, resource in self.resources.items():
+            _check(f"{where}: resources.{name}.gpu_milli", resource.gpu_milli, low=1, high=GPU_MILLI)
+            _check(f"{where}: resources.{name}.per_node", resource.per_node, low=0)
+        total, most = sum(self.gpu_counts[name] * size for name, size in self.gpu_sizes.items()), self.gpus_per_node
+        if total > most * GPU_MILLI:
+            raise LiveConfigError(
+                f"{where}: resources are {total / GPU_MILLI:g} GPUs together, gpus_per_node is {most}; count a GPU "
+                "that is divided only as its parts, and round gpu_milli down"
+            )
+
+    @property
+    def gpu_sizes(self) -> dict[str, int]:
+        """Thousandths of a GPU of one unit of each resource that stands for its GPUs."""
+        if not self.resources:
+            return {self.gpu_resource: GPU_MILLI}
+        return {name: resource.gpu_milli for name, resource in self.resources.items()}
+
+    @property
+    def gpu_counts(self) -> dict[str, int]:
+        """Units of each of these resources on a node."""
+        if not self.resources:
+            return {self.gpu_resource: self.gpus_per_node}
+        return {name: resource.per_node for name, resource in self.resources.items()}
 
     @property
     def node_labels(self) -> dict[str, str]:
@@ -330,6 +375,7 @@ class LiveConfig:
             raise LiveConfigError(
                 f"there are {len(names)} pools, the codec holds at most {self.codec.max_pools}; raise codec.max_pools"
             )
+        self._check_sizes()
         _check("decision_interval_seconds", self.decision_interval_seconds, low=1.0)
         _check("resync_interval_seconds", self.resync_interval_seconds, low=self.decision_interval_seconds)
         _check("usd_per_gpu_hour", self.usd_per_gpu_hour, low=0.0)
@@ -339,6 +385,18 @@ class LiveConfig:
                 f"http.activity_timeout_seconds is {self.http.activity_timeout_seconds}; a quiet cluster waits "
                 f"{quiet:g} wall seconds for the next reconcile (resync_interval_seconds), so it must be at least that"
             )
+
+    def _check_sizes(self) -> None:
+        """A pod must request as many GPUs in one pool as in another."""
+        known: dict[str, tuple[str, int]] = {}
+        for pool in self.pools:
+            for resource, size in pool.gpu_sizes.items():
+                other, before = known.setdefault(resource, (pool.name, size))
+                if before != size:
+                    raise LiveConfigError(
+                        f"resource {resource} is {before} thousandths of a GPU in pool {other} and {size} in pool "
+                        f"{pool.name}; give both one size"
+                    )
 
     def pool(self, name: str) -> LivePool:
         """The pool of a name.
@@ -353,8 +411,23 @@ class LiveConfig:
 
     @property
     def gpu_resources(self) -> tuple[str, ...]:
-        """Resource names of all pools' GPUs."""
-        return tuple(dict.fromkeys(pool.gpu_resource for pool in self.pools))
+        """Resource names of all pools' GPUs, parts of GPUs included."""
+        return tuple(self.gpu_sizes)
+
+    @property
+    def gpu_sizes(self) -> dict[str, int]:
+        """Thousandths of a GPU of one unit of each of them."""
+        return {resource: size for pool in self.pools for resource, size in pool.gpu_sizes.items()}
+
+    @property
+    def counts_parts(self) -> bool:
+        """Whether a pool has parts of GPUs: then views count GPUs of all kinds together, as `RESOURCE_GPUS`."""
+        return any(pool.resources for pool in self.pools)
+
+    @property
+    def counted_resources(self) -> dict[str, str]:
+        """By pool, the resource that tells how full a node is."""
+        return {pool.name: RESOURCE_GPUS if self.counts_parts else pool.gpu_resource for pool in self.pools}
 
 
 def with_flags(config: LiveConfig, dry_run: bool | None, audit_path: str | None) -> LiveConfig:

@@ -142,6 +142,12 @@ ANNOTATION_CONSUME_REQUEST_OLD: Final = _name(
 # Resources.
 RESOURCE_NVIDIA_GPU: Final = _name("resource", "nvidia.com/gpu", "Default `gpu_resource` of a pool.")
 
+RESOURCE_GPUS: Final = _name(
+    "resource",
+    f"{DOMAIN}/all-gpus",
+    "In views only: GPUs of all resources and devices of a node, or of a pod, together.",
+)
+
 # Objects.
 FIELD_MANAGER: Final = _name("object", "green-autoscaler", "Field manager of our writes, and reporter of our Events.")
 LEASE_NAME: Final = _name("object", "green-autoscaler", "Lease by which one replica leads.")

@@ -6,7 +6,7 @@ import re
 import sys
 import textwrap
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ def nested(hint: Any) -> tuple[Any, str]:
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) is tuple and arguments and dataclasses.is_dataclass(arguments[0]):
         return arguments[0], "[]."
+    if typing.get_origin(hint) is Mapping and dataclasses.is_dataclass(arguments[1]):
+        return arguments[1], ".<name>."
     return None, ""
 
 
@@ -73,6 +75,8 @@ def keys(schema: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]:
     for field in dataclasses.fields(schema):
         inner, joint = nested(hints[field.name])
         if inner is not None:
+            if joint.startswith(".<"):
+                yield f"`{prefix}{field.name}`", default_of(field), meanings.get(field.name, "")
             yield from keys(inner, f"{prefix}{field.name}{joint}")
         else:
             yield f"`{prefix}{field.name}`", default_of(field), meanings.get(field.name, "")

@@ -129,7 +129,7 @@ class Moves:
             hold = movable.hold(node)
             if hold is not None:
                 raise UndoError(hold.reason)
-            capacity = Capacity(view, GuardrailState(), {each.name: each.gpu_resource for each in self._config.pools})
+            capacity = Capacity(view, GuardrailState(), self._config.counted_resources)
             busy = [other.name for other in pool.in_state(NodeState.BUSY)]
             if not capacity.place(pool.name, movable.gpu_pods(node), busy):
                 raise UndoError(f"its pods do not fit on the other busy nodes of pool {pool.name} any more")

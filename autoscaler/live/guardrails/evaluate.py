@@ -33,7 +33,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     stop = stopped(view, guardrails.health)
     if stop is not None:
         return Allowed({}, (), (), (stop,), state)
-    capacity = Capacity(view, state, {pool.name: pool.gpu_resource for pool in config.pools})
+    capacity = Capacity(view, state, config.counted_resources)
     released, refused = releases(view, decision, state, capacity)
     orders = Orders(view, state, config, capacity)
     orders.choose(decision, released)

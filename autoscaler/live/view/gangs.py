@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.config import GPU_MILLI, LiveConfig, LivePool
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
 from autoscaler.live.model import GangState, GangView, JobView, PodView, Taint
 from autoscaler.live.names import (
@@ -17,6 +17,7 @@ from autoscaler.live.names import (
     ANNOTATION_PREDICTED_SECONDS,
     GATE_PLACEMENT,
     LABEL_POOL,
+    RESOURCE_GPUS,
 )
 from autoscaler.live.view.nodes import BLOCKING_EFFECTS
 from autoscaler.live.view.store import Contents
@@ -94,12 +95,9 @@ def may_run(pod: PodView, pool: LivePool, template: Mapping[str, int]) -> bool:
     Args:
         pod: the pod.
         pool: the pool.
-        template: allocatable resources of its nodes besides GPUs, in thousandths.
+        template: allocatable resources of its nodes, in thousandths.
     """
-    if not 0 < pod.requests.get(pool.gpu_resource, 0) <= pool.gpus_per_node * 1000:
-        return False
-    sizes = {**template, pool.gpu_resource: pool.gpus_per_node * 1000}
-    if any(amount > sizes.get(resource, 0) for resource, amount in pod.requests.items()):
+    if pod.gpu_milli <= 0 or any(amount > template.get(resource, 0) for resource, amount in pod.requests.items()):
         return False
     if not all(_tolerated(pod, taint) for taint in pool.template.taints):
         return False
@@ -115,13 +113,16 @@ def _tolerated(pod: PodView, taint: Taint) -> bool:
 
 
 def template_sizes(pool: LivePool) -> dict[str, int]:
-    """Allocatable resources of a pool's nodes besides GPUs, in thousandths; one that cannot be read counts as none."""
+    """Allocatable resources of a pool's nodes, in thousandths; one that cannot be read counts as none."""
     sizes: dict[str, int] = {}
     for resource, amount in pool.template.allocatable.items():
         try:
             sizes[resource] = parse_milli(amount)
         except QuantityError:
             sizes[resource] = 0
+    units = pool.gpu_counts
+    sizes |= {resource: count * GPU_MILLI for resource, count in units.items()}
+    sizes[RESOURCE_GPUS] = sum(units[resource] * size for resource, size in pool.gpu_sizes.items())
     return sizes
 
 

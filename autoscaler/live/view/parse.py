@@ -5,18 +5,18 @@ Only fields that a view has are read, so anything else in an object may be as st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.config import LiveConfig
+from autoscaler.live.config import GPU_MILLI, LiveConfig
 from autoscaler.live.kube import fields
 from autoscaler.live.kube.accelerators import accelerators
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
 from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
 from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
-from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
 from autoscaler.live.providers import pool_finder
 
 
@@ -32,6 +32,7 @@ class Parser:
         self._clock = clock
         self._pools = {pool.name: pool for pool in config.pools}
         self._gpu_resources = config.gpu_resources
+        self._gpu_sizes, self._counts_parts = config.gpu_sizes, config.counts_parts
         self._accelerators = config.guardrails.protection.accelerators
         self._pool_of = pool_finder(config)
 
@@ -46,7 +47,7 @@ class Parser:
         base = self._metadata(raw)
         pool = self._pool_of(base.labels)
         allocatable = fields.quantities(status.get("allocatable"), "status.allocatable", self._gpu_resources)
-        resources = self._gpu_resources if pool is None else (self._pools[pool].gpu_resource,)
+        gpu_milli = self._gpu_milli(allocatable, self._gpu_resources if pool is None else self._pools[pool].gpu_sizes)
         return NodeView(
             **common_fields(base),
             pool=pool,
@@ -55,8 +56,8 @@ class Parser:
             taints=fields.taints(spec.get("taints"), "spec.taints"),
             ready=ready.get("status") == "True",
             ready_reason=text(ready.get("reason"), "status.conditions.reason"),
-            allocatable_gpu_milli=sum(allocatable.get(resource, 0) for resource in resources),
-            allocatable=allocatable,
+            allocatable_gpu_milli=gpu_milli,
+            allocatable=self._with_gpus(allocatable, gpu_milli),
             ready_since_seconds=self._time(ready.get("lastTransitionTime"), "status.conditions.lastTransitionTime"),
         )
 
@@ -69,6 +70,7 @@ class Parser:
         metadata, spec, status = _part(raw, "metadata"), _part(raw, "spec"), _part(raw, "status")
         base = self._metadata(raw)
         requests = fields.requests(spec, self._gpu_resources)
+        gpu_milli = self._gpu_milli(requests, self._gpu_resources)
         owner = fields.controller(metadata)
         scheduled = conditions(status).get("PodScheduled", {})
         waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
@@ -80,9 +82,9 @@ class Parser:
             scheduler_name=text(spec.get("schedulerName"), "spec.schedulerName") or "default-scheduler",
             priority=fields.priority(spec),
             gates=fields.gates(spec),
-            gpu_milli=sum(requests.get(resource, 0) for resource in self._gpu_resources),
+            gpu_milli=gpu_milli,
             accelerators=accelerators(spec, status, requests, self._gpu_resources, self._accelerators),
-            requests=requests,
+            requests=self._with_gpus(requests, gpu_milli),
             node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
             affinity_terms=fields.affinity_terms(spec),
             depends_on_pods=fields.depends_on_pods(spec),
@@ -138,7 +140,7 @@ class Parser:
             failed=count(status.get("failed"), "status.failed"),
             finished=bool(ends),
             finished_seconds=next((moment for moment in ended if moment is not None), None),
-            gpu_milli_per_pod=sum(requests.get(resource, 0) for resource in self._gpu_resources),
+            gpu_milli_per_pod=self._gpu_milli(requests, self._gpu_resources),
             gates=fields.gates(template),
             template_pool=string_map(template.get("nodeSelector"), "spec.template.spec.nodeSelector").get(LABEL_POOL),
             failures_left=_failures_left(spec, status),
@@ -160,6 +162,13 @@ class Parser:
             has_selector=spec.get("selector") is not None,
             disruptions_allowed=count(status.get("disruptionsAllowed"), "status.disruptionsAllowed"),
         )
+
+    def _gpu_milli(self, amounts: Mapping[str, int], resources: Iterable[str]) -> int:
+        """Thousandths of a GPU that some resources are together."""
+        return sum(amounts.get(resource, 0) * self._gpu_sizes[resource] // GPU_MILLI for resource in resources)
+
+    def _with_gpus(self, amounts: dict[str, int], gpu_milli: int) -> dict[str, int]:
+        return {**amounts, RESOURCE_GPUS: gpu_milli} if self._counts_parts and gpu_milli else amounts
 
     def _metadata(self, raw: Any) -> ObjectView:
         return read_metadata(raw, self._clock)

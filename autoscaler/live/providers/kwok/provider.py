@@ -5,7 +5,7 @@ from __future__ import annotations
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool, settings_of
 from autoscaler.live.kube.client import Json, KubeClient
-from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_HOSTNAME
+from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_HOSTNAME, RESOURCE_NVIDIA_GPU
 from autoscaler.live.providers.base import Instance
 from autoscaler.live.providers.kube import KubeInstances
 from autoscaler.live.providers.kwok.names import (
@@ -56,10 +56,13 @@ class KwokProvider:
         annotations = {
             ANNOTATION_KWOK_NODE: "fake",
             ANNOTATION_KWOK_BOOT_SECONDS: f"{pool.boot_seconds / scale:.3f}",
-            ANNOTATION_KWOK_GPUS: str(pool.gpus_per_node),
+            ANNOTATION_KWOK_GPUS: str(pool.gpu_counts.get(RESOURCE_NVIDIA_GPU, 0)),
             ANNOTATION_KWOK_GPU_DELAY_SECONDS: NEVER if delay is None else f"{delay / scale:.3f}",
             ANNOTATION_ORDERED_AT: f"{self._clock.wall():.3f}",
         }
+        # The stages of the fake kubelet add whole NVIDIA GPUs, later; they know no other resource.
+        others = {name: str(units) for name, units in pool.gpu_counts.items() if name != RESOURCE_NVIDIA_GPU}
+        allocatable = {**template.allocatable, **others}
         taints = [{"key": each.key, "value": each.value, "effect": each.effect} for each in template.taints]
         return {
             "apiVersion": "v1",
@@ -70,5 +73,5 @@ class KwokProvider:
                 "annotations": {**template.annotations, **annotations},
             },
             "spec": {"taints": taints},
-            "status": {"capacity": dict(template.allocatable), "allocatable": dict(template.allocatable)},
+            "status": {"capacity": allocatable, "allocatable": dict(allocatable)},
         }
