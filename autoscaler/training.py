@@ -22,7 +22,7 @@ from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experi
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
 from configs.loader import dump_yaml, to_yaml
-from envs.gpu_cluster.episodes import describe_episodes, episode_seconds, equal_episodes
+from envs.gpu_cluster.episodes import RandomEpisodes, equal_episodes
 from envs.gpu_cluster.simulator.problem import make_problem
 
 SCHEMA = "autoscaler.run/1"
@@ -108,12 +108,13 @@ def train(
         read_manifest(find_artifact(described.train.init_from))  # before seconds go into tuning
     reporter = make_reporter(progress)
     task = _task(described, tuned or tune_heuristic(described, reporter))
-    if (shorter := describe_episodes(task.problem)) is not None:
+    episodes = RandomEpisodes(task.problem)
+    if (shorter := episodes.describe()) is not None:
         reporter.note(shorter)
     target.mkdir(parents=True)
     try:
         dump_yaml(described, target / CONFIG)
-        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episode_seconds(task.problem)}
+        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episodes.seconds}
         write_record(target, {"schema": SCHEMA, "provenance": provenance(), **facts})
         return _run(described, task, target, hooks or Hooks(), reporter, resumes=False)
     except BaseException:

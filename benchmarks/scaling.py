@@ -20,7 +20,7 @@ from _common import describe, heading, parse, parser
 from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.episodes import draw_episodes
+from envs.gpu_cluster.episodes import RandomEpisodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import make_problem
 from traces.trace import Trace
@@ -97,7 +97,9 @@ def main() -> None:
         if envs == 1:
             simulator.reset_all()
         else:
-            simulator.reset(np.arange(envs), draw_episodes(problem, envs, np.random.default_rng(0)))
+            episodes, generator = RandomEpisodes(problem), np.random.default_rng(0)
+            drawn = np.concatenate([episodes.draw(generator) for _ in range(envs)])
+            simulator.reset(np.arange(envs), drawn)
         simulator.replay(np.tile(ConstantSetpoint(config.codec).rule, (envs, 1)))
         parts = simulator.memory_bytes()
         total = sum(parts.values())

@@ -10,16 +10,10 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.episodes import (
-    draw_episodes,
-    draw_seeds,
-    episode_from_options,
-    episode_seconds,
-    log_episodes,
-)
+from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.spaces import ResetNeededError, check_actions
+from envs.gpu_cluster.spaces import ActionCheck, ResetNeededError
 
 INFO_KEYS = (*COST_TERMS, "step_seconds", "time_seconds")
 """What `info` holds: the terms of the cost in USD, how long the step took, and the time of the trace."""
@@ -53,9 +47,10 @@ class ClusterBatch:
             generator, seed = seeding.np_random()
             self.generators.append(generator)
             self.seeds.append(seed)
-        self.episode_seconds = episode_seconds(problem)
-        log_episodes(problem)
-        self._sizes = np.array(problem.config.codec.action_sizes, np.uint64)
+        self._episodes = RandomEpisodes(problem)
+        self._episodes.log()
+        self.episode_seconds = self._episodes.seconds
+        self._check = ActionCheck(problem.config.codec, num_envs)
         self._has_begun = np.zeros(num_envs, np.bool_)
 
     def seed(self, cluster: int, seed: int | None) -> None:
@@ -76,8 +71,8 @@ class ClusterBatch:
         problem, episodes, seeds = self.problem, [], []
         for cluster, window in zip(clusters, options or [{}] * len(clusters), strict=True):
             generator = self.generators[cluster]
-            episodes.append(episode_from_options(problem, window) if window else draw_episodes(problem, 1, generator))
-            seeds.append(draw_seeds(problem, 1, generator))
+            episodes.append(episode_from_options(problem, window) if window else self._episodes.draw(generator))
+            seeds.append(draw_seed(problem, generator))
         drawn = [seed for seed in seeds if seed is not None]
         begun = np.asarray(clusters, np.int64), np.concatenate(episodes), np.concatenate(drawn) if drawn else None
         try:
@@ -99,7 +94,7 @@ class ClusterBatch:
         Raises:
             InvalidActionError: an action is outside the action space.
         """
-        return check_actions(actions, self._sizes, self.num_envs)
+        return self._check(actions)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Step every cluster that is not done.

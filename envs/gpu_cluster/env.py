@@ -17,16 +17,12 @@ from envs.gpu_cluster.arguments import (
     problem_from_arguments,
 )
 from envs.gpu_cluster.cluster import AUTO
-from envs.gpu_cluster.episodes import (
-    draw_episodes,
-    draw_seeds,
-    episode_from_options,
-    episode_seconds,
-    log_episodes,
-)
+from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.render import RENDER_MODES, render_cluster
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
-from envs.gpu_cluster.spaces import ResetNeededError, action_space, check_actions, observation_space
+from envs.gpu_cluster.spaces import ActionCheck, ResetNeededError, action_space, observation_space
+
+ONLY_CLUSTER = np.zeros(1, np.int64)
 
 
 class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -134,12 +130,13 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.config = problem.config
         self._simulator = Simulator.from_problem(problem)
         self._is_running = False
-        self.episode_seconds = episode_seconds(problem)
-        log_episodes(problem)
+        self._episodes = RandomEpisodes(problem)
+        self._episodes.log()
+        self.episode_seconds = self._episodes.seconds
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
-        self._sizes = np.array(self.config.codec.action_sizes, np.uint64)
+        self._check_action = ActionCheck(self.config.codec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -150,12 +147,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
             EnvironmentConfigError: an option has no meaning, or no job is submitted in the window.
         """
         super().reset(seed=seed)
-        if options:
-            episode = episode_from_options(self._simulator.problem, options)
-        else:
-            episode = draw_episodes(self._simulator.problem, 1, self.np_random)
-        seeds = draw_seeds(self._simulator.problem, 1, self.np_random)
-        self._simulator.reset(np.zeros(1, np.int64), episode, seeds)
+        problem, generator = self._simulator.problem, self.np_random
+        episode = episode_from_options(problem, options) if options else self._episodes.draw(generator)
+        self._simulator.reset(ONLY_CLUSTER, episode, draw_seed(problem, generator))
         self._is_running = True
         return self._observation(), self._info()
 
@@ -168,7 +162,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         """
         if not self._is_running:
             raise ResetNeededError("no episode is running: call reset() before the first step and after the last")
-        self._simulator.step(check_actions(action, self._sizes))
+        self._simulator.step(self._check_action(action))
         truncated = self._simulator.is_truncated()
         terminated = self._simulator.is_done() and not truncated
         self._is_running = not (terminated or truncated)

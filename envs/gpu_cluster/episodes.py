@@ -23,59 +23,62 @@ MAX_EPISODE_SHARE = 0.5
 logger = logging.getLogger(__name__)
 
 
-def episode_seconds(problem: Problem) -> float:
-    """How long a random episode is: `episode_seconds` of the settings, and at most half of the trace.
+class RandomEpisodes:
+    """The random episodes of a problem: how long each is, and where one may begin.
 
-    Where half of the trace is shorter than one decision, there is nothing to draw and the setting holds.
+    Made once for a problem: a reset then takes some microseconds, as a step does.
+
+    Args:
+        problem: trace, cluster and settings.
+
+    Attributes:
+        seconds: how long an episode is: `episode_seconds` of the settings, and at most half of the trace. Where half of
+            the trace is shorter than one decision, there is nothing to draw and the setting holds.
     """
-    return _episode_ms(problem) / 1000
+
+    __slots__ = ("_first_ms", "_latest_ms", "_length_ms", "_problem", "seconds")
+
+    def __init__(self, problem: Problem) -> None:
+        config = problem.config
+        first_ms, last_ms = int(problem.submit_ms[0]), int(problem.submit_ms[-1])
+        longest_ms = int((last_ms - first_ms) * MAX_EPISODE_SHARE)
+        length_ms = round(config.episode_seconds * 1000)
+        if longest_ms >= config.decision_interval_seconds * 1000:
+            length_ms = min(length_ms, longest_ms)
+        self._problem, self._length_ms, self._first_ms = problem, length_ms, first_ms
+        self._latest_ms = max(first_ms, last_ms - length_ms)
+        self.seconds = length_ms / 1000
+
+    def draw(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """An episode that begins at a random moment, uniform over the trace.
+
+        Returns:
+            [1, 3] int64, as `Simulator.reset` takes it.
+        """
+        start_ms = int(generator.integers(self._first_ms, self._latest_ms, endpoint=True))
+        return np.array([[start_ms, start_ms + self._length_ms, self._problem.num_jobs]], np.int64)
+
+    def describe(self) -> str | None:
+        """One line for the user where episodes are shorter than the settings say; None: they are not."""
+        configured = self._problem.config.episode_seconds
+        if self.seconds >= round(configured * 1000) / 1000:
+            return None
+        return (
+            f"episodes last {self.seconds / 3600:.1f} h, not the {configured / 3600:.1f} h of episode_seconds: at most "
+            f"{MAX_EPISODE_SHARE:.0%} of the trace, so that they begin at different moments"
+        )
+
+    def log(self) -> None:
+        """Log `describe`, if there is anything to say."""
+        if (text := self.describe()) is not None:
+            logger.info(text)
 
 
-def _episode_ms(problem: Problem) -> int:
-    config = problem.config
-    longest_ms = int((problem.submit_ms[-1] - problem.submit_ms[0]) * MAX_EPISODE_SHARE)
-    configured_ms = round(config.episode_seconds * 1000)
-    return configured_ms if longest_ms < config.decision_interval_seconds * 1000 else min(configured_ms, longest_ms)
-
-
-def describe_episodes(problem: Problem) -> str | None:
-    """One line for the user where episodes are shorter than the settings say; None: they are not."""
-    seconds, configured = episode_seconds(problem), problem.config.episode_seconds
-    if seconds >= round(configured * 1000) / 1000:
-        return None
-    return (
-        f"episodes last {seconds / 3600:.1f} h, not the {configured / 3600:.1f} h of episode_seconds: at most "
-        f"{MAX_EPISODE_SHARE:.0%} of the trace, so that they begin at different moments"
-    )
-
-
-def log_episodes(problem: Problem) -> None:
-    """Log `describe_episodes`, if there is anything to say."""
-    if (text := describe_episodes(problem)) is not None:
-        logger.info(text)
-
-
-def draw_episodes(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Episodes of the length `episode_seconds(problem)` that begin at random moments, uniform over the trace.
-
-    Returns:
-        [count, 3] int64, as `Simulator.reset` takes them.
-    """
-    first_ms, last_ms = problem.submit_ms[0], problem.submit_ms[-1]
-    length_ms = _episode_ms(problem)
-    latest_ms = max(first_ms, last_ms - length_ms)
-    episodes = np.empty((count, 3), np.int64)
-    episodes[:, 0] = generator.integers(first_ms, latest_ms, size=count, endpoint=True)
-    episodes[:, 1] = episodes[:, 0] + length_ms
-    episodes[:, 2] = problem.num_jobs
-    return episodes
-
-
-def draw_seeds(problem: Problem, count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
-    """[count] int64, seeds of what happens to nodes at random; None, and nothing is drawn, where nothing does."""
+def draw_seed(problem: Problem, generator: np.random.Generator) -> NDArray[np.int64] | None:
+    """[1] int64, the seed of what happens to nodes at random; None, and nothing is drawn, where nothing does."""
     if not problem.is_stochastic:
         return None
-    return generator.integers(0, 2**63 - 1, size=count, endpoint=True)
+    return np.array([generator.integers(0, 2**63 - 1, endpoint=True)])
 
 
 def episode_of(problem: Problem, start_seconds: float, end_seconds: float | None = None) -> NDArray[np.int64]:

@@ -133,6 +133,7 @@ class Simulator(Results):
         self._link_packer()
         self.num_clusters = num_clusters
         self._has_to_look = bool(log_rows or settings.is_stochastic or settings.debug or self._custom_packer)
+        self._physics_seeds = np.full(num_clusters, config.physics.seed, np.int64)
         self._logs = [LogRows() for _ in range(num_clusters)]
         self.threads = default_threads(num_clusters) if threads is None else max(1, min(threads, num_clusters))
         # A replay takes much longer than a thread takes to wake.
@@ -154,7 +155,7 @@ class Simulator(Results):
         """
         self._check_fits(np.asarray(episodes))
         if seeds is None:
-            seeds = np.full(len(clusters), self.problem.config.physics.seed, np.int64)
+            seeds = self._physics_seeds[: len(clusters)]
         rows = [np.ascontiguousarray(column, np.int64) for column in (clusters, episodes, seeds)]
         if self._custom_packer is not None:
             self._custom_packer.forget()
@@ -162,7 +163,7 @@ class Simulator(Results):
         def begin(first: int, end: int) -> None:
             self._reset_kernel(self._world, *(column[first:end] for column in rows))
 
-        share(begin, len(clusters), min(self.threads, default_threads(len(clusters))))
+        share(begin, len(clusters), 1 if self.threads == 1 else min(self.threads, default_threads(len(clusters))))
         for cluster in clusters:
             self._logs[cluster].clear()
         self._after()

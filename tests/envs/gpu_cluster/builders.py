@@ -12,6 +12,7 @@ from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.episodes import RandomEpisodes
 from envs.gpu_cluster.simulator import PoolTotals, Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
@@ -55,6 +56,12 @@ def small_problem(
         ClusterConfig(tuple(pools)),
         EnvironmentConfig(codec=layout, **config),
     )
+
+
+def drawn_episodes(problem: Problem, count: int) -> NDArray[np.int64]:
+    """[count, 3] int64, random episodes of a problem."""
+    episodes, generator = RandomEpisodes(problem), np.random.default_rng(0)
+    return np.concatenate([episodes.draw(generator) for _ in range(count)])
 
 
 class Play:

@@ -11,12 +11,12 @@ from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.episodes import describe_episodes, draw_episodes, episode_of, episode_seconds, equal_episodes
+from envs.gpu_cluster.episodes import RandomEpisodes, episode_of, equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import make_problem
-from tests.envs.gpu_cluster.builders import make_trace, small_problem
+from tests.envs.gpu_cluster.builders import drawn_episodes, make_trace, small_problem
 
 
 def test_a_job_larger_than_the_cluster_names_the_job_its_gpus_the_pools_and_the_fix() -> None:
@@ -92,7 +92,7 @@ def test_the_constant_columns_of_the_snapshot_come_from_the_description() -> Non
 
 def test_episodes_begin_uniformly_where_a_whole_one_fits() -> None:
     problem = small_problem([(float(hour * 3600), 60.0, 1.0) for hour in range(101)], episode_seconds=36_000.0)
-    episodes = draw_episodes(problem, 4000, np.random.default_rng(0))
+    episodes = drawn_episodes(problem, 4000)
     starts = episodes[:, 0] / 3.6e6
     assert 0.0 <= starts.min() < 1.0
     assert 89.0 < starts.max() <= 90.0
@@ -104,26 +104,26 @@ def test_episodes_begin_uniformly_where_a_whole_one_fits() -> None:
 def test_an_episode_takes_at_most_half_of_the_trace_so_that_starts_differ() -> None:
     """Where it took all of a short one, every episode was the same."""
     problem = small_problem([(float(hour * 3600), 60.0, 1.0) for hour in range(101)], episode_seconds=360_001.0)
-    episodes = draw_episodes(problem, 200, np.random.default_rng(0))
+    episodes = drawn_episodes(problem, 200)
     assert len(set(episodes[:, 0].tolist())) == 200
     assert episodes[:, 0].max() <= 180_000_000
     assert (episodes[:, 1] - episodes[:, 0] == 180_000_000).all()
-    assert episode_seconds(problem) == 180_000.0
-    text = describe_episodes(problem)
+    assert RandomEpisodes(problem).seconds == 180_000.0
+    text = RandomEpisodes(problem).describe()
     assert text is not None
     assert "episodes last 50.0 h, not the 100.0 h of episode_seconds: at most 50% of the trace" in text
 
 
 def test_an_episode_that_fits_twice_has_the_length_of_the_settings() -> None:
     problem = small_problem([(0.0, 60.0, 1.0), (7200.0, 60.0, 1.0)], episode_seconds=3600.0)
-    assert episode_seconds(problem) == 3600.0
-    assert describe_episodes(problem) is None
+    assert RandomEpisodes(problem).seconds == 3600.0
+    assert RandomEpisodes(problem).describe() is None
 
 
 def test_a_trace_with_nothing_to_draw_is_one_episode() -> None:
     problem = small_problem([(100.0, 60.0, 1.0), (200.0, 60.0, 1.0)])
-    assert set(draw_episodes(problem, 5, np.random.default_rng(0))[:, 0].tolist()) == {100_000}
-    assert episode_seconds(problem) == problem.config.episode_seconds
+    assert set(drawn_episodes(problem, 5)[:, 0].tolist()) == {100_000}
+    assert RandomEpisodes(problem).seconds == problem.config.episode_seconds
 
 
 def test_a_window_takes_the_jobs_from_its_start_up_to_its_end() -> None:

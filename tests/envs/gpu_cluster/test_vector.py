@@ -22,11 +22,11 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
-from envs.gpu_cluster.episodes import draw_episodes
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.spaces import ResetNeededError
 from envs.gpu_cluster.vector import GpuClusterVecEnv
+from tests.envs.gpu_cluster.builders import drawn_episodes
 from traces.trace import Trace
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=3)
@@ -256,7 +256,7 @@ def test_a_state_of_another_size_is_refused(problem: Problem) -> None:
 
 def test_a_cluster_does_not_depend_on_the_size_of_its_batch(problem: Problem) -> None:
     """One episode, alone and beside seven others."""
-    episodes = draw_episodes(problem, 8, np.random.default_rng(0))
+    episodes = drawn_episodes(problem, 8)
     batch, alone = Simulator.from_problem(problem, 8), Simulator.from_problem(problem, 1)
     batch.reset(np.arange(8), episodes)
     alone.reset(np.array([0]), episodes[5:6])

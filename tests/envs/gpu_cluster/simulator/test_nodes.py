@@ -15,7 +15,7 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, Pool
 from envs.gpu_cluster.config import PhysicsConfig
 from envs.gpu_cluster.env import GpuClusterEnv
-from envs.gpu_cluster.episodes import draw_seeds
+from envs.gpu_cluster.episodes import draw_seed
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.simulator import Simulator, draws
 from envs.gpu_cluster.simulator import state as columns
@@ -392,11 +392,11 @@ def test_lots_are_spread_evenly_and_differ_by_node_life_and_kind() -> None:
 
 def test_an_environment_draws_another_world_for_each_episode_and_the_same_for_a_seed() -> None:
     problem = small_problem(ONE_JOB, [PoolConfig("gpu", max_nodes=1, failures=FAILING)])
-    seeds = draw_seeds(problem, 3, np.random.default_rng(0))
-    assert seeds is not None
-    assert len(set(seeds.tolist())) == 3
-    assert (seeds >= 0).all()
-    assert draw_seeds(small_problem(ONE_JOB), 3, np.random.default_rng(0)) is None
+    generator = np.random.default_rng(0)
+    seeds = [draw_seed(problem, generator) for _ in range(3)]
+    assert all(seed is not None and seed.dtype == np.int64 and seed[0] >= 0 for seed in seeds)
+    assert len({int(seed[0]) for seed in seeds if seed is not None}) == 3
+    assert draw_seed(small_problem(ONE_JOB), generator) is None
     cluster = ClusterConfig((PoolConfig("gpu", max_nodes=40, failures=FAILING),))
     env = GpuClusterEnv("synthetic:quickstart?days=1", cluster)
     drawn = [env.reset(seed=seed) and env._simulator._world.clusters.clock[0, columns.SEED] for seed in (1, 1, 2, None)]
