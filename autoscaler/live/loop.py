@@ -10,6 +10,7 @@ from typing import Protocol
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.explain.waiting import Reasons
 from autoscaler.live.guardrails import Allowed, GuardrailState, evaluate, with_backlog
 from autoscaler.live.kube.client import KubeError
 from autoscaler.live.model import ClusterView
@@ -22,7 +23,9 @@ from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health
 from autoscaler.live.telemetry.status import report_outcome, report_view
+from autoscaler.live.telemetry.tell import tell_waiting, times_of
 from autoscaler.live.wake import Wake
+from envs.gpu_cluster.codec import Decision
 
 _LOG = logging.getLogger(__name__)
 
@@ -147,10 +150,16 @@ class Loop:
                 self._audit.verdicts(observation.view, self.state, allowed)
             self.state = allowed.state
             report_outcome(observation.view, decided, allowed, self._config, self._metrics, self._recorder)
+            self._tell(observation.view, decision, allowed)
             with self._metrics.timed("act"):
                 self.state = self._actor.carry_out(allowed, observation.view)
         self._health.active()
         return Reconciled(observation, decided, allowed)
+
+    def _tell(self, view: ClusterView, decision: Decision | None, allowed: Allowed | None) -> None:
+        """Tell every waiting job why it waits."""
+        reasons = Reasons(view, decision, allowed, self._config, times_of(self._clock))
+        tell_waiting(reasons.all(), self._recorder)
 
     def _decide(self, observation: Observation) -> Decided:
         decided = self._decider.decide(observation.snapshot)
@@ -172,6 +181,7 @@ class Loop:
             if self._audit is not None:
                 self._audit.held(observation.view.now_seconds, stale)
         self._holding = stale
+        self._tell(observation.view, None, None)
         return Reconciled(observation)
 
     def _wait(self, view: ClusterView, stop: threading.Event) -> None:

@@ -218,6 +218,7 @@ class PodView(ObjectView):
         started_seconds: when it was first seen with a node, None: it has none.
         finished_seconds: when it was first seen finished, None: it is not.
         readable: False: a field of it cannot be read; it protects its node, which counts as full.
+        problem: what cannot be read; empty: nothing.
     """
 
     phase: str = "Pending"
@@ -241,6 +242,7 @@ class PodView(ObjectView):
     started_seconds: float | None = None
     finished_seconds: float | None = None
     readable: bool = True
+    problem: str = ""
 
     @property
     def finished(self) -> bool:

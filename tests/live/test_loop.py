@@ -206,10 +206,7 @@ def test_rules_that_bite_are_counted_and_told_to_waiting_jobs() -> None:
     rig.run(1)
     assert rig.metrics.value(METRIC_GUARDRAIL, "no-ready-gpus") == 2
     assert [what for what in rig.recorder.events if "huge" in what[1]] == [
-        (
-            "NotTriggerScaleUp",
-            "huge: no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template",
-        )
+        ("NotTriggerScaleUp", "huge: pool gpu: does not fit: GPUs: a pod requests 99 of nvidia.com/gpu, a node has 8")
     ]
 
 

@@ -54,14 +54,12 @@ from autoscaler.live.providers import ProviderError, TransientError, make_provid
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
+from autoscaler.live.telemetry.tell import tell_job, times_of
 
 _LOG = logging.getLogger(__name__)
 
 ADVANCE_SECONDS = 0.5
 """Removals are taken further this often, in wall seconds."""
-
-MAX_EVENTS = 20
-"""Waiting jobs that are told about one order."""
 
 
 class LiveActor:
@@ -92,6 +90,7 @@ class LiveActor:
         self._scale_up = ScaleUp(self._client, config, clock, providers)
         self._removals = RemovalMachine(self._client, config, clock, providers, self._reported)
         self._status = StatusWriter(self._client, config, clock)
+        self._when = times_of(clock)
         self._failed_seconds: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
@@ -168,7 +167,7 @@ class LiveActor:
             self._recorder.event(ObjectRef("Node", order.name), "Normal", EVENT_SCALED_UP, f"ordered for pool {pool}")
         self._metrics.add(METRIC_SCALED_UP, len(ordered.orders), pool)
         if ordered.orders:
-            self._tell_waiting(f"pool {pool}: {len(ordered.orders)} nodes ordered", allowed, view)
+            self._tell_waiting(pool, len(ordered.orders), allowed, view)
         if ordered.error is not None:
             state = self._order_failed(pool, ordered.error, state)
         return state
@@ -180,10 +179,14 @@ class LiveActor:
             return state  # the API server's fault, not the pool's; the next reconcile orders under the same name
         return after_order_failure(state, pool, self._clock.now(), self._config.guardrails.backoff)
 
-    def _tell_waiting(self, message: str, allowed: Allowed, view: ClusterView) -> None:
+    def _tell_waiting(self, pool: str, nodes: int, allowed: Allowed, view: ClusterView) -> None:
+        ready = self._when(view.now_seconds + self._config.pool(pool).boot_seconds)
+        message = f"pool {pool}: {nodes} node{'s' if nodes > 1 else ''} ordered, to be ready at {ready}"
         released = {release.gang.key for release in allowed.releases}
-        for gang in [gang for gang in view.queue if gang.key not in released][:MAX_EVENTS]:
-            self._recorder.event(gang.ref, "Normal", EVENT_TRIGGERED_SCALE_UP, message)
+        for gang in view.queue:
+            if gang.key not in released and pool in gang.allowed_pools:
+                pods = [pod.ref for pod in gang.pending]
+                tell_job(gang.ref, pods, "Normal", EVENT_TRIGGERED_SCALE_UP, message, self._recorder)
 
     def _remember_idle(self, view: ClusterView) -> None:
         """Write idle times on the nodes, so that a restart keeps them; a failure costs nothing but that."""

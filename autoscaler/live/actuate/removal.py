@@ -96,6 +96,7 @@ class RemovalMachine:
         self._fresh = Freshness(client, config, clock)
         self._mutex = threading.RLock()
         self._under_way: dict[str, str] = {}  # pool by name of the node
+        self._uids: dict[str, str] = {}  # of nodes that were under way, for Events
         self._moves = Moves(client, config, clock, self._fresh, self._evicted_to_move)
         self._moving: set[str] = set()  # of these, the nodes that are only emptied
         self._late: set[str] = set()
@@ -120,6 +121,7 @@ class RemovalMachine:
                 pool = metadata["labels"][LABEL_POOL]
                 if pool not in self._providers:
                     continue
+                self._uids[metadata["name"]] = metadata["uid"]
                 if ANNOTATION_REMOVAL_STEP in (metadata.get("annotations") or {}):
                     self._under_way[metadata["name"]] = pool
                 elif (item.get("spec") or {}).get("taints"):
@@ -132,6 +134,7 @@ class RemovalMachine:
                 for node in pool.in_state(NodeState.DRAINING):
                     if node.deleted_seconds is not None:
                         continue
+                    self._uids[node.name] = node.uid
                     if ANNOTATION_REMOVAL_STEP in node.annotations:
                         self._under_way.setdefault(node.name, pool.name)
                     elif any(foreign.is_stale(taint, self._clock.wall(), self._times) for taint in node.taints):
@@ -186,7 +189,7 @@ class RemovalMachine:
         if raw["metadata"]["uid"] != node.uid:
             return False
         write_progress(self._client, raw, Progress(Step.TAINTED, mode, self._clock.wall()))
-        self._under_way[node.name] = pool
+        self._under_way[node.name], self._uids[node.name] = pool, node.uid
         self._tell(Outcome.STARTED, node.name, pool, reason)
         return True
 
@@ -355,6 +358,8 @@ class RemovalMachine:
         self._late.discard(name)
         self._tell(outcome, name, pool, reason)
         self._moving.discard(name)
+        self._uids.pop(name, None)
 
     def _tell(self, outcome: Outcome, name: str, pool: str, reason: str) -> None:
-        self._report(Report(outcome, ObjectRef("Node", name), pool, reason, name in self._moving))
+        about = ObjectRef("Node", name, "", self._uids.get(name, ""))
+        self._report(Report(outcome, about, pool, reason, name in self._moving))

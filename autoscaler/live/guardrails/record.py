@@ -50,7 +50,7 @@ ANNOTATIONS = frozenset(
 """Annotations of nodes and pods that a rule reads, besides those of providers."""
 
 UNREAD = frozenset({"resource_version", "finalizers", "provider_id", "ready_reason", "scheduler_name", "grace_seconds"})
-UNREAD |= {"unschedulable_message", "started_seconds", "finished_seconds", "ready_since_seconds", "gang"}
+UNREAD |= {"unschedulable_message", "started_seconds", "finished_seconds", "ready_since_seconds", "gang", "problem"}
 """Fields that no rule reads."""
 
 OWN = frozenset({"name", "uid", "created_seconds", "deleted_seconds", "node_name", "used_gpu_milli"})

@@ -48,7 +48,7 @@ ACT = (
     *each_verb("", "nodes", "get patch", "taint and annotate nodes"),
     *each_verb("", "pods", "patch", "place pods: select a pool and remove the gate"),
     *each_verb("", "pods/eviction", "create", "evict pods"),
-    *each_verb("", "events", "create", "explain in Events"),
+    *each_verb("", "events", "create get patch", "explain in Events, and count repeated ones"),
 )
 
 

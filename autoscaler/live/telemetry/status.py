@@ -1,4 +1,4 @@
-"""What a reconcile shows to people: gauges, counters of the rules, and Events on what has to wait."""
+"""What a reconcile shows to people: gauges, counters of the rules, and one line of the log."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 from collections import Counter
 
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.guardrails import Allowed, Rule
+from autoscaler.live.explain.waiting import UNSERVED
+from autoscaler.live.guardrails import Allowed
 from autoscaler.live.model import ClusterView, NodeState
 from autoscaler.live.names import (
     EVENT_FALLBACK,
-    EVENT_NOT_TRIGGER_SCALE_UP,
     METRIC_GUARDRAIL,
     METRIC_LAST_ACTIVITY,
     METRIC_MAX,
@@ -33,19 +33,6 @@ from autoscaler.live.view.gangs import unserved_reason
 from envs.gpu_cluster.codec import ClusterSnapshot, Pool
 
 _LOG = logging.getLogger(__name__)
-
-NO_GROWTH = (Rule.POOL_MAX, Rule.TOTAL_MAX_NODES, Rule.TOTAL_MAX_GPUS, Rule.BACKOFF)
-"""Rules because of which a job waits that more nodes would help."""
-
-UNSERVED = {
-    "provisioning-request": "it waits for a ProvisioningRequest, which is not served here; take the annotation away to "
-    "be served",
-    "accelerator": "no node is ordered for it: it requests {what}, and the pools serve {pools} only",
-}
-"""What pods that are left alone are told, by the reason."""
-
-MAX_EVENTS = 20
-"""Waiting jobs that are told so per reconcile."""
 
 
 def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig, metrics: Metrics) -> None:
@@ -74,7 +61,7 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
 def report_outcome(
     view: ClusterView, decided: Decided, allowed: Allowed, config: LiveConfig, metrics: Metrics, recorder: Recorder
 ) -> None:
-    """Count the rules that bit, say what was decided, and tell waiting jobs why they wait."""
+    """Count the rules that bit, and say what was decided."""
     for pool in view.pools:
         metrics.set(METRIC_TARGET, float(decided.decision.target_nodes[pool.index]), pool.name)
     for verdict in allowed.verdicts:
@@ -96,21 +83,3 @@ def report_outcome(
     )
     if decided.fallback:
         recorder.lease_event("Warning", EVENT_FALLBACK, f"the policy's output is unusable: {decided.fallback}")
-    _tell_waiting(view, allowed, config, recorder)
-
-
-def _tell_waiting(view: ClusterView, allowed: Allowed, config: LiveConfig, recorder: Recorder) -> None:
-    for gang in view.unplaceable[:MAX_EVENTS]:
-        message = "no pool can run it: its GPUs, selectors, tolerations or other requests fit no pool's node template"
-        recorder.event(gang.ref, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
-    told = {pod.owner or pod.ref: pod for pod in reversed(view.unserved)}
-    for owner, pod in list(told.items())[:MAX_EVENTS]:
-        what = ", ".join(pod.accelerators)
-        message = UNSERVED[unserved_reason(pod, config)].format(what=what, pools=", ".join(config.gpu_resources))
-        recorder.event(owner, "Warning", EVENT_NOT_TRIGGER_SCALE_UP, message)
-    reasons = [f"pool {each.subject}: {each.reason}" for each in allowed.verdicts if each.rule in NO_GROWTH]
-    released = {release.gang.key for release in allowed.releases}
-    waiting = [gang for gang in view.queue if gang.key not in released]
-    if reasons:
-        for gang in waiting[:MAX_EVENTS]:
-            recorder.event(gang.ref, "Normal", EVENT_NOT_TRIGGER_SCALE_UP, "; ".join(reasons))

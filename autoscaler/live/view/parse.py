@@ -19,6 +19,8 @@ from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodVie
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
 from autoscaler.live.providers import pool_finder
 
+MAX_PROBLEM = 300
+
 
 class Parser:
     """Reads objects with the pools and the clock of a config.
@@ -101,7 +103,7 @@ class Parser:
             finished_seconds=self._finished_at(status),
         )
 
-    def unreadable_pod(self, raw: Any) -> PodView | None:
+    def unreadable_pod(self, raw: Any, problem: str = "") -> PodView | None:
         """What can be said of a pod that `pod` refuses; it protects its node. None: not even that it has a node."""
         try:
             base = self._metadata(raw)
@@ -111,7 +113,14 @@ class Parser:
         status = raw.get("status")
         phase = status.get("phase") if isinstance(status, dict) else None
         known = phase if isinstance(phase, str) and phase else "Unknown"
-        return PodView(**common_fields(base), phase=known, node_name=node_name, gang=base.uid, readable=False)
+        return PodView(
+            **common_fields(base),
+            phase=known,
+            node_name=node_name,
+            gang=base.uid,
+            readable=False,
+            problem=problem[:MAX_PROBLEM],
+        )
 
     def job(self, raw: Json) -> JobView:
         """A Job.

@@ -153,11 +153,12 @@ class Store:
                 self._report(resource, item, problem, "an annotation")
             return view
         except ParseError as error:
-            self._report(resource, item, str(error))
+            problem = str(error)
         except Exception as error:
             # An object may be odd in a way that nobody thought of; that must not end the watch.
-            self._report(resource, item, f"{type(error).__name__}: {error}")
-        return self._parser.unreadable_pod(item) if resource is Resource.PODS else None
+            problem = f"{type(error).__name__}: {error}"
+        self._report(resource, item, problem)
+        return self._parser.unreadable_pod(item, problem) if resource is Resource.PODS else None
 
     def _report(self, resource: str, item: Any, problem: str, what: str = "an object") -> None:
         metadata = item.get("metadata") if isinstance(item, dict) else None

@@ -2,11 +2,9 @@
 
 import json
 import logging
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from prometheus_client import Metric
@@ -14,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.live import names
 from autoscaler.live.model import ObjectRef
-from autoscaler.live.telemetry.events import MAX_WAITING, EventRecorder
 from autoscaler.live.telemetry.logs import JsonFormatter
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import AddressError, Health, HealthServer
@@ -116,43 +113,3 @@ def test_logs_are_one_json_object_per_line() -> None:
     entry = json.loads(JsonFormatter().format(record))
     assert (entry["message"], entry["level"], entry["pool"]) == ("said 2\nlines", "info", "g")
     assert "\n" not in JsonFormatter().format(record)
-
-
-class Api:
-    """Takes Events in."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.free = threading.Event()
-        self.free.set()
-
-    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        self.free.wait(5.0)
-        assert path == f"/api/v1/namespaces/{body['metadata']['namespace']}/events"
-        self.bodies.append(body)
-        return body
-
-
-def test_events_are_written_once_with_all_that_the_api_server_asks_for() -> None:
-    api, metrics = Api(), Metrics()
-    recorder = EventRecorder(api, metrics, "me", LEASE)  # type: ignore[arg-type]
-    for _ in range(3):
-        recorder.event(ObjectRef("Node", "n", "", "u"), "Normal", names.EVENT_SCALE_DOWN, "removed")
-    recorder.lease_event("Warning", names.EVENT_FALLBACK, "x" * 5000)
-    recorder.close()
-    node, lease = api.bodies
-    assert (node["metadata"]["namespace"], node["involvedObject"]["namespace"]) == ("default", "")
-    assert lease["metadata"]["namespace"] == "kube-system"
-    assert len(lease["message"]) <= 1024
-    assert {"reportingComponent", "reportingInstance", "eventTime", "action"} <= node.keys()
-
-
-def test_a_slow_api_server_never_blocks_the_loop() -> None:
-    api, metrics = Api(), Metrics()
-    api.free.clear()
-    recorder = EventRecorder(api, metrics, "me", LEASE)  # type: ignore[arg-type]
-    for index in range(MAX_WAITING + 50):
-        recorder.event(ObjectRef("Node", f"n{index}"), "Normal", names.EVENT_SCALE_DOWN, "removed")
-    assert metrics.value(names.METRIC_ERRORS, "event_dropped") > 0
-    api.free.set()
-    recorder.close()
