@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from autoscaler.live.config import LivePool
 from autoscaler.live.model import GangView, PodView
+from autoscaler.live.names import RESOURCE_GPUS
 from autoscaler.live.view.gangs import may_run, template_sizes
 from autoscaler.live.view.nodes import BLOCKING_EFFECTS
 
@@ -32,15 +33,16 @@ def pod_misfit(pod: PodView, pool: LivePool, sizes: Mapping[str, int]) -> str:
     Args:
         pod: the pod.
         pool: the pool.
-        sizes: allocatable resources of its nodes besides GPUs, in thousandths.
+        sizes: allocatable resources of its nodes, in thousandths.
     """
-    if pod.requests.get(pool.gpu_resource, 0) <= 0:
-        return f"it requests no {pool.gpu_resource}"
-    for resource, amount in {**pod.requests}.items():
-        has = pool.gpus_per_node * 1000 if resource == pool.gpu_resource else sizes.get(resource, 0)
+    if pod.gpu_milli <= 0:
+        return f"it requests no {', '.join(pool.gpu_sizes)}"
+    for resource, amount in pod.requests.items():
+        has = sizes.get(resource, 0)
         if amount > has:
-            unit = "GPUs: " if resource == pool.gpu_resource else ""
-            return f"{unit}a pod requests {quantity(amount)} of {resource}, a node has {quantity(has)}"
+            what = "GPUs" if resource == RESOURCE_GPUS else resource
+            unit = "GPUs: " if resource in pool.gpu_sizes else ""
+            return f"{unit}a pod requests {quantity(amount)} of {what}, a node has {quantity(has)}"
     for taint in pool.template.taints:
         if taint.effect in BLOCKING_EFFECTS and not any(each.tolerates(taint) for each in pod.tolerations):
             return f"its nodes have the taint {taint.key}={taint.value}:{taint.effect}, which it does not tolerate"

@@ -119,7 +119,7 @@ TOLERATES = (Toleration("team", "Exists"),)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"requests": {"cpu": 1000}}, f"it requests no {GPU}"),
+        ({"requests": {"cpu": 1000}, "gpu_milli": 0}, f"it requests no {GPU}"),
         ({"requests": {GPU: 16_000}}, f"GPUs: a pod requests 16 of {GPU}, a node has 8"),
         ({"requests": {GPU: 1000, "cpu": 200_000}}, "a pod requests 200 of cpu, a node has 96"),
         ({"requests": {GPU: 1000, "memory": (2 << 40) * 1000}}, "a pod requests 2Ti of memory, a node has 1Ti"),
