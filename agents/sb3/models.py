@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def make_model(
     }
     if isinstance(settings, ContinuousConfig):
         arguments["action_noise"] = _noise(settings, env)
-    algorithm: Any = algorithm_class(settings)
+    algorithm: Any = _ended_only(algorithm_class(settings))
     try:
         model: BaseAlgorithm = algorithm(policy_class(settings), env, **arguments)
     except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
@@ -119,6 +120,24 @@ def make_model(
     if isinstance(model, RecurrentPPO):
         _replace_rollout_buffer(model, clock)
     return model
+
+
+@cache
+def _ended_only(algorithm: type[BaseAlgorithm]) -> type[BaseAlgorithm]:
+    """An algorithm that looks for the statistics of an episode only in the infos of those that ended.
+
+    Stable-Baselines3 looks into every info at every step, so that a batch of hundreds makes a dict for each.
+    """
+
+    class EndedOnly(algorithm):  # type: ignore[misc, valid-type]
+        def _update_info_buffer(self, infos: Sequence[dict[str, Any]], dones: NDArray[np.bool_] | None = None) -> None:
+            if dones is not None:
+                ended = np.flatnonzero(dones).tolist()
+                infos, dones = [infos[index] for index in ended], dones[ended]
+            super()._update_info_buffer(infos, dones)
+
+    EndedOnly.__name__ = algorithm.__name__
+    return EndedOnly
 
 
 def _learning_rate(settings: Sb3Config) -> float | LinearSchedule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import gymnasium
@@ -28,7 +28,7 @@ from envs.gpu_cluster.spaces import action_space, observation_space
 
 
 class StepInfos(Sequence[dict[str, Any]]):
-    """The info of each cluster after a step; the dicts are made when one is read, for most steps none is.
+    """The info of each cluster after a step; a dict is made when it is read, for most steps none is.
 
     Args:
         columns: key -> [num_envs] float64, what every cluster has; kept, not copied.
@@ -39,30 +39,39 @@ class StepInfos(Sequence[dict[str, Any]]):
 
     def __init__(self, columns: Mapping[str, NDArray[np.float64]], ended: Mapping[int, dict[str, Any]]) -> None:
         self._columns, self._ended = columns, ended
-        self._rows: list[dict[str, Any]] | None = None
+        self._rows: dict[int, dict[str, Any]] = {}
 
-    def _all(self) -> list[dict[str, Any]]:
-        if self._rows is None:
-            values = zip(*(column.tolist() for column in self._columns.values()), strict=True)
-            self._rows = [dict(zip(self._columns, row, strict=True)) for row in values]
-            for index, more in self._ended.items():
-                self._rows[index].update(more)
-        return self._rows
+    def _row(self, index: int) -> dict[str, Any]:
+        if index not in self._rows:
+            self._keep(index, [float(column[index]) for column in self._columns.values()])
+        return self._rows[index]
+
+    def _keep(self, index: int, values: Iterable[float]) -> None:
+        row: dict[str, Any] = dict(zip(self._columns, values, strict=True))
+        if index in self._ended:
+            row.update(self._ended[index])
+        self._rows[index] = row
 
     def __getitem__(self, index: Any) -> Any:
         """The info of a cluster, or a list of several."""
-        return self._all()[index]
+        if isinstance(index, slice):
+            return [self._row(each) for each in range(*index.indices(len(self)))]
+        return self._row(range(len(self))[index])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Each info in turn."""
-        return iter(self._all())
+        if len(self._rows) < len(self):
+            for index, values in enumerate(zip(*(column.tolist() for column in self._columns.values()), strict=True)):
+                if index not in self._rows:
+                    self._keep(index, values)
+        return (self._rows[index] for index in range(len(self)))
 
     def __len__(self) -> int:
         """The number of clusters."""
         return len(next(iter(self._columns.values())))
 
     def __repr__(self) -> str:
-        return repr(self._all())
+        return repr(list(self))
 
 
 class GpuClusterVecEnv(VecEnv):
