@@ -6,8 +6,9 @@ Times are clock seconds (see `autoscaler.live.clock`), GPUs are thousandths of a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from autoscaler.live.names import ANNOTATION_MIRROR_POD
 
@@ -191,6 +192,27 @@ class NodeView(ObjectView):
         return ObjectRef("Node", self.name, "", self.uid)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupRef:
+    """The group that a pod says it is of, see `autoscaler.live.gangs`.
+
+    Attributes:
+        kind: name of the kind of group.
+        name: of the object that describes the group, or of the group where pods say all.
+        role: of the pod in it, as the object calls it.
+        index: which of the groups that one object describes.
+        size: pods that must run together, where the pod says it; 0: it does not.
+        problem: why the group cannot be served; empty: it can, or nobody has looked.
+    """
+
+    kind: str
+    name: str
+    role: str = ""
+    index: str = ""
+    size: int = 0
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodView(ObjectView):
     """A Pod.
@@ -211,6 +233,7 @@ class PodView(ObjectView):
         tolerations: its tolerations.
         owner: its controller, None: a bare pod.
         gang: key of its gang, the uid of its Job or its own.
+        group: the group that it says it is of, None: of none.
         unschedulable: its condition PodScheduled is False with reason Unschedulable.
         unschedulable_message: what the scheduler said.
         local_volumes: its hostPath and not-in-memory emptyDir volumes.
@@ -235,6 +258,7 @@ class PodView(ObjectView):
     tolerations: tuple[Toleration, ...] = ()
     owner: ObjectRef | None = None
     gang: str = ""
+    group: GroupRef | None = None
     unschedulable: bool = False
     unschedulable_message: str = ""
     local_volumes: tuple[str, ...] = ()
@@ -305,6 +329,60 @@ class JobView(ObjectView):
     def ref(self) -> ObjectRef:
         """Its reference."""
         return ObjectRef("Job", self.name, self.namespace, self.uid, "batch/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class PodsToCome:
+    """Pods that are alike and that nobody has created yet.
+
+    Attributes:
+        pod: one of them, as their template has it.
+        count: how many.
+        role: their role in their group.
+    """
+
+    pod: PodView
+    count: int
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView(ObjectView):
+    """An AdmissionCheck of Kueue.
+
+    Attributes:
+        ref: its reference.
+        controller: name of the controller that serves it.
+        conditions: of its status, as they stand there.
+    """
+
+    ref: ObjectRef
+    controller: str = ""
+    conditions: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether its controller has said that it serves it."""
+        return any(each.get("type") == "Active" and each.get("status") == "True" for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What makes Kueue admit a Workload once its nodes are there.
+
+    Attributes:
+        workload: the Workload.
+        resource_version: of the version that was seen.
+        check: name of our admission check in it.
+        checks: all of them, as they stand in it.
+        pod_sets: names of the pod sets that go to the pool.
+    """
+
+    workload: ObjectRef
+    resource_version: str
+    check: str
+    checks: tuple[Mapping[str, Any], ...]
+    pod_sets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,6 +458,11 @@ class GangView:
         gpu_milli_per_pod: GPUs of each of its pods.
         pending_gpu_milli: requested by its pods that have no node, those not created yet included.
         missing_pods: pods that it needs and that its controller has not created yet.
+        to_come: these pods, where their group says what they are like.
+        late: they are created only once others run, so it begins without them, where all of them fit.
+        companions: pods of its group that use no GPUs; their gates go with those of the others.
+        admission: what lets its pods be created; None: they need no such thing.
+        sent_to: pool that its pods to come are sent to; empty: not known by that.
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.
         predicted_seconds: the run time that is expected, 0: nobody said.
@@ -399,6 +482,11 @@ class GangView:
     gpu_milli_per_pod: int
     pending_gpu_milli: int = 0
     missing_pods: int = 0
+    to_come: tuple[PodsToCome, ...] = ()
+    late: bool = False
+    companions: tuple[PodView, ...] = ()
+    admission: Admission | None = None
+    sent_to: str = ""
     pods: tuple[PodView, ...] = ()
     allowed_pools: tuple[str, ...] = ()
     predicted_seconds: float = 0.0
@@ -412,6 +500,13 @@ class GangView:
     def pending(self) -> tuple[PodView, ...]:
         """Its pods that have no node."""
         return tuple(pod for pod in self.pods if not pod.node_name)
+
+    @property
+    def expected(self) -> tuple[PodView, ...]:
+        """One pod for each of `to_come`."""
+        return tuple(
+            replace(each.pod, uid=f"{each.pod.uid}/{number}") for each in self.to_come for number in range(each.count)
+        )
 
     @property
     def gated(self) -> bool:
@@ -461,7 +556,9 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
-        unserved: pods that wait for a ProvisioningRequest, or for accelerators that no pool serves; left alone.
+        unserved: pods that wait for a ProvisioningRequest, for accelerators that no pool serves, or with a group that
+            cannot be served; left alone.
+        checks: admission checks of ours.
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
         machines: what providers have for machines; empty where Nodes are all they have.
@@ -475,6 +572,7 @@ class ClusterView:
     running: tuple[GangView, ...] = ()
     unplaceable: tuple[GangView, ...] = ()
     unserved: tuple[PodView, ...] = ()
+    checks: tuple[CheckView, ...] = ()
     pods: Mapping[str, PodView] = field(default_factory=dict)
     pdbs: tuple[PdbView, ...] = ()
     machines: tuple[MachineView, ...] = ()

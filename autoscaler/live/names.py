@@ -17,7 +17,7 @@ class Name:
     """A name and its meaning, as the documentation shows it.
 
     Attributes:
-        kind: `label`, `annotation`, `gate`, `taint`, `resource`, `object`, `event` or `metric`.
+        kind: `label`, `annotation`, `gate`, `taint`, `resource`, `admission check`, `object`, `event` or `metric`.
         value: the name itself.
         meaning: one line.
         labels: label names of a metric.
@@ -146,6 +146,13 @@ RESOURCE_GPUS: Final = _name(
     "resource",
     f"{DOMAIN}/all-gpus",
     "In views only: GPUs of all resources and devices of a node, or of a pod, together.",
+)
+
+# Admission checks of Kueue.
+CHECK_CONTROLLER: Final = _name(
+    "admission check",
+    f"{DOMAIN}/nodes",
+    "AdmissionCheck of Kueue, `spec.controllerName`: is Ready for a Workload once all of its nodes are there.",
 )
 
 # Objects.

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.gangs.registry import collections
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.kube.discovery import served_version
 from autoscaler.live.model import ClusterView, NodeState, NodeView
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
@@ -63,8 +65,12 @@ class Observer:
         self._watchers = Watchers(())
 
     def start(self, client: KubeClient) -> None:
-        """Begin to watch."""
-        paths = {**PATHS, **{watch.resource: watch.path for watch in self._machines}}
+        """Begin to watch. Objects that describe groups of pods are watched where the API server serves them now.
+
+        Raises:
+            ClusterAccessError: the API server cannot say what it serves.
+        """
+        paths = {**PATHS, **{watch.resource: watch.path for watch in self._machines}, **group_paths(client)}
         self._watchers = Watchers(
             Watcher(client, resource, path, self.store, self._config.api, self._relisted, self._failed)
             for resource, path in paths.items()
@@ -109,6 +115,20 @@ class Observer:
 
     def _failed(self, error: KubeError) -> None:
         self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+
+def group_paths(client: KubeClient) -> dict[str, str]:
+    """Where the API server has the objects that describe groups of pods, by resource; only of those that it serves.
+
+    Raises:
+        ClusterAccessError: it cannot say.
+    """
+    found = {}
+    for collection in collections():
+        version = served_version(client, collection.group, collection.versions, collection.kind)
+        if version is not None:
+            found[collection.resource] = collection.path(version)
+    return found
 
 
 def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:

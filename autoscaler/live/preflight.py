@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.gangs import kueue, registry
 from autoscaler.live.kube import rights
 from autoscaler.live.kube.client import ClusterAccessError, ForbiddenError, Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.kube.discovery import kinds
@@ -41,10 +42,11 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
 def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
     """The rights that a config needs; a dry run only observes."""
     used = used_kinds(config).values()
-    observe = [*rights.OBSERVE, *(right for kind in used for right in kind.observe), *node_group.needed_rights(config)]
+    groups = (*registry.needed_rights(), *node_group.needed_rights(config))
+    observe = [*rights.OBSERVE, *(right for kind in used for right in kind.observe), *groups]
     if config.dry_run:
         return tuple(observe)
-    act = [*rights.ACT, *rights.orders(), *rights.status(), *(right for kind in used for right in kind.act)]
+    act = [*rights.ACT, *kueue.ACT, *rights.orders(), *rights.status(), *(right for kind in used for right in kind.act)]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)
 

@@ -18,7 +18,7 @@ from autoscaler.live.actuate.actor import LiveActor
 from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import GuardrailState
-from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from autoscaler.live.loop import Actor, DryRun, Loop
 from autoscaler.live.model import ObjectRef
@@ -92,7 +92,11 @@ class Process:
         self.health.not_ready, self.health.before_metrics = self._not_ready, self.observer.stale
         with contextlib.ExitStack() as stack:
             self._serve(stack)
-            self.observer.start(self.client)
+            try:
+                self.observer.start(self.client)
+            except ClusterAccessError as error:
+                _LOG.error("the cluster cannot be watched", extra={"error": str(error)})
+                return LOST
             stack.callback(self.observer.stop)
             if not self.observer.wait_listed(self.stop_event, FIRST_LIST_SECONDS):
                 return 0 if self.stop_event.is_set() else self._give_up()

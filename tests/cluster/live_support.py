@@ -100,6 +100,7 @@ def gated_gang(cluster: ControlPlane, name: str, pods: int, gpus_per_pod: int, *
                 namespace="default",
                 uid=pod["metadata"]["uid"],
                 gates=(GATE_PLACEMENT,),
+                gpu_milli=gpus_per_pod * 1000,
             )
             for pod in members
         ),

@@ -17,8 +17,9 @@ from autoscaler.live.actuate.removal import RemovalMachine
 from autoscaler.live.actuate.taints import write_soft_taints
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LeaderElection, LivePool, NodeGroup
+from autoscaler.live.gangs import kueue, registry
 from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
-from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, connect
+from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, NotFoundError, connect
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock
 from autoscaler.live.kube.rights import Right
 from autoscaler.live.model import ClusterView, NodeView, ObjectRef
@@ -49,6 +50,8 @@ CONFIG = replace(
     leader_election=LeaderElection(),
 )
 RIGHTS = needed_rights(CONFIG)
+GROUP_RIGHTS = {*registry.needed_rights(), *kueue.ACT}
+"""Rights on objects that need not be there: each is tried by itself."""
 WATCHED = (
     "/api/v1/nodes",
     "/api/v1/pods",
@@ -116,6 +119,7 @@ class Trial:
         for step in (
             self.read_groups,
             self.observe,
+            self.look_at_groups,
             self.lead,
             self.order,
             self.order,
@@ -138,6 +142,21 @@ class Trial:
     def observe(self) -> None:
         with ThreadPoolExecutor(len(WATCHED)) as pool:
             list(pool.map(self._watch, WATCHED))
+
+    def look_at_groups(self) -> None:
+        """Kinds that the cluster does not have are not found, which is no matter of rights."""
+        for right in sorted(GROUP_RIGHTS, key=str):
+            resource, _, part = right.resource.partition("/")
+            path = f"/apis/{right.group}/v1/{resource}"
+            try:
+                if right.verb == "patch":
+                    self.client.patch(f"{path}/x/{part}", {})
+                else:
+                    self.client.get(path, {"watch": "true", "timeoutSeconds": "1"} if right.verb == "watch" else None)
+            except NotFoundError:
+                continue
+            except KubeError as error:
+                self.failures.append(f"{right}: {error}")
 
     def _watch(self, path: str) -> None:
         _, version = list_all(self.client, path)
@@ -295,7 +314,38 @@ def test_without_any_role_nothing_works(cluster: ControlPlane, client: KubeClien
     cluster.wait_until(lambda: problem(client).startswith("missing rights: list nodes"), "the roles are gone")
 
 
-@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right} {right.name}".strip())
+@pytest.mark.parametrize("part", ["list", "watch", "patch"])
+def test_without_rights_on_groups_each_of_them_is_forbidden_and_the_check_names_it(
+    cluster: ControlPlane, client: KubeClient, part: str
+) -> None:
+    missing = {str(right) for right in GROUP_RIGHTS if right.verb == part}
+    less = deepcopy(documents())
+    for rule in (rule for document in less for rule in document.get("rules", ())):
+        if any(
+            right.group == rule["apiGroups"][0] and right.resource == rule["resources"][0] for right in GROUP_RIGHTS
+        ):
+            rule["verbs"] = [verb for verb in rule["verbs"] if verb != part]
+    for document in less:
+        if "rules" in document:
+            document["rules"] = [rule for rule in document["rules"] if rule["verbs"]]
+    apply(cluster, less)
+
+    def named() -> set[str]:
+        said = problem(client).removeprefix("missing rights: ").partition(";")[0]
+        return set(said.split(", "))
+
+    cluster.wait_until(lambda: named() == missing, f"the rights to {part} are gone")
+    trial = Trial(cluster, client)
+    trial.look_at_groups()
+    assert {failure.partition(":")[0] for failure in trial.failures} == missing
+    assert all("forbidden" in failure.lower() for failure in trial.failures)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [right for right in RIGHTS if right not in GROUP_RIGHTS],
+    ids=lambda right: f"{right} {right.name}".strip(),
+)
 def test_without_any_one_right_something_fails_and_the_check_names_it(
     cluster: ControlPlane, client: KubeClient, right: Right
 ) -> None:

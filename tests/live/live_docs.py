@@ -14,6 +14,7 @@ import typer
 
 from autoscaler.cli import deploy, replay
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.guardrails import Rule
 from autoscaler.live.names import NAMES
 from autoscaler.live.providers import kind_of, provider_names
@@ -23,7 +24,7 @@ from autoscaler.live.registry import PROVIDERS
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "live.md"
 MARK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ALL_NAMES = (*NAMES, *NODE_GROUP_NAMES, *provider_names())
-HEADINGS = ("label", "annotation", "gate", "taint", "resource", "object", "event")
+HEADINGS = ("label", "annotation", "gate", "taint", "resource", "admission check", "object", "event")
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -115,6 +116,8 @@ def render(kind: str) -> str:
     if kind == "rule":
         rules = ", ".join(f"`{rule}`" for rule in Rule)
         return textwrap.fill(rules, width=120, break_on_hyphens=False) + "\n"
+    if kind == "group":
+        return table(("kind", "group", "what is read"), [(f"`{k.name}`", k.title, k.reads) for k in KINDS.values()])
     if kind in ("deploy", "replay"):
         return flags({"deploy": deploy, "replay": replay}[kind].command)
     return names(kind)

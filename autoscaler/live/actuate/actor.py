@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from autoscaler.live.actuate.admission import serve_checks
 from autoscaler.live.actuate.eviction import evict
 from autoscaler.live.actuate.orders import ScaleUp, known_names
 from autoscaler.live.actuate.placement import place
@@ -119,6 +120,7 @@ class LiveActor:
     def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
         """Place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
         state = allowed.state
+        self._serve_checks(view)
         for release in allowed.releases:
             state = self._place(release, state)
         for each in allowed.stranded:
@@ -137,15 +139,23 @@ class LiveActor:
         self._status.update(view, allowed, state)
         return state
 
+    def _serve_checks(self, view: ClusterView) -> None:
+        try:
+            serve_checks(self._client, view, self._clock.wall())
+        except KubeError as error:  # the next reconcile tries again
+            self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
     def _place(self, release: Release, state: GuardrailState) -> GuardrailState:
         placed = place(self._client, release, self._clock.wall())
         self._metrics.add(METRIC_PLACED_PODS, len(placed.pods), release.pool)
         for refused in placed.refused:
             self._metrics.add(METRIC_ERRORS, 1, "placement")
-            _LOG.warning("a pod was not placed", extra={"pod": refused.pod.name, "reason": refused.reason})
-        if placed.pods:
-            self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, f"sent to pool {release.pool}")
-        return after_release(state, [pod.uid for pod in placed.pods], release.pool, self._clock.now())
+            _LOG.warning("a pod was not placed", extra={"pod": refused.about.name, "reason": refused.reason})
+        if placed.pods or placed.admitted:
+            where = f"sent to pool {release.pool}" if release.pool else "it follows the rest of its group"
+            self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, where)
+        uids = [release.gang.key] if placed.admitted else [pod.uid for pod in placed.pods]
+        return after_release(state, uids, release.pool, self._clock.now())
 
     def _rescue(self, stranded: Stranded) -> None:
         """Evict the pods of a gang whose pool died, all or as far as it goes: the next reconcile sees the rest."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoscaler.live.actuate.admission import admit
 from autoscaler.live.guardrails import Release
 from autoscaler.live.kube.client import InvalidError, Json, KubeClient, KubeError
-from autoscaler.live.model import PodView
+from autoscaler.live.model import ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
 
 
@@ -15,11 +16,11 @@ class Refused:
     """A pod that was not released.
 
     Attributes:
-        pod: the pod.
+        about: the pod, or what a Workload admits.
         reason: what the API server said.
     """
 
-    pod: PodView
+    about: ObjectRef
     reason: str
 
 
@@ -30,12 +31,14 @@ class Placed:
     Attributes:
         release: what to place.
         pods: pods that were released.
-        refused: pods that were not.
+        refused: pods that were not, or the Workload.
+        admitted: its Workload may be admitted now.
     """
 
     release: Release
     pods: tuple[PodView, ...]
     refused: tuple[Refused, ...]
+    admitted: bool = False
 
 
 def place(client: KubeClient, release: Release, wall_seconds: float) -> Placed:
@@ -46,6 +49,8 @@ def place(client: KubeClient, release: Release, wall_seconds: float) -> Placed:
         release: which pods, and where to.
         wall_seconds: unix time, for the annotation.
     """
+    if release.gang.admission is not None:
+        return _admit(client, release, wall_seconds)
     done: list[PodView] = []
     refused: list[Refused] = []
     for pod in release.pods:
@@ -56,12 +61,22 @@ def place(client: KubeClient, release: Release, wall_seconds: float) -> Placed:
                 "strategic",
             )
         except InvalidError as error:
-            refused.append(Refused(pod, f"somebody else placed it first, or a selector forbids it: {error.message}"))
+            refused.append(
+                Refused(pod.ref, f"somebody else placed it first, or a selector forbids it: {error.message}")
+            )
         except KubeError as error:
-            refused.append(Refused(pod, error.message))
+            refused.append(Refused(pod.ref, error.message))
         else:
             done.append(pod)
     return Placed(release, tuple(done), tuple(refused))
+
+
+def _admit(client: KubeClient, release: Release, wall_seconds: float) -> Placed:
+    try:
+        admit(client, release, wall_seconds)
+    except KubeError as error:
+        return Placed(release, (), (Refused(release.gang.ref, error.message),))
+    return Placed(release, (), (), admitted=True)
 
 
 def patch_of(pod: PodView, pool: str, wall_seconds: float) -> Json:
@@ -71,10 +86,12 @@ def patch_of(pod: PodView, pool: str, wall_seconds: float) -> Json:
     on another pod of the same name. A pod that is released already has an immutable selector: the same pool changes
     nothing, another one is refused.
     """
+    # A pod of a group that uses no GPUs may run on any node that suits it.
+    selector = {"nodeSelector": {LABEL_POOL: pool}} if pod.gpu_milli > 0 else {}
     return {
         "metadata": {"uid": pod.uid, "annotations": {ANNOTATION_PLACED_AT: f"{wall_seconds:.3f}"}},
         "spec": {
-            "nodeSelector": {LABEL_POOL: pool},
+            **selector,
             "schedulingGates": [{"$patch": "delete", "name": GATE_PLACEMENT}],
         },
     }

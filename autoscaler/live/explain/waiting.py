@@ -36,6 +36,7 @@ UNSERVED = {
     "provisioning-request": "it waits for a ProvisioningRequest, which is not served here; take the annotation away to "
     "be served",
     "accelerator": "no node is ordered for it: it requests {what}, and the pools serve {pools} only",
+    "group": "no node is ordered for it and it is not placed, as half of its group must not run: {group}",
 }
 """What pods that are left alone are told, by the reason."""
 
@@ -104,7 +105,9 @@ class Reasons:
         told: dict[str, PodView] = {(pod.owner or pod.ref).uid: pod for pod in reversed(self._view.unserved)}
         for pod in told.values():
             what, pools = ", ".join(pod.accelerators), ", ".join(self._config.gpu_resources)
-            reason = UNSERVED[unserved_reason(pod, self._config)].format(what=what, pools=pools)
+            reason = UNSERVED[unserved_reason(pod, self._config)].format(
+                what=what, pools=pools, group="" if pod.group is None else pod.group.problem
+            )
             yield Waiting(pod.owner or pod.ref, (pod.ref,), reason, temporary=False)
         for pod in self._view.pods.values():
             if not pod.readable and not pod.node_name:

@@ -6,6 +6,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import HealthStop
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.consolidations import Consolidations
+from autoscaler.live.guardrails.groups import keep_for_pods_to_come
 from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.placement import releases
 from autoscaler.live.guardrails.removals import Removals
@@ -34,6 +35,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     if stop is not None:
         return Allowed({}, (), (), (stop,), state)
     capacity = Capacity(view, state, config.counted_resources)
+    keep_for_pods_to_come(view, state, capacity)
     released, refused = releases(view, decision, state, capacity)
     orders = Orders(view, state, config, capacity)
     orders.choose(decision, released)

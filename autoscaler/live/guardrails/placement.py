@@ -24,8 +24,26 @@ def gated_pods(gang: GangView, state: GuardrailState) -> tuple[PodView, ...]:
     return tuple(pod for pod in gang.pending if GATE_PLACEMENT in pod.gates and pod.uid not in state.released)
 
 
+def gated_companions(gang: GangView, state: GuardrailState) -> tuple[PodView, ...]:
+    """Pods without GPUs of a gang that wait for the others."""
+    return tuple(
+        pod
+        for pod in gang.companions
+        if not pod.node_name and GATE_PLACEMENT in pod.gates and pod.uid not in state.released
+    )
+
+
+def awaits_us(gang: GangView, state: GuardrailState) -> bool:
+    """Whether something else than its pods with GPUs waits for our word: its admission, or its other pods."""
+    if gang.admission is not None:
+        return gang.key not in state.released
+    return bool(gated_companions(gang, state)) and gang.late
+
+
 def fixed_pool(gang: GangView, state: GuardrailState) -> str | None:
     """The pool in which a part of a gang is already; the rest has to follow it."""
+    if gang.sent_to or gang.key in state.released:
+        return gang.sent_to or state.released[gang.key][0]
     for pod in gang.pods:
         if pod.uid in state.released:
             return state.released[pod.uid][0]
@@ -68,7 +86,7 @@ def releases(
     verdicts: list[Verdict] = []
     for gang, wanted in chosen_pools(view, decision):
         pods = gated_pods(gang, state)
-        if not pods:
+        if not pods and not awaits_us(gang, state):
             continue
         fixed = fixed_pool(gang, state)
         if fixed is not None and fixed != wanted:
@@ -77,11 +95,16 @@ def releases(
         pool = fixed or wanted
         if pool is None:
             continue
-        refusal = _refusal(gang, pods, pool, capacity)
+        # For the pods to come of a gang that has begun, `groups` has reserved what they need.
+        refusal = _refusal(gang, pods if fixed is not None else (*pods, *gang.expected), pool, capacity)
         if refusal is None:
-            released.append(Release(gang, pool, pods))
+            released.append(Release(gang, pool, (*pods, *gated_companions(gang, state))))
         else:
             verdicts.append(refusal)
+    for gang in view.running:
+        companions = gated_companions(gang, state)
+        if companions:  # they were created after the others
+            released.append(Release(gang, "", companions))
     return released, verdicts
 
 
@@ -90,7 +113,7 @@ def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Cap
     rule: Rule
     if pool not in gang.allowed_pools:
         rule, reason = Rule.POOL_NOT_ALLOWED, f"its selectors, tolerations or GPUs rule out pool {pool}"
-    elif gang.missing_pods > 0:
+    elif gang.missing_pods > 0 and not gang.late:
         rule, reason = Rule.GANG_INCOMPLETE, f"{gang.missing_pods} of its {gang.parallelism} pods do not exist yet"
     elif not capacity.has_ready_gpus(pool):
         rule, reason = Rule.NO_READY_GPUS, f"pool {pool} has no ready node with allocatable GPUs yet"

@@ -50,7 +50,15 @@ ANNOTATIONS = frozenset(
 """Annotations of nodes and pods that a rule reads, besides those of providers."""
 
 UNREAD = frozenset({"resource_version", "finalizers", "provider_id", "ready_reason", "scheduler_name", "grace_seconds"})
-UNREAD |= {"unschedulable_message", "started_seconds", "finished_seconds", "ready_since_seconds", "gang", "problem"}
+UNREAD |= {
+    "unschedulable_message",
+    "started_seconds",
+    "finished_seconds",
+    "ready_since_seconds",
+    "gang",
+    "group",
+    "problem",
+}
 """Fields that no rule reads."""
 
 OWN = frozenset({"name", "uid", "created_seconds", "deleted_seconds", "node_name", "used_gpu_milli"})
@@ -65,12 +73,13 @@ NO_ROWS: Plain = {"shared": [], "rows": []}
 def pack(view: ClusterView, state: GuardrailState) -> Plain:
     """A view and a memory as plain values; `unpack` returns what `evaluate` judges as it judges these."""
     nodes = [node for pool in view.pools for node in pool.nodes]
-    movable = [gang for gang in view.running if any(is_checkpointable(pod) for pod in gang.pods)]
+    movable = [gang for gang in view.running if _is_judged(gang)]
     gangs = [*view.queue, *movable, *view.unplaceable]
     pods = _pods(view, nodes, gangs, state)
     budgets = [pdb for pdb in view.pdbs if any(pdb.selects(pod) for pod in pods.values() if pod.node_name)]
     index = {uid: place for place, uid in enumerate(pods)}
-    node_labels, pod_labels = _node_labels(pods.values()), _pod_labels(budgets)
+    unborn = [each.pod for gang in gangs for each in gang.to_come]
+    node_labels, pod_labels = _node_labels([*pods.values(), *unborn]), _pod_labels(budgets)
     return {
         "now_seconds": view.now_seconds,
         "pools": [
@@ -128,7 +137,14 @@ def _pods(
     chosen = {
         uid: pod for uid, pod in view.pods.items() if not pod.node_name or uid in on_nodes or uid in state.released
     }
-    return {**chosen, **{pod.uid: pod for gang in gangs for pod in gang.pods if pod.uid not in chosen}}
+    members = (pod for gang in gangs for pod in (*gang.pods, *gang.companions))
+    return {**chosen, **{pod.uid: pod for pod in members if pod.uid not in chosen}}
+
+
+def _is_judged(gang: GangView) -> bool:
+    """Whether a rule looks at a gang that runs: its jobs may be moved, or pods of it are held back or to come."""
+    held = any(pod.gates for pod in gang.companions)
+    return held or bool(gang.to_come) or any(is_checkpointable(pod) for pod in gang.pods)
 
 
 def _node_labels(pods: Iterable[PodView]) -> set[str]:
@@ -174,7 +190,9 @@ def _pod(pod: PodView, labels: Collection[str]) -> Plain:
 
 
 def _gang(gang: GangView, index: Mapping[str, int]) -> Plain:
-    return {**_brief(gang), "pods": [index[pod.uid] for pod in gang.pods]}
+    admission = gang.admission and replace(gang.admission, resource_version="", checks=(), pod_sets=())
+    places = {name: [index[pod.uid] for pod in getattr(gang, name)] for name in ("pods", "companions")}
+    return {**_brief(replace(gang, companions=(), admission=admission)), **places}
 
 
 def _brief(item: Any, labels: Collection[str] | None = None) -> Plain:
@@ -234,8 +252,9 @@ def _pool(record: Mapping[str, Any], uids: Sequence[str]) -> PoolView:
 
 
 def _read_gang(record: Plain, pods: Sequence[PodView]) -> GangView:
-    gang: GangView = _read(GangView, {**record, "pods": ()})
-    return replace(gang, pods=tuple(pods[place] for place in record["pods"]))
+    gang: GangView = _read(GangView, {**record, "pods": (), "companions": ()})
+    members, companions = (tuple(pods[place] for place in record[name]) for name in ("pods", "companions"))
+    return replace(gang, pods=members, companions=companions)
 
 
 @cache

@@ -39,7 +39,7 @@ class GuardrailState:
         orders: orders of which no Node and no machine has been seen yet, by name. Observers may show them in
             `PoolView.orders`.
         awaited: pool by name of each machine that was seen and was not launched yet.
-        released: pool and time of each release that the view has not shown yet, by the pod's uid.
+        released: pool and time of each release that the view has not shown yet, by the uid of the pod or Workload.
         starting_since: since when a node has been without its GPUs, by name.
         scaled_up: last order by pool.
         removal_failed_seconds: last removal that failed; None: none did.
@@ -192,9 +192,11 @@ def _follow_machines(state: GuardrailState, view: ClusterView, nodes: set[str]) 
 
 def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[str, float]]:
     hidden = {}
+    waiting = {gang.key for gang in view.queue if gang.admission is not None}
     for uid, (pool, seconds) in state.released.items():
         pod = view.pods.get(uid)
-        if pod is not None and pod.gates and view.now_seconds - seconds <= RELEASE_MEMORY_SECONDS:
+        waits = uid in waiting or (pod is not None and bool(pod.gates))
+        if waits and view.now_seconds - seconds <= RELEASE_MEMORY_SECONDS:
             hidden[uid] = (pool, seconds)
     return hidden
 

@@ -89,8 +89,8 @@ class Release:
 
     Attributes:
         gang: the gang.
-        pool: where to.
-        pods: those of its pods that still carry our gate.
+        pool: where its pods with GPUs go, empty: there are none among them.
+        pods: those of its pods that still carry our gate, those without GPUs too.
     """
 
     gang: GangView

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, NotFoundError
 
 
@@ -37,3 +39,12 @@ def group_serves(client: KubeClient, group: str, kind: str) -> bool:
     except KubeError as error:
         raise ClusterAccessError(f"{client.server}: /apis/{group} cannot be read: {error.message}") from error
     return any(kind in kinds(client, f"/apis/{version.get('groupVersion')}") for version in versions)
+
+
+def served_version(client: KubeClient, group: str, versions: Iterable[str], kind: str) -> str | None:
+    """The first of some versions of an API group in which a kind is served; None: there is none.
+
+    Raises:
+        ClusterAccessError: the API server cannot be reached.
+    """
+    return next((version for version in versions if kind in kinds(client, f"/apis/{group}/{version}")), None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import GPU_MILLI, LiveConfig, LivePool
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
-from autoscaler.live.model import GangState, GangView, JobView, PodView, Taint
+from autoscaler.live.model import GangState, GangView, JobView, PodsToCome, PodView, Taint
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
@@ -19,8 +20,10 @@ from autoscaler.live.names import (
     LABEL_POOL,
     RESOURCE_GPUS,
 )
+from autoscaler.live.view.groups import Group, Groups, ref_of, to_come
 from autoscaler.live.view.nodes import BLOCKING_EFFECTS
 from autoscaler.live.view.store import Contents
+from autoscaler.live.view.workloads import waiting_workloads
 
 LAST_SECOND = 1e11
 """Times and durations from here on, some thousand years, are taken for mistakes."""
@@ -50,13 +53,17 @@ def unserved_reason(pod: PodView, config: LiveConfig) -> str:
     """Why a pod that waits is left alone, as the label of a metric; empty: it is not."""
     if pod.node_name or not concerns_us(pod, config):
         return ""
+    if pod.group is not None and pod.group.problem and not consumes_request(pod):
+        return "group" if pod.gpu_milli > 0 and waits(pod) else ""
     if consumes_request(pod):
         return "provisioning-request" if pod.gpu_milli > 0 or pod.accelerators else ""
     return "accelerator" if pod.accelerators and pod.gpu_milli == 0 and waits(pod) else ""
 
 
 def counts(pod: PodView, config: LiveConfig) -> bool:
-    """Whether a pod is ours to serve: it requests GPUs, and waits for no ProvisioningRequest."""
+    """Whether a pod is ours to serve: it requests GPUs, waits for no ProvisioningRequest, and its group is known."""
+    if pod.group is not None and pod.group.problem:
+        return False
     return requests_gpus(pod, config) and not consumes_request(pod)
 
 
@@ -82,6 +89,10 @@ def waits(pod: PodView) -> bool:
     if pod.gates:
         return pod.gates == (GATE_PLACEMENT,)
     return pod.unschedulable or LABEL_POOL in pod.node_selector
+
+
+def _held_by_others(pod: PodView) -> bool:
+    return any(gate != GATE_PLACEMENT for gate in pod.gates)
 
 
 def is_gang(job: JobView) -> bool:
@@ -143,9 +154,15 @@ class GangBuilder:
 
         A Job counts as submitted when it is created; a suspended one not at all.
         """
+        groups = Groups(contents)
         members: defaultdict[str, list[PodView]] = defaultdict(list)
+        grouped: dict[str, tuple[Group, list[PodView]]] = {}
         for pod in contents.pods.values():
-            if counts(pod, self._config):
+            group = groups.of(pod)
+            if group is not None:
+                if concerns_us(pod, self._config) and not consumes_request(pod):
+                    grouped.setdefault(group.key, (group, []))[1].append(pod)
+            elif counts(pod, self._config):
                 job = contents.jobs.get(pod.gang)
                 members[pod.gang if job is not None and is_gang(job) else pod.uid].append(pod)
         gangs: list[GangView] = []
@@ -157,6 +174,10 @@ class GangBuilder:
             submissions.append(Submission(key, gang.submitted_seconds, size))
             if gang.state is not GangState.FINISHED:
                 gangs.append(gang)
+        for gang in (*self._groups(grouped.values()), *self._workloads(contents)):
+            size = sum(pod.gpu_milli for pod in (*gang.pods, *gang.expected))
+            submissions.append(Submission(gang.key, gang.submitted_seconds, size))
+            gangs.append(gang)
         gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
         return gangs, submissions
 
@@ -190,6 +211,92 @@ class GangBuilder:
             priority=max((pod.priority for pod in alive), default=0),
             replaceable=job is not None and _replaceable(job, len(alive)),
             evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
+        )
+
+    def _groups(self, grouped: Iterable[tuple[Group, list[PodView]]]) -> Iterator[GangView]:
+        """The groups that use GPUs and are not finished."""
+        for group, members in grouped:
+            coming = to_come(group, members)
+            alive = sorted((pod for pod in members if not pod.finished), key=lambda pod: pod.name)
+            if any(_held_by_others(pod) for pod in alive):
+                continue  # whoever holds a part of it back decides when it goes on
+            pods = [pod for pod in alive if pod.gpu_milli > 0]
+            if pods or (alive and coming):
+                yield self._group(group, pods, [pod for pod in alive if pod.gpu_milli == 0], coming)
+
+    def _group(
+        self, group: Group, pods: list[PodView], companions: list[PodView], coming: tuple[PodsToCome, ...]
+    ) -> GangView:
+        alive = [*pods, *companions]
+        waiting = [pod for pod in pods if waits(pod)]
+        held = [pod for pod in companions if waits(pod) and pod.gates]
+        description = group.description
+        is_queued = bool(waiting or (held and coming and not any(pod.node_name for pod in pods)))
+        created = min(pod.created_seconds for pod in alive) if description is None else description.created_seconds
+        return self._gang_to_come(
+            coming,
+            waiting,
+            [pod for pod in pods if not pod.node_name],
+            key=group.key,
+            ref=ref_of(group, alive),
+            state=GangState.QUEUED if is_queued else GangState.RUNNING,
+            submitted_seconds=created,
+            parallelism=max(group.size, len(pods)),
+            late=group.late,
+            pods=tuple(pods),
+            companions=tuple(companions),
+            predicted_seconds=max(_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive),
+            latest_start_seconds=self._latest_start(alive),
+            priority=max(pod.priority for pod in alive),
+        )
+
+    def _workloads(self, contents: Contents) -> Iterator[GangView]:
+        """Workloads of Kueue that wait for their nodes, or whose nodes wait for their pods."""
+        for each in waiting_workloads(contents):
+            workload = each.workload
+            if self._config.namespaces and workload.namespace not in self._config.namespaces:
+                continue
+            yield self._gang_to_come(
+                each.to_come,
+                (),
+                (),
+                key=workload.uid,
+                ref=workload.owner or workload.ref,
+                state=GangState.RUNNING if each.admission is None else GangState.QUEUED,
+                submitted_seconds=workload.created_seconds,
+                parallelism=sum(role.count for role in each.to_come),
+                late=True,
+                admission=each.admission,
+                sent_to=each.sent_to,
+                priority=workload.priority,
+            )
+
+    def _gang_to_come(
+        self,
+        coming: tuple[PodsToCome, ...],
+        waiting: Sequence[PodView],
+        unbound: Sequence[PodView],
+        **fields: Any,
+    ) -> GangView:
+        """A gang of which pods may be to come.
+
+        Args:
+            coming: these pods.
+            waiting: its pods that wait for us.
+            unbound: its pods with GPUs that have no node.
+            fields: what else is known of it.
+        """
+        kinds = [*waiting, *(each.pod for each in coming)]
+        pending = sum(pod.gpu_milli for pod in unbound) + sum(each.pod.gpu_milli * each.count for each in coming)
+        is_queued = fields["state"] is GangState.QUEUED
+        known = [pod.gpu_milli for pod in (*kinds, *fields.get("pods", ()))]
+        return GangView(
+            **fields,
+            gpu_milli_per_pod=max(known),
+            pending_gpu_milli=pending if is_queued else 0,
+            missing_pods=sum(each.count for each in coming),
+            to_come=coming,
+            allowed_pools=self._allowed(kinds, pending) if is_queued else (),
         )
 
     def _latest_start(self, pods: Iterable[PodView]) -> float | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import GPU_MILLI, LiveConfig
+from autoscaler.live.gangs.base import Member
+from autoscaler.live.gangs.registry import group_of
 from autoscaler.live.kube import fields
 from autoscaler.live.kube.accelerators import accelerators
 from autoscaler.live.kube.client import Json
@@ -46,7 +48,7 @@ class Parser:
         """
         spec, status = _part(raw, "spec"), _part(raw, "status")
         ready = conditions(status).get("Ready", {})
-        base = self._metadata(raw)
+        base = self.metadata(raw)
         pool = self._pool_of(base.labels)
         allocatable = fields.quantities(status.get("allocatable"), "status.allocatable", self._gpu_resources)
         gpu_milli = self._gpu_milli(allocatable, self._gpu_resources if pool is None else self._pools[pool].gpu_sizes)
@@ -70,7 +72,7 @@ class Parser:
             ParseError: it cannot be read.
         """
         metadata, spec, status = _part(raw, "metadata"), _part(raw, "spec"), _part(raw, "status")
-        base = self._metadata(raw)
+        base = self.metadata(raw)
         requests = fields.requests(spec, self._gpu_resources)
         gpu_milli = self._gpu_milli(requests, self._gpu_resources)
         owner = fields.controller(metadata)
@@ -93,6 +95,7 @@ class Parser:
             tolerations=fields.tolerations(spec),
             owner=owner,
             gang=owner.uid if owner is not None and owner.kind == "Job" else base.uid,
+            group=group_of(Member(base.labels, base.annotations, spec, owner)),
             unschedulable=waits,
             unschedulable_message=text(scheduled.get("message"), "status.conditions.message")[:1000] if waits else "",
             local_volumes=fields.local_volumes(spec),
@@ -106,7 +109,7 @@ class Parser:
     def unreadable_pod(self, raw: Any, problem: str = "") -> PodView | None:
         """What can be said of a pod that `pod` refuses; it protects its node. None: not even that it has a node."""
         try:
-            base = self._metadata(raw)
+            base = self.metadata(raw)
             node_name = text(_part(raw, "spec").get("nodeName"), "spec.nodeName")
         except ParseError:
             return None
@@ -139,7 +142,7 @@ class Parser:
         ]
         ended = [self._time(end.get("lastTransitionTime"), "status.conditions.lastTransitionTime") for end in ends]
         return JobView(
-            **common_fields(self._metadata(raw)),
+            **common_fields(self.metadata(raw)),
             parallelism=count(spec.get("parallelism"), "spec.parallelism", 1),
             completions=None if completions is None else count(completions, "spec.completions"),
             indexed=spec.get("completionMode") == "Indexed",
@@ -165,7 +168,7 @@ class Parser:
         spec, status = _part(raw, "spec"), _part(raw, "status")
         selector = mapping(spec.get("selector"), "spec.selector")
         return PdbView(
-            **common_fields(self._metadata(raw)),
+            **common_fields(self.metadata(raw)),
             match_labels=string_map(selector.get("matchLabels"), "spec.selector.matchLabels"),
             match_expressions=fields.requirements(selector.get("matchExpressions"), "spec.selector.matchExpressions"),
             has_selector=spec.get("selector") is not None,
@@ -179,7 +182,12 @@ class Parser:
     def _with_gpus(self, amounts: dict[str, int], gpu_milli: int) -> dict[str, int]:
         return {**amounts, RESOURCE_GPUS: gpu_milli} if self._counts_parts and gpu_milli else amounts
 
-    def _metadata(self, raw: Any) -> ObjectView:
+    def metadata(self, raw: Any) -> ObjectView:
+        """The metadata of an object.
+
+        Raises:
+            ParseError: they cannot be read.
+        """
         return read_metadata(raw, self._clock)
 
     def _time(self, value: Any, path: str) -> float | None:

@@ -14,13 +14,17 @@ from enum import StrEnum
 from typing import Any
 
 from autoscaler.live.clock import Clock
+from autoscaler.live.gangs import kueue
+from autoscaler.live.gangs.model import GroupView, WorkloadView
+from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError
-from autoscaler.live.model import JobView, MachineView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.model import CheckView, JobView, MachineView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REMOVAL_STEP
 from autoscaler.live.providers import MachineWatch
 from autoscaler.live.view.nodes import is_leaving, is_usable
 from autoscaler.live.view.parse import Parser, odd_annotation
+from autoscaler.live.view.parse_groups import GroupParser
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,6 +63,9 @@ class Contents:
         jobs: by uid.
         pdbs: by uid.
         machines: machines of all providers that may be no Nodes yet, by uid.
+        groups: objects that describe groups of pods, by uid.
+        workloads: Workloads of Kueue, by uid.
+        checks: AdmissionChecks of Kueue, by uid.
         vacated: when the last GPU pod was seen to leave a node, by the node's name.
     """
 
@@ -67,6 +74,9 @@ class Contents:
     jobs: Mapping[str, JobView] = field(default_factory=dict)
     pdbs: Mapping[str, PdbView] = field(default_factory=dict)
     machines: Mapping[str, MachineView] = field(default_factory=dict)
+    groups: Mapping[str, GroupView] = field(default_factory=dict)
+    workloads: Mapping[str, WorkloadView] = field(default_factory=dict)
+    checks: Mapping[str, CheckView] = field(default_factory=dict)
     vacated: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -100,8 +110,10 @@ class Store:
             Resource.JOBS: parser.job,
             Resource.PDBS: parser.pdb,
             **watched,
+            **GroupParser(parser).readers(),
         }
         self._machines = tuple(watched)
+        self._groups = tuple(kind.collection.resource for kind in KINDS.values() if kind.collection is not None)
         self._views: dict[str, dict[str, Any]] = {resource: {} for resource in self._parse}
 
     def contents(self) -> Contents:
@@ -115,6 +127,9 @@ class Store:
             views[Resource.JOBS],
             views[Resource.PDBS],
             {uid: view for resource in self._machines for uid, view in views[resource].items()},
+            {uid: view for resource in self._groups for uid, view in views[resource].items()},
+            views[kueue.WORKLOADS.resource],
+            views[kueue.CHECKS.resource],
             vacated,
         )
 
@@ -189,6 +204,10 @@ class Store:
                 view = replace(view, finished_seconds=before.finished_seconds)
         elif resource is Resource.NODES:
             view, triggers = _see_node(view, before, now)
+        elif isinstance(view, GroupView | WorkloadView | CheckView) and (
+            before is None or _gist(before) != _gist(view)
+        ):
+            triggers.add(Trigger.JOB_SUBMITTED)
         table[view.uid] = view
         return triggers
 
@@ -236,6 +255,19 @@ class Store:
         if isinstance(view, MachineView) and view.pool is not None and not view.node_name:
             return {Trigger.NODE_LOST}
         return set()
+
+
+_Group = GroupView | WorkloadView | CheckView
+
+
+def _gist(view: _Group) -> Any:
+    """What of an object about a group matters to a decision."""
+    if isinstance(view, GroupView):
+        return view.roles, view.least, view.late, view.together, view.over
+    if isinstance(view, WorkloadView):
+        states = [(check.get("name"), check.get("state")) for check in view.checks]
+        return view.roles, view.reserved, view.over, states
+    return view.controller, view.active
 
 
 def _counts(node: NodeView) -> bool:

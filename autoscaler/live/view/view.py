@@ -11,8 +11,10 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
 from autoscaler.live.view.gangs import GangBuilder, Submission, unserved_reason
+from autoscaler.live.view.groups import with_problems
 from autoscaler.live.view.nodes import fill_node
 from autoscaler.live.view.store import Contents
+from autoscaler.live.view.workloads import our_checks
 
 
 class ViewBuilder:
@@ -42,6 +44,7 @@ class ViewBuilder:
             starting_since: since when a node has been without its GPUs, by name, where that is later than its creation.
         """
         now = self._clock.now()
+        contents = with_problems(contents)
         pods = {uid: pod for uid, pod in contents.pods.items() if not pod.finished}
         on_node: defaultdict[str, list[PodView]] = defaultdict(list)
         for pod in pods.values():
@@ -60,6 +63,7 @@ class ViewBuilder:
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
             unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
             unserved=tuple(pod for pod in pods.values() if unserved_reason(pod, self._config)),
+            checks=our_checks(contents),
             pods=pods,
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
             machines=tuple(sorted(contents.machines.values(), key=lambda machine: machine.name)),

@@ -56,7 +56,7 @@ def test_a_gang_that_gets_only_half_way_is_reported():
     api.before = fail
     placed = place(api, release, 0.0)
     assert [each.name for each in placed.pods] == ["g-0", "g-2"]
-    assert [(each.pod.name, each.reason) for each in placed.refused] == [("g-1", "timed out")]
+    assert [(each.about.name, each.reason) for each in placed.refused] == [("g-1", "timed out")]
 
 
 def test_repeating_a_release_changes_nothing():
@@ -87,7 +87,9 @@ def test_a_pod_that_is_gone_is_reported():
 
 
 def test_the_patch_holds_nothing_but_what_changes():
-    body = patch_of(pod("p"), "a", 0.0)
+    body = patch_of(pod("p", gpus=1), "a", 0.0)
     assert set(body) == {"metadata", "spec"}
     assert set(body["metadata"]) == {"uid", "annotations"}
     assert set(body["spec"]) == {"nodeSelector", "schedulingGates"}
+    # A pod without GPUs may run anywhere.
+    assert set(patch_of(pod("p"), "a", 0.0)["spec"]) == {"schedulingGates"}
