@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
@@ -100,6 +101,8 @@ class LivePool:
         gpu_resource: resource name of its GPUs.
         resources: all resources that stand for its GPUs, by name, where there are others than whole GPUs, such as MIG
             slices; empty: `gpu_resource` alone. All pools give one size to one name.
+        devices: devices of its nodes that a driver of dynamic resource allocation publishes; where there are any,
+            `gpu_resource` counts only if a DeviceClass serves it or `resources` lists it. See docs/devices.md.
         boot_seconds: mean time from order to ready, which the policy sees.
         idle_node_watts: power of a node that is on and runs nothing, times PUE.
         busy_gpu_watts: what a GPU draws more when it works, times PUE.
@@ -117,6 +120,7 @@ class LivePool:
     gpu_type: str | None = None
     gpu_resource: str = RESOURCE_NVIDIA_GPU
     resources: Mapping[str, GpuResource] = field(default_factory=dict)
+    devices: tuple[DeviceTemplate, ...] = ()
     boot_seconds: float = 300.0
     idle_node_watts: float = 578.4
     busy_gpu_watts: float = 270.8
@@ -147,10 +151,10 @@ class LivePool:
         for name, resource in self.resources.items():
             _check(f"{where}: resources.{name}.gpu_milli", resource.gpu_milli, low=1, high=GPU_MILLI)
             _check(f"{where}: resources.{name}.per_node", resource.per_node, low=0)
-        total, most = sum(self.gpu_counts[name] * size for name, size in self.gpu_sizes.items()), self.gpus_per_node
+        total, most = self.node_gpu_milli, self.gpus_per_node
         if total > most * GPU_MILLI:
             raise LiveConfigError(
-                f"{where}: resources are {total / GPU_MILLI:g} GPUs together, gpus_per_node is {most}; count a GPU "
+                f"{where}: its resources are {total / GPU_MILLI:g} GPUs together, gpus_per_node is {most}; count a GPU "
                 "that is divided only as its parts, and round gpu_milli down"
             )
 
@@ -165,8 +169,14 @@ class LivePool:
     def gpu_counts(self) -> dict[str, int]:
         """Units of each of these resources on a node."""
         if not self.resources:
-            return {self.gpu_resource: self.gpus_per_node}
+            return {self.gpu_resource: 0 if self.devices else self.gpus_per_node}
         return {name: resource.per_node for name, resource in self.resources.items()}
+
+    @property
+    def node_gpu_milli(self) -> int:
+        """Thousandths of a GPU that all resources and devices of a node are together."""
+        resources = sum(self.gpu_counts[name] * size for name, size in self.gpu_sizes.items())
+        return resources + sum(each.count * each.gpu_milli for each in self.devices)
 
     @property
     def node_labels(self) -> dict[str, str]:
@@ -422,7 +432,7 @@ class LiveConfig:
     @property
     def counts_parts(self) -> bool:
         """Whether a pool has parts of GPUs: then views count GPUs of all kinds together, as `RESOURCE_GPUS`."""
-        return any(pool.resources for pool in self.pools)
+        return any(pool.resources or pool.devices for pool in self.pools)
 
     @property
     def counted_resources(self) -> dict[str, str]:

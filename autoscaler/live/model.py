@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from autoscaler.live.device_model import PodClaim
 from autoscaler.live.names import ANNOTATION_MIRROR_POD
 
 
@@ -225,6 +226,7 @@ class PodView(ObjectView):
         gates: names of its scheduling gates.
         gpu_milli: GPUs that it requests, of any pool's GPU resource.
         accelerators: what it uses of accelerators besides, such as `nvidia.com/mig-1g.10gb` or `resource claim gpus`.
+        claims: its device claims.
         requests: what it requests by resource, in thousandths; the larger of init containers and containers.
         node_selector: `spec.nodeSelector`.
         affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
@@ -251,6 +253,7 @@ class PodView(ObjectView):
     gates: tuple[str, ...] = ()
     gpu_milli: int = 0
     accelerators: tuple[str, ...] = ()
+    claims: tuple[PodClaim, ...] = ()
     requests: Mapping[str, int] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity_terms: tuple[tuple[Requirement, ...], ...] = ()

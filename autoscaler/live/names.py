@@ -148,6 +148,12 @@ RESOURCE_GPUS: Final = _name(
     "In views only: GPUs of all resources and devices of a node, or of a pod, together.",
 )
 
+RESOURCE_CLAIMS: Final = _name(
+    "resource",
+    f"{DOMAIN}/claims",
+    "In views only, with a suffix for each different set of device claims: pods with such claims that a node holds.",
+)
+
 # Admission checks of Kueue.
 CHECK_CONTROLLER: Final = _name(
     "admission check",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.gangs.registry import collections
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.kube.client import KubeClient, KubeError
-from autoscaler.live.kube.discovery import served_version
+from autoscaler.live.kube.discovery import kinds, served_version
 from autoscaler.live.model import ClusterView, NodeState, NodeView
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
@@ -28,9 +29,11 @@ from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Store, Trigger
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
-from autoscaler.live.view.watch import PATHS, Watcher, Watchers
+from autoscaler.live.view.watch import DEVICE_PATHS, DEVICES, PATHS, Watcher, Watchers
 from autoscaler.live.wake import Wake
 from envs.gpu_cluster.codec import ClusterSnapshot
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,29 @@ class Observer:
         self._watchers = Watchers(())
 
     def start(self, client: KubeClient) -> None:
-        """Begin to watch. Objects that describe groups of pods are watched where the API server serves them now.
+        """Begin to watch. Devices and objects that describe groups of pods are watched where they are served.
 
         Raises:
             ClusterAccessError: the API server cannot say what it serves.
         """
-        paths = {**PATHS, **{watch.resource: watch.path for watch in self._machines}, **group_paths(client)}
+        paths = {
+            **PATHS,
+            **self._device_paths(client),
+            **{watch.resource: watch.path for watch in self._machines},
+            **group_paths(client),
+        }
         self._watchers = Watchers(
             Watcher(client, resource, path, self.store, self._config.api, self._relisted, self._failed)
             for resource, path in paths.items()
         )
         self._watchers.start()
+
+    def _device_paths(self, client: KubeClient) -> dict[str, str]:
+        if "ResourceSlice" in kinds(client, DEVICES):
+            return DEVICE_PATHS
+        if any(pool.devices for pool in self._config.pools):
+            _LOG.warning("the API server has no %s: device claims are not served", DEVICES)
+        return {}
 
     def stop(self) -> None:
         """End the watches."""

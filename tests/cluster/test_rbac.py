@@ -31,7 +31,7 @@ from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.telemetry.events import EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
-from autoscaler.live.view.watch import list_all
+from autoscaler.live.view.watch import DEVICE_PATHS, list_all
 from tests.cluster import foreign
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
@@ -57,6 +57,7 @@ WATCHED = (
     "/api/v1/pods",
     "/apis/batch/v1/jobs",
     "/apis/policy/v1/poddisruptionbudgets",
+    *DEVICE_PATHS.values(),
     manifests.NODE_CLAIMS,
 )
 NUMBERS = itertools.count()

@@ -13,9 +13,11 @@ from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import ClusterView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.view.claims import ClaimResolver, DeviceObjects
 from autoscaler.live.view.parse import Parser
-from autoscaler.live.view.store import Contents
+from autoscaler.live.view.store import Contents, Resource
 from autoscaler.live.view.view import ViewBuilder
+from autoscaler.live.view.watch import DEVICE_PATHS
 
 View = TypeVar("View", bound=ObjectView)
 
@@ -51,9 +53,10 @@ class Freshness:
     """
 
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
-        self._client, self._clock = client, clock
+        self._client, self._config, self._clock = client, config, clock
         self._parser = Parser(config, clock)
         self._views = ViewBuilder(config, clock)
+        self._claims = ClaimResolver(config)
 
     def node(self, name: str) -> FreshNode | None:
         """A node with its pods; None: there is no such node.
@@ -68,6 +71,8 @@ class Freshness:
             return None
         items = self._client.get("/api/v1/pods", {"fieldSelector": f"spec.nodeName={name}"}).get("items") or []
         pods = {pod.uid: pod for pod in (self._pod(item) for item in items) if not pod.finished}
+        if any(pod.claims for pod in pods.values()):
+            pods = dict(self._claims.resolve(pods, {}, self._devices(), self._clock.now()).pods)
         view = replace(self._parser.node(raw), pods=tuple(pods))
         cluster = ClusterView(now_seconds=self._clock.now(), pools=(), pods=pods, pdbs=self._budgets())
         return FreshNode(raw, view, cluster, evictable_pods(view, cluster))
@@ -84,9 +89,26 @@ class Freshness:
             pods={pod.uid: pod for pod in pods},
             jobs={each.uid: each for each in self._readable("/apis/batch/v1/jobs", self._parser.job)},
             pdbs={each.uid: each for each in self._budgets()},
+            devices=self._devices() if self._config.counts_parts else DeviceObjects(),
         )
         view, _ = self._views.build(contents)
         return view
+
+    def _devices(self) -> DeviceObjects:
+        """Devices and claims; none where the API server knows none."""
+        parser = self._parser.devices
+        try:
+            return DeviceObjects(
+                slices=self._by_uid(Resource.SLICES, parser.resource_slice),
+                claims=self._by_uid(Resource.CLAIMS, parser.claim),
+                templates=self._by_uid(Resource.CLAIM_TEMPLATES, parser.claim_template),
+                classes=self._by_uid(Resource.DEVICE_CLASSES, parser.device_class),
+            )
+        except NotFoundError:
+            return DeviceObjects()
+
+    def _by_uid(self, resource: str, parse: Callable[[Json], View]) -> dict[str, View]:
+        return {each.uid: each for each in self._readable(DEVICE_PATHS[resource], parse)}
 
     def _items(self, path: str) -> list[Json]:
         return self._client.get(path).get("items") or []

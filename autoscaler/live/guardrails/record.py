@@ -58,6 +58,7 @@ UNREAD |= {
     "gang",
     "group",
     "problem",
+    "claims",
 }
 """Fields that no rule reads."""
 

@@ -321,7 +321,7 @@ def _attribute(raw: Any, name: str) -> AttributeValue | None:
         return raw
     path = f"attributes.{name}"
     for key, value in mapping(raw, path).items():
-        if key == "string" or key == "version":
+        if key in ("string", "version"):
             return Version(text(value, path)) if key == "version" else text(value, path)
         if (key == "bool" and isinstance(value, bool)) or (key == "int" and type(value) is int):
             known: bool | int = value

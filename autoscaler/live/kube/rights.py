@@ -43,6 +43,11 @@ OBSERVE = (
     *each_verb("", "pods", "list watch", "observe"),
     *each_verb("batch", "jobs", "list watch", "observe"),
     *each_verb("policy", "poddisruptionbudgets", "list watch", "observe"),
+    *(
+        right
+        for resource in ("resourceslices", "resourceclaims", "resourceclaimtemplates", "deviceclasses")
+        for right in each_verb("resource.k8s.io", resource, "list watch", "observe devices and claims")
+    ),
 )
 ACT = (
     *each_verb("", "nodes", "get patch", "taint and annotate nodes"),

@@ -74,30 +74,51 @@ class Stock:
         return replace(self, devices=tuple(devices), counters=tuple(sorted(counters.items())))
 
 
-def node_stocks(slices: Iterable[SliceView], taken: frozenset[DeviceId]) -> dict[str, Stock]:
+PoolCache = dict[
+    tuple[str, str], tuple[tuple[frozenset[DeviceId], tuple[tuple[str, str], ...]], tuple[tuple[str, Stock], ...]]
+]
+"""By driver and pool of devices: what was allocated of which slices, and the devices of each node."""
+
+
+def node_stocks(
+    slices: Iterable[SliceView], taken: frozenset[DeviceId], cache: PoolCache | None = None
+) -> dict[str, Stock]:
     """The devices of each node by its name; devices of no single node are left out.
 
     Args:
         slices: all that there are. Of each pool of devices only the newest generation counts, and only if all of its
             slices are there.
         taken: devices that are allocated.
+        cache: what was worked out before. A stock stays the same object while nothing of it changes.
     """
+    known = {} if cache is None else cache
+    taken_of: defaultdict[tuple[str, str], set[DeviceId]] = defaultdict(set)
+    for device in taken:
+        taken_of[device.driver, device.pool].add(device)
     pools: defaultdict[tuple[str, str], list[SliceView]] = defaultdict(list)
     for each in slices:
         pools[each.driver, each.pool].append(each)
     found: defaultdict[str, list[Stock]] = defaultdict(list)
     missing: defaultdict[str, set[str]] = defaultdict(set)
-    for (driver, _), members in sorted(pools.items()):
+    for name, members in sorted(pools.items()):
         newest = max(each.generation for each in members)
         current = sorted((each for each in members if each.generation == newest), key=lambda each: each.name)
         if len(current) == current[0].pool_slices:
-            for node, stock in _pool_stocks(current, taken):
+            held = frozenset(taken_of[name])
+            key = held, tuple((each.uid, each.resource_version) for each in current)
+            if name not in known or known[name][0] != key:
+                known[name] = key, tuple(_pool_stocks(current, held))
+            for node, stock in known[name][1]:
                 found[node].append(stock)
         else:
             for each in current:
-                missing[each.node_name].add(driver)
+                missing[each.node_name].add(name[0])
     stocks = {node: _united(parts) for node, parts in found.items()}
-    return {node: replace(stock, complete=stock.complete - missing[node]) for node, stock in stocks.items()}
+    for gone in known.keys() - pools.keys():
+        del known[gone]
+    for node in missing.keys() & stocks.keys():
+        stocks[node] = replace(stocks[node], complete=stocks[node].complete - missing[node])
+    return stocks
 
 
 def _pool_stocks(slices: Sequence[SliceView], taken: frozenset[DeviceId]) -> Iterator[tuple[str, Stock]]:
@@ -210,17 +231,16 @@ def counter_totals(slices: Iterable[SliceView]) -> dict[str, int]:
     return {f"{each.driver}/{each.pool}/{name}": amount for each in slices for name, amount in each.counters}
 
 
-def total_gpu_milli(stock: Stock, free_only: bool = False) -> int:
+def total_gpu_milli(stock: Stock) -> int:
     """Thousandths of a GPU of all devices that claims may have; of those that share counters, the largest counts.
 
     Args:
-        stock: the devices.
-        free_only: whether those that are taken do not count.
+        stock: the devices, taken ones too.
     """
     total = 0
     by_set: dict[str, int] = {}
     for device in stock.devices:
-        if device.kind.taints or (free_only and not device.free):
+        if device.kind.taints:
             continue
         if device.consumes:
             # The counters of one GPU are one set.

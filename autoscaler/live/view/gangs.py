@@ -20,6 +20,7 @@ from autoscaler.live.names import (
     LABEL_POOL,
     RESOURCE_GPUS,
 )
+from autoscaler.live.view.claims import FIELD_NODE_NAME
 from autoscaler.live.view.groups import Group, Groups, ref_of, to_come
 from autoscaler.live.view.nodes import BLOCKING_EFFECTS
 from autoscaler.live.view.store import Contents
@@ -115,8 +116,10 @@ def may_run(pod: PodView, pool: LivePool, template: Mapping[str, int]) -> bool:
     labels = pool.node_labels
     if any(labels.get(key) != value for key, value in pod.node_selector.items()):
         return False
+    # A claim that is allocated ties the pod to a node that there is, of the pool that its selector says.
+    tied = FIELD_NODE_NAME if pod.claims else ""
     terms = pod.affinity_terms
-    return not terms or any(term and all(each.matches(labels) for each in term) for term in terms)
+    return not terms or any(term and all(each.key == tied or each.matches(labels) for each in term) for term in terms)
 
 
 def _tolerated(pod: PodView, taint: Taint) -> bool:
@@ -133,7 +136,7 @@ def template_sizes(pool: LivePool) -> dict[str, int]:
             sizes[resource] = 0
     units = pool.gpu_counts
     sizes |= {resource: count * GPU_MILLI for resource, count in units.items()}
-    sizes[RESOURCE_GPUS] = sum(units[resource] * size for resource, size in pool.gpu_sizes.items())
+    sizes[RESOURCE_GPUS] = pool.node_gpu_milli
     return sizes
 
 
@@ -148,13 +151,22 @@ class GangBuilder:
     def __init__(self, config: LiveConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self._templates = {pool.name: template_sizes(pool) for pool in config.pools}
+        self._sizes = dict(self._templates)
 
-    def build(self, contents: Contents) -> tuple[list[GangView], list[Submission]]:
+    def build(
+        self, contents: Contents, template_units: Mapping[str, Mapping[str, int]] | None = None
+    ) -> tuple[list[GangView], list[Submission]]:
         """All gangs that are not finished, and all submissions whose objects still exist.
 
         A Job counts as submitted when it is created; a suspended one not at all.
+
+        Args:
+            contents: what the store has, claims counted.
+            template_units: by pool, what its nodes have for device claims besides their template, in thousandths.
         """
         groups = Groups(contents)
+        for pool, units in (template_units or {}).items():
+            self._sizes[pool] = {**self._templates[pool], **units}
         members: defaultdict[str, list[PodView]] = defaultdict(list)
         grouped: dict[str, tuple[Group, list[PodView]]] = {}
         for pod in contents.pods.values():
@@ -184,7 +196,7 @@ class GangBuilder:
     def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
         waiting = [pod for pod in alive if waits(pod)]
-        per_pod = pods[0].gpu_milli if job is None else job.gpu_milli_per_pod or pods[0].gpu_milli
+        per_pod = pods[0].gpu_milli if job is None else max(job.gpu_milli_per_pod, pods[0].gpu_milli)
         wanted = 1 if job is None else _wanted(job)
         missing = 0 if job is None else max(0, wanted - len(alive))
         pending_milli = sum(pod.gpu_milli for pod in alive if not pod.node_name) + missing * per_pod
@@ -310,7 +322,7 @@ class GangBuilder:
             pool.name
             for pool in self._config.pools
             if total_milli <= pool.max_nodes * pool.gpus_per_node * 1000
-            and all(may_run(pod, pool, self._templates[pool.name]) for pod in pods)
+            and all(may_run(pod, pool, self._sizes[pool.name]) for pod in pods)
         )
 
 

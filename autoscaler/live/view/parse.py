@@ -15,6 +15,7 @@ from autoscaler.live.gangs.registry import group_of
 from autoscaler.live.kube import fields
 from autoscaler.live.kube.accelerators import accelerators
 from autoscaler.live.kube.client import Json
+from autoscaler.live.kube.devices import DeviceParser, pod_claims
 from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
 from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
 from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
@@ -30,6 +31,9 @@ class Parser:
     Args:
         config: pools and GPU resources.
         clock: in whose seconds the views' times are.
+
+    Attributes:
+        devices: reads devices and claims.
     """
 
     def __init__(self, config: LiveConfig, clock: Clock) -> None:
@@ -39,6 +43,7 @@ class Parser:
         self._gpu_sizes, self._counts_parts = config.gpu_sizes, config.counts_parts
         self._accelerators = config.guardrails.protection.accelerators
         self._pool_of = pool_finder(config)
+        self.devices = DeviceParser(clock)
 
     def node(self, raw: Json) -> NodeView:
         """A Node, without what depends on pods.
@@ -88,6 +93,7 @@ class Parser:
             gates=fields.gates(spec),
             gpu_milli=gpu_milli,
             accelerators=accelerators(spec, status, requests, self._gpu_resources, self._accelerators),
+            claims=pod_claims(spec, status),
             requests=self._with_gpus(requests, gpu_milli),
             node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
             affinity_terms=fields.affinity_terms(spec),

@@ -18,10 +18,12 @@ from autoscaler.live.gangs import kueue
 from autoscaler.live.gangs.model import GroupView, WorkloadView
 from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.client import Json
+from autoscaler.live.kube.devices import ClaimView
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import CheckView, JobView, MachineView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REMOVAL_STEP
 from autoscaler.live.providers import MachineWatch
+from autoscaler.live.view.claims import DeviceObjects
 from autoscaler.live.view.nodes import is_leaving, is_usable
 from autoscaler.live.view.parse import Parser, odd_annotation
 from autoscaler.live.view.parse_groups import GroupParser
@@ -36,12 +38,16 @@ MAX_REPORTED = 10_000
 
 
 class Resource(StrEnum):
-    """What is watched in any case; providers add objects of their own, see `MachineWatch`."""
+    """What is watched, devices only where the API server has them; providers add objects, see `MachineWatch`."""
 
     NODES = "nodes"
     PODS = "pods"
     JOBS = "jobs"
     PDBS = "poddisruptionbudgets"
+    SLICES = "resourceslices"
+    CLAIMS = "resourceclaims"
+    CLAIM_TEMPLATES = "resourceclaimtemplates"
+    DEVICE_CLASSES = "deviceclasses"
 
 
 class Trigger(StrEnum):
@@ -67,6 +73,7 @@ class Contents:
         workloads: Workloads of Kueue, by uid.
         checks: AdmissionChecks of Kueue, by uid.
         vacated: when the last GPU pod was seen to leave a node, by the node's name.
+        devices: devices and claims.
     """
 
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
@@ -78,6 +85,7 @@ class Contents:
     workloads: Mapping[str, WorkloadView] = field(default_factory=dict)
     checks: Mapping[str, CheckView] = field(default_factory=dict)
     vacated: Mapping[str, float] = field(default_factory=dict)
+    devices: DeviceObjects = field(default_factory=DeviceObjects)
 
 
 class Store:
@@ -109,6 +117,10 @@ class Store:
             Resource.PODS: parser.pod,
             Resource.JOBS: parser.job,
             Resource.PDBS: parser.pdb,
+            Resource.SLICES: parser.devices.resource_slice,
+            Resource.CLAIMS: parser.devices.claim,
+            Resource.CLAIM_TEMPLATES: parser.devices.claim_template,
+            Resource.DEVICE_CLASSES: parser.devices.device_class,
             **watched,
             **GroupParser(parser).readers(),
         }
@@ -131,6 +143,12 @@ class Store:
             views[kueue.WORKLOADS.resource],
             views[kueue.CHECKS.resource],
             vacated,
+            DeviceObjects(
+                views[Resource.SLICES],
+                views[Resource.CLAIMS],
+                views[Resource.CLAIM_TEMPLATES],
+                views[Resource.DEVICE_CLASSES],
+            ),
         )
 
     def replace(self, resource: str, items: Iterable[Any]) -> None:
@@ -208,6 +226,8 @@ class Store:
             before is None or _gist(before) != _gist(view)
         ):
             triggers.add(Trigger.JOB_SUBMITTED)
+        else:
+            triggers = _see_device_object(resource, view, before)
         table[view.uid] = view
         return triggers
 
@@ -222,7 +242,7 @@ class Store:
     def _see_pod(self, view: PodView, before: PodView | None, now: float) -> tuple[PodView, set[Trigger]]:
         triggers: set[Trigger] = set()
         if before is None:
-            if view.gpu_milli and not view.finished:
+            if _may_count(view) and not view.finished:
                 triggers.add(Trigger.JOB_SUBMITTED)
             if view.finished and view.node_name:
                 self._vacate(view, view.finished_seconds or view.created_seconds)
@@ -234,9 +254,9 @@ class Store:
         if view.finished and not before.finished:
             finished = now
             self._vacate(view, now)
-            if view.gpu_milli:
+            if _may_count(view):
                 triggers.add(Trigger.JOB_FINISHED)
-        if view.unschedulable and not before.unschedulable and not before.gates and view.gpu_milli:
+        if view.unschedulable and not before.unschedulable and not before.gates and _may_count(view):
             triggers.add(Trigger.JOB_SUBMITTED)
         return replace(view, started_seconds=started, finished_seconds=finished), triggers
 
@@ -248,10 +268,12 @@ class Store:
         view = self._views[resource].pop(uid, None)
         if isinstance(view, PodView) and not view.finished:
             self._vacate(view, self._clock.now())
-            return {Trigger.JOB_FINISHED} if view.gpu_milli else set()
+            return {Trigger.JOB_FINISHED} if _may_count(view) else set()
         if isinstance(view, NodeView):
             self._vacated.pop(view.name, None)
             return {Trigger.NODE_LOST} if _counts(view) else set()
+        if isinstance(view, ClaimView) and view.devices is not None:
+            return {Trigger.JOB_FINISHED}
         if isinstance(view, MachineView) and view.pool is not None and not view.node_name:
             return {Trigger.NODE_LOST}
         return set()
@@ -268,6 +290,21 @@ def _gist(view: _Group) -> Any:
         states = [(check.get("name"), check.get("state")) for check in view.checks]
         return view.roles, view.reserved, view.over, states
     return view.controller, view.active
+
+
+def _may_count(pod: PodView) -> bool:
+    """Whether it uses GPUs or other accelerators, as far as the pod alone tells."""
+    return pod.gpu_milli > 0 or bool(pod.accelerators)
+
+
+def _see_device_object(resource: str, view: Any, before: Any) -> set[Trigger]:
+    """Whether devices came, became free, or can be claimed in another way than before."""
+    if resource is Resource.SLICES:
+        return {Trigger.NODE_READY}
+    if resource is Resource.CLAIMS and before is not None:
+        return {Trigger.JOB_FINISHED} if before.devices is not None and view.devices is None else set()
+    is_claim = resource in (Resource.CLAIMS, Resource.CLAIM_TEMPLATES, Resource.DEVICE_CLASSES)
+    return {Trigger.JOB_SUBMITTED} if is_claim else set()
 
 
 def _counts(node: NodeView) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
+from autoscaler.live.view.claims import ClaimResolver, Resolved
 from autoscaler.live.view.gangs import GangBuilder, Submission, unserved_reason
 from autoscaler.live.view.groups import with_problems
 from autoscaler.live.view.nodes import fill_node
@@ -28,6 +30,7 @@ class ViewBuilder:
     def __init__(self, config: LiveConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self._gangs = GangBuilder(config, clock)
+        self._claims = ClaimResolver(config)
         self._pools = {pool.name: pool for pool in config.pools}
 
     def build(
@@ -44,7 +47,8 @@ class ViewBuilder:
             starting_since: since when a node has been without its GPUs, by name, where that is later than its creation.
         """
         now = self._clock.now()
-        contents = with_problems(contents)
+        resolved = self._resolved(contents, now)
+        contents = with_problems(_with_claims(contents, resolved))
         pods = {uid: pod for uid, pod in contents.pods.items() if not pod.finished}
         on_node: defaultdict[str, list[PodView]] = defaultdict(list)
         for pod in pods.values():
@@ -53,7 +57,7 @@ class ViewBuilder:
         since = starting_since or {}
         nodes = [self._node(node, on_node[node.name], contents, now, since) for node in contents.nodes.values()]
         nodes.sort(key=lambda node: node.name)
-        gangs, submissions = self._gangs.build(contents)
+        gangs, submissions = self._gangs.build(contents, resolved.template_units)
         queue = [gang for gang in gangs if gang.state is GangState.QUEUED]
         view = ClusterView(
             now_seconds=now,
@@ -70,6 +74,10 @@ class ViewBuilder:
             stale_resources=stale_resources,
         )
         return view, submissions
+
+    def _resolved(self, contents: Contents, now: float) -> Resolved:
+        roles = {uid: each.roles for uid, each in (*contents.groups.items(), *contents.workloads.items())}
+        return self._claims.resolve(contents.pods, contents.nodes, contents.devices, now, roles)
 
     def _node(
         self,
@@ -112,6 +120,14 @@ class ViewBuilder:
             )
             for index, pool in enumerate(self._config.pools)
         )
+
+
+def _with_claims(contents: Contents, resolved: Resolved) -> Contents:
+    """The contents with claims and devices counted."""
+    groups, workloads, roles = dict(contents.groups), dict(contents.workloads), resolved.roles
+    groups |= {uid: replace(groups[uid], roles=roles[uid]) for uid in roles.keys() & groups.keys()}
+    workloads |= {uid: replace(workloads[uid], roles=roles[uid]) for uid in roles.keys() & workloads.keys()}
+    return replace(contents, pods=resolved.pods, nodes=resolved.nodes, groups=groups, workloads=workloads)
 
 
 def _is_coming(machine: MachineView, node_names: set[str]) -> bool:

@@ -29,6 +29,13 @@ PATHS: dict[str, str] = {
 }
 """Where the API server has what is watched in any case."""
 
+DEVICES = "/apis/resource.k8s.io/v1"
+DEVICE_PATHS: dict[str, str] = {
+    resource: f"{DEVICES}/{resource}"
+    for resource in (Resource.SLICES, Resource.CLAIMS, Resource.CLAIM_TEMPLATES, Resource.DEVICE_CLASSES)
+}
+"""What is watched where the API server has devices: Kubernetes 1.34 and later."""
+
 PAGE_ITEMS = 500
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0

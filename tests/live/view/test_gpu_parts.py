@@ -99,5 +99,5 @@ def test_sizes_that_differ_between_pools_are_refused() -> None:
 
 
 def test_parts_that_are_more_than_their_node_are_refused() -> None:
-    with pytest.raises(LiveConfigError, match=r"resources are 8\.004 GPUs together, gpus_per_node is 8"):
+    with pytest.raises(LiveConfigError, match=r"its resources are 8\.004 GPUs together, gpus_per_node is 8"):
         LivePool("p", max_nodes=1, resources={raw.GPU: GpuResource(1000, 4), SLICE: GpuResource(143, 28)})

@@ -67,7 +67,7 @@ class KarpenterProvider:
                     "name": settings.node_class_name,
                 },
                 "requirements": requirements,
-                "resources": {"requests": {name: str(count) for name, count in pool.gpu_counts.items()}},
+                "resources": {"requests": {name: str(count) for name, count in pool.gpu_counts.items() if count}},
                 "taints": taints,
                 # Karpenter's own default takes a node away after 30 days, whatever runs on it.
                 "expireAfter": "Never",

@@ -53,15 +53,16 @@ class KwokProvider:
         """The Node as it is created: not ready, and without GPUs, as a real one is at first."""
         template, scale = pool.template, self._clock.time_scale
         delay = settings_of(pool, KwokSettings).gpu_delay_seconds
+        gpus = pool.gpu_counts.get(RESOURCE_NVIDIA_GPU, 0)
         annotations = {
             ANNOTATION_KWOK_NODE: "fake",
             ANNOTATION_KWOK_BOOT_SECONDS: f"{pool.boot_seconds / scale:.3f}",
-            ANNOTATION_KWOK_GPUS: str(pool.gpu_counts.get(RESOURCE_NVIDIA_GPU, 0)),
-            ANNOTATION_KWOK_GPU_DELAY_SECONDS: NEVER if delay is None else f"{delay / scale:.3f}",
+            ANNOTATION_KWOK_GPUS: str(gpus),
+            ANNOTATION_KWOK_GPU_DELAY_SECONDS: NEVER if delay is None or not gpus else f"{delay / scale:.3f}",
             ANNOTATION_ORDERED_AT: f"{self._clock.wall():.3f}",
         }
         # The stages of the fake kubelet add whole NVIDIA GPUs, later; they know no other resource.
-        others = {name: str(units) for name, units in pool.gpu_counts.items() if name != RESOURCE_NVIDIA_GPU}
+        others = {name: str(units) for name, units in pool.gpu_counts.items() if units and name != RESOURCE_NVIDIA_GPU}
         allocatable = {**template.allocatable, **others}
         taints = [{"key": each.key, "value": each.value, "effect": each.effect} for each in template.taints]
         return {
