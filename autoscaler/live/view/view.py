@@ -76,7 +76,8 @@ class ViewBuilder:
         return view, submissions
 
     def _resolved(self, contents: Contents, now: float) -> Resolved:
-        roles = {uid: each.roles for uid, each in (*contents.groups.items(), *contents.workloads.items())}
+        roles = {uid: each.roles for uid, each in contents.groups.items()}
+        roles |= {uid: each.roles for uid, each in contents.workloads.items()}
         return self._claims.resolve(contents.pods, contents.nodes, contents.devices, now, roles)
 
     def _node(
