@@ -39,16 +39,16 @@ def command(
 
     Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be fixed before it can run.
     """
-    from autoscaler.live.config import LiveConfig, with_flags
     from autoscaler.live.kube.client import connect
     from autoscaler.live.policy.decide import make_decider
     from autoscaler.live.preflight import check_cluster
-    from autoscaler.live.process import EXIT_SECONDS, Options, Process, stop_on_signals
+    from autoscaler.live.process import EXIT_SECONDS, Options, Process, obey_signals
     from autoscaler.live.providers.cluster_api.node_group import with_node_groups
+    from autoscaler.live.reload import ConfigSource
     from autoscaler.live.telemetry.logs import log_json
-    from configs.loader import load_config
 
-    settings = with_flags(load_config(config, LiveConfig, overrides or ()), dry_run, audit)
+    source = ConfigSource(config, tuple(overrides or ()), dry_run, audit)
+    settings = source.load()
     log_json(log_level.upper())
     decider = make_decider(policy, settings.codec)
     client = connect(kubeconfig, context, settings.api.request_timeout_seconds)
@@ -56,7 +56,7 @@ def command(
     settings = with_node_groups(settings, client)
     mode = "dry run, nothing is changed" if settings.dry_run else "changes the cluster"
     note(f"{decider.policy.name} on {client.server} ({version}): {mode}")
-    process = Process(settings, client, decider, Options(policy, 1 if once else None, EXIT_SECONDS))
-    with stop_on_signals(process):
+    process = Process(settings, client, decider, Options(policy, 1 if once else None, source, EXIT_SECONDS))
+    with obey_signals(process):
         status = process.run()
     raise typer.Exit(status)

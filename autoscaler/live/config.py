@@ -14,7 +14,7 @@ from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
 from configs.checks import check_number
-from configs.errors import UserError
+from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
 
@@ -110,6 +110,7 @@ class LivePool:
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
+        paused: nothing of it is changed: no order, no removal, no job is sent to it.
         node_group: object whose annotations override `min_nodes`, `max_nodes`, GPUs and template; None: none.
     """
 
@@ -128,6 +129,7 @@ class LivePool:
     provider: str = "kwok"
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
+    paused: bool = False
     node_group: NodeGroup | None = None
 
     def __post_init__(self) -> None:
@@ -386,6 +388,10 @@ class LiveConfig:
                 f"there are {len(names)} pools, the codec holds at most {self.codec.max_pools}; raise codec.max_pools"
             )
         self._check_sizes()
+        disruption = self.guardrails.disruption
+        mentioned = [each.pools for each in disruption.windows] + [each.pools for each in disruption.budgets]
+        for name in (name for pools in mentioned for name in pools if name not in names):
+            raise LiveConfigError(f"guardrails.disruption: there is no pool {name!r}{did_you_mean(name, names)}")
         _check("decision_interval_seconds", self.decision_interval_seconds, low=1.0)
         _check("resync_interval_seconds", self.resync_interval_seconds, low=self.decision_interval_seconds)
         _check("usd_per_gpu_hour", self.usd_per_gpu_hour, low=0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
+from autoscaler.live.disruption_config import DisruptionConfig
 from configs.checks import check_number
 from configs.errors import UserError
 
@@ -228,6 +229,7 @@ class GuardrailConfig:
         backoff: how long a failing pool is left alone.
         protection: which pods hold their node.
         removal: times of one removal.
+        disruption: when nodes may be removed or emptied, and how many at once.
     """
 
     totals: TotalLimits = field(default_factory=TotalLimits)
@@ -237,3 +239,4 @@ class GuardrailConfig:
     backoff: BackoffTimes = field(default_factory=BackoffTimes)
     protection: Protection = field(default_factory=Protection)
     removal: RemovalTimes = field(default_factory=RemovalTimes)
+    disruption: DisruptionConfig = field(default_factory=DisruptionConfig)

@@ -80,6 +80,10 @@ class Loop:
         audit: keeps the decisions; None: nothing does.
         check: called before each reconcile; raises when this process may not act any more.
         state: what the guardrails remember at first; None: nothing.
+
+    Attributes:
+        state: what the guardrails remember now.
+        latest: the last pass that decided; None: none did.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Loop:
         self._metrics, self._recorder, self._health, self._wake = metrics, recorder, health, wake
         self._audit, self._check = audit, check
         self._holding: tuple[str, ...] = ()
+        self.latest: Reconciled | None = None
         self.state = replace(state or GuardrailState(), began_seconds=clock.now())
 
     def run(self, stop: threading.Event, max_reconciles: int | None = None) -> None:
@@ -154,7 +159,8 @@ class Loop:
             with self._metrics.timed("act"):
                 self.state = self._actor.carry_out(allowed, observation.view)
         self._health.active()
-        return Reconciled(observation, decided, allowed)
+        self.latest = Reconciled(observation, decided, allowed)
+        return self.latest
 
     def _tell(self, view: ClusterView, decision: Decision | None, allowed: Allowed | None) -> None:
         """Tell every waiting job why it waits."""

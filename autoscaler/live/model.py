@@ -566,6 +566,8 @@ class ClusterView:
         pdbs: all disruption budgets.
         machines: what providers have for machines; empty where Nodes are all they have.
         stale_resources: resources without fresh data; while there are any, nothing may be changed.
+        paused: who says that nothing may be changed; empty: nobody.
+        paused_pools: the same of single pools, by name.
     """
 
     now_seconds: float
@@ -580,6 +582,8 @@ class ClusterView:
     pdbs: tuple[PdbView, ...] = ()
     machines: tuple[MachineView, ...] = ()
     stale_resources: tuple[str, ...] = ()
+    paused: str = ""
+    paused_pools: Mapping[str, str] = field(default_factory=dict)
 
     def pool(self, name: str) -> PoolView:
         """The pool of a name.

@@ -24,6 +24,7 @@ class Moment(StrEnum):
     BACKOFF = "backoff"  # a pool that failed may be tried again
     PROVISION_TIMEOUT = "provision-timeout"  # an order or a node without GPUs is given up
     CONSOLIDATION = "consolidation"  # jobs of a pool may be moved again
+    DISRUPTION = "disruption"  # a window opens or closes, or a budget begins or ends
     LATEST_START = "latest-start"  # a job can be deferred no longer
 
 
@@ -54,6 +55,9 @@ def _removal_moments(view: ClusterView, state: GuardrailState, config: LiveConfi
     idle = [node for pool in view.pools for node in pool.in_state(NodeState.IDLE)]
     if not idle:
         return
+    for schedule in config.guardrails.disruption.schedules:
+        ends = schedule.ends(view.now_seconds)
+        yield Moment.DISRUPTION, schedule.begins(view.now_seconds) if ends is None else ends
     times = config.guardrails.cooldowns
     for since in {node.idle_since_seconds for node in idle if node.idle_since_seconds is not None}:
         for edge in IDLE_AGE_EDGES_SECONDS:

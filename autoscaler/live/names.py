@@ -1,6 +1,7 @@
 """Every name that the live autoscaler gives to Kubernetes or reads from it, with one line on what it means.
 
-The names of a provider are in its own `names.py`. `docs/live.md` lists all of them, and a test compares the two.
+The names of a provider are in its own `names.py`. `docs/live.md` and `docs/operate.md` list
+all of them, and a test compares them.
 """
 
 from __future__ import annotations
@@ -102,6 +103,11 @@ ANNOTATION_PLACED_AT: Final = _name(
 )
 
 # Annotations that users set and we obey.
+ANNOTATION_PAUSED: Final = _name(
+    "annotation",
+    f"{DOMAIN}/paused",
+    'Status ConfigMap: "true" pauses everything, names of pools (`a,b`) pause those.',
+)
 ANNOTATION_PREDICTED_SECONDS: Final = _name(
     "annotation", f"{DOMAIN}/predicted-seconds", "Pod: seconds that its job is expected to run; the policy sees it."
 )
@@ -173,6 +179,12 @@ STATUS_CONFIG_MAP: Final = _name(
     "ConfigMap beside the Lease: health, pools and activity, in the shape of `cluster-autoscaler-status`.",
 )
 
+CONFIG_MAP: Final = _name(
+    "object", "green-autoscaler-config", "ConfigMap beside the Lease: its key `paused` is the kill switch; see below."
+)
+KEY_PAUSED: Final = "paused"
+"""Key of that ConfigMap; its value is that of the annotation `paused`."""
+
 # Events: reasons that users of Cluster Autoscaler know.
 EVENT_TRIGGERED_SCALE_UP: Final = _name(
     "event", "TriggeredScaleUp", "Job or pod: nodes were ordered while it waited; says where."
@@ -194,6 +206,10 @@ EVENT_CONSOLIDATION_FAILED: Final = _name("event", "ConsolidationFailed", "Node:
 EVENT_POOL_DIED: Final = _name(
     "event", "PoolDied", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
 )
+EVENT_PAUSED: Final = _name("event", "Paused", "Lease: nothing, or nothing of some pools, is changed; says why.")
+EVENT_RESUMED: Final = _name("event", "Resumed", "Lease: changes are made again.")
+EVENT_CONFIG_APPLIED: Final = _name("event", "ConfigReloaded", "Lease: a new config counts.")
+EVENT_CONFIG_REFUSED: Final = _name("event", "ConfigRefused", "Lease: a new config cannot be used; says why.")
 EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable, `reactive` decided.")
 
 # Metrics of the loop.
@@ -232,6 +248,11 @@ METRIC_STALE_SECONDS: Final = _metric("gauge", "data_age_seconds", "Wall seconds
 METRIC_RELISTS: Final = _metric("counter", "relists_total", "Full lists of a resource.", "resource", "reason")
 METRIC_LEADER: Final = _metric("gauge", "leader", "1 while this process holds the Lease.")
 METRIC_GUARDRAIL: Final = _metric("counter", "guardrail_bites_total", "How often a rule changed a decision.", "rule")
+METRIC_PAUSED: Final = _metric("gauge", "paused", "1 while nothing is changed by order of the kill switch.")
+METRIC_POOL_PAUSED: Final = _metric("gauge", "node_group_paused", "1 while nothing of a pool is changed.", "pool")
+METRIC_CONFIG_RELOADS: Final = _metric(
+    "counter", "config_reloads_total", "Configs that were read again, by `applied` or `refused`.", "result"
+)
 METRIC_AUDIT_LOST: Final = _metric("counter", "audit_lost_lines_total", "Lines of the audit that were not written.")
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 

@@ -17,15 +17,19 @@ from autoscaler.live.kube.discovery import kinds, served_version
 from autoscaler.live.model import ClusterView, NodeState, NodeView
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
+    CONFIG_MAP,
     METRIC_ERRORS,
     METRIC_RELISTS,
     METRIC_SKIPPED,
     METRIC_STALE_SECONDS,
+    STATUS_CONFIG_MAP,
 )
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.providers import machine_watches
+from autoscaler.live.switch import Switch, SwitchStore
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.view.parse import Parser
+from autoscaler.live.view.pauses import with_pauses
 from autoscaler.live.view.store import Store, Trigger
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
@@ -57,9 +61,13 @@ class Observer:
         clock: the time.
         metrics: counts odd objects and failed calls.
         wake: told when something happened that the loop should decide on.
+        switch: says what is paused; None: nothing ever is.
     """
 
-    def __init__(self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake) -> None:
+    def __init__(
+        self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake, switch: Switch | None = None
+    ) -> None:
+        self._switch = switch or Switch()
         self._config, self._clock, self._metrics, self._wake = config, clock, metrics, wake
         self._machines = machine_watches(config, clock)
         self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped, self._machines)
@@ -79,10 +87,11 @@ class Observer:
             **{watch.resource: watch.path for watch in self._machines},
             **group_paths(client),
         }
-        self._watchers = Watchers(
+        watchers = [
             Watcher(client, resource, path, self.store, self._config.api, self._relisted, self._failed)
             for resource, path in paths.items()
-        )
+        ]
+        self._watchers = Watchers([*watchers, *self._switch_watchers(client)])
         self._watchers.start()
 
     def _device_paths(self, client: KubeClient) -> dict[str, str]:
@@ -91,6 +100,16 @@ class Observer:
         if any(pool.devices for pool in self._config.pools):
             _LOG.warning("the API server has no %s: device claims are not served", DEVICES)
         return {}
+
+    def _switch_watchers(self, client: KubeClient) -> Iterable[Watcher]:
+        """Those of the kill switch; a dry run changes nothing anyway, and needs no right to read it."""
+        if self._config.dry_run:
+            return
+        store = SwitchStore(self._switch)
+        path = f"/api/v1/namespaces/{self._config.leader_election.namespace}/configmaps"
+        for name in (STATUS_CONFIG_MAP, CONFIG_MAP):
+            only = f"metadata.name={name}"
+            yield Watcher(client, name, path, store, self._config.api, self._relisted, self._failed, only)
 
     def stop(self) -> None:
         """End the watches."""
@@ -113,8 +132,10 @@ class Observer:
             state: what was ordered and is not visible yet, and which pools cannot grow now.
         """
         view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
+        view = with_pauses(view, self._switch.everything, self._switch.pools)
         self._submissions.note(submissions, view.now_seconds)
         full = {pool.name for pool in self._config.pools if state.in_backoff(pool.name, view.now_seconds)}
+        full |= view.paused_pools.keys()
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
         return Observation(view, fill_snapshot(view, self._submissions, self._config, orders, full, moved))
@@ -155,7 +176,7 @@ def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:
 def unwritten_idle_nodes(view: ClusterView, clock: Clock) -> Iterable[tuple[NodeView, str]]:
     """Idle nodes whose annotation does not say since when, and what it should say."""
     for pool in view.pools:
-        for node in pool.in_state(NodeState.IDLE):
+        for node in pool.in_state(NodeState.IDLE) if pool.name not in view.paused_pools else ():
             if node.idle_since_seconds is None:
                 continue
             wanted = f"{clock.to_wall(node.idle_since_seconds):.3f}"

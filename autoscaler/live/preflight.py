@@ -46,7 +46,14 @@ def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
     observe = [*rights.OBSERVE, *(right for kind in used for right in kind.observe), *groups]
     if config.dry_run:
         return tuple(observe)
-    act = [*rights.ACT, *kueue.ACT, *rights.orders(), *rights.status(), *(right for kind in used for right in kind.act)]
+    act = [
+        *rights.ACT,
+        *kueue.ACT,
+        *rights.orders(),
+        *rights.status(),
+        *rights.switch(),
+        *(right for kind in used for right in kind.act),
+    ]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)
 

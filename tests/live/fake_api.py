@@ -44,7 +44,7 @@ class FakeApi(KubeClient):
         self.before = lambda method, path: None
         self.after = lambda method, path: None
         self.terminates = True
-        self.collections = {"nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims"}
+        self.collections = {"nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims", "configmaps"}
         self._versions = itertools.count(1)
 
     def put(self, path, body):
@@ -80,7 +80,9 @@ class FakeApi(KubeClient):
             found = [(item, (item["metadata"].get("labels") or {}).get(key)) for item in items]
             items = [item for item, has in found if (has == value if value else has is not None)]
         field = params.get("fieldSelector")
-        if field is not None:
+        if field is not None and field.startswith("metadata.name="):
+            items = [item for item in items if item["metadata"]["name"] == field.removeprefix("metadata.name=")]
+        elif field is not None:
             node = field.removeprefix("spec.nodeName=")
             items = [item for item in items if item["spec"].get("nodeName") == node]
         return {"items": copy.deepcopy(items)}

@@ -1,4 +1,4 @@
-"""The tables of docs/live.md, made from the code. `python -m tests.live.live_docs` writes them anew."""
+"""The tables of docs/live.md and docs/operate.md, made from the code. `python -m tests.live.live_docs` writes them."""
 
 import dataclasses
 import enum
@@ -21,7 +21,8 @@ from autoscaler.live.providers import kind_of, provider_names
 from autoscaler.live.providers.cluster_api.names import NAMES as NODE_GROUP_NAMES
 from autoscaler.live.registry import PROVIDERS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "live.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = (DOCS / "live.md", DOCS / "operate.md")
 MARK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ALL_NAMES = (*NAMES, *NODE_GROUP_NAMES, *provider_names())
 HEADINGS = ("label", "annotation", "gate", "taint", "resource", "admission check", "object", "event")
@@ -129,5 +130,6 @@ def updated(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(updated(PAGE.read_text()))
+    for path in PAGES:
+        path.write_text(updated(path.read_text()))
     sys.exit(0)

@@ -1,22 +1,23 @@
-"""docs/live.md says what the code does."""
+"""docs/live.md and docs/operate.md say what the code does."""
 
 import re
 from pathlib import Path
 
 from autoscaler.live.providers import kind_of
 from autoscaler.live.registry import PROVIDERS
-from tests.live.live_docs import ALL_NAMES, HEADINGS, MARK, PAGE, keys, updated
+from tests.live.live_docs import ALL_NAMES, HEADINGS, MARK, PAGES, keys, updated
 
 SOURCES = Path(__file__).resolve().parents[2] / "autoscaler"
 
 
 def test_every_table_is_as_the_code_has_it() -> None:
-    page = PAGE.read_text()
-    assert updated(page) == page, "write it anew: python -m tests.live.live_docs"
+    for path in PAGES:
+        page = path.read_text()
+        assert updated(page) == page, f"{path.name}: write it anew: python -m tests.live.live_docs"
 
 
 def test_every_kind_of_name_has_a_table() -> None:
-    found = {match.group(2) for match in MARK.finditer(PAGE.read_text())}
+    found = {match.group(2) for path in PAGES for match in MARK.finditer(path.read_text())}
     assert found == {*HEADINGS, "metric", "config", "provider settings", "rule", "group", "deploy", "replay"}
     assert {name.kind for name in ALL_NAMES} == {*HEADINGS, "metric"}
 

@@ -26,7 +26,7 @@ from autoscaler.live.guardrails import (
     after_release,
     after_removal_failure,
 )
-from autoscaler.live.kube.client import KubeClient, KubeError
+from autoscaler.live.kube.client import KubeClient, KubeError, PausedError
 from autoscaler.live.kube.lease import LeaseLostError
 from autoscaler.live.model import ClusterView, ObjectRef
 from autoscaler.live.names import (
@@ -52,6 +52,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, TransientError, make_providers
+from autoscaler.live.switch import Switch
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
@@ -73,6 +74,7 @@ class LiveActor:
         metrics: counts.
         recorder: takes Events.
         check: raises `LeaseLostError` when this process may not write any more; called before every write.
+        switch: says what is paused; None: nothing ever is.
     """
 
     def __init__(
@@ -83,18 +85,29 @@ class LiveActor:
         metrics: Metrics,
         recorder: Recorder,
         check: Callable[[], None],
+        switch: Switch | None = None,
     ) -> None:
         self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
         # So that no write is under way any more when another process may lead.
-        self._client = client.fenced(check, config.leader_election.request_timeout_seconds)
+        self._switch = switch or Switch()
+        timeout = config.leader_election.request_timeout_seconds
+        self._check = check
+        self._client = client.fenced(self._may_write, timeout)
         providers = make_providers(self._client, config, clock)
         self._scale_up = ScaleUp(self._client, config, clock, providers)
-        self._removals = RemovalMachine(self._client, config, clock, providers, self._reported)
-        self._status = StatusWriter(self._client, config, clock)
+        self._removals = RemovalMachine(self._client, config, clock, providers, self._reported, self._switch.stops)
+        self._status = StatusWriter(client.fenced(check, timeout), config, clock)
         self._when = times_of(clock)
         self._failed_seconds: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._advance, name="removals", daemon=True)
+
+    def _may_write(self) -> None:
+        """Called before every write but that of the status."""
+        self._check()
+        why = self._switch.everything
+        if why:
+            raise PausedError(0, "Paused", why)
 
     def recover(self) -> GuardrailState:
         """Take over what another process left: its removals, and its cooldowns and backoffs, which are returned.
@@ -120,6 +133,9 @@ class LiveActor:
     def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
         """Place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
         state = allowed.state
+        if view.paused:
+            self._status.update(view, allowed, state)
+            return state
         self._serve_checks(view)
         for release in allowed.releases:
             state = self._place(release, state)

@@ -31,7 +31,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Consolidation, Removal
 from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
-from autoscaler.live.kube.client import Json, KubeClient, KubeError, UnreachableError
+from autoscaler.live.kube.client import Json, KubeClient, KubeError, PausedError, UnreachableError
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import ClusterView, NodeState, NodeView, ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
@@ -80,6 +80,7 @@ class RemovalMachine:
         clock: unix seconds stand in taints and annotations.
         providers: by pool.
         report: called with what happened.
+        stops: why nothing of a pool may be changed now; empty: it may.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class RemovalMachine:
         clock: Clock,
         providers: dict[str, Provider],
         report: Callable[[Report], None],
+        stops: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._client, self._clock, self._providers, self._report = client, clock, providers, report
+        self._stops = stops
         self._protection = config.guardrails.protection
         self._times = config.guardrails.removal
         self._fresh = Freshness(client, config, clock)
@@ -141,7 +144,7 @@ class RemovalMachine:
                         self._recover_foreign(node.name, pool.name)
 
     def _recover_foreign(self, name: str, pool: str) -> None:
-        if foreign.recover(self._client, name, self._clock.wall(), self._times):
+        if not self._stops(pool) and foreign.recover(self._client, name, self._clock.wall(), self._times):
             self._tell(Outcome.RECOVERED, name, pool, "the deletion taint of an autoscaler that ended is taken back")
 
     def start(self, removals: Iterable[Removal]) -> None:
@@ -204,10 +207,17 @@ class RemovalMachine:
         with self._mutex:
             for name, pool in sorted(self._under_way.items()):
                 try:
+                    self._check_switch(pool)
                     self._advance(name, pool)
                     self._waiting_for.pop(name, None)
                 except KubeError as error:
                     self._wait(name, error)
+
+    def _check_switch(self, pool: str) -> None:
+        """Raise where nothing of a pool may be changed: what is under way stays as it is."""
+        why = self._stops(pool)
+        if why:
+            raise PausedError(0, "Paused", why)
 
     def _wait(self, name: str, error: KubeError) -> None:
         """Say once what a removal waits for; it is looked at again soon and often."""
@@ -317,6 +327,7 @@ class RemovalMachine:
 
     def _evict_pod(self, pod: PodView, pool: str) -> str:
         """Evict one pod; return why it was refused and may be tried again, empty when it was not."""
+        self._check_switch(pool)
         attempt = try_evict(self._client, pod, self._times.grace_timeout_seconds)
         if attempt.evicted:
             self._report(Report(Outcome.EVICTED, pod.ref, pool, f"its node {pod.node_name} is removed"))

@@ -71,7 +71,8 @@ def soft_taint_changes(view: ClusterView, candidates: Iterable[str], limit: int)
         (node, node.name in wanted)
         for pool in view.pools
         for node in pool.nodes
-        if node.state is not NodeState.DRAINING
+        if pool.name not in view.paused_pools
+        and node.state is not NodeState.DRAINING
         and (node.taint(TAINT_CANDIDATE) is not None) is not (node.name in wanted)
     ]
     return sorted(changes, key=lambda change: (change[1], change[0].name))[:limit]

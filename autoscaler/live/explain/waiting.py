@@ -18,6 +18,7 @@ When = Callable[[float], str]
 """A clock time as people read it."""
 
 RULE_WORDS: Mapping[Rule, str] = {
+    Rule.PAUSED: "paused",
     Rule.HEALTH_STOP: "health stop",
     Rule.STALE_DATA: "stale data",
     Rule.POOL_MAX: "pool at max",
@@ -144,6 +145,8 @@ class Reasons:
 
     def _pool_reason(self, gang: GangView, settings: LivePool) -> str:
         """Why a job does not start in a pool."""
+        if settings.name in self._view.paused_pools:
+            return self._view.paused_pools[settings.name]
         if settings.name not in gang.allowed_pools:
             return f"does not fit: {misfit(gang, settings) or 'no node of it can run it'}"
         pool, allowed = self._view.pool(settings.name), self._allowed

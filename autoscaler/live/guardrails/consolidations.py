@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.disruption_config import DisruptionReason
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.movable import BusyView, Movable
 from autoscaler.live.guardrails.orders import coming_nodes
 from autoscaler.live.guardrails.state import GuardrailState
@@ -23,6 +25,7 @@ class Consolidations:
         config: pools and guardrails.
         capacity: what is free after the gangs that go now took theirs.
         changing: pools that order or remove nodes in this same reconcile.
+        disruptions: what windows and budgets leave.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Consolidations:
         config: LiveConfig,
         capacity: Capacity,
         changing: Collection[str],
+        disruptions: Disruptions,
     ) -> None:
         self.chosen: list[Consolidation] = []
         self.verdicts: list[Verdict] = []
@@ -40,6 +44,7 @@ class Consolidations:
         self._config = config
         self._capacity = capacity
         self._changing = changing
+        self._disruptions = disruptions
         self._movable = Movable(view, config.guardrails.protection)
         self._evicted: tuple[PodView, ...] = ()
 
@@ -53,6 +58,8 @@ class Consolidations:
     def _may_begin(self, pool: PoolView) -> bool:
         """Whether anything of a pool may be moved now."""
         now, state, times = self._view.now_seconds, self._state, self._config.guardrails.cooldowns
+        if pool.name in self._view.paused_pools:
+            return self._deny(Rule.PAUSED, "pool", pool.name, self._view.paused_pools[pool.name])
         if not self._config.codec.consolidation:
             return self._deny(Rule.CONSOLIDATION_OFF, "pool", pool.name, "codec.consolidation is off")
         left = self._config.codec.consolidation_interval_seconds - (now - state.consolidated_seconds(pool.name))
@@ -97,6 +104,7 @@ class Consolidations:
         if name in self._capacity.claimed:
             return self._deny(Rule.PROMISED, "node", name, "pods that are about to be bound need it")
         hold = self._movable.hold(busy.node, self._evicted)
+        hold = hold or self._disruptions.hold(pool, DisruptionReason.UNDERUTILIZED)
         if hold is not None:
             return self._deny(hold.rule, "node", name, hold.reason)
         if not self._capacity.place(pool.name, busy.pods, offered - {name}):
@@ -110,6 +118,7 @@ class Consolidations:
         reason = f"its pods ({pods}) fit on {', '.join(sorted(set(targets)))}"
         self.chosen.append(Consolidation(pool.name, busy.node, tuple(pod.uid for pod in busy.pods), reason))
         self._evicted += busy.pods
+        self._disruptions.take(pool.name)
 
     def _deny(self, rule: Rule, kind: str, name: str, reason: str) -> bool:
         self.verdicts.append(Verdict(rule, kind, name, -1, 0, reason))

@@ -6,6 +6,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import HealthStop
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.consolidations import Consolidations
+from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.groups import keep_for_pods_to_come
 from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.placement import releases
@@ -39,10 +40,11 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     released, refused = releases(view, decision, state, capacity)
     orders = Orders(view, state, config, capacity)
     orders.choose(decision, released)
-    removals = Removals(view, state, config, capacity, orders.nodes)
+    disruptions = Disruptions(view, guardrails.disruption)
+    removals = Removals(view, state, config, capacity, orders.nodes, disruptions)
     removals.choose(decision)
     changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
-    consolidations = Consolidations(view, state, config, capacity, changing)
+    consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)
     verdicts = (*refused, *orders.verdicts, *removals.verdicts, *consolidations.verdicts)
     return Allowed(
@@ -59,6 +61,8 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
 
 def stopped(view: ClusterView, health: HealthStop) -> Verdict | None:
     """Why nothing at all may be changed; None: the cluster is fit for decisions."""
+    if view.paused:
+        return Verdict(Rule.PAUSED, "cluster", "", 0, 0, view.paused)
     if view.stale_resources:
         names = ", ".join(view.stale_resources)
         return Verdict(Rule.STALE_DATA, "cluster", "", 0, 0, f"no fresh data of: {names}")

@@ -94,6 +94,8 @@ class Orders:
         nodes = max(0, target - counted + unseen)
         reason = f"{unseen} nodes were ordered that do not show yet"
         nodes = self._limit(Rule.IN_FLIGHT, pool, nodes, max(0, target - counted), reason)
+        if pool.name in self._view.paused_pools:
+            return self._limit(Rule.PAUSED, pool, nodes, 0, self._view.paused_pools[pool.name])
         if self._state.in_backoff(pool.name, now):
             seconds = self._state.backoffs[pool.name].until_seconds - now
             reason = f"the pool failed to deliver and is left alone for {seconds:.0f} s more"

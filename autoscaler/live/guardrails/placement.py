@@ -96,7 +96,8 @@ def releases(
         if pool is None:
             continue
         # For the pods to come of a gang that has begun, `groups` has reserved what they need.
-        refusal = _refusal(gang, pods if fixed is not None else (*pods, *gang.expected), pool, capacity)
+        needed = pods if fixed is not None else (*pods, *gang.expected)
+        refusal = _paused(gang, pool, view) or _refusal(gang, needed, pool, capacity)
         if refusal is None:
             released.append(Release(gang, pool, (*pods, *gated_companions(gang, state))))
         else:
@@ -106,6 +107,12 @@ def releases(
         if companions:  # they were created after the others
             released.append(Release(gang, "", companions))
     return released, verdicts
+
+
+def _paused(gang: GangView, pool: str, view: ClusterView) -> Verdict | None:
+    if pool not in view.paused_pools:
+        return None
+    return Verdict(Rule.PAUSED, "gang", gang_name(gang), 1, 0, f"pool {pool}: {view.paused_pools[pool]}")
 
 
 def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity) -> Verdict | None:

@@ -100,6 +100,8 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
         "pdbs": [_brief(pdb) for pdb in budgets],
         "machines": [_brief(machine) for machine in view.machines],
         "stale_resources": list(view.stale_resources),
+        **({"paused": view.paused} if view.paused else {}),
+        **({"paused_pools": dict(view.paused_pools)} if view.paused_pools else {}),
         "state": _brief(state),
     }
 
@@ -124,6 +126,8 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
             pdbs=tuple(_read(PdbView, each) for each in record["pdbs"]),
             machines=tuple(_read(MachineView, each) for each in record["machines"]),
             stale_resources=tuple(record["stale_resources"]),
+            paused=record.get("paused", ""),
+            paused_pools=record.get("paused_pools", {}),
         )
         return view, _read(GuardrailState, record["state"])
     except (LookupError, TypeError, AttributeError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.disruptions import Disruptions, disruption_reason
 from autoscaler.live.guardrails.elsewhere import Elsewhere, pods_to_move
 from autoscaler.live.guardrails.orders import counted_nodes, existing_nodes
 from autoscaler.live.guardrails.protection import evictable_pods, node_hold
@@ -24,6 +25,7 @@ class Removals:
         config: pools and guardrails.
         capacity: knows the nodes that waiting pods are about to use.
         ordered: pools that order nodes in this same reconcile.
+        disruptions: what windows and budgets leave.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Removals:
         config: LiveConfig,
         capacity: Capacity,
         ordered: Iterable[str],
+        disruptions: Disruptions,
     ) -> None:
         self.chosen: list[Removal] = []
         self.verdicts: list[Verdict] = []
@@ -41,6 +44,7 @@ class Removals:
         self._config = config
         self._capacity = capacity
         self._ordered = frozenset(ordered)
+        self._disruptions = disruptions
         self._elsewhere = Elsewhere(view, capacity)
         leaving = [node for pool in view.pools for node in pool.in_state(NodeState.DRAINING)]
         self._removing = len(leaving)
@@ -52,9 +56,10 @@ class Removals:
 
     def choose(self, decision: Decision) -> None:
         """Choose: first what never became a useful node, then what the policy has no use for."""
-        for pool in self._view.pools:
+        pools = [pool for pool in self._view.pools if pool.name not in self._view.paused_pools]
+        for pool in pools:
             self._give_up_overdue(pool)
-        for pool in self._view.pools:
+        for pool in pools:
             self._shrink(pool, int(decision.target_nodes[pool.index]))
 
     def candidates(self) -> tuple[str, ...]:
@@ -161,6 +166,9 @@ class Removals:
             idle = self._view.now_seconds - node.idle_since_seconds
             if idle < unneeded:
                 return self._deny(Rule.UNNEEDED, node.name, f"idle for {idle:.0f} s of {unneeded:.0f} s")
+        hold = self._disruptions.hold(self._view.pool(node.pool or ""), disruption_reason(node, self._view))
+        if hold is not None:
+            return self._deny(hold.rule, node.name, hold.reason)
         if not self._within_steps(node.name, drains=bool(evictable_pods(node, self._view))):
             return False
         leaving = {node.name, *(removal.name for removal in self.chosen)}
@@ -188,5 +196,7 @@ class Removals:
 
     def _take(self, removal: Removal) -> None:
         self.chosen.append(removal)
+        if removal.node is not None:
+            self._disruptions.take(removal.pool)
         self._removing += 1
         self._draining += bool(removal.evict)

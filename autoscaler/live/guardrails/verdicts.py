@@ -14,6 +14,7 @@ from autoscaler.live.model import GangView, NodeView, PodView
 class Rule(StrEnum):
     """A rule that can change a decision; the label of the metric and the word in the audit."""
 
+    PAUSED = "paused"
     STALE_DATA = "stale-data"
     HEALTH_STOP = "health-stop"
     # Orders.
@@ -34,6 +35,8 @@ class Rule(StrEnum):
     UNNEEDED = "unneeded"
     AFTER_SCALE_UP = "after-scale-up"
     AFTER_FAILURE = "after-failure"
+    DISRUPTION_WINDOW = "disruption-window"
+    DISRUPTION_BUDGET = "disruption-budget"
     OPT_OUT = "opt-out"
     PROMISED = "promised"
     # Pods that hold their node.

@@ -78,6 +78,10 @@ class GoneError(KubeError):
     """410: the resourceVersion is too old; list again."""
 
 
+class PausedError(KubeError):
+    """The call was not sent: the kill switch says that nothing may be changed."""
+
+
 class UnreachableError(KubeError):
     """No answer in time, no connection, or a server error: whether the call had an effect is not known."""
 
@@ -89,6 +93,7 @@ KINDS: dict[type[KubeError], str] = {
     ForbiddenError: "forbidden",
     InvalidError: "invalid",
     GoneError: "gone",
+    PausedError: "paused",
     UnreachableError: "unreachable",
 }
 _BY_STATUS: dict[int, type[KubeError]] = {

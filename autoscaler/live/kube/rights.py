@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoscaler.live.names import ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.names import CONFIG_MAP, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,15 @@ def orders() -> tuple[Right, ...]:
 
 def status() -> tuple[Right, ...]:
     """The ConfigMap with the status; `orders` brings the right to create it."""
-    purpose = "say how it is, and remember cooldowns and backoffs"
-    return tuple(Right("", "configmaps", verb, purpose, True, STATUS_CONFIG_MAP) for verb in ("get", "patch"))
+    purpose = "say how it is, remember cooldowns and backoffs, and obey the kill switch"
+    verbs = ("get", "patch", "list", "watch")
+    return tuple(Right("", "configmaps", verb, purpose, True, STATUS_CONFIG_MAP) for verb in verbs)
+
+
+def switch() -> tuple[Right, ...]:
+    """The ConfigMap with a key that is the kill switch."""
+    purpose = "obey the kill switch"
+    return tuple(Right("", "configmaps", verb, purpose, True, CONFIG_MAP) for verb in ("list", "watch"))
 
 
 def lead(lease_name: str) -> tuple[Right, ...]:

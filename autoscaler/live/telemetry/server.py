@@ -1,7 +1,8 @@
-"""/healthz, /readyz and /metrics over HTTP."""
+"""/healthz, /readyz, /metrics and /status over HTTP."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class Health:
 
     Attributes:
         not_ready: says why the process is not ready, empty: it is.
+        status: what /status shows, as JSON.
         before_metrics: called before metrics are shown, for those that change by themselves.
     """
 
@@ -36,6 +38,7 @@ class Health:
         self._active = time.monotonic()
         self.not_ready: Callable[[], str] = lambda: "starting"
         self.before_metrics: Callable[[], object] = lambda: None
+        self.status: Callable[[], dict[str, object]] = dict
 
     def active(self) -> None:
         """Tell that the loop is alive."""
@@ -59,12 +62,14 @@ class _Handler(BaseHTTPRequestHandler):
             "/healthz": lambda: _verdict(self.health.unhealthy()),
             "/readyz": lambda: _verdict(self.health.not_ready()),
             "/metrics": self._metrics,
+            "/status": lambda: (200, json.dumps(self.health.status(), indent=2) + "\n"),
         }
         page = pages.get(self.path.partition("?")[0])
         status, text = page() if page is not None else (404, "not found\n")
         body = text.encode()
         self.send_response(status)
-        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        is_json = status == 200 and body.startswith(b"{")
+        self.send_header("Content-Type", "application/json" if is_json else CONTENT_TYPE_PLAIN_0_0_4)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -44,7 +44,8 @@ def cluster_status(view: ClusterView, allowed: Allowed, config: LiveConfig) -> d
     ups = {group["scaleUp"]["status"] for group in groups}
     candidates = sum(group["scaleDown"]["candidates"] for group in groups)
     return {
-        "autoscalerStatus": "Running",
+        "autoscalerStatus": "Paused" if view.paused else "Running",
+        **({"paused": view.paused} if view.paused else {}),
         "clusterWide": {
             "health": {"status": "Unhealthy" if stopped else "Healthy", "nodeCounts": dict(nodes)},
             "scaleUp": {"status": next((each for each in ("InProgress", "Backoff") if each in ups), "NoActivity")},
@@ -63,6 +64,7 @@ def _group(pool: PoolView, view: ClusterView, allowed: Allowed, config: LiveConf
     settings = config.pool(pool.name)
     return {
         "name": pool.name,
+        **({"paused": view.paused_pools[pool.name]} if pool.name in view.paused_pools else {}),
         "health": {
             "status": "Unhealthy" if states[NodeState.UNREADY] else "Healthy",
             "nodeCounts": {

@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from autoscaler.live.config import ApiSettings
 from autoscaler.live.kube.client import GoneError, Json, KubeClient, KubeError
-from autoscaler.live.view.store import Resource, Store
+from autoscaler.live.view.store import Resource
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,21 +46,39 @@ READ_GRACE_SECONDS = 15.0
 """How long a watch may stay silent beyond the time at which the server promised to end it."""
 
 
-def list_all(client: KubeClient, path: str) -> tuple[list[Json], str]:
+class Sink(Protocol):
+    """Takes in what is watched, see `view.store.Store`."""
+
+    def replace(self, resource: str, items: Iterable[Any]) -> None:
+        """Take in a full list: objects that are not in it are gone."""
+        ...
+
+    def apply(self, resource: str, event_type: str, item: Any) -> None:
+        """Take in one event of a watch."""
+        ...
+
+
+def list_all(client: KubeClient, path: str, field_selector: str = "") -> tuple[list[Json], str]:
     """Every object of a collection, page by page, and the resourceVersion to watch from.
+
+    Args:
+        client: calls the API server.
+        path: the collection.
+        field_selector: which objects of it; empty: all.
 
     Raises:
         KubeError: one of its subclasses.
     """
     found: list[Json] = []
-    params = {"limit": str(PAGE_ITEMS)}
+    only = {"fieldSelector": field_selector} if field_selector else {}
+    params = {"limit": str(PAGE_ITEMS), **only}
     while True:
         page = client.get(path, params)
         found += page.get("items") or []
         metadata = page.get("metadata") or {}
         if not metadata.get("continue"):
             return found, str(metadata.get("resourceVersion") or "")
-        params = {"limit": str(PAGE_ITEMS), "continue": str(metadata["continue"])}
+        params = {"limit": str(PAGE_ITEMS), "continue": str(metadata["continue"]), **only}
 
 
 @dataclass(slots=True)
@@ -82,6 +100,7 @@ class Watcher:
         settings: time-outs.
         on_relist: called with the reason of each full list: `start`, `gone`, `resync` or `error`.
         on_error: called with each failed call.
+        field_selector: which objects of the collection; empty: all.
     """
 
     def __init__(
@@ -89,14 +108,16 @@ class Watcher:
         client: KubeClient,
         resource: str,
         path: str,
-        store: Store,
+        store: Sink,
         settings: ApiSettings,
         on_relist: Callable[[str, str], None] = lambda *_: None,
         on_error: Callable[[KubeError], None] = lambda _: None,
+        field_selector: str = "",
     ) -> None:
         self.resource = resource
         self._client, self._path, self._store, self._settings = client, path, store, settings
         self._on_relist, self._on_error = on_relist, on_error
+        self._field_selector = field_selector
         self._stop = threading.Event()
         self._news = _News()
         self._end_watch: Callable[[], None] = lambda: None
@@ -155,7 +176,7 @@ class Watcher:
     def _list_and_watch(self, reason: str) -> str:
         """List, then watch until it is time to list again; return why."""
         path = self._path
-        objects, version = list_all(self._client, path)
+        objects, version = list_all(self._client, path, self._field_selector)
         self._store.replace(self.resource, objects)
         self._heard()
         self._on_relist(self.resource, reason)
@@ -177,6 +198,8 @@ class Watcher:
             # Spread out, so that the watches of many replicas do not all end at once.
             "timeoutSeconds": str(max(1, round(seconds * random.uniform(0.75, 1.0)))),
         }
+        if self._field_selector:
+            params["fieldSelector"] = self._field_selector
         # The server writes a bookmark about every minute: silence for `stale_seconds` means a dead connection.
         silence = min(seconds + READ_GRACE_SECONDS, self._settings.stale_seconds)
         for event in self._client.watch(path, params, silence, on_open=self._opened):

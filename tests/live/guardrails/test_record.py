@@ -91,7 +91,7 @@ def test_selectors_budgets_affinities_and_every_memory_are_kept():
 
 
 def test_100_nodes_with_their_pods_and_a_queue_are_less_than_100_kib():
-    """The figure of docs/live.md: 100 nodes, on each a pod with GPUs and two of DaemonSets, and 100 waiting jobs."""
+    """The figure of docs/operate.md: 100 nodes, on each a pod with GPUs and two of DaemonSets, and 100 waiting jobs."""
     uid = "00000000-0000-4000-8000-{:012d}".format
     pods, nodes = [], []
     for at in range(100):
