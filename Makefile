@@ -5,8 +5,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 PYTEST_ARGS ?=
-# Processes of the tests that need no cluster: one for each core, each with about 1 GB.
+# Processes of the tests that need no cluster: one for each core, each with about 1 GB. Those on a control plane have one
+# of their own each (0.6 GB) and mostly wait.
 WORKERS ?= auto
+CLUSTER_WORKERS ?= 3
 CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
 
 # uv uses the Python above and never fetches another one.
@@ -37,7 +39,7 @@ test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, t
 	@echo "== Tests without a cluster"
 	$(PYTEST) $(PARALLEL) -m "not cluster" $(PYTEST_ARGS) $(OR_NONE)
 	@echo "== Tests on a Kubernetes control plane, whose programs are built on first use"
-	$(PYTEST) -m cluster $(PYTEST_ARGS) $(OR_NONE)
+	$(PYTEST) -n $(CLUSTER_WORKERS) --dist worksteal -m cluster tests/cluster $(PYTEST_ARGS) $(OR_NONE)
 
 # Kernels neither check bounds nor compile on stock numba when users run them fast; the same properties must hold where
 # they do. One run shows both: a kernel has the same source either way.

@@ -17,11 +17,11 @@ from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.objective import (
     MILLI_MS_PER_GPU_HOUR,
     MS_PER_HOUR,
-    Energy,
+    Account,
+    Waterfall,
+    account,
     delayed_gpu_hours,
-    objective_usd,
     pool_energy,
-    sum_energy,
 )
 from envs.gpu_cluster.simulator.problem import Problem
 
@@ -37,10 +37,17 @@ Measures = dict[str, float]
 """Numbers by dotted name; counts are whole."""
 
 
-def energy(rollout: Rollout, problem: Problem) -> Energy:
+def energy(rollout: Rollout, problem: Problem) -> Waterfall:
     """Energy of a rollout by its parts, kWh, PUE included."""
     pools = zip(problem.cluster.pools, rollout.pools, strict=True)
-    return sum_energy([pool_energy(pool, totals.energy_integrals, rollout.elapsed_ms) for pool, totals in pools])
+    return Waterfall.sum(pool_energy(pool, totals.energy_integrals, rollout.elapsed_ms) for pool, totals in pools)
+
+
+def spent(rollout: Rollout, problem: Problem) -> Account:
+    """What a rollout cost and emitted."""
+    delayed = delayed_gpu_hours(rollout.totals.overhead_milli_ms, rollout.waited_milli_ms)
+    node_hours = [totals.node_hours for totals in rollout.pools]
+    return account(problem.cluster.pools, rollout.spendings, node_hours, delayed, problem.config.objective)
 
 
 def measure(rollout: Rollout, problem: Problem) -> Measures:
@@ -56,12 +63,33 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
     bounds = node_hour_bounds(problem, rollout.window)
     return {
         **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
-        "objective_usd": objective_usd(used.total, delayed, problem.config.objective),
+        **_spendings(rollout, problem),
         **_job_measures(rollout),
         "metrics.waited_gpu_hours": waited_gpu_hours,
         "metrics.overhead_gpu_hours": delayed - waited_gpu_hours,
         **_node_measures(rollout, problem, bounds),
         **_incidents(rollout),
+    }
+
+
+def _spendings(rollout: Rollout, problem: Problem) -> Measures:
+    own, totals = spent(rollout, problem), rollout.totals
+    kg = own.carbon_g.total / 1000.0
+    useful = (totals.used_milli_ms - totals.overhead_milli_ms) / MILLI_MS_PER_GPU_HOUR
+    finished = int((rollout.end_ms != NEVER).sum())
+    all_grams = own.carbon_g.total + own.embodied_g
+    return {
+        "objective_usd": own.total_usd,
+        "cost_usd.energy": own.energy_usd.total,
+        "cost_usd.carbon": own.carbon_usd,
+        "cost_usd.nodes": own.node_usd,
+        "cost_usd.delay": own.delay_usd,
+        **{f"carbon_kg.{name}": grams / 1000.0 for name, grams in own.carbon_g._asdict().items()},
+        "carbon_kg.operational": kg,
+        "carbon_kg.embodied": own.embodied_g / 1000.0,
+        "carbon_kg.total": kg + own.embodied_g / 1000.0,
+        "metrics.sci_g_per_job": all_grams / finished if finished else float("nan"),
+        "metrics.sci_g_per_gpu_hour": all_grams / useful if useful else float("nan"),
     }
 
 

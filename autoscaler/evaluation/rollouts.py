@@ -73,6 +73,7 @@ class Rollout:
         waited_milli_ms: integral of the GPUs that waiting jobs request.
         deadline_misses: jobs that ended after their deadline, where that is counted.
         pools: counters and integrals of each pool.
+        spendings: [P, len(AMOUNTS), len(SPENDINGS)] float64, what the energy cost and emitted.
         submit_ms: [J] int64, submission of the window's own jobs.
         duration_ms: [J] int64, their run time.
         gpu_milli: [J] int64, the GPUs that they request.
@@ -87,6 +88,7 @@ class Rollout:
     waited_milli_ms: int
     deadline_misses: int
     pools: tuple[PoolTotals, ...]
+    spendings: NDArray[np.float64]
     submit_ms: NDArray[np.int64]
     duration_ms: NDArray[np.int64]
     gpu_milli: NDArray[np.int64]
@@ -281,6 +283,7 @@ def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorde
         waited_milli_ms=int(simulator.waited_milli_ms[index]),
         deadline_misses=int(simulator.deadline_misses[index]),
         pools=simulator.pool_totals(index),
+        spendings=simulator.spendings(index),
         submit_ms=jobs.submit_ms,
         duration_ms=jobs.duration_ms,
         gpu_milli=jobs.gpu_milli,

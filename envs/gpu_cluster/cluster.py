@@ -109,6 +109,9 @@ class PoolConfig:
         memory_gib_per_node: memory of a node, GiB; None: no limit.
         linked_gpus: GPUs that share a fast link, in blocks from GPU 0, for the packer `topology-aware`; None: all of a
             node.
+        region: the name of its place in `environment.regions`; None: the first of them, if there is any.
+        usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
+        embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
     """
 
     name: str
@@ -125,6 +128,9 @@ class PoolConfig:
     cpus_per_node: float | None = None
     memory_gib_per_node: float | None = None
     linked_gpus: int | None = None
+    region: str | None = None
+    usd_per_node_hour: float = 0.0
+    embodied_g_per_node_hour: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -141,6 +147,8 @@ class PoolConfig:
         check_number(f"{where} cpus_per_node", self.cpus_per_node, ClusterError, low=0.001)
         check_number(f"{where} memory_gib_per_node", self.memory_gib_per_node, ClusterError, low=0.001)
         check_number(f"{where} linked_gpus", self.linked_gpus, ClusterError, low=1, high=self.gpus_per_node)
+        check_number(f"{where} usd_per_node_hour", self.usd_per_node_hour, ClusterError, low=0.0)
+        check_number(f"{where} embodied_g_per_node_hour", self.embodied_g_per_node_hour, ClusterError, low=0.0)
 
     @property
     def loses_nodes(self) -> bool:

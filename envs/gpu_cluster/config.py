@@ -8,22 +8,29 @@ from dataclasses import dataclass, field
 from configs.checks import check_choice, check_number
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.regions import RegionConfig, check_regions
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveConfig:
-    """What a run costs: energy_kwh * usd_per_kwh + (waited_gpu_hours + overhead_gpu_hours) * usd_per_gpu_hour.
+    """What a run costs: energy, carbon, nodes and delay, each at its price.
 
-    Overhead is what jobs hold beyond their work: moves, restarts, work that is done again or slowly.
+    That is the energy of each hour at the price of that hour, carbon at `usd_per_tonne`, node-hours at the pools'
+    `usd_per_node_hour`, and (waited_gpu_hours + overhead_gpu_hours) * usd_per_gpu_hour. Overhead is what jobs hold
+    beyond their work: moves, restarts, work that is done again or slowly.
 
     Attributes:
-        usd_per_kwh: price of energy.
+        usd_per_kwh: price of energy where no signal gives it.
         usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job requests.
+        carbon_g_per_kwh: carbon intensity where no signal gives it, gCO2e/kWh; None: unknown, and counted as 0.
+        usd_per_tonne: price of a tonne of CO2e, of energy and embodied.
     """
 
     usd_per_kwh: float = 0.15
     usd_per_gpu_hour: float = 0.10
+    carbon_g_per_kwh: float | None = None
+    usd_per_tonne: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -31,7 +38,7 @@ class ObjectiveConfig:
         Raises:
             EnvironmentConfigError: a price is negative or not finite.
         """
-        for name in ("usd_per_kwh", "usd_per_gpu_hour"):
+        for name in ("usd_per_kwh", "usd_per_gpu_hour", "carbon_g_per_kwh", "usd_per_tonne"):
             check_number(f"objective.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
 
 
@@ -200,6 +207,7 @@ class EnvironmentConfig:
         physics: what happens beyond jobs that run for their duration on nodes that boot.
         codec: sizes of observation and action.
         objective: prices.
+        regions: what energy costs and emits by place and hour; a pool names its region.
     """
 
     decision_interval_seconds: float = 60.0
@@ -211,6 +219,7 @@ class EnvironmentConfig:
     physics: PhysicsConfig = field(default_factory=PhysicsConfig)
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    regions: tuple[RegionConfig, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -227,3 +236,4 @@ class EnvironmentConfig:
                 )
         check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
         PACKERS.require(self.packer, "packer")
+        check_regions(self.regions)

@@ -7,7 +7,7 @@ from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.log import SCHEMA as EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import write_log
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
-from envs.gpu_cluster.simulator.objective import COST_TERMS, Energy
+from envs.gpu_cluster.simulator.objective import AMOUNTS, COST_TERMS, SPENDINGS, Account, Waterfall
 from envs.gpu_cluster.simulator.orders import JobFacts, QueueOrder
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
@@ -17,12 +17,14 @@ from envs.gpu_cluster.simulator.simulator import Simulator
 from envs.gpu_cluster.simulator.state import NEVER
 
 __all__ = [
+    "AMOUNTS",
     "COST_TERMS",
     "EVENT_SCHEMA",
     "NEVER",
     "PACKERS",
     "QUEUE_ORDERS",
-    "Energy",
+    "SPENDINGS",
+    "Account",
     "JobFacts",
     "JobTimes",
     "Nodes",
@@ -34,6 +36,7 @@ __all__ = [
     "ReferenceSimulator",
     "Simulator",
     "Tables",
+    "Waterfall",
     "make_problem",
     "write_log",
 ]

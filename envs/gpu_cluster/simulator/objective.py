@@ -7,7 +7,7 @@ busy part is proportional to the work and no decision changes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +20,16 @@ from envs.gpu_cluster.config import ObjectiveConfig
 WATT_MS_PER_KWH = 3.6e9
 MILLI_MS_PER_GPU_HOUR = 3.6e9
 MS_PER_HOUR = 3.6e6
+GRAMS_PER_TONNE = 1e6
 
 ENERGY_INTEGRALS = ("idle_node_ms", "busy_node_ms", "boot_node_ms", "used_milli_ms", "saved_milli_ms")
 """What the energy of a pool is made of, beside the time: fields of `envs.gpu_cluster.simulator.results.PoolTotals`."""
+
+AMOUNTS = ("idle_node_ms", "unused_milli_ms", "boot_node_ms", "off_node_ms", "used_milli_ms", "saved_milli_ms")
+"""What energy is counted in: node time by state in ms, and GPU time in thousandths of a GPU times ms."""
+
+SPENDINGS = ("energy_usd", "carbon_g")
+"""What is kept of energy as time passes, for its price (USD) and its carbon intensity (gCO2e) change."""
 
 COST_TERMS = (
     *("idle_usd", "fragmentation_usd", "boot_usd", "off_usd"),
@@ -32,8 +39,8 @@ COST_TERMS = (
 IDLE, FRAGMENTATION, BOOT, OFF, OVERHEAD, BUSY, WAITING = range(len(COST_TERMS))
 
 
-class Energy(NamedTuple):
-    """Energy of a run in kWh, PUE included; `total` is the sum of the parts in this order."""
+class Waterfall(NamedTuple):
+    """Energy of a run (kWh, PUE included), or its cost or its carbon; `total` is the sum of the parts in this order."""
 
     busy: float
     fragmentation: float
@@ -49,6 +56,17 @@ class Energy(NamedTuple):
     def to_dict(self) -> dict[str, float]:
         """The parts and the total by name."""
         return {**self._asdict(), "total": self.total}
+
+    @classmethod
+    def of_amounts(cls, values: Sequence[float]) -> Waterfall:
+        """The parts from a value for each of `AMOUNTS`."""
+        idle, unused, boot, off, used, saved = values
+        return cls(busy=used + saved, fragmentation=unused, idle=idle, boot=boot, off=off)
+
+    @classmethod
+    def sum(cls, parts: Iterable[Waterfall]) -> Waterfall:
+        """Part by part."""
+        return cls(*(float(sum(column)) for column in zip(*parts, strict=True)))
 
 
 def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
@@ -67,6 +85,12 @@ def kwh_rates(pool: PoolConfig) -> NDArray[np.float64]:
         watts.cappable_gpu / 1000.0,
     ]
     return np.array(per_unit) * pool.power.pue / WATT_MS_PER_KWH
+
+
+def node_hour_rates(pool: PoolConfig) -> NDArray[np.float64]:
+    """[len(AMOUNTS)] float64, node-hours (on or booting) per unit of an amount; GPUs share their node equally."""
+    gpu = 1.0 / (1000.0 * pool.gpus_per_node)
+    return np.array([1.0, gpu, 1.0, 0.0, gpu, 0.0]) / MS_PER_HOUR
 
 
 @helper
@@ -123,24 +147,24 @@ def add_costs(
     terms[BUSY] += (used - overhead) * (rates[4] - usd_per_useful_milli_ms) + saved * rates[5]
 
 
-class Prices(NamedTuple):
-    """What the reward pays for each unit.
+@helper
+def add_spendings(
+    spendings: NDArray[np.float64], amounts: tuple[int, int, int, int, int, int], rates: NDArray[np.float64]
+) -> None:
+    """Add what amounts of energy cost and emitted.
 
-    Attributes:
-        pools: [P, 6] float64, USD for each unit of the `energy_amounts` of each pool.
-        usd_per_waited_milli_ms: USD for a thousandth of a GPU that a waiting job requests, for a ms.
-        usd_per_useful_milli_ms: USD for the energy of a thousandth of a GPU that works, for a ms, where it is cheapest.
+    Args:
+        spendings: [len(AMOUNTS), len(SPENDINGS)] float64, changed.
+        amounts: of `energy_amounts`.
+        rates: [len(AMOUNTS), len(SPENDINGS)] float64, per unit.
     """
-
-    pools: NDArray[np.float64]
-    usd_per_waited_milli_ms: float
-    usd_per_useful_milli_ms: float
-
-
-def prices(pools: Sequence[PoolConfig], objective: ObjectiveConfig) -> Prices:
-    """The prices of the reward on a cluster."""
-    rates = np.array([kwh_rates(pool) * objective.usd_per_kwh for pool in pools])
-    return Prices(rates, objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR, float(rates[:, 4].min()))
+    for kind in range(2):  # no len() of a tuple of names: compiled code knows numbers only
+        spendings[0, kind] += amounts[0] * rates[0, kind]
+        spendings[1, kind] += amounts[1] * rates[1, kind]
+        spendings[2, kind] += amounts[2] * rates[2, kind]
+        spendings[3, kind] += amounts[3] * rates[3, kind]
+        spendings[4, kind] += amounts[4] * rates[4, kind]
+        spendings[5, kind] += amounts[5] * rates[5, kind]
 
 
 def energy_units(
@@ -160,7 +184,7 @@ def energy_units(
     return np.stack(energy_amounts(*parts, pool.gpus_per_node, pool.max_nodes, elapsed_ms), axis=-1)
 
 
-def pool_energy(pool: PoolConfig, integrals: NDArray[np.int64], elapsed_ms: int) -> Energy:
+def pool_energy(pool: PoolConfig, integrals: NDArray[np.int64], elapsed_ms: int) -> Waterfall:
     """The energy of one pool.
 
     Args:
@@ -168,13 +192,7 @@ def pool_energy(pool: PoolConfig, integrals: NDArray[np.int64], elapsed_ms: int)
         integrals: [len(ENERGY_INTEGRALS)] int64, since the episode began.
         elapsed_ms: time since the episode began.
     """
-    idle, unused, boot, off, used, saved = (energy_units(pool, integrals, elapsed_ms) * kwh_rates(pool)).tolist()
-    return Energy(busy=used + saved, fragmentation=unused, idle=idle, boot=boot, off=off)
-
-
-def sum_energy(parts: list[Energy]) -> Energy:
-    """Part by part."""
-    return Energy(*(float(sum(column)) for column in zip(*parts, strict=True)))
+    return Waterfall.of_amounts((energy_units(pool, integrals, elapsed_ms) * kwh_rates(pool)).tolist())
 
 
 def delayed_gpu_hours(overhead_milli_ms: int, waited_milli_ms: int) -> float:
@@ -187,6 +205,60 @@ def delayed_gpu_hours(overhead_milli_ms: int, waited_milli_ms: int) -> float:
     return (waited_milli_ms + overhead_milli_ms) / MILLI_MS_PER_GPU_HOUR
 
 
-def objective_usd(kwh: float, delayed: float, objective: ObjectiveConfig) -> float:
-    """What a run cost: its energy, and the hours by which jobs were delayed, for each GPU that they request."""
-    return kwh * objective.usd_per_kwh + delayed * objective.usd_per_gpu_hour
+class Account(NamedTuple):
+    """What a run spent, by what it was spent on.
+
+    Attributes:
+        energy_usd: USD of its energy at the price of each hour.
+        carbon_g: gCO2e of its energy at the carbon intensity of each hour, location-based.
+        node_hours: node time on or booting, h.
+        node_usd: USD of the nodes themselves.
+        embodied_g: gCO2e of making the nodes, for the hours that they were on.
+        carbon_usd: USD of all carbon, of energy and embodied.
+        delay_usd: USD of waiting and overhead.
+    """
+
+    energy_usd: Waterfall
+    carbon_g: Waterfall
+    node_hours: float
+    node_usd: float
+    embodied_g: float
+    carbon_usd: float
+    delay_usd: float
+
+    @property
+    def total_usd(self) -> float:
+        """The objective: all of it."""
+        return self.energy_usd.total + self.node_usd + self.carbon_usd + self.delay_usd
+
+
+def account(
+    pools: Sequence[PoolConfig],
+    spendings: NDArray[np.float64],
+    node_hours: Sequence[float],
+    delayed: float,
+    objective: ObjectiveConfig,
+) -> Account:
+    """What a run spent.
+
+    Args:
+        pools: of the cluster.
+        spendings: [P, len(AMOUNTS), len(SPENDINGS)] float64, of its energy.
+        node_hours: [P], of each pool.
+        delayed: GPU-hours by which jobs were delayed, see `delayed_gpu_hours`.
+        objective: prices.
+    """
+    energy_usd, carbon_g = (
+        Waterfall.sum(Waterfall.of_amounts(row[:, kind].tolist()) for row in spendings)
+        for kind in range(len(SPENDINGS))
+    )
+    embodied = sum(pool.embodied_g_per_node_hour * hours for pool, hours in zip(pools, node_hours, strict=True))
+    return Account(
+        energy_usd=energy_usd,
+        carbon_g=carbon_g,
+        node_hours=float(sum(node_hours)),
+        node_usd=sum(pool.usd_per_node_hour * hours for pool, hours in zip(pools, node_hours, strict=True)),
+        embodied_g=embodied,
+        carbon_usd=(carbon_g.total + embodied) * objective.usd_per_tonne / GRAMS_PER_TONNE,
+        delay_usd=delayed * objective.usd_per_gpu_hour,
+    )

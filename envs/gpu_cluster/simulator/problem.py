@@ -15,7 +15,6 @@ from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.simulator import draws
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
-from envs.gpu_cluster.simulator.objective import prices
 from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
@@ -31,6 +30,7 @@ from envs.gpu_cluster.simulator.packing.settings import (
 )
 from envs.gpu_cluster.simulator.queues import queue_settings, write_facts
 from envs.gpu_cluster.simulator.state import Settings, Table
+from envs.gpu_cluster.simulator.tariff import Prices, make_prices
 from traces.trace import Trace
 
 WORD_BITS = 64
@@ -46,7 +46,7 @@ class Problem:
         pools: [P, columns] int64, the cluster, likewise, and more columns where `Settings.is_stochastic`.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.Prices`.
+        prices: what energy, carbon, nodes and waiting cost, and when.
         settings: numbers of the environment.
         tables: the codec's layout.
         cluster: the cluster as described.
@@ -59,7 +59,7 @@ class Problem:
     pools: Table
     curves: Curves
     template: NDArray[np.float64]
-    rates: NDArray[np.float64]
+    prices: Prices
     settings: Settings
     tables: CodecTables
     cluster: ClusterConfig
@@ -264,7 +264,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     _check_fits(trace, cluster, allowed, second_resources)
     pools, num_nodes = _pools(cluster, second_resources)
     curves, workload = make_curves(trace, cluster, config.physics.curves)
-    price = prices(cluster.pools, config.objective)
+    price = make_prices(trace, cluster, config)
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
     loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
@@ -306,7 +306,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         pools=pools,
         curves=curves,
         template=_template(cluster, config.objective),
-        rates=price.pools,
+        prices=price,
         settings=settings,
         tables=config.codec.tables(),
         cluster=cluster,

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec import ClusterSnapshot
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels.steps import World
+from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.objective import (
     ENERGY_INTEGRALS,
     MILLI_MS_PER_GPU_HOUR,
     MS_PER_HOUR,
-    Energy,
+    Account,
+    Waterfall,
+    account,
     delayed_gpu_hours,
-    objective_usd,
+    energy_units,
     pool_energy,
-    sum_energy,
 )
 from envs.gpu_cluster.simulator.problem import Problem
 
@@ -298,11 +299,36 @@ class Results:
             end_ms=queue[:, st.JOB_END].copy(),
         )
 
-    def energy(self, cluster: int = 0) -> Energy:
+    def energy(self, cluster: int = 0) -> Waterfall:
         """Energy of the episode so far, in kWh."""
         elapsed_ms = int(self.elapsed_ms[cluster])
         pools = zip(self.problem.cluster.pools, self.energy_integrals[cluster], strict=True)
-        return sum_energy([pool_energy(pool, integrals, elapsed_ms) for pool, integrals in pools])
+        return Waterfall.sum(pool_energy(pool, integrals, elapsed_ms) for pool, integrals in pools)
+
+    def spendings(self, cluster: int = 0) -> NDArray[np.float64]:
+        """[P, len(AMOUNTS), len(SPENDINGS)] float64: what the energy of the episode so far cost and emitted."""
+        paid = self._world.outcome.paid[cluster]
+        uncharged_ms = int(self.time_ms[cluster] - paid[-1, st.PAID_TIME])
+        rates = self.problem.prices.tariff.spending_rates[self._clock[cluster, st.PIECE]]
+        spent = self._world.outcome.spendings[cluster].copy()
+        integrals = self._world.clusters.pool[cluster][:, st.IDLE_NODE_MS :][:, : st.PAID_COLUMNS] - paid[:-1]
+        for number, pool in enumerate(self.problem.cluster.pools):
+            idle, busy, boot, used, _, saved = integrals[number]
+            amounts = energy_units(pool, np.array([idle, busy, boot, used, saved]), uncharged_ms)
+            spent[number] += amounts[:, None] * rates[number]
+        return spent
+
+    def account(self, cluster: int = 0) -> Account:
+        """What the episode so far cost and emitted."""
+        totals = self.pool_totals(cluster)
+        overhead = sum(pool.overhead_milli_ms for pool in totals)
+        return account(
+            self.problem.cluster.pools,
+            self.spendings(cluster),
+            [pool.node_hours for pool in totals],
+            delayed_gpu_hours(overhead, int(self.waited_milli_ms[cluster])),
+            self.problem.config.objective,
+        )
 
     def decided_usd(self) -> NDArray[np.float64]:
         """What decisions changed of each cluster's cost so far, [N] float64 in USD: minus the sum of its rewards.
@@ -312,9 +338,8 @@ class Results:
         costs = []
         for cluster in range(self.num_clusters):
             totals = PoolTotals.sum(self.pool_totals(cluster))
-            delayed = delayed_gpu_hours(totals.overhead_milli_ms, int(self.waited_milli_ms[cluster]))
-            whole = objective_usd(self.energy(cluster).total, delayed, self.problem.config.objective)
             useful = totals.used_milli_ms - totals.overhead_milli_ms
+            whole = self.account(cluster).total_usd
             costs.append(whole - useful * self.problem.settings.usd_per_useful_milli_ms)
         return np.asarray(costs)
 

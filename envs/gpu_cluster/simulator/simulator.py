@@ -22,6 +22,7 @@ from envs.gpu_cluster.simulator.endless import describe_endless
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.kernels.invariants import describe_broken
 from envs.gpu_cluster.simulator.kernels.replay import replay_by_rule
+from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.log import KINDS, LogRows, to_table
 from envs.gpu_cluster.simulator.packing.custom import CustomPacker
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
@@ -117,7 +118,7 @@ class Simulator(Results):
             detailed_columns=_detailed_columns(problem),
             most_gpus=int(self.problem.pools[:, st.GPUS].max()),
         )
-        self._world = kernels.World(
+        self._world = World(
             clusters=st.allocate_clusters(size),
             snapshots=st.allocate_snapshots(num_clusters, config.codec),
             outcome=st.allocate_outcome(num_clusters, size.pools, config.codec),
@@ -126,7 +127,7 @@ class Simulator(Results):
             pools=self.problem.pools,
             curves=self.problem.curves.flat(),
             template=self.problem.template,
-            rates=self.problem.rates,
+            tariff=self.problem.prices.tariff,
             settings=st.specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )
@@ -235,7 +236,7 @@ class Simulator(Results):
         if self._custom_packer is not None:
             self._world = self._with_custom(self._custom_packer.address)
 
-    def _with_custom(self, custom: Any) -> kernels.World:
+    def _with_custom(self, custom: Any) -> World:
         settings = self._world.settings
         return self._world._replace(settings=settings._replace(detail=settings.detail._replace(custom=custom)))
 

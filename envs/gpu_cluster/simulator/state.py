@@ -23,7 +23,7 @@ from envs.gpu_cluster.codec import (
     observation_size,
 )
 from envs.gpu_cluster.simulator import node_state as ns
-from envs.gpu_cluster.simulator.objective import COST_TERMS
+from envs.gpu_cluster.simulator.objective import AMOUNTS, COST_TERMS, SPENDINGS
 
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""
@@ -51,7 +51,8 @@ DEFERRED_MILLI, NEXT_LATEST, DEADLINE_MISSES = range(22, 25)
 ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
 PACKER_FAULT = 26  # what a custom packer did wrong first, see `simulator.packing.custom`; 0: nothing
 SLOTS = 27  # the running slots that had a job in this episode, which are the first; memory behind them is never touched
-SUBMIT_WINDOW = 28  # and the next entries: the oldest job inside each sliding window
+PIECE, PIECE_END = range(28, 30)  # the piece of the tariff that is in force, and when the next one begins
+SUBMIT_WINDOW = 30  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -176,9 +177,10 @@ DRAW_BOOT, DRAW_FAILURE, DRAW_REPAIR, DRAW_RECLAIM, DRAW_OUTAGE, DRAW_BOOT_FAILS
 TERM_SECONDS = len(COST_TERMS)
 TERM_COLUMNS = TERM_SECONDS + 1
 
-# Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time.
+# Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time as
+# of the last reward, and the time until which energy is settled.
 PAID_COLUMNS = 6
-PAID_WAITED, PAID_TIME = range(2)
+PAID_WAITED, PAID_CHARGED, PAID_TIME = range(3)
 
 
 Flag: TypeAlias = bool
@@ -395,7 +397,9 @@ class Outcome(NamedTuple):
         reward: [N] float64, USD: minus the sum of the cost terms.
         terms: [N, TERM_COLUMNS] float64, what the time since the last decision cost, in USD, without the energy of GPUs
             that work, and in the last column that time in seconds.
-        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that earlier rewards have paid for.
+        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that are settled: they are in `terms` or in earlier rewards.
+        spendings: [N, P, len(AMOUNTS), len(SPENDINGS)] float64, what the settled energy cost and emitted since the
+            episode began.
     """
 
     action: NDArray[np.int64]
@@ -407,6 +411,7 @@ class Outcome(NamedTuple):
     reward: NDArray[np.float64]
     terms: NDArray[np.float64]
     paid: NDArray[np.int64]
+    spendings: NDArray[np.float64]
 
 
 class Capacity(NamedTuple):
@@ -479,4 +484,5 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         reward=np.zeros(clusters),
         terms=np.zeros((clusters, TERM_COLUMNS)),
         paid=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
+        spendings=np.zeros((clusters, num_pools, len(AMOUNTS), len(SPENDINGS))),
     )

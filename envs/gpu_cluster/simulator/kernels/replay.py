@@ -18,15 +18,9 @@ from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.snapshots import fill_queue
 from envs.gpu_cluster.simulator.kernels.starts import start_waiting
-from envs.gpu_cluster.simulator.kernels.steps import (
-    World,
-    cluster_of,
-    fill_snapshot,
-    plan_of,
-    scale,
-    snapshot_of,
-)
+from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, scale
 from envs.gpu_cluster.simulator.kernels.timeline import advance
+from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster
@@ -87,7 +81,7 @@ def decide_by_rule(
         scale(cluster, world.pools, world.settings, pool, targets[pool])
         record(cluster, DECISION, pool, -1, -1, targets[pool])
     cluster.clock[st.DECISIONS] += 1
-    advance(cluster, world.jobs, world.pools, world.settings)
+    advance(world, index, cluster)
 
 
 @kernel

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
-from envs.gpu_cluster.codec import ClusterSnapshot, CodecTables, Decision, PackingPlan
+from envs.gpu_cluster.codec import ClusterSnapshot, Decision, PackingPlan
 from envs.gpu_cluster.codec.levers import GROW, SHRINK
-from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.charges import begin_charges, charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import compile_codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue
 from envs.gpu_cluster.simulator.kernels.invariants import check
@@ -24,101 +22,17 @@ from envs.gpu_cluster.simulator.kernels.rates import cap_power, grow_jobs, shrin
 from envs.gpu_cluster.simulator.kernels.snapshots import fill_pools, fill_queue, fill_signals
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.timeline import advance
+from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
-from envs.gpu_cluster.simulator.objective import WAITING, add_costs, energy_amounts
 from envs.gpu_cluster.simulator.packing.bits import set_bit
 from envs.gpu_cluster.simulator.packing.detailed import clear_detail, nodes_for_stuck
 from envs.gpu_cluster.simulator.queues import prepare_queue
-from envs.gpu_cluster.simulator.state import Cluster, Outcome, Settings, Table
+from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 codec = compile_codec()
 encode, decode, write_mask, default_action = (
     codec[name] for name in ("encode", "decode", "write_mask", "default_action")
 )
-
-
-class World(NamedTuple):
-    """Everything that a kernel reads and writes.
-
-    Attributes:
-        clusters: the state of N clusters.
-        snapshots: what the codec reads of each.
-        outcome: what each shows.
-        plans: scratch memory of the codec for each cluster, so that threads do not share any.
-        jobs: [J + 1, 6] int64, the trace.
-        pools: [P, 5] int64, the cluster, and more columns where `Settings.is_stochastic`.
-        curves: [C, columns] int64, see `envs.gpu_cluster.simulator.curves.Curves`.
-        template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
-        rates: [P, 6] float64, USD per unit of an integral, see `envs.gpu_cluster.simulator.objective.Prices`.
-        settings: numbers of the environment.
-        tables: the codec's layout.
-    """
-
-    clusters: Cluster
-    snapshots: ClusterSnapshot
-    outcome: Outcome
-    plans: PackingPlan
-    jobs: Table
-    pools: Table
-    curves: Table
-    template: NDArray[np.float64]
-    rates: NDArray[np.float64]
-    settings: Settings
-    tables: CodecTables
-
-
-@helper
-def cluster_of(batch: Cluster, index: int) -> Cluster:
-    """One cluster of a batch: the same fields without their first dimension."""
-    return Cluster(
-        batch.clock[index],
-        batch.pool[index],
-        batch.node[index],
-        batch.bits[index],
-        batch.run[index],
-        batch.heap[index],
-        batch.queue[index],
-        batch.share[index],
-        batch.level[index],
-        batch.log[index],
-        batch.owner[index],
-        ns.Nodes(
-            batch.detail.node[index],
-            batch.detail.gpu[index],
-            batch.detail.kind[index],
-            batch.detail.key[index],
-            batch.detail.synced[index],
-            batch.detail.log[index],
-            batch.detail.clock[index],
-        ),
-        batch.pod[index],
-    )
-
-
-@helper
-def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
-    """One snapshot of a batch."""
-    return ClusterSnapshot(
-        batch.pools[index],
-        batch.idle_age_nodes[index],
-        batch.free_nodes[index],
-        batch.queue[index],
-        batch.allowed[index],
-        batch.signals[index],
-    )
-
-
-@helper
-def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
-    """One cluster's scratch memory."""
-    return PackingPlan(
-        batch.free[index],
-        batch.upcoming[index],
-        batch.shared_free_gpus[index],
-        batch.idle_nodes[index],
-        batch.booting_nodes[index],
-        batch.new_nodes[index],
-    )
 
 
 @helper
@@ -150,39 +64,6 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot) -> 
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
     fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
-
-
-@helper
-def charge(world: World, index: int, cluster: Cluster) -> None:
-    """Write the terms of the cost since the last charge, and the reward."""
-    terms, paid, last = world.outcome.terms[index], world.outcome.paid[index], world.pools.shape[0]
-    terms[:] = 0.0
-    elapsed = cluster.clock[st.NOW] - paid[last, st.PAID_TIME]
-    for pool in range(last):
-        row = cluster.pool[pool]
-        amounts = energy_amounts(
-            row[st.IDLE_NODE_MS] - paid[pool, 0],
-            row[st.BUSY_NODE_MS] - paid[pool, 1],
-            row[st.BOOT_NODE_MS] - paid[pool, 2],
-            row[st.USED_MILLI_MS] - paid[pool, 3],
-            row[st.SAVED_MILLI_MS] - paid[pool, 5],
-            world.pools[pool, st.GPUS],
-            world.pools[pool, st.MAX_NODES],
-            elapsed,
-        )
-        overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
-        waiting, useful = world.settings.usd_per_waited_milli_ms, world.settings.usd_per_useful_milli_ms
-        add_costs(terms, amounts, overhead, world.rates[pool], waiting, useful)
-        for column in range(st.PAID_COLUMNS):
-            paid[pool, column] = row[st.IDLE_NODE_MS + column]
-    waited = cluster.clock[st.WAITED_MILLI_MS] - paid[last, st.PAID_WAITED]
-    terms[WAITING] = waited * world.settings.usd_per_waited_milli_ms
-    cost = 0.0
-    for term in range(st.TERM_SECONDS):
-        cost += terms[term]
-    world.outcome.reward[index] = -cost
-    terms[st.TERM_SECONDS] = elapsed / 1000.0
-    paid[last, st.PAID_WAITED], paid[last, st.PAID_TIME] = cluster.clock[st.WAITED_MILLI_MS], cluster.clock[st.NOW]
 
 
 @helper
@@ -302,7 +183,8 @@ def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot
     if world.settings.debug:
         check(cluster, world.jobs, world.pools, world.settings)
     cluster.clock[st.DECISIONS] += 1
-    advance(cluster, world.jobs, world.pools, world.settings)
+    world.outcome.terms[index] = 0.0
+    advance(world, index, cluster)
     fill_snapshot(world, cluster, snapshot)
 
 
@@ -323,10 +205,7 @@ def reset_clusters(
         index = clusters[k]
         cluster, snapshot = cluster_of(world.clusters, index), snapshot_of(world.snapshots, index)
         reset(cluster, world.jobs, world.pools, world.curves, world.settings, episodes[k], seeds[k])
-        world.outcome.paid[index] = 0
-        world.outcome.paid[index, world.pools.shape[0], st.PAID_TIME] = cluster.clock[st.NOW]
-        world.outcome.reward[index] = 0.0
-        world.outcome.terms[index] = 0.0
+        begin_charges(world, index, cluster)
         fill_snapshot(world, cluster, snapshot)
         observe(world, index, snapshot, plan_of(world.plans, index))
 
@@ -349,7 +228,7 @@ def step_clusters(world: World, first: int, end: int) -> None:
         if cluster.clock[st.DONE] == 0:
             decide(world, index, cluster, snapshot, plan)
             observe(world, index, snapshot, plan)
-            charge(world, index, cluster)
+            charge_step(world, index, cluster)
 
 
 @kernel

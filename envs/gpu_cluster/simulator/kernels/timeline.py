@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.charges import charge_energy, set_piece_end
 from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.nodes import end_boot, node_events
+from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.queues import count_deferred
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
@@ -28,10 +30,9 @@ def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
 
 @helper
 def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
-    """Let everything of one moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
+    """Let everything of this moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
     # This order is part of what the simulator means: a job that ends when its node fails has ended, and one that is
     # submitted when GPUs become free finds them free.
-    integrate(cluster, settings, time)
     while cluster.clock[st.RUNNING] > 0 and cluster.heap[0, st.HEAP_FINISH] <= time:
         finish_job(cluster, jobs, pools, settings)
     if settings.is_stochastic and cluster.clock[st.NEXT_NODE_EVENT] <= time:
@@ -56,6 +57,17 @@ def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, tim
 
 
 @helper
+def pass_time(world: World, index: int, cluster: Cluster, until: int) -> None:
+    """Let time pass in which nothing happens but that a new piece of the tariff may begin."""
+    while cluster.clock[st.PIECE_END] <= until:
+        integrate(cluster, world.settings, cluster.clock[st.PIECE_END])
+        charge_energy(world, index, cluster)
+        cluster.clock[st.PIECE] += 1
+        set_piece_end(world, cluster)
+    integrate(cluster, world.settings, until)
+
+
+@helper
 def is_finished(cluster: Cluster) -> bool:
     """Whether every job of the episode has ended."""
     return (
@@ -66,12 +78,13 @@ def is_finished(cluster: Cluster) -> bool:
 
 
 @helper
-def advance(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
+def advance(world: World, index: int, cluster: Cluster) -> None:
     """Run to the next decision, or to the end of the episode.
 
     The next decision follows the first event after the last one: a job ends or is submitted, something happens to a
     node, an idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
     """
+    jobs, pools, settings = world.jobs, world.pools, world.settings
     start = cluster.clock[st.NOW]
     earliest = start + settings.decision_ms
     event = next_event(cluster, jobs, pools, settings)
@@ -82,6 +95,7 @@ def advance(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> 
         decision = cluster.clock[st.EPISODE_END]
         cluster.clock[st.TRUNCATED] = 1
     while event <= decision:
+        pass_time(world, index, cluster, event)
         process(cluster, jobs, pools, settings, event)
         if settings.debug:
             check(cluster, jobs, pools, settings)
@@ -90,5 +104,5 @@ def advance(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> 
             cluster.clock[st.TRUNCATED] = 0
             return
         event = next_event(cluster, jobs, pools, settings)
-    integrate(cluster, settings, decision)
+    pass_time(world, index, cluster, decision)
     cluster.clock[st.DONE] = cluster.clock[st.TRUNCATED]

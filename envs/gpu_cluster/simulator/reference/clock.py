@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from envs.gpu_cluster.simulator.reference.costs import charge_energy
 from envs.gpu_cluster.simulator.reference.failures import happen
 from envs.gpu_cluster.simulator.reference.nodes import end_boot
 from envs.gpu_cluster.simulator.reference.queue import count_usage, deferred_jobs, submit
 from envs.gpu_cluster.simulator.reference.state import EDGES_MS, State
 from envs.gpu_cluster.simulator.reference.work import finish
 from envs.gpu_cluster.simulator.state import NEVER
+
+
+def pass_time(state: State, until: int) -> None:
+    """Let time pass in which nothing happens but that a new piece of the tariff may begin."""
+    for edge in state.problem.prices.tariff.edges_ms.tolist():
+        if state.now < edge <= until:
+            integrate(state, edge)
+            charge_energy(state)
+            state.piece += 1
+    integrate(state, until)
 
 
 def integrate(state: State, until: int) -> None:
@@ -48,7 +59,7 @@ def next_age_ms(state: State) -> int:
 
 def process(state: State, time: int) -> None:
     """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
-    integrate(state, time)
+    pass_time(state, time)
     ended = [run for run in state.running if run.finish_ms <= time]
     for run in sorted(ended, key=lambda run: (run.finish_ms, run.job.number)):
         finish(state, run)
@@ -73,5 +84,5 @@ def advance(state: State) -> None:
         if state.next_job == state.last_job and not state.queue and not state.running:
             state.done, state.truncated = True, False
             return
-    integrate(state, decision)
+    pass_time(state, decision)
     state.done = state.truncated

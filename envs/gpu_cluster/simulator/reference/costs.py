@@ -1,47 +1,66 @@
-"""What a decision cost."""
+"""What time costs: energy and carbon at the tariff in force, and waiting."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from envs.gpu_cluster.simulator.objective import COST_TERMS, WAITING, add_costs, energy_amounts
+from envs.gpu_cluster.simulator.objective import (
+    AMOUNTS,
+    COST_TERMS,
+    SPENDINGS,
+    WAITING,
+    add_costs,
+    add_spendings,
+    energy_amounts,
+)
+from envs.gpu_cluster.simulator.reference.objects import Totals
 from envs.gpu_cluster.simulator.reference.state import State
 
 
-def cost_integrals(state: State) -> list[tuple[int, ...]]:
-    """What costs, so far: a row for each pool, and one for waiting and time."""
-    waiting = (state.waited_milli_ms, state.now, 0, 0, 0, 0)
-    pools = [
-        (
-            pool.idle_node_ms,
-            pool.busy_node_ms,
-            pool.boot_node_ms,
-            pool.used_milli_ms,
-            pool.overhead_milli_ms,
-            pool.saved_milli_ms,
+def begin_charges(state: State) -> None:
+    """Nothing has cost anything at the beginning of an episode; look up the piece of the tariff that is in force."""
+    state.piece = sum(edge <= state.now for edge in state.problem.prices.tariff.edges_ms.tolist()) - 1
+    state.paid = [pool_integrals(totals) for totals in state.totals]
+    state.charged_until = state.last_decision = state.now
+    state.paid_waited = state.waited_milli_ms
+    state.costs = np.zeros(len(COST_TERMS))
+    state.spendings = np.zeros((len(state.totals), len(AMOUNTS), len(SPENDINGS)))
+
+
+def pool_integrals(pool: Totals) -> tuple[int, ...]:
+    """What costs in a pool, so far."""
+    return (
+        pool.idle_node_ms,
+        pool.busy_node_ms,
+        pool.boot_node_ms,
+        pool.used_milli_ms,
+        pool.overhead_milli_ms,
+        pool.saved_milli_ms,
+    )
+
+
+def charge_energy(state: State) -> None:
+    """Add what the energy since the last charge cost to the costs of the step and the spendings of the episode."""
+    settings, tariff = state.problem.settings, state.problem.prices.tariff
+    elapsed, state.charged_until = state.now - state.charged_until, state.now
+    prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
+    for number, (pool, totals) in enumerate(zip(state.problem.cluster.pools, state.totals, strict=True)):
+        integrals = pool_integrals(totals)
+        idle, busy, boot, used, overhead, saved = (
+            after - before for after, before in zip(integrals, state.paid[number], strict=True)
         )
-        for pool in state.totals
-    ]
-    return [*pools, waiting]
+        state.paid[number] = integrals
+        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
+        add_costs(state.costs, amounts, overhead, tariff.rates[state.piece, number], *prices)
+        add_spendings(state.spendings[number], amounts, tariff.spending_rates[state.piece, number])
 
 
 def reward_of(state: State) -> float:
     """Minus the cost since the last decision, without the energy of GPUs that work."""
-    integrals = cost_integrals(state)
-    spent = [
-        tuple(after - before for after, before in zip(row, paid, strict=True))
-        for row, paid in zip(integrals, state.paid, strict=True)
-    ]
-    state.paid = integrals
-    elapsed = spent[-1][1]
-    terms = np.zeros(len(COST_TERMS))
-    settings = state.problem.settings
-    for pool, rates, (idle, busy, boot, used, overhead, saved) in zip(
-        state.problem.cluster.pools, state.problem.rates, spent[:-1], strict=True
-    ):
-        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
-        prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
-        add_costs(terms, amounts, overhead, rates, *prices)
-    terms[WAITING] = spent[-1][0] * settings.usd_per_waited_milli_ms
-    state.terms = (*terms.tolist(), elapsed / 1000)
-    return -sum(terms.tolist())
+    charge_energy(state)
+    state.costs[WAITING] = (state.waited_milli_ms - state.paid_waited) * state.problem.settings.usd_per_waited_milli_ms
+    costs = state.costs.tolist()
+    state.terms = (*costs, (state.now - state.last_decision) / 1000)
+    state.costs = np.zeros(len(COST_TERMS))
+    state.paid_waited, state.last_decision = state.waited_milli_ms, state.now
+    return -sum(costs)

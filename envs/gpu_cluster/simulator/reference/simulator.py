@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, decode, encode, write_mask
 from envs.gpu_cluster.simulator.reference.clock import advance
 from envs.gpu_cluster.simulator.reference.consolidation import consolidate
-from envs.gpu_cluster.simulator.reference.costs import cost_integrals, reward_of
+from envs.gpu_cluster.simulator.reference.costs import begin_charges, reward_of
 from envs.gpu_cluster.simulator.reference.nodes import scale, switch_on_at_once
 from envs.gpu_cluster.simulator.reference.objects import Job
 from envs.gpu_cluster.simulator.reference.queue import enqueue, submit, turn_of
@@ -33,7 +33,7 @@ class ReferenceSimulator(State):
     def reset(self, start_ms: int, end_ms: int, last_job: int, seed: int | None = None) -> None:
         """Begin an episode; see `Simulator.reset`."""
         self.clear(start_ms, end_ms, last_job, self.problem.config.physics.seed if seed is None else seed)
-        self.paid = cost_integrals(self)
+        begin_charges(self)
         for pool, config in enumerate(self.problem.cluster.pools):
             for _ in range(config.min_nodes):
                 switch_on_at_once(self, pool)

@@ -82,7 +82,13 @@ class State:
         self.job_ends: dict[int, int] = {}
         self.consolidated = [start_ms for _ in self.problem.pools]
         self.power_cap = [0 for _ in self.problem.pools]
-        self.paid: list[tuple[int, ...]] = []  # what `costs.cost_integrals` said at the last decision
+        # See `costs`: the piece of the tariff in force, and what earlier charges are for.
+        self.piece = 0
+        self.paid: list[tuple[int, ...]] = []
+        self.charged_until = self.last_decision = start_ms
+        self.paid_waited = 0
+        self.costs = np.zeros(0)
+        self.spendings = np.zeros(0)
         self.terms: tuple[float, ...] = ()
 
     def of_pool(self, pool: int) -> list[Node]:

@@ -1,0 +1,171 @@
+"""The tariff: what a unit of energy costs and emits in each pool, piecewise constant in time.
+
+A piece ends where a signal of any region takes another value. Within a piece the amounts are exact integers, so that a
+cost is the sum over pieces of an exact amount times a constant: nothing is lost where a run ends inside an hour.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.errors import EnvironmentConfigError
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.regions import find_region, load_aligned
+from envs.gpu_cluster.simulator.objective import (
+    AMOUNTS,
+    GRAMS_PER_TONNE,
+    MILLI_MS_PER_GPU_HOUR,
+    SPENDINGS,
+    kwh_rates,
+    node_hour_rates,
+)
+from traces.signals import Alignment, Signal
+from traces.trace import Trace
+
+FIRST_MS = int(np.iinfo(np.int64).min)
+"""Where the first piece begins: before every time."""
+
+WEEK_SECONDS = 7 * 86400.0
+TAIL_WEEKS = 8
+"""How often the last week of a signal is repeated after its end, for runs that last longer than the trace."""
+
+
+class Tariff(NamedTuple):
+    """B pieces of time, in each of which a unit of every amount costs and emits the same.
+
+    Attributes:
+        edges_ms: [B] int64, when each piece begins, in ms of the trace's time, ascending; the first is `FIRST_MS`.
+        rates: [B, P, len(AMOUNTS)] float64, USD per unit of an amount of each pool, all that the objective counts.
+        spending_rates: [B, P, len(AMOUNTS), len(SPENDINGS)] float64, USD of energy alone and gCO2e of energy, per unit.
+    """
+
+    edges_ms: NDArray[np.int64]
+    rates: NDArray[np.float64]
+    spending_rates: NDArray[np.float64]
+
+
+class Prices(NamedTuple):
+    """What the reward pays for each unit.
+
+    Attributes:
+        tariff: of energy, carbon and nodes.
+        usd_per_waited_milli_ms: USD for a thousandth of a GPU that a waiting job requests, for a ms.
+        usd_per_useful_milli_ms: USD for a thousandth of a GPU that works, for a ms, where it is cheapest on average; a
+            constant that no decision changes, so that the reward is about what decisions change.
+        alignments: which signals were laid over the trace, and how, by region and quantity.
+    """
+
+    tariff: Tariff
+    usd_per_waited_milli_ms: float
+    usd_per_useful_milli_ms: float
+    alignments: dict[str, Alignment]
+
+
+class _Series(NamedTuple):
+    """A signal in the trace's time."""
+
+    edges_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def at(self, times_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        index = np.searchsorted(self.edges_ms, times_ms, side="right") - 1
+        return np.asarray(self.values[np.maximum(index, 0)], np.float64)
+
+
+def _series(signal: Signal, zero_seconds: float) -> _Series:
+    """A signal in ms of the trace's time; after its end its last week comes again."""
+    starts, values = signal.start_seconds, signal.values
+    last = starts >= signal.end_seconds - WEEK_SECONDS
+    if signal.end_seconds - signal.first_seconds >= WEEK_SECONDS:
+        weeks = np.arange(1, TAIL_WEEKS + 1)
+        tail = (starts[last][None, :] + weeks[:, None] * WEEK_SECONDS).ravel()
+        starts, values = np.append(starts, tail), np.append(values, np.tile(values[last], TAIL_WEEKS))
+    edges = np.rint((starts - zero_seconds) * 1000.0).astype(np.int64)
+    changes = np.append(True, values[1:] != values[:-1])
+    return _Series(edges[changes], values[changes])
+
+
+def _constant(value: float) -> _Series:
+    return _Series(np.array([FIRST_MS]), np.array([value]))
+
+
+def _per_pool(
+    trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
+) -> tuple[list[_Series], list[_Series], dict[str, Alignment]]:
+    """The price and the carbon intensity of each pool."""
+    constants = {"price": config.objective.usd_per_kwh, "carbon": config.objective.carbon_g_per_kwh or 0.0}
+    regions = [find_region(config.regions, pool.region, pool.name) for pool in cluster.pools]
+    found: dict[tuple[str, str], _Series] = {}
+    alignments = {}
+    for region in {region.name: region for region in regions if region is not None}.values():
+        for quantity, signal_config in region.signals().items():
+            signal, alignment = load_aligned(region, signal_config, quantity, trace)
+            found[region.name, quantity] = _series(signal, alignment.zero_seconds)
+            alignments[f"{region.name} {quantity}"] = alignment
+    price, carbon = (
+        [
+            _constant(constants[quantity])
+            if region is None
+            else found.get((region.name, quantity), _constant(constants[quantity]))
+            for region in regions
+        ]
+        for quantity in ("price", "carbon")
+    )
+    return price, carbon, alignments
+
+
+def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Prices:
+    """The prices of the reward on a cluster.
+
+    Raises:
+        ClusterError: a pool names a region that is not there.
+        EnvironmentConfigError: a signal cannot be read, does not cover the trace, or there are too many pieces.
+    """
+    price, carbon, alignments = _per_pool(trace, cluster, config)
+    tariff = _tariff(cluster, config.objective, price, carbon)
+    per_hour = config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR
+    return Prices(tariff, per_hour, _useful(tariff, trace), alignments)
+
+
+def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Series], carbon: list[_Series]) -> Tariff:
+    edges = np.unique(np.concatenate([[FIRST_MS], *(series.edges_ms for series in (*price, *carbon))]))
+    if edges.size * len(cluster.pools) > 20_000_000:
+        raise EnvironmentConfigError("regions: the signals change too often; give hourly signals or a part of them")
+    rates, spending_rates = [], []
+    for pool, usd, grams in zip(cluster.pools, price, carbon, strict=True):
+        per_kwh = np.stack([usd.at(edges), grams.at(edges)], axis=-1)  # [B, 2]
+        spent = kwh_rates(pool)[None, :, None] * per_kwh[:, None, :]  # [B, amounts, 2]
+        rates.append(
+            spent[..., 0] + spent[..., 1] * (objective.usd_per_tonne / GRAMS_PER_TONNE) + _nodes(pool, objective)
+        )
+        spending_rates.append(spent)
+    shape = (len(edges), len(cluster.pools), len(AMOUNTS))
+    return Tariff(
+        edges,
+        np.ascontiguousarray(np.stack(rates, axis=1)).reshape(shape),
+        np.ascontiguousarray(np.stack(spending_rates, axis=1)).reshape(*shape, len(SPENDINGS)),
+    )
+
+
+def _nodes(pool: PoolConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
+    """[len(AMOUNTS)] float64, USD per unit of an amount for the node itself: its price and its embodied carbon."""
+    embodied = pool.embodied_g_per_node_hour * objective.usd_per_tonne / GRAMS_PER_TONNE
+    return node_hour_rates(pool) * (pool.usd_per_node_hour + embodied)
+
+
+def _useful(tariff: Tariff, trace: Trace) -> float:
+    """The mean price of work over the trace, in the pool where it is least."""
+    first, last = trace.submit_milliseconds[[0, -1]].tolist() if trace.num_jobs else (0, 0)
+    edges = np.clip(np.append(tariff.edges_ms, last), first, max(last, first))
+    lengths = np.diff(edges).astype(np.float64)
+    used = tariff.rates[:, :, AMOUNTS.index("used_milli_ms")]
+    if lengths.sum() == 0.0:
+        index = int(np.searchsorted(tariff.edges_ms, first, side="right")) - 1
+        return float(used[index].min())
+    if len(used) == 1:  # exactly, for a mean may differ in the last digit
+        return float(used[0].min())
+    return float((lengths @ used / lengths.sum()).min())
