@@ -76,6 +76,7 @@ class Simulation:
         speed = f"{self.jobs_per_second:,.0f} jobs/s in {self.wall_seconds:.3f} s"
         return [
             *_cost_rows(self),
+            *_carbon_rows(self),
             *_job_rows(self.measures),
             *_node_rows(self.measures),
             *[(words, _amount(self.measures[name])) for name, words in INCIDENTS.items() if self.measures[name]],
@@ -182,17 +183,39 @@ def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path
 
 def _cost_rows(done: Simulation) -> list[tuple[str, str]]:
     measures, prices = done.measures, done.scenario.config.objective
-    total, overhead = measures["energy_kwh.total"], measures["metrics.overhead_gpu_hours"]
+    total = measures["energy_kwh.total"]
     parts = [(name, measures[f"energy_kwh.{name}"]) for name in ("busy", "fragmentation", "idle", "boot", "off")]
-    waiting_usd = measures["metrics.waited_gpu_hours"] * prices.usd_per_gpu_hour
-    lost = f", overhead {overhead * prices.usd_per_gpu_hour:,.2f}" if overhead else ""
-    usd = f"energy {total * prices.usd_per_kwh:,.2f}, waiting {waiting_usd:,.2f}{lost}"
+    waiting = measures["metrics.waited_gpu_hours"] * prices.usd_per_gpu_hour
+    costs = {
+        "energy": measures["cost_usd.energy"],
+        "carbon": measures["cost_usd.carbon"],
+        "nodes": measures["cost_usd.nodes"],
+        "waiting": waiting,
+        "overhead": measures["cost_usd.delay"] - waiting if measures["metrics.overhead_gpu_hours"] else 0.0,
+    }
+    usd = ", ".join(f"{name} {cost:,.2f}" for name, cost in costs.items() if cost or name in ("energy", "waiting"))
     jobs = f"{measures['metrics.jobs_finished']:,} of {measures['metrics.jobs_submitted']:,} finished"
     return [
         ("jobs", f"{jobs} in {duration(done.rollout.elapsed_ms / 1000)}"),
         ("cluster", "\n".join(_pool_text(pool) for pool in done.scenario.cluster.pools)),
         ("objective", f"{measures['objective_usd']:,.2f} USD ({usd})"),
         ("energy", f"{total:,.1f} kWh ({', '.join(f'{name} {percent(kwh / total)}' for name, kwh in parts if kwh)})"),
+    ]
+
+
+def _carbon_rows(done: Simulation) -> list[tuple[str, str]]:
+    """Carbon, where anything says what energy emits, and which hours of the signals the trace was laid over."""
+    problem, measures = done.scenario.problem(), done.measures
+    if not measures["carbon_kg.total"] and not problem.prices.alignments:
+        return []
+    per_job, per_hour = measures["metrics.sci_g_per_job"], measures["metrics.sci_g_per_gpu_hour"]
+    embodied = measures["carbon_kg.embodied"]
+    parts = f"operation {measures['carbon_kg.operational']:,.1f}" + (f", embodied {embodied:,.1f}" if embodied else "")
+    basis = f", {', '.join(problem.prices.bases)}" if problem.prices.bases else ""
+    text = f"{measures['carbon_kg.total']:,.1f} kgCO2e ({parts}{basis}, location-based)"
+    return [
+        ("carbon", f"{text}; {per_job:,.0f} g per job, {per_hour:,.0f} g per GPU-hour of work"),
+        *[(name, found.describe()) for name, found in problem.prices.alignments.items()],
     ]
 
 

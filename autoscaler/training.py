@@ -23,6 +23,7 @@ from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
 from configs.loader import dump_yaml, to_yaml
 from envs.gpu_cluster.episodes import RandomEpisodes, equal_episodes
+from envs.gpu_cluster.regions import align_regions
 from envs.gpu_cluster.simulator.problem import make_problem
 
 SCHEMA = "autoscaler.run/1"
@@ -111,10 +112,13 @@ def train(
     episodes = RandomEpisodes(task.problem)
     if (shorter := episodes.describe()) is not None:
         reporter.note(shorter)
+    for name, found in task.problem.prices.alignments.items():
+        reporter.note(f"{name}: {found.describe()}")
     target.mkdir(parents=True)
     try:
         dump_yaml(described, target / CONFIG)
-        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episodes.seconds}
+        signals = {name: found.to_dict() for name, found in task.problem.prices.alignments.items()}
+        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episodes.seconds, "signals": signals}
         write_record(target, {"schema": SCHEMA, "provenance": provenance(), **facts})
         return _run(described, task, target, hooks or Hooks(), reporter, resumes=False)
     except BaseException:
@@ -194,7 +198,8 @@ def _task(experiment: ExperimentConfig, tuned: Tuned) -> Task:
     """What the engine trains: the training window with the tuned packer."""
     trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
-    config = replace(experiment.environment, packer=tuned.packer)
+    regions = align_regions(experiment.environment.regions, trace)  # by the whole trace, not by its training window
+    config = replace(experiment.environment, packer=tuned.packer, regions=regions)
     problem = make_problem(trace.window(None, end), experiment.described_cluster(trace), config)
     validation = equal_episodes(problem, start, end, experiment.train.validation_windows)
     return Task(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, to_yaml(experiment))

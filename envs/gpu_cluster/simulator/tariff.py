@@ -6,6 +6,7 @@ cost is the sum over pieces of an exact amount times a constant: nothing is lost
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
-from envs.gpu_cluster.regions import find_region, load_aligned
+from envs.gpu_cluster.regions import RegionConfig, find_region, load_aligned
 from envs.gpu_cluster.simulator.objective import (
     AMOUNTS,
     GRAMS_PER_TONNE,
@@ -57,12 +58,14 @@ class Prices(NamedTuple):
         usd_per_useful_milli_ms: USD for a thousandth of a GPU that works, for a ms, where it is cheapest on average; a
             constant that no decision changes, so that the reward is about what decisions change.
         alignments: which signals were laid over the trace, and how, by region and quantity.
+        bases: whether the carbon signals are average or marginal.
     """
 
     tariff: Tariff
     usd_per_waited_milli_ms: float
     usd_per_useful_milli_ms: float
     alignments: dict[str, Alignment]
+    bases: tuple[str, ...] = ()
 
 
 class _Series(NamedTuple):
@@ -93,29 +96,24 @@ def _constant(value: float) -> _Series:
     return _Series(np.array([FIRST_MS]), np.array([value]))
 
 
-def _per_pool(
-    trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
-) -> tuple[list[_Series], list[_Series], dict[str, Alignment]]:
-    """The price and the carbon intensity of each pool."""
-    constants = {"price": config.objective.usd_per_kwh, "carbon": config.objective.carbon_g_per_kwh or 0.0}
-    regions = [find_region(config.regions, pool.region, pool.name) for pool in cluster.pools]
-    found: dict[tuple[str, str], _Series] = {}
-    alignments = {}
-    for region in {region.name: region for region in regions if region is not None}.values():
-        for quantity, signal_config in region.signals().items():
-            signal, alignment = load_aligned(region, signal_config, quantity, trace)
-            found[region.name, quantity] = _series(signal, alignment.zero_seconds)
+class _Found(NamedTuple):
+    """The signals of the regions that pools are in, by region and quantity."""
+
+    series: dict[tuple[str, str], _Series]
+    alignments: dict[str, Alignment]
+    bases: tuple[str, ...]
+
+
+def _find_signals(trace: Trace, regions: Iterable[RegionConfig]) -> _Found:
+    series, alignments, bases = {}, {}, set()
+    for region in regions:
+        for quantity, config in region.signals().items():
+            signal, alignment = load_aligned(region, config, quantity, trace)
+            series[region.name, str(quantity)] = _series(signal, alignment.zero_seconds)
             alignments[f"{region.name} {quantity}"] = alignment
-    price, carbon = (
-        [
-            _constant(constants[quantity])
-            if region is None
-            else found.get((region.name, quantity), _constant(constants[quantity]))
-            for region in regions
-        ]
-        for quantity in ("price", "carbon")
-    )
-    return price, carbon, alignments
+            if quantity == "carbon":
+                bases.add(signal.basis)
+    return _Found(series, alignments, tuple(sorted(bases)))
 
 
 def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Prices:
@@ -125,10 +123,18 @@ def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig)
         ClusterError: a pool names a region that is not there.
         EnvironmentConfigError: a signal cannot be read, does not cover the trace, or there are too many pieces.
     """
-    price, carbon, alignments = _per_pool(trace, cluster, config)
+    places = [find_region(config.regions, pool.region, pool.name) for pool in cluster.pools]
+    found = _find_signals(trace, {place.name: place for place in places if place is not None}.values())
+
+    def per_pool(quantity: str, constant: float) -> list[_Series]:
+        names = ["" if place is None else place.name for place in places]
+        return [found.series.get((name, quantity), _constant(constant)) for name in names]
+
+    price = per_pool("price", config.objective.usd_per_kwh)
+    carbon = per_pool("carbon", config.objective.carbon_g_per_kwh or 0.0)
     tariff = _tariff(cluster, config.objective, price, carbon)
     per_hour = config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR
-    return Prices(tariff, per_hour, _useful(tariff, trace), alignments)
+    return Prices(tariff, per_hour, _useful(tariff, trace), found.alignments, found.bases)
 
 
 def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Series], carbon: list[_Series]) -> Tariff:

@@ -26,7 +26,17 @@ from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
-from tests.envs.gpu_cluster.worlds import BOOT_CONFIGS, FAILURE_CONFIGS, MODELS, SCORED, SPOT_CONFIGS, that_fit
+from tests.envs.gpu_cluster.worlds import (
+    BOOT_CONFIGS,
+    FAILURE_CONFIGS,
+    HOURLY,
+    MODELS,
+    PRICED,
+    SCORED,
+    SPOT_CONFIGS,
+    in_regions,
+    that_fit,
+)
 from traces.trace import Trace
 
 FAILURES = (*FAILURE_CONFIGS, FailureConfig(10_000.0, 60.0))
@@ -216,9 +226,12 @@ def draw_problem(draw: Draw) -> Problem:
             job_hints=draw.chance(0.5),
             consolidation_interval_seconds=draw.of(0.0, 60.0) if draw.is_loose else draw.of(0.0, 60.0, 1800.0),
         ),
-        objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw.of(0.0, 0.1)),
+        objective=ObjectiveConfig(
+            usd_per_kwh=0.2, usd_per_gpu_hour=draw.of(0.0, 0.1), usd_per_tonne=draw.of(0.0, 90.0)
+        ),
+        regions=draw.of((), (HOURLY,), (HOURLY, PRICED)),
     )
-    return make_problem(trace, cluster, config)
+    return make_problem(trace, in_regions(cluster, config), config)
 
 
 def draw_episode(draw: Draw, problem: Problem) -> tuple[int, int, int]:

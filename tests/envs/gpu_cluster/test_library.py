@@ -12,11 +12,12 @@ import envs.gpu_cluster.simulator
 from envs.gpu_cluster.registry import PACKERS
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = "docs/simulator.md"
+PAGES = ("docs/simulator.md", "docs/energy.md")
 EXAMPLES = [
-    pytest.param(code, id=str(number))
+    pytest.param(code, id=f"{page} {number}")
+    for page in PAGES
     for number, code in enumerate(
-        re.findall(r"```python\n(.*?)```", (ROOT / PAGE).read_text(encoding="utf-8"), re.DOTALL)
+        re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     )
     if "envs.gpu_cluster.simulator" in code
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from envs.gpu_cluster.config import (
     QueueConfig,
 )
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, allowed_pools, make_problem
@@ -48,7 +50,18 @@ FAILURE_CONFIGS = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0))
 SPOT_CONFIGS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0))
 BOOTS = st.sampled_from([*[BootConfig()] * 3, *BOOT_CONFIGS])
 FAILURES = st.sampled_from([*[FailureConfig()] * 3, *FAILURE_CONFIGS])
+SIGNALS = {"alignment": "offset", "start": "2024-01-01T00:00:00Z"}
+HOURLY = RegionConfig("hourly", carbon=SignalConfig("synthetic:solar?days=9", **SIGNALS))
+PRICED = RegionConfig("priced", HOURLY.carbon, SignalConfig("synthetic:price?days=9&seed=3", **SIGNALS))
 SPOTS = st.sampled_from([*[SpotConfig()] * 3, *SPOT_CONFIGS])
+
+
+def in_regions(cluster: ClusterConfig, config: EnvironmentConfig) -> ClusterConfig:
+    """The same pools, every other one in the second region, where there is one."""
+    if len(config.regions) < 2:
+        return cluster
+    names = [None, config.regions[1].name]
+    return ClusterConfig(tuple(replace(pool, region=names[index % 2]) for index, pool in enumerate(cluster.pools)))
 
 
 def kernel_property(examples: int) -> Callable[[Any], Any]:
@@ -237,9 +250,14 @@ def problems(
             job_hints=draw(st.booleans()),
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
-        objective=ObjectiveConfig(usd_per_kwh=0.2, usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1]))),
+        objective=ObjectiveConfig(
+            usd_per_kwh=0.2,
+            usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1])),
+            usd_per_tonne=draw(st.sampled_from([0.0, 90.0])),
+        ),
+        regions=draw(st.sampled_from([(), (), (HOURLY,), (HOURLY, PRICED)])),
     )
-    return make_problem(trace, cluster, config)
+    return make_problem(trace, in_regions(cluster, config), config)
 
 
 @st.composite

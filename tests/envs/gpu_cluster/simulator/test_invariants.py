@@ -157,16 +157,24 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
     assert sum(parts.values()) == total == energy.total
     assert min(parts.values()) >= 0.0
     if simulator.decisions[0] <= MAX_STEPS:
-        prices = problem.config.objective
+        prices, account = problem.config.objective, simulator.account()
         lost = pools[:, columns.OVERHEAD_MILLI_MS].sum()
         least_watts = min(
             (pool.power.gpu_busy_watts + pool.power.host_watts / pool.gpus_per_node) * pool.power.pue
             for pool in problem.cluster.pools
         )
-        useful_kwh = (pools[:, columns.USED_MILLI_MS].sum() - lost) / 3.6e12 * least_watts
+        useful = pools[:, columns.USED_MILLI_MS].sum() - lost
         hours = (clock[columns.WAITED_MILLI_MS] + lost) / 3.6e9
-        usd = (total - useful_kwh) * prices.usd_per_kwh + hours * prices.usd_per_gpu_hour
-        assert -rewards == pytest.approx(usd, rel=1e-9, abs=1e-9)
+        whole = account.total_usd
+        if not problem.config.regions:
+            useful_kwh = useful / 3.6e12 * least_watts
+            usd = (total - useful_kwh) * prices.usd_per_kwh + hours * prices.usd_per_gpu_hour
+            assert -rewards == pytest.approx(usd, rel=1e-9, abs=1e-9)
+            assert whole == pytest.approx(total * prices.usd_per_kwh + account.delay_usd, rel=1e-9, abs=1e-9)
+        assert account.delay_usd == pytest.approx(hours * prices.usd_per_gpu_hour, rel=1e-9, abs=1e-9)
+        assert sum(account.carbon_g) == pytest.approx(account.carbon_g.total, abs=1e-9)
+        useful_usd = useful * problem.settings.usd_per_useful_milli_ms
+        assert -rewards == pytest.approx(whole - useful_usd, rel=1e-9, abs=1e-9)
         assert -rewards == pytest.approx(simulator.decided_usd()[0], rel=1e-9, abs=1e-9)
 
 
