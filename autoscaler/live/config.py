@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from autoscaler.live.constraints import Taint
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrail_config import GuardrailConfig
-from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
 from configs.checks import check_number

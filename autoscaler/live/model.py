@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from autoscaler.live.constraints import PodTerm, Requirement, Spread, Taint, Toleration
 from autoscaler.live.device_model import PodClaim
 from autoscaler.live.names import ANNOTATION_MIRROR_POD
 
@@ -50,71 +51,6 @@ class ObjectRef:
     namespace: str = ""
     uid: str = ""
     api_version: str = "v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Taint:
-    """A taint of a node.
-
-    Attributes:
-        key: its key.
-        value: its value.
-        effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
-    """
-
-    key: str
-    value: str = ""
-    effect: str = "NoSchedule"
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """A toleration of a pod; an empty key tolerates every key, an empty effect every effect."""
-
-    key: str = ""
-    operator: str = "Equal"
-    value: str = ""
-    effect: str = ""
-
-    def tolerates(self, taint: Taint) -> bool:
-        """Whether it tolerates a taint, as the scheduler decides it."""
-        if self.effect and self.effect != taint.effect:
-            return False
-        if self.operator == "Exists":
-            return not self.key or self.key == taint.key
-        return self.key == taint.key and self.value == taint.value
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One expression of a label selector or of a node affinity."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels satisfy it; an operator that we do not know matches nothing."""
-        value = labels.get(self.key)
-        if self.operator == "In":
-            return value in self.values
-        if self.operator == "NotIn":
-            return value not in self.values
-        if self.operator == "Exists":
-            return value is not None
-        if self.operator == "DoesNotExist":
-            return value is None
-        if self.operator in ("Gt", "Lt") and value is not None:
-            return _compares(value, self.operator, self.values)
-        return False
-
-
-def _compares(value: str, operator: str, values: tuple[str, ...]) -> bool:
-    try:
-        left, right = int(value), int(values[0])
-    except (ValueError, IndexError):
-        return False
-    return left > right if operator == "Gt" else left < right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +159,7 @@ class PodView(ObjectView):
         node_name: node that it is bound to, empty: none.
         scheduler_name: its scheduler.
         priority: `spec.priority`, 0 where missing.
+        priority_class: `spec.priorityClassName`.
         gates: names of its scheduling gates.
         gpu_milli: GPUs that it requests, of any pool's GPU resource.
         accelerators: what it uses of accelerators besides, such as `nvidia.com/mig-1g.10gb` or `resource claim gpus`.
@@ -230,14 +167,17 @@ class PodView(ObjectView):
         requests: what it requests by resource, in thousandths; the larger of init containers and containers.
         node_selector: `spec.nodeSelector`.
         affinity_terms: required node affinity: one of the terms must match, each needs all its requirements.
-        depends_on_pods: where it may run depends on other pods: by required affinity or anti-affinity to pods, or by a
-            topology spread that must hold.
+        pod_affinity: required affinity to pods: all terms must hold.
+        pod_anti_affinity: required anti-affinity to pods.
+        spreads: topology spreads that must hold.
+        host_ports: protocol, address and port of each port that it takes on its node.
         tolerations: its tolerations.
         owner: its controller, None: a bare pod.
         gang: key of its gang, the uid of its Job or its own.
         group: the group that it says it is of, None: of none.
         unschedulable: its condition PodScheduled is False with reason Unschedulable.
         unschedulable_message: what the scheduler said.
+        nominated_node: node on which the scheduler makes room for it by preemption, empty: none.
         local_volumes: its hostPath and not-in-memory emptyDir volumes.
         grace_seconds: wall seconds that it may take to end.
         started_seconds: when it was first seen with a node, None: it has none.
@@ -250,6 +190,7 @@ class PodView(ObjectView):
     node_name: str = ""
     scheduler_name: str = "default-scheduler"
     priority: int = 0
+    priority_class: str = ""
     gates: tuple[str, ...] = ()
     gpu_milli: int = 0
     accelerators: tuple[str, ...] = ()
@@ -257,13 +198,17 @@ class PodView(ObjectView):
     requests: Mapping[str, int] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity_terms: tuple[tuple[Requirement, ...], ...] = ()
-    depends_on_pods: bool = False
+    pod_affinity: tuple[PodTerm, ...] = ()
+    pod_anti_affinity: tuple[PodTerm, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    host_ports: tuple[tuple[str, str, int], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     owner: ObjectRef | None = None
     gang: str = ""
     group: GroupRef | None = None
     unschedulable: bool = False
     unschedulable_message: str = ""
+    nominated_node: str = ""
     local_volumes: tuple[str, ...] = ()
     grace_seconds: float = 30.0
     started_seconds: float | None = None
@@ -275,6 +220,11 @@ class PodView(ObjectView):
     def finished(self) -> bool:
         """Whether its containers have ended."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def depends_on_pods(self) -> bool:
+        """Whether where it may run depends on where other pods are."""
+        return bool(self.pod_affinity or self.pod_anti_affinity or self.spreads)
 
     @property
     def is_daemon_set(self) -> bool:
@@ -461,7 +411,7 @@ class GangView:
         gpu_milli_per_pod: GPUs of each of its pods.
         pending_gpu_milli: requested by its pods that have no node, those not created yet included.
         missing_pods: pods that it needs and that its controller has not created yet.
-        to_come: these pods, where their group says what they are like.
+        to_come: these pods, where it is known what they are like.
         late: they are created only once others run, so it begins without them, where all of them fit.
         companions: pods of its group that use no GPUs; their gates go with those of the others.
         admission: what lets its pods be created; None: they need no such thing.
@@ -475,6 +425,8 @@ class GangView:
         evictions_left: pods of its Job that may be evicted before the Job fails by it; None: any number.
         replaceable: its pods can be evicted before they run: its Job makes them again at our gate, for any pool, and
             does not fail by it.
+        refusals: name and reason of each pool that can never run it.
+        withheld: why its pods cannot come or start whatever nodes there are; it is no demand. Empty: they can.
     """
 
     key: str
@@ -498,6 +450,8 @@ class GangView:
     protected: bool = False
     replaceable: bool = False
     evictions_left: int | None = 0
+    refusals: tuple[tuple[str, str], ...] = ()
+    withheld: str = ""
 
     @property
     def pending(self) -> tuple[PodView, ...]:
@@ -517,6 +471,25 @@ class GangView:
         return any(pod.gates for pod in self.pending)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """A node of a pool as it comes, before any job has a pod on it.
+
+    Attributes:
+        labels: its labels, besides its name.
+        taints: its taints.
+        allocatable: of every resource, GPUs too, in thousandths.
+        overhead: what the pods of DaemonSets take of that.
+        ports: ports that they take.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    allocatable: Mapping[str, int] = field(default_factory=dict)
+    overhead: Mapping[str, int] = field(default_factory=dict)
+    ports: tuple[tuple[str, str, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolView:
     """The nodes of a pool.
@@ -526,12 +499,14 @@ class PoolView:
         index: its row in the snapshot.
         nodes: all its nodes, sorted by name, in every state.
         orders: ordered nodes that have no Node object yet.
+        shape: its next node; None: as the config says.
     """
 
     name: str
     index: int
     nodes: tuple[NodeView, ...] = ()
     orders: tuple[OrderView, ...] = ()
+    shape: NodeShape | None = None
 
     def in_state(self, *states: NodeState) -> tuple[NodeView, ...]:
         """Its nodes in one of some states."""
@@ -559,6 +534,7 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
+        withheld: gangs that wait for something else than nodes, such as a quota; the policy does not see them either.
         unserved: pods that wait for a ProvisioningRequest, for accelerators that no pool serves, or with a group that
             cannot be served; left alone.
         checks: admission checks of ours.
@@ -576,6 +552,7 @@ class ClusterView:
     queue: tuple[GangView, ...] = ()
     running: tuple[GangView, ...] = ()
     unplaceable: tuple[GangView, ...] = ()
+    withheld: tuple[GangView, ...] = ()
     unserved: tuple[PodView, ...] = ()
     checks: tuple[CheckView, ...] = ()
     pods: Mapping[str, PodView] = field(default_factory=dict)

@@ -58,6 +58,8 @@ WATCHED = (
     "/apis/batch/v1/jobs",
     "/apis/policy/v1/poddisruptionbudgets",
     *DEVICE_PATHS.values(),
+    "/apis/apps/v1/daemonsets",
+    "/api/v1/resourcequotas",
     manifests.NODE_CLAIMS,
 )
 NUMBERS = itertools.count()

@@ -44,7 +44,16 @@ class FakeApi(KubeClient):
         self.before = lambda method, path: None
         self.after = lambda method, path: None
         self.terminates = True
-        self.collections = {"nodes", "pods", "jobs", "poddisruptionbudgets", "nodeclaims", "configmaps"}
+        self.collections = {
+            "nodes",
+            "pods",
+            "jobs",
+            "poddisruptionbudgets",
+            "daemonsets",
+            "resourcequotas",
+            "nodeclaims",
+            "configmaps",
+        }
         self._versions = itertools.count(1)
 
     def put(self, path, body):

@@ -44,6 +44,8 @@ class World:
         return Removal("a", name, view, ("uid",) if drain else (), "not needed")
 
     def start(self, *names, drain=False):
+        if drain:
+            self.api.put(NODE("spare"), raw_node("spare"))  # where the evicted pods can go
         self.machine.start([self.removal(name, drain=drain) for name in names])
 
     def later(self, seconds=5.0):

@@ -112,7 +112,7 @@ def test_an_audit_of_another_schema_is_refused_in_one_line(tmp_path: Path, capsy
 
 
 def test_a_view_that_is_too_large_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = deployed(tmp_path / "audit.jsonl", max_view_bytes=1200)
+    path = deployed(tmp_path / "audit.jsonl", max_view_bytes=1700)
     found = again(path)
     assert found.decisions == 4
     assert found.verdicts + found.without_view == 4

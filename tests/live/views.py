@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.constraints import Toleration
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.model import (
     ClusterView,
@@ -17,7 +18,6 @@ from autoscaler.live.model import (
     PdbView,
     PodView,
     PoolView,
-    Toleration,
 )
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
 from envs.gpu_cluster.codec import Decision

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from autoscaler.live.actuate.progress import clear_progress
+from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrail_config import RemovalTimes
 from autoscaler.live.kube.client import KubeClient, KubeError, NotFoundError
 from autoscaler.live.kube.fields import ParseError, taints
-from autoscaler.live.model import Taint
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, TAINT_TO_BE_DELETED
 
 _LOG = logging.getLogger(__name__)

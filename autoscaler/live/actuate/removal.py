@@ -18,6 +18,7 @@ from autoscaler.live.actuate import foreign
 from autoscaler.live.actuate.eviction import UndoError, try_evict
 from autoscaler.live.actuate.fresh import Freshness, FreshNode
 from autoscaler.live.actuate.moves import Moves
+from autoscaler.live.actuate.places import Places
 from autoscaler.live.actuate.progress import (
     CREATION_RESOLUTION_SECONDS,
     Mode,
@@ -100,6 +101,7 @@ class RemovalMachine:
         self._mutex = threading.RLock()
         self._under_way: dict[str, str] = {}  # pool by name of the node
         self._uids: dict[str, str] = {}  # of nodes that were under way, for Events
+        self._places = Places(config, self._fresh, clock.wall)
         self._moves = Moves(client, config, clock, self._fresh, self._evicted_to_move)
         self._moving: set[str] = set()  # of these, the nodes that are only emptied
         self._late: set[str] = set()
@@ -297,6 +299,8 @@ class RemovalMachine:
             raise UndoError(hold.reason)
         if fresh.pods and progress.mode is not Mode.DRAIN:
             raise UndoError(f"it just received pod {fresh.pods[0].namespace}/{fresh.pods[0].name}")
+        if fresh.pods:
+            self._places.check(fresh)
         step = Step.EVICTING if fresh.pods else Step.DELETING
         self._go_on(fresh, pool, progress.next(step, self._clock.wall()))
 
@@ -307,6 +311,7 @@ class RemovalMachine:
 
     def _evict(self, fresh: FreshNode, pool: str, progress: Progress, age: float) -> None:
         if not fresh.pods:
+            self._places.forget(fresh.view.uid)
             self._go_on(fresh, pool, progress.next(Step.DELETING, self._clock.wall()))
             return
         staying = [pod for pod in fresh.pods if pod.deleted_seconds is None]
@@ -318,6 +323,9 @@ class RemovalMachine:
             if self._clock.to_wall(pod.created_seconds) > progress.since_seconds + CREATION_RESOLUTION_SECONDS:
                 # Its controller would make it again and again, and we would evict it again and again.
                 raise UndoError(f"pod {pod.namespace}/{pod.name} was put there in spite of the taint")
+        if staying:
+            # Another process may have begun this, and others may have filled the other nodes since.
+            self._places.check(fresh)
         refusals = [reason for pod in staying if (reason := self._evict_pod(pod, pool))]
         limit = self._times.eviction_timeout_seconds
         if refusals and age > limit:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from autoscaler.live.config import LiveConfig, LivePool
-from autoscaler.live.explain.misfit import misfit
 from autoscaler.live.guardrails import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.orders import existing_nodes
 from autoscaler.live.guardrails.placement import chosen_pools, fixed_pool, gang_name
@@ -103,6 +102,8 @@ class Reasons:
                 yield self._queued(gang)
         for gang in self._view.unplaceable:
             yield replace(self._waiting(gang, self._everywhere, self._pool_reasons(gang)), temporary=False)
+        for gang in self._view.withheld:
+            yield self._waiting(gang, gang.withheld, {})
         told: dict[str, PodView] = {(pod.owner or pod.ref).uid: pod for pod in reversed(self._view.unserved)}
         for pod in told.values():
             what, pools = ", ".join(pod.accelerators), ", ".join(self._config.gpu_resources)
@@ -148,7 +149,7 @@ class Reasons:
         if settings.name in self._view.paused_pools:
             return self._view.paused_pools[settings.name]
         if settings.name not in gang.allowed_pools:
-            return f"does not fit: {misfit(gang, settings) or 'no node of it can run it'}"
+            return f"does not fit: {dict(gang.refusals).get(settings.name, 'no node of it can run it')}"
         pool, allowed = self._view.pool(settings.name), self._allowed
         if allowed is None:
             return self._everywhere

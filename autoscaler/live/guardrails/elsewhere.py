@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from autoscaler.live.guardrails.capacity import Capacity, fits, free_resources, may_run, needs
+from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView
 
@@ -25,10 +25,9 @@ class Elsewhere:
     """
 
     def __init__(self, view: ClusterView, capacity: Capacity) -> None:
-        self._view, self._capacity = view, capacity
-        self._free: dict[str, dict[str, int]] = {}
+        self._capacity = capacity
         pools = [node for pool in view.pools for node in pool.nodes]
-        self._nodes = [node for node in (*view.unmanaged_nodes, *pools) if _receives(node)]
+        self._names = [node.name for node in (*view.unmanaged_nodes, *pools) if _receives(node)]
 
     def place(self, pods: Iterable[PodView], leaving: Collection[str], reserve: bool = True) -> str:
         """Reserve capacity for all of some pods, or for none.
@@ -41,41 +40,30 @@ class Elsewhere:
         Returns:
             Why that is not possible, empty: it is.
         """
-        taken: list[tuple[str, PodView]] = []
+        moves: list[tuple[PodView, str]] = []
         problem = ""
-        for pod in pods:
-            if pod.depends_on_pods:
-                problem = f"pod {pod.namespace}/{pod.name} depends on where other pods are (affinity or spread)"
-            elif (name := self._fitting(pod, leaving)) is None:
-                problem = f"pod {pod.namespace}/{pod.name} fits on no other ready node"
-            else:
-                self._take(name, pod, 1)
-                taken.append((name, pod))
-            if problem:
-                break
-        if problem or not reserve:
-            for name, pod in taken:
-                self._take(name, pod, -1)
-        else:
-            self._capacity.claimed.update(name for name, _ in taken)
+        with self._capacity.trial():
+            for pod in pods:
+                self._capacity.lift(pod)
+                name = self._fitting(pod, leaving)
+                if name is None:
+                    problem = f"pod {pod.namespace}/{pod.name} fits on no other ready node"
+                    break
+                self._capacity.put(pod, name)
+                moves.append((pod, name))
+        if not problem and reserve:
+            for pod, name in moves:
+                self._capacity.lift(pod)
+                self._capacity.put(pod, name)
+            self._capacity.claimed.update(name for _, name in moves)
         return problem
 
     def _fitting(self, pod: PodView, leaving: Collection[str]) -> str | None:
-        for node in self._nodes:
-            if node.name not in leaving and may_run(pod, node) and fits(pod, self._of(node)):
-                return node.name
+        simulation = self._capacity.simulation
+        for name in self._names:
+            if name not in leaving and not simulation.problem(pod, simulation.host(name)):
+                return name
         return None
-
-    def _of(self, node: NodeView) -> dict[str, int]:
-        if node.name not in self._free:
-            known = self._capacity.free_on(node.name)
-            self._free[node.name] = free_resources(node, self._view) if known is None else known
-        return self._free[node.name]
-
-    def _take(self, name: str, pod: PodView, sign: int) -> None:
-        free = self._free[name]
-        for resource, amount in needs(pod):
-            free[resource] = free.get(resource, 0) - sign * amount
 
 
 def _receives(node: NodeView) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import HealthStop
 from autoscaler.live.guardrails.capacity import Capacity
@@ -14,6 +16,7 @@ from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
+from autoscaler.live.guardrails.withdrawals import REASON, wanted
 from autoscaler.live.model import ClusterView, NodeState
 from envs.gpu_cluster.codec import Decision
 
@@ -39,10 +42,16 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     keep_for_pods_to_come(view, state, capacity)
     released, refused = releases(view, decision, state, capacity)
     orders = Orders(view, state, config, capacity)
-    orders.choose(decision, released)
+    decision = orders.choose(decision, released)
     disruptions = Disruptions(view, guardrails.disruption)
-    removals = Removals(view, state, config, capacity, orders.nodes, disruptions)
+    removals = Removals(view, state, config, capacity, orders, disruptions)
     removals.choose(decision)
+    taken_back = {removal.name for removal in removals.chosen if removal.reason == REASON}
+    state = replace(
+        state,
+        wanted=wanted(view, state, orders.needs, orders.nodes, removals.left_over),
+        given_up=state.given_up | taken_back,
+    )
     changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
     consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)

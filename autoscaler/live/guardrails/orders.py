@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.fit.shapes import pool_shape
 from autoscaler.live.guardrail_config import BackoffTimes
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.need import Need, need
 from autoscaler.live.guardrails.placement import chosen_pools
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
-from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PoolView
 from autoscaler.live.view.nodes import is_returning
 from envs.gpu_cluster.codec import Decision
-
-GPU_MILLI = 1000
 
 
 def coming_nodes(pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes) -> int:
@@ -49,11 +48,13 @@ class Orders:
 
     Attributes:
         nodes: nodes to order by pool, only pools with at least one.
+        needs: what the waiting gangs of each pool use, by pool.
         verdicts: what the rules changed.
     """
 
     def __init__(self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity) -> None:
         self.nodes: dict[str, int] = {}
+        self.needs: dict[str, Need] = {}
         self.verdicts: list[Verdict] = []
         self._view = view
         self._state = state
@@ -66,21 +67,59 @@ class Orders:
         self._nodes_left = None if totals.max_nodes is None else max(0, totals.max_nodes - sum(existing.values()))
         self._gpus_left = None if totals.max_gpus is None else max(0, totals.max_gpus - gpus)
 
-    def choose(self, decision: Decision, released: Sequence[Release]) -> None:
-        """Order for all pools; earlier pools take from the common bounds first."""
+    def choose(self, decision: Decision, released: Sequence[Release]) -> Decision:
+        """Order for all pools; earlier pools take from the common bounds first.
+
+        Returns:
+            The decision with targets of at least what waiting and running pods need.
+        """
         gone = {release.gang.key for release in released}
         for gang, wanted in chosen_pools(self._view, decision):
             if wanted is not None and gang.key not in gone:
                 self._waiting[wanted].append(gang)
+        targets = decision.target_nodes.copy()
         for pool in self._view.pools:
             settings = self._config.pool(pool.name)
-            nodes = self._order(pool, settings, int(decision.target_nodes[pool.index]))
+            targets[pool.index] = self._raised(pool, int(targets[pool.index]))
+            nodes = self._order(pool, settings, int(targets[pool.index]))
             if nodes > 0:
                 self.nodes[pool.name] = nodes
                 if self._nodes_left is not None:
                     self._nodes_left -= nodes
                 if self._gpus_left is not None:
                     self._gpus_left -= nodes * settings.gpus_per_node
+        return decision._replace(target_nodes=targets)
+
+    def _raised(self, pool: PoolView, target: int) -> int:
+        """A target that leaves every gang that was sent to a pool the nodes that it needs, if new ones can help."""
+        waiting = self._waiting[pool.name]
+        if not waiting:
+            return target
+        pods = sum(len(gang.pending) + gang.missing_pods for gang in waiting)
+        self.needs[pool.name] = found = self._need(pool, self._coming(pool), pods)
+        names = {node.name for node in pool.in_state(NodeState.IDLE)}
+        used = (found.ready | self._capacity.claimed) & names
+        self._capacity.claimed |= found.ready & names
+        wanted = len(pool.in_state(NodeState.BUSY)) + len(used) + found.coming + found.new
+        if wanted <= target:
+            return target
+        reason = (
+            f"{len(waiting)} waiting jobs were sent there; packed by all that they request they need {wanted} nodes"
+        )
+        self.verdicts.append(Verdict(Rule.NEEDED, "pool", pool.name, target, wanted, reason))
+        return wanted
+
+    def _coming(self, pool: PoolView) -> list[NodeView | None]:
+        """Nodes that come, those whose Node is there first."""
+        times, now = self._config.guardrails.backoff, self._view.now_seconds
+        late = {name for name, _ in overdue(pool, self._state, now, times)}
+        booting = [node for node in pool.in_state(NodeState.BOOTING) if node.name not in late]
+        count = coming_nodes(pool, self._state, now, times)
+        return [*booting, *[None] * (count - len(booting))]
+
+    def _need(self, pool: PoolView, coming: Sequence[NodeView | None], most_new: int) -> Need:
+        shape = pool_shape(pool, self._config.pool(pool.name))
+        return need(self._waiting[pool.name], pool.name, self._capacity, shape, coming, most_new)
 
     def _order(self, pool: PoolView, settings: LivePool, target: int) -> int:
         """One pool's order after all rules; each sees what the one before it left."""
@@ -120,14 +159,12 @@ class Orders:
         if not 0 < nodes < wanted:
             return nodes
         # Nodes for a part of a gang would idle until they are taken away again.
-        waiting, times = self._waiting[pool.name], self._config.guardrails.backoff
-        coming = coming_nodes(pool, self._state, self._view.now_seconds, times)
-        ready, size = self._capacity.free_gpus_milli(pool.name), settings.gpus_per_node
-        free = ready + Counter({size * GPU_MILLI: coming})
+        coming = self._coming(pool)
         # Nodes to come that no gang fills are the reserve that was ordered before.
-        ordered_reserve = coming - nodes_for_whole_gangs(waiting, ready, size, coming)
-        reserve = wanted + coming - nodes_for_whole_gangs(waiting, ready, size, wanted + coming) - ordered_reserve
-        whole = nodes_for_whole_gangs(waiting, free, size, nodes)
+        ordered_reserve = len(coming) - self._need(pool, (), len(coming)).new
+        most = wanted + len(coming)
+        reserve = most - self._need(pool, (), most).new - ordered_reserve
+        whole = self._need(pool, coming, nodes).new
         reason = "the bound leaves too few nodes for a whole gang, and a part of one is of no use"
         return self._limit(Rule.WHOLE_GANGS, pool, nodes, whole + max(0, reserve), reason)
 
@@ -136,37 +173,3 @@ class Orders:
             return nodes
         self.verdicts.append(Verdict(rule, "pool", pool.name, nodes, most, reason))
         return most
-
-
-def nodes_for_whole_gangs(gangs: Sequence[GangView], free_milli: Counter[int], gpus_per_node: int, most: int) -> int:
-    """New nodes that waiting gangs use, when a gang gets all that it needs or nothing.
-
-    Args:
-        gangs: in the order of the queue.
-        free_milli: how many of the nodes that are there or coming have so many thousandths of GPUs free.
-        gpus_per_node: of a new node.
-        most: new nodes that may be ordered.
-    """
-    used = 0
-    for gang in gangs:
-        placed = _pack(gang, free_milli, gpus_per_node * GPU_MILLI, most - used)
-        if placed is not None:
-            used += placed.total() - free_milli.total()
-            free_milli = placed
-    return used
-
-
-def _pack(gang: GangView, free_milli: Counter[int], node_milli: int, most: int) -> Counter[int] | None:
-    """Free GPUs of the nodes after a gang was put there and on at most `most` new ones; None when it does not fit."""
-    result, new = Counter(free_milli), 0
-    for _ in range(len(gang.pending) + gang.missing_pods):
-        fitting = [free for free, nodes in result.items() if nodes > 0 and free >= gang.gpu_milli_per_pod]
-        if fitting:
-            free = min(fitting)
-            result[free] -= 1
-        elif new < most and gang.gpu_milli_per_pod <= node_milli:
-            free, new = node_milli, new + 1
-        else:
-            return None
-        result[free - gang.gpu_milli_per_pod] += 1
-    return result

@@ -19,7 +19,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from autoscaler.live.guardrails.capacity import free_resources
+from autoscaler.live.constraints import selects
+from autoscaler.live.fit.hosts import host_of
+from autoscaler.live.fit.rules import ONE_POD_MILLI, PODS_RESOURCE
 from autoscaler.live.guardrails.movable import is_checkpointable
 from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.guardrails.state import GuardrailState
@@ -60,6 +62,7 @@ UNREAD |= {
     "problem",
     "claims",
 }
+UNREAD |= {"priority_class", "refusals", "withheld"}
 """Fields that no rule reads."""
 
 OWN = frozenset({"name", "uid", "created_seconds", "deleted_seconds", "node_name", "used_gpu_milli"})
@@ -74,13 +77,15 @@ NO_ROWS: Plain = {"shared": [], "rows": []}
 def pack(view: ClusterView, state: GuardrailState) -> Plain:
     """A view and a memory as plain values; `unpack` returns what `evaluate` judges as it judges these."""
     nodes = [node for pool in view.pools for node in pool.nodes]
-    movable = [gang for gang in view.running if _is_judged(gang)]
+    movable = [gang for gang in view.running if gang.key in state.wanted or _is_judged(gang)]
     gangs = [*view.queue, *movable, *view.unplaceable]
     pods = _pods(view, nodes, gangs, state)
+    others = _others(view, pods.values())
+    pods.update((pod.uid, pod) for _, near in others for pod in near)
     budgets = [pdb for pdb in view.pdbs if any(pdb.selects(pod) for pod in pods.values() if pod.node_name)]
     index = {uid: place for place, uid in enumerate(pods)}
-    unborn = [each.pod for gang in gangs for each in gang.to_come]
-    node_labels, pod_labels = _node_labels([*pods.values(), *unborn]), _pod_labels(budgets)
+    known = [*pods.values(), *(each.pod for gang in gangs for each in gang.to_come)]
+    node_labels, pod_labels = _node_labels(known), _pod_labels(budgets, known)
     return {
         "now_seconds": view.now_seconds,
         "pools": [
@@ -89,13 +94,16 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
                 "index": pool.index,
                 "nodes": _table([_node(node, node_labels, index) for node in pool.nodes]),
                 "orders": _plain(pool.orders),
+                "shape": None if pool.shape is None else _brief(pool.shape, node_labels),
             }
             for pool in view.pools
         ],
-        "others": _table(_others(view, node_labels)),
-        "queue": _table([_gang(gang, index) for gang in view.queue]),
-        "running": _table([_gang(gang, index) for gang in movable]),
-        "unplaceable": _table([_gang(gang, index) for gang in view.unplaceable]),
+        "others": _table(
+            [_node(replace(node, pods=tuple(pod.uid for pod in near)), node_labels, index) for node, near in others]
+        ),
+        "queue": _table([_gang(gang, index, pod_labels) for gang in view.queue]),
+        "running": _table([_gang(gang, index, pod_labels) for gang in movable]),
+        "unplaceable": _table([_gang(gang, index, pod_labels) for gang in view.unplaceable]),
         "pods": _table([_pod(pod, pod_labels) for pod in pods.values()]),
         "pdbs": [_brief(pdb) for pdb in budgets],
         "machines": [_brief(machine) for machine in view.machines],
@@ -118,7 +126,7 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
         view = ClusterView(
             now_seconds=record["now_seconds"],
             pools=tuple(_pool(each, uids) for each in record["pools"]),
-            unmanaged_nodes=tuple(_read(NodeView, each) for each in _rows(record["others"])),
+            unmanaged_nodes=_read_nodes(record["others"], uids),
             queue=tuple(_read_gang(each, pods) for each in _rows(record["queue"])),
             running=tuple(_read_gang(each, pods) for each in _rows(record.get("running", NO_ROWS))),
             unplaceable=tuple(_read_gang(each, pods) for each in _rows(record["unplaceable"])),
@@ -153,20 +161,26 @@ def _is_judged(gang: GangView) -> bool:
 
 
 def _node_labels(pods: Iterable[PodView]) -> set[str]:
-    """Labels of nodes by which a pod selects."""
+    """Labels of nodes by which a pod selects, or that tell which nodes are near each other."""
     keys = {LABEL_POOL}
     for pod in pods:
         keys.update(pod.node_selector)
         keys.update(requirement.key for term in pod.affinity_terms for requirement in term)
+        keys.update(term.topology_key for term in (*pod.pod_affinity, *pod.pod_anti_affinity))
+        keys.update(spread.topology_key for spread in pod.spreads)
     return keys
 
 
-def _pod_labels(budgets: Iterable[PdbView]) -> set[str]:
-    """Labels of pods by which a budget selects."""
+def _pod_labels(budgets: Iterable[PdbView], pods: Iterable[PodView]) -> set[str]:
+    """Labels of pods by which a budget or a pod selects."""
     keys: set[str] = set()
     for pdb in budgets:
         keys.update(pdb.match_labels)
         keys.update(requirement.key for requirement in pdb.match_expressions)
+    for pod in pods:
+        terms = (term.selector for term in (*pod.pod_affinity, *pod.pod_anti_affinity))
+        for selector in (*terms, *(spread.selector for spread in pod.spreads)):
+            keys.update(requirement.key for requirement in selector or ())
     return keys
 
 
@@ -175,18 +189,39 @@ def _node(node: NodeView, labels: Collection[str], index: Mapping[str, int]) -> 
     return {**_brief(node, labels), "pods": pods}
 
 
-def _others(view: ClusterView, labels: Collection[str]) -> list[Plain]:
-    """Nodes of no pool, where a pod might be moved to them: what is free on each instead of the pods that it has."""
+def _others(view: ClusterView, asking: Iterable[PodView]) -> list[tuple[NodeView, list[PodView]]]:
+    """Nodes of no pool that matter: where a pod might be moved to them, or where pods are that others heed.
+
+    Of the pods there, those that others heed are kept, without what they request. What the others take is taken off the
+    node.
+    """
+    asks = [pod for pod in asking if pod.depends_on_pods]
+    terms = {term for pod in asks for term in (*pod.pod_affinity, *pod.pod_anti_affinity)}
+    spreads = {(pod.namespace, spread.selector) for pod in asks for spread in pod.spreads}
+
+    def heeded(pod: PodView) -> bool:
+        return bool(
+            pod.pod_anti_affinity
+            or any(term.matches(pod.namespace, pod.labels) for term in terms)
+            or any(pod.namespace == space and selects(selector, pod.labels) for space, selector in spreads)
+        )
+
     going = (
         node for pool in view.pools for node in pool.nodes if node.state not in (NodeState.BUSY, NodeState.DRAINING)
     )
-    if not any(evictable_pods(node, view) for node in going):
-        return []
-    return [
-        _brief(replace(node, allocatable=free_resources(node, view), annotations={}), labels)
-        for node in view.unmanaged_nodes
-        if node.ready
-    ]
+    moves = any(evictable_pods(node, view) for node in going)
+    found = []
+    for node in view.unmanaged_nodes:
+        near = [replace(pod, requests={}) for pod in view.pods_on(node) if heeded(pod)]
+        if near or asks or (moves and node.ready):
+            free = host_of(node, view).free
+            free[PODS_RESOURCE] = free.get(PODS_RESOURCE, 0) + len(near) * ONE_POD_MILLI
+            found.append((replace(node, allocatable=free, annotations={}), near))
+    return found
+
+
+def _other(node: NodeView, near: Iterable[PodView], labels: Collection[str], index: Mapping[str, int]) -> Plain:
+    return _node(replace(node, pods=tuple(pod.uid for pod in near)), labels, index)
 
 
 def _pod(pod: PodView, labels: Collection[str]) -> Plain:
@@ -194,10 +229,12 @@ def _pod(pod: PodView, labels: Collection[str]) -> Plain:
     return {key: value for key, value in _brief(pod, labels).items() if key != "created_seconds" or not pod.node_name}
 
 
-def _gang(gang: GangView, index: Mapping[str, int]) -> Plain:
+def _gang(gang: GangView, index: Mapping[str, int], labels: Collection[str]) -> Plain:
     admission = gang.admission and replace(gang.admission, resource_version="", checks=(), pod_sets=())
     places = {name: [index[pod.uid] for pod in getattr(gang, name)] for name in ("pods", "companions")}
-    return {**_brief(replace(gang, companions=(), admission=admission)), **places}
+    coming = [{**_brief(each), "pod": _brief(each.pod, labels)} for each in gang.to_come]
+    brief = _brief(replace(gang, companions=(), admission=admission, to_come=()))
+    return {**brief, **({"to_come": coming} if coming else {}), **places}
 
 
 def _brief(item: Any, labels: Collection[str] | None = None) -> Plain:
@@ -251,9 +288,13 @@ def _rows(table: Mapping[str, Any]) -> list[Plain]:
 
 
 def _pool(record: Mapping[str, Any], uids: Sequence[str]) -> PoolView:
-    nodes = [{**each, "pods": [uids[place] for place in each["pods"]]} for each in _rows(record["nodes"])]
-    pool: PoolView = _read(PoolView, {**record, "nodes": nodes})
-    return pool
+    pool: PoolView = _read(PoolView, {**record, "nodes": ()})
+    return replace(pool, nodes=_read_nodes(record["nodes"], uids))
+
+
+def _read_nodes(table: Mapping[str, Any], uids: Sequence[str]) -> tuple[NodeView, ...]:
+    rows = ({**each, "pods": [uids[place] for place in each["pods"]]} for each in _rows(table))
+    return tuple(_read(NodeView, each) for each in rows)
 
 
 def _read_gang(record: Plain, pods: Sequence[PodView]) -> GangView:

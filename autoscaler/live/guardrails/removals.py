@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.disruptions import Disruptions, disruption_reason
 from autoscaler.live.guardrails.elsewhere import Elsewhere, pods_to_move
-from autoscaler.live.guardrails.orders import counted_nodes, existing_nodes
+from autoscaler.live.guardrails.orders import Orders, coming_nodes, counted_nodes, existing_nodes
 from autoscaler.live.guardrails.protection import evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
+from autoscaler.live.guardrails.withdrawals import REASON, on_their_way, withdrawn
 from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
 from envs.gpu_cluster.codec import Decision
 
@@ -24,8 +23,13 @@ class Removals:
         state: refreshed with this view.
         config: pools and guardrails.
         capacity: knows the nodes that waiting pods are about to use.
-        ordered: pools that order nodes in this same reconcile.
+        orders: what is ordered in this same reconcile, and what waiting gangs use of each pool.
         disruptions: what windows and budgets leave.
+
+    Attributes:
+        chosen: the nodes.
+        verdicts: what the rules changed.
+        left_over: nodes that come for gangs which are gone, and that cannot be taken back now, by pool.
     """
 
     def __init__(
@@ -34,16 +38,18 @@ class Removals:
         state: GuardrailState,
         config: LiveConfig,
         capacity: Capacity,
-        ordered: Iterable[str],
+        orders: Orders,
         disruptions: Disruptions,
     ) -> None:
         self.chosen: list[Removal] = []
         self.verdicts: list[Verdict] = []
+        self.left_over: dict[str, int] = {}
+        self._needs = orders.needs
         self._view = view
         self._state = state
         self._config = config
         self._capacity = capacity
-        self._ordered = frozenset(ordered)
+        self._ordered = frozenset(orders.nodes)
         self._disruptions = disruptions
         self._elsewhere = Elsewhere(view, capacity)
         leaving = [node for pool in view.pools for node in pool.in_state(NodeState.DRAINING)]
@@ -55,10 +61,14 @@ class Removals:
         self._gpus = sum(count * config.pool(name).gpus_per_node for name, count in self._counted.items())
 
     def choose(self, decision: Decision) -> None:
-        """Choose: first what never became a useful node, then what the policy has no use for."""
+        """Choose: what never became a useful node, what nobody waits for any more, what the policy has no use for."""
         pools = [pool for pool in self._view.pools if pool.name not in self._view.paused_pools]
         for pool in pools:
             self._give_up_overdue(pool)
+        gone = withdrawn(self._view, self._state)
+        self.left_over = dict(gone)
+        for pool in pools:
+            self._withdraw(pool, gone[pool.name])
         for pool in pools:
             self._shrink(pool, int(decision.target_nodes[pool.index]))
 
@@ -100,6 +110,24 @@ class Removals:
             late = len(given_up)
             self.verdicts.append(Verdict(Rule.PROVISION_TIMEOUT, "pool", pool.name, 0, -late, reason))
 
+    def _withdraw(self, pool: PoolView, nodes: int) -> None:
+        """Take back what was ordered for gangs that are gone, as far as no other gang uses it."""
+        settings, times = self._config.pool(pool.name), self._config.guardrails.backoff
+        coming = coming_nodes(pool, self._state, self._view.now_seconds, times)
+        used = self._needs[pool.name].coming if pool.name in self._needs else 0
+        left = min(nodes, coming - used, self._counted[pool.name] - settings.min_nodes)
+        going = {removal.name for removal in self.chosen}
+        late = {name for name, _ in overdue(pool, self._state, self._view.now_seconds, times)}
+        for name, node in on_their_way(pool):
+            if left <= 0 or name in going | late or not self._within_totals(name, settings.gpus_per_node):
+                continue
+            if self._within_steps(name, drains=False) if node is None else self._may_go(node):
+                self._take(Removal(pool.name, name, node, (), REASON))
+                self._nodes -= 1
+                self._gpus -= settings.gpus_per_node
+                left -= 1
+        self.left_over[pool.name] = max(0, left)
+
     def _shrink(self, pool: PoolView, target: int) -> None:
         settings = self._config.pool(pool.name)
         counted = self._counted[pool.name]
@@ -108,7 +136,7 @@ class Removals:
         if wanted <= 0 or self._cooling(pool, wanted):
             return
         for node in self._candidates(pool)[:wanted]:
-            if self._within_totals(node, settings.gpus_per_node) and self._may_go(node):
+            if self._within_totals(node.name, settings.gpus_per_node) and self._may_go(node):
                 self._take(self._removal(pool, node, "the policy has no use for it"))
                 self._nodes -= 1
                 self._gpus -= settings.gpus_per_node
@@ -146,12 +174,12 @@ class Removals:
         times = self._state.scaled_up
         return times.get(pool.name) if per_pool else max(times.values(), default=None)
 
-    def _within_totals(self, node: NodeView, gpus_per_node: int) -> bool:
+    def _within_totals(self, node: str, gpus_per_node: int) -> bool:
         totals = self._config.guardrails.totals
         if self._nodes - 1 < totals.min_nodes:
-            return self._deny(Rule.TOTAL_MIN_NODES, node.name, f"totals.min_nodes is {totals.min_nodes}")
+            return self._deny(Rule.TOTAL_MIN_NODES, node, f"totals.min_nodes is {totals.min_nodes}")
         if self._gpus - gpus_per_node < totals.min_gpus:
-            return self._deny(Rule.TOTAL_MIN_GPUS, node.name, f"totals.min_gpus is {totals.min_gpus}")
+            return self._deny(Rule.TOTAL_MIN_GPUS, node, f"totals.min_gpus is {totals.min_gpus}")
         return True
 
     def _may_go(self, node: NodeView) -> bool:

@@ -46,6 +46,7 @@ class GuardrailState:
         backoffs: by pool; kept after their end for the doubling.
         given_up: names of orders and nodes whose failure has been counted.
         consolidated: last consolidation by pool.
+        wanted: pool, and how many of the nodes that come, by the key of each waiting gang for which they come.
         began_seconds: since when it is remembered; pools without one count from here, as from the begin of an episode.
     """
 
@@ -58,6 +59,7 @@ class GuardrailState:
     backoffs: Mapping[str, PoolBackoff] = field(default_factory=dict)
     given_up: frozenset[str] = frozenset()
     consolidated: Mapping[str, float] = field(default_factory=dict)
+    wanted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     began_seconds: float = 0.0
 
     def consolidated_seconds(self, pool: str) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.fit.pools import pod_problem
+from autoscaler.live.fit.shapes import pool_shape
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import ClusterView, GangView, NodeState
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
-from autoscaler.live.view.gangs import may_run, template_sizes
 
 ALIVE = (NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING, NodeState.CORDONED)
 
@@ -40,7 +41,7 @@ def stranded(view: ClusterView, state: GuardrailState, config: LiveConfig) -> tu
     for gang in (*view.queue, *view.unplaceable):
         pool = _sent_to(gang)
         if pool is not None and pool not in alive | able:
-            found.append(_judged(gang, pool, able, config))
+            found.append(_judged(gang, pool, able, view, config))
     return tuple(found)
 
 
@@ -51,12 +52,13 @@ def _sent_to(gang: GangView) -> str | None:
     return next(iter(pools)) if ours and len(pools) == 1 else None
 
 
-def _judged(gang: GangView, pool: str, able: set[str], config: LiveConfig) -> Stranded:
+def _judged(gang: GangView, pool: str, able: set[str], view: ClusterView, config: LiveConfig) -> Stranded:
     what = f"pool {pool} died before it could run it"
     free = [{key: value for key, value in pod.node_selector.items() if key != LABEL_POOL} for pod in gang.pods]
     pods = [replace(pod, node_selector=selector) for pod, selector in zip(gang.pods, free, strict=True)]
-    others = [other for other in config.pools if other.name in able]
-    if not any(all(may_run(pod, other, template_sizes(other)) for pod in pods) for other in others):
+    others = [(config.pool(other.name), other) for other in view.pools if other.name in able]
+    shapes = [(settings, pool_shape(other, settings)) for settings, other in others]
+    if not any(all(not pod_problem(pod, *each) for pod in pods) for each in shapes):
         return Stranded(gang, False, f"{what}, and no other pool can; it waits until the pool may grow again")
     if not gang.replaceable:
         why = "its Job would count that as a failure, or has no gate in its template; delete its pods yourself"

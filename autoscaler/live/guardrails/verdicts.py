@@ -18,6 +18,7 @@ class Rule(StrEnum):
     STALE_DATA = "stale-data"
     HEALTH_STOP = "health-stop"
     # Orders.
+    NEEDED = "needed"
     POOL_MIN = "pool-min"
     POOL_MAX = "pool-max"
     TOTAL_MAX_NODES = "total-max-nodes"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.live.clock import Clock
+from autoscaler.live.constraints import Requirement
 from autoscaler.live.device_model import (
     Amounts,
     AttributeValue,
@@ -26,7 +27,7 @@ from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError, count, items, mapping, requirements, strings, text
 from autoscaler.live.kube.metadata import common_fields, read_metadata
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
-from autoscaler.live.model import ObjectView, Requirement
+from autoscaler.live.model import ObjectView
 
 BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")
 

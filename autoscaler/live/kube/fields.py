@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from autoscaler.live.constraints import Requirement, Taint, Toleration
 from autoscaler.live.kube.quantities import QuantityError, parse_gpu_milli, parse_milli
-from autoscaler.live.model import ObjectRef, Requirement, Taint, Toleration
+from autoscaler.live.model import ObjectRef
 
 MAX_ANNOTATION_BYTES = 65536
 """An annotation longer than this is left out of a view: nothing that we read is as long."""
@@ -158,17 +159,6 @@ def affinity_terms(spec: Mapping[str, Any]) -> tuple[tuple[Requirement, ...], ..
         requirements(term.get("matchExpressions"), path) + requirements(term.get("matchFields"), path)
         for term in items(required.get("nodeSelectorTerms"), path)
     )
-
-
-def depends_on_pods(spec: Mapping[str, Any]) -> bool:
-    """Whether where a pod may run depends on where other pods are, and must."""
-    affinity = mapping(spec.get("affinity"), "spec.affinity")
-    required = (
-        mapping(affinity.get(kind), f"spec.affinity.{kind}").get("requiredDuringSchedulingIgnoredDuringExecution")
-        for kind in ("podAffinity", "podAntiAffinity")
-    )
-    spreads = items(spec.get("topologySpreadConstraints"), "spec.topologySpreadConstraints")
-    return any(required) or any(spread.get("whenUnsatisfiable") != "ScheduleAnyway" for spread in spreads)
 
 
 def gates(spec: Mapping[str, Any]) -> tuple[str, ...]:

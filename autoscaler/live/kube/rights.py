@@ -48,6 +48,8 @@ OBSERVE = (
         for resource in ("resourceslices", "resourceclaims", "resourceclaimtemplates", "deviceclasses")
         for right in each_verb("resource.k8s.io", resource, "list watch", "observe devices and claims")
     ),
+    *each_verb("apps", "daemonsets", "list watch", "observe"),
+    *each_verb("", "resourcequotas", "list watch", "observe"),
 )
 ACT = (
     *each_verb("", "nodes", "get patch", "taint and annotate nodes"),

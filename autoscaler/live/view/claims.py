@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from autoscaler.live.config import GPU_MILLI, LiveConfig, LiveConfigError, LivePool
+from autoscaler.live.constraints import Requirement
 from autoscaler.live.device_model import ClaimSpec, DeviceId, DeviceKind, DeviceRequest, Option, PodClaim
 from autoscaler.live.kube.accelerators import DEVICE_CLASS_PREFIX
 from autoscaler.live.kube.devices import ClaimTemplateView, ClaimView, DeviceClassView, SliceView, device_kind
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.kube.quantities import QuantityError
 from autoscaler.live.kube.selectors import SelectorError, selects
-from autoscaler.live.model import NodeView, PodsToCome, PodView, Requirement
+from autoscaler.live.model import NodeView, PodsToCome, PodView
 from autoscaler.live.names import LABEL_POOL, RESOURCE_CLAIMS, RESOURCE_GPUS
 from autoscaler.live.view.devices import (
     Need,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.config import GPU_MILLI, LiveConfig, LivePool
-from autoscaler.live.kube.quantities import QuantityError, parse_milli
-from autoscaler.live.model import GangState, GangView, JobView, PodsToCome, PodView, Taint
+from autoscaler.live.config import GPU_MILLI, LiveConfig
+from autoscaler.live.fit.pools import group_problem, pod_problem
+from autoscaler.live.fit.rules import as_placed
+from autoscaler.live.fit.shapes import pool_shape
+from autoscaler.live.fit.simulation import Simulation
+from autoscaler.live.model import GangState, GangView, JobView, NodeState, PodsToCome, PodView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
@@ -18,13 +21,16 @@ from autoscaler.live.names import (
     ANNOTATION_PREDICTED_SECONDS,
     GATE_PLACEMENT,
     LABEL_POOL,
-    RESOURCE_GPUS,
 )
-from autoscaler.live.view.claims import FIELD_NODE_NAME
-from autoscaler.live.view.groups import Group, Groups, ref_of, to_come
-from autoscaler.live.view.nodes import BLOCKING_EFFECTS
+from autoscaler.live.view.groups import Group, Groups, ref_of, to_come, unborn
+from autoscaler.live.view.quotas import Quotas, within_quotas
 from autoscaler.live.view.store import Contents
 from autoscaler.live.view.workloads import waiting_workloads
+
+ALIKE = ("requests", "node_selector", "affinity_terms", "tolerations", "host_ports")
+"""Fields of pods that decide where they fit, other pods aside."""
+
+HELD = "its pods wait at the scheduling gate {} of others"
 
 LAST_SECOND = 1e11
 """Times and durations from here on, some thousand years, are taken for mistakes."""
@@ -85,59 +91,26 @@ def concerns_us(pod: PodView, config: LiveConfig) -> bool:
 
 def waits(pod: PodView) -> bool:
     """Whether a pod without a node waits for us: for its placement, or for a node that it can be scheduled on."""
-    if pod.node_name or pod.deleted_seconds is not None:
+    if pod.node_name or pod.nominated_node or pod.deleted_seconds is not None:
         return False
     if pod.gates:
         return pod.gates == (GATE_PLACEMENT,)
     return pod.unschedulable or LABEL_POOL in pod.node_selector
 
 
-def _held_by_others(pod: PodView) -> bool:
-    return any(gate != GATE_PLACEMENT for gate in pod.gates)
+def _gates_of_others(pods: Iterable[PodView]) -> set[str]:
+    """Gates of others at which pods wait."""
+    return {gate for pod in pods if not pod.node_name for gate in pod.gates if gate != GATE_PLACEMENT}
+
+
+def _is_demand(pod: PodView) -> bool:
+    """Whether a pod that is not finished needs capacity that nobody has promised it."""
+    return not pod.node_name and not pod.nominated_node and not _gates_of_others([pod])
 
 
 def is_gang(job: JobView) -> bool:
     """Whether the pods of a Job must run together. The pods of other Jobs are jobs of their own."""
     return job.indexed or job.parallelism <= 1
-
-
-def may_run(pod: PodView, pool: LivePool, template: Mapping[str, int]) -> bool:
-    """Whether an empty node of a pool can run a pod.
-
-    Args:
-        pod: the pod.
-        pool: the pool.
-        template: allocatable resources of its nodes, in thousandths.
-    """
-    if pod.gpu_milli <= 0 or any(amount > template.get(resource, 0) for resource, amount in pod.requests.items()):
-        return False
-    if not all(_tolerated(pod, taint) for taint in pool.template.taints):
-        return False
-    labels = pool.node_labels
-    if any(labels.get(key) != value for key, value in pod.node_selector.items()):
-        return False
-    # A claim that is allocated ties the pod to a node that there is, of the pool that its selector says.
-    tied = FIELD_NODE_NAME if pod.claims else ""
-    terms = pod.affinity_terms
-    return not terms or any(term and all(each.key == tied or each.matches(labels) for each in term) for term in terms)
-
-
-def _tolerated(pod: PodView, taint: Taint) -> bool:
-    return taint.effect not in BLOCKING_EFFECTS or any(each.tolerates(taint) for each in pod.tolerations)
-
-
-def template_sizes(pool: LivePool) -> dict[str, int]:
-    """Allocatable resources of a pool's nodes, in thousandths; one that cannot be read counts as none."""
-    sizes: dict[str, int] = {}
-    for resource, amount in pool.template.allocatable.items():
-        try:
-            sizes[resource] = parse_milli(amount)
-        except QuantityError:
-            sizes[resource] = 0
-    units = pool.gpu_counts
-    sizes |= {resource: count * GPU_MILLI for resource, count in units.items()}
-    sizes[RESOURCE_GPUS] = pool.node_gpu_milli
-    return sizes
 
 
 class GangBuilder:
@@ -150,11 +123,9 @@ class GangBuilder:
 
     def __init__(self, config: LiveConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
-        self._templates = {pool.name: template_sizes(pool) for pool in config.pools}
-        self._sizes = dict(self._templates)
 
     def build(
-        self, contents: Contents, template_units: Mapping[str, Mapping[str, int]] | None = None
+        self, contents: Contents, pools: Sequence[PoolView], simulation: Callable[[], Simulation]
     ) -> tuple[list[GangView], list[Submission]]:
         """All gangs that are not finished, and all submissions whose objects still exist.
 
@@ -162,11 +133,10 @@ class GangBuilder:
 
         Args:
             contents: what the store has, claims counted.
-            template_units: by pool, what its nodes have for device claims besides their template, in thousandths.
+            pools: the pools with their nodes and shapes.
+            simulation: the cluster, for pods that depend on where others are.
         """
         groups = Groups(contents)
-        for pool, units in (template_units or {}).items():
-            self._sizes[pool] = {**self._templates[pool], **units}
         members: defaultdict[str, list[PodView]] = defaultdict(list)
         grouped: dict[str, tuple[Group, list[PodView]]] = {}
         for pod in contents.pods.values():
@@ -191,7 +161,43 @@ class GangBuilder:
             submissions.append(Submission(gang.key, gang.submitted_seconds, size))
             gangs.append(gang)
         gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
-        return gangs, submissions
+        quotas = Quotas(contents.quotas.values())
+        return [self._judged(gang, quotas, pools, simulation) for gang in gangs], submissions
+
+    def _judged(
+        self, gang: GangView, quotas: Quotas, pools: Sequence[PoolView], simulation: Callable[[], Simulation]
+    ) -> GangView:
+        """A gang with the pools that can ever run it, or why no node helps it."""
+        if gang.state is not GangState.QUEUED or gang.withheld:
+            return gang
+        gang = within_quotas(gang, quotas)
+        if gang.withheld:
+            return gang
+        problems = {pool.name: self._problem(gang, pool, simulation) for pool in pools}
+        allowed = tuple(pool for pool, problem in problems.items() if not problem)
+        return replace(gang, allowed_pools=allowed, refusals=tuple(each for each in problems.items() if each[1]))
+
+    def _problem(self, gang: GangView, view: PoolView, simulation: Callable[[], Simulation]) -> str:
+        """Why a pool can never run a gang; empty: it can."""
+        pool = self._config.pool(view.name)
+        shape = pool_shape(view, pool)
+        waiting = [*(pod for pod in gang.pods if waits(pod)), *gang.expected]
+        before: PodView | None = None
+        for pod in waiting:
+            # Pods of a Job are alike, so most of them need no look of their own.
+            alike = before is not None and all(getattr(pod, name) == getattr(before, name) for name in ALIKE)
+            problem = "" if alike else pod_problem(pod, pool, shape)
+            if problem:
+                return problem
+            before = pod
+        most = pool.max_nodes * pool.gpus_per_node
+        gpu_milli = max(gang.pending_gpu_milli, gang.gpu_milli_per_pod)
+        if gpu_milli > most * GPU_MILLI:
+            return f"it requests {gpu_milli / GPU_MILLI:g} GPUs in all, {pool.max_nodes} nodes have {most}"
+        if not any(pod.depends_on_pods for pod in waiting):
+            return ""
+        ready = [node.name for node in view.in_state(NodeState.IDLE, NodeState.BUSY)]
+        return group_problem(as_placed(gang, waiting, pool.name), simulation(), ready, shape, pool.max_nodes)
 
     def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
@@ -199,14 +205,14 @@ class GangBuilder:
         per_pod = pods[0].gpu_milli if job is None else max(job.gpu_milli_per_pod, pods[0].gpu_milli)
         wanted = 1 if job is None else _wanted(job)
         missing = 0 if job is None else max(0, wanted - len(alive))
-        pending_milli = sum(pod.gpu_milli for pod in alive if not pod.node_name) + missing * per_pod
+        theirs = _gates_of_others(alive)
+        pending_milli = sum(pod.gpu_milli for pod in alive if _is_demand(pod)) + missing * per_pod
         if waiting:
             state = GangState.QUEUED
         elif any(pod.node_name for pod in alive):
             state = GangState.RUNNING
         else:
             state = GangState.FINISHED
-        total = max(pending_milli, per_pod)
         return GangView(
             key=key,
             ref=pods[0].ref if job is None else job.ref,
@@ -217,12 +223,14 @@ class GangBuilder:
             pending_gpu_milli=pending_milli if waiting else 0,
             missing_pods=missing,
             pods=tuple(alive),
-            allowed_pools=self._allowed(waiting, total) if waiting else (),
+            to_come=(PodsToCome(unborn(waiting[0]), missing),) if waiting and missing else (),
             predicted_seconds=max((_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
             latest_start_seconds=self._latest_start(alive),
             priority=max((pod.priority for pod in alive), default=0),
             replaceable=job is not None and _replaceable(job, len(alive)),
             evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
+            # Without our gate, the others of its pods go on as they can.
+            withheld=HELD.format(min(theirs)) if theirs and any(pod.gates for pod in waiting) else "",
         )
 
     def _groups(self, grouped: Iterable[tuple[Group, list[PodView]]]) -> Iterator[GangView]:
@@ -230,7 +238,7 @@ class GangBuilder:
         for group, members in grouped:
             coming = to_come(group, members)
             alive = sorted((pod for pod in members if not pod.finished), key=lambda pod: pod.name)
-            if any(_held_by_others(pod) for pod in alive):
+            if _gates_of_others(alive):
                 continue  # whoever holds a part of it back decides when it goes on
             pods = [pod for pod in alive if pod.gpu_milli > 0]
             if pods or (alive and coming):
@@ -248,7 +256,7 @@ class GangBuilder:
         return self._gang_to_come(
             coming,
             waiting,
-            [pod for pod in pods if not pod.node_name],
+            [pod for pod in pods if _is_demand(pod)],
             key=group.key,
             ref=ref_of(group, alive),
             state=GangState.QUEUED if is_queued else GangState.RUNNING,
@@ -308,22 +316,12 @@ class GangBuilder:
             pending_gpu_milli=pending if is_queued else 0,
             missing_pods=sum(each.count for each in coming),
             to_come=coming,
-            allowed_pools=self._allowed(kinds, pending) if is_queued else (),
         )
 
     def _latest_start(self, pods: Iterable[PodView]) -> float | None:
         """The earliest time that its pods say and that is after their creation."""
         said = [(self._clock.from_wall(_seconds(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
         return min((latest for latest, created in said if latest > created), default=None)
-
-    def _allowed(self, waiting: Iterable[PodView], total_milli: int) -> tuple[str, ...]:
-        pods = tuple(waiting)
-        return tuple(
-            pool.name
-            for pool in self._config.pools
-            if total_milli <= pool.max_nodes * pool.gpus_per_node * 1000
-            and all(may_run(pod, pool, self._sizes[pool.name]) for pod in pods)
-        )
 
 
 def _seconds(pod: PodView, annotation: str) -> float:

@@ -103,7 +103,7 @@ def to_come(group: Group, members: Sequence[PodView]) -> tuple[PodsToCome, ...]:
         return ()
     if found is None or not found.roles:
         example = next((pod for pod in members if pod.gpu_milli > 0), None)
-        return () if example is None or not lacking else (PodsToCome(_unborn(example), lacking),)
+        return () if example is None or not lacking else (PodsToCome(unborn(example), lacking),)
     return remaining(found.roles, members, lacking)
 
 
@@ -126,7 +126,7 @@ def remaining(roles: Iterable[PodsToCome], members: Iterable[PodView], lacking: 
     return tuple(found)
 
 
-def _unborn(example: PodView) -> PodView:
+def unborn(example: PodView) -> PodView:
     """A pod like another one, before anything has happened to it."""
     return PodView(
         name=example.name,
@@ -139,7 +139,11 @@ def _unborn(example: PodView) -> PodView:
         requests=example.requests,
         node_selector=example.node_selector,
         affinity_terms=example.affinity_terms,
-        depends_on_pods=example.depends_on_pods,
+        pod_affinity=example.pod_affinity,
+        pod_anti_affinity=example.pod_anti_affinity,
+        spreads=example.spreads,
+        host_ports=example.host_ports,
+        priority_class=example.priority_class,
         tolerations=example.tolerations,
         owner=example.owner,
         gang=example.gang,

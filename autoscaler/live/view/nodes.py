@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.live.config import LivePool
-from autoscaler.live.model import NodeState, NodeView, PodView, Taint
+from autoscaler.live.constraints import Taint
+from autoscaler.live.model import NodeState, NodeView, PodView
 from autoscaler.live.names import (
     ANNOTATION_REMOVAL_STEP,
     TAINT_NOT_READY,

@@ -6,13 +6,16 @@ Only fields that a view has are read, so anything else in an object may be as st
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from autoscaler.live.clock import Clock
+from autoscaler.live.cluster_objects import DaemonSetView, QuotaView
 from autoscaler.live.config import GPU_MILLI, LiveConfig
+from autoscaler.live.constraints import Toleration
 from autoscaler.live.gangs.base import Member
 from autoscaler.live.gangs.registry import group_of
-from autoscaler.live.kube import fields
+from autoscaler.live.kube import fields, topology
 from autoscaler.live.kube.accelerators import accelerators
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.devices import DeviceParser, pod_claims
@@ -21,6 +24,18 @@ from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_met
 from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
 from autoscaler.live.providers import pool_finder
+
+DAEMON_TOLERATIONS = (
+    *(Toleration(f"node.kubernetes.io/{key}", "Exists", "", "NoExecute") for key in ("not-ready", "unreachable")),
+    *(
+        Toleration(f"node.kubernetes.io/{key}", "Exists", "", "NoSchedule")
+        for key in ("disk-pressure", "memory-pressure", "pid-pressure", "unschedulable", "network-unavailable")
+    ),
+)
+"""What the controller of DaemonSets adds to their pods.
+
+Source: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
+"""
 
 MAX_PROBLEM = 300
 
@@ -90,6 +105,7 @@ class Parser:
             node_name=text(spec.get("nodeName"), "spec.nodeName"),
             scheduler_name=text(spec.get("schedulerName"), "spec.schedulerName") or "default-scheduler",
             priority=fields.priority(spec),
+            priority_class=text(spec.get("priorityClassName"), "spec.priorityClassName"),
             gates=fields.gates(spec),
             gpu_milli=gpu_milli,
             accelerators=accelerators(spec, status, requests, self._gpu_resources, self._accelerators),
@@ -97,13 +113,17 @@ class Parser:
             requests=self._with_gpus(requests, gpu_milli),
             node_selector=string_map(spec.get("nodeSelector"), "spec.nodeSelector"),
             affinity_terms=fields.affinity_terms(spec),
-            depends_on_pods=fields.depends_on_pods(spec),
+            pod_affinity=topology.pod_terms(spec, "podAffinity", base.namespace),
+            pod_anti_affinity=topology.pod_terms(spec, "podAntiAffinity", base.namespace),
+            spreads=topology.spreads(spec, base.labels),
+            host_ports=topology.host_ports(spec),
             tolerations=fields.tolerations(spec),
             owner=owner,
             gang=owner.uid if owner is not None and owner.kind == "Job" else base.uid,
             group=group_of(Member(base.labels, base.annotations, spec, owner)),
             unschedulable=waits,
             unschedulable_message=text(scheduled.get("message"), "status.conditions.message")[:1000] if waits else "",
+            nominated_node=text(status.get("nominatedNodeName"), "status.nominatedNodeName"),
             local_volumes=fields.local_volumes(spec),
             grace_seconds=float(
                 count(spec.get("terminationGracePeriodSeconds"), "spec.terminationGracePeriodSeconds", 30)
@@ -163,6 +183,47 @@ class Parser:
             template_pool=string_map(template.get("nodeSelector"), "spec.template.spec.nodeSelector").get(LABEL_POOL),
             failures_left=_failures_left(spec, status),
             ignores_disruptions=_ignores_disruptions(spec),
+        )
+
+    def daemon_set(self, raw: Json) -> DaemonSetView:
+        """A DaemonSet.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        pod = self._template(raw)
+        tolerations = tuple(dict.fromkeys((*pod.tolerations, *DAEMON_TOLERATIONS)))
+        return DaemonSetView(**common_fields(self.metadata(raw)), template=replace(pod, tolerations=tolerations))
+
+    def quota(self, raw: Json) -> QuotaView:
+        """A ResourceQuota; what its controller has not counted yet does not limit.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        spec, status = _part(raw, "spec"), _part(raw, "status")
+        hard = fields.quantities(status.get("hard"), "status.hard", ())
+        used = fields.quantities(status.get("used"), "status.used", ())
+        selector = mapping(spec.get("scopeSelector"), "spec.scopeSelector")
+        path = "spec.scopeSelector"
+        scopes: list[tuple[str, str, tuple[str, ...]]] = []
+        scopes += [(name, "Exists", ()) for name in fields.strings(spec.get("scopes"), "spec.scopes")]
+        for item in items(selector.get("matchExpressions"), path):
+            values = fields.strings(item.get("values"), path)
+            scopes.append((text(item.get("scopeName"), path), text(item.get("operator"), path), values))
+        return QuotaView(
+            **common_fields(self.metadata(raw)),
+            free={resource: amount - used.get(resource, 0) for resource, amount in hard.items()},
+            scopes=tuple(scopes),
+        )
+
+    def _template(self, raw: Json) -> PodView:
+        """A pod as the controller of an object will create it, under the uid of the object."""
+        owner = self.metadata(raw)
+        template = mapping(_part(raw, "spec").get("template"), "spec.template")
+        metadata = {**mapping(template.get("metadata"), "spec.template.metadata"), "name": owner.name, "uid": owner.uid}
+        return self.pod(
+            {"metadata": {**metadata, "namespace": owner.namespace}, "spec": template.get("spec"), "status": {}}
         )
 
     def pdb(self, raw: Json) -> PdbView:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from autoscaler.live.clock import Clock
+from autoscaler.live.cluster_objects import DaemonSetView, QuotaView
 from autoscaler.live.gangs import kueue
 from autoscaler.live.gangs.model import GroupView, WorkloadView
 from autoscaler.live.gangs.registry import KINDS
@@ -48,6 +49,8 @@ class Resource(StrEnum):
     CLAIMS = "resourceclaims"
     CLAIM_TEMPLATES = "resourceclaimtemplates"
     DEVICE_CLASSES = "deviceclasses"
+    DAEMON_SETS = "daemonsets"
+    QUOTAS = "resourcequotas"
 
 
 class Trigger(StrEnum):
@@ -68,6 +71,8 @@ class Contents:
         pods: by uid.
         jobs: by uid.
         pdbs: by uid.
+        daemon_sets: by uid.
+        quotas: by uid.
         machines: machines of all providers that may be no Nodes yet, by uid.
         groups: objects that describe groups of pods, by uid.
         workloads: Workloads of Kueue, by uid.
@@ -80,6 +85,8 @@ class Contents:
     pods: Mapping[str, PodView] = field(default_factory=dict)
     jobs: Mapping[str, JobView] = field(default_factory=dict)
     pdbs: Mapping[str, PdbView] = field(default_factory=dict)
+    daemon_sets: Mapping[str, DaemonSetView] = field(default_factory=dict)
+    quotas: Mapping[str, QuotaView] = field(default_factory=dict)
     machines: Mapping[str, MachineView] = field(default_factory=dict)
     groups: Mapping[str, GroupView] = field(default_factory=dict)
     workloads: Mapping[str, WorkloadView] = field(default_factory=dict)
@@ -121,6 +128,8 @@ class Store:
             Resource.CLAIMS: parser.devices.claim,
             Resource.CLAIM_TEMPLATES: parser.devices.claim_template,
             Resource.DEVICE_CLASSES: parser.devices.device_class,
+            Resource.DAEMON_SETS: parser.daemon_set,
+            Resource.QUOTAS: parser.quota,
             **watched,
             **GroupParser(parser).readers(),
         }
@@ -138,6 +147,8 @@ class Store:
             views[Resource.PODS],
             views[Resource.JOBS],
             views[Resource.PDBS],
+            views[Resource.DAEMON_SETS],
+            views[Resource.QUOTAS],
             {uid: view for resource in self._machines for uid, view in views[resource].items()},
             {uid: view for resource in self._groups for uid, view in views[resource].items()},
             views[kueue.WORKLOADS.resource],

@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.fit.shapes import shape_of
+from autoscaler.live.fit.simulation import simulate
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE
 from autoscaler.live.view.claims import ClaimResolver, Resolved
@@ -48,7 +51,7 @@ class ViewBuilder:
         """
         now = self._clock.now()
         resolved = self._resolved(contents, now)
-        contents = with_problems(_with_claims(contents, resolved))
+        contents = _without_lost_nominations(with_problems(_with_claims(contents, resolved)))
         pods = {uid: pod for uid, pod in contents.pods.items() if not pod.finished}
         on_node: defaultdict[str, list[PodView]] = defaultdict(list)
         for pod in pods.values():
@@ -57,18 +60,23 @@ class ViewBuilder:
         since = starting_since or {}
         nodes = [self._node(node, on_node[node.name], contents, now, since) for node in contents.nodes.values()]
         nodes.sort(key=lambda node: node.name)
-        gangs, submissions = self._gangs.build(contents, resolved.template_units)
-        queue = [gang for gang in gangs if gang.state is GangState.QUEUED]
-        view = ClusterView(
+        seen = ClusterView(
             now_seconds=now,
-            pools=self._pool_views(nodes, contents),
+            pools=self._pool_views(nodes, contents, resolved.template_units),
             unmanaged_nodes=tuple(node for node in nodes if node.pool is None),
+            pods=pods,
+        )
+        gangs, submissions = self._gangs.build(contents, seen.pools, cache(partial(simulate, seen)))
+        waiting = [gang for gang in gangs if gang.state is GangState.QUEUED]
+        queue = [gang for gang in waiting if not gang.withheld]
+        view = replace(
+            seen,
             queue=tuple(gang for gang in queue if gang.allowed_pools),
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
             unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
+            withheld=tuple(gang for gang in waiting if gang.withheld),
             unserved=tuple(pod for pod in pods.values() if unserved_reason(pod, self._config)),
             checks=our_checks(contents),
-            pods=pods,
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
             machines=tuple(sorted(contents.machines.values(), key=lambda machine: machine.name)),
             stale_resources=stale_resources,
@@ -105,19 +113,27 @@ class ViewBuilder:
                 moments.append(written)
         return max(moments, default=None)
 
-    def _pool_views(self, nodes: list[NodeView], contents: Contents) -> tuple[PoolView, ...]:
+    def _pool_views(
+        self, nodes: list[NodeView], contents: Contents, units: Mapping[str, Mapping[str, int]]
+    ) -> tuple[PoolView, ...]:
         names = {node.name for node in nodes}
         coming = [
             OrderView(machine.pool, machine.name, machine.created_seconds)
             for machine in sorted(contents.machines.values(), key=lambda machine: machine.name)
             if machine.pool is not None and _is_coming(machine, names)
         ]
+        by_pool: defaultdict[str, list[NodeView]] = defaultdict(list)
+        for node in nodes:
+            if node.pool is not None:
+                by_pool[node.pool].append(node)
+        daemon_sets = list(contents.daemon_sets.values())
         return tuple(
             PoolView(
                 name=pool.name,
                 index=index,
-                nodes=tuple(node for node in nodes if node.pool == pool.name),
+                nodes=tuple(by_pool[pool.name]),
                 orders=tuple(order for order in coming if order.pool == pool.name),
+                shape=shape_of(pool, by_pool[pool.name], daemon_sets, units.get(pool.name, {})),
             )
             for index, pool in enumerate(self._config.pools)
         )
@@ -129,6 +145,17 @@ def _with_claims(contents: Contents, resolved: Resolved) -> Contents:
     groups |= {uid: replace(groups[uid], roles=roles[uid]) for uid in roles.keys() & groups.keys()}
     workloads |= {uid: replace(workloads[uid], roles=roles[uid]) for uid in roles.keys() & workloads.keys()}
     return replace(contents, pods=resolved.pods, nodes=resolved.nodes, groups=groups, workloads=workloads)
+
+
+def _without_lost_nominations(contents: Contents) -> Contents:
+    """The contents with each pod that is nominated to a node that is gone waiting like any other."""
+    names = {node.name for node in contents.nodes.values()}
+    lost = {
+        uid: replace(pod, nominated_node="")
+        for uid, pod in contents.pods.items()
+        if pod.nominated_node and pod.nominated_node not in names
+    }
+    return replace(contents, pods={**contents.pods, **lost}) if lost else contents
 
 
 def _is_coming(machine: MachineView, node_names: set[str]) -> bool:

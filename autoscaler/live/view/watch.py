@@ -26,6 +26,8 @@ PATHS: dict[str, str] = {
     Resource.PODS: "/api/v1/pods",
     Resource.JOBS: "/apis/batch/v1/jobs",
     Resource.PDBS: "/apis/policy/v1/poddisruptionbudgets",
+    Resource.DAEMON_SETS: "/apis/apps/v1/daemonsets",
+    Resource.QUOTAS: "/api/v1/resourcequotas",
 }
 """Where the API server has what is watched in any case."""
 

@@ -10,7 +10,7 @@ from autoscaler.live.kube.lease import LeaseLostError
 from autoscaler.live.providers import InvalidPoolError, TransientError
 from autoscaler.live.providers.kwok.provider import KwokProvider
 from autoscaler.live.providers.recording import RecordingProvider
-from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, raw_node, raw_pdb
+from tests.live.fake_api import NODE, PDB, POD, STEP, TAINT, FakeApi, raw_node, raw_pdb, raw_pod
 from tests.live.removal_world import NOW, SAFE, World
 from tests.live.views import config
 
@@ -110,6 +110,56 @@ def test_pods_are_evicted_then_the_node_goes(world):
     assert not world.has(NODE("n"))
     paths = [path for _, path in world.api.writes]
     assert paths.index(f"{POD('web')}/eviction") > paths.index(NODE("n"))
+
+
+def fill(world, node):
+    """A pod takes nearly all that a node has."""
+    body = raw_pod("big", node)
+    body["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "95.5"
+    world.api.put(POD("big"), body)
+
+
+def test_pods_whose_place_was_taken_during_the_wait_are_not_evicted(world):
+    world.add_pod("web", "n")
+    world.start("n", drain=True)
+    fill(world, "spare")
+    world.later()
+    assert world.is_untouched("n")
+    assert world.has(POD("web"))
+    assert world.reports[-1].reason == "pod default/web fits on no other ready node"
+
+
+def test_a_node_that_is_cordoned_during_the_wait_is_no_place(world):
+    world.add_pod("web", "n")
+    world.start("n", drain=True)
+    world.api.put(NODE("spare"), raw_node("spare", unschedulable=True))
+    world.later()
+    assert world.is_untouched("n")
+    assert world.has(POD("web"))
+
+
+def refusing(world):
+    """A pod whose budget allows its eviction until it is tried."""
+    world.add_pod("web", "n", labels={"app": "w"})
+    world.api.put(PDB("b"), raw_pdb("b", 1, app="w"))
+    world.start("n", drain=True)
+    world.api.before = lambda method, path: (
+        world.api.objects[PDB("b")]["status"].update(disruptionsAllowed=0) if path.endswith("/eviction") else None
+    )
+    world.later()
+    assert world.step("n").startswith("evicting")
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_evictions_that_are_tried_again_look_for_places_again(world, restarts):
+    refusing(world)
+    fill(world, "spare")
+    if restarts:
+        world.restart()
+        world.machine.recover()
+    world.later(0.5 if restarts else 6.0)
+    assert world.is_untouched("n")
+    assert world.has(POD("web"))
 
 
 def test_it_waits_until_pods_have_ended(world):

@@ -3,17 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from autoscaler.live.config import LiveConfig, LivePool, NodeTemplate
-from autoscaler.live.explain.misfit import misfit, pod_misfit, quantity
+from autoscaler.live.config import LiveConfig
 from autoscaler.live.explain.waiting import Reasons, Waiting
 from autoscaler.live.guardrails import GuardrailState, PoolBackoff, evaluate
-from autoscaler.live.model import ClusterView, Requirement, Taint, Toleration
-from autoscaler.live.view.gangs import may_run, template_sizes
-from tests.live.views import GPU, NOW, booting, config, decision, gang, node, pod, unready, view
+from autoscaler.live.model import ClusterView
+from tests.live.views import NOW, booting, config, decision, gang, node, pod, unready, view
 
 
 def when(seconds: float) -> str:
@@ -105,57 +99,3 @@ def test_a_pod_that_cannot_be_read_is_told_what_of_it() -> None:
     found = only(reasons(view(pods=[odd])))
     assert found.message == "unreadable object: spec.priority: must be a whole number; no node is ordered for it"
     assert not found.temporary
-
-
-POOL = LivePool(
-    "a",
-    2,
-    gpu_type="A100",
-    template=NodeTemplate({"zone": "x"}, {}, (Taint("team", "ml"),), {"cpu": "96", "memory": "1Ti", "pods": "110"}),
-)
-TOLERATES = (Toleration("team", "Exists"),)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"requests": {"cpu": 1000}, "gpu_milli": 0}, f"it requests no {GPU}"),
-        ({"requests": {GPU: 16_000}}, f"GPUs: a pod requests 16 of {GPU}, a node has 8"),
-        ({"requests": {GPU: 1000, "cpu": 200_000}}, "a pod requests 200 of cpu, a node has 96"),
-        ({"requests": {GPU: 1000, "memory": (2 << 40) * 1000}}, "a pod requests 2Ti of memory, a node has 1Ti"),
-        ({"tolerations": ()}, "its nodes have the taint team=ml:NoSchedule, which it does not tolerate"),
-        ({"node_selector": {"zone": "y"}}, "it selects nodes with zone=y, its nodes have zone=x"),
-        ({"node_selector": {"disk": "y"}}, "it selects nodes with disk=y, its nodes have no such label"),
-        (
-            {"affinity_terms": ((Requirement("zone", "In", ("y",)),),)},
-            "its required node affinity matches none of its nodes",
-        ),
-    ],
-)
-def test_what_does_not_fit_is_named(change: dict[str, Any], reason: str) -> None:
-    each = replace(pod("p", gpus=8), **{"tolerations": TOLERATES, **change})
-    assert pod_misfit(each, POOL, template_sizes(POOL)) == reason
-
-
-def test_a_gang_that_is_larger_than_the_pool_says_so() -> None:
-    members = tuple(replace(pod(f"p{index}", gpus=8), tolerations=TOLERATES) for index in range(3))
-    assert misfit(gang("j", pods=3, members=members), POOL) == "it requests 24 GPUs in all, 2 nodes have 16"
-    assert misfit(gang("j", pods=2, members=members[:2]), POOL) == ""
-
-
-@given(
-    st.integers(0, 10),
-    st.sampled_from([1000, 200_000]),
-    st.sampled_from([(), TOLERATES]),
-    st.sampled_from([{}, {"zone": "x"}, {"zone": "y"}]),
-)
-def test_a_reason_is_named_if_and_only_if_no_node_can_run_the_pod(
-    gpus: int, cpu: int, tolerations: tuple[Toleration, ...], selector: dict[str, str]
-) -> None:
-    each = replace(pod("p", gpus=gpus, cpu_milli=cpu), tolerations=tolerations, node_selector=selector)
-    one = replace(gang("j", members=(each,)), pending_gpu_milli=gpus * 1000)
-    assert (misfit(one, POOL) == "") == may_run(each, POOL, template_sizes(POOL))
-
-
-def test_large_amounts_are_written_in_binary_units() -> None:
-    assert [quantity(milli) for milli in (1500, 96_000, (512 << 30) * 1000)] == ["1.5", "96", "512Gi"]

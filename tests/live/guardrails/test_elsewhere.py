@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from autoscaler.live.constraints import PodTerm, Requirement, Spread, Taint, Toleration
 from autoscaler.live.guardrails import GuardrailState, Rule, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import NodeState, Requirement, Taint, Toleration
+from autoscaler.live.model import NodeState
 from autoscaler.live.telemetry.audit import allowed_dict
 from tests.live.views import JOB, config, decision, gang, node, pod, spare, view
 
@@ -83,8 +84,39 @@ def test_selectors_and_affinity_count(zone, expected):
     assert removed(other, affinity_terms=((Requirement("zone", "In", ("z1",)),),)) == expected
 
 
-def test_a_pod_that_depends_on_other_pods_stays():
-    assert removed([spare()], depends_on_pods=True) == STAYS
+WEB = (Requirement("app", "In", ("web",)),)
+HOST = "kubernetes.io/hostname"
+APART = {"labels": {"app": "web"}, "pod_anti_affinity": (PodTerm(HOST, WEB, ("default",)),)}
+TOGETHER = {"labels": {"app": "web"}, "pod_affinity": (PodTerm(HOST, WEB, ("default",)),)}
+
+
+@pytest.mark.parametrize(("there", "expected"), [({}, GOES), ({"app": "web"}, STAYS)])
+def test_anti_affinity_to_pods_on_the_other_node_counts(there, expected):
+    other = pod("other", node="spare", labels=there)
+    assert removed([spare(pods=[other], labels={HOST: "spare"})], more_pods=[other], **APART) == expected
+
+
+def test_a_pod_there_that_wants_no_such_pod_near_it_counts():
+    other = pod("other", node="spare", labels={"app": "db"}, pod_anti_affinity=APART["pod_anti_affinity"])
+    assert removed([spare(pods=[other], labels={HOST: "spare"})], more_pods=[other], labels={"app": "web"}) == STAYS
+
+
+@pytest.mark.parametrize(("there", "expected"), [({}, STAYS), ({"app": "web"}, GOES)])
+def test_affinity_to_pods_on_the_other_node_counts(there, expected):
+    """A second pod of the app on a third node, so that the one that moves is not the first of its group."""
+    other, third = pod("other", node="spare", labels=there), pod("third", node="full", labels={"app": "web"})
+    full = spare("full", pods=[third], labels={HOST: "full"}, taints=(Taint("closed", ""),))
+    others = [spare(pods=[other], labels={HOST: "spare"}), full]
+    assert removed(others, more_pods=[other, third], **TOGETHER) == expected
+
+
+@pytest.mark.parametrize(("skew", "expected"), [(1, STAYS), (2, GOES)])
+def test_a_topology_spread_counts(skew, expected):
+    """One such pod is on the spare node and none on the node that is full: a second one there is a skew of two."""
+    there = pod("there", node="spare", labels={"app": "web"})
+    nodes = [spare(pods=[there], labels={HOST: "spare"}), spare("full", labels={HOST: "full"}, unschedulable=True)]
+    spread = Spread(HOST, skew, WEB)
+    assert removed(nodes, more_pods=[there], labels={"app": "web"}, spreads=(spread,)) == expected
 
 
 def test_a_busy_node_of_a_pool_is_a_place():

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from autoscaler.live.constraints import Requirement
 from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_consolidation, after_release, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import MachineView, Requirement
+from autoscaler.live.model import MachineView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
 from tests.live.guardrails import test_consolidations as moves
 from tests.live.guardrails.test_properties import scenarios

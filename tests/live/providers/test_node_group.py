@@ -3,8 +3,8 @@
 import pytest
 
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool, NodeGroup, NodeTemplate
+from autoscaler.live.constraints import Taint
 from autoscaler.live.kube.client import ClusterAccessError
-from autoscaler.live.model import Taint
 from autoscaler.live.preflight import needed_rights
 from autoscaler.live.providers.cluster_api import names
 from autoscaler.live.providers.cluster_api.node_group import from_annotations, with_node_groups

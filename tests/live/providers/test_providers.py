@@ -4,8 +4,8 @@ import pytest
 
 from autoscaler.live.clock import ManualClock, ScaledClock
 from autoscaler.live.config import LiveConfig, LivePool, NodeTemplate
+from autoscaler.live.constraints import Taint
 from autoscaler.live.kube.client import ForbiddenError, InvalidError, NotFoundError, UnreachableError
-from autoscaler.live.model import Taint
 from autoscaler.live.providers import (
     AccessDeniedError,
     InstanceNotFoundError,

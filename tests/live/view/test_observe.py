@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from autoscaler.live.config import LivePool, NodeTemplate
+from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.state import without_gpus
-from autoscaler.live.model import ClusterView, NodeState, Taint
+from autoscaler.live.model import ClusterView, NodeState
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_IDLE_SINCE,

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool
+from autoscaler.live.constraints import Taint
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError
 from autoscaler.live.kube.fields import ParseError, mapping, string_map
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
 from autoscaler.live.kube.rights import Right
-from autoscaler.live.model import Taint
 from autoscaler.live.names import LABEL_GPU_PRODUCT
 from autoscaler.live.providers.cluster_api.names import (
     ANNOTATION_CAPACITY_CPU,
