@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
     "envs": ("autoscaler.cli.envs", "List the environments, and check that one keeps Gymnasium's rules."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),
+    "hardware": ("autoscaler.cli.hardware", "Show power, price and carbon of GPUs and machines."),
     "doctor": ("autoscaler.cli.doctor", "Check this installation and say how to fix what is wrong."),
 }
 

@@ -27,6 +27,7 @@ def node_pool(
     instance_types: Sequence[str] = ("gpu-8x-h100",),
     gpu_limit: int | None = None,
     consolidate_after: str = "Never",
+    consolidation: str = "WhenEmpty",
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
     taints: Sequence[Mapping[str, str]] = (),
@@ -39,6 +40,7 @@ def node_pool(
         instance_types: Names out of karpenter_instance_types.json.
         gpu_limit: The most `nvidia.com/gpu` that it may have; None means no limit.
         consolidate_after: How long a node stands empty before it goes, as `30s`, or `Never`.
+        consolidation: Its consolidationPolicy: `WhenEmpty`, `WhenEmptyOrUnderutilized` or `Balanced`.
         labels: Labels of its nodes.
         annotations: Annotations of its nodes.
         taints: Taints of its nodes.
@@ -54,7 +56,7 @@ def node_pool(
                 "expireAfter": "Never",
             },
         },
-        "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": consolidate_after},
+        "disruption": {"consolidationPolicy": consolidation, "consolidateAfter": consolidate_after},
     }
     if gpu_limit is not None:
         spec["limits"] = {"nvidia.com/gpu": str(gpu_limit)}

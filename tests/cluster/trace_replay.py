@@ -1,9 +1,14 @@
-"""Replay a window of a trace as real Jobs, 60 times as fast, and compare policies, Karpenter and the simulator.
+"""Replay a window of a trace as real Jobs, faster than the clock, and compare policies, Karpenter and the simulator.
 
-    python -m tests.cluster.trace_replay --kubeconfig K --policies reactive runs/quickstart karpenter
+    python -m tests.cluster.trace_replay --trace itp:cluster08.csv.gz --policies reactive runs/quickstart karpenter
 
-`K` is that of `python -m tests.cluster up --karpenter`. Every policy gets the same Jobs on an empty cluster; the policy
-`karpenter` means that the real Karpenter decides alone, on Jobs without our gate.
+It starts a control plane of its own. Every policy gets the same Jobs on an empty cluster. `tuned:600,0.15` is the
+heuristic with this time-out (s) and headroom. `karpenter:POLICY`, with `WhenEmpty` (the default),
+`WhenEmptyOrUnderutilized` or `Balanced`, means that the real Karpenter decides alone, on Jobs without our gate.
+
+At F times the clock a second of the wall is F seconds of the trace. What has a setting is scaled with it, ours and
+Karpenter's: boot, idle time-out (`consolidateAfter`), batch windows. Karpenter's poll of 10 s and its validation of
+15 s before it disrupts a node have none, so keep F small where removals of idle nodes matter.
 """
 
 import argparse
@@ -11,19 +16,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 import traces
+from agents.baselines import ConstantSetpoint
 from autoscaler.live.clock import Clock, ScaledClock
 from autoscaler.live.config import ApiSettings, LiveConfig
 from autoscaler.live.kube.client import KubeClient, connect
 from autoscaler.live.model import ClusterView
-from autoscaler.live.names import METRIC_DECISIONS, METRIC_EVICTED_PODS
-from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.names import METRIC_DECISIONS
+from autoscaler.live.policy.decide import FALLBACK, Decider, make_decider
 from autoscaler.live.process import Options, Process
 from autoscaler.live.telemetry.logs import log_json
 from autoscaler.live.view.store import Resource
@@ -34,9 +40,12 @@ from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import make_problem
 from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from tests.cluster import karpenter as manifests
+from tests.cluster.binaries import find_binaries
 from tests.cluster.cluster import Cluster
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, live_settings
 from tests.cluster.objects import gang_job
+from tests.cluster.trace_results import HEAD, Result, spread
 from tests.cluster.witness import (
     NodeParts,
     WaitParts,
@@ -49,7 +58,7 @@ from tests.cluster.witness import (
 from traces.trace import Trace
 
 GPUS_PER_NODE = 8
-KARPENTER = "karpenter"
+KARPENTER, TUNED = "karpenter", "tuned:"
 BOOT_SECONDS = 60.0
 IDLE_SECONDS = 600.0
 LEAD_SECONDS = 120.0  # clock seconds from the start of the autoscaler to the first submission
@@ -74,64 +83,6 @@ class Work:
     run_seconds: float
     pods: int
     gpus_per_pod: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a replay came to, in trace seconds.
-
-    Attributes:
-        name: who decided.
-        node_seconds: nodes that exist, from the first submission to the end of the last job.
-        waits_seconds: from submission until the last pod of the job has a node, by job.
-        finished: jobs that completed.
-        evicted: pods that were evicted.
-        decisions: reconciles.
-        nodes: what the nodes did.
-        parts: what each job waited for; empty where nobody asked us.
-        boot_seconds: mean, from a node's order until it is usable.
-        extra_run_seconds: mean time by which pods hold their node longer than they run.
-    """
-
-    name: str
-    node_seconds: float
-    waits_seconds: tuple[float, ...]
-    finished: int
-    evicted: int = 0
-    decisions: int = 0
-    nodes: NodeParts | None = None
-    parts: tuple[WaitParts, ...] = ()
-    boot_seconds: float = 0.0
-    extra_run_seconds: float = 0.0
-
-    def row(self) -> str:
-        """One line of the table."""
-        waits = np.array(self.waits_seconds)
-        numbers = f"{self.node_seconds / 3600.0:10.2f} {waits.mean():9.1f} {np.percentile(waits, 95):9.1f}"
-        return f"{self.name:28} {numbers} {waits.max():9.1f} {self.finished:8d} {self.evicted:7d} {self.decisions:9d}"
-
-    def details(self) -> str:
-        """Where the node-hours and the waits come from, in lines below the table."""
-        text = f"{self.name}:"
-        if self.nodes is not None:
-            hours = [(each.name, getattr(self.nodes, each.name) / 3600.0) for each in fields(self.nodes)]
-            text += "\n  node-hours: " + ", ".join(f"{name} {value:.2f}" for name, value in hours)
-        if self.boot_seconds:
-            text += (
-                f"\n  seconds: node boot {self.boot_seconds:.1f}, pod longer than its run {self.extra_run_seconds:.1f}"
-            )
-        if self.parts:
-            means = [
-                (each.name, np.mean([getattr(part, each.name) for part in self.parts])) for each in fields(WaitParts)
-            ]
-            text += f"\n  mean wait, {len(self.parts)} jobs: " + ", ".join(f"{name} {mean:.1f}" for name, mean in means)
-        return f"{text}\n"
-
-
-HEAD = (
-    f"{'':28} {'node-hours':>10} {'mean wait':>9} {'p95 wait':>9} {'max wait':>9} {'finished':>8} {'evicted':>7} "
-    f"{'decisions':>9}"
-)
 
 
 def window_of(uri: str, start_seconds: float, hours: float, longest_seconds: float) -> Trace:
@@ -166,7 +117,7 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
     """What the simulator says of the same window."""
     pool = config.pools[0]
     cluster = ClusterConfig((PoolConfig(pool.name, pool.max_nodes, boot_seconds=pool.boot_seconds),))
-    policy = make_decider(name, config.codec).policy
+    policy = decider_of(name, config).policy
     environment = EnvironmentConfig(codec=config.codec, packer=policy.packer or "best-fit")
     problem = make_problem(trace, cluster, environment)
     simulator = ReferenceSimulator(problem)
@@ -208,7 +159,9 @@ class Ran:
     created: dict[str, float]
 
 
-def submit(client: KubeClient, works: list[Work], clock: Clock, start: float, gated: bool) -> dict[str, float]:
+def submit(
+    client: KubeClient, works: list[Work], clock: Clock, start: float, gated: bool, pace: float
+) -> dict[str, float]:
     """Create each Job at its time; return when each was created, in clock seconds."""
     created = {}
     for work in works:
@@ -217,7 +170,7 @@ def submit(client: KubeClient, works: list[Work], clock: Clock, start: float, ga
             work.name,
             pods=work.pods,
             gpus_per_pod=work.gpus_per_pod,
-            run_seconds=work.run_seconds / TIME_SCALE,
+            run_seconds=work.run_seconds / pace,
             pod_spec=GATED if gated else {},
         )
         created[work.name] = clock.now()
@@ -237,15 +190,15 @@ def watched(client: KubeClient, witness: Witness, machines: str) -> list[Watcher
     return watchers
 
 
-def run(cluster: Cluster, works: list[Work], clock: Clock, machines: str, gated: bool, name: str) -> Ran:
-    """Submit the window and see what becomes of it."""
+def run(cluster: Cluster, works: list[Work], clock: Clock, machines: str, gated: bool, name: str, pace: float) -> Ran:
+    """Submit the window and see what becomes of it, at `pace` times the clock."""
     client = connect(str(cluster.kubeconfig))
     witness = Witness(clock)
     watchers = watched(client, witness, machines)
     start = clock.now() + LEAD_SECONDS
-    created = submit(client, works, clock, start, gated)
+    created = submit(client, works, clock, start, gated, pace)
     longest = max(work.run_seconds for work in works)
-    deadline = time.monotonic() + (4.0 * longest + 7200.0) / TIME_SCALE + 60.0
+    deadline = time.monotonic() + (4.0 * longest + 7200.0) / pace + 60.0
     while not all(witness.finished(work.name) >= work.pods for work in works):
         if time.monotonic() > deadline:
             break
@@ -253,8 +206,13 @@ def run(cluster: Cluster, works: list[Work], clock: Clock, machines: str, gated:
     for watcher in watchers:
         watcher.stop()
     client.close()
-    bound = {name: witness.bound_at(name) for name in created}
+    bound = {work.name: witness.bound_at(work.name, work.pods) for work in works}
     waits = tuple(at - created[name] for name, at in bound.items() if at is not None)
+    hurt = [
+        ended - created[work.name] - work.run_seconds
+        for work in works
+        if witness.lost(work.name) and (ended := witness.ended_at(work.name)) is not None
+    ]
     done = sum(witness.finished(work.name) >= work.pods for work in works)
     end = witness.last_end(start)
     result = Result(
@@ -262,6 +220,8 @@ def run(cluster: Cluster, works: list[Work], clock: Clock, machines: str, gated:
         witness.machine_seconds(start, end),
         waits,
         done,
+        evicted=sum(witness.lost(work.name) for work in works),
+        hurt_delay_seconds=float(np.mean(hurt)) if hurt else float("nan"),
         nodes=node_parts(witness, start, end),
         boot_seconds=boot_seconds(witness),
         extra_run_seconds=extra_run_seconds(witness, {work.name: work.run_seconds for work in works}),
@@ -280,34 +240,45 @@ def with_policy(
 ) -> tuple[Result, Running]:
     """Our autoscaler decides; `until_empty`: until the last node is gone, and not until the last job is done."""
     client = connect(str(cluster.kubeconfig), None, config.api.request_timeout_seconds)
-    process = Process(config, client, make_decider(policy, config.codec), Options(policy))
+    process = Process(config, client, decider_of(policy, config), Options(policy))
     running = Running(process)
     try:
-        ran = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live")
+        pace = config.clock.time_scale
+        ran = run(cluster, works, process.clock, Resource.NODES, True, f"{Path(policy).name}, live", pace)
         if until_empty:
             cluster.wait_until(lambda: not cluster.request("GET", "/api/v1/nodes")["items"], "the pool is empty")
     finally:
         running.stop()
         client.close()
-    metrics = process.metrics
-    evicted, decisions = metrics.value(METRIC_EVICTED_PODS), metrics.value(METRIC_DECISIONS)
+    decisions = process.metrics.value(METRIC_DECISIONS)
     parts = parts_of(ran, [seen.view for seen in running.observations])
-    return replace(ran.result, evicted=int(evicted), decisions=int(decisions), parts=parts), running
+    return replace(ran.result, decisions=int(decisions), parts=parts), running
 
 
-def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig) -> Result:
+def decider_of(policy: str, config: LiveConfig) -> Decider:
+    """What decides: a baseline, the folder of a run, or `tuned:TIMEOUT,HEADROOM`."""
+    if not policy.startswith(TUNED):
+        return make_decider(policy, config.codec)
+    timeout, headroom = (float(number) for number in policy.removeprefix(TUNED).split(","))
+    fallback = make_decider(FALLBACK, config.codec).policy
+    return Decider(ConstantSetpoint(config.codec, timeout, headroom), fallback, config.codec)
+
+
+def with_karpenter(cluster: Cluster, works: list[Work], config: LiveConfig, consolidation: str) -> Result:
     """The real Karpenter decides, with the same boot time, idle time-out and most nodes."""
-    pool = config.pools[0]
-    delay = max(1, round(pool.boot_seconds / TIME_SCALE))
+    pool, pace = config.pools[0], config.clock.time_scale
+    delay = max(1, round(pool.boot_seconds / pace))  # whole seconds
     cluster.request("POST", manifests.NODE_CLASSES, manifests.node_class("replay", registration_delay_seconds=delay))
     nodes = manifests.node_pool(
         "replay",
         node_class="replay",
         gpu_limit=pool.max_nodes * pool.gpus_per_node,
-        consolidate_after=f"{IDLE_SECONDS / TIME_SCALE:.0f}s",
+        consolidate_after=f"{IDLE_SECONDS / pace:.0f}s",
+        consolidation=consolidation,
     )
     cluster.request("POST", manifests.NODE_POOLS, nodes)
-    return run(cluster, works, ScaledClock(TIME_SCALE), "nodeclaims", False, "Karpenter alone, live").result
+    name = f"Karpenter {consolidation}"
+    return run(cluster, works, ScaledClock(pace), "nodeclaims", False, name, pace).result
 
 
 def settings_of(max_nodes: int, *overrides: str) -> LiveConfig:
@@ -329,62 +300,49 @@ def results(
     for number in range(repeat):
         for policy in policies:
             cluster.reset()
-            if policy == KARPENTER:
-                yield with_karpenter(cluster, works, config)
+            if policy.split(":")[0] == KARPENTER:
+                yield with_karpenter(cluster, works, config, policy.partition(":")[2] or "WhenEmpty")
             else:
                 if number == 0:  # the simulator says the same each time
                     yield simulate(policy, trace, config)
                 yield with_policy(cluster, works, at_its_hour(config, trace), policy)[0]
 
 
-def spread(found: Sequence[Result]) -> str:
-    """Least, median and most of each live row that there are several of: a table."""
-    lines = [
-        f"{'min / median / max':28} {'runs':>4} {'node-hours':>23} {'mean wait':>23} {'p95 wait':>23} {'finished':>8}"
-    ]
-    for name in dict.fromkeys(result.name for result in found):
-        runs = [result for result in found if result.name == name]
-        if len(runs) > 1:
-            hours = [result.node_seconds / 3600.0 for result in runs]
-            means = [float(np.mean(result.waits_seconds)) for result in runs]
-            tails = [float(np.percentile(result.waits_seconds, 95)) for result in runs]
-            columns = f"{_span(hours, 2)} {_span(means, 1)} {_span(tails, 1)}"
-            lines.append(f"{name:28} {len(runs):4d} {columns} {min(result.finished for result in runs):8d}")
-    return "\n".join(lines) + "\n"
-
-
-def _span(values: Sequence[float], digits: int) -> str:
-    middle = float(np.median(values))
-    return f"{' / '.join(f'{value:.{digits}f}' for value in (min(values), middle, max(values))):>23}"
+def karpenter_environment(pace: float) -> dict[str, str]:
+    """Karpenter's batch windows at a multiple of the clock: 1 s without a new pod, 10 s at most, unless given."""
+    return {"BATCH_IDLE_DURATION": f"{1000.0 / pace:.0f}ms", "BATCH_MAX_DURATION": f"{10_000.0 / pace:.0f}ms"}
 
 
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.trace_replay", description=__doc__)
-    parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--trace", required=True, help="for example itp:cluster08.csv.gz")
     parser.add_argument("--start-seconds", type=float, default=3_405_600.0, help="where the window begins")
     parser.add_argument("--hours", type=float, default=2.0, help="its length")
     parser.add_argument("--longest-seconds", type=float, default=5400.0, help="longer jobs are cut, in both worlds")
     parser.add_argument("--max-nodes", type=int, default=12)
+    parser.add_argument("--time-factor", type=float, default=TIME_SCALE, help="trace seconds per second of the wall")
     parser.add_argument("--policies", nargs="+", default=["reactive"])
     parser.add_argument("--repeat", type=int, default=1, help="rounds; more than one shows min, median and max")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="override of the live config")
     options = parser.parse_args()
     trace = window_of(options.trace, options.start_seconds, options.hours, options.longest_seconds)
-    cluster = Cluster(options.kubeconfig)
     log_json("WARNING")
-    sys.stdout.write(f"{trace.num_jobs} jobs of {options.hours:g} h at {TIME_SCALE:g} times the clock\n{HEAD}\n")
+    pace = options.time_factor
+    config = settings_of(options.max_nodes, f"clock.time_scale={pace}", *options.overrides)
+    needs_karpenter = any(policy.split(":")[0] == KARPENTER for policy in options.policies)
     found = []
-    config = settings_of(options.max_nodes, *options.overrides)
-    for result in results(cluster, trace, config, options.policies, options.repeat):
-        found.append(result)
-        sys.stdout.write(f"{result.row()}\n")
-        sys.stdout.flush()
+    with ControlPlane(find_binaries(karpenter=needs_karpenter)) as cluster:
+        if needs_karpenter:
+            cluster.start_karpenter(karpenter_environment(pace))
+        sys.stdout.write(f"{trace.num_jobs} jobs of {options.hours:g} h at {pace:g} times the clock\n{HEAD}\n")
+        for result in results(cluster, trace, config, options.policies, options.repeat):
+            found.append(result)
+            sys.stdout.write(f"{result.row()}\n")
+            sys.stdout.flush()
     if options.repeat > 1:
         sys.stdout.write(f"\n{spread(found)}")
     sys.stdout.write("".join(["\n", *(result.details() for result in found)]))
-    cluster.close()
     return 0
 
 

@@ -24,6 +24,7 @@ class PodTimes:
         bound: it had a node.
         node: name of that node.
         finished: it succeeded.
+        lost: it was deleted after it had a node and before it ended, so that its work was lost.
     """
 
     seen: float
@@ -31,6 +32,7 @@ class PodTimes:
     bound: float | None = None
     node: str = ""
     finished: float | None = None
+    lost: float | None = None
 
 
 @dataclass
@@ -76,7 +78,10 @@ class Witness:
         now, metadata = self.clock.now(), item["metadata"]
         if resource == Resource.PODS:
             job = metadata.get("labels", {}).get("batch.kubernetes.io/job-name", "")
-            self._pod(self.pods.setdefault(job, {}).setdefault(metadata["uid"], PodTimes(now)), item, now)
+            pod = self.pods.setdefault(job, {}).setdefault(metadata["uid"], PodTimes(now))
+            self._pod(pod, item, now)
+            if kind == "DELETED" and pod.bound is not None and pod.finished is None and pod.lost is None:
+                pod.lost = now
             return
         machine = self.machines.setdefault(metadata["uid"], MachineTimes(metadata["name"], now))
         # A NodeClaim says which node it became.
@@ -103,10 +108,19 @@ class Witness:
         """Pods of a job that succeeded."""
         return sum(pod.finished is not None for pod in self.pods.get(job, {}).values())
 
-    def bound_at(self, job: str) -> float | None:
-        """When the last pod of a job got its node."""
-        times = [pod.bound for pod in self.pods.get(job, {}).values()]
-        return None if not times or None in times else max(time for time in times if time is not None)
+    def lost(self, job: str) -> int:
+        """Pods of a job whose work was lost."""
+        return sum(pod.lost is not None for pod in self.pods.get(job, {}).values())
+
+    def bound_at(self, job: str, pods: int) -> float | None:
+        """When as many pods of a job as it has had got their nodes for the first time."""
+        times = sorted(pod.bound for pod in self.pods.get(job, {}).values() if pod.bound is not None)
+        return times[pods - 1] if len(times) >= pods else None
+
+    def ended_at(self, job: str) -> float | None:
+        """When the last pod of a job succeeded; None: none has."""
+        times = [pod.finished for pod in self.pods.get(job, {}).values() if pod.finished is not None]
+        return max(times, default=None)
 
     def last_end(self, default: float) -> float:
         """When the last pod succeeded."""
@@ -151,7 +165,7 @@ def wait_parts(witness: Witness, job: str, created: float, views: Iterable[Clust
     """Take the wait of a job apart; None: it was not placed by us, or no view shows it waiting."""
     pods = list(witness.pods.get(job, {}).values())
     placed = [pod.placed for pod in pods if pod.placed is not None]
-    bound = witness.bound_at(job)
+    bound = witness.bound_at(job, len(pods))
     saw = min((view.now_seconds for view in views if _shows(view, job)), default=None)
     if saw is None or bound is None or len(placed) < len(pods):
         return None
