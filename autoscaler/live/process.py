@@ -39,7 +39,7 @@ from autoscaler.live.policy.decide import Decider
 from autoscaler.live.preflight import check_cluster
 from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.reload import ConfigSource, ConfigWatch, check_fixed, state_for
-from autoscaler.live.switch import BY_CONFIG, BY_SIGNAL, Pause, Switch
+from autoscaler.live.switch import BY_SIGNAL, Pause, Switch
 from autoscaler.live.telemetry.audit import AuditWriter, Header
 from autoscaler.live.telemetry.events import EventRecorder, LogRecorder, Recorder
 from autoscaler.live.telemetry.metrics import Metrics
@@ -123,7 +123,7 @@ class Process:
         self.config = config
         self.client.timeout_seconds = config.api.request_timeout_seconds
         self.switch.know(pool.name for pool in config.pools)
-        self.switch.say(BY_CONFIG, Pause(pools=frozenset(pool.name for pool in config.pools if pool.paused)))
+        self.switch.pause_pools(pool.name for pool in config.pools if pool.paused)
         self.observer = Observer(config, self.clock, self.metrics, self.wake, self.switch)
         self._show_pauses()
 
@@ -340,7 +340,9 @@ class Process:
         """What acts, and what the process before remembered."""
         if self.config.dry_run:
             return DryRun(), GuardrailState()
-        actor = LiveActor(self.config, self.client, self.clock, self.metrics, recorder, check, self.switch)
+        actor = LiveActor(
+            self.config, self.client, self.clock, self.metrics, recorder, check, self.switch, self.options.policy
+        )
         stack.callback(actor.close)
         return actor, actor.recover()
 

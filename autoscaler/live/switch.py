@@ -85,6 +85,10 @@ class Switch:
         )
         self._on_change()
 
+    def pause_pools(self, pools: Iterable[str]) -> None:
+        """Take in the pools that the config pauses."""
+        self.say(BY_CONFIG, Pause(pools=frozenset(pools)))
+
     def read(self, source: str, text: str) -> None:
         """Take in the value of an annotation or a key; empty: there is none."""
         self.say(source, read_pause(text, self._names))

@@ -1,9 +1,14 @@
 """What people are told on the real control plane, as the API server shows it: Events on Jobs, pods and Nodes."""
 
+import json
 from typing import Any
 
+import pytest
+
+from autoscaler.cli import main
 from autoscaler.live.kube.client import connect
 from autoscaler.live.model import ObjectRef
+from autoscaler.live.names import STATUS_CONFIG_MAP
 from autoscaler.live.telemetry.events import EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics
 from tests.cluster.control_plane import ControlPlane
@@ -88,3 +93,53 @@ def test_the_events_of_a_node_are_found_as_kubectl_describe_looks_for_them(clust
 
         cluster.wait_until(lambda: "ScaleDown" in reasons() or None, "its removal is told")
         assert "ScaledUpGroup" in reasons()
+
+
+def explain(cluster: ControlPlane, capsys: pytest.CaptureFixture[str], target: str, *more: str) -> dict[str, Any]:
+    assert main(["explain", target, "--kubeconfig", str(cluster.kubeconfig), "--json", "-", *more]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_explain_says_why_a_node_stays_and_why_a_job_waits(
+    cluster: ControlPlane, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Config, policy and memory come from the running autoscaler; nothing is changed by the question."""
+    with deployed(cluster, live_settings("pools.0.max_nodes=1", "guardrails.cooldowns.unneeded_seconds=36000.0")):
+        cluster.create_gang_job("first", pods=1, gpus_per_pod=8, run_seconds=30, pod_spec=GATED)
+        cluster.wait_until(lambda: any(map(node_of, cluster.pods("job-name=first"))) or None, "the first runs")
+        cluster.create_gang_job("second", pods=1, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
+        cluster.wait_until(lambda: job_events(cluster, "second", "NotTriggerScaleUp"), "the second waits")
+        cluster.wait_until(
+            lambda: cluster._exists(f"/api/v1/namespaces/kube-system/configmaps/{STATUS_CONFIG_MAP}") or None,
+            "a status",
+        )
+        (node,) = cluster.request("GET", "/api/v1/nodes")["items"]
+        name = node["metadata"]["name"]
+        busy = explain(cluster, capsys, f"node/{name}")
+        assert (busy["state"], busy["policy"]) == ("busy", "reactive")
+        assert busy["sentences"][0].startswith("It is busy: pod default/first-0-")
+        assert "is Running" in busy["autoscaler"]
+        waits = explain(cluster, capsys, "job/default/second")
+        assert waits["state"] == "waiting"
+        assert waits["pools"] == {"gpu": "pool at max: the pool has max_nodes 1, 1 exist or are ordered"}
+        assert explain(cluster, capsys, "job/first")["state"] == "running"
+        assert main(["explain", f"node/{name[:-1]}", "--kubeconfig", str(cluster.kubeconfig)]) == 2
+        assert capsys.readouterr().err == f"error: node/{name[:-1]} does not exist; did you mean {name!r}?\n"
+        cluster.wait_for_job("second")
+        idle = cluster.wait_until(
+            lambda: found if (found := explain(cluster, capsys, f"node/{name}"))["state"] == "idle" else None,
+            "the node is idle",
+        )
+    assert "The guardrails keep it until it was idle for 36000 s" in " ".join(idle["sentences"])
+
+
+def test_explain_without_an_autoscaler_asks_for_a_config(
+    cluster: ControlPlane, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = str(cluster.kubeconfig)
+    assert main(["explain", "node/x", "--kubeconfig", kubeconfig]) == 2
+    assert "Give --config" in capsys.readouterr().err
+    cluster.create_gpu_node("other")
+    found = explain(cluster, capsys, "node/other", "--config", "live/kwok")
+    assert found["state"] == "not-ours"

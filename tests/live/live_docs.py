@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from autoscaler.cli import deploy, replay
+from autoscaler.cli import deploy, explain, replay
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.guardrails import Rule
@@ -119,8 +119,8 @@ def render(kind: str) -> str:
         return textwrap.fill(rules, width=120, break_on_hyphens=False) + "\n"
     if kind == "group":
         return table(("kind", "group", "what is read"), [(f"`{k.name}`", k.title, k.reads) for k in KINDS.values()])
-    if kind in ("deploy", "replay"):
-        return flags({"deploy": deploy, "replay": replay}[kind].command)
+    if kind in ("deploy", "explain", "replay"):
+        return flags({"deploy": deploy, "explain": explain, "replay": replay}[kind].command)
     return names(kind)
 
 

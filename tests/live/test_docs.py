@@ -18,7 +18,7 @@ def test_every_table_is_as_the_code_has_it() -> None:
 
 def test_every_kind_of_name_has_a_table() -> None:
     found = {match.group(2) for path in PAGES for match in MARK.finditer(path.read_text())}
-    assert found == {*HEADINGS, "metric", "config", "provider settings", "rule", "group", "deploy", "replay"}
+    assert found == {*HEADINGS, "metric", "config", "provider settings", "rule", "group", "deploy", "explain", "replay"}
     assert {name.kind for name in ALL_NAMES} == {*HEADINGS, "metric"}
 
 

@@ -75,6 +75,7 @@ class LiveActor:
         recorder: takes Events.
         check: raises `LeaseLostError` when this process may not write any more; called before every write.
         switch: says what is paused; None: nothing ever is.
+        policy: the policy as the user gave it, for the status.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class LiveActor:
         recorder: Recorder,
         check: Callable[[], None],
         switch: Switch | None = None,
+        policy: str = "",
     ) -> None:
         self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
         # So that no write is under way any more when another process may lead.
@@ -96,7 +98,7 @@ class LiveActor:
         providers = make_providers(self._client, config, clock)
         self._scale_up = ScaleUp(self._client, config, clock, providers)
         self._removals = RemovalMachine(self._client, config, clock, providers, self._reported, self._switch.stops)
-        self._status = StatusWriter(client.fenced(check, timeout), config, clock)
+        self._status = StatusWriter(client.fenced(check, timeout), config, clock, policy)
         self._when = times_of(clock)
         self._failed_seconds: float | None = None
         self._stop = threading.Event()

@@ -1,6 +1,7 @@
 """The status ConfigMap, in the shape of `cluster-autoscaler-status`, so that whoever reads that one can read it.
 
-Under a second key it holds what a restart must know: see `autoscaler.live.telemetry.memory`.
+Under other keys it holds what a restart must know, see `autoscaler.live.telemetry.memory`, and the config and the
+policy that count now, for `autoscaler explain`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
 from autoscaler.live.model import ClusterView, NodeState, PoolView
 from autoscaler.live.names import STATUS_CONFIG_MAP
 from autoscaler.live.telemetry.memory import from_text, to_text
+from configs.loader import to_yaml
 
 WRITE_SECONDS = 10.0
 """It is written at most this often, in wall seconds: Cluster Autoscaler's scan interval."""
 
+STATUS_KEY = "status"
 MEMORY_KEY = "memory"
+CONFIG_KEY = "config"
+POLICY_KEY = "policy"
 
 READY = (NodeState.IDLE, NodeState.BUSY, NodeState.CORDONED)
 
@@ -94,9 +99,11 @@ class StatusWriter:
         client: fenced, see `KubeClient.fenced`.
         config: the pools, and the Lease's namespace, in which the ConfigMap is.
         clock: unix seconds stand in it.
+        policy: the policy as the user gave it.
     """
 
-    def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
+    def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock, policy: str = "") -> None:
+        self._about = {CONFIG_KEY: to_yaml(config), POLICY_KEY: policy}
         self._client, self._config, self._clock = client, config, clock
         self._collection = f"/api/v1/namespaces/{config.leader_election.namespace}/configmaps"
         self._latest: dict[str, Any] | None = None
@@ -151,7 +158,7 @@ class StatusWriter:
         if latest is None or (is_soon and memory == self._written_memory):
             return
         self._written = now
-        body: Json = {"data": {"status": yaml.safe_dump(latest, sort_keys=False), MEMORY_KEY: memory}}
+        body: Json = {"data": {STATUS_KEY: yaml.safe_dump(latest, sort_keys=False), MEMORY_KEY: memory, **self._about}}
         try:
             self._client.patch(f"{self._collection}/{STATUS_CONFIG_MAP}", body)
         except NotFoundError:

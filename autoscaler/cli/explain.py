@@ -1,0 +1,71 @@
+"""`autoscaler explain`: why a node is still here, and why a job waits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autoscaler.cli._common import JsonOption, OverridesOption, note, write_json
+
+SCHEMA = "autoscaler.explain/1"
+
+
+def command(
+    target: Annotated[str, typer.Argument(help="node/NAME, pod/NAMESPACE/NAME or job/NAMESPACE/NAME.")],
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option("--kubeconfig", help="Kubeconfig file; else the pod's ServiceAccount, KUBECONFIG, your default."),
+    ] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig file.")] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="Namespace of a pod or Job that names none.")
+    ] = "default",
+    config: Annotated[
+        str | None, typer.Option("--config", help="Live config; else that of the running autoscaler.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="Policy; else that of the running autoscaler, where it can be read.")
+    ] = None,
+    json_to: JsonOption = None,
+    overrides: OverridesOption = None,
+) -> None:
+    """Say in plain sentences why a node is still here, or why a job or pod waits.
+
+    Looks at the cluster once, decides as the loop would, and changes nothing. Config, policy and memory come from the
+    status ConfigMap of the running autoscaler.
+
+    Exits with 0 when it can answer, and with 2 when there is no such object or the cluster cannot be read.
+    """
+    from autoscaler.live.explain.target import parse_target
+    from autoscaler.live.inspection import NAMESPACE, choose_decider, inspect, published_config, read_published
+    from autoscaler.live.kube.client import connect
+    from autoscaler.live.reload import ConfigSource
+
+    wanted = parse_target(target, namespace)
+    settings = None if config is None else ConfigSource(config, tuple(overrides or ())).load()
+    client = connect(kubeconfig, context)
+    published = read_published(client, NAMESPACE if settings is None else settings.leader_election.namespace)
+    settings = published_config(published) if settings is None else settings
+    decider, caveat = choose_decider(policy, published, settings)
+    found = inspect(client, settings, wanted, decider, published)
+    if json_to is not None:
+        verdicts = [{"rule": str(each.rule), "kind": each.kind, "reason": each.reason} for each in found.verdicts]
+        document = {
+            "schema": SCHEMA,
+            "target": str(found.target),
+            "state": found.state,
+            "sentences": list(found.sentences),
+            "pools": dict(found.pools),
+            "verdicts": verdicts,
+            "policy": decider.policy.name,
+            "autoscaler": published.summary,
+        }
+        write_json(document, json_to)
+    if json_to != "-":
+        typer.echo(f"{found.target}: {found.state}")
+        for sentence in found.sentences:
+            typer.echo(f"  {sentence}")
+        for words in (published.summary, caveat):
+            if words:
+                note(words)
