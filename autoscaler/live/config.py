@@ -13,6 +13,7 @@ from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
+from autoscaler.live.repair_config import Repair
 from configs.checks import check_number
 from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
@@ -111,6 +112,7 @@ class LivePool:
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
         paused: nothing of it is changed: no order, no removal, no job is sent to it.
+        repair: how its broken nodes are repaired.
         node_group: object whose annotations override `min_nodes`, `max_nodes`, GPUs and template; None: none.
     """
 
@@ -130,6 +132,7 @@ class LivePool:
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
     paused: bool = False
+    repair: Repair = field(default_factory=Repair)
     node_group: NodeGroup | None = None
 
     def __post_init__(self) -> None:

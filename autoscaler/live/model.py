@@ -12,7 +12,7 @@ from typing import Any
 
 from autoscaler.live.constraints import PodTerm, Requirement, Spread, Taint, Toleration
 from autoscaler.live.device_model import PodClaim
-from autoscaler.live.names import ANNOTATION_MIRROR_POD
+from autoscaler.live.names import ANNOTATION_MIRROR_POD, GATE_PLACEMENT, LABEL_POOL
 
 
 class NodeState(StrEnum):
@@ -96,6 +96,10 @@ class NodeView(ObjectView):
         allocatable: of every resource, in thousandths.
         state: see `NodeState`; nodes of no pool have the state that they would have in one.
         ready_since_seconds: since when it is ready with its GPUs, None: it is not, or never said.
+        faults: types of its conditions that say that it is broken, see `Repair.conditions`.
+        tolerated_seconds: how long it may be unwell with these.
+        unwell_since_seconds: since when it is unwell, as a process before this one wrote it on the node.
+        rebooted_seconds: when it was rebooted, likewise.
         lost_since_seconds: since when it has lost its readiness or its GPUs; None: it has them, or never had them.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
         used_gpu_milli: requested by the GPU pods that are bound to it and not finished.
@@ -113,6 +117,10 @@ class NodeView(ObjectView):
     allocatable: Mapping[str, int] = field(default_factory=dict)
     state: NodeState = NodeState.UNREADY
     ready_since_seconds: float | None = None
+    faults: tuple[str, ...] = ()
+    tolerated_seconds: float = 0.0
+    unwell_since_seconds: float | None = None
+    rebooted_seconds: float | None = None
     lost_since_seconds: float | None = None
     idle_since_seconds: float | None = None
     used_gpu_milli: int = 0
@@ -457,6 +465,12 @@ class GangView:
     def pending(self) -> tuple[PodView, ...]:
         """Its pods that have no node."""
         return tuple(pod for pod in self.pods if not pod.node_name)
+
+    @property
+    def begun_in(self) -> str:
+        """The pool to which a part of it was sent; empty: to none, as far as its pods show."""
+        sent = (pod for pod in self.pods if GATE_PLACEMENT not in pod.gates and LABEL_POOL in pod.node_selector)
+        return self.sent_to or next((pod.node_selector[LABEL_POOL] for pod in sent), "")
 
     @property
     def expected(self) -> tuple[PodView, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrails.ailing import repair_moments
 from autoscaler.live.guardrails.state import GuardrailState, overdue_moments
 from autoscaler.live.model import ClusterView, NodeState
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
@@ -25,6 +26,7 @@ class Moment(StrEnum):
     PROVISION_TIMEOUT = "provision-timeout"  # an order or a node without GPUs is given up
     CONSOLIDATION = "consolidation"  # jobs of a pool may be moved again
     DISRUPTION = "disruption"  # a window opens or closes, or a budget begins or ends
+    REPAIR = "repair"  # a broken node is to be repaired, or counts as well
     LATEST_START = "latest-start"  # a job can be deferred no longer
 
 
@@ -45,6 +47,8 @@ def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Ite
         if config.codec.consolidation and pool.in_state(NodeState.BUSY):
             interval = config.codec.consolidation_interval_seconds
             yield Moment.CONSOLIDATION, state.consolidated_seconds(pool.name) + interval
+    for seconds in repair_moments(view, state.ailing, config):
+        yield Moment.REPAIR, seconds
     for gang in view.queue:
         if gang.latest_start_seconds is not None:
             yield Moment.LATEST_START, gang.latest_start_seconds

@@ -78,6 +78,9 @@ TAINT_CANDIDATE: Final = _name(
     "DeletionCandidateOfClusterAutoscaler",
     "Node, PreferNoSchedule: is idle and may be removed soon; the value is unix seconds.",
 )
+TAINT_REPAIR: Final = _name(
+    "taint", f"{DOMAIN}/repair", "Node, NoSchedule: is being repaired; goes once it has been well for long enough."
+)
 TAINT_NOT_READY: Final = _name("taint", "node.kubernetes.io/not-ready", "Node: Kubernetes' own, while it is not ready.")
 TAINT_UNREACHABLE: Final = _name("taint", "node.kubernetes.io/unreachable", "Node: Kubernetes' own, heartbeat lost.")
 TAINT_UNINITIALIZED: Final = _name(
@@ -97,6 +100,14 @@ ANNOTATION_ORDERED_AT: Final = _name(
 )
 ANNOTATION_REMOVAL_STEP: Final = _name(
     "annotation", f"{DOMAIN}/removal-step", "Node, written by us: how far its removal got, for a restart."
+)
+ANNOTATION_UNWELL_SINCE: Final = _name(
+    "annotation",
+    f"{DOMAIN}/unwell-since",
+    "Node, written by us: unix seconds since which a node under repair is unwell.",
+)
+ANNOTATION_REBOOTED_AT: Final = _name(
+    "annotation", f"{DOMAIN}/rebooted-at", "Node, written by us: unix seconds at which it was rebooted to repair it."
 )
 ANNOTATION_PLACED_AT: Final = _name(
     "annotation", f"{DOMAIN}/placed-at", "Pod, written by us: unix seconds at which its gate was removed."
@@ -203,6 +214,8 @@ EVENT_CONSOLIDATED: Final = _name(
     "event", "Consolidated", "Node: its jobs are being moved off it, or were; Job: a pod of it was evicted for that."
 )
 EVENT_CONSOLIDATION_FAILED: Final = _name("event", "ConsolidationFailed", "Node: its jobs stay; says why.")
+EVENT_REPAIR: Final = _name("event", "NodeRepair", "Node: it is rebooted, or is well again; says why.")
+EVENT_REPAIR_FAILED: Final = _name("event", "NodeRepairFailed", "Node: it could not be rebooted; says why.")
 EVENT_POOL_DIED: Final = _name(
     "event", "PoolDied", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
 )
@@ -232,6 +245,10 @@ METRIC_FAILED_SCALE_DOWNS: Final = _metric("counter", "failed_scale_downs_total"
 METRIC_CONSOLIDATED: Final = _metric("counter", "consolidated_nodes_total", "Nodes emptied of their jobs.", "pool")
 METRIC_FAILED_CONSOLIDATIONS: Final = _metric(
     "counter", "failed_consolidations_total", "Nodes whose jobs were to be moved and stay.", "pool", "reason"
+)
+METRIC_UNWELL: Final = _metric("gauge", "unwell_nodes_count", "Nodes that are broken, or were so recently.", "pool")
+METRIC_REPAIRS: Final = _metric(
+    "counter", "repairs_total", "Nodes that were rebooted, or became well again.", "pool", "action"
 )
 METRIC_EVICTED_PODS: Final = _metric("counter", "evicted_pods_total", "Pods evicted.")
 METRIC_PLACED_PODS: Final = _metric("counter", "placed_pods_total", "Pods whose gate was removed.", "pool")

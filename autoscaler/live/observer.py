@@ -7,9 +7,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.gangs.base import Collection
 from autoscaler.live.gangs.registry import collections
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.kube.client import KubeClient, KubeError
@@ -33,7 +35,7 @@ from autoscaler.live.view.pauses import with_pauses
 from autoscaler.live.view.store import Store, Trigger
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
-from autoscaler.live.view.watch import DEVICE_PATHS, DEVICES, PATHS, Watcher, Watchers
+from autoscaler.live.view.watch import DEVICE_PATHS, DEVICES, PATHS, Path, Watcher, Watchers
 from autoscaler.live.wake import Wake
 from envs.gpu_cluster.codec import ClusterSnapshot
 
@@ -81,11 +83,11 @@ class Observer:
         Raises:
             ClusterAccessError: the API server cannot say what it serves.
         """
-        paths = {
+        paths: dict[str, Path] = {
             **PATHS,
             **self._device_paths(client),
             **{watch.resource: watch.path for watch in self._machines},
-            **group_paths(client),
+            **{each.resource: partial(path_of, client, each) for each in collections()},
         }
         watchers = [
             Watcher(client, resource, path, self.store, self._config.api, self._relisted, self._failed)
@@ -153,18 +155,14 @@ class Observer:
         self._metrics.add(METRIC_ERRORS, 1, error.kind)
 
 
-def group_paths(client: KubeClient) -> dict[str, str]:
-    """Where the API server has the objects that describe groups of pods, by resource; only of those that it serves.
+def path_of(client: KubeClient, collection: Collection) -> str | None:
+    """Where the API server has a collection; None: it serves no such thing.
 
     Raises:
-        ClusterAccessError: it cannot say.
+        KubeError: it cannot say.
     """
-    found = {}
-    for collection in collections():
-        version = served_version(client, collection.group, collection.versions, collection.kind)
-        if version is not None:
-            found[collection.resource] = collection.path(version)
-    return found
+    version = served_version(client, collection.group, collection.versions, collection.kind)
+    return None if version is None else collection.path(version)
 
 
 def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:

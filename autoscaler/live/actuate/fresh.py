@@ -75,7 +75,11 @@ class Freshness:
             pods = dict(self._claims.resolve(pods, {}, self._devices(), self._clock.now()).pods)
         view = replace(self._parser.node(raw), pods=tuple(pods))
         cluster = ClusterView(now_seconds=self._clock.now(), pools=(), pods=pods, pdbs=self._budgets())
-        return FreshNode(raw, view, cluster, evictable_pods(view, cluster))
+        here = evictable_pods(view, cluster)
+        if view.faults and not view.ready:
+            # Nobody is there to end them, and Kubernetes forgets them with the Node.
+            here = tuple(pod for pod in here if pod.deleted_seconds is None)
+        return FreshNode(raw, view, cluster, here)
 
     def cluster(self) -> ClusterView:
         """All that the rules about moving jobs read. Nodes and Jobs that cannot be read are left out.

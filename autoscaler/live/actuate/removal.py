@@ -30,8 +30,10 @@ from autoscaler.live.actuate.progress import (
 )
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.guardrail_config import Protection
 from autoscaler.live.guardrails import Consolidation, Removal
 from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
+from autoscaler.live.guardrails.repairs import protection_of
 from autoscaler.live.kube.client import Json, KubeClient, KubeError, PausedError, UnreachableError
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.model import ClusterView, NodeState, NodeView, ObjectRef, PodView
@@ -96,6 +98,7 @@ class RemovalMachine:
         self._client, self._clock, self._providers, self._report = client, clock, providers, report
         self._stops = stops
         self._protection = config.guardrails.protection
+        self._repair = {each.name: each.repair for each in config.pools}
         self._times = config.guardrails.removal
         self._fresh = Freshness(client, config, clock)
         self._mutex = threading.RLock()
@@ -294,7 +297,7 @@ class RemovalMachine:
 
     def _recheck(self, fresh: FreshNode, pool: str, progress: Progress) -> None:
         """The look after the wait: the scheduler may have used the node before it saw the taint."""
-        hold = node_hold(fresh.view, fresh.cluster, self._protection)
+        hold = node_hold(fresh.view, fresh.cluster, self._protection_of(fresh, pool))
         if hold is not None:
             raise UndoError(hold.reason)
         if fresh.pods and progress.mode is not Mode.DRAIN:
@@ -315,9 +318,10 @@ class RemovalMachine:
             self._go_on(fresh, pool, progress.next(Step.DELETING, self._clock.wall()))
             return
         staying = [pod for pod in fresh.pods if pod.deleted_seconds is None]
+        protection = self._protection_of(fresh, pool)
         for pod in staying:
             # Budgets are the API server's to enforce: it counts while we evict.
-            hold = pod_hold(pod, tuple(pdb for pdb in fresh.cluster.pdbs if pdb.selects(pod)), self._protection)
+            hold = pod_hold(pod, tuple(pdb for pdb in fresh.cluster.pdbs if pdb.selects(pod)), protection)
             if hold is not None:
                 raise UndoError(hold.reason)
             if self._clock.to_wall(pod.created_seconds) > progress.since_seconds + CREATION_RESOLUTION_SECONDS:
@@ -332,6 +336,9 @@ class RemovalMachine:
             raise UndoError(f"not evicted in {limit:.0f} s: {refusals[0]}")
         if not refusals and age > limit + self._times.grace_timeout_seconds:
             raise UndoError(f"pod {fresh.pods[0].namespace}/{fresh.pods[0].name} was evicted and does not end")
+
+    def _protection_of(self, fresh: FreshNode, pool: str) -> Protection:
+        return protection_of(self._protection, self._repair[pool]) if fresh.view.faults else self._protection
 
     def _evict_pod(self, pod: PodView, pool: str) -> str:
         """Evict one pod; return why it was refused and may be tried again, empty when it was not."""

@@ -14,11 +14,21 @@ from autoscaler.live.guardrails.state import (
     after_consolidation,
     after_order,
     after_order_failure,
+    after_reboot,
     after_release,
     after_removal_failure,
 )
 from autoscaler.live.guardrails.stranded import Stranded
-from autoscaler.live.guardrails.verdicts import Allowed, Consolidation, Release, Removal, Rule, Verdict
+from autoscaler.live.guardrails.verdicts import (
+    Allowed,
+    Consolidation,
+    Release,
+    Removal,
+    RepairAction,
+    RepairKind,
+    Rule,
+    Verdict,
+)
 
 __all__ = [
     "Allowed",
@@ -27,12 +37,15 @@ __all__ = [
     "PoolBackoff",
     "Release",
     "Removal",
+    "RepairAction",
+    "RepairKind",
     "Rule",
     "Stranded",
     "Verdict",
     "after_consolidation",
     "after_order",
     "after_order_failure",
+    "after_reboot",
     "after_release",
     "after_removal_failure",
     "evaluate",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrail_config import HealthStop
+from autoscaler.live.guardrails.ailing import seen_ailing
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.consolidations import Consolidations
 from autoscaler.live.guardrails.disruptions import Disruptions
@@ -13,6 +14,7 @@ from autoscaler.live.guardrails.groups import keep_for_pods_to_come
 from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.placement import releases
 from autoscaler.live.guardrails.removals import Removals
+from autoscaler.live.guardrails.repairs import Repairs
 from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
@@ -35,6 +37,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     """
     guardrails = config.guardrails
     state = refresh(state, view, guardrails.backoff)
+    state = replace(state, ailing=seen_ailing(state.ailing, view, config))
     stop = stopped(view, guardrails.health)
     if stop is not None:
         return Allowed({}, (), (), (stop,), state)
@@ -45,6 +48,10 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     decision = orders.choose(decision, released)
     disruptions = Disruptions(view, guardrails.disruption)
     removals = Removals(view, state, config, capacity, orders, disruptions)
+    repairs = Repairs(view, state, config, disruptions)
+    repairs.choose()
+    for pool, node, reason in repairs.replace:
+        removals.replace(pool, node, reason)
     removals.choose(decision)
     taken_back = {removal.name for removal in removals.chosen if removal.reason == REASON}
     state = replace(
@@ -55,7 +62,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
     consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)
-    verdicts = (*refused, *orders.verdicts, *removals.verdicts, *consolidations.verdicts)
+    verdicts = (*refused, *orders.verdicts, *repairs.verdicts, *removals.verdicts, *consolidations.verdicts)
     return Allowed(
         orders.nodes,
         tuple(removals.chosen),
@@ -65,6 +72,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         removals.candidates(),
         stranded(view, state, config),
         tuple(consolidations.chosen),
+        tuple(repairs.actions),
     )
 
 

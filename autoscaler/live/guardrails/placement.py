@@ -10,7 +10,7 @@ from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, PodView
-from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.names import GATE_PLACEMENT
 from envs.gpu_cluster.codec import Decision
 
 
@@ -42,14 +42,9 @@ def awaits_us(gang: GangView, state: GuardrailState) -> bool:
 
 def fixed_pool(gang: GangView, state: GuardrailState) -> str | None:
     """The pool in which a part of a gang is already; the rest has to follow it."""
-    if gang.sent_to or gang.key in state.released:
-        return gang.sent_to or state.released[gang.key][0]
-    for pod in gang.pods:
-        if pod.uid in state.released:
-            return state.released[pod.uid][0]
-        if GATE_PLACEMENT not in pod.gates and LABEL_POOL in pod.node_selector:
-            return pod.node_selector[LABEL_POOL]
-    return None
+    keys = (gang.key, *(pod.uid for pod in gang.pods))
+    released = next((state.released[key][0] for key in keys if key in state.released), "")
+    return released or gang.begun_in or None
 
 
 def chosen_pools(view: ClusterView, decision: Decision) -> Iterator[tuple[GangView, str | None]]:

@@ -72,6 +72,20 @@ class Removals:
         for pool in pools:
             self._shrink(pool, int(decision.target_nodes[pool.index]))
 
+    def replace(self, pool: PoolView, node: NodeView, reason: str) -> None:
+        """Take a broken node away if the limits of a step and what its pods need let it go."""
+        if node.name in {removal.name for removal in self.chosen}:
+            return
+        if not self._within_steps(node.name, drains=bool(evictable_pods(node, self._view))):
+            return
+        if node.ready:  # pods on a node that does not answer cannot get worse
+            problem = self._elsewhere.place(self._to_move(node), {node.name})
+            if problem:
+                self._deny(Rule.NO_PLACE_TO_MOVE, node.name, problem)
+                return
+        self._take(self._removal(pool, node, reason))
+        self.verdicts.append(Verdict(Rule.REPAIR, "node", node.name, 0, -1, reason))
+
     def candidates(self) -> tuple[str, ...]:
         """Names of idle nodes that only the policy or a waiting time still keeps; not those that go already."""
         going = {removal.name for removal in self.chosen}

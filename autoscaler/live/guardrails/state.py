@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from autoscaler.live.guardrail_config import BackoffTimes
+from autoscaler.live.guardrails.ailing import Ailment
 from autoscaler.live.model import ClusterView, NodeState, NodeView, OrderView, PoolView
 
 RELEASE_MEMORY_SECONDS = 300.0
@@ -47,6 +48,7 @@ class GuardrailState:
         given_up: names of orders and nodes whose failure has been counted.
         consolidated: last consolidation by pool.
         wanted: pool, and how many of the nodes that come, by the key of each waiting gang for which they come.
+        ailing: nodes that are unwell, by uid.
         began_seconds: since when it is remembered; pools without one count from here, as from the begin of an episode.
     """
 
@@ -60,6 +62,7 @@ class GuardrailState:
     given_up: frozenset[str] = frozenset()
     consolidated: Mapping[str, float] = field(default_factory=dict)
     wanted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    ailing: Mapping[str, Ailment] = field(default_factory=dict)
     began_seconds: float = 0.0
 
     def consolidated_seconds(self, pool: str) -> float:
@@ -103,6 +106,14 @@ def after_release(state: GuardrailState, pods: Iterable[str], pool: str, now_sec
 def after_removal_failure(state: GuardrailState, now_seconds: float) -> GuardrailState:
     """A removal was undone."""
     return replace(state, removal_failed_seconds=now_seconds)
+
+
+def after_reboot(state: GuardrailState, node: str, now_seconds: float) -> GuardrailState:
+    """An unwell node, by uid, was rebooted."""
+    ailment = state.ailing.get(node)
+    if ailment is None:
+        return state
+    return replace(state, ailing={**state.ailing, node: replace(ailment, rebooted_seconds=now_seconds)})
 
 
 def after_consolidation(state: GuardrailState, pool: str, now_seconds: float) -> GuardrailState:

@@ -51,6 +51,9 @@ class Rule(StrEnum):
     PDB = "pdb"
     TWO_PDBS = "two-pdbs"
     NO_PLACE_TO_MOVE = "no-place-to-move"
+    # Repairs.
+    REPAIR = "repair"
+    REPAIR_SHARE = "repair-share"
     # Consolidations.
     CONSOLIDATION_OFF = "consolidation-off"
     CONSOLIDATION_INTERVAL = "consolidation-interval"
@@ -138,6 +141,32 @@ class Consolidation:
     reason: str
 
 
+class RepairKind(StrEnum):
+    """What is done with a broken node that stays."""
+
+    REBOOT = "reboot"
+    RECOVER = "recover"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairAction:
+    """A node that is rebooted, or given back because it is well again.
+
+    Attributes:
+        kind: which of these.
+        pool: its pool.
+        node: the Node.
+        reason: why.
+        since_seconds: since when it is unwell.
+    """
+
+    kind: RepairKind
+    pool: str
+    node: NodeView
+    reason: str
+    since_seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """What is left of a decision.
@@ -151,6 +180,7 @@ class Allowed:
         candidates: names of idle nodes that may be removed soon; None: nothing may be changed, their taints neither.
         stranded: gangs whose pool died.
         consolidations: nodes to empty.
+        repairs: nodes to reboot, and nodes that are well again.
     """
 
     orders: Mapping[str, int]
@@ -161,3 +191,4 @@ class Allowed:
     candidates: tuple[str, ...] | None = None
     stranded: tuple[Stranded, ...] = ()
     consolidations: tuple[Consolidation, ...] = ()
+    repairs: tuple[RepairAction, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, NotFoundError
 
@@ -45,6 +46,11 @@ def served_version(client: KubeClient, group: str, versions: Iterable[str], kind
     """The first of some versions of an API group in which a kind is served; None: there is none.
 
     Raises:
-        ClusterAccessError: the API server cannot be reached.
+        KubeError: the API server cannot say.
     """
-    return next((version for version in versions if kind in kinds(client, f"/apis/{group}/{version}")), None)
+    for version in versions:
+        with suppress(NotFoundError):
+            resources = client.get(f"/apis/{group}/{version}").get("resources") or []
+            if any(resource.get("kind") == kind for resource in resources if isinstance(resource, dict)):
+                return version
+    return None

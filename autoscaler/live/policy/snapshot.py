@@ -68,6 +68,7 @@ def fill_snapshot(
     if config.codec.consolidation:
         _fill_consolidation(view, config, consolidated or {}, snapshot)
     _fill_queue(view, config, snapshot)
+    _add_pods_to_come(view, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
     return snapshot
 
@@ -144,6 +145,16 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
     snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] = backlog / 1000.0
 
 
+def _add_pods_to_come(view: ClusterView, snapshot: ClusterSnapshot) -> None:
+    """What pods to come of gangs that have begun will use is free now, and must not look so."""
+    rows = {pool.name: pool.index for pool in view.pools}
+    for gang in view.running:
+        if gang.late and gang.begun_in in rows:
+            coming = sum(each.pod.gpu_milli * each.count for each in gang.to_come) / 1000.0
+            snapshot.pools[rows[gang.begun_in], Pool.BACKLOG_GPUS] += coming
+            snapshot.signals[Signal.QUEUE_GPUS] += coming
+
+
 def _fill_signals(
     view: ClusterView, submissions: Submissions, config: LiveConfig, signals: NDArray[np.float64]
 ) -> None:
@@ -154,7 +165,7 @@ def _fill_signals(
     signals[Signal.SUBMITTED_JOBS_1H] = submissions.jobs(now, SUBMIT_WINDOWS_SECONDS[1])
     signals[Signal.SINCE_SUBMIT_SECONDS] = submissions.since_newest_seconds(now)
     signals[Signal.QUEUE_JOBS] = len(view.queue)
-    signals[Signal.QUEUE_GPUS] = sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
+    signals[Signal.QUEUE_GPUS] += sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
     signals[Signal.RUNNING_JOBS] = len(view.running)
     signals[Signal.USD_PER_GPU_HOUR] = config.usd_per_gpu_hour
 

@@ -20,6 +20,7 @@ from autoscaler.live.providers.base import (
     ProviderError,
     ProviderKind,
     QuotaExceededError,
+    Reboots,
     TransientError,
 )
 from autoscaler.live.registry import PROVIDERS, load_provider
@@ -35,6 +36,7 @@ __all__ = [
     "ProviderError",
     "ProviderKind",
     "QuotaExceededError",
+    "Reboots",
     "TransientError",
     "kind_of",
     "machine_watches",

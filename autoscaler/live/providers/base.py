@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool
@@ -107,6 +107,20 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class Reboots(Protocol):
+    """What a provider has besides that can reboot its machines; its kind has `can_reboot`."""
+
+    def reboot(self, instance: Instance) -> None:
+        """Reboot a machine. Its Node carries our repair taint, and no pod that would have to be evicted.
+
+        Raises:
+            InstanceNotFoundError: it is gone, or another one has its name now.
+            ProviderError: it cannot be rebooted.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MachineWatch:
     """A collection of objects, each of which stands for one machine.
@@ -138,6 +152,7 @@ class ProviderKind(ABC):
         startup_taints: keys of taints that its nodes have while they start.
         removal_taints: keys of taints that its nodes have while it removes them.
         protecting_annotations: annotations of pods and nodes that protect them where they are "true".
+        can_reboot: its provider is `Reboots`.
     """
 
     settings: type = NoSettings
@@ -147,6 +162,7 @@ class ProviderKind(ABC):
     startup_taints: frozenset[str] = frozenset()
     removal_taints: frozenset[str] = frozenset()
     protecting_annotations: frozenset[str] = frozenset()
+    can_reboot: bool = False
 
     @abstractmethod
     def make(self, client: KubeClient, config: LiveConfig, clock: Clock) -> Provider:

@@ -23,6 +23,7 @@ from autoscaler.live.names import (
     METRIC_UNNEEDED,
     METRIC_UNSCHEDULABLE_PODS,
     METRIC_UNSERVED_PODS,
+    METRIC_UNWELL,
     METRIC_USED_GPUS,
 )
 from autoscaler.live.policy.decide import Decided
@@ -42,6 +43,7 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
         for state in NodeState:
             metrics.set(METRIC_NODES, float(states[state]), pool.name, str(state))
         metrics.set(METRIC_NODES, float(len(pool.orders)), pool.name, "ordered")
+        metrics.set(METRIC_UNWELL, float(sum(bool(node.faults) for node in pool.nodes)), pool.name)
         metrics.set(METRIC_UNNEEDED, float(states[NodeState.IDLE]), pool.name)
         metrics.set(METRIC_USED_GPUS, float(snapshot.pools[pool.index, Pool.USED_GPUS]), pool.name)
         settings = config.pools[pool.index]

@@ -76,8 +76,8 @@ class Groups:
         if collection is None:
             return f"{what}, and nothing that is read says how large that is"
         return (
-            f"{what}, and there is no such {collection.kind}, or it cannot be read, or the API server served no "
-            f"{collection.resource} when this process started"
+            f"{what}, and there is no such {collection.kind}, or it cannot be read, or the API server does not serve "
+            f"{collection.resource}"
         )
 
 

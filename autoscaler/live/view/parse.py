@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from autoscaler.live.clock import Clock
@@ -24,6 +25,7 @@ from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_met
 from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
 from autoscaler.live.providers import pool_finder
+from autoscaler.live.repair_config import Repair
 
 DAEMON_TOLERATIONS = (
     *(Toleration(f"node.kubernetes.io/{key}", "Exists", "", "NoExecute") for key in ("not-ready", "unreachable")),
@@ -72,6 +74,7 @@ class Parser:
         pool = self._pool_of(base.labels)
         allocatable = fields.quantities(status.get("allocatable"), "status.allocatable", self._gpu_resources)
         gpu_milli = self._gpu_milli(allocatable, self._gpu_resources if pool is None else self._pools[pool].gpu_sizes)
+        faults, tolerated = ((), 0.0) if pool is None else _faults(conditions(status), self._pools[pool].repair)
         return NodeView(
             **common_fields(base),
             pool=pool,
@@ -82,6 +85,8 @@ class Parser:
             ready_reason=text(ready.get("reason"), "status.conditions.reason"),
             allocatable_gpu_milli=gpu_milli,
             allocatable=self._with_gpus(allocatable, gpu_milli),
+            faults=faults,
+            tolerated_seconds=tolerated,
             ready_since_seconds=self._time(ready.get("lastTransitionTime"), "status.conditions.lastTransitionTime"),
         )
 
@@ -279,6 +284,17 @@ def odd_annotation(pod: PodView) -> str:
     if value in ("true", "false"):
         return ""
     return f'metadata.annotations.{ANNOTATION_CHECKPOINTABLE}: must be "true" or "false", is {value[:40]!r}'
+
+
+def _faults(states: Mapping[str, Mapping[str, Any]], repair: Repair) -> tuple[tuple[str, ...], float]:
+    """Types of the conditions that say that a node is broken, and how long it may be unwell with these."""
+    found = {
+        kind: each.toleration_seconds
+        for each in reversed(repair.conditions if repair.enabled else ())
+        for kind, state in states.items()
+        if state.get("status") == each.status and fnmatchcase(kind, each.type)
+    }
+    return tuple(sorted(found)), min(found.values(), default=0.0)
 
 
 def _failures_left(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:

@@ -344,4 +344,5 @@ def _see_node(view: NodeView, before: NodeView | None, now: float) -> tuple[Node
 def _is_lost(view: NodeView, before: NodeView) -> bool:
     """Whether a node that was counted on serves no more, and not because we remove it."""
     leaves = is_leaving(view) and ANNOTATION_REMOVAL_STEP not in view.annotations
-    return _counts(before) and (leaves or (is_usable(before) and not is_usable(view)))
+    breaks = before.faults != view.faults
+    return _counts(before) and (leaves or breaks or (is_usable(before) and not is_usable(view)))

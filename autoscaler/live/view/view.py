@@ -13,7 +13,7 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.fit.shapes import shape_of
 from autoscaler.live.fit.simulation import simulate
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
-from autoscaler.live.names import ANNOTATION_IDLE_SINCE
+from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REBOOTED_AT, ANNOTATION_UNWELL_SINCE
 from autoscaler.live.view.claims import ClaimResolver, Resolved
 from autoscaler.live.view.gangs import GangBuilder, Submission, unserved_reason
 from autoscaler.live.view.groups import with_problems
@@ -100,6 +100,11 @@ class ViewBuilder:
         starting = now - max(begun, node.lost_since_seconds or begun)
         timeout = self._config.guardrails.backoff.provision_timeout_seconds
         pool = None if node.pool is None else self._pools[node.pool]
+        node = replace(
+            node,
+            unwell_since_seconds=self._written(node, ANNOTATION_UNWELL_SINCE, now),
+            rebooted_seconds=self._written(node, ANNOTATION_REBOOTED_AT, now),
+        )
         return fill_node(node, pods, pool, self._vacated(node, contents, now), starting, timeout)
 
     def _vacated(self, node: NodeView, contents: Contents, now: float) -> float | None:
@@ -107,11 +112,18 @@ class ViewBuilder:
         moments = []
         if node.name in contents.vacated:
             moments.append(contents.vacated[node.name])
-        with suppress(ValueError):
-            written = self._clock.from_wall(float(node.annotations.get(ANNOTATION_IDLE_SINCE, "nan")))
-            if node.created_seconds <= written <= now:
-                moments.append(written)
+        written = self._written(node, ANNOTATION_IDLE_SINCE, now)
+        if written is not None:
+            moments.append(written)
         return max(moments, default=None)
+
+    def _written(self, node: NodeView, annotation: str, now: float) -> float | None:
+        """The time that an annotation says; None: it says none, or none that can be."""
+        with suppress(ValueError):
+            written = self._clock.from_wall(float(node.annotations.get(annotation, "nan")))
+            if node.created_seconds <= written <= now:
+                return written
+        return None
 
     def _pool_views(
         self, nodes: list[NodeView], contents: Contents, units: Mapping[str, Mapping[str, int]]

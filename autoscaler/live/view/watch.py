@@ -38,11 +38,17 @@ DEVICE_PATHS: dict[str, str] = {
 }
 """What is watched where the API server has devices: Kubernetes 1.34 and later."""
 
+Path = str | Callable[[], str | None]
+"""Where the API server has a collection, or how to find out; None: it does not serve it now."""
+
 PAGE_ITEMS = 500
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 STOP_SECONDS = 2.0
 """How long a stop waits for the thread; it may be in the middle of a list."""
+
+ABSENT_SECONDS = 30.0
+"""How often it is looked whether the API server serves a collection that it did not serve before."""
 
 READ_GRACE_SECONDS = 15.0
 """How long a watch may stay silent beyond the time at which the server promised to end it."""
@@ -97,7 +103,7 @@ class Watcher:
     Args:
         client: calls the API server.
         resource: name of what to watch.
-        path: where the API server has it.
+        path: where the API server has it, see `Path`; a collection that it does not serve is empty.
         store: takes the objects in.
         settings: time-outs.
         on_relist: called with the reason of each full list: `start`, `gone`, `resync` or `error`.
@@ -109,7 +115,7 @@ class Watcher:
         self,
         client: KubeClient,
         resource: str,
-        path: str,
+        path: Path,
         store: Sink,
         settings: ApiSettings,
         on_relist: Callable[[str, str], None] = lambda *_: None,
@@ -177,7 +183,9 @@ class Watcher:
 
     def _list_and_watch(self, reason: str) -> str:
         """List, then watch until it is time to list again; return why."""
-        path = self._path
+        path = self._path if isinstance(self._path, str) else self._path()
+        if path is None:
+            return self._absent()
         objects, version = list_all(self._client, path, self._field_selector)
         self._store.replace(self.resource, objects)
         self._heard()
@@ -190,6 +198,14 @@ class Watcher:
                 return "gone"
             self._news.watching = False
         return "resync"
+
+    def _absent(self) -> str:
+        """There is nothing to watch; look again after a while."""
+        self._store.replace(self.resource, ())
+        self._heard()
+        self._news.watching = True
+        self._stop.wait(min(ABSENT_SECONDS, self._settings.stale_seconds / 2.0))
+        return "start"
 
     def _watch(self, path: str, version: str) -> str:
         """Watch once; return the resourceVersion to go on from."""

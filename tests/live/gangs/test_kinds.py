@@ -11,6 +11,7 @@ from autoscaler.live.guardrails import GuardrailState, Rule, evaluate
 from autoscaler.live.model import ClusterView, GangState
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
 from autoscaler.live.view.gangs import unserved_reason
+from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.codec import Decision
 from tests.live import raw
@@ -200,7 +201,7 @@ def test_pods_of_one_name_in_two_namespaces_are_two_groups() -> None:
     found = world("scheduler-plugins", 4)
     stranger = plugins(9)
     stranger["metadata"] |= {"namespace": "elsewhere"}
-    found.store.apply("pods", "ADDED", stranger)
+    found.store.apply(Resource.PODS, "ADDED", stranger)
     view = look(found)
     assert [len(gang.pods) for gang in view.queue] == [4]
     assert [pod.namespace for pod in view.unserved] == ["elsewhere"]
@@ -220,7 +221,7 @@ def test_each_group_of_a_leader_worker_set_is_a_gang() -> None:
         pod = lws(index)
         pod["metadata"] |= {"name": f"q{index}", "uid": f"uid-q{index}"}
         pod["metadata"]["labels"]["leaderworkerset.sigs.k8s.io/group-index"] = "0"
-        found.store.apply("pods", "ADDED", pod)
+        found.store.apply(Resource.PODS, "ADDED", pod)
     assert sorted((len(gang.pods), gang.missing_pods) for gang in look(found).queue) == [(2, 2), (4, 0)]
 
 
@@ -255,16 +256,16 @@ def test_what_is_created_in_order_begins_once_all_of_it_fits_and_keeps_its_place
     found = world(kind, 1, nodes=3, describe=False)
     found.store.apply(resource(kind), "ADDED", description)
     assert released(found) == ([], {Rule.DOES_NOT_FIT})
-    found.store.apply("nodes", "ADDED", raw.node("n9"))
+    found.store.apply(Resource.NODES, "ADDED", raw.node("n9"))
     assert released(found) == ([["p0"]], set())
     running = CASES[kind][0](0)
     running["spec"] |= {"schedulingGates": [], "nodeName": "n0", "nodeSelector": {LABEL_POOL: "gpu"}}
-    found.store.apply("pods", "MODIFIED", running)
-    found.store.apply("pods", "ADDED", raw.pod("other", 8))
+    found.store.apply(Resource.PODS, "MODIFIED", running)
+    found.store.apply(Resource.PODS, "ADDED", raw.pod("other", 8))
     assert [gang.state for gang in look(found).running] == [GangState.RUNNING]
     assert released(found) == ([], {Rule.DOES_NOT_FIT}), "another job must not take what the workers need"
-    found.store.apply("pods", "DELETED", raw.pod("other", 8))
-    found.store.apply("pods", "ADDED", CASES[kind][0](1))
+    found.store.apply(Resource.PODS, "DELETED", raw.pod("other", 8))
+    found.store.apply(Resource.PODS, "ADDED", CASES[kind][0](1))
     assert released(found) == ([["p1"]], set())
 
 
@@ -273,9 +274,9 @@ def test_a_pod_without_gpus_that_comes_later_follows() -> None:
     for index in range(1, 4):
         worker = mpi(index)
         worker["spec"] |= {"schedulingGates": [], "nodeName": f"n{index}", "nodeSelector": {LABEL_POOL: "gpu"}}
-        found.store.apply("pods", "ADDED", worker)
+        found.store.apply(Resource.PODS, "ADDED", worker)
     assert released(found) == ([], set())
-    found.store.apply("pods", "ADDED", mpi(0))
+    found.store.apply(Resource.PODS, "ADDED", mpi(0))
     assert released(found) == ([["p0"]], set())
 
 
@@ -293,7 +294,7 @@ def test_a_group_whose_pods_fit_no_pool_is_told_as_any_job() -> None:
     for index in range(4):
         pod = native(index)
         pod["spec"]["nodeSelector"] = {"zone": "mars"}
-        found.store.apply("pods", "ADDED", pod)
+        found.store.apply(Resource.PODS, "ADDED", pod)
     assert [gang.ref.kind for gang in look(found).unplaceable] == ["PodGroup"]
 
 
@@ -310,7 +311,7 @@ def test_a_group_of_which_somebody_else_holds_a_pod_back_waits_for_them() -> Non
     found = world("kueue-pods", 4)
     held = kueue_pods(0)
     held["spec"]["schedulingGates"] = [{"name": GATE_PLACEMENT}, {"name": "kueue.x-k8s.io/admission"}]
-    found.store.apply("pods", "MODIFIED", held)
+    found.store.apply(Resource.PODS, "MODIFIED", held)
     assert look(found).queue == ()
-    found.store.apply("pods", "MODIFIED", kueue_pods(0))
+    found.store.apply(Resource.PODS, "MODIFIED", kueue_pods(0))
     assert released(found) == ([["p0", "p1", "p2", "p3"]], set())

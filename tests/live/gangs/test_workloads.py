@@ -11,6 +11,7 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Rule, after_rele
 from autoscaler.live.kube.client import ConflictError
 from autoscaler.live.model import GangState
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.view.store import Resource
 from tests.live import raw
 from tests.live.gangs import objects
 from tests.live.gangs.test_kinds import look, to_first_pool
@@ -111,7 +112,7 @@ def test_it_is_admitted_once_and_keeps_its_room_until_its_pods_are_there() -> No
     found = world()
     now = found.clock.now()
     state = after_release(judged(found).state, ["uid-w"], "gpu", now)
-    found.store.apply("pods", "ADDED", raw.pod("other", 8))
+    found.store.apply(Resource.PODS, "ADDED", raw.pod("other", 8))
     hidden = judged(found, state)
     assert hidden.releases == ()
     put(found, state="Ready", admissionChecks=[ready()])
@@ -120,7 +121,7 @@ def test_it_is_admitted_once_and_keeps_its_room_until_its_pods_are_there() -> No
     assert judged(found, hidden.state).releases == ()
     for index in range(2):
         pod = raw.pod(f"j{index}", 8, f"n{index}", job="j")
-        found.store.apply("pods", "ADDED", pod)
+        found.store.apply(Resource.PODS, "ADDED", pod)
     assert [gang.key for gang in look(found).running] == ["uid-j0", "uid-j1"]
     assert judged(found).state.released == {}
 

@@ -17,7 +17,11 @@ class KwokKind(ProviderKind):
 
     settings = KwokSettings
     names = NAMES
-    act = each_verb("", "nodes", "create delete", "create and delete nodes of the provider kwok")
+    act = (
+        *each_verb("", "nodes", "create delete", "create and delete nodes of the provider kwok"),
+        *each_verb("", "nodes/status", "patch", "reboot nodes of the provider kwok"),
+    )
+    can_reboot = True
 
     def make(self, client: KubeClient, config: LiveConfig, clock: Clock) -> KwokProvider:
         """See `ProviderKind`."""

@@ -13,6 +13,11 @@ ANNOTATION_KWOK_NODE: Final = _name("annotation", "kwok.x-k8s.io/node", 'Node: "
 ANNOTATION_KWOK_BOOT_SECONDS: Final = _name(
     "annotation", f"{DOMAIN}/boot-seconds", "Node under KWOK: wall seconds from creation until it is Ready."
 )
+ANNOTATION_KWOK_BOOT_STARTED: Final = _name(
+    "annotation",
+    f"{DOMAIN}/boot-started-at",
+    "Node under KWOK: when its boot began; a simulated reboot writes it anew.",
+)
 ANNOTATION_KWOK_GPUS: Final = _name(
     "annotation", f"{DOMAIN}/gpus", "Node under KWOK: GPUs that its device plugin will report."
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool, settings_of
-from autoscaler.live.kube.client import Json, KubeClient
+from autoscaler.live.kube.client import ConflictError, Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.names import ANNOTATION_ORDERED_AT, LABEL_HOSTNAME, RESOURCE_NVIDIA_GPU
-from autoscaler.live.providers.base import Instance
-from autoscaler.live.providers.kube import KubeInstances
+from autoscaler.live.providers.base import Instance, InstanceNotFoundError
+from autoscaler.live.providers.kube import KubeInstances, provider_error
 from autoscaler.live.providers.kwok.names import (
     ANNOTATION_KWOK_BOOT_SECONDS,
+    ANNOTATION_KWOK_BOOT_STARTED,
     ANNOTATION_KWOK_GPU_DELAY_SECONDS,
     ANNOTATION_KWOK_GPUS,
     ANNOTATION_KWOK_NODE,
@@ -34,8 +37,11 @@ class KwokProvider:
 
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
         self._clock = clock
-        pools = {pool.name for pool in config.pools if pool.provider == NAME}
-        self._nodes = KubeInstances(client, clock, NODES, pools, lambda node: str(node["metadata"]["name"]))
+        self._client = client
+        self._pools = {pool.name: pool for pool in config.pools if pool.provider == NAME}
+        self._nodes = KubeInstances(
+            client, clock, NODES, self._pools.keys(), lambda node: str(node["metadata"]["name"])
+        )
 
     def instances(self) -> list[Instance]:
         """All Nodes of its pools; see `Provider`."""
@@ -48,6 +54,24 @@ class KwokProvider:
     def delete(self, instance: Instance) -> None:
         """Delete a Node; see `Provider`."""
         self._nodes.delete(instance)
+
+    def reboot(self, instance: Instance) -> None:
+        """Let a Node boot again as KWOK simulates it: not ready and without GPUs for the boot time; see `Reboots`."""
+        pool = self._pools[instance.pool]
+        began = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        path = f"{NODES}/{instance.name}"
+        none = dict.fromkeys(pool.gpu_counts)
+        ready = {"type": "Ready", "status": "False", "reason": "NodeReboots", "message": "it was told to reboot"}
+        try:
+            self._client.patch(
+                path, {"metadata": {"uid": instance.uid, "annotations": {ANNOTATION_KWOK_BOOT_STARTED: began}}}
+            )
+            status = {"conditions": [ready], "allocatable": none, "capacity": none, "nodeInfo": {"bootID": began}}
+            self._client.patch(f"{path}/status", {"status": status}, "strategic")
+        except (NotFoundError, ConflictError) as error:
+            raise InstanceNotFoundError(error.message, instance.pool) from error
+        except KubeError as error:
+            raise provider_error(error, instance.pool) from error
 
     def manifest(self, pool: LivePool, name: str) -> Json:
         """The Node as it is created: not ready, and without GPUs, as a real one is at first."""
