@@ -21,6 +21,7 @@ _WORKLOADS = (
     "/apis/batch/v1/jobs",
     "/api/v1/pods",
     "/apis/policy/v1/poddisruptionbudgets",
+    "/api/v1/resourcequotas",
 )
 _OTHERS = (
     "/apis/resource.k8s.io/v1/resourceclaims",
