@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from autoscaler.live.config import GPU_MILLI
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.device_model import Amounts, ClaimSpec, Constraint, DeviceId, DeviceKind, DeviceRequest, Option
 from autoscaler.live.kube.devices import SliceView, device_kind
@@ -191,15 +192,27 @@ def _parts(template: DeviceTemplate, name: str, sizes: Mapping[str, int]) -> Ite
 def share(consumes: Amounts, totals: Mapping[str, int], gpu_milli: int) -> int:
     """Thousandths of a GPU that a device is which takes from shared counters: by the counter of which it takes most.
 
-    Rounded down, so that parts that fill a GPU are no more than one GPU; never nothing.
+    Rounded down, so that parts that fill a GPU are no more than one GPU; never nothing. One that takes from counters
+    of several GPUs is a part of each.
 
     Args:
         consumes: what it takes.
         totals: of the counters.
-        gpu_milli: of a device that takes all.
+        gpu_milli: of a device that takes all counters of one set.
     """
-    parts = [amount * gpu_milli // totals[name] for name, amount in consumes if totals.get(name, 0) > 0]
-    return max(1, *parts) if parts and gpu_milli > 0 else gpu_milli
+    if not consumes or gpu_milli == 0:
+        return gpu_milli
+    by_set: dict[str, int] = {}
+    for name, amount in consumes:
+        if totals.get(name, 0) > 0:
+            owner = _set_of(name)
+            by_set[owner] = max(by_set.get(owner, 0), amount * gpu_milli // totals[name])
+    return max(1, sum(by_set.values()))
+
+
+def _set_of(counter: str) -> str:
+    """The set of a counter: the counters of one GPU."""
+    return counter.rpartition("/")[0]
 
 
 def sized(stock: Stock, templates: Sequence[tuple[DeviceTemplate, DeviceKind]], totals: Mapping[str, int]) -> Stock:
@@ -223,7 +236,7 @@ def _size(
         return 0
     known = set(device.kind.attributes)
     whole, _ = max(alike, key=lambda each: len(known.intersection(each[1].attributes)))
-    return share(device.consumes, totals, whole.gpu_milli) if device.consumes else whole.gpu_milli
+    return share(device.consumes, totals, whole.gpu_milli)
 
 
 def counter_totals(slices: Iterable[SliceView]) -> dict[str, int]:
@@ -232,7 +245,7 @@ def counter_totals(slices: Iterable[SliceView]) -> dict[str, int]:
 
 
 def total_gpu_milli(stock: Stock) -> int:
-    """Thousandths of a GPU of all devices that claims may have; of those that share counters, the largest counts.
+    """Thousandths of a GPU of all devices that claims may have; those that share counters are one GPU at most.
 
     Args:
         stock: the devices, taken ones too.
@@ -242,11 +255,10 @@ def total_gpu_milli(stock: Stock) -> int:
     for device in stock.devices:
         if device.kind.taints:
             continue
-        if device.consumes:
-            # The counters of one GPU are one set.
-            name = device.consumes[0][0].rpartition("/")[0]
-            by_set[name] = max(by_set.get(name, 0), device.gpu_milli)
-        else:
+        owners = {_set_of(name) for name, _ in device.consumes}
+        for owner in owners:
+            by_set[owner] = min(GPU_MILLI, by_set.get(owner, 0) + device.gpu_milli // len(owners))
+        if not owners:
             total += device.gpu_milli
     return total + sum(by_set.values())
 

@@ -14,6 +14,7 @@ from autoscaler.live.view.devices import (
     counter_totals,
     node_stocks,
     share,
+    sized,
     template_stock,
     total_gpu_milli,
     units,
@@ -133,13 +134,32 @@ def test_slices_of_a_gpu_share_its_counters() -> None:
 
 
 def test_a_device_is_as_large_as_its_largest_share_of_a_counter() -> None:
-    totals = {"memory": 80, "slices": 7}
-    assert share((("memory", 10), ("slices", 1)), totals, 1000) == 142
-    assert share((("memory", 20), ("slices", 1)), totals, 1000) == 250
-    assert share((("memory", 80), ("slices", 7)), totals, 1000) == 1000
+    totals = {"a/memory": 80, "a/slices": 7, "b/memory": 80}
+    assert share((("a/memory", 10), ("a/slices", 1)), totals, 1000) == 142
+    assert share((("a/memory", 20), ("a/slices", 1)), totals, 1000) == 250
+    assert share((("a/memory", 80), ("a/slices", 7)), totals, 1000) == 1000
+    assert share((("a/memory", 40), ("b/memory", 80)), totals, 1000) == 1500
     assert share((), totals, 1000) == 1000
-    assert share((("memory", 10),), totals, 0) == 0
+    assert share((("a/memory", 10),), totals, 0) == 0
     assert total_gpu_milli(template_stock([SLICES])) == 2000
+
+
+def test_a_gpu_is_one_gpu_however_it_is_divided() -> None:
+    def pool(*kinds: str) -> Any:
+        wanted = {"whole": "80Gi", "half": "40Gi", "small": "10Gi"}
+        devices = []
+        for index, kind in enumerate(kinds):
+            counters = [{"counterSet": "g", "counters": {"memory": {"value": wanted[kind]}}}]
+            devices.append({"name": f"{kind}-{index}", "consumesCounters": counters})
+        sets = [{"name": "g", "counters": {"memory": {"value": "80Gi"}}}]
+        slices = [published("n", [], "c", slices=2, sharedCounters=sets), published("n", devices, "d", slices=2)]
+        template = DeviceTemplate(DRIVER, 1)
+        kinds_of = [(template, DeviceKind(DRIVER))]
+        return sized(node_stocks(slices, frozenset())["n"], kinds_of, counter_totals(slices))
+
+    assert total_gpu_milli(pool("whole", "half", "half", "small")) == 1000
+    assert total_gpu_milli(pool("half", "small")) == 625
+    assert total_gpu_milli(pool("half", "half", "half")) == 1000
 
 
 def test_counters_of_a_separate_slice_are_shared_by_the_devices_of_the_pool() -> None:
