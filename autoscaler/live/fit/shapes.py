@@ -41,7 +41,7 @@ def shape_of(
     # The newest counts last. A device plugin that has not reported yet leaves what other nodes offer.
     for node in sorted(ready, key=lambda each: (each.created_seconds, each.name)):
         allocatable.update((resource, amount) for resource, amount in node.allocatable.items() if amount > 0)
-    allocatable |= {**(units or {}), **_gpus(settings)}
+    allocatable |= {**_gpus(settings), **(units or {})}
     overhead: Counter[str] = Counter()
     ports: list[tuple[str, str, int]] = []
     for each in daemon_sets:

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from autoscaler.live.config import GPU_MILLI, LiveConfig, LiveConfigError, LivePool
 from autoscaler.live.constraints import Requirement
 from autoscaler.live.device_model import ClaimSpec, DeviceId, DeviceKind, DeviceRequest, Option, PodClaim
+from autoscaler.live.fit.rules import FIELD_NAME
 from autoscaler.live.kube.accelerators import DEVICE_CLASS_PREFIX
 from autoscaler.live.kube.devices import ClaimTemplateView, ClaimView, DeviceClassView, SliceView, device_kind
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.kube.quantities import QuantityError
-from autoscaler.live.kube.selectors import SelectorError, selects
 from autoscaler.live.model import NodeView, PodsToCome, PodView
 from autoscaler.live.names import LABEL_POOL, RESOURCE_CLAIMS, RESOURCE_GPUS
+from autoscaler.live.view.device_memory import Memory
 from autoscaler.live.view.devices import (
     Need,
-    PoolCache,
     Stock,
     allocate,
     counter_totals,
@@ -37,10 +37,8 @@ from autoscaler.live.view.devices import (
     units,
 )
 
-FIELD_NODE_NAME = "metadata.name"
-"""The field by which an allocated claim names its node."""
-
-MAX_CACHED = 200_000
+MAX_NAMES = 4096
+"""So many names of resources are remembered."""
 
 Terms = tuple[tuple[Requirement, ...], ...]
 
@@ -79,67 +77,6 @@ class Resolved:
     roles: Mapping[str, tuple[PodsToCome, ...]] = field(default_factory=dict)
 
 
-class SelectorCache:
-    """Which kinds of devices an expression selects, and why one cannot be evaluated."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, DeviceKind], bool] = {}
-        self.problems: dict[str, str] = {}
-
-    def selects(self, expression: str, kind: DeviceKind) -> bool:
-        """Whether it selects a kind of device; one that cannot be evaluated does not, see `problems`."""
-        key = expression, kind
-        if key not in self._known:
-            if len(self._known) > MAX_CACHED:
-                self._known.clear()
-            try:
-                self._known[key] = selects(expression, kind)
-            except SelectorError as error:
-                self._known[key] = False
-                self.problems[expression] = str(error)
-        return self._known[key]
-
-
-class _Memory:
-    """What need not be worked out again while its objects stay the same."""
-
-    def __init__(self) -> None:
-        self.selectors = SelectorCache()
-        self.pools: PoolCache = {}
-        self._sized: dict[str, tuple[Stock, str, Stock]] = {}
-        self._units: dict[str, tuple[Stock, dict[str, int]]] = {}
-        self._classes: frozenset[tuple[str, str]] = frozenset()
-
-    def see_classes(self, classes: Iterable[DeviceClassView]) -> None:
-        """Forget what was counted with other DeviceClasses."""
-        now = frozenset((each.uid, each.resource_version) for each in classes)
-        if now != self._classes:
-            self._units.clear()
-            self._classes = now
-
-    def sized(self, node: str, stock: Stock, pool: str, make: Callable[[], Stock]) -> Stock:
-        """The stock of a node with sizes."""
-        known = self._sized.get(node)
-        if known is None or known[0] is not stock or known[1] != pool:
-            known = self._sized[node] = stock, pool, make()
-        return known[2]
-
-    def units(self, node: str, stock: Stock, resource: str, count: Callable[[], int]) -> int:
-        """How often the claims of a resource fit on a node."""
-        known = self._units.get(node)
-        if known is None or known[0] is not stock:
-            known = self._units[node] = stock, {}
-        if resource not in known[1]:
-            known[1][resource] = count()
-        return known[1][resource]
-
-    def forget_others(self, nodes: Collection[str]) -> None:
-        """Keep only what is of some nodes."""
-        for table in (self._sized, self._units):
-            for node in table.keys() - set(nodes):
-                del table[node]
-
-
 class ClaimResolver:
     """Resolves claims and devices, reconcile after reconcile.
 
@@ -152,7 +89,7 @@ class ClaimResolver:
 
     def __init__(self, config: LiveConfig) -> None:
         self._config = config
-        self._memory = _Memory()
+        self._memory = Memory()
         self._templates = {pool.name: _template(pool) for pool in config.pools}
         self._lost: dict[str, float] = {}
         self._was_ready: set[str] = set()
@@ -210,7 +147,7 @@ class _Look:
     def __init__(
         self,
         config: LiveConfig,
-        memory: _Memory,
+        memory: Memory,
         templates: Mapping[str, Stock],
         pods: Mapping[str, PodView],
         nodes: Mapping[str, NodeView],
@@ -344,9 +281,7 @@ class _Look:
             draft.gpu_milli += milli // users
         if draft.pod.node_name:
             return claim.spec if users == 1 and milli > 0 else None
-        nodes = {
-            each.values[0] for term in claim.node_terms for each in term if each.key == FIELD_NODE_NAME and each.values
-        }
+        nodes = {each.values[0] for term in claim.node_terms for each in term if each.key == FIELD_NAME and each.values}
         pools = {self._node_pool.get(node) for node in nodes}
         draft.tie(claim.node_terms, pools.pop() if len(pools) == 1 else None)
         return None
@@ -410,7 +345,6 @@ class _Look:
             node,
             allocatable=allocatable,
             allocatable_gpu_milli=gpu_milli,
-            labels={**node.labels, FIELD_NODE_NAME: node.name},
             ready_since_seconds=(node.ready_since_seconds or since) if node.ready else None,
             lost_since_seconds=None if node.ready else node.lost_since_seconds,
         )
@@ -506,6 +440,7 @@ def _need_of_class(device_class: str) -> Need:
     return (ClaimSpec((DeviceRequest("request", (Option(device_class),)),)),)
 
 
+@lru_cache(MAX_NAMES)
 def _resource_of(need: Need, shared: str) -> str:
     """The resource of a set of claims: its name depends on nothing but what they request."""
     digest = hashlib.sha256(repr((sorted(map(repr, need)), shared)).encode()).hexdigest()

@@ -210,9 +210,10 @@ def test_a_node_of_parts_is_full_by_its_counters() -> None:
     assert [capacity.place("gpu", gang.pods) for gang in parts] == [True] * 7 + [False]
 
 
-@pytest.mark.parametrize("resource", ["example.com/gpu", "deviceclass.resource.kubernetes.io/gpus"])
+@pytest.mark.parametrize("resource", ["example.com/gpu", "deviceclass.resource.kubernetes.io/gpus", raw.GPU])
 def test_an_extended_resource_that_a_class_serves_is_served_by_devices(resource: str) -> None:
-    world = DeviceWorld(classes=[dra.device_class(resource="example.com/gpu")])
+    served = raw.GPU if resource == raw.GPU else "example.com/gpu"
+    world = DeviceWorld(classes=[dra.device_class(resource=served)])
     container = {"containers": [{"resources": {"limits": {resource: "6"}}}]}
     waiting, bound = raw.pod("w", spec=container), raw.pod("b", node_name="n", spec=container)
     bound["status"]["extendedResourceClaimStatus"] = {"resourceClaimName": "made", "requestMappings": []}
