@@ -439,6 +439,13 @@ class LiveConfig:
         return {resource: size for pool in self.pools for resource, size in pool.gpu_sizes.items()}
 
     @property
+    def serves(self) -> tuple[str, ...]:
+        """What the pools serve, for people: resources, and devices of drivers."""
+        resources = [name for pool in self.pools for name, units in pool.gpu_counts.items() if units]
+        drivers = [f"claims for devices of {each.driver}" for pool in self.pools for each in pool.devices]
+        return tuple(dict.fromkeys([*resources, *drivers]))
+
+    @property
     def counts_parts(self) -> bool:
         """Whether a pool has parts of GPUs: then views count GPUs of all kinds together, as `RESOURCE_GPUS`."""
         return any(pool.resources or pool.devices for pool in self.pools)

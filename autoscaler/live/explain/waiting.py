@@ -106,7 +106,7 @@ class Reasons:
             yield self._waiting(gang, gang.withheld, {})
         told: dict[str, PodView] = {(pod.owner or pod.ref).uid: pod for pod in reversed(self._view.unserved)}
         for pod in told.values():
-            what, pools = ", ".join(pod.accelerators), ", ".join(self._config.gpu_resources)
+            what, pools = ", ".join(pod.accelerators), ", ".join(self._config.serves)
             reason = UNSERVED[unserved_reason(pod, self._config)].format(
                 what=what, pools=pools, group="" if pod.group is None else pod.group.problem
             )

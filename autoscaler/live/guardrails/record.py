@@ -60,7 +60,6 @@ UNREAD |= {
     "gang",
     "group",
     "problem",
-    "claims",
 }
 UNREAD |= {"priority_class", "refusals", "withheld"}
 """Fields that no rule reads."""

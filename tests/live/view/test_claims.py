@@ -1,5 +1,6 @@
 """Device claims of pods and devices of nodes become resources, and GPUs of the policy."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool
 from autoscaler.live.device_config import DevicePart, DeviceTemplate
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.record import pack, unpack
 from autoscaler.live.model import ClusterView, NodeView
 from autoscaler.live.view.gangs import unserved_reason
 from autoscaler.live.view.store import Resource
@@ -297,6 +299,26 @@ def test_a_job_of_claims_that_has_not_all_its_pods_yet_waits_with_all_of_them() 
     world.listed([], [dra.pod("j-0", dra.of_template(), job="j")], [job])
     (gang,) = world.look().queue
     assert (gang.pending_gpu_milli, gang.missing_pods) == (32000, 3)
+
+
+def test_an_audit_keeps_what_claims_make_of_pods_and_nodes() -> None:
+    shared = dra.claim("shared", node="n", allocated=("gpu-0",))
+    pods = [
+        dra.pod("first", dra.of_claim("shared"), node="n"),
+        dra.pod("second", dra.of_claim("shared")),
+        dra.pod("third", dra.of_template()),
+    ]
+    view = DeviceWorld().has([bare()], pods, [dra.resource_slice("n")], [shared])
+    again, _ = unpack(json.loads(json.dumps(pack(view, GuardrailState()))))
+    for gang, read in zip(view.queue, again.queue, strict=True):
+        for pod, copy in zip(gang.pods, read.pods, strict=True):
+            assert (pod.claims, pod.requests, pod.affinity_terms) == (copy.claims, copy.requests, copy.affinity_terms)
+    assert only(view).allocatable == only(again).allocatable
+
+
+def test_what_pools_serve_is_said_by_resource_and_driver() -> None:
+    pools = (LivePool("a", max_nodes=1), LivePool("b", max_nodes=1, devices=POOL.devices))
+    assert raw.config(*pools).serves == (raw.GPU, f"claims for devices of {dra.DRIVER}")
 
 
 def test_without_described_devices_a_claim_holds_its_node_as_before() -> None:
