@@ -1,8 +1,8 @@
 """Policy artifacts: a folder of weights, settings and a manifest. Loading one never runs code from it.
 
-manifest.json        schema, agent and its settings, codec layout and fingerprint, packer, SHA-256 of every file
+manifest.json        schema, agent and its settings, what it plays, SHA-256 of every file
 weights.safetensors  all weights of the policy
-policy.onnx          the part of it that chooses, for ONNX Runtime
+policy.onnx          the part of it that chooses, for ONNX Runtime; of policies that play GPU clusters
 config.yaml          the resolved settings of the training run
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 from agents.errors import ArtifactError
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"
 
 
@@ -34,9 +34,11 @@ class Manifest:
         agent: name of the agent, one of `agents.registry.AGENTS`.
         settings: of the agent, as plain values; they say which network the weights belong to.
         masked: whether the agent sees the action mask; else a choice outside it means the default.
-        codec: fields of the codec layout.
-        codec_fingerprint: of that layout, in the version that trained it.
-        packer: the in-pool packer that it was trained with.
+        codec: fields of the codec layout, for a policy that plays GPU clusters; else None.
+        codec_fingerprint: of that layout, in the version that trained it; likewise.
+        packer: the in-pool packer that it was trained with; likewise.
+        environment: of a policy that plays another environment: `env`, `env_kwargs`, `observation_space` and
+            `action_space`, as `agents.spaces` writes them; else None.
         seed: of the training run.
         kept_step: environment steps that its weights have seen; 0: the policy that training started from.
         total_steps: environment steps that the training was to have.
@@ -45,16 +47,29 @@ class Manifest:
     agent: str
     settings: Mapping[str, Any]
     masked: bool
-    codec: Mapping[str, Any]
-    codec_fingerprint: str
-    packer: str
+    codec: Mapping[str, Any] | None
+    codec_fingerprint: str | None
+    packer: str | None
+    environment: Mapping[str, Any] | None
     seed: int
     kept_step: int
     total_steps: int
 
-    @property
-    def layout(self) -> CodecLayout:
-        """The codec layout."""
+    def cluster_layout(self, folder: Path) -> CodecLayout:
+        """The codec layout of a policy that plays GPU clusters.
+
+        Args:
+            folder: of the artifact, for the message.
+
+        Raises:
+            ArtifactError: it plays another environment.
+        """
+        if self.codec is None:
+            env = (self.environment or {}).get("env")
+            raise ArtifactError(
+                f"{folder}: its policy plays {env}, so it runs on no GPU cluster: load it with autoscaler.load_policy "
+                "and play it there"
+            )
         return CodecLayout(**self.codec)
 
 
@@ -134,7 +149,9 @@ def read_manifest(folder: Path) -> Manifest:
             raise ArtifactError(f"{path}: the content has changed; the artifact is damaged, copy or train it again")
     try:
         manifest = Manifest(**{name: document[name] for name in Manifest.__slots__})
-        ours = fingerprint(manifest.layout)
+        if (manifest.codec is None) == (manifest.environment is None):
+            raise ValueError("it must have either codec or environment")
+        ours = None if manifest.codec is None else fingerprint(CodecLayout(**manifest.codec))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: {error}; the artifact is damaged, copy or train it again") from error
     if ours != manifest.codec_fingerprint:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,5 +45,35 @@ class Policy(Protocol):
         Returns:
             [B, action components] int64; valid under the masks where `masked`, else a choice outside the mask means the
             default, see `envs.gpu_cluster.codec.decode`.
+        """
+        ...
+
+
+class EnvironmentPolicy(Protocol):
+    """A trained policy of another environment than GPU clusters.
+
+    Attributes:
+        name: of the agent that trained it.
+        masked: whether it chooses under a mask.
+        environment: what it plays: `env`, `env_kwargs`, `observation_space` and `action_space`, as plain values.
+    """
+
+    name: str
+    masked: bool
+    environment: Mapping[str, Any]
+
+    def reset(self, num_envs: int, /) -> None:
+        """Forget any state and prepare for a batch."""
+        ...
+
+    def act(self, observations: NDArray[Any], action_masks: NDArray[np.bool_] | None = None, /) -> NDArray[Any]:
+        """Choose an action for each environment.
+
+        Args:
+            observations: [B, ...] of the environment's observation space.
+            action_masks: [B, mask size] bool, for a policy that is `masked`.
+
+        Returns:
+            [B, ...] actions of its action space, deterministic.
         """
         ...

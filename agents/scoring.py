@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.policy import Policy
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem
+from envs.training import Actor
 
 
-def score(policy: Policy, problem: Problem, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
+def score(policy: Actor, problem: Problem, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Play a policy on episodes side by side until all are done.
 
     Args:

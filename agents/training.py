@@ -2,57 +2,82 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from agents.baselines.tuned import Tuned
+from agents.artifact import Manifest
 from agents.config import AgentConfig, TrainConfig
-from envs.gpu_cluster.simulator.problem import Problem
+from envs.gpu_cluster.codec import CodecLayout
+from envs.training import Actor, Metric
+from envs.vec_env import TrainingVecEnv
 
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import KVWriter
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What to train, on what.
+class Task(ABC):
+    """What to train, on what: `agents.cluster_task.ClusterTask`, or `agents.environment_task.EnvironmentTask`.
 
     Attributes:
         agent: name and hyperparameters.
         train: lengths and sizes.
-        problem: the training window with the tuned packer.
-        validation: [K, 3] int64 episodes of the training window, to score the deterministic policy on.
-        tuned: the tuned heuristic of the training window: where maskable-ppo starts from and what it is compared with.
         seed: of everything.
         config_text: the resolved configuration, saved with the policy.
+        layout: the codec layout of the observations and actions; None: they are those of another environment.
+        start_rule: [RULE_SIZE] the setpoint and lever choices that an untrained `shared` network prefers.
+        unit_seconds: time after which a reward is discounted by gamma once, as `TrainingVecEnv.step_seconds` counts it.
+        rate: name and length, counted likewise, of what the learning curve gives the mean reward of.
     """
+
+    __slots__ = ()
 
     agent: AgentConfig
     train: TrainConfig
-    problem: Problem
-    validation: NDArray[np.int64]
-    tuned: Tuned
     seed: int
     config_text: str
 
+    layout: CodecLayout | None = None
+    start_rule: tuple[int, ...] = ()
+    unit_seconds: float = 1.0
+    rate: tuple[str, float] = ("step", 1.0)
+
+    @property
+    @abstractmethod
+    def metric(self) -> Metric:
+        """What a validation score is."""
+
     @property
     def reward_scale(self) -> float:
-        """Makes the tuned heuristic's discounted return about -1: its cost per hour times the hours that count.
+        """Rewards of the environment times this are learned from."""
+        return 1.0
 
-        About 1 where it earns instead: narrow elastic jobs can take less energy than the work that the reward leaves
-        out. A reward of the user is taken as it is.
+    @abstractmethod
+    def make_vec(self) -> TrainingVecEnv:
+        """The batch to train on."""
+
+    @abstractmethod
+    def score(self, actor: Actor) -> float:
+        """The validation score of a policy."""
+
+    @abstractmethod
+    def baseline_score(self) -> float:
+        """The validation score of the baseline that the metric names."""
+
+    @abstractmethod
+    def world(self) -> dict[str, Any]:
+        """The fields of a manifest that say what the policy plays."""
+
+    @abstractmethod
+    def check_start(self, folder: Path, manifest: Manifest) -> None:
+        """Refuse an artifact whose policy plays something else.
+
+        Raises:
+            ArtifactError: as above; the message says how to fix it.
         """
-        if self.train.reward is not None:
-            return 1.0
-        unit_hours = self.problem.config.decision_interval_seconds / 3600.0
-        horizon_hours = unit_hours / max(1.0 - self.agent.discount, 1e-6)
-        return 1.0 / max(abs(self.tuned.usd_per_hour) * horizon_hours, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +104,40 @@ class Result:
         total_steps: environment steps that it was to have.
         finished: False if it was stopped before.
         kept_step: environment steps that the saved policy has seen.
-        best_usd: validation score of the saved policy: USD per window, without the energy of GPUs that work.
-        start_usd: that of the policy that training started from.
-        tuned_usd: that of the tuned heuristic.
+        metric: what a validation score is.
+        best_score: validation score of the saved policy.
+        start_score: that of the policy that training started from.
+        baseline_score: that of the baseline: the tuned heuristic, or random actions.
     """
 
     steps: int
     total_steps: int
     finished: bool
     kept_step: int
-    best_usd: float
-    start_usd: float
-    tuned_usd: float
+    metric: Metric
+    best_score: float
+    start_score: float
+    baseline_score: float
 
     @property
     def beats_start(self) -> bool:
         """Whether training found a policy that is better than the one that it started from."""
-        return self.best_usd < self.start_usd
+        return self.metric.is_better(self.best_score, self.start_score)
 
     def describe(self) -> str:
         """Which policy was kept, in words."""
         if self.beats_start:
             return f"kept the policy of step {self.kept_step:,} of {self.steps:,}"
         return f"kept the policy that training started from: none of {self.steps:,} steps scored better"
+
+
+def check(agent: AgentConfig, train: TrainConfig) -> None:
+    """Refuse settings whose engine finds them without meaning, before anything is tuned.
+
+    Raises:
+        AgentConfigError: a name in them names nothing, or something else than it must.
+    """
+    import_module(f"{agent.engine}.training").check(agent, train)
 
 
 def train(task: Task, folder: Path, hooks: Hooks | None = None, resume: bool = False) -> Result:

@@ -9,8 +9,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from configs.errors import UserError, did_you_mean
-from envs.registry import ENVIRONMENTS, register_envs
+from configs.errors import UserError
+from envs.registry import find_environment
+from envs.training import random_action
 
 SCHEMA = "autoscaler.envs.check/1"
 
@@ -23,16 +24,15 @@ def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
     """An environment by its id.
 
     Args:
-        env_id: an id of `envs.registry.ENVIRONMENTS`, or `module:ID` as Gymnasium takes it.
+        env_id: an id of `envs.registry.ENVIRONMENTS`, `module:ID` as Gymnasium takes it, or `module:Class`.
 
     Raises:
-        EnvironmentCheckError: there is none, or its module cannot be imported.
+        EnvironmentConfigError: there is none, or its module cannot be imported.
+        EnvironmentCheckError: it cannot be made.
     """
-    register_envs()
-    if ":" not in env_id and env_id not in gymnasium.registry:
-        raise EnvironmentCheckError(f"unknown environment {env_id!r}{did_you_mean(env_id, ENVIRONMENTS)}")
+    spec = find_environment(env_id)
     try:
-        return gymnasium.make(env_id)
+        return gymnasium.make(spec)
     except (gymnasium.error.Error, ImportError, AttributeError) as error:
         raise EnvironmentCheckError(f"environment {env_id!r} cannot be made: {error}") from error
 
@@ -83,10 +83,5 @@ def _play(env: gymnasium.Env[Any, Any], env_id: str, steps: int, seed: int) -> d
 
 def _valid_action(env: gymnasium.Env[Any, Any]) -> Any:
     """A random action; where the environment has `action_masks`, as sb3-contrib wants it, a valid one."""
-    space = env.action_space
-    if not hasattr(env.unwrapped, "action_masks"):
-        return space.sample()
-    mask = np.asarray(env.unwrapped.action_masks()).astype(np.int8)
-    if isinstance(space, gymnasium.spaces.MultiDiscrete):
-        return space.sample(mask=tuple(np.split(mask, np.cumsum(space.nvec)[:-1])))
-    return space.sample(mask=mask)
+    masks = getattr(env.unwrapped, "action_masks", None)
+    return random_action(env.action_space, None if masks is None else masks())

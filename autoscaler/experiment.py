@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agents.config import DEFAULT_AGENT, AgentConfig, TrainConfig
 from agents.registry import make_agent
@@ -16,6 +16,7 @@ from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
 
 DEFAULT_TRACE = "synthetic:quickstart?days=30&seed=0"
+GPU_CLUSTER_IDS = "autoscaler/GpuCluster"
 WANDB_MODES = ("off", "offline", "online")
 
 
@@ -70,6 +71,9 @@ class ExperimentConfig:
     """Everything that a training run depends on.
 
     Attributes:
+        env: another environment than GPU clusters: an id of Gymnasium, `module:ID` or `module:Class`. Then trace,
+            cluster, split and environment have no meaning. None: GPU clusters, which those describe.
+        env_kwargs: arguments of `env`; `max_episode_steps` limits its episodes.
         trace: URI of the jobs, see `autoscaler traces list`.
         cluster: auto (one pool of 8-GPU nodes, as large as the trace's peak), or pools.
         split: how the trace is split in time.
@@ -80,6 +84,10 @@ class ExperimentConfig:
         seed: of the weights, the episodes and the actions.
     """
 
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {"sweep": "a config that has it is for `autoscaler sweep`"}
+
+    env: str | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trace: str = DEFAULT_TRACE
     cluster: ClusterConfig | str = "auto"
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -90,7 +98,7 @@ class ExperimentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a negative seed and an unknown word for the cluster.
+        """Refuse a negative seed, an unknown word for the cluster, and settings that the environment does not read.
 
         Raises:
             ExperimentError: as above.
@@ -99,6 +107,32 @@ class ExperimentConfig:
             raise ExperimentError(f"seed is {self.seed}; it must be >= 0")
         if isinstance(self.cluster, str) and self.cluster != "auto":
             raise ExperimentError(f"cluster is {self.cluster!r}; it must be auto, or a mapping with pools")
+        if self.env is None and self.env_kwargs:
+            raise ExperimentError("env_kwargs are arguments of env, which is not set; GPU clusters have environment")
+        if self.env is not None:
+            self._check_environment(self.env)
+
+    def _check_environment(self, env: str) -> None:
+        if env.startswith(GPU_CLUSTER_IDS):
+            raise ExperimentError(
+                f"env is {env!r}; leave it out to train on GPU clusters: trace, cluster and environment describe them"
+            )
+        if self.train.reward is not None:
+            raise ExperimentError(f"train.reward is made from the costs of GPU clusters; {env} has its own reward")
+        defaults = {"trace": DEFAULT_TRACE, "cluster": "auto", "split": SplitConfig()}
+        given = [name for name, value in defaults.items() if getattr(self, name) != value]
+        if self.environment != EnvironmentConfig():
+            given.append("environment")
+        if given:
+            raise ExperimentError(
+                f"{', '.join(given)}: only GPU clusters have this, and env is {env!r}; its settings are env_kwargs"
+            )
+
+    def plain_values(self) -> dict[str, Any]:
+        """Nested plain values, without what this experiment does not read."""
+        values: dict[str, Any] = to_dict(self)
+        unread = ("env", "env_kwargs") if self.env is None else ("trace", "cluster", "split", "environment")
+        return {name: value for name, value in values.items() if name not in unread}
 
     def described_cluster(self, trace: Trace) -> ClusterConfig:
         """The cluster, with `auto` worked out from the whole trace."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import wandb
 from stable_baselines3.common.logger import KVWriter
 
-from configs.loader import to_dict
-
 if TYPE_CHECKING:
     from autoscaler.experiment import ExperimentConfig
 
@@ -41,7 +39,7 @@ class WandbWriter(KVWriter):
             resume="allow",
             dir=str(folder.absolute()),  # its background process keeps the working directory of the first run
             mode="online" if logging.wandb == "online" else "offline",
-            config=to_dict(experiment),
+            config=experiment.plain_values(),
             allow_val_change=True,  # of a run that is made longer
         )
         self._run.define_metric(STEP, hidden=True)

@@ -14,8 +14,10 @@ from stable_baselines3.common.logger import KVWriter
 import traces
 from agents.artifact import find_artifact, read_manifest
 from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
+from agents.cluster_task import ClusterTask
+from agents.environment_task import EnvironmentTask
 from agents.training import Hooks as EngineHooks
-from agents.training import Result, Task
+from agents.training import Result, Task, check
 from agents.training import train as run_engine
 from autoscaler.evaluation.provenance import provenance
 from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
@@ -25,6 +27,7 @@ from configs.loader import dump_yaml, to_yaml
 from envs.gpu_cluster.episodes import RandomEpisodes, equal_episodes
 from envs.gpu_cluster.regions import align_regions
 from envs.gpu_cluster.simulator.problem import make_problem
+from envs.training import training_of
 
 SCHEMA = "autoscaler.run/1"
 WANDB_ID = "wandb_id"
@@ -36,7 +39,8 @@ class Hooks:
 
     Attributes:
         on_log: called with each entry of the learning curve: the environment steps done, and numbers by name, such as
-            `validation/usd` (USD per validation window, without the energy of GPUs that work).
+            `validation/usd` (USD per validation window, without the energy of GPUs that work), or `validation/return`
+            where another environment is trained on.
         should_stop: asked before each iteration; True saves a checkpoint and stops, and the run can be resumed.
     """
 
@@ -59,12 +63,12 @@ class TrainedRun:
     result: Result
 
     def describe(self) -> str:
-        """Which policy was kept, and its validation score beside that of the tuned heuristic; one line."""
-        best, tuned = self.result.best_usd, self.result.tuned_usd
-        share = f" ({best / tuned - 1.0:+.1%})" if tuned > 0 else ""
+        """Which policy was kept, and its validation score beside that of the baseline; one line."""
+        metric, best, baseline = self.result.metric, self.result.best_score, self.result.baseline_score
+        share = f" ({best / baseline - 1.0:+.1%})" if baseline > 0 else ""
         return (
-            f"{self.result.describe()}; validation: {best:.2f} USD per training window without the energy of busy "
-            f"GPUs, reactive-tuned {tuned:.2f}{share}"
+            f"{self.result.describe()}; validation: {best:.2f} {metric.description}, {metric.baseline} "
+            f"{baseline:.2f}{share}"
         )
 
 
@@ -80,7 +84,8 @@ def train(
 ) -> TrainedRun:
     """Train a policy in a new run folder.
 
-    The heuristic is tuned on the training window first: training starts from it, and is compared with it.
+    On GPU clusters the heuristic is tuned on the training window first: training starts from it, and is compared with
+    it. Another environment, the experiment's `env`, is trained on as `envs.training` says.
 
     Args:
         experiment: a config, its plain values, a YAML file, or a preset such as `experiment/quickstart`.
@@ -98,27 +103,23 @@ def train(
         OutputFileError: the folder cannot be made.
         TraceError: the trace cannot be loaded.
         ClusterError: trace, cluster and codec do not fit together.
-        AgentConfigError: the agent cannot play this action space.
+        EnvironmentConfigError: the environment of `env` cannot be made.
+        AgentConfigError: the agent cannot play this action space, or names something that there is not.
         ArtifactError: there is no policy to start from, or it does not fit.
     """
     described, target = load_experiment(experiment, overrides), Path(folder)
     if init_from is not None:
         described = replace(described, train=replace(described.train, init_from=str(init_from)))
     check_new(target)
+    # Before seconds go into tuning.
     if described.train.init_from is not None:
-        read_manifest(find_artifact(described.train.init_from))  # before seconds go into tuning
+        read_manifest(find_artifact(described.train.init_from))
+    check(described.agent, described.train)
     reporter = make_reporter(progress)
-    task = _task(described, tuned or tune_heuristic(described, reporter))
-    episodes = RandomEpisodes(task.problem)
-    if (shorter := episodes.describe()) is not None:
-        reporter.note(shorter)
-    for name, found in task.problem.prices.alignments.items():
-        reporter.note(f"{name}: {found.describe()}")
+    task, facts = _new_task(described, tuned, reporter)
     target.mkdir(parents=True)
     try:
-        dump_yaml(described, target / CONFIG)
-        signals = {name: found.to_dict() for name, found in task.problem.prices.alignments.items()}
-        facts = {"tuned": task.tuned.to_dict(), "episode_seconds": episodes.seconds, "signals": signals}
+        dump_yaml(described.plain_values(), target / CONFIG)
         write_record(target, {"schema": SCHEMA, "provenance": provenance(), **facts})
         return _run(described, task, target, hooks or Hooks(), reporter, resumes=False)
     except BaseException:
@@ -147,22 +148,52 @@ def resume(
     """
     target = Path(folder)
     experiment = saved_experiment(target)
-    tuned, hooks, reporter = _saved_heuristic(target), hooks or Hooks(), make_reporter(progress)
+    hooks, reporter = hooks or Hooks(), make_reporter(progress)
     if steps is None:
-        return _run(experiment, _task(experiment, tuned), target, hooks, reporter, resumes=True)
+        return _run(experiment, _saved_task(experiment, target), target, hooks, reporter, resumes=True)
     if steps <= experiment.train.total_steps:
         raise ExperimentError(
             f"{target}: is made for {experiment.train.total_steps:,} steps already, not more than the {steps:,} of "
             "--steps; give a larger number, or leave it out"
         )
     longer = replace(experiment, train=replace(experiment.train, total_steps=steps))
-    task = _task(longer, tuned)
-    dump_yaml(longer, target / CONFIG)  # first, so that a longer run that is stopped goes on as one
+    task = _saved_task(longer, target)
+    dump_yaml(longer.plain_values(), target / CONFIG)  # first, so that a longer run that is stopped goes on as one
     try:
         return _run(longer, task, target, hooks, reporter, resumes=True)
     except Exception:
-        dump_yaml(experiment, target / CONFIG)
+        dump_yaml(experiment.plain_values(), target / CONFIG)
         raise
+
+
+def _new_task(experiment: ExperimentConfig, tuned: Tuned | None, reporter: Reporter) -> tuple[Task, dict[str, Any]]:
+    """What the engine trains, and what the record of the run says of it."""
+    if experiment.env is not None:
+        return _environment_task(experiment), {}
+    task = _cluster_task(experiment, tuned or tune_heuristic(experiment, reporter))
+    episodes = RandomEpisodes(task.problem)
+    if (shorter := episodes.describe()) is not None:
+        reporter.note(shorter)
+    alignments = task.problem.prices.alignments
+    for name, found in alignments.items():
+        reporter.note(f"{name}: {found.describe()}")
+    signals = {name: found.to_dict() for name, found in alignments.items()}
+    return task, {"tuned": task.tuned.to_dict(), "episode_seconds": episodes.seconds, "signals": signals}
+
+
+def _saved_task(experiment: ExperimentConfig, folder: Path) -> Task:
+    """What the engine goes on with."""
+    if experiment.env is not None:
+        return _environment_task(experiment)
+    return _cluster_task(experiment, _saved_heuristic(folder))
+
+
+def _environment_task(experiment: ExperimentConfig) -> EnvironmentTask:
+    assert experiment.env is not None
+    kwargs, train_config = dict(experiment.env_kwargs), experiment.train
+    training = training_of(experiment.env, kwargs, train_config.validation_windows)
+    text = to_yaml(experiment.plain_values())
+    return EnvironmentTask(experiment.agent, train_config, experiment.env, kwargs, training, experiment.seed, text)
 
 
 def _saved_heuristic(folder: Path) -> Tuned:
@@ -194,15 +225,16 @@ def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = Fal
     return tuned
 
 
-def _task(experiment: ExperimentConfig, tuned: Tuned) -> Task:
-    """What the engine trains: the training window with the tuned packer."""
+def _cluster_task(experiment: ExperimentConfig, tuned: Tuned) -> ClusterTask:
+    """The training window with the tuned packer."""
     trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
     regions = align_regions(experiment.environment.regions, trace)  # by the whole trace, not by its training window
     config = replace(experiment.environment, packer=tuned.packer, regions=regions)
     problem = make_problem(trace.window(None, end), experiment.described_cluster(trace), config)
     validation = equal_episodes(problem, start, end, experiment.train.validation_windows)
-    return Task(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, to_yaml(experiment))
+    text = to_yaml(experiment.plain_values())
+    return ClusterTask(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, text)
 
 
 def _run(

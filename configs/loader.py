@@ -2,7 +2,8 @@
 
 The schema stands beside the code that it configures; this module knows none. A schema is a (nested)
 dataclass whose annotations can be resolved at run time. Where a type alone does not say enough, it has `pydantic.Field`
-constraints in `Annotated`, or a `__post_init__` that raises `ValueError`.
+constraints in `Annotated`, or a `__post_init__` that raises `ValueError`. Its `ELSEWHERE`, if it has one, says of keys
+that users may write there where they belong.
 """
 
 from __future__ import annotations
@@ -106,9 +107,9 @@ def _child_key(node: Any, part: str, override: str) -> str | int:
 
 def _validate(data: dict[str, Any], schema: type[T], source: str, origins: Mapping[KeyPath, str]) -> T:
     for path, valid in _unknown_keys(data, schema, ()):
-        raise ConfigError(
-            f"{_origin(path, source, origins)}: unknown key {dotted(path)!r}{did_you_mean(str(path[-1]), valid)}"
-        )
+        elsewhere = getattr(schema, "ELSEWHERE", {}).get(dotted(path))
+        more = did_you_mean(str(path[-1]), valid) if elsewhere is None else f"; {elsewhere}"
+        raise ConfigError(f"{_origin(path, source, origins)}: unknown key {dotted(path)!r}{more}")
     # By themselves first, so that a message says where in them: the whole only knows that a part was refused.
     for path, part, chosen in _tagged_parts(data, schema, ()):
         _validate_json(part, chosen, source, origins, path)

@@ -40,15 +40,15 @@ def _plain(value: Any) -> Any:
 
 
 def to_yaml(instance: Any) -> str:
-    """A config as YAML that `load_config` reads back to the same one."""
-    return yaml.dump(to_dict(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+    """A config, or its plain values, as YAML that `load_config` reads back to the same one."""
+    return yaml.dump(_plain(instance), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def dump_yaml(instance: Any, path: str | Path) -> None:
     """Write a config so that `load_config` reads the same one back; a failure leaves no half-written file.
 
     Args:
-        instance: A config dataclass.
+        instance: A config dataclass, or its plain values.
         path: The file; an existing one is replaced at once.
 
     Raises:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import did_you_mean
+from configs.registry import import_object
+from envs.errors import EnvironmentConfigError
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
 
 GPU_CLUSTER = {
     "entry_point": "envs.gpu_cluster.env:GpuClusterEnv",
@@ -16,6 +26,11 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 }
 """Id: arguments of `gymnasium.register`. The second one has a single discrete action, as DQN needs."""
 
+TRAINING: dict[str, str] = {}
+"""Id: `module:NAME` of how it is trained on, see `envs.training`; where there is none, it is `GymnasiumTraining`.
+
+GPU clusters have no line: an experiment without `env` describes one, with trace, heuristic and codec."""
+
 
 def register_envs() -> None:
     """Register every environment in Gymnasium; calling it again changes nothing."""
@@ -24,3 +39,42 @@ def register_envs() -> None:
     for env_id, arguments in ENVIRONMENTS.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(env_id, **arguments)
+
+
+def find_environment(env: str) -> EnvSpec:
+    """What Gymnasium makes an environment from.
+
+    Args:
+        env: an id of Gymnasium, ours included; `module:ID`, where the module registers it; or `module:Class`. A module
+            of the working directory is found too.
+
+    Raises:
+        EnvironmentConfigError: there is no such environment, or its module cannot be imported.
+    """
+    import gymnasium
+
+    register_envs()
+    module, colon, name = env.rpartition(":")
+    if colon and name.isidentifier():
+        found = import_object(env, "env", EnvironmentConfigError)
+        if not (isinstance(found, type) and issubclass(found, gymnasium.Env)):
+            raise EnvironmentConfigError(f"env {env!r} must be a class that derives from gymnasium.Env")
+        entry: Any = found
+        return gymnasium.envs.registration.EnvSpec(id=f"{name}-v0", entry_point=entry)
+    if colon:
+        _import(env, module)
+    if name not in gymnasium.registry:
+        near = did_you_mean(name, [*ENVIRONMENTS, *gymnasium.registry])
+        raise EnvironmentConfigError(f"unknown environment {env!r}{near}")
+    return gymnasium.registry[name]
+
+
+def _import(env: str, module: str) -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, as in `import_object`
+    try:
+        import_module(module)
+    except Exception as error:  # whatever the user's module raises
+        reason = str(error) or type(error).__name__
+        raise EnvironmentConfigError(f"environment {env!r} cannot be made: {reason}") from error

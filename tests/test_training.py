@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents.baselines.tuned import Tuned
+from agents.cluster_task import USD
 from agents.errors import ArtifactError
 from agents.training import Result
 from autoscaler import training
@@ -35,7 +36,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
         (folder / "checkpoints" / "step-1").mkdir(parents=True, exist_ok=True)
         for writer in hooks.writers:
             writer.write({"validation/usd": 9.0, "text": "no number"}, {}, 0)
-        return Result(task.train.total_steps, task.train.total_steps, True, 0, 9.0, 9.0, 10.0)
+        return Result(task.train.total_steps, task.train.total_steps, True, 0, USD, 9.0, 9.0, 10.0)
 
     monkeypatch.setattr(training, "run_engine", run)
     return calls

@@ -28,7 +28,7 @@ from stable_baselines3.common.save_util import recursive_getattr
 from agents.artifact import new_folder
 from agents.errors import ArtifactError
 from agents.sb3.side_by_side import SideBySideARS
-from envs.gpu_cluster.vector import GpuClusterVecEnv
+from envs.vec_env import TrainingVecEnv
 
 MODEL, ARRAYS, STATE = "model.safetensors", "arrays.npz", "state.json"
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")
@@ -36,13 +36,13 @@ DAMAGES = (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSErro
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "discounts")
 
 
-def save_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, extra: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: Path, model: BaseAlgorithm, env: TrainingVecEnv, extra: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Args:
         folder: where.
         model: the agent, between two iterations.
-        env: its clusters.
+        env: its environments.
         extra: further plain values, given back by `load_checkpoint`.
 
     Raises:
@@ -77,7 +77,27 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, e
         (temporary / STATE).write_text(json.dumps(state))
 
 
-def load_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv) -> dict[str, Any]:
+def begin_anew(model: BaseAlgorithm, env: TrainingVecEnv) -> None:
+    """Begin new episodes in a batch that cannot save those that are running, so that a resumed training has the same.
+
+    Args:
+        model: the agent, between two iterations.
+        env: its environments.
+    """
+    env.begin_anew(model.num_timesteps)
+    model._last_obs = env.observations()  # noqa: SLF001
+    model._last_episode_starts = np.ones(env.num_envs, np.bool_)  # noqa: SLF001
+    memory = getattr(model, "_last_lstm_states", None)
+    if memory is not None:
+        for state in (*memory.pi, *memory.vf):
+            state.zero_()
+    buffer = getattr(model, "replay_buffer", None)
+    if isinstance(buffer, ReplayBuffer) and (buffer.pos > 0 or buffer.full):
+        # The next step follows none: sums of rewards over several steps end here, as where time ran out.
+        buffer.dones[buffer.pos - 1] = buffer.timeouts[buffer.pos - 1] = 1.0
+
+
+def load_checkpoint(folder: Path, model: BaseAlgorithm, env: TrainingVecEnv) -> dict[str, Any]:
     """Bring a new agent and its clusters to the state of a checkpoint.
 
     Returns:
@@ -104,7 +124,7 @@ def load_checkpoint(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv) -
 
 def _restore(
     model: BaseAlgorithm,
-    env: GpuClusterVecEnv,
+    env: TrainingVecEnv,
     state: dict[str, Any],
     arrays: dict[str, NDArray[Any]],
     tensors: dict[str, torch.Tensor],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
+from gymnasium import Space
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
@@ -17,6 +19,8 @@ from agents.errors import AgentConfigError, ArtifactError
 from agents.sb3.policies import build_policy
 from agents.sb3.scores import RecurrentScoreNetwork, TrainedPolicy, score_network
 from agents.sb3.settings import Sb3Config
+from agents.sb3.space_policy import SpacePolicy
+from agents.spaces import space_from_dict
 from configs.errors import ConfigError
 from configs.loader import build_config
 from envs.gpu_cluster.codec import CodecLayout, observation_size
@@ -35,10 +39,11 @@ def save_trained(folder: Path, policy: BasePolicy, manifest: Manifest, config_te
     def write(temporary: Path) -> None:
         tensors = {name: tensor.contiguous().clone() for name, tensor in policy.state_dict().items()}
         safetensors.torch.save_file(tensors, temporary / WEIGHTS)
-        training = policy.training
-        policy.set_training_mode(False)
-        export_onnx(policy, manifest.masked, manifest.layout, temporary / ONNX)
-        policy.set_training_mode(training)
+        if manifest.codec is not None:
+            training = policy.training
+            policy.set_training_mode(False)
+            export_onnx(policy, manifest.masked, manifest.cluster_layout(folder), temporary / ONNX)
+            policy.set_training_mode(training)
         (temporary / CONFIG).write_text(config_text)
 
     save_artifact(folder, manifest, write)
@@ -77,20 +82,33 @@ def load_weights(folder: Path, manifest: Manifest, policy: BasePolicy) -> None:
         raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
 
 
-def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy:
+def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy | SpacePolicy:
     """Load the policy of an artifact whose manifest was read.
 
     Raises:
         ArtifactError: the weights do not fit the policy that the manifest describes.
     """
-    settings, layout = settings_of(folder, manifest), manifest.layout
+    settings = settings_of(folder, manifest)
+    layout = None if manifest.environment is not None else manifest.cluster_layout(folder)
     try:
-        policy = build_policy(settings, observation_space(layout), action_space(layout), layout)
-    except AgentConfigError as error:
+        policy = build_policy(settings, *_spaces(manifest, layout), layout)
+    except (AgentConfigError, ArtifactError, KeyError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: {error}; install what it needs, or train it again") from error
     load_weights(folder, manifest, policy)
     policy.set_training_mode(False)
+    if layout is None:
+        assert manifest.environment is not None
+        return SpacePolicy(manifest.agent, policy, manifest.masked, manifest.environment)
     return TrainedPolicy(manifest.agent, policy, manifest.masked, layout, manifest.packer)
+
+
+def _spaces(manifest: Manifest, layout: CodecLayout | None) -> tuple[Space[Any], Space[Any]]:
+    """Observation and action space."""
+    if layout is not None:
+        return observation_space(layout), action_space(layout)
+    assert manifest.environment is not None
+    environment = manifest.environment
+    return space_from_dict(environment["observation_space"]), space_from_dict(environment["action_space"])
 
 
 def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Path) -> None:

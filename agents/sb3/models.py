@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from sb3_contrib import MaskablePPO, RecurrentPPO
+from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import (
     ActionNoise,
@@ -30,6 +31,7 @@ from agents.sb3.buffers import (
     TimeDiscountBuffer,
     TimeDiscountReplayBuffer,
 )
+from agents.sb3.maskable_ppo import SHARED
 from agents.sb3.policies import algorithm_class, policy_arguments, policy_class
 from agents.sb3.settings import ContinuousConfig, OffPolicyConfig, OnPolicyConfig, Sb3Config
 from envs.gpu_cluster.codec import CodecLayout
@@ -102,6 +104,7 @@ def make_model(
         AgentConfigError: settings and environment do not fit together.
     """
     check_agent(settings, env.action_space, env.num_envs)
+    _check_masks(settings, env, layout)
     arguments = {
         **settings.arguments(),
         **_time_discount(settings, clock),
@@ -120,6 +123,20 @@ def make_model(
     if isinstance(model, RecurrentPPO):
         _replace_rollout_buffer(model, clock)
     return model
+
+
+def _check_masks(settings: Sb3Config, env: VecEnv, layout: CodecLayout | None) -> None:
+    if not settings.masked:
+        return
+    if not is_masking_supported(env):
+        raise AgentConfigError(
+            f"agent {settings.name} needs an environment with a method action_masks, and this one has none; choose "
+            "another agent, such as agent.name=ppo"
+        )
+    if layout is None and settings.policy == SHARED:
+        raise AgentConfigError(
+            f"agent.policy is {SHARED}, the network of GPU clusters; set agent.policy=MlpPolicy for this environment"
+        )
 
 
 @cache

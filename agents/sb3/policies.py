@@ -128,7 +128,10 @@ def _check_widths(value: Any, where: str) -> None:
 
 
 def build_policy(
-    settings: Sb3Config, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], layout: CodecLayout
+    settings: Sb3Config,
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+    layout: CodecLayout | None,
 ) -> BasePolicy:
     """An untrained policy as the agent trains it, to load weights into.
 

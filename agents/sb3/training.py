@@ -12,7 +12,7 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.artifact import find_artifact, read_manifest
-from agents.config import CallbackConfig
+from agents.config import AgentConfig, CallbackConfig, TrainConfig
 from agents.dotted import import_subclass
 from agents.errors import AgentConfigError, ArtifactError
 from agents.sb3.bootstrap import TimeBootstrap
@@ -20,17 +20,25 @@ from agents.sb3.checkpoint import load_checkpoint
 from agents.sb3.curve import CurveWriter
 from agents.sb3.files import load_weights
 from agents.sb3.models import Clock, is_off_policy, make_model
+from agents.sb3.policies import policy_arguments
 from agents.sb3.reward import CustomReward, load_reward
-from agents.sb3.run import RunCallback, checkpoints
-from agents.sb3.scores import TrainedPolicy
+from agents.sb3.run import RunCallback, checkpoints, policy_of
 from agents.sb3.settings import Sb3Config
 from agents.sb3.side_by_side import SideBySideARS
-from agents.scoring import score
 from agents.training import Hooks, Result, Task
-from envs.gpu_cluster.codec import fingerprint
-from envs.gpu_cluster.vector import GpuClusterVecEnv
+from envs.vec_env import TrainingVecEnv
 
 CURVE, TENSORBOARD = "metrics.jsonl", "tensorboard"
+
+
+def check(agent: AgentConfig, config: TrainConfig) -> None:
+    """Refuse settings in which a name names nothing; see `agents.training.check`."""
+    assert isinstance(agent, Sb3Config)
+    policy_arguments(agent)
+    if config.reward is not None:
+        load_reward(config.reward)
+    for entry in config.callbacks:
+        import_subclass(entry.target, BaseCallback, "train.callbacks")
 
 
 def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
@@ -38,20 +46,18 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     settings = task.agent
     assert isinstance(settings, Sb3Config)
     torch.set_num_threads(task.train.threads)
-    env = GpuClusterVecEnv(task.problem, task.train.num_envs, task.seed, task.reward_scale)
-    clock = Clock(lambda: env.step_seconds, task.problem.config.decision_interval_seconds)
-    start = [int(choice) for choice in task.tuned.policy(task.problem.config).rule]
-    layout = task.problem.config.codec
+    env = task.make_vec()
+    clock = Clock(lambda: env.step_seconds, task.unit_seconds)
     batch = env if task.train.reward is None else CustomReward(env, load_reward(task.train.reward))
-    model = make_model(settings, batch, clock, task.seed, layout, start)
-    TrainedPolicy(settings.name, model.policy, settings.masked, layout, None)  # refuses what cannot be saved
+    model = make_model(settings, batch, clock, task.seed, task.layout, task.start_rule)
+    policy_of(task, task.world(), model.policy)  # refuses what cannot be saved
     more = [_callback(config) for config in task.train.callbacks]
     if task.train.init_from is not None and not resume:
         _start_from(task, model)
     curve = CurveWriter(folder / CURVE)
     model.set_logger(_logger(folder, curve, hooks))
-    tuned_cost = np.inf if resume else _tuned_cost(task)
-    callback = RunCallback(task, folder, hooks, curve, env, tuned_cost)
+    baseline = np.nan if resume else task.baseline_score()  # a checkpoint has it
+    callback = RunCallback(task, folder, hooks, curve, env, baseline)
     if resume:
         _resume(folder, model, env, callback)
         hooks.advance(model.num_timesteps)
@@ -102,20 +108,10 @@ def _start_from(task: Task, model: BaseAlgorithm) -> None:
         raise ArtifactError(
             f"{folder}: its policy is of agent {manifest.agent}; train.init_from needs {task.agent.name}"
         )
-    ours, theirs = task.problem.config.codec.to_dict(), manifest.layout.to_dict()
-    differing = [f"environment.codec.{name}={theirs[name]}" for name in ours if ours[name] != theirs[name]]
-    if differing:
-        raise ArtifactError(
-            f"{folder}: its policy has codec {manifest.codec_fingerprint}, this experiment "
-            f"{fingerprint(task.problem.config.codec)}; set {', '.join(differing)}"
-        )
+    task.check_start(folder, manifest)
     load_weights(folder, manifest, model.policy)
     if isinstance(model, SideBySideARS):
         model.adopt_policy()
-
-
-def _tuned_cost(task: Task) -> float:
-    return float(score(task.tuned.policy(task.problem.config), task.problem, task.validation).mean())
 
 
 def _logger(folder: Path, curve: CurveWriter, hooks: Hooks) -> Logger:
@@ -123,7 +119,7 @@ def _logger(folder: Path, curve: CurveWriter, hooks: Hooks) -> Logger:
     return Logger(str(folder), [curve, board, *hooks.writers])
 
 
-def _resume(folder: Path, model: BaseAlgorithm, env: GpuClusterVecEnv, callback: RunCallback) -> None:
+def _resume(folder: Path, model: BaseAlgorithm, env: TrainingVecEnv, callback: RunCallback) -> None:
     found = checkpoints(folder)
     if not found:
         raise ArtifactError(f"{folder}: there is no checkpoint to resume from; train it anew")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.artifact import CONFIG, find_artifact, read_manifest
 from agents.errors import ArtifactError
-from agents.loading import load_policy
+from agents.loading import load_cluster_policy
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.kept import Kept
 from autoscaler.experiment import ExperimentConfig, LoggingConfig
@@ -48,13 +48,13 @@ def load_run(source: str) -> Run:
     result depend on the machine.
 
     Raises:
-        ArtifactError: there is none, it is damaged, or it was made for another codec.
+        ArtifactError: there is none, it is damaged, or it was made for another codec or environment.
         ConfigError: its settings cannot be read.
     """
     import torch
 
     artifact = find_artifact(source)
-    policy = load_policy(source)
+    policy = load_cluster_policy(source)
     torch.set_num_threads(1)
     experiment = load_config(artifact / CONFIG, ExperimentConfig)
     kept = Kept(read_manifest(artifact).kept_step, experiment.train.total_steps)

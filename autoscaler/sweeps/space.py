@@ -115,6 +115,8 @@ class SweepConfig(ExperimentConfig):
             SweepError: as above.
         """
         ExperimentConfig.__post_init__(self)
+        if self.env is not None:
+            raise SweepError(f"env is {self.env!r}; a sweep scores trainings on GPU clusters, in USD")
         if not self.sweep:
             raise SweepError("sweep is empty; list what to search, such as agent.learning_rate: {low: .., high: ..}")
         for key in self.sweep:

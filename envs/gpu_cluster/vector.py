@@ -10,7 +10,6 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from envs.gpu_cluster.arguments import (
@@ -25,6 +24,7 @@ from envs.gpu_cluster.batch import ClusterBatch
 from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.spaces import action_space, observation_space
+from envs.vec_env import TrainingVecEnv
 
 
 class StepInfos(Sequence[dict[str, Any]]):
@@ -74,7 +74,7 @@ class StepInfos(Sequence[dict[str, Any]]):
         return repr(list(self))
 
 
-class GpuClusterVecEnv(VecEnv):
+class GpuClusterVecEnv(TrainingVecEnv):
     """`num_envs` clusters that replay episodes of one trace, each reset on its own when its episode ends.
 
     Cluster `i` draws the same episodes as a single environment that is reset with `seed + i`. The info of a step has

@@ -13,11 +13,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 import traces
 from agents.artifact import Manifest
 from agents.baselines.tuned import Tuned
+from agents.cluster_task import ClusterTask
 from agents.config import TrainConfig
 from agents.registry import AGENTS, make_agent
 from agents.sb3.files import save_trained
 from agents.sb3.models import Clock, make_model
-from agents.training import Task
 from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import CodecLayout, empty_plan, encode, fingerprint, observation_size, write_mask
 from envs.gpu_cluster.config import EnvironmentConfig
@@ -63,7 +63,9 @@ def small_problem(layout: CodecLayout) -> Problem:
     return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=layout, episode_seconds=21_600.0))
 
 
-def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train: Any = None, **config: Any) -> Task:
+def small_task(
+    agent: str, seed: int = 0, problem: Problem | None = None, train: Any = None, **config: Any
+) -> ClusterTask:
     """A training of a few seconds; `train` and `config` override its settings."""
     problem = problem or small_problem(LAYOUTS[agent])
     start = float(problem.submit_ms[0]) / 1000
@@ -74,7 +76,7 @@ def small_task(agent: str, seed: int = 0, problem: Problem | None = None, train:
         "validation_windows": 2,
         "checkpoint_steps": 10**9,
     }
-    return Task(
+    return ClusterTask(
         agent=make_agent(agent, **{**SETTINGS[agent], **config}),
         train=TrainConfig(**{**lengths, **(train or {})}),
         problem=problem,
@@ -108,6 +110,7 @@ def manifest_of(agent: str, **values: Any) -> Manifest:
             "codec": layout.to_dict(),
             "codec_fingerprint": fingerprint(layout),
             "packer": "first-fit",
+            "environment": None,
             "seed": 3,
             "kept_step": 77,
             "total_steps": 100,

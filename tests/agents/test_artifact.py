@@ -88,10 +88,10 @@ def test_a_saved_policy_acts_like_the_model_that_it_came_from(agent: str, tmp_pa
 def test_an_artifact_holds_what_it_should(saved: Path) -> None:
     assert {path.name for path in saved.iterdir()} == {MANIFEST, WEIGHTS, ONNX, CONFIG}
     document = json.loads((saved / MANIFEST).read_text())
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert set(document["files"]) == {WEIGHTS, ONNX, CONFIG}
     assert read_manifest(saved) == manifest_of(AGENT)
-    assert read_manifest(saved).layout == LAYOUTS[AGENT]
+    assert read_manifest(saved).cluster_layout(saved) == LAYOUTS[AGENT]
     assert (saved / CONFIG).read_text() == "agent: test\n"
     assert saved.stat().st_mode & 0o777 == 0o755
 
@@ -138,7 +138,7 @@ def test_a_manifest_that_is_no_text_is_refused(artifact: Path) -> None:
     assert MANIFEST in refused(artifact)
 
 
-@pytest.mark.parametrize("schema", [0, 1, "2", None])
+@pytest.mark.parametrize("schema", [0, 2, "3", None])
 def test_another_schema_is_refused(artifact: Path, schema: Any) -> None:
     change_manifest(artifact, schema=schema)
     assert "schema" in refused(artifact)

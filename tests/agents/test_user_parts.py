@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from agents.cluster_task import ClusterTask
 from agents.config import CallbackConfig, TrainConfig
 from agents.errors import AgentConfigError, ArtifactError
 from agents.loading import load_policy
@@ -23,7 +24,7 @@ from agents.sb3.models import Clock, make_model
 from agents.sb3.reward import CustomReward, StepTerms, load_reward
 from agents.sb3.settings import Sb3Config
 from agents.sb3.training import CURVE
-from agents.training import Task, train
+from agents.training import train
 from tests.agents.builders import LAYOUTS, small_model, small_problem, small_task
 from tests.agents.toys import TimedVecEnv
 
@@ -135,7 +136,7 @@ def test_a_reward_that_is_not_one_number_per_cluster_is_refused(answer: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Task]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClusterTask]:
     """A finished training with a reward, a callback and an extractor of the user; not to be changed."""
     folder = tmp_path_factory.mktemp("user") / "run"
     folder.mkdir()
@@ -146,7 +147,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Task]:
     return folder, task
 
 
-def test_the_parts_of_the_user_take_part_in_a_training(run: tuple[Path, Task]) -> None:
+def test_the_parts_of_the_user_take_part_in_a_training(run: tuple[Path, ClusterTask]) -> None:
     folder, task = run
     assert SEEN == [1024, 2048]
     assert task.reward_scale == 1.0
@@ -155,7 +156,7 @@ def test_the_parts_of_the_user_take_part_in_a_training(run: tuple[Path, Task]) -
     assert any(type(module).__name__ == "Squared" for module in load_policy(folder).network.modules())  # type: ignore[attr-defined]
 
 
-def test_a_training_starts_from_the_policy_of_another_run(run: tuple[Path, Task], tmp_path: Path) -> None:
+def test_a_training_starts_from_the_policy_of_another_run(run: tuple[Path, ClusterTask], tmp_path: Path) -> None:
     folder, task = run
     warm = train(replace(task, train=replace(task.train, init_from=str(folder), callbacks=())), tmp_path)
     best = min(
@@ -163,10 +164,10 @@ def test_a_training_starts_from_the_policy_of_another_run(run: tuple[Path, Task]
         for entry in map(json.loads, (folder / CURVE).read_text().splitlines())
         if "validation/usd" in entry
     )
-    assert warm.start_usd == best
+    assert warm.start_score == best
 
 
-def test_a_training_does_not_start_from_another_agent_or_codec(run: tuple[Path, Task], tmp_path: Path) -> None:
+def test_a_training_does_not_start_from_another_agent_or_codec(run: tuple[Path, ClusterTask], tmp_path: Path) -> None:
     folder, task = run
     start = TrainConfig(total_steps=512, num_envs=16, validations=1, init_from=str(folder))
     with pytest.raises(ArtifactError, match=r"policy is of agent ppo; train\.init_from needs a2c|is a policy of ppo"):
@@ -176,7 +177,7 @@ def test_a_training_does_not_start_from_another_agent_or_codec(run: tuple[Path, 
         train(replace(task, train=start, problem=narrow), tmp_path)
 
 
-def test_a_finished_training_can_be_made_longer(run: tuple[Path, Task], tmp_path: Path) -> None:
+def test_a_finished_training_can_be_made_longer(run: tuple[Path, ClusterTask], tmp_path: Path) -> None:
     import shutil
 
     folder, task = run

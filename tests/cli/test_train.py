@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -77,7 +78,7 @@ def test_a_run_folder_holds_all_that_a_run_is(finished: Path) -> None:
     assert record["tuned"]["packer"] in {"best-fit", "first-fit", "worst-fit"}
     assert record["episode_seconds"] == 21_600.0
     assert record["result"]["finished"]
-    assert record["result"]["best_usd"] <= record["result"]["tuned_usd"]
+    assert record["result"]["best_score"] <= record["result"]["baseline_score"]
     assert record["provenance"]
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "validation/usd" in line] == [0, 1024, 2048]
@@ -398,3 +399,81 @@ def test_a_resumed_run_stays_one_run_of_weights_and_biases(config: Path, no_netw
     assert [path.name for path in files] == [f"run-{run_id}.wandb"] * 2
     for path in files:
         assert run_id in {record.run.run_id for record in wandb_records(path) if record.HasField("run")}
+
+
+CARTPOLE = """\
+env: CartPole-v1
+env_kwargs: {max_episode_steps: 100}
+agent: {name: ppo, n_steps: 32, batch_size: 64, policy_kwargs: {net_arch: [8]}}
+train: {total_steps: 512, num_envs: 4, validations: 2, validation_windows: 3, checkpoint_steps: 256}
+"""
+
+
+def test_another_environment_is_trained_on_resumed_and_loaded(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(CARTPOLE)
+    assert train(config) == 0
+    assert capsys.readouterr().out == "runs/run\n"
+    folder = Path("runs/run")
+    assert {path.name for path in folder.iterdir()} == ENTRIES
+    resolved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (resolved["env"], resolved["env_kwargs"]) == ("CartPole-v1", {"max_episode_steps": 100})
+    assert not {"trace", "cluster", "environment", "split"} & resolved.keys()
+    assert main(["train", "--resume", "runs/run", "--steps", "1024"]) == 0
+    assert "return per episode on average, random actions" in capsys.readouterr().err
+    assert json.loads((folder / "run.json").read_text())["result"]["steps"] == 1024
+    assert load_policy(folder).act(np.zeros((2, 4), np.float32), None).shape == (2,)  # type: ignore[arg-type]
+    assert main(["evaluate", "runs/run"]) == 2
+    assert "its policy plays CartPole-v1, so it runs on no GPU cluster" in only_line(capsys.readouterr())
+    assert main(["simulate", "--policy", "runs/run", "--trace", "synthetic:quickstart?days=1&seed=0"]) == 2
+    assert "its policy plays CartPole-v1" in only_line(capsys.readouterr())
+
+
+def test_continuous_actions_are_trained(config: Path) -> None:
+    config.write_text(CARTPOLE.replace("CartPole", "Pendulum"))
+    assert train(config) == 0
+    assert load_policy("runs/run").act(np.zeros((2, 3), np.float32), None).shape == (2, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("env=CartPol-v1", "unknown environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
+        ("env_kwargs={gravity: 1}", "env 'CartPole-v1' cannot be made with env_kwargs {'gravity': 1}"),
+        ("env=autoscaler/GpuCluster-v0", "leave it out to train on GPU clusters"),
+        ("env=null", "env_kwargs are arguments of env, which is not set"),
+        ("trace=synthetic:quickstart?days=3", "trace: only GPU clusters have this, and env is 'CartPole-v1'"),
+        ("environment.packer=first-fit", "environment: only GPU clusters have this"),
+        ("train.reward=math:sin", "train.reward is made from the costs of GPU clusters"),
+        ("agent.policy_kwargs={net_arc: [4]}", "unknown key 'net_arc'; did you mean 'net_arch'?"),
+    ],
+)
+def test_a_mistake_about_another_environment_is_one_line(
+    config: Path, capsys: pytest.CaptureFixture[str], change: str, message: str
+) -> None:
+    config.write_text(CARTPOLE)
+    assert train(config, "--set", change) == 2
+    assert message in only_line(capsys.readouterr())
+    assert not Path("runs/run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.reward=math:sinn", "module 'math' has no 'sinn'; did you mean 'sin'?"),
+        ("train.callbacks=[{target: math:pi}]", "train.callbacks"),
+        ("agent.policy_kwargs={net_arch: [4]}", "agent.policy_kwargs belongs to another policy"),
+        ("agent.policy=MlpPolcy", "agent.policy is 'MlpPolcy'; did you mean 'MlpPolicy'?"),
+    ],
+)
+def test_a_name_that_names_nothing_is_told_before_anything_is_tuned(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, change: str, message: str
+) -> None:
+    monkeypatch.setattr(training, "tune", None)  # calling it would be an error of another type
+    assert train(config, "--set", change) == 2
+    assert message in only_line(capsys.readouterr())
+
+
+def test_a_config_of_a_sweep_names_the_command_for_it(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(f"{CONFIG}sweep:\n  agent.learning_rate: {{low: 0.001, high: 0.01}}\n")
+    assert train(config) == 2
+    assert "unknown key 'sweep'; a config that has it is for `autoscaler sweep`" in only_line(capsys.readouterr())

@@ -44,11 +44,19 @@ def test_every_example_of_the_training_page_runs(
     names: dict[str, object] = {}
     for language, text in blocks("docs/training.md"):
         if language == "yaml":
-            Path("experiment.yaml").write_text(text)
+            Path("other.yaml" if text.startswith("env:") else "experiment.yaml").write_text(text)
         elif language == "python":
             exec(text, names)
         else:
             for line in text.splitlines():
                 assert main(shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)
-    assert {path.name for path in Path("runs").iterdir()} == {"first", "second", "third", "lr", "best", "logged"}
+    assert {path.name for path in Path("runs").iterdir()} == {
+        "first",
+        "other",
+        "second",
+        "third",
+        "lr",
+        "best",
+        "logged",
+    }
     assert names["curve"]

@@ -45,7 +45,8 @@ def write_artifact(folder: Path, layout: CodecLayout, weights: np.ndarray | None
     write_model(folder / "policy.onnx", layout, values)
     (folder / "config.yaml").write_text("agent: test\n")
     document = {
-        "schema": 2,
+        "schema": 3,
+        "environment": None,
         "codec_fingerprint": fingerprint(layout),
         "codec": layout.to_dict(),
         "agent": "linear",

@@ -17,7 +17,7 @@ from agents.registry import AGENTS, BASELINES
 from autoscaler.cli import main
 from autoscaler.experiment import load_experiment
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
-from envs.registry import ENVIRONMENTS
+from envs.registry import ENVIRONMENTS, TRAINING
 from tests.registries.toys.agent import BriskA2C
 from traces.formats import FORMATS
 
@@ -123,7 +123,34 @@ def test_an_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         gymnasium.registry.pop(ENV_ID, None)
 
 
-@pytest.mark.parametrize("name", [*EXAMPLES, "corridor/env.py"])
+def test_an_environment_is_trained_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a score and a baseline of its own, which its folder brings."""
+    monkeypatch.setitem(ENVIRONMENTS, ENV_ID, {"entry_point": f"{TOYS}.corridor.env:CorridorEnv"})
+    monkeypatch.setitem(TRAINING, ENV_ID, f"{TOYS}.corridor.training:CorridorTraining")
+    path = tmp_path / "corridor.yaml"
+    path.write_text(
+        "env: toy/Corridor-v0\n"
+        "env_kwargs: {cells: 4, max_episode_steps: 30}\n"
+        "agent: {name: ppo, n_steps: 64, batch_size: 64}\n"
+        "train: {total_steps: 2048, num_envs: 4, validations: 2, validation_windows: 3}\n"
+    )
+    try:
+        assert main(["train", str(path), "--out", str(tmp_path), "--name", "run"]) == 0
+    finally:
+        gymnasium.registry.pop(ENV_ID, None)
+    captured = capsys.readouterr()
+    assert "steps to the end of the corridor, going on at each step" in captured.err
+    entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    validation = [entry for entry in entries if "validation/steps" in entry]
+    assert [entry["step"] for entry in validation] == [0, 1024, 2048]
+    best = validation[-1]["validation/best_steps"]
+    assert best == min(entry["validation/steps"] for entry in validation)
+    assert 4.0 <= validation[-1]["validation/going_on_steps"] <= best <= 30.0
+
+
+@pytest.mark.parametrize("name", [*EXAMPLES, "corridor/env.py", "corridor/training.py"])
 def test_the_examples_of_contributing_are_the_toys(name: str) -> None:
     root = Path(__file__).parents[2]
     example = (Path(__file__).parent / "toys" / name).read_text()

@@ -14,6 +14,7 @@ import matplotlib.image
 import optuna
 import pytest
 
+from agents.cluster_task import USD
 from agents.training import Result
 from autoscaler.cli import main
 from autoscaler.experiment import ExperimentConfig, load_experiment
@@ -49,8 +50,10 @@ class Trainings:
         for step, usd in ((0, 1.0), (100, self.score(experiment) + 1.0), (200, self.score(experiment))):
             hooks.on_log(step, {"validation/usd": usd})
             if step < 200 and hooks.should_stop():
-                return TrainedRun(folder, experiment, Result(step, 200, False, 0, 1.0, 1.0, 1.0))
-        return TrainedRun(folder, experiment, Result(200, 200, True, 200, min(1.0, self.score(experiment)), 1.0, 1.0))
+                return TrainedRun(folder, experiment, Result(step, 200, False, 0, USD, 1.0, 1.0, 1.0))
+        return TrainedRun(
+            folder, experiment, Result(200, 200, True, 200, USD, min(1.0, self.score(experiment)), 1.0, 1.0)
+        )
 
 
 @pytest.fixture

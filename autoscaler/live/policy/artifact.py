@@ -78,7 +78,7 @@ class OnnxPolicy:
 
 
 def _check_codec(folder: Path, manifest: Manifest, layout: CodecLayout) -> None:
-    trained, wanted = manifest.layout.to_dict(), layout.to_dict()
+    trained, wanted = manifest.cluster_layout(folder).to_dict(), layout.to_dict()
     differing = [f"--set codec.{key}={trained[key]}" for key, value in wanted.items() if trained[key] != value]
     if differing:
         raise ArtifactError(
