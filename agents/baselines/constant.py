@@ -14,7 +14,7 @@ CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
 class ConstantSetpoint:
     """Scale by one constant setpoint and place each job in its default pool.
 
-    The default pool is the first where the job starts at once, else the first that may run it; the codec marks it
+    The default pool is the first where the job starts at once, else the first that can grow for it; the codec marks it
     in the observation, so this policy needs nothing but what every policy sees.
 
     Args:

@@ -343,7 +343,7 @@ class LiveConfig:
     """Settings of `autoscaler deploy`.
 
     Attributes:
-        pools: at least one; their order is the order in which fixed rules prefer them, and must be that of training.
+        pools: at least one; jobs prefer them in their order, which must be that of training.
         namespaces: namespaces whose pods and Jobs count; empty: all.
         decision_interval_seconds: least time between two decisions.
         resync_interval_seconds: most time between two decisions.

@@ -426,6 +426,7 @@ class GangView:
         sent_to: pool that its pods to come are sent to; empty: not known by that.
         pods: its pods that are not finished, sorted by name.
         allowed_pools: names of the pools that can ever run it, in the config's order.
+        default_pool: where it goes while it waits behind the policy's window; empty: it does not.
         predicted_seconds: the run time that is expected, 0: nobody said.
         latest_start_seconds: until when its start may be deferred; None: it may not.
         priority: the highest of its pods.
@@ -452,6 +453,7 @@ class GangView:
     sent_to: str = ""
     pods: tuple[PodView, ...] = ()
     allowed_pools: tuple[str, ...] = ()
+    default_pool: str = ""
     predicted_seconds: float = 0.0
     latest_start_seconds: float | None = None
     priority: int = 0

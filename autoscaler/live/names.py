@@ -216,8 +216,8 @@ EVENT_CONSOLIDATED: Final = _name(
 EVENT_CONSOLIDATION_FAILED: Final = _name("event", "ConsolidationFailed", "Node: its jobs stay; says why.")
 EVENT_REPAIR: Final = _name("event", "NodeRepair", "Node: it is rebooted, or is well again; says why.")
 EVENT_REPAIR_FAILED: Final = _name("event", "NodeRepairFailed", "Node: it could not be rebooted; says why.")
-EVENT_POOL_DIED: Final = _name(
-    "event", "PoolDied", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
+EVENT_POOL_UNAVAILABLE: Final = _name(
+    "event", "PoolUnavailable", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
 )
 EVENT_PAUSED: Final = _name("event", "Paused", "Lease: nothing, or nothing of some pools, is changed; says why.")
 EVENT_RESUMED: Final = _name("event", "Resumed", "Lease: changes are made again.")

@@ -26,7 +26,7 @@ from autoscaler.live.names import (
     METRIC_STALE_SECONDS,
     STATUS_CONFIG_MAP,
 )
-from autoscaler.live.policy.snapshot import fill_snapshot
+from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.providers import machine_watches
 from autoscaler.live.switch import Switch, SwitchStore
 from autoscaler.live.telemetry.metrics import Metrics
@@ -140,7 +140,8 @@ class Observer:
         full |= view.paused_pools.keys()
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
-        return Observation(view, fill_snapshot(view, self._submissions, self._config, orders, full, moved))
+        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved)
+        return Observation(plan_backlog(view, self._config, snapshot), snapshot)
 
     def _triggered(self, _: Trigger) -> None:
         self._wake.set()

@@ -166,7 +166,7 @@ class ClusterConfig:
     """The pools of a cluster.
 
     Attributes:
-        pools: at least one; their order is the order in which fixed rules prefer them.
+        pools: at least one; jobs prefer them in their order, and overflow to the next.
     """
 
     pools: tuple[PoolConfig, ...]

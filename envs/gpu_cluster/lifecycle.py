@@ -36,12 +36,20 @@ class BootConfig:
             linearly between; they replace `boot_seconds` and `sigma`.
         failure_probability: share of the boots that never become ready.
         timeout_seconds: from the order until that is noticed; the node is off then and may be ordered again.
+        backoff_seconds: nothing is ordered in the pool for so long after a boot failed, and its jobs go to other pools;
+            None: it is ordered again at once. It doubles while boots go on failing, as `guardrails.backoff` of
+            `autoscaler deploy` does.
+        max_backoff_seconds: the longest.
+        backoff_reset_seconds: without a failure for this long it starts anew.
     """
 
     sigma: float = 0.0
     quantiles_seconds: tuple[float, ...] = ()
     failure_probability: float = 0.0
     timeout_seconds: float = 900.0
+    backoff_seconds: float | None = None
+    max_backoff_seconds: float = 1800.0
+    backoff_reset_seconds: float = 10800.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -51,6 +59,9 @@ class BootConfig:
         """
         _check_sigma("boot.sigma", self.sigma)
         _check_seconds("boot.timeout_seconds", self.timeout_seconds, 0.001)
+        _check_seconds("boot.backoff_seconds", self.backoff_seconds, 0.001)
+        _check_seconds("boot.max_backoff_seconds", self.max_backoff_seconds, self.backoff_seconds or 0.0)
+        _check_seconds("boot.backoff_reset_seconds", self.backoff_reset_seconds)
         for seconds in self.quantiles_seconds:
             _check_seconds("boot.quantiles_seconds", seconds)
         if len(self.quantiles_seconds) == 1 or list(self.quantiles_seconds) != sorted(self.quantiles_seconds):

@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.kube.client import connect
-from autoscaler.live.names import EVENT_POOL_DIED
+from autoscaler.live.names import EVENT_POOL_UNAVAILABLE
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, deployed, live_settings
 from tests.cluster.live_support import gated_gang as submitted
@@ -39,7 +39,7 @@ def job(cluster: ControlPlane) -> dict[str, Any]:
 
 def told(cluster: ControlPlane) -> list[str]:
     events = cluster.request("GET", "/api/v1/namespaces/default/events")["items"]
-    return [event["message"] for event in events if event["reason"] == EVENT_POOL_DIED]
+    return [event["message"] for event in events if event["reason"] == EVENT_POOL_UNAVAILABLE]
 
 
 @pytest.mark.parametrize("spec", [{"backoffLimit": 2}, {"backoffLimit": 0, "podFailurePolicy": IGNORE}])

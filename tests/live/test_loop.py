@@ -26,12 +26,13 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.replay import replay, summarize
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health
 from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.wake import Wake
-from envs.gpu_cluster.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec import CodecLayout, Pool, fingerprint
 from tests.live import raw
 from tests.live.raw import START
 from tests.live.views import decision_of
@@ -241,15 +242,46 @@ def test_each_decision_is_in_the_audit_before_it_is_carried_out(tmp_path: Path) 
     assert records[2]["orders"] == {"gpu": 1}
 
 
-def test_jobs_behind_the_window_go_to_their_first_pool() -> None:
+def test_jobs_behind_the_window_go_to_their_default_pools() -> None:
+    """Pool a grows to two nodes for the first two jobs, and the third one overflows."""
     import numpy as np
 
     layout = CodecLayout(window_slots=1)
-    rig = Rig(pools=(LivePool("a", 4), LivePool("b", 4)), layout=layout)
+    rig = Rig(pools=(LivePool("a", 2), LivePool("b", 4)), layout=layout)
     rig.store.replace(Resource.PODS, [raw.pod(name) for name in "pqr"])
-    view = rig.observer.observe(GuardrailState()).view
-    decision = with_backlog(decision_of(np.zeros(4, np.int64), np.array([1])), view)
-    assert decision.placement.tolist() == [1, 0, 0]
+    seen = rig.observer.observe(GuardrailState())
+    assert seen.snapshot.pools[:2, Pool.BACKLOG_GPUS].tolist() == [8.0, 8.0]
+    decision = with_backlog(decision_of(np.zeros(4, np.int64), np.array([1])), seen.view)
+    assert decision.placement.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("window_slots", [0, 1, 8])
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_job_that_its_first_pool_cannot_take_raises_the_next_one_and_no_other(window_slots: int, gated: bool) -> None:
+    """Pool a has one node, which is full; b and c have none."""
+    pools = (LivePool("a", 1), LivePool("b", 4), LivePool("c", 4))
+    rig = Rig(pools=pools, layout=CodecLayout(window_slots=window_slots))
+    rig.store.replace(Resource.NODES, [raw.node("n", "a")])
+    status = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
+    waiting = raw.pod("p", gated=gated, status={} if gated else status)
+    rig.store.replace(Resource.PODS, [raw.pod("x", node_name="n"), waiting])
+    done = rig.loop.reconcile()
+    assert done.allowed is not None
+    assert dict(done.allowed.orders) == {"b": 1}
+
+
+def test_the_audit_decides_again_where_jobs_behind_the_window_went(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    rig = Rig(pools=(LivePool("a", 1), LivePool("b", 4)), layout=CodecLayout(window_slots=1))
+    audit = AuditWriter(path, Header(rig.config.codec, fingerprint(rig.config.codec), "reactive", True, rig.config))
+    rig = Rig(audit=audit, pools=(LivePool("a", 1), LivePool("b", 4)), layout=CodecLayout(window_slots=1))
+    rig.store.replace(Resource.PODS, [raw.pod(name) for name in "pqr"])
+    done = rig.loop.reconcile()
+    audit.close()
+    assert done.allowed is not None
+    assert dict(done.allowed.orders) == {"a": 1, "b": 2}
+    summary = summarize(replay(path, lambda header: make_decider("reactive", header.layout)))
+    assert (summary.decisions, summary.verdicts, summary.different) == (1, 1, [])
 
 
 @pytest.mark.parametrize("change", ["deleted", "unready", "without its GPUs", "deleted while it boots"])

@@ -5,7 +5,7 @@ tell it, at the same moment. At every decision, snapshot, observation, mask and 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
@@ -19,9 +19,10 @@ from agents.policy import Policy
 from agents.registry import make_baseline
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
 from autoscaler.live.policy.decide import Decider, make_decider
-from autoscaler.live.policy.snapshot import fill_snapshot
+from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.view.submissions import Submissions
@@ -29,7 +30,7 @@ from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
-from envs.gpu_cluster.lifecycle import FailureConfig, SpotConfig
+from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.simulator import reference
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
@@ -160,10 +161,11 @@ class LiveSide:
             thing["status"]["allocatable"].update(allocatable)
         return thing
 
-    def snapshot(self) -> ClusterSnapshot:
+    def look(self, full_pools: Collection[str] = ()) -> tuple[ClusterView, ClusterSnapshot]:
         view, submitted = self.views.build(self.store.contents())
         self.submissions.note(submitted, view.now_seconds)
-        return fill_snapshot(view, self.submissions, self.config, consolidated=self.consolidated)
+        snapshot = fill_snapshot(view, self.submissions, self.config, {}, full_pools, self.consolidated)
+        return plan_backlog(view, self.config, snapshot), snapshot
 
 
 def name_of(job: Job) -> str:
@@ -237,6 +239,13 @@ def consolidate(well: Callable[..., None], c: ToldSimulator, pool: int, choice: 
                 c.live.consolidated[c.live.config.pools[pool].name] = c.live.clock.now()
 
 
+def end_boot(well: Callable[..., None], c: ToldSimulator, node: Node) -> None:
+    well(c, node)
+    if node.state == "off":  # its boot failed
+        c.live.at(c.now)
+        c.live.remove(node)
+
+
 def scale(well: Callable[..., None], c: ToldSimulator, pool: int, target: int) -> None:
     before = {id(node): node.state for node in c.nodes}
     well(c, pool, target)
@@ -248,7 +257,7 @@ def scale(well: Callable[..., None], c: ToldSimulator, pool: int, target: int) -
             c.live.remove(node)
 
 
-TOLD = (become_idle, start, finish, preempt, happen, submit, consolidate, scale)
+TOLD = (become_idle, start, finish, preempt, happen, end_boot, submit, consolidate, scale)
 
 
 @pytest.fixture(autouse=True)
@@ -265,13 +274,18 @@ def tell_live(monkeypatch: pytest.MonkeyPatch) -> None:
 def check(simulator: ToldSimulator, decider: Decider) -> ClusterSnapshot:
     """Everything that a policy sees, bit by bit."""
     simulator.live.at(simulator.now)
-    snapshot = simulator.live.snapshot()
+    names = [pool.name for pool in simulator.problem.cluster.pools]
+    full = [name for pool, name in enumerate(names) if simulator.in_backoff(pool)]
+    view, snapshot = simulator.live.look(full)
     for name in ClusterSnapshot._fields:
         expected, found = getattr(simulator.snapshot, name), getattr(snapshot, name)
         assert found.tobytes() == expected.tobytes(), (simulator.now, name, expected, found)
     decided = decider.decide(snapshot)
     assert decided.observation.tobytes() == simulator.observation.tobytes()
     assert decided.mask.tobytes() == simulator.mask.tobytes()
+    behind = view.queue[simulator.problem.tables.window_slots :]
+    offers = {name_of(simulator.trace[number]): names[pool] for number, pool in simulator.offers.items()}
+    assert {gang.ref.name: gang.default_pool for gang in behind} == offers
     return snapshot
 
 
@@ -355,6 +369,25 @@ def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) ->
     assert sum(totals.node_failures for totals in simulator.totals) >= 3
     assert sum(totals.spot_reclaims for totals in simulator.totals) >= 3
     assert sum(totals.preemptions for totals in simulator.totals) >= 3
+
+
+@pytest.mark.parametrize("policy", ["reactive", "random"])
+@pytest.mark.parametrize("window_slots", [0, 2])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_same_while_jobs_overflow(policy: str, window_slots: int, balanced: bool) -> None:
+    """Pools that are full, whose boots fail, or that lose nodes; and where each job behind the window goes."""
+    layout = CodecLayout(max_pools=3, window_slots=window_slots, balance_similar_pools=balanced)
+    boot = BootConfig(failure_probability=0.5, timeout_seconds=200.0, backoff_seconds=300.0)
+    pools = (
+        PoolConfig("a", max_nodes=3, boot=boot),
+        PoolConfig("b", max_nodes=2, min_nodes=1, failures=FailureConfig(6000.0, 900.0, 0.5)),
+        PoolConfig("c", max_nodes=3),
+    )
+    problem = make_problem(make_trace(4, 80), ClusterConfig(pools), EnvironmentConfig(codec=layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
+    assert all(totals.used_milli_ms > 0 for totals in simulator.totals)
+    assert simulator.totals[0].boot_failures >= 3
 
 
 @pytest.mark.parametrize("policy", ["reactive", "random"])

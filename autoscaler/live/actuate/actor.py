@@ -39,7 +39,7 @@ from autoscaler.live.names import (
     EVENT_CONSOLIDATION_FAILED,
     EVENT_FAILED_TO_SCALE_UP,
     EVENT_PLACED,
-    EVENT_POOL_DIED,
+    EVENT_POOL_UNAVAILABLE,
     EVENT_REPAIR,
     EVENT_REPAIR_FAILED,
     EVENT_SCALE_DOWN,
@@ -186,12 +186,12 @@ class LiveActor:
         return after_release(state, uids, release.pool, self._clock.now())
 
     def _rescue(self, stranded: Stranded) -> None:
-        """Evict the pods of a gang whose pool died, all or as far as it goes: the next reconcile sees the rest."""
-        self._recorder.event(stranded.gang.ref, "Warning", EVENT_POOL_DIED, stranded.reason)
+        """Evict the pods of a gang whose pool cannot run it, as far as that goes: the next reconcile sees the rest."""
+        self._recorder.event(stranded.gang.ref, "Warning", EVENT_POOL_UNAVAILABLE, stranded.reason)
         for pod in stranded.gang.pods if stranded.restart else ():
             if pod.deleted_seconds is None:
                 try:
-                    evict(self._client, pod)
+                    evict(self._client, pod, only_unchanged=True)
                     self._metrics.add(METRIC_EVICTED_PODS, 1)
                 except KubeError as error:
                     self._metrics.add(METRIC_ERRORS, 1, error.kind)

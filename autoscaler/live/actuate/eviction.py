@@ -19,18 +19,21 @@ class UndoError(Exception):
     """What is done with a node must not go on."""
 
 
-def evict(client: KubeClient, pod: PodView, grace_seconds: int | None = None) -> None:
+def evict(client: KubeClient, pod: PodView, grace_seconds: int | None = None, only_unchanged: bool = False) -> None:
     """Request the eviction of a pod; the API server enforces budgets, while a pending pod has none.
 
     Args:
         client: fenced, see `KubeClient.fenced`.
         pod: which.
         grace_seconds: wall seconds that it may take to end; None: its own.
+        only_unchanged: refuse where the pod has changed since it was seen, such as by its binding.
 
     Raises:
         KubeError: it was refused.
     """
     options: Json = {"preconditions": {"uid": pod.uid}}
+    if only_unchanged:
+        options["preconditions"]["resourceVersion"] = pod.resource_version
     if grace_seconds is not None:
         options["gracePeriodSeconds"] = grace_seconds
     path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"

@@ -3,7 +3,8 @@
     allowed = evaluate(view, decision, state, config)
 
 `placement`, `orders`, `removals` and `consolidations` hold the rules, `protection` and `movable` those about pods that
-hold their node, `stranded` finds gangs whose pool died, `state` is what is remembered between two reconciles.
+hold their node, `stranded` finds gangs whose pool cannot run them, `prospects` what pools can still take, `state` is
+what is remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
@@ -18,7 +19,6 @@ from autoscaler.live.guardrails.state import (
     after_release,
     after_removal_failure,
 )
-from autoscaler.live.guardrails.stranded import Stranded
 from autoscaler.live.guardrails.verdicts import (
     Allowed,
     Consolidation,
@@ -27,6 +27,7 @@ from autoscaler.live.guardrails.verdicts import (
     RepairAction,
     RepairKind,
     Rule,
+    Stranded,
     Verdict,
 )
 

@@ -70,7 +70,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         verdicts,
         state,
         removals.candidates(),
-        stranded(view, state, config),
+        stranded(view, state, config, capacity),
         tuple(consolidations.chosen),
         tuple(repairs.actions),
     )

@@ -37,6 +37,16 @@ def existing_nodes(pool: PoolView, state: GuardrailState) -> int:
     return pool.powered_nodes + state.unseen(pool)
 
 
+def nodes_to_come(
+    pool: PoolView, state: GuardrailState, now_seconds: float, times: BackoffTimes
+) -> list[NodeView | None]:
+    """The nodes that `coming_nodes` counts, those whose Node is there first; None for the others."""
+    late = {name for name, _ in overdue(pool, state, now_seconds, times)}
+    booting = [node for node in pool.in_state(NodeState.BOOTING) if node.name not in late]
+    count = coming_nodes(pool, state, now_seconds, times)
+    return [*booting, *[None] * (count - len(booting))]
+
+
 class Orders:
     """Decides how many nodes are ordered. It belongs to one evaluation.
 
@@ -110,12 +120,7 @@ class Orders:
         return wanted
 
     def _coming(self, pool: PoolView) -> list[NodeView | None]:
-        """Nodes that come, those whose Node is there first."""
-        times, now = self._config.guardrails.backoff, self._view.now_seconds
-        late = {name for name, _ in overdue(pool, self._state, now, times)}
-        booting = [node for node in pool.in_state(NodeState.BOOTING) if node.name not in late]
-        count = coming_nodes(pool, self._state, now, times)
-        return [*booting, *[None] * (count - len(booting))]
+        return nodes_to_come(pool, self._state, self._view.now_seconds, self._config.guardrails.backoff)
 
     def _need(self, pool: PoolView, coming: Sequence[NodeView | None], most_new: int) -> Need:
         shape = pool_shape(pool, self._config.pool(pool.name))

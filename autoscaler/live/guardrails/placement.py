@@ -56,9 +56,9 @@ def chosen_pools(view: ClusterView, decision: Decision) -> Iterator[tuple[GangVi
 
 
 def with_backlog(decision: Decision, view: ClusterView) -> Decision:
-    """The decision with a placement for every job: those behind the window go to the first pool that may run them."""
+    """The decision with a placement for every job: those behind the window go to their default pool."""
     rows = {pool.name: pool.index for pool in view.pools}
-    behind = [rows[gang.allowed_pools[0]] for gang in view.queue[len(decision.placement) :]]
+    behind = [rows[gang.default_pool or gang.allowed_pools[0]] for gang in view.queue[len(decision.placement) :]]
     if not behind:
         return decision
     return decision._replace(placement=np.concatenate([decision.placement, np.array(behind, np.int64)]))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.guardrails.stranded import Stranded
 from autoscaler.live.model import GangView, NodeView, PodView
 
 
@@ -168,6 +167,21 @@ class RepairAction:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranded:
+    """A gang whose pool cannot run it.
+
+    Attributes:
+        gang: the gang; none of its pods has a node.
+        restart: its pods may be evicted, and its Job makes them again at our gate.
+        reason: one sentence that people can act on.
+    """
+
+    gang: GangView
+    restart: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Allowed:
     """What is left of a decision.
 
@@ -178,7 +192,7 @@ class Allowed:
         verdicts: what the rules changed.
         state: the state with what this view showed; write down what was done in it.
         candidates: names of idle nodes that may be removed soon; None: nothing may be changed, their taints neither.
-        stranded: gangs whose pool died.
+        stranded: gangs whose pool cannot run them.
         consolidations: nodes to empty.
         repairs: nodes to reboot, and nodes that are well again.
     """

@@ -6,6 +6,7 @@ Times are compared in whole milliseconds and GPUs in thousandths, as there.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,8 +25,10 @@ from envs.gpu_cluster.codec import (
     Pool,
     Signal,
     Slot,
+    backlog_pools,
     consolidation_plan,
     emptiable,
+    empty_plan,
     empty_snapshot,
 )
 
@@ -45,7 +48,7 @@ def fill_snapshot(
     full_pools: Collection[str] = (),
     consolidated: Mapping[str, float] | None = None,
 ) -> ClusterSnapshot:
-    """The snapshot of a view.
+    """The snapshot of a view, but for the jobs behind the window: see `plan_backlog`.
 
     Args:
         view: the cluster.
@@ -139,10 +142,33 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
             row[Slot.SLACK_SECONDS] = (slack if slack > 0 else slack - 1) / 1000.0
         for pool in gang.allowed_pools:
             snapshot.allowed[slot, rows[pool]] = 1.0
+
+
+def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> ClusterView:
+    """Give each gang behind the window its default pool, and write what they request of each pool.
+
+    Args:
+        view: the cluster.
+        config: the codec layout.
+        snapshot: of this view, otherwise filled; its column BACKLOG_GPUS is written.
+
+    Returns:
+        The view with `GangView.default_pool` of these gangs.
+    """
+    rows = {pool.name: pool.index for pool in view.pools}
+    first = len(window(view, config))
+    behind = view.queue[first:]
+    allowed = np.zeros((len(behind), config.codec.max_pools))
+    for row, gang in zip(allowed, behind, strict=True):
+        row[[rows[pool] for pool in gang.allowed_pools]] = 1.0
+    gpus = [gang.pending_gpu_milli / 1000.0 for gang in behind]
+    pools = backlog_pools(snapshot, config.codec.tables(), empty_plan(config.codec), gpus, allowed)
     backlog = np.zeros(len(view.pools), np.int64)
-    for gang in view.queue[len(slots) :]:
-        backlog[rows[gang.allowed_pools[0]]] += gang.pending_gpu_milli
+    for gang, pool in zip(behind, pools, strict=True):
+        backlog[pool] += gang.pending_gpu_milli
     snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] = backlog / 1000.0
+    offered = (replace(gang, default_pool=view.pools[pool].name) for gang, pool in zip(behind, pools, strict=True))
+    return replace(view, queue=(*view.queue[:first], *offered))
 
 
 def _add_pods_to_come(view: ClusterView, snapshot: ClusterSnapshot) -> None:

@@ -18,6 +18,7 @@ from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
     ANNOTATION_LATEST_START,
+    ANNOTATION_PLACED_AT,
     ANNOTATION_PREDICTED_SECONDS,
     GATE_PLACEMENT,
     LABEL_POOL,
@@ -108,6 +109,14 @@ def _is_demand(pod: PodView) -> bool:
     return not pod.node_name and not pod.nominated_node and not _gates_of_others([pod])
 
 
+def home_of(pods: Iterable[PodView]) -> str | None:
+    """The pool to which we sent a part of a gang, so that the rest must follow; None: no part went."""
+    for pod in pods:
+        if GATE_PLACEMENT not in pod.gates and ANNOTATION_PLACED_AT in pod.annotations:
+            return pod.node_selector.get(LABEL_POOL)
+    return None
+
+
 def is_gang(job: JobView) -> bool:
     """Whether the pods of a Job must run together. The pods of other Jobs are jobs of their own."""
     return job.indexed or job.parallelism <= 1
@@ -179,6 +188,9 @@ class GangBuilder:
 
     def _problem(self, gang: GangView, view: PoolView, simulation: Callable[[], Simulation]) -> str:
         """Why a pool can never run a gang; empty: it can."""
+        home = gang.sent_to or home_of(gang.pods)
+        if home not in (None, view.name):
+            return f"a part of it is in pool {home}, and the rest follows"
         pool = self._config.pool(view.name)
         shape = pool_shape(view, pool)
         waiting = [*(pod for pod in gang.pods if waits(pod)), *gang.expected]

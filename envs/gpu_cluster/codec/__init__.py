@@ -35,6 +35,7 @@ from envs.gpu_cluster.codec.levers import (
     empty_decision,
 )
 from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
+from envs.gpu_cluster.codec.packing import backlog_pools
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Pool",
     "Signal",
     "Slot",
+    "backlog_pools",
     "consolidation_plan",
     "decode",
     "default_action",

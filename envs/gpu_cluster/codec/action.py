@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
 from envs.gpu_cluster.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
-from envs.gpu_cluster.codec.packing import default_pool, place, place_backlog, start_plan
+from envs.gpu_cluster.codec.packing import (
+    can_take,
+    default_pool,
+    most_nodes,
+    place,
+    place_backlog,
+    place_default,
+    start_plan,
+)
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
 
 HOLD = 0
@@ -55,12 +63,20 @@ def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.
 
 
 def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, choice: int, slot: int) -> int:
-    """The pool that a slot's choice means, -1 for none; a choice outside the mask means the default pool."""
+    """The pool that a slot's choice means, -1 for none.
+
+    A choice outside the mask means the default pool. So does a pool that cannot take the job, where the default pool
+    can: who wants a job to wait for one pool holds it.
+    """
     if choice == HOLD and may_hold(snapshot, tables, slot):
         return -1
-    if 0 < choice <= tables.max_pools and snapshot.allowed[slot, choice - 1] > 0.0:
-        return choice - 1
-    return default_pool(snapshot, tables, plan, slot)
+    gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
+    if 0 < choice <= tables.max_pools and allowed[choice - 1] > 0.0:
+        if can_take(snapshot, plan, choice - 1, gpus):
+            return choice - 1
+        other = default_pool(snapshot, tables, plan, gpus, allowed)
+        return other if can_take(snapshot, plan, other, gpus) else choice - 1
+    return default_pool(snapshot, tables, plan, gpus, allowed)
 
 
 def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
@@ -70,7 +86,7 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     as the packers do, so the old ones are those left.
     """
     row = snapshot.pools[pool]
-    most = max(0.0, row[Pool.MAX_NODES] - row[Pool.UNAVAILABLE_NODES])
+    most = most_nodes(row)
     if tables.setpoint_headroom[setpoint] < 0.0:
         return int(most)
     nodes = row[Pool.IDLE_NODES] + row[Pool.BUSY_NODES] + row[Pool.BOOTING_NODES]
@@ -143,8 +159,5 @@ def default_action(
     for slot in range(tables.window_slots):
         action[tables.max_pools + slot] = HOLD
         if snapshot.queue[slot, Slot.PRESENT] > 0.0:
-            pool = default_pool(snapshot, tables, plan, slot)
-            action[tables.max_pools + slot] = pool + 1
-            if pool >= 0:
-                gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
-                place(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node)
+            gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
+            action[tables.max_pools + slot] = place_default(snapshot, tables, plan, gpus, allowed) + 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 2
+CODEC_VERSION = 3
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
@@ -85,7 +85,7 @@ class Pool(_Field):
     BOOTING_NODES = auto()  # ordered, not ready
     USED_GPUS = auto()  # shares of a GPU count as their fraction
     SHARED_FREE_GPUS = auto()  # unused shares of the GPUs that are shared
-    BACKLOG_GPUS = auto()  # requested by the jobs beyond the queue window whose default is this pool
+    BACKLOG_GPUS = auto()  # requested by the jobs beyond the queue window whose default pool this is
     EMPTIABLE_NODES = auto()  # busy nodes, partly free, all of whose jobs may be moved
     CONSOLIDATABLE = auto()  # 1 where a node can be emptied now: it is time, and its jobs fit on other busy nodes
     SINCE_CONSOLIDATION_SECONDS = auto()  # since jobs were last moved, or since the episode began
@@ -140,6 +140,7 @@ class CodecTables(NamedTuple):
         has_power_caps: whether the power lever is on.
         has_width: whether the width lever is on.
         has_job_hints: whether slots show what is known of a job beyond its size.
+        balances_pools: whether similar pools grow evenly.
     """
 
     max_pools: int
@@ -153,6 +154,7 @@ class CodecTables(NamedTuple):
     has_power_caps: bool
     has_width: bool
     has_job_hints: bool
+    balances_pools: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ class CodecLayout:
 
     Attributes:
         max_pools: largest number of pools that a policy of this layout can serve.
-        window_slots: jobs at the head of the queue that the policy places; later ones take the first pool that may run
-            them. 0: none.
+        window_slots: jobs at the head of the queue that the policy places; later ones go to their default pool. 0:
+            none.
         max_hold_seconds: longest time from submission that the policy may hold a job; deferrable jobs until their
             latest start.
         consolidation: a lever per pool that moves jobs off nearly empty nodes, see `CONSOLIDATION_CHOICES`.
@@ -170,6 +172,9 @@ class CodecLayout:
         power_caps: a lever per pool that caps the power of its GPUs, see `POWER_CAP_FRACTIONS`.
         elastic_width: a lever per pool that changes the width of elastic jobs, see `WIDTH_CHOICES`.
         job_hints: show for each slot the expected run time, slack, priority, width range and speed in each pool.
+        balance_similar_pools: where a new node is needed, it comes from the pool with the fewest nodes among those that
+            are equal in size, boot time, power and price, and not always from the first; as Cluster Autoscaler's
+            `--balance-similar-node-groups`.
     """
 
     max_pools: int = 4
@@ -180,6 +185,7 @@ class CodecLayout:
     power_caps: bool = False
     elastic_width: bool = False
     job_hints: bool = False
+    balance_similar_pools: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that have no meaning.
@@ -259,6 +265,7 @@ class CodecLayout:
             bool(self.power_caps),
             bool(self.elastic_width),
             bool(self.job_hints),
+            bool(self.balance_similar_pools),
         )
 
     def to_dict(self) -> dict[str, float]:

@@ -278,7 +278,7 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
                 write_hints(snapshot, slot, slot_at + SLOT_FEATURES, observation)
             gpus = snapshot.queue[slot, Slot.GPUS]
             slot_at += slot_features(tables)
-            default = default_pool(snapshot, tables, plan, slot)
+            default = default_pool(snapshot, tables, plan, gpus, snapshot.allowed[slot])
             for pool in range(tables.max_pools):
                 if snapshot.allowed[slot, pool] > 0.0:
                     gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])

@@ -7,6 +7,8 @@ then on what is coming, and count the nodes that are still missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,17 +94,170 @@ def place(plan: PackingPlan, pool: int, gpus: float, gpus_per_node: int) -> None
         take_rest(plan, pool, rest, gpus_per_node)
 
 
-def default_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, slot: int) -> int:
-    """The first pool where the job of a slot starts at once, else the first that may run it, else -1."""
-    first = -1
+def missing_nodes(plan: PackingPlan, pool: int, gpus: float, gpus_per_node: int) -> float:
+    """Nodes that must be ordered for a job of `gpus` GPUs, beyond what the plan has left of those on or coming."""
+    if gpus < 1.0 and plan.shared_free_gpus[pool] >= gpus:
+        return 0.0
+    nodes = int(gpus) // gpus_per_node
+    rest = int(np.ceil(gpus)) - nodes * gpus_per_node
+    if rest > 0:
+        has_part = smallest_fit(plan.free[pool], rest, gpus_per_node) >= 0
+        if not has_part and smallest_fit(plan.upcoming[pool], rest, gpus_per_node) < 0:
+            nodes += 1
+    return max(0.0, nodes - plan.idle_nodes[pool] - plan.booting_nodes[pool])
+
+
+def most_nodes(row: NDArray[np.float64]) -> float:
+    """Nodes of a pool (its row of the snapshot) that can be on now."""
+    return max(0.0, row[Pool.MAX_NODES] - row[Pool.UNAVAILABLE_NODES])
+
+
+def can_grow(snapshot: ClusterSnapshot, plan: PackingPlan, pool: int, nodes: float) -> bool:
+    """Whether a pool has capacity to grow by the nodes that the plan orders and by `nodes` more.
+
+    A pool with more nodes than it may have still uses those that it has, so its capacity is 0 and not less.
+    """
+    row = snapshot.pools[pool]
+    exists = row[Pool.IDLE_NODES] + row[Pool.BUSY_NODES] + row[Pool.BOOTING_NODES]
+    return bool(plan.new_nodes[pool] + nodes <= max(0.0, most_nodes(row) - exists))
+
+
+def can_take(snapshot: ClusterSnapshot, plan: PackingPlan, pool: int, gpus: float) -> bool:
+    """Whether a pool runs a job at once, or once nodes are ready that are coming or can still be ordered."""
+    gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
+    if fits_now(plan, pool, gpus, gpus_per_node):
+        return True
+    return can_grow(snapshot, plan, pool, missing_nodes(plan, pool, gpus, gpus_per_node))
+
+
+def are_similar(snapshot: ClusterSnapshot, allowed: NDArray[np.float64], pool: int, other: int) -> bool:
+    """Whether two pools differ in nothing that matters to a job: size, boot, power, price, and its speed."""
+    row, others = snapshot.pools[pool], snapshot.pools[other]
+    return bool(
+        allowed[pool] == allowed[other]
+        and row[Pool.GPUS_PER_NODE] == others[Pool.GPUS_PER_NODE]
+        and row[Pool.BOOT_SECONDS] == others[Pool.BOOT_SECONDS]
+        and row[Pool.IDLE_NODE_WATTS] == others[Pool.IDLE_NODE_WATTS]
+        and row[Pool.BUSY_GPU_WATTS] == others[Pool.BUSY_GPU_WATTS]
+        and row[Pool.USD_PER_KWH] == others[Pool.USD_PER_KWH]
+    )
+
+
+def planned_nodes(snapshot: ClusterSnapshot, plan: PackingPlan, pool: int) -> float:
+    """Nodes of a pool that are on or coming, with those that the plan orders."""
+    row = snapshot.pools[pool]
+    return float(row[Pool.IDLE_NODES] + row[Pool.BUSY_NODES] + row[Pool.BOOTING_NODES] + plan.new_nodes[pool])
+
+
+def growing_pool(
+    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, gpus: float, allowed: NDArray[np.float64]
+) -> int:
+    """The pool that takes a job which fits nowhere now, -1: none can.
+
+    The first whose coming nodes hold the job, so that nothing is ordered beside them; else the first that can grow
+    enough for it, or, where pools are balanced, the one with the fewest nodes of those that are similar to that one.
+    """
+    chosen = -1
     for pool in range(tables.max_pools):
-        if snapshot.allowed[slot, pool] > 0.0:
-            gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
-            if fits_now(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node):
+        if allowed[pool] > 0.0:
+            nodes = missing_nodes(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE]))
+            if can_grow(snapshot, plan, pool, nodes):
+                if nodes == 0.0:
+                    return pool
+                if chosen < 0 or (
+                    tables.balances_pools
+                    and are_similar(snapshot, allowed, chosen, pool)
+                    and planned_nodes(snapshot, plan, pool) < planned_nodes(snapshot, plan, chosen)
+                ):
+                    chosen = pool
+    return chosen
+
+
+def default_pool(
+    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, gpus: float, allowed: NDArray[np.float64]
+) -> int:
+    """Where a job goes unless a policy says otherwise: it overflows to the next pool where the first cannot take it.
+
+    Args:
+        snapshot: the cluster now.
+        tables: the layout.
+        plan: what is left after the jobs before it.
+        gpus: GPUs that the job requests.
+        allowed: [P] float64, a row of `ClusterSnapshot.allowed`.
+
+    Returns:
+        The first allowed pool where it starts at once, else `growing_pool`, else the first allowed one, else -1.
+    """
+    first, last = -1, -1
+    for pool in range(tables.max_pools):
+        if allowed[pool] > 0.0:
+            if fits_now(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE])):
                 return pool
-            if first < 0:
-                first = pool
-    return first
+            first, last = pool if first < 0 else first, pool
+    if first == last:
+        return first
+    growing = growing_pool(snapshot, tables, plan, gpus, allowed)
+    return growing if growing >= 0 else first
+
+
+def place_default(
+    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, gpus: float, allowed: NDArray[np.float64]
+) -> int:
+    """Add a job to the plan of its default pool, and return that; -1: no pool may run it."""
+    pool = default_pool(snapshot, tables, plan, gpus, allowed)
+    if pool >= 0:
+        place(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE]))
+    return pool
+
+
+def plan_window(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:
+    """Fill a plan with the window's jobs in their default pools: what the jobs behind the window find left."""
+    start_plan(snapshot, tables, plan)
+    for slot in range(tables.window_slots):
+        if snapshot.queue[slot, Slot.PRESENT] > 0.0:
+            place_default(snapshot, tables, plan, snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot])
+
+
+def is_exhausted(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> bool:
+    """Whether no pool can take any further job: the default pool of all others is then the first allowed one."""
+    for pool in range(tables.max_pools):
+        if snapshot.pools[pool, Pool.PRESENT] > 0.0:
+            if plan.idle_nodes[pool] + plan.booting_nodes[pool] + plan.shared_free_gpus[pool] > 0.0:
+                return False
+            if can_grow(snapshot, plan, pool, 1.0):
+                return False
+            gpus_per_node, is_real = int(snapshot.pools[pool, Pool.GPUS_PER_NODE]), can_grow(snapshot, plan, pool, 0.0)
+            for free in range(1, gpus_per_node + 1):
+                if plan.free[pool, free] > 0.0 or (is_real and plan.upcoming[pool, free] > 0.0):
+                    return False
+    return True
+
+
+def backlog_pools(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    gpus: Sequence[float],
+    allowed: NDArray[np.float64],
+) -> list[int]:
+    """The default pools of the jobs behind the window. The simulator's kernels do the same on their own queue.
+
+    Args:
+        snapshot: the cluster now, its window included.
+        tables: the layout.
+        plan: scratch memory.
+        gpus: GPUs that each of the B jobs requests, in the order of the queue.
+        allowed: [B, P] float64, as `ClusterSnapshot.allowed`; each job has a pool.
+    """
+    if not (np.count_nonzero(allowed, axis=1) > 1).any():
+        return [int(pool) for pool in (allowed > 0.0).argmax(axis=1)]
+    pools: list[int] = []
+    plan_window(snapshot, tables, plan)
+    for requested, row in zip(gpus, allowed, strict=True):
+        if is_exhausted(snapshot, tables, plan):
+            return pools + [int(pool) for pool in (allowed[len(pools) :] > 0.0).argmax(axis=1)]
+        pools.append(place_default(snapshot, tables, plan, requested, row))
+    return pools
 
 
 def place_backlog(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:

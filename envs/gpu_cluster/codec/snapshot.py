@@ -43,6 +43,7 @@ class PackingPlan(NamedTuple):
         idle_nodes: [P], ready idle nodes that the plan left alone.
         booting_nodes: [P], booting nodes that the plan left alone.
         new_nodes: [P], nodes that must be ordered for the plan.
+        allowed: [P], of a job behind the window, as `ClusterSnapshot.allowed` has it of those in it.
     """
 
     free: NDArray[np.float64]
@@ -51,6 +52,7 @@ class PackingPlan(NamedTuple):
     idle_nodes: NDArray[np.float64]
     booting_nodes: NDArray[np.float64]
     new_nodes: NDArray[np.float64]
+    allowed: NDArray[np.float64]
 
 
 def empty_snapshot(layout: CodecLayout) -> ClusterSnapshot:
@@ -72,6 +74,7 @@ def empty_plan(layout: CodecLayout) -> PackingPlan:
     return PackingPlan(
         np.zeros((pools, MAX_GPUS_PER_NODE + 1)),
         np.zeros((pools, MAX_GPUS_PER_NODE + 1)),
+        np.zeros(pools),
         np.zeros(pools),
         np.zeros(pools),
         np.zeros(pools),

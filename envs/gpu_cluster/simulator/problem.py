@@ -186,6 +186,9 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     if is_stochastic:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
         table[:, st.BOOT_TIMEOUT_MS] = [round(pool.boot.timeout_seconds * 1000) for pool in pools]
+        table[:, st.FIRST_BACKOFF_MS] = [round((pool.boot.backoff_seconds or 0.0) * 1000) for pool in pools]
+        table[:, st.MOST_BACKOFF_MS] = [round(pool.boot.max_backoff_seconds * 1000) for pool in pools]
+        table[:, st.BACKOFF_RESET_MS] = [round(pool.boot.backoff_reset_seconds * 1000) for pool in pools]
         table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
         table[:, st.POOL_QUANTILES :] = [draws.tables(pool) for pool in pools]
     return table, sum(nodes)
@@ -298,6 +301,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
         queue=queue,
+        overflows=int((allowed.sum(axis=1) > 1).any()),
         is_detailed=is_detailed,
         detail=detail_settings(config, jobs, pools),
     )

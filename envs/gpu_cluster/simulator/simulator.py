@@ -392,6 +392,6 @@ def _run_columns(settings: st.Settings) -> int:
 def _queue_columns(settings: st.Settings) -> int:
     if settings.is_stochastic:
         return st.QUEUE_COLUMNS
-    if settings.queue.goes_in_turn:
+    if settings.queue.goes_in_turn or settings.overflows:
         return st.JOB_LOSSES
     return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT

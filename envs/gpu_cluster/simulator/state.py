@@ -52,7 +52,8 @@ ENDLESS = 25  # the first job that lost all its work too often, plus 1; 0: none
 PACKER_FAULT = 26  # what a custom packer did wrong first, see `simulator.packing.custom`; 0: nothing
 SLOTS = 27  # the running slots that had a job in this episode, which are the first; memory behind them is never touched
 PIECE, PIECE_END = range(28, 30)  # the piece of the tariff that is in force, and when the next one begins
-SUBMIT_WINDOW = 30  # and the next entries: the oldest job inside each sliding window
+OFFERED = 30  # how many jobs of the queue, the window included, have a pool in QUEUE_POOL; the others take DEFAULT_POOL
+SUBMIT_WINDOW = 31  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -72,7 +73,9 @@ HEAD_JOB, HEAD_MS = range(33, 35)
 STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
 LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
 LOWEST_OFF = 41  # no node below is off
-FREE_COUNT = 42  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+# Until when nothing is ordered because boots failed, how long that lasts, 0: no boot has failed yet; the last failure.
+BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(42, 45)
+FREE_COUNT = 45  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -115,9 +118,10 @@ HEAP_SHIFT = 2
 HEAP_ARITY = 1 << HEAP_SHIFT  # children of a position: half as many levels as with 2, and children lie side by side
 
 # Columns of `Cluster.queue`: waiting jobs in their order; for job FIRST_JOB + row, when it first started and when it
-# ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn, the pool that
-# it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot. Where nodes come
-# and go at random, how often nodes that went cost a job all its work; jobs from before the episode have the last rows.
+# ended; where work is tracked, the work that is left of a waiting job; and, where the queue goes in turn or jobs can
+# overflow, the pool that it is offered, -1: none now, JUST_QUEUED: it came after the last decision and has no slot.
+# Where nodes come and go at random, how often nodes that went cost a job all its work; jobs from before the episode
+# have the last rows.
 QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
 QUEUE_COLUMNS = 6
 JUST_QUEUED = -2
@@ -156,7 +160,8 @@ GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
 # Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only
 # there.
-BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, POOL_QUANTILES = range(8, 13)
+BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, FIRST_BACKOFF_MS, MOST_BACKOFF_MS, BACKOFF_RESET_MS = range(8, 15)
+POOL_QUANTILES = 15
 
 LOG_COLUMNS = 3
 """Columns of `Cluster.log`. A row is packed, for it costs what its memory costs: the time in ms; above 16 bits of the
@@ -285,6 +290,8 @@ class Settings(NamedTuple):
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
         queue: numbers of the queue.
+        overflows: 1 where a job may run in several pools: those behind the window are then planned one by one. No flag,
+            for plain clusters of several pools have the plain kernels too.
         is_detailed: whether CPUs, memory and each GPU of nodes are kept; else GPUs are counted, and `packer` chooses.
         detail: how nodes are packed then; empty where they are not detailed.
     """
@@ -309,6 +316,7 @@ class Settings(NamedTuple):
     move_ms: int
     consolidation_ms: int
     queue: QueueSettings
+    overflows: int
     is_detailed: Flag
     detail: DetailSettings
 

@@ -224,6 +224,7 @@ def draw_problem(draw: Draw) -> Problem:
             power_caps=has_curves and draw.chance(0.5),
             elastic_width=has_curves and draw.chance(0.7),
             job_hints=draw.chance(0.5),
+            balance_similar_pools=draw.chance(0.3),
             consolidation_interval_seconds=draw.of(0.0, 60.0) if draw.is_loose else draw.of(0.0, 60.0, 1800.0),
         ),
         objective=ObjectiveConfig(

@@ -45,6 +45,7 @@ BOOT_CONFIGS = (
     BootConfig(sigma=0.7),
     BootConfig(quantiles_seconds=(0.0, 30.0, 60.0, 900.0)),
     BootConfig(failure_probability=0.3, timeout_seconds=300.0),
+    BootConfig(failure_probability=0.6, timeout_seconds=60.0, backoff_seconds=90.0, max_backoff_seconds=300.0),
 )
 FAILURE_CONFIGS = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0))
 SPOT_CONFIGS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0))
@@ -248,6 +249,7 @@ def problems(
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
             job_hints=draw(st.booleans()),
+            balance_similar_pools=draw(st.booleans()),
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
         objective=ObjectiveConfig(

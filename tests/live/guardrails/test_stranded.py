@@ -1,12 +1,15 @@
-"""Gangs that were sent to a pool which died."""
+"""Gangs that were sent to a pool which cannot run them."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from autoscaler.live.guardrail_config import TotalLimits
 from autoscaler.live.guardrails import GuardrailState, after_order, after_order_failure, evaluate
+from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.stranded import stranded
+from autoscaler.live.model import NodeState
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
 from autoscaler.live.view.view import ViewBuilder
@@ -26,8 +29,13 @@ def dead(pool="a", state=None):
     return after_order_failure(state or GuardrailState(), pool, NOW, config().guardrails.backoff)
 
 
-def found(gangs, nodes=(), state=None, **cluster):
-    return [each.restart for each in stranded(view(nodes, queue=gangs, **cluster), state or dead(), config())]
+def judged(cluster, state, settings=None):
+    settings = settings or config()
+    return stranded(cluster, state, settings, Capacity(cluster, state, settings.counted_resources))
+
+
+def found(gangs, nodes=(), state=None, settings=None, **cluster):
+    return [each.restart for each in judged(view(nodes, queue=gangs, **cluster), state or dead(), settings)]
 
 
 def test_a_gang_whose_pool_died_is_made_again_for_another_pool():
@@ -59,8 +67,80 @@ def test_where_no_other_pool_can_run_it_nothing_is_evicted():
     assert found([sent(node_selector={LABEL_POOL: "a", "zone": "x"})]) == [False]
 
 
+def refused(pool="a", **fields):
+    """A gang of two pods of 8 GPUs for which the scheduler found no node in its pool."""
+    return sent(pool, unschedulable=True, **fields)
+
+
+SMALL = config(a={"max_nodes": 2})
+NOTHING = GuardrailState()
+
+
+def others(gpus=8):
+    """Pods of others, one on each node of a pool of two."""
+    return [pod(f"x{index}", node=f"n{index}", gpus=gpus) for index in range(2)]
+
+
+def full(gpus=8):
+    """The nodes of that pool."""
+    return [node(each.node_name, pods=[each]) for each in others(gpus)]
+
+
+def test_a_gang_that_was_sent_to_a_pool_which_is_full_now_is_made_again_for_another_one():
+    (each,) = judged(view(full(), queue=[refused()], pods=others()), NOTHING, SMALL)
+    assert each.restart
+    assert "pool a is full" in each.reason
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [unready("n0"), unready("n1")],
+        [node("n0", state=NodeState.CORDONED, unschedulable=True), unready("n1")],
+        full(gpus=4),
+    ],
+)
+def test_so_is_one_whose_pool_has_only_broken_nodes_or_too_small_gaps(nodes):
+    assert found([refused()], nodes, NOTHING, SMALL, pods=others(4)) == [True]
+
+
+def test_so_is_one_whose_pool_is_in_backoff_while_others_run_there():
+    assert found([refused()], full(), pods=others()) == [True]
+    assert found([refused()], full(), NOTHING, pods=others()) == []
+
+
+def test_it_waits_until_the_scheduler_has_tried_all_its_pods():
+    assert found([sent()], full(), NOTHING, SMALL, pods=others()) == []
+    one, two = refused().pods
+    mixed = replace(refused(), pods=(one, replace(two, unschedulable=False)))
+    assert found([mixed], full(), NOTHING, SMALL, pods=others()) == []
+
+
+@pytest.mark.parametrize(
+    "nodes", [[node("n0"), node("n1")], [node("n0"), booting("n1")], [booting("n0"), booting("n1")], [node("n0")], []]
+)
+def test_it_stays_while_its_pool_has_capacity_or_can_grow(nodes):
+    assert found([refused()], nodes, NOTHING, SMALL) == []
+
+
+def test_it_stays_where_no_other_pool_can_take_it():
+    both = config(a={"max_nodes": 2}, b={"max_nodes": 1})
+    assert found([refused()], full(), NOTHING, both, pods=others()) == []
+    assert found([refused()], full(), dead("b", NOTHING), SMALL, pods=others()) == []
+    totals = config(a={"max_nodes": 2}, totals=TotalLimits(max_nodes=3))
+    assert found([refused()], full(), NOTHING, totals, pods=others()) == []
+
+
+def test_two_gangs_do_not_count_on_the_same_nodes():
+    """Pool b has capacity for one of them."""
+    other = replace(refused(), key="gang-h", ref=replace(refused().ref, name="h"))
+    other = replace(other, pods=tuple(replace(each, name=f"h{each.name}", uid=f"h{each.uid}") for each in other.pods))
+    settings = config(a={"max_nodes": 2}, b={"max_nodes": 3})
+    assert found([refused(), other], full(), NOTHING, settings, pods=others()) == [True]
+
+
 def test_a_gang_whose_job_would_fail_by_it_is_only_told():
-    (each,) = stranded(view(queue=[replace(sent(), replaceable=False)]), dead(), config())
+    (each,) = judged(view(queue=[replace(sent(), replaceable=False)]), dead())
     assert not each.restart
     assert "delete its pods yourself" in each.reason
 

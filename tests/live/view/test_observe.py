@@ -18,7 +18,7 @@ from autoscaler.live.names import (
     TAINT_TO_BE_DELETED,
 )
 from autoscaler.live.observer import unseen_orders, unwritten_idle_nodes
-from autoscaler.live.policy.snapshot import fill_snapshot, week_seconds
+from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog, week_seconds
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
@@ -33,7 +33,8 @@ def look(world: World, **options: Any) -> tuple[ClusterView, ClusterSnapshot]:
     view, submitted = ViewBuilder(world.config, world.clock).build(world.store.contents(), **options)
     submissions = Submissions(START)
     submissions.note(submitted, view.now_seconds)
-    return view, fill_snapshot(view, submissions, world.config)
+    snapshot = fill_snapshot(view, submissions, world.config)
+    return plan_backlog(view, world.config, snapshot), snapshot
 
 
 def states(view: ClusterView) -> dict[str, str]:

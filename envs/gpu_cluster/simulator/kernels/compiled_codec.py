@@ -13,7 +13,8 @@ def compile_codec() -> dict[str, Any]:
     compiled: dict[str, Any] = {}
     for module, names in (
         (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
-        (packing, ("default_pool", "place_backlog")),
+        (packing, ("missing_nodes", "most_nodes", "can_grow", "can_take", "are_similar", "planned_nodes")),
+        (packing, ("growing_pool", "default_pool", "place_default", "plan_window", "is_exhausted", "place_backlog")),
         (levers, ("may_consolidate", "may_cap", "may_resize", "write_lever_mask", "decode_levers", "default_levers")),
         (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
         (observation, ("pool_features", "slot_features", "slot_pool_features", "squash", "share", "write_global")),

@@ -118,6 +118,23 @@ def order_node(cluster: Cluster, pools: Table, settings: Settings, pool: int) ->
 
 
 @helper
+def in_backoff(cluster: Cluster, pool: int) -> bool:
+    """Whether nothing is ordered in a pool because boots failed."""
+    return cluster.clock[st.NOW] < cluster.pool[pool, st.BACKOFF_UNTIL_MS]
+
+
+@helper
+def begin_backoff(cluster: Cluster, pools: Table, pool: int) -> None:
+    """A boot failed: leave the pool alone; several failures during one backoff count once."""
+    row, now, length = cluster.pool[pool], cluster.clock[st.NOW], pools[pool, st.FIRST_BACKOFF_MS]
+    if row[st.BACKOFF_MS] > 0 and now - row[st.BOOT_FAILED_MS] < pools[pool, st.BACKOFF_RESET_MS]:
+        if in_backoff(cluster, pool):
+            return
+        length = min(2 * row[st.BACKOFF_MS], pools[pool, st.MOST_BACKOFF_MS])
+    row[st.BACKOFF_UNTIL_MS], row[st.BACKOFF_MS], row[st.BOOT_FAILED_MS] = now + length, length, now
+
+
+@helper
 def end_boot(cluster: Cluster, pools: Table, settings: Settings, pool: int) -> None:
     """The first boot of the ring ends: the node is idle, or off again if its boot failed."""
     node = cluster.node[pools[pool, st.NODE_OFFSET] + cluster.pool[pool, st.BOOT_HEAD], st.BOOT_NODE]
@@ -126,6 +143,8 @@ def end_boot(cluster: Cluster, pools: Table, settings: Settings, pool: int) -> N
         mark_off(cluster, pool, node)
         cluster.pool[pool, st.BOOT_FAILURES] += 1
         record(cluster, NODE_BOOT_FAIL, pool, -1, node, 0)
+        if pools[pool, st.FIRST_BACKOFF_MS] > 0:
+            begin_backoff(cluster, pools, pool)
     else:
         begin_service(cluster, pools, settings, pool, node)
 

@@ -16,17 +16,17 @@ from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, 
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels import steps as kernels
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_queue
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_queue
 from envs.gpu_cluster.simulator.kernels.starts import start_waiting
-from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, scale
+from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, finish_backlog, scale
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster
 
-start_plan, place, place_backlog, default_pool, target_nodes = (
-    kernels.codec[name] for name in ("start_plan", "place", "place_backlog", "default_pool", "target_nodes")
+start_plan, place_default, place_backlog, target_nodes = (
+    kernels.codec[name] for name in ("start_plan", "place_default", "place_backlog", "target_nodes")
 )
 
 
@@ -37,7 +37,7 @@ def fill_plan(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: P
         row, out = cluster.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
         out[Pool.IDLE_NODES], out[Pool.BUSY_NODES], out[Pool.BOOTING_NODES] = idle, row[st.BUSY], booting
-        out[Pool.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        fill_limits(cluster, world.pools, world.settings, pool, out)
         snapshot.idle_age_nodes[pool, edge] = idle_for(cluster, world.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
 
@@ -54,12 +54,11 @@ def plan_queue(
     prepare_queue(cluster, world.jobs, world.settings)
     slots = min(world.tables.window_slots, cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD])
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, slots)
+    finish_backlog(world, cluster, snapshot, plan)
     start_plan(snapshot, world.tables, plan)
     for slot in range(slots):
-        pool = default_pool(snapshot, world.tables, plan, slot)
-        placement[slot] = pool
-        if pool >= 0:  # -1: its owner has no quota left
-            place(plan, pool, snapshot.queue[slot, Slot.GPUS], world.pools[pool, st.GPUS])
+        gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
+        placement[slot] = place_default(snapshot, world.tables, plan, gpus, allowed)
     place_backlog(snapshot, world.tables, plan)
 
 
@@ -106,6 +105,6 @@ def replay_by_rule(world: World, first: int, end: int, rules: NDArray[np.int64],
             if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
                 break
             decide_by_rule(world, index, cluster, snapshot, plan, rules[index, RULE_SETPOINT])
-        fill_snapshot(world, cluster, snapshot)
+        fill_snapshot(world, cluster, snapshot, plan)
         done = done and cluster.clock[st.DONE] != 0
     return done

@@ -10,6 +10,7 @@ from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, SUBMIT_WINDOWS_SECOND
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_empty, is_due
+from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
@@ -45,6 +46,16 @@ def fill_width(
 
 
 @helper
+def fill_limits(cluster: Cluster, pools: Table, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+    """Write what a pool can have on now; in backoff it shows no capacity to grow. The counts of nodes are written."""
+    row = cluster.pool[pool]
+    out[Pool.MAX_NODES], out[Pool.UNAVAILABLE_NODES] = pools[pool, st.MAX_NODES], row[st.DRAINING] + row[st.DOWN]
+    if settings.is_stochastic and in_backoff(cluster, pool):
+        nodes = out[Pool.IDLE_NODES] + out[Pool.BUSY_NODES] + out[Pool.BOOTING_NODES]
+        out[Pool.MAX_NODES], out[Pool.UNAVAILABLE_NODES] = max(out[Pool.MIN_NODES], nodes), 0.0
+
+
+@helper
 def fill_pools(
     cluster: Cluster,
     jobs: Table,
@@ -62,7 +73,7 @@ def fill_pools(
         out[Pool.IDLE_NODES] = idle
         out[Pool.BUSY_NODES] = row[st.BUSY]
         out[Pool.BOOTING_NODES] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
-        out[Pool.UNAVAILABLE_NODES] = row[st.DRAINING] + row[st.DOWN]
+        fill_limits(cluster, pools, settings, pool, out)
         out[Pool.USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[Pool.SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
         if settings.moves_jobs:
@@ -92,6 +103,17 @@ def fill_hints(cluster: Cluster, jobs: Table, settings: Settings, job: int, out:
 
 
 @helper
+def fill_allowed(
+    jobs: Table, curves: Table, settings: Settings, job: int, pools: int, out: NDArray[np.float64]
+) -> None:
+    """Write the relative speed of a job in each pool, 0 where it may not run."""
+    for pool in range(pools):
+        out[pool] = (jobs[job, st.ALLOWED_BITS] >> pool) & 1
+        if settings.has_curves:
+            out[pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
+
+
+@helper
 def fill_queue(
     cluster: Cluster,
     jobs: Table,
@@ -101,7 +123,7 @@ def fill_queue(
     snapshot: ClusterSnapshot,
     slots: int,
 ) -> None:
-    """Write the first `slots` slots of the queue window of the snapshot, and the backlog behind the window."""
+    """Write the first `slots` slots of the queue window, and the backlog behind it, in thousandths of a GPU."""
     head, tail = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]
     for pool in range(pools.shape[0]):
         snapshot.pools[pool, Pool.BACKLOG_GPUS] = cluster.pool[pool, st.PENDING_DEFAULT_MILLI]
@@ -120,10 +142,9 @@ def fill_queue(
         if settings.queue.has_facts:
             fill_hints(cluster, jobs, settings, job, out)
         is_over_quota = settings.queue.has_quotas and cluster.queue[head + slot, st.QUEUE_POOL] < 0
-        for pool in range(pools.shape[0]):
-            snapshot.allowed[slot, pool] = 0 if is_over_quota else (jobs[job, st.ALLOWED_BITS] >> pool) & 1
-            if settings.has_curves:
-                snapshot.allowed[slot, pool] *= curves[jobs[job, st.WORKLOAD], pool] / 1e6
+        fill_allowed(jobs, curves, settings, job, pools.shape[0], snapshot.allowed[slot])
+        if is_over_quota:
+            snapshot.allowed[slot] = 0.0
         if settings.has_curves:
             out[Slot.MIN_GPUS], out[Slot.MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
         snapshot.pools[jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= jobs[job, st.MILLI]
@@ -132,8 +153,6 @@ def fill_queue(
             if cluster.queue[at, st.QUEUE_POOL] < 0:
                 job = cluster.queue[at, st.QUEUE_JOB]
                 snapshot.pools[jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= jobs[job, st.MILLI]
-    for pool in range(pools.shape[0]):  # thousandths up to here, so that the difference is exact
-        snapshot.pools[pool, Pool.BACKLOG_GPUS] /= 1000.0
 
 
 @helper

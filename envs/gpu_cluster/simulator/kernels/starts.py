@@ -207,6 +207,17 @@ def block(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job: 
 
 
 @helper
+def offered_pool(cluster: Cluster, jobs: Table, placement: NDArray[np.int64], index: int) -> int:
+    """The pool of the job at a place of the queue: that of its slot, or behind the window its default pool."""
+    at = cluster.clock[st.QUEUE_HEAD] + index
+    if index < placement.shape[0]:
+        return placement[index]
+    if index < cluster.clock[st.OFFERED]:
+        return cluster.queue[at, st.QUEUE_POOL]
+    return jobs[cluster.queue[at, st.QUEUE_JOB], st.DEFAULT_POOL]
+
+
+@helper
 def start_jobs(
     cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, placement: NDArray[np.int64]
 ) -> None:
@@ -220,7 +231,7 @@ def start_jobs(
     while at < tail and may_start_more(cluster, settings):
         job = cluster.queue[at, st.QUEUE_JOB]
         index = at - head
-        pool = placement[index] if index < placement.shape[0] else jobs[job, st.DEFAULT_POOL]
+        pool = offered_pool(cluster, jobs, placement, index)
         started = False
         if pool >= 0 and may_fit(cluster, jobs, pools, settings, job, pool):
             started = start_job(

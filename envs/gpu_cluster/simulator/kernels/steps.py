@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
-from envs.gpu_cluster.codec import ClusterSnapshot, Decision, PackingPlan
+from envs.gpu_cluster.codec import ClusterSnapshot, Decision, PackingPlan, Pool
 from envs.gpu_cluster.codec.levers import GROW, SHRINK
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import begin_charges, charge_step
@@ -17,9 +17,9 @@ from envs.gpu_cluster.simulator.kernels.compiled_codec import compile_codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.moves import consolidate
-from envs.gpu_cluster.simulator.kernels.nodes import begin_service, order_node, switch_off_oldest, switch_on
+from envs.gpu_cluster.simulator.kernels.nodes import begin_service, in_backoff, order_node, switch_off_oldest, switch_on
 from envs.gpu_cluster.simulator.kernels.rates import cap_power, grow_jobs, shrink_jobs
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_pools, fill_queue, fill_signals
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_allowed, fill_pools, fill_queue, fill_signals
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
@@ -33,6 +33,7 @@ codec = compile_codec()
 encode, decode, write_mask, default_action = (
     codec[name] for name in ("encode", "decode", "write_mask", "default_action")
 )
+plan_window, place_default, is_exhausted = (codec[name] for name in ("plan_window", "place_default", "is_exhausted"))
 
 
 @helper
@@ -44,7 +45,7 @@ def scale(cluster: Cluster, pools: Table, settings: Settings, pool: int, target:
     if settings.is_detailed:
         target = nodes_for_stuck(cluster, pools, pool, target)
     add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
-    if add > 0:
+    if add > 0 and not in_backoff(cluster, pool):
         for _ in range(add):
             order_node(cluster, pools, settings, pool)
         row[st.NODES_ADDED] += add
@@ -57,12 +58,44 @@ def scale(cluster: Cluster, pools: Table, settings: Settings, pool: int, target:
         row[st.SCALE_DOWNS] += 1
 
 
+@rare
+def offer_pools(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
+    """Give each job behind the window its default pool, after the jobs before it, until no pool can take any more."""
+    window = snapshot.queue.shape[0]
+    head, tail = cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]
+    at = head + window
+    if at >= tail:
+        return
+    plan_window(snapshot, world.tables, plan)
+    while at < tail and not is_exhausted(snapshot, world.tables, plan):
+        job = cluster.queue[at, st.QUEUE_JOB]
+        if not (world.settings.queue.has_quotas and cluster.queue[at, st.QUEUE_POOL] < 0):
+            fill_allowed(world.jobs, world.curves, world.settings, job, world.pools.shape[0], plan.allowed)
+            pool = place_default(snapshot, world.tables, plan, world.jobs[job, st.MILLI] / 1000.0, plan.allowed)
+            snapshot.pools[world.jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= world.jobs[job, st.MILLI]
+            snapshot.pools[pool, Pool.BACKLOG_GPUS] += world.jobs[job, st.MILLI]
+            cluster.queue[at, st.QUEUE_POOL] = pool
+        at += 1
+    cluster.clock[st.OFFERED] = at - head
+
+
 @helper
-def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot) -> None:
+def finish_backlog(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
+    """Let the jobs behind the window overflow, and write what they request in GPUs."""
+    cluster.clock[st.OFFERED] = 0
+    if world.settings.overflows > 0:
+        offer_pools(world, cluster, snapshot, plan)
+    for pool in range(world.pools.shape[0]):  # thousandths up to here, so that sums and differences are exact
+        snapshot.pools[pool, Pool.BACKLOG_GPUS] /= 1000.0
+
+
+@helper
+def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Bring the queue in order and write the snapshot of a cluster."""
     prepare_queue(cluster, world.jobs, world.settings)
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
+    finish_backlog(world, cluster, snapshot, plan)
     fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
 
 
@@ -104,15 +137,18 @@ def add_idle(cluster: Cluster, pools: Table, settings: Settings, pool: int) -> N
 
 @helper
 def begin_running(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, job: int) -> None:
-    """Let a job run that was submitted before the episode: on as many nodes as it takes, else in the queue."""
-    pool = jobs[job, st.DEFAULT_POOL]
+    """Let a job run that was submitted before the episode, on as many nodes as it takes in the first pool that can."""
     left = (jobs[job, st.SUBMIT_MS] + jobs[job, st.DURATION_MS] - cluster.clock[st.NOW]) * st.PPM
-    while not start_job(cluster, jobs, pools, curves, settings, job, pool, left):
-        row = cluster.pool[pool]
-        if row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]:
-            enqueue(cluster, jobs, settings, job, left)
-            return
-        add_idle(cluster, pools, settings, pool)
+    for pool in range(pools.shape[0]):
+        if (jobs[job, st.ALLOWED_BITS] >> pool) & 1 == 1:
+            row, is_full = cluster.pool[pool], False
+            while not is_full:
+                if start_job(cluster, jobs, pools, curves, settings, job, pool, left):
+                    return
+                is_full = row[st.IDLE_TAIL] - row[st.IDLE_HEAD] + row[st.BUSY] == pools[pool, st.MAX_NODES]
+                if not is_full:
+                    add_idle(cluster, pools, settings, pool)
+    enqueue(cluster, jobs, settings, job, left)
 
 
 @helper
@@ -185,7 +221,7 @@ def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot
     cluster.clock[st.DECISIONS] += 1
     world.outcome.terms[index] = 0.0
     advance(world, index, cluster)
-    fill_snapshot(world, cluster, snapshot)
+    fill_snapshot(world, cluster, snapshot, plan)
 
 
 @kernel
@@ -204,10 +240,11 @@ def reset_clusters(
     for k in range(clusters.shape[0]):
         index = clusters[k]
         cluster, snapshot = cluster_of(world.clusters, index), snapshot_of(world.snapshots, index)
+        plan = plan_of(world.plans, index)
         reset(cluster, world.jobs, world.pools, world.curves, world.settings, episodes[k], seeds[k])
         begin_charges(world, index, cluster)
-        fill_snapshot(world, cluster, snapshot)
-        observe(world, index, snapshot, plan_of(world.plans, index))
+        fill_snapshot(world, cluster, snapshot, plan)
+        observe(world, index, snapshot, plan)
 
 
 @kernel

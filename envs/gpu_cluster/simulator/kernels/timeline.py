@@ -7,7 +7,7 @@ from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import charge_energy, set_piece_end
 from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.gpu_cluster.simulator.kernels.invariants import check
-from envs.gpu_cluster.simulator.kernels.nodes import end_boot, node_events
+from envs.gpu_cluster.simulator.kernels.nodes import end_boot, in_backoff, node_events
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.queues import count_deferred
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
@@ -15,7 +15,7 @@ from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 @helper
 def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
-    """When the next job ends, node boots, fails, goes or comes back, job is submitted or latest start comes."""
+    """When the next job ends, node boots, fails, goes or comes back, backoff ends, job is submitted or has to start."""
     time = cluster.clock[st.NEXT_NODE_EVENT] if settings.is_stochastic else st.NEVER
     if cluster.clock[st.RUNNING] > 0:
         time = min(time, cluster.heap[0, st.HEAP_FINISH])
@@ -23,6 +23,8 @@ def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
         time = min(time, jobs[cluster.clock[st.NEXT_JOB], st.SUBMIT_MS])
     for pool in range(cluster.pool.shape[0]):
         time = min(time, next_ready(cluster, pools, pool))
+        if settings.is_stochastic and in_backoff(cluster, pool):
+            time = min(time, cluster.pool[pool, st.BACKOFF_UNTIL_MS])
     if settings.queue.defers:
         time = min(time, cluster.clock[st.NEXT_LATEST])
     return time

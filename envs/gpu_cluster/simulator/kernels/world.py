@@ -95,4 +95,5 @@ def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
         batch.idle_nodes[index],
         batch.booting_nodes[index],
         batch.new_nodes[index],
+        batch.allowed[index],
     )

@@ -46,6 +46,7 @@ def next_event_ms(state: State) -> int:
     times = [run.finish_ms for run in state.running]
     times += [node.ready_ms for node in state.nodes if node.state == "booting"]
     times += [node.event_ms for node in state.nodes]
+    times += [backoff.until_ms for backoff in state.backoffs if backoff.until_ms > state.now]
     times += [job.submit_ms for job in state.trace[state.next_job : state.last_job][:1]]
     times += [job.latest_ms for job in deferred_jobs(state)]
     return min(times, default=NEVER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envs.gpu_cluster.simulator.reference.draws import boot_fails, boot_ms, drawn_ms
-from envs.gpu_cluster.simulator.reference.objects import Node
+from envs.gpu_cluster.simulator.reference.objects import Backoff, Node
 from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.state import DRAW_FAILURE, DRAW_RECLAIM, NEVER
 
@@ -42,11 +42,25 @@ def switch_on_at_once(state: State, pool: int) -> None:
     begin_service(state, switch_on(state, pool))
 
 
+def begin_backoff(state: State, pool: int) -> None:
+    """Leave a pool alone whose boot failed: for twice as long as the last time, unless that was long ago."""
+    boot, last = state.problem.cluster.pools[pool].boot, state.backoffs[pool]
+    if boot.backoff_seconds is None:
+        return
+    length = round(boot.backoff_seconds * 1000)
+    if last.length_ms and state.now - last.failed_ms < round(boot.backoff_reset_seconds * 1000):
+        if state.in_backoff(pool):
+            return  # several failures during one backoff count once
+        length = min(2 * last.length_ms, round(boot.max_backoff_seconds * 1000))
+    state.backoffs[pool] = Backoff(state.now + length, length, state.now)
+
+
 def end_boot(state: State, node: Node) -> None:
     """A node is ready, or its boot has failed."""
     if boot_fails(state, node):
         node.state = "off"
         state.totals[node.pool].boot_failures += 1
+        begin_backoff(state, node.pool)
     else:
         begin_service(state, node)
 
@@ -56,6 +70,8 @@ def scale(state: State, pool: int, target: int) -> None:
     config, totals = state.problem.cluster.pools[pool], state.totals[pool]
     nodes = sum(node.state in ("booting", "on") for node in state.of_pool(pool))
     add = min(target, config.max_nodes - state.unavailable_nodes(pool)) - nodes
+    if state.in_backoff(pool):
+        add = 0
     for _ in range(add):
         node = switch_on(state, pool)
         node.state, node.turn = "booting", state.next_turn()

@@ -120,6 +120,15 @@ class Reservation:
 
 
 @dataclass(slots=True)
+class Backoff:
+    """Until when a pool is left alone because boots failed, for how long in all (0: none has), and the last failure."""
+
+    until_ms: int = 0
+    length_ms: int = 0
+    failed_ms: int = 0
+
+
+@dataclass(slots=True)
 class Totals:
     """Integrals and counters of one pool: the fields of `envs.gpu_cluster.simulator.PoolTotals`, as they grow."""
 

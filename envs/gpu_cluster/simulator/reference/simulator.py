@@ -75,11 +75,11 @@ class ReferenceSimulator(State):
 
 
 def begin_running(state: State, job: Job) -> None:
-    """Let a job run that was submitted before the episode began, on nodes that are on for it, or let it wait."""
+    """Let a job run that was submitted before the episode, on as many nodes as it takes in the first pool that can."""
     left = replace(job, submit_ms=state.start, left=job.work - (state.start - job.submit_ms) * PPM)
-    pool = job.pools[0]
-    while not start(state, left, pool):
-        if not any(node.state == "off" for node in state.of_pool(pool)):
-            enqueue(state, left)
+    for pool in job.pools:
+        while not (started := start(state, left, pool)) and any(node.state == "off" for node in state.of_pool(pool)):
+            switch_on_at_once(state, pool)
+        if started:
             return
-        switch_on_at_once(state, pool)
+    enqueue(state, left)

@@ -11,11 +11,13 @@ from envs.gpu_cluster.codec import (
     Pool,
     Signal,
     Slot,
+    backlog_pools,
     consolidation_plan,
     emptiable,
     empty_snapshot,
 )
 from envs.gpu_cluster.simulator.reference.consolidation import busy_nodes
+from envs.gpu_cluster.simulator.reference.objects import Job
 from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.state import EDGES_MS, State
 from envs.gpu_cluster.simulator.reference.width import growable, shrinkable
@@ -41,6 +43,9 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
     row[Pool.BUSY_NODES] = sum(node.is_busy for node in nodes)
     row[Pool.BOOTING_NODES] = sum(node.state == "booting" for node in nodes)
     row[Pool.UNAVAILABLE_NODES] = state.unavailable_nodes(pool)
+    if state.in_backoff(pool):  # it shows no capacity to grow
+        on = row[[Pool.IDLE_NODES, Pool.BUSY_NODES, Pool.BOOTING_NODES]].sum()
+        row[Pool.MAX_NODES], row[Pool.UNAVAILABLE_NODES] = max(row[Pool.MIN_NODES], on), 0.0
     row[Pool.USED_GPUS] = state.used_milli(pool) / 1000
     shared = sum(share.free_milli for share in state.shares if share.node.pool == pool)
     row[Pool.SHARED_FREE_GPUS] = shared / 1000
@@ -52,14 +57,32 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
         running = [run for run in state.running if run.pool == pool]
         row[Pool.SHRINKABLE_GPUS] = sum(shrinkable(run) for run in running)
         row[Pool.GROWABLE_GPUS] = sum(growable(state, run) for run in running)
-    over_quota = jobs_over_quota(state)
-    behind = [job for job in state.queue[state.problem.tables.window_slots :] if job.number not in over_quota]
-    row[Pool.BACKLOG_GPUS] = sum(job.milli for job in behind if job.pools[0] == pool) / 1000
     for index, edge in enumerate(EDGES_MS):
         snapshot.idle_age_nodes[pool, index] = sum(node.is_idle and state.now - node.since_ms >= edge for node in nodes)
     for node in nodes:
         if node.is_busy:
             snapshot.free_nodes[pool, node.free] += 1.0
+
+
+def fill_backlog(state: State, snapshot: ClusterSnapshot) -> None:
+    """Offer each job behind the window its default pool, and sum them up there."""
+    tables, over_quota = state.problem.tables, jobs_over_quota(state)
+    behind = [job for job in state.queue[tables.window_slots :] if job.number not in over_quota]
+    allowed = np.array([allowed_row(state, job) for job in behind]).reshape(-1, tables.max_pools)
+    pools = backlog_pools(snapshot, tables, state.plan, [job.milli / 1000 for job in behind], allowed)
+    state.offers = {job.number: pool for job, pool in zip(behind, pools, strict=True)}
+    for pool in range(len(state.totals)):
+        milli = sum(job.milli for job in behind if state.offers[job.number] == pool)
+        snapshot.pools[pool, Pool.BACKLOG_GPUS] = milli / 1000
+
+
+def allowed_row(state: State, job: Job) -> NDArray[np.float64]:
+    """The relative speed of a job in each pool, 0 where it may not run."""
+    row = np.zeros(state.problem.tables.max_pools)
+    row[job.pools] = 1.0
+    if state.problem.settings.has_curves:
+        row[: len(state.totals)] *= state.problem.curves.speed[job.workload] / 1e6
+    return row
 
 
 def fill_signals(state: State, signals: NDArray[np.float64]) -> None:
@@ -94,9 +117,10 @@ def make_snapshot(state: State) -> ClusterSnapshot:
         if state.problem.settings.queue.defers and job.latest_ms > 0:
             slack_ms = job.latest_ms - state.now
             snapshot.queue[slot, Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000
-        snapshot.allowed[slot, job.pools] = 0.0 if job.number in over_quota else 1.0
+        if job.number not in over_quota:
+            snapshot.allowed[slot] = allowed_row(state, job)
         if state.problem.settings.has_curves:
-            snapshot.allowed[slot, : len(state.totals)] *= state.problem.curves.speed[job.workload] / 1e6
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
+    fill_backlog(state, snapshot)
     fill_signals(state, snapshot.signals)
     return snapshot

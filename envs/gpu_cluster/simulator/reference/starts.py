@@ -12,14 +12,14 @@ from envs.gpu_cluster.simulator.state import NEVER
 
 
 def start_waiting(state: State) -> None:
-    """Offer each waiting job, in order, the pool of its slot, or its first pool behind the window."""
+    """Offer each waiting job, in order, the pool of its slot, or its default pool behind the window."""
     state.stuck = [[] for _ in state.stuck]
     policy = state.problem.config.physics.queue.backfill_policy
     over_quota = jobs_over_quota(state)
     heads: dict[int, Reservation] = {}
     for slot, job in enumerate(list(state.queue)):
         in_window = slot < len(state.decision.placement)
-        pool = int(state.decision.placement[slot]) if in_window else job.pools[0]
+        pool = int(state.decision.placement[slot]) if in_window else state.offers.get(job.number, job.pools[0])
         if pool < 0 or job.number in over_quota:
             continue
         if pool not in heads:

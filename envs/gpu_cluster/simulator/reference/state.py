@@ -17,7 +17,7 @@ from envs.gpu_cluster.codec import (
 from envs.gpu_cluster.simulator.packing.plain import PlainPod
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
-from envs.gpu_cluster.simulator.reference.objects import Job, Node, Running, SharedGpu, Totals
+from envs.gpu_cluster.simulator.reference.objects import Backoff, Job, Node, Running, SharedGpu, Totals
 from envs.gpu_cluster.simulator.state import IMAGE, PPM, RANK, WORKLOAD
 
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -71,6 +71,8 @@ class State:
             for number in range(config.max_nodes)
         ]
         self.detail = DetailedNodes(self.problem) if self.problem.settings.is_detailed else None
+        self.offers: dict[int, int] = {}  # the default pool of waiting jobs behind the window, by number
+        self.backoffs = [Backoff() for _ in self.problem.pools]
         self.stuck: list[list[PlainPod]] = [[] for _ in self.problem.pools]
         self.shares: list[SharedGpu] = []
         self.queue: list[Job] = []
@@ -102,6 +104,10 @@ class State:
     def unavailable_nodes(self, pool: int) -> int:
         """Nodes that drain or are down."""
         return sum(node.state in ("draining", "down") for node in self.of_pool(pool))
+
+    def in_backoff(self, pool: int) -> bool:
+        """Whether nothing is ordered in a pool because boots failed."""
+        return self.now < self.backoffs[pool].until_ms
 
     def used_milli(self, pool: int) -> int:
         """Thousandths of a GPU that running jobs hold."""

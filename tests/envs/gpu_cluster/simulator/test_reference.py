@@ -98,7 +98,7 @@ def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters:
 
 
 @kernel_property(examples=60)
-@given(problem=problems(), setpoint=st.integers(0, 10**6), stride=st.integers(1, 3))
+@given(st.booleans().flatmap(lambda any_lot: problems(is_stochastic=any_lot)), st.integers(0, 10**6), st.integers(1, 3))
 def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoint: int, stride: int) -> None:
     """After every few decisions all memory and the snapshot are the same, whichever way they were taken."""
     rules = np.zeros((1, RULE_SIZE), np.int64)
