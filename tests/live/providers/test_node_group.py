@@ -1,9 +1,12 @@
 """Bounds and templates from the annotations of Cluster API."""
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool, NodeGroup, NodeTemplate
 from autoscaler.live.constraints import Taint
+from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.kube.client import ClusterAccessError
 from autoscaler.live.preflight import needed_rights
 from autoscaler.live.providers.cluster_api import names
@@ -42,6 +45,13 @@ def test_every_annotation_has_its_place() -> None:
     )
     assert pool.gpu_type == "A100", "no label says otherwise"
     assert POOL.template.labels == {"old": "x"}
+
+
+def test_a_driver_of_devices_describes_as_many_as_there_are_gpus() -> None:
+    said = {names.ANNOTATION_CAPACITY_DRA_DRIVER: "gpu.example.com", names.ANNOTATION_CAPACITY_GPUS: "4"}
+    assert from_annotations(POOL, said).devices == (DeviceTemplate("gpu.example.com", 4),)
+    described = replace(POOL, devices=(DeviceTemplate("gpu.example.com", 4, attributes={"model": "A100"}),))
+    assert from_annotations(described, said).devices == described.devices
 
 
 def test_a_label_of_the_gpu_product_is_the_pools_gpu_type() -> None:

@@ -37,6 +37,11 @@ ANNOTATION_CAPACITY_GPU_TYPE: Final = _name(
     "capacity.cluster-autoscaler.kubernetes.io/gpu-type",
     "Node group: `gpu_resource`, such as `nvidia.com/gpu`.",
 )
+ANNOTATION_CAPACITY_DRA_DRIVER: Final = _name(
+    "annotation",
+    "capacity.cluster-autoscaler.kubernetes.io/dra-driver",
+    "Node group: driver of the GPUs, `devices`, unless the config describes them.",
+)
 ANNOTATION_CAPACITY_LABELS: Final = _name(
     "annotation",
     "capacity.cluster-autoscaler.kubernetes.io/labels",

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool
 from autoscaler.live.constraints import Taint
+from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError
 from autoscaler.live.kube.fields import ParseError, mapping, string_map
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
@@ -18,6 +19,7 @@ from autoscaler.live.names import LABEL_GPU_PRODUCT
 from autoscaler.live.providers.cluster_api.names import (
     ANNOTATION_CAPACITY_CPU,
     ANNOTATION_CAPACITY_DISK,
+    ANNOTATION_CAPACITY_DRA_DRIVER,
     ANNOTATION_CAPACITY_GPU_TYPE,
     ANNOTATION_CAPACITY_GPUS,
     ANNOTATION_CAPACITY_LABELS,
@@ -61,13 +63,16 @@ def from_annotations(pool: LivePool, annotations: Mapping[str, str]) -> LivePool
     labels = _labels(pool, annotations) if ANNOTATION_CAPACITY_LABELS in annotations else dict(template.labels)
     taints = _taints(pool, annotations) if ANNOTATION_CAPACITY_TAINTS in annotations else template.taints
     product = labels.pop(LABEL_GPU_PRODUCT, pool.gpu_type)
+    gpus = whole(ANNOTATION_CAPACITY_GPUS, pool.gpus_per_node)
+    driver = annotations.get(ANNOTATION_CAPACITY_DRA_DRIVER, "")
     return replace(
         pool,
         min_nodes=whole(ANNOTATION_GROUP_MIN, pool.min_nodes),
         max_nodes=whole(ANNOTATION_GROUP_MAX, pool.max_nodes),
-        gpus_per_node=whole(ANNOTATION_CAPACITY_GPUS, pool.gpus_per_node),
+        gpus_per_node=gpus,
         gpu_resource=annotations.get(ANNOTATION_CAPACITY_GPU_TYPE, pool.gpu_resource),
         gpu_type=product,
+        devices=(DeviceTemplate(driver, gpus),) if driver and not pool.devices and gpus > 0 else pool.devices,
         template=replace(template, labels=labels, taints=taints, allocatable={**template.allocatable, **sizes}),
     )
 
