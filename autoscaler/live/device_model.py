@@ -137,6 +137,10 @@ class Option:
     count: int = 1
     tolerations: tuple[DeviceToleration, ...] = ()
 
+    def tolerates(self, taints: tuple[DeviceTaint, ...]) -> bool:
+        """Whether it tolerates all of some taints."""
+        return all(any(each.tolerates(taint) for each in self.tolerations) for taint in taints)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceRequest:

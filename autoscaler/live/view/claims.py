@@ -315,14 +315,12 @@ class _Look:
                     return f"its selector cannot be evaluated for the devices of the pools: {problem}"
         return "no pool describes such devices, or not so many on a node"
 
-    def _matches(self, option: Option, kind: DeviceKind) -> bool:
+    def _matches(self, option: Option, kind: DeviceKind) -> bool | None:
         known = self._classes.get(option.device_class)
-        if known is None or not all(any(each.tolerates(taint) for each in option.tolerations) for taint in kind.taints):
+        if known is None:
             return False
-        of_class = option.device_class in kind.classes or all(
-            self._selectors.selects(each, kind) for each in known.selectors
-        )
-        return of_class and all(self._selectors.selects(each, kind) for each in option.selectors)
+        of_class = option.device_class in kind.classes or self._selectors.select(known.selectors, kind)
+        return self._selectors.select(option.selectors, kind) if of_class else of_class
 
     # Nodes.
 
@@ -374,7 +372,7 @@ class _Look:
             pool.gpu_sizes[name]
             for name in served
             for device in stock.devices
-            if self._matches(option[name], device.kind)
+            if not device.kind.taints and self._matches(option[name], device.kind)
         )
 
     def template_units(self) -> dict[str, dict[str, int]]:

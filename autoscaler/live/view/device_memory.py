@@ -17,11 +17,14 @@ class SelectorCache:
     """Which kinds of devices an expression selects, and why one cannot be evaluated."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, DeviceKind], bool] = {}
+        self._known: dict[tuple[str, DeviceKind], bool | None] = {}
         self.problems: dict[str, str] = {}
 
-    def selects(self, expression: str, kind: DeviceKind) -> bool:
-        """Whether it selects a kind of device; one that cannot be evaluated does not, see `problems`."""
+    def select(self, expressions: Iterable[str], kind: DeviceKind) -> bool | None:
+        """Whether all expressions select a kind of device; None: one cannot be evaluated, see `problems`."""
+        return next((each for each in (self._selects(text, kind) for text in expressions) if not each), True)
+
+    def _selects(self, expression: str, kind: DeviceKind) -> bool | None:
         key = expression, kind
         if key not in self._known:
             if len(self._known) > MAX_CACHED:
@@ -29,7 +32,7 @@ class SelectorCache:
             try:
                 self._known[key] = selects(expression, kind)
             except SelectorError as error:
-                self._known[key] = False
+                self._known[key] = None
                 self.problems[expression] = str(error)
         return self._known[key]
 

@@ -21,7 +21,9 @@ MAX_STEPS = 5000
 
 MAX_UNITS = 1000
 
-Matches = Callable[[Option, DeviceKind], bool]
+Matches = Callable[[Option, DeviceKind], bool | None]
+"""Whether the selectors of an option select a kind of device, taints aside; None: they cannot be evaluated for it."""
+
 Need = tuple[ClaimSpec, ...]
 """The claims of a pod."""
 
@@ -281,7 +283,7 @@ def allocate(need: Need, stock: Stock, matches: Matches) -> tuple[int, ...] | No
     Args:
         need: the claims; those of admin access are left out.
         stock: the devices of a node.
-        matches: whether an option of a request selects a kind of device.
+        matches: see `Matches`.
 
     Returns:
         Positions of the devices in the stock, None: there are not enough.
@@ -312,14 +314,29 @@ class _Allocation:
         return any(self._serve_option(place, binding, option) for option in request.options)
 
     def _serve_option(self, place: int, binding: list[_Bound], option: Option) -> bool:
-        devices = self._stock.devices
-        alike = [index for index, device in enumerate(devices) if self._matches(option, device.kind)]
+        alike, has_all = self._alike(option)
         if option.count == 0:
-            return bool(alike) and self._choose(place, binding, alike, 0, len(alike))
-        free = [index for index in alike if devices[index].free]
-        return len(free) >= option.count and self._choose(place, binding, free, 0, option.count)
+            return has_all and bool(alike) and self._choose(place, binding, option, alike, 0, len(alike))
+        return len(alike) >= option.count and self._choose(place, binding, option, alike, 0, option.count)
 
-    def _choose(self, place: int, binding: list[_Bound], among: list[int], start: int, count: int) -> bool:
+    def _alike(self, option: Option) -> tuple[list[int], bool]:
+        """Devices that an option selects, of a number of them only free ones; False: not all were looked at.
+
+        The scheduler gives up at the first device for which a selector cannot be evaluated.
+        """
+        alike: list[int] = []
+        for index, device in enumerate(self._stock.devices):
+            if option.count == 0 or device.free:
+                selected = self._matches(option, device.kind)
+                if selected is None:
+                    return alike, False
+                if selected:
+                    alike.append(index)
+        return alike, True
+
+    def _choose(
+        self, place: int, binding: list[_Bound], option: Option, among: list[int], start: int, count: int
+    ) -> bool:
         """Take `count` more devices from `among[start:]`, then serve the requests that follow."""
         if count == 0:
             return self._serve(place + 1)
@@ -327,16 +344,16 @@ class _Allocation:
             self._steps += 1
             if self._steps > MAX_STEPS:
                 return False
-            if not self._take(among[position], binding):
+            if not self._take(among[position], binding, option):
                 continue
-            if self._choose(place, binding, among, position + 1, count - 1):
+            if self._choose(place, binding, option, among, position + 1, count - 1):
                 return True
             self._give_back(among[position], binding)
         return False
 
-    def _take(self, index: int, binding: list[_Bound]) -> bool:
+    def _take(self, index: int, binding: list[_Bound], option: Option) -> bool:
         device = self._stock.devices[index]
-        if not device.free or index in self._taken:
+        if not device.free or index in self._taken or not option.tolerates(device.kind.taints):
             return False
         if any(self._left.get(name, 0) < amount for name, amount in device.consumes):
             return False

@@ -8,7 +8,7 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.device_config import DeviceConfigError, DevicePart, DeviceTemplate
 from autoscaler.live.device_model import ClaimSpec, DeviceId, DeviceKind, Option
 from autoscaler.live.kube.devices import DeviceParser, claim_spec
-from autoscaler.live.kube.selectors import selects
+from autoscaler.live.kube.selectors import SelectorError, selects
 from autoscaler.live.view.devices import (
     allocate,
     counter_totals,
@@ -34,10 +34,12 @@ SLICES = DeviceTemplate(
 )
 
 
-def matches(option: Option, kind: DeviceKind) -> bool:
-    """The class `gpus` has the devices of the driver; taints are tolerated as the option says."""
-    tolerated = all(any(each.tolerates(taint) for each in option.tolerations) for taint in kind.taints)
-    return tolerated and kind.driver == DRIVER and all(selects(each, kind) for each in option.selectors)
+def matches(option: Option, kind: DeviceKind) -> bool | None:
+    """The class `gpus` has the devices of the driver."""
+    try:
+        return kind.driver == DRIVER and all(selects(each, kind) for each in option.selectors)
+    except SelectorError:
+        return None
 
 
 def exactly(count: int = 1, expression: str = "", name: str = "r", **more: Any) -> dict[str, Any]:
@@ -184,6 +186,25 @@ def test_a_tainted_device_is_for_those_that_tolerate_it() -> None:
     assert units(claim(exactly(1)), stock, matches) == 1
     tolerations = [{"key": "broken", "operator": "Exists"}]
     assert units(claim(exactly(1, tolerations=tolerations)), stock, matches) == 2
+
+
+def test_all_devices_are_not_had_while_one_is_tainted() -> None:
+    every = claim({"name": "r", "exactly": {"deviceClassName": "gpus", "allocationMode": "All"}})
+    taints = [{"key": "broken", "effect": "NoSchedule"}]
+    stock = node_stocks([published("n", [{"name": "bad", "taints": taints}, {"name": "good"}])], frozenset())["n"]
+    assert allocate(every, stock, matches) is None
+
+
+def test_the_scheduler_gives_up_at_the_first_device_that_a_selector_fails_for() -> None:
+    devices = [{"name": f"gpu-{index}", "attributes": {"memory": {"int": 80}}} for index in range(2)]
+    devices.append({"name": "odd"})
+    enough = f'device.attributes["{DRIVER}"].memory > 40'
+    stock = node_stocks([published("n", devices)], frozenset())["n"]
+    assert allocate(claim(exactly(2, enough)), stock, matches) == (0, 1)
+    first = node_stocks([published("n", devices[::-1])], frozenset())["n"]
+    assert allocate(claim(exactly(2, enough)), first, matches) is None
+    every = exactly(1, enough, allocationMode="All")
+    assert allocate(claim(every), stock, matches) is None
 
 
 @pytest.mark.parametrize(("kind", "fits"), [("matchAttribute", False), ("distinctAttribute", True)])
