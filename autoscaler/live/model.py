@@ -340,10 +340,10 @@ class Admission:
     """
 
     workload: ObjectRef
-    resource_version: str
-    check: str
-    checks: tuple[Mapping[str, Any], ...]
-    pod_sets: tuple[str, ...]
+    resource_version: str = ""
+    check: str = ""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    pod_sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -557,6 +557,7 @@ class ClusterView:
         pods: all pods that are not finished, by uid.
         pdbs: all disruption budgets.
         machines: what providers have for machines; empty where Nodes are all they have.
+        gone: nodes and machines that were seen to go, by name; False: no machine had been launched for it.
         stale_resources: resources without fresh data; while there are any, nothing may be changed.
         paused: who says that nothing may be changed; empty: nobody.
         paused_pools: the same of single pools, by name.
@@ -574,6 +575,7 @@ class ClusterView:
     pods: Mapping[str, PodView] = field(default_factory=dict)
     pdbs: tuple[PdbView, ...] = ()
     machines: tuple[MachineView, ...] = ()
+    gone: Mapping[str, bool] = field(default_factory=dict)
     stale_resources: tuple[str, ...] = ()
     paused: str = ""
     paused_pools: Mapping[str, str] = field(default_factory=dict)

@@ -169,7 +169,7 @@ def path_of(client: KubeClient, collection: Collection) -> str | None:
 def unseen_orders(view: ClusterView, state: GuardrailState) -> Counter[str]:
     """Nodes by pool that were ordered and that the view does not show yet."""
     seen = {node.name for pool in view.pools for node in pool.nodes} | {machine.name for machine in view.machines}
-    return Counter(order.pool for order in state.orders.values() if order.name not in seen)
+    return Counter(order.pool for order in state.orders.values() if order.name not in seen | view.gone.keys())
 
 
 def unwritten_idle_nodes(view: ClusterView, clock: Clock) -> Iterable[tuple[NodeView, str]]:

@@ -195,7 +195,11 @@ def _follow_machines(state: GuardrailState, view: ClusterView, nodes: set[str]) 
     done = {name for name, machine in machines.items() if machine.node_name in nodes}
     coming = {order.name: order for pool in view.pools for order in pool.orders if order.name in machines}
     gone = state.awaited.keys() - machines.keys() - nodes
-    vanished = {state.awaited[name] for name in gone if name not in state.given_up}
+    vanished = {state.awaited[name] for name in gone if name not in state.given_up and not view.gone.get(name)}
+    # What came and went between two views.
+    lost = {name for name in state.orders if name in view.gone and name not in nodes and name not in machines}
+    vanished |= {state.orders[name].pool for name in lost - state.given_up if not view.gone[name]}
+    gone |= lost
     orders = {name: order for name, order in state.orders.items() if name not in machines and name not in gone}
     awaited = {
         name: order.pool for name, order in coming.items() if name not in done and not machines[name].provider_id

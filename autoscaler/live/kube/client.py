@@ -108,6 +108,10 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 }
 
 
+CONNECTIONS = 64
+"""Connections that are kept open: each watch holds one, and there is one for each kind of objects."""
+
+
 def error_from(status: int, body: str, retry_after: str | None = None) -> KubeError:
     """The typed error of an answer; `body` is a Kubernetes Status or anything else."""
     reason, message = "", body
@@ -342,5 +346,5 @@ def connect(kubeconfig: str | None = None, context: str | None = None, timeout_s
     # urllib3 would try three times by itself, each with the full time-out, and repeat calls that are not idempotent.
     configuration.retries = False
     # A watch per resource, calls of the loop and the lease at the same time.
-    configuration.connection_pool_maxsize = 16
+    configuration.connection_pool_maxsize = CONNECTIONS
     return KubeClient(client.ApiClient(configuration), timeout_seconds)

@@ -34,6 +34,9 @@ _LOG = logging.getLogger(__name__)
 WALL_RESOLUTION_SECONDS = 1.0
 """Kubernetes cuts a creationTimestamp to whole seconds."""
 
+MAX_GONE = 10_000
+"""So many nodes and machines that went are remembered, the latest ones. Names of orders are never used again."""
+
 MAX_REPORTED = 10_000
 """So many different complaints about odd objects are remembered; later ones are only counted."""
 
@@ -78,6 +81,7 @@ class Contents:
         workloads: Workloads of Kueue, by uid.
         checks: AdmissionChecks of Kueue, by uid.
         vacated: when the last GPU pod was seen to leave a node, by the node's name.
+        gone: nodes and machines that were seen to go, by name, and whether there was a machine behind them.
         devices: devices and claims.
     """
 
@@ -92,6 +96,7 @@ class Contents:
     workloads: Mapping[str, WorkloadView] = field(default_factory=dict)
     checks: Mapping[str, CheckView] = field(default_factory=dict)
     vacated: Mapping[str, float] = field(default_factory=dict)
+    gone: Mapping[str, bool] = field(default_factory=dict)
     devices: DeviceObjects = field(default_factory=DeviceObjects)
 
 
@@ -117,6 +122,7 @@ class Store:
         self._on_trigger, self._on_skip = on_trigger, on_skip
         self._lock = threading.Lock()
         self._vacated: dict[str, float] = {}
+        self._gone: dict[str, bool] = {}
         self._reported: set[tuple[str, str, str]] = set()
         watched = {watch.resource: watch.parse for watch in machines}
         self._parse: dict[str, Callable[[Json], ObjectView]] = {
@@ -141,7 +147,7 @@ class Store:
         """Everything, at one moment."""
         with self._lock:
             views = {resource: dict(table) for resource, table in self._views.items()}
-            vacated = dict(self._vacated)
+            vacated, gone = dict(self._vacated), dict(self._gone)
         return Contents(
             views[Resource.NODES],
             views[Resource.PODS],
@@ -154,6 +160,7 @@ class Store:
             views[kueue.WORKLOADS.resource],
             views[kueue.CHECKS.resource],
             vacated,
+            gone,
             DeviceObjects(
                 views[Resource.SLICES],
                 views[Resource.CLAIMS],
@@ -282,12 +289,19 @@ class Store:
             return {Trigger.JOB_FINISHED} if _may_count(view) else set()
         if isinstance(view, NodeView):
             self._vacated.pop(view.name, None)
+            self._remember_gone(view.name, True)
             return {Trigger.NODE_LOST} if _counts(view) else set()
         if isinstance(view, ClaimView) and view.devices is not None:
             return {Trigger.JOB_FINISHED}
-        if isinstance(view, MachineView) and view.pool is not None and not view.node_name:
-            return {Trigger.NODE_LOST}
+        if isinstance(view, MachineView):
+            self._remember_gone(view.name, bool(view.provider_id))
+            return {Trigger.NODE_LOST} if view.pool is not None and not view.node_name else set()
         return set()
+
+    def _remember_gone(self, name: str, launched: bool) -> None:
+        self._gone[name] = launched
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
 
 _Group = GroupView | WorkloadView | CheckView

@@ -78,6 +78,7 @@ class ViewBuilder:
             unserved=tuple(pod for pod in pods.values() if unserved_reason(pod, self._config)),
             checks=our_checks(contents),
             pdbs=tuple(sorted(contents.pdbs.values(), key=lambda pdb: (pdb.namespace, pdb.name))),
+            gone=contents.gone,
             machines=tuple(sorted(contents.machines.values(), key=lambda machine: machine.name)),
             stale_resources=stale_resources,
         )

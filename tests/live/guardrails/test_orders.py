@@ -7,6 +7,7 @@ import pytest
 from autoscaler.live.guardrail_config import BackoffTimes, StepLimits, TotalLimits
 from autoscaler.live.guardrails import GuardrailState, Rule, after_order, after_order_failure, evaluate
 from autoscaler.live.model import MachineView, NodeState
+from autoscaler.live.observer import unseen_orders
 from tests.live.views import NOW, booting, config, decision, gang, node, order, unready, view
 
 TIMES = BackoffTimes()
@@ -222,6 +223,16 @@ def test_a_machine_that_was_launched_and_is_lost_is_ordered_again_at_once():
     launched = claim(provider_id="kwok://n")
     seen = evaluate(view(orders=[order("n", age=5.0)], machines=(launched,)), decision(a=1), GuardrailState(), config())
     assert evaluate(view(), decision(a=1), seen.state, config()).orders == {"a": 1}
+
+
+def test_an_order_that_came_and_went_between_two_looks_is_made_again_at_once():
+    state = after_order(GuardrailState(), order("n", age=5.0))
+    lost = evaluate(view(gone={"n": True}), decision(a=1), state, config())
+    assert (lost.orders, lost.state.orders) == ({"a": 1}, {})
+    refused = evaluate(view(gone={"n": False}), decision(a=1), state, config())
+    assert (refused.orders, refused.state.in_backoff("a", NOW)) == ({}, True)
+    assert unseen_orders(view(gone={"n": True}), state) == {}
+    assert unseen_orders(view(), state) == {"a": 1}
 
 
 def test_a_claim_that_became_a_node_and_goes_is_none():

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 
 from autoscaler.live.constraints import Requirement
 from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_consolidation, after_release, evaluate
+from autoscaler.live.guardrails.ailing import Ailment
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import MachineView
-from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
+from autoscaler.live.model import Admission, GangState, MachineView, PodsToCome
+from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.repair_config import Repair
 from tests.live.guardrails import test_consolidations as moves
 from tests.live.guardrails.test_properties import scenarios
-from tests.live.views import DAEMON_SET, JOB, NOW, TOLERATE_ALL, config, decision, gang, node, pdb, pod, view
+from tests.live.views import DAEMON_SET, JOB, NOW, TOLERATE_ALL, config, decision, gang, node, order, pdb, pod, view
 
 
 def through_json(cluster, state):
@@ -116,3 +118,32 @@ def test_a_damaged_record_is_an_error():
         unpack({**record, "pods": {"shared": [], "rows": [[7, {}]]}})
     with pytest.raises(ValueError, match="now_seconds"):
         unpack({key: value for key, value in record.items() if key != "now_seconds"})
+
+
+def test_groups_and_broken_nodes_are_judged_from_what_is_kept_as_they_were():
+    unborn = PodsToCome(pod("worker", gpus=8), 2, "worker")
+    launcher = pod("launcher", gates=(GATE_PLACEMENT,))
+    begun = replace(
+        gang("begun", members=(pod("leader", node="n1", gpus=8, node_selector={LABEL_POOL: "a"}),)),
+        state=GangState.RUNNING,
+        missing_pods=2,
+        to_come=(unborn,),
+        late=True,
+        companions=(launcher,),
+    )
+    checks = ({"name": "nodes", "state": "Pending"},)
+    admission = Admission(JOB, "7", "nodes", checks, ("main",))
+    waits = replace(gang("w", members=()), missing_pods=2, to_come=(unborn,), late=True, admission=admission)
+    nodes = [node(f"n{index}", faults=("XIDErrors",) if index == 3 else ()) for index in range(5)]
+    cluster = view(nodes, queue=[waits], running=(begun,), pods=[*begun.pods, launcher], gone={"o": True, "old": True})
+    state = GuardrailState(orders={"o": order("o")}, ailing={"uid-n3": Ailment(NOW - 700.0, None, NOW - 1000.0)})
+    limits = config(a={"repair": Repair(enabled=True)})
+    before = judged(cluster, decision(a=5, placement=[0]), state, limits)
+    assert [name for _, name, *_ in before[1]] == ["n3"]
+    assert [(pool, pods) for _, pool, pods in before[2]] == [("a", []), ("", ["uid-default-launcher"])]
+    assert judged(*_with(decision(a=5, placement=[0]), through_json(cluster, state)), limits) == before
+
+
+def _with(want, kept):
+    cluster, state = kept
+    return cluster, want, state

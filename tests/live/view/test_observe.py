@@ -359,6 +359,13 @@ def test_the_week_begins_on_monday_in_the_zone_of_the_cluster() -> None:
     assert week_seconds(monday - 0.001, ZoneInfo("UTC")) == 604799.999
 
 
+def test_who_saw_a_node_go_remembers_its_name() -> None:
+    world = World().listed([raw.node("n"), raw.node("m")])
+    world.store.apply(Resource.NODES, "DELETED", raw.node("n"))
+    world.store.replace(Resource.NODES, [])
+    assert look(world)[0].gone == {"n": True, "m": True}
+
+
 def test_a_relist_forgets_what_is_gone() -> None:
     world = World().listed([raw.node("a"), raw.node("b")], [raw.pod("p", 8, "a")])
     world.clock.seconds = START + 50.0
