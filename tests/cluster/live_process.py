@@ -56,17 +56,20 @@ class Running:
     Attributes:
         process: the process.
         observations: each look at the cluster.
+        states: what the guardrails remembered at each look.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.observations: list[Observation] = []
+        self.states: list[Any] = []
         self.status: int | None = None
         look = process.observer.observe
 
         def observe(state: Any) -> Observation:
             seen = look(state)
             self.observations.append(seen)
+            self.states.append(state)
             return seen
 
         process.observer.observe = observe  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ import pytest
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.names import ANNOTATION_REBOOTED_AT, EVENT_REPAIR, LABEL_POOL, TAINT_REPAIR, TAINT_TO_BE_DELETED
+from autoscaler.live.providers.kwok.names import ANNOTATION_KWOK_BOOT_STARTED
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, deployed, live_settings
 
@@ -110,14 +111,14 @@ def ready_node(cluster: ControlPlane) -> str:
 def test_a_broken_node_is_rebooted_and_comes_back_when_that_helped(cluster: ControlPlane) -> None:
     with deployed(cluster, repairing("pools.0.max_nodes=1")):
         node = ready_node(cluster)
-        boot = cluster.node(node)["status"]["nodeInfo"]["bootID"]
+        boot = cluster.node(node)["metadata"]["annotations"][ANNOTATION_KWOK_BOOT_STARTED]
         said(cluster, node, "GpuMemWatch", "True")
         rebooted(cluster, node)
         assert TAINT_REPAIR in taints(cluster, node)
         said(cluster, node, "GpuMemWatch", "False")
         cluster.wait_until(lambda: TAINT_REPAIR not in taints(cluster, node) or None, "it is given back")
         after = cluster.wait_for_node(node, gpus=8)
-    assert after["status"]["nodeInfo"]["bootID"] != boot
+    assert after["metadata"]["annotations"][ANNOTATION_KWOK_BOOT_STARTED] != boot
     assert ANNOTATION_REBOOTED_AT not in after["metadata"]["annotations"]
     events = cluster.request("GET", "/api/v1/events")["items"]
     assert len([event for event in events if event["reason"] == EVENT_REPAIR]) >= 2

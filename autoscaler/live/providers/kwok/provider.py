@@ -66,7 +66,7 @@ class KwokProvider:
             self._client.patch(
                 path, {"metadata": {"uid": instance.uid, "annotations": {ANNOTATION_KWOK_BOOT_STARTED: began}}}
             )
-            status = {"conditions": [ready], "allocatable": none, "capacity": none, "nodeInfo": {"bootID": began}}
+            status = {"conditions": [ready], "allocatable": none, "capacity": none}
             self._client.patch(f"{path}/status", {"status": status}, "strategic")
         except (NotFoundError, ConflictError) as error:
             raise InstanceNotFoundError(error.message, instance.pool) from error
