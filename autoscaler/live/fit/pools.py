@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from autoscaler.live.config import LivePool
 from autoscaler.live.fit.hosts import Host, host_to_come
-from autoscaler.live.fit.rules import FIELD_NAME, quantity, selects_node, untolerated
+from autoscaler.live.fit.rules import FIELD_NAME, quantity, selects_node, shape_key, untolerated
 from autoscaler.live.fit.simulation import Simulation
-from autoscaler.live.model import NodeShape, PodView
+from autoscaler.live.model import NodeShape, NodeState, PodView, PoolView
 from autoscaler.live.names import RESOURCE_GPUS
 
 
@@ -53,37 +53,58 @@ def _label_problem(pod: PodView, shape: NodeShape) -> str:
     return "" if selects_node(pod, shape.labels) else "its required node affinity matches none of its nodes"
 
 
-def group_problem(
-    pods: Iterable[PodView], simulation: Simulation, nodes: Sequence[str], shape: NodeShape, most_new: int
-) -> str:
-    """Why pods cannot run in a pool together, pods of others regarded as they are now; empty: they can.
+class Together:
+    """Whether pools can run groups of pods that depend on where others are, pods of others regarded as they are now.
 
     Args:
-        pods: all of them.
-        simulation: the cluster; it is as before afterwards.
-        nodes: names of the ready nodes of the pool.
-        shape: its next node.
-        most_new: nodes that it may have.
+        simulation: the cluster; it is as before after each answer.
     """
-    hosts = [simulation.host(name) for name in nodes]
-    new: list[Host] = []
-    placed: list[tuple[PodView, Host]] = []
-    problem = ""
-    for pod in pods:
-        host = next((each for each in (*new, *hosts) if not simulation.problem(pod, each)), None)
-        if host is None:
-            host = host_to_come(shape, f"new node {len(new)}")
-            simulation.add(host)
-            new.append(host)
-            problem = simulation.problem(pod, host)
-            if not problem and len(new) > most_new:
-                problem = f"its pods need more than the {most_new} nodes that the pool may have"
-        if problem:
-            break
-        simulation.put(pod, host)
-        placed.append((pod, host))
-    for pod, host in reversed(placed):
-        simulation.take(pod, host)
-    for host in new:
-        simulation.drop(host)
-    return problem
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._candidates: dict[object, list[Host]] = {}
+
+    def problem(self, pods: Sequence[PodView], pool: PoolView, shape: NodeShape, most_new: int) -> str:
+        """Why pods cannot run in a pool together; empty: they can.
+
+        Args:
+            pods: all of them.
+            pool: the pool.
+            shape: its next node.
+            most_new: nodes that it may have.
+        """
+        for pod in pods:
+            self._ready(pod, pool)  # before any of them takes something
+        new: list[Host] = []
+        placed: list[tuple[PodView, Host]] = []
+        problem = ""
+        for pod in pods:
+            host = self._fitting(pod, pool, new)
+            if host is None:
+                host = host_to_come(shape, f"new node {len(new)}")
+                self._simulation.add(host)
+                new.append(host)
+                problem = self._simulation.problem(pod, host)
+                if not problem and len(new) > most_new:
+                    problem = f"its pods need more than the {most_new} nodes that the pool may have"
+            if problem:
+                break
+            self._simulation.put(pod, host)
+            placed.append((pod, host))
+        for pod, host in reversed(placed):
+            self._simulation.take(pod, host)
+        for host in new:
+            self._simulation.drop(host)
+        return problem
+
+    def _fitting(self, pod: PodView, pool: PoolView, new: Iterable[Host]) -> Host | None:
+        hosts = (*new, *self._ready(pod, pool))
+        return next((host for host in hosts if not self._simulation.problem(pod, host)), None)
+
+    def _ready(self, pod: PodView, pool: PoolView) -> list[Host]:
+        """Ready nodes of a pool where a pod fits, other pods of its group aside."""
+        key = pool.name, shape_key(pod)
+        if key not in self._candidates:
+            hosts = (self._simulation.host(node.name) for node in pool.in_state(NodeState.IDLE, NodeState.BUSY))
+            self._candidates[key] = [host for host in hosts if not host.problem(pod)]
+        return self._candidates[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 
 from autoscaler.live.fit.hosts import Host, host_of
@@ -17,17 +17,12 @@ class Simulation:
 
     Args:
         hosts: the nodes.
-        pods: all pods that may be on them, by uid.
+        guarded: a pod on them has a required anti-affinity to others.
     """
 
-    def __init__(self, hosts: Iterable[Host], pods: Mapping[str, PodView]) -> None:
+    def __init__(self, hosts: Iterable[Host], guarded: bool) -> None:
         self._hosts = {host.name: host for host in hosts}
-        self._pods = pods
-        self._topology = Topology(self._hosts.values, self._guarded)
-
-    def _guarded(self) -> Iterable[PodView]:
-        """Pods that want some others not near them, and have a node."""
-        return (pod for pod in self._pods.values() if pod.node_name and pod.pod_anti_affinity)
+        self._topology = Topology(self._hosts.values, guarded)
 
     def host(self, name: str) -> Host:
         """The node of a name.
@@ -65,4 +60,5 @@ class Simulation:
 def simulate(view: ClusterView) -> Simulation:
     """The cluster as a view shows it; every node counts for topology, whatever its state."""
     nodes = chain(view.unmanaged_nodes, *(pool.nodes for pool in view.pools))
-    return Simulation((host_of(node, view) for node in nodes), view.pods)
+    guarded = any(pod.pod_anti_affinity for pod in view.pods.values())
+    return Simulation((host_of(node, view) for node in nodes), guarded)

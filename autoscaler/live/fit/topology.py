@@ -5,14 +5,61 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/ (`InterPodAffin
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from autoscaler.live.constraints import PodTerm, Spread, selects
+from autoscaler.live.constraints import PodTerm, Selector, Spread, selects
 from autoscaler.live.fit.hosts import Host
 from autoscaler.live.fit.rules import selects_node, untolerated
 from autoscaler.live.model import PodView
+
+Placed = tuple[PodView, Host]
+"""A pod, and the node that it is on."""
+
+
+class PodIndex:
+    """Pods on nodes by their labels and by their anti-affinity, so that a count need not look at all of them.
+
+    Args:
+        hosts: all nodes.
+    """
+
+    def __init__(self, hosts: Iterable[Host]) -> None:
+        self._by_label: defaultdict[tuple[str, str], dict[tuple[str, str], Placed]] = defaultdict(dict)
+        self._by_term: defaultdict[PodTerm, dict[tuple[str, str], Placed]] = defaultdict(dict)
+        self._all: dict[tuple[str, str], Placed] = {}
+        for host in hosts:
+            for pod in host.pods.values():
+                self.change(pod, host, 1)
+
+    @property
+    def terms(self) -> list[PodTerm]:
+        """All terms of anti-affinity of pods on nodes."""
+        return [term for term, pods in self._by_term.items() if pods]
+
+    def change(self, pod: PodView, host: Host, sign: int) -> None:
+        """A pod comes (1) or goes (-1)."""
+        key = pod.uid, host.name
+        tables = [self._all, *(self._by_label[label] for label in pod.labels.items())]
+        tables += [self._by_term[term] for term in pod.pod_anti_affinity]
+        for table in tables:
+            if sign > 0:
+                table[key] = pod, host
+            else:
+                table.pop(key, None)
+
+    def selected(self, selector: Selector) -> list[Placed]:
+        """Pods that a selector may match, others among them."""
+        for requirement in selector or ():
+            if requirement.operator == "In":
+                labels = ((requirement.key, value) for value in requirement.values)
+                return [placed for label in labels for placed in self._by_label[label].values()]
+        return [] if selector is None else list(self._all.values())
+
+    def wanting(self, term: PodTerm) -> list[Placed]:
+        """Pods with a term of anti-affinity."""
+        return list(self._by_term[term].values())
 
 
 class DomainCount:
@@ -23,6 +70,7 @@ class DomainCount:
         counts: how often a pod counts: 0, 1, or more.
         eligible: which nodes count.
         hosts: all nodes.
+        pods: the pods on nodes, at least those that count.
 
     Attributes:
         pods: by domain.
@@ -30,7 +78,12 @@ class DomainCount:
     """
 
     def __init__(
-        self, key: str, counts: Callable[[PodView], int], eligible: Callable[[Host], bool], hosts: Iterable[Host]
+        self,
+        key: str,
+        counts: Callable[[PodView], int],
+        eligible: Callable[[Host], bool],
+        hosts: Iterable[Host],
+        pods: Iterable[Placed],
     ) -> None:
         self.key, self._counts, self._eligible = key, counts, eligible
         self.pods: Counter[str] = Counter()
@@ -38,23 +91,16 @@ class DomainCount:
         self._least: int | None = None
         self._present = 0
         for host in hosts:
-            self.add_host(host)
+            self.change(host, 1)
+        for pod, host in pods:
+            self.add(pod, host, 1)
 
-    def add_host(self, host: Host) -> None:
-        """A node comes, with its pods."""
-        self._host(host, 1)
-
-    def drop_host(self, host: Host) -> None:
-        """A node goes, with its pods."""
-        self._host(host, -1)
-
-    def _host(self, host: Host, sign: int) -> None:
+    def change(self, host: Host, sign: int) -> None:
+        """A node comes (1) or goes (-1), its pods aside."""
         value = host.labels.get(self.key)
-        if value is None or not self._eligible(host):
-            return
-        self._least = None
-        self.domains[value] += sign
-        self.pods[value] += sign * sum(map(self._counts, host.pods.values()))
+        if value is not None and self._eligible(host):
+            self._least = None
+            self.domains[value] += sign
 
     def add(self, pod: PodView, host: Host, sign: int) -> None:
         """A pod comes (1) or goes (-1)."""
@@ -98,42 +144,49 @@ class Topology:
 
     Args:
         hosts: all nodes, when they are first needed.
-        guarded: the pods with a required anti-affinity that are on nodes, likewise.
+        guarded: a pod has a required anti-affinity.
     """
 
-    def __init__(self, hosts: Callable[[], Iterable[Host]], guarded: Callable[[], Iterable[PodView]]) -> None:
+    def __init__(self, hosts: Callable[[], Iterable[Host]], guarded: bool) -> None:
         self._hosts, self._guarded = hosts, guarded
+        self._index: PodIndex | None = None
         self._counts: dict[object, DomainCount] = {}
-        self._guards: dict[PodTerm, DomainCount] | None = None
-        self._terms: dict[PodTerm, None] = {}  # of pods that came before the guards were first counted
+        self._guards: dict[PodTerm, DomainCount] = {}
         self._last: tuple[PodView, _Rules] | None = None
 
     def add_host(self, host: Host) -> None:
         """A node comes."""
-        for count in self._all():
-            count.add_host(host)
+        self._host(host, 1)
 
     def drop_host(self, host: Host) -> None:
-        """A node goes."""
+        """A node goes, with its pods."""
+        self._host(host, -1)
+
+    def _host(self, host: Host, sign: int) -> None:
+        if self._index is None:
+            return
         for count in self._all():
-            count.drop_host(host)
+            count.change(host, sign)
+        for pod in host.pods.values():
+            self.add(pod, host, sign)
 
     def add(self, pod: PodView, host: Host, sign: int) -> None:
         """A pod is about to come (1), or has gone (-1)."""
-        if sign > 0 and pod.pod_anti_affinity:
-            if self._guards is None:
-                self._terms.update(dict.fromkeys(pod.pod_anti_affinity))
-            elif not self._guards.keys() >= set(pod.pod_anti_affinity):
-                self._guards.update((term, self._guard(term)) for term in pod.pod_anti_affinity)
-                self._last = None
+        self._guarded = self._guarded or bool(pod.pod_anti_affinity)
+        if self._index is None:
+            return
         for count in self._all():
             count.add(pod, host, sign)
+        self._index.change(pod, host, sign)
+        self._guard(pod.pod_anti_affinity)
 
     def _all(self) -> list[DomainCount]:
-        return [*self._counts.values(), *(self._guards or {}).values()]
+        return [*self._counts.values(), *self._guards.values()]
 
     def problem(self, pod: PodView, host: Host) -> str:
         """Why other pods keep a pod off a node; empty: they do not."""
+        if not self._guarded and not pod.depends_on_pods:
+            return ""
         if self._last is None or self._last[0] is not pod:
             self._last = pod, self._rules(pod)
         rules = self._last[1]
@@ -152,9 +205,9 @@ class Topology:
         return ""
 
     def _rules(self, pod: PodView) -> _Rules:
-        if self._guards is None:
-            known = (term for other in self._guarded() for term in other.pod_anti_affinity)
-            self._guards = {term: self._guard(term) for term in dict.fromkeys((*known, *self._terms))}
+        if self._index is None:
+            self._index = PodIndex(self._hosts())
+            self._guard(self._index.terms)
         guards = [count for term, count in self._guards.items() if term.matches(pod.namespace, pod.labels)]
         own = [self._matching((term,), term.topology_key) for term in pod.pod_anti_affinity]
         terms = pod.pod_affinity
@@ -165,11 +218,18 @@ class Topology:
             tuple((each, self._spread(pod, each), int(selects(each.selector, pod.labels))) for each in pod.spreads),
         )
 
-    def _guard(self, term: PodTerm) -> DomainCount:
-        guards = self._guards or {}
-        if term in guards:
-            return guards[term]
-        return DomainCount(term.topology_key, lambda pod: pod.pod_anti_affinity.count(term), _any_host, self._hosts())
+    def _guard(self, terms: Iterable[PodTerm]) -> None:
+        """Count pods by what they want not near them."""
+        for term in terms:
+            if term not in self._guards:
+                wanting = self._pods.wanting(term)
+                self._guards[term] = DomainCount(term.topology_key, _terms_of(term), _any_host, self._hosts(), wanting)
+                self._last = None
+
+    @property
+    def _pods(self) -> PodIndex:
+        assert self._index is not None
+        return self._index
 
     def _matching(self, terms: tuple[PodTerm, ...], key: str) -> DomainCount:
         """Counts of pods that all of some terms are about."""
@@ -179,7 +239,8 @@ class Topology:
             def counts(pod: PodView) -> int:
                 return int(all(term.matches(pod.namespace, pod.labels) for term in terms))
 
-            self._counts[name] = DomainCount(key, counts, _any_host, self._hosts())
+            chosen = self._pods.selected(terms[0].selector)
+            self._counts[name] = DomainCount(key, counts, _any_host, self._hosts(), chosen)
         return self._counts[name]
 
     def _spread(self, pod: PodView, spread: Spread) -> DomainCount:
@@ -199,8 +260,14 @@ class Topology:
                 going = other.deleted_seconds is not None
                 return int(not going and other.namespace == namespace and selects(spread.selector, other.labels))
 
-            self._counts[name] = DomainCount(spread.topology_key, counts, eligible, self._hosts())
+            chosen = self._pods.selected(spread.selector)
+            self._counts[name] = DomainCount(spread.topology_key, counts, eligible, self._hosts(), chosen)
         return self._counts[name]
+
+
+def _terms_of(term: PodTerm) -> Callable[[PodView], int]:
+    """How often pods have a term of anti-affinity."""
+    return lambda pod: pod.pod_anti_affinity.count(term)
 
 
 def _any_host(_: Host) -> bool:

@@ -33,7 +33,9 @@ class Capacity:
         self._gpu_resources = gpu_resources
         self._pool_of: dict[str, str] = {}
         self._by_free_gpus: dict[str, dict[int, list[str]]] = {pool.name: {} for pool in view.pools}
-        self._hopeless: dict[str, set[object]] = {pool.name: set() for pool in view.pools}
+        # What was found by shape of pods, until capacity comes back.
+        self._hopeless: dict[str, set[object]] = {}
+        self._candidates: dict[object, list[Host]] = {}
         self._journal: list[tuple[PodView, Host, int]] = []
         for pool in view.pools:
             for node in sorted(_usable(pool), key=lambda each: each.name):
@@ -99,20 +101,36 @@ class Capacity:
 
     def best_fit(self, pool: str, pod: PodView, among: Collection[str] | None = None) -> Host | None:
         """The fullest ready node of a pool that a pod fits on, as the packers of the simulator choose; None: none."""
-        shape = None if among is not None or pod.depends_on_pods else shape_key(pod)
+        if pod.depends_on_pods:
+            return self._best_near(pool, pod, among)
+        shape = None if among is not None else shape_key(pod)
         hopeless = self._hopeless.setdefault(pool, set())
         if shape in hopeless:
             return None
-        levels = self._by_free_gpus.get(pool, {})
-        needed = pod.requests.get(self._gpu_resources.get(pool, ""), 0)
-        for level in sorted(level for level in levels if level >= needed):
-            for name in levels[level]:
-                host = self.simulation.host(name)
-                if (among is None or name in among) and not self.simulation.problem(pod, host):
-                    return host
+        for name in self._with_gpus(pool, pod):
+            host = self.simulation.host(name)
+            if (among is None or name in among) and not self.simulation.problem(pod, host):
+                return host
         if shape is not None:
             hopeless.add(shape)
         return None
+
+    def _best_near(self, pool: str, pod: PodView, among: Collection[str] | None) -> Host | None:
+        """The same for a pod that depends on where others are: each that is placed may open or close nodes to it."""
+        key = pool, shape_key(pod)
+        if key not in self._candidates:
+            hosts = (self.simulation.host(name) for name in self._with_gpus(pool, pod))
+            self._candidates[key] = [host for host in hosts if not host.problem(pod)]
+        fullest = sorted(self._candidates[key], key=lambda host: (self._gpus(host), host.name))
+        fitting = (host for host in fullest if among is None or host.name in among)
+        return next((host for host in fitting if not self.simulation.problem(pod, host)), None)
+
+    def _with_gpus(self, pool: str, pod: PodView) -> Iterator[str]:
+        """Names of the ready nodes of a pool with enough free GPUs, the fullest first."""
+        levels = self._by_free_gpus.get(pool, {})
+        needed = pod.requests.get(self._gpu_resources.get(pool, ""), 0)
+        for level in sorted(level for level in levels if level >= needed):
+            yield from levels[level]
 
     def put(self, pod: PodView, node: str) -> None:
         """Put a pod on a node where it fits."""
@@ -151,8 +169,8 @@ class Capacity:
             self._apply(pod, host, -sign)
 
     def _forget_hopeless(self) -> None:
-        for shapes in self._hopeless.values():
-            shapes.clear()
+        self._hopeless.clear()
+        self._candidates.clear()
 
     def _gpus(self, host: Host) -> int:
         pool = self._pool_of.get(host.name)

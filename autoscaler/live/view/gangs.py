@@ -9,11 +9,10 @@ from typing import Any
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import GPU_MILLI, LiveConfig
-from autoscaler.live.fit.pools import group_problem, pod_problem
+from autoscaler.live.fit.pools import Together, pod_problem
 from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.fit.shapes import pool_shape
-from autoscaler.live.fit.simulation import Simulation
-from autoscaler.live.model import GangState, GangView, JobView, NodeState, PodsToCome, PodView, PoolView
+from autoscaler.live.model import GangState, GangView, JobView, PodsToCome, PodView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
@@ -134,7 +133,7 @@ class GangBuilder:
         self._config, self._clock = config, clock
 
     def build(
-        self, contents: Contents, pools: Sequence[PoolView], simulation: Callable[[], Simulation]
+        self, contents: Contents, pools: Sequence[PoolView], together: Callable[[], Together]
     ) -> tuple[list[GangView], list[Submission]]:
         """All gangs that are not finished, and all submissions whose objects still exist.
 
@@ -143,7 +142,7 @@ class GangBuilder:
         Args:
             contents: what the store has, claims counted.
             pools: the pools with their nodes and shapes.
-            simulation: the cluster, for pods that depend on where others are.
+            together: looks at pods that depend on where others are.
         """
         groups = Groups(contents)
         members: defaultdict[str, list[PodView]] = defaultdict(list)
@@ -171,10 +170,10 @@ class GangBuilder:
             gangs.append(gang)
         gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
         quotas = Quotas(contents.quotas.values())
-        return [self._judged(gang, quotas, pools, simulation) for gang in gangs], submissions
+        return [self._judged(gang, quotas, pools, together) for gang in gangs], submissions
 
     def _judged(
-        self, gang: GangView, quotas: Quotas, pools: Sequence[PoolView], simulation: Callable[[], Simulation]
+        self, gang: GangView, quotas: Quotas, pools: Sequence[PoolView], together: Callable[[], Together]
     ) -> GangView:
         """A gang with the pools that can ever run it, or why no node helps it."""
         if gang.state is not GangState.QUEUED or gang.withheld:
@@ -182,11 +181,11 @@ class GangBuilder:
         gang = within_quotas(gang, quotas)
         if gang.withheld:
             return gang
-        problems = {pool.name: self._problem(gang, pool, simulation) for pool in pools}
+        problems = {pool.name: self._problem(gang, pool, together) for pool in pools}
         allowed = tuple(pool for pool, problem in problems.items() if not problem)
         return replace(gang, allowed_pools=allowed, refusals=tuple(each for each in problems.items() if each[1]))
 
-    def _problem(self, gang: GangView, view: PoolView, simulation: Callable[[], Simulation]) -> str:
+    def _problem(self, gang: GangView, view: PoolView, together: Callable[[], Together]) -> str:
         """Why a pool can never run a gang; empty: it can."""
         home = gang.sent_to or home_of(gang.pods)
         if home not in (None, view.name):
@@ -208,8 +207,7 @@ class GangBuilder:
             return f"it requests {gpu_milli / GPU_MILLI:g} GPUs in all, {pool.max_nodes} nodes have {most}"
         if not any(pod.depends_on_pods for pod in waiting):
             return ""
-        ready = [node.name for node in view.in_state(NodeState.IDLE, NodeState.BUSY)]
-        return group_problem(as_placed(gang, waiting, pool.name), simulation(), ready, shape, pool.max_nodes)
+        return together().problem(as_placed(gang, waiting, pool.name), view, shape, pool.max_nodes)
 
     def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)

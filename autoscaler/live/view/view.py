@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.fit.pools import Together
 from autoscaler.live.fit.shapes import shape_of
 from autoscaler.live.fit.simulation import simulate
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
@@ -66,7 +67,7 @@ class ViewBuilder:
             unmanaged_nodes=tuple(node for node in nodes if node.pool is None),
             pods=pods,
         )
-        gangs, submissions = self._gangs.build(contents, seen.pools, cache(partial(simulate, seen)))
+        gangs, submissions = self._gangs.build(contents, seen.pools, cache(lambda: Together(simulate(seen))))
         waiting = [gang for gang in gangs if gang.state is GangState.QUEUED]
         queue = [gang for gang in waiting if not gang.withheld]
         view = replace(

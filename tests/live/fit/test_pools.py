@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.live.config import LivePool, NodeTemplate
-from autoscaler.live.constraints import Requirement, Taint, Toleration
-from autoscaler.live.fit.pools import pod_problem
+from autoscaler.live.constraints import PodTerm, Requirement, Taint, Toleration
+from autoscaler.live.fit.pools import Together, pod_problem
 from autoscaler.live.fit.rules import quantity
 from autoscaler.live.fit.shapes import shape_of
-from tests.live.views import GPU, pod
+from autoscaler.live.fit.simulation import simulate
+from tests.live.views import GPU, node, pod, view
 
 POOL = LivePool(
     "a",
@@ -61,3 +62,17 @@ def test_a_reason_is_named_if_and_only_if_no_node_can_run_the_pod(
 
 def test_large_amounts_are_written_in_binary_units() -> None:
     assert [quantity(milli) for milli in (1500, 96_000, (512 << 30) * 1000)] == ["1.5", "96", "512Gi"]
+
+
+def test_what_one_group_takes_while_it_is_looked_at_is_free_for_the_next() -> None:
+    """One node with 8 CPUs and no new one: a group of two shapes fills it, a later one of the second fits as well."""
+    apart = {
+        "labels": {"app": "x"},
+        "pod_anti_affinity": (PodTerm("zone", (Requirement("app", "In", ("y",)),), ("default",)),),
+    }
+    large, small = (pod(name, gpus=1, cpu_milli=cpu, **apart) for name, cpu in (("large", 94_000), ("small", 3000)))
+    seen = view([node("n", labels={"zone": "z"})])
+    together = Together(simulate(seen))
+    pool = seen.pool("a")
+    assert together.problem([large, small], pool, SHAPE, 0) != ""
+    assert together.problem([small], pool, SHAPE, 0) == ""
