@@ -7,6 +7,7 @@ import pytest
 
 from autoscaler.live.config import LiveConfig, LiveConfigError, LivePool
 from autoscaler.live.device_config import DevicePart, DeviceTemplate
+from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.record import pack, unpack
@@ -15,6 +16,7 @@ from autoscaler.live.view.gangs import unserved_reason
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder
 from tests.live import dra, raw
+from tests.live.gangs import objects
 
 POOL = LivePool("gpu", max_nodes=4, devices=(DeviceTemplate(dra.DRIVER, attributes={"model": "A100"}),))
 MIG = DeviceTemplate(
@@ -349,3 +351,24 @@ def test_a_capacity_that_is_no_quantity_is_refused() -> None:
     pool = LivePool("p", max_nodes=1, devices=(DeviceTemplate(dra.DRIVER, capacity={"memory": "much"}),))
     with pytest.raises(LiveConfigError, match=r"pool p: devices: capacity\.memory: 'much' is no quantity"):
         DeviceWorld(pool)
+
+
+def test_pods_to_come_of_a_group_count_by_their_claims() -> None:
+    group = objects.pytorch_job("g", 2)
+    for replicas in group["spec"]["pytorchReplicaSpecs"].values():
+        replicas["template"]["spec"]["resourceClaims"] = [dra.of_template()]
+        replicas["template"]["spec"]["containers"][0]["resources"] = {"claims": [{"name": "gpus"}]}
+    labels = {
+        "training.kubeflow.org/job-name": "g",
+        "training.kubeflow.org/operator-name": "pytorchjob-controller",
+        "training.kubeflow.org/replica-type": "master",
+    }
+    owner = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "g", "uid": "uid-g", "controller": True}
+    master = dra.pod("master", dra.of_template(), metadata={"labels": labels, "ownerReferences": [owner]})
+    world = DeviceWorld()
+    collection = KINDS["pytorchjob"].collection
+    assert collection is not None
+    world.store.apply(collection.resource, "ADDED", group)
+    view = world.has(pods=[master])
+    (gang,) = view.queue
+    assert (gang.pending_gpu_milli, gang.missing_pods, gang.allowed_pools) == (24000, 2, ("gpu",))
