@@ -202,7 +202,7 @@ def test_a_claim_that_no_pool_can_serve_is_told_and_brings_no_node(cluster: Cont
 
         messages = cluster.wait_until(told, "both pods are told")
         let_time_pass(cluster, process, 120.0)
-    assert all("no pool describes such devices, or not so many on a node" in each for each in messages.values())
+    assert all("no pool has such devices, or not so many on a node" in each for each in messages.values())
     assert not nodes(cluster)
 
 

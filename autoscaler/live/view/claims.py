@@ -153,7 +153,7 @@ class _Look:
         nodes: Mapping[str, NodeView],
         objects: DeviceObjects,
     ) -> None:
-        self._config, self._memory, self._selectors, self._templates = config, memory, memory.selectors, templates
+        self._config, self._memory, self._selectors = config, memory, memory.selectors
         memory.see_classes(objects.classes.values())
         self._pools = {pool.name: pool for pool in config.pools}
         self._classes = {each.name: each for each in objects.classes.values()}
@@ -164,7 +164,9 @@ class _Look:
         self._claims = {(each.namespace, each.name): each for each in objects.claims.values()}
         self._claim_templates = {(each.namespace, each.name): each for each in objects.templates.values()}
         self._node_pool = {node.name: node.pool for node in nodes.values()}
+        self._totals = counter_totals(objects.slices.values())
         self._stocks, self._sizes = self._read_slices(objects)
+        self._templates = {pool: self._as_it_is(pool, stock, nodes.values()) for pool, stock in templates.items()}
         self._slices_since = self._read_times(objects.slices.values())
         self._users = Counter(
             (pod.namespace, each.claim)
@@ -180,7 +182,6 @@ class _Look:
     def _read_slices(self, objects: DeviceObjects) -> tuple[dict[str, Stock], dict[DeviceId, int]]:
         """The devices of each node, and the size of each of them."""
         taken = frozenset(device for claim in objects.claims.values() for device in claim.devices or ())
-        totals = counter_totals(objects.slices.values())
         kinds = {
             pool.name: [(each, device_kind(each.driver, each.attributes, each.capacity)) for each in pool.devices]
             for pool in self._config.pools
@@ -188,11 +189,24 @@ class _Look:
         stocks: dict[str, Stock] = {}
         for node, stock in node_stocks(objects.slices.values(), taken, self._memory.pools).items():
             pool = self._node_pool.get(node) or ""
-            make = partial(sized, stock, kinds.get(pool, ()), totals)
+            make = partial(sized, stock, kinds.get(pool, ()), self._totals)
             stocks[node] = self._memory.sized(node, stock, pool, make)
         self._memory.forget_others(stocks)
         sizes = {device.id: device.gpu_milli for stock in stocks.values() for device in stock.devices}
         return stocks, sizes
+
+    def _as_it_is(self, pool: str, template: Stock, nodes: Iterable[NodeView]) -> Stock:
+        """The devices of an empty node of a pool: as the newest node has them that is not broken, else as described.
+
+        A description that is wrong must not order node after node.
+        """
+        if template.devices:
+            ready = [node for node in nodes if node.pool == pool and node.ready and node.name in self._stocks]
+            for node in sorted(ready, key=lambda each: (-each.created_seconds, each.name)):
+                stock = self._stocks[node.name]
+                if total_gpu_milli(stock) >= total_gpu_milli(template):
+                    return stock.emptied(self._totals)
+        return template
 
     def _read_times(self, slices: Iterable[SliceView]) -> dict[str, float]:
         """When the last slice of each node came."""
@@ -313,7 +327,7 @@ class _Look:
                 problem = self._selectors.problems.get(expression)
                 if problem is not None:
                     return f"its selector cannot be evaluated for the devices of the pools: {problem}"
-        return "no pool describes such devices, or not so many on a node"
+        return "no pool has such devices, or not so many on a node"
 
     def _matches(self, option: Option, kind: DeviceKind) -> bool | None:
         known = self._classes.get(option.device_class)

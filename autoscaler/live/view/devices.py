@@ -76,6 +76,15 @@ class Stock:
         )
         return replace(self, devices=tuple(devices), counters=tuple(sorted(counters.items())))
 
+    def emptied(self, totals: Mapping[str, int]) -> Stock:
+        """The same while nothing is given out.
+
+        Args:
+            totals: of all shared counters.
+        """
+        devices = tuple(device if device.free else replace(device, free=True) for device in self.devices)
+        return replace(self, devices=devices, counters=tuple((name, totals[name]) for name, _ in self.counters))
+
 
 PoolCache = dict[
     tuple[str, str], tuple[tuple[frozenset[DeviceId], tuple[tuple[str, str], ...]], tuple[tuple[str, Stock], ...]]

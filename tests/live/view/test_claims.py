@@ -246,7 +246,7 @@ def test_a_pool_whose_gpu_resource_a_class_serves_needs_no_description() -> None
 @pytest.mark.parametrize(
     ("requests", "what"),
     [
-        ((dra.request(9),), "no pool describes such devices, or not so many on a node"),
+        ((dra.request(9),), "no pool has such devices, or not so many on a node"),
         ((dra.request(1, deviceClassName="other"),), "there is no DeviceClass other"),
         ((dra.request(1, "magic(device)"),), "its selector cannot be evaluated"),
         ((dra.request(1, f'device.attributes["{dra.DRIVER}"].memory > 3'),), 'Key not found in map : "memory"'),
@@ -271,6 +271,29 @@ def test_a_pod_with_gpus_and_a_claim_that_nobody_serves_orders_nothing() -> None
     assert reasons(view, world.config) == [
         ("accelerator", ("resource claim gpus (there is no ResourceClaimTemplate absent)",))
     ]
+
+
+def test_a_description_that_is_wrong_does_not_order_node_after_node() -> None:
+    world = DeviceWorld()
+    wanted = [dra.template("template", dra.request(8, f'device.attributes["{dra.DRIVER}"].model == "A100"'))]
+    waiting = dra.pod("p", dra.of_template())
+    assert world.has(pods=[waiting], templates=wanted).queue
+    real = dra.devices(8, attributes={"model": {"string": "H100"}})
+    view = world.has([bare()], [waiting], [dra.resource_slice("n", real)], templates=wanted)
+    assert not view.queue
+    assert [pod.name for pod in view.unserved] == ["p"]
+
+
+def test_a_node_that_lacks_devices_says_nothing_of_the_next_one() -> None:
+    view = DeviceWorld().has([bare()], [dra.pod("p", dra.of_template())], [dra.resource_slice("n", dra.devices(7))])
+    assert [gang.allowed_pools for gang in view.queue] == [("gpu",)]
+
+
+def test_a_node_in_use_is_a_model_for_the_next_one() -> None:
+    allocated = dra.claim("c", node="n", allocated=tuple(f"gpu-{index}" for index in range(8)))
+    pods = [dra.pod("bound", dra.of_claim("c"), node="n"), dra.pod("p", dra.of_template())]
+    view = DeviceWorld().has([bare()], pods, [dra.resource_slice("n")], [allocated])
+    assert [gang.allowed_pools for gang in view.queue] == [("gpu",)]
 
 
 def test_a_network_card_beside_gpus_is_needed_and_is_no_gpu() -> None:
