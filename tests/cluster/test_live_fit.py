@@ -242,9 +242,10 @@ def test_a_pod_that_preempts_others_buys_no_node(cluster: ControlPlane) -> None:
     cluster.create_pod("victim", spec=low, termination_seconds=6.0)
     cluster.wait_for_pod("victim", "Running")
     high = {**requesting(8, cpu="1"), "priorityClassName": "high"}
-    cluster.create_pod("urgent", spec=high)
-    cluster.wait_until(lambda: cluster.pod("urgent")["status"].get("nominatedNodeName"), "it is nominated")
     with deployed(cluster, settings()) as running:
+        let_it_decide(cluster, running, 1)
+        cluster.create_pod("urgent", spec=high)
+        cluster.wait_until(lambda: cluster.pod("urgent")["status"].get("nominatedNodeName"), "it is nominated")
         let_it_decide(cluster, running)
         cluster.wait_for_pod("urgent", "Running")
         assert cluster.pod("urgent")["spec"]["nodeName"] == "full"

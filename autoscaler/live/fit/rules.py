@@ -84,8 +84,8 @@ def port_taken(pod: PodView, taken: Collection[tuple[str, str, int]]) -> str:
 
 
 def as_placed(gang: GangView, pods: Iterable[PodView], pool: str) -> list[PodView]:
-    """Pods of a gang as they will be in a pool: those of one that waits at our gate then select it."""
-    if not gang.gated:
+    """Pods of a gang as they will be in a pool: those of one that waits for our word then select it."""
+    if not gang.gated and gang.admission is None:
         return list(pods)
     return [replace(pod, node_selector={**pod.node_selector, LABEL_POOL: pool}) for pod in pods]
 

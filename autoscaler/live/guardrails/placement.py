@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
@@ -119,7 +120,7 @@ def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Cap
         rule, reason = Rule.GANG_INCOMPLETE, f"{gang.missing_pods} of its {gang.parallelism} pods do not exist yet"
     elif not capacity.has_ready_gpus(pool):
         rule, reason = Rule.NO_READY_GPUS, f"pool {pool} has no ready node with allocatable GPUs yet"
-    elif not capacity.place(pool, pods):
+    elif not capacity.place(pool, as_placed(gang, pods, pool)):
         rule, reason = Rule.DOES_NOT_FIT, f"its {len(pods)} pods do not all fit on the ready nodes of pool {pool} now"
     else:
         return None

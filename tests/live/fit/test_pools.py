@@ -65,7 +65,7 @@ def test_large_amounts_are_written_in_binary_units() -> None:
 
 
 def test_what_one_group_takes_while_it_is_looked_at_is_free_for_the_next() -> None:
-    """One node with 8 CPUs and no new one: a group of two shapes fills it, a later one of the second fits as well."""
+    """A node with 96 CPUs and no new one: a group of 97 does not fit, and its smaller pod alone does."""
     apart = {
         "labels": {"app": "x"},
         "pod_anti_affinity": (PodTerm("zone", (Requirement("app", "In", ("y",)),), ("default",)),),

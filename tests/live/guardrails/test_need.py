@@ -96,6 +96,13 @@ def test_a_spread_over_hosts_needs_nodes_for_its_skew():
     assert ordered(cluster, 1) == (1, [Rule.NEEDED])
 
 
+def test_a_gang_at_our_gate_is_spread_over_the_zones_of_its_pool_alone():
+    """With the selector of its pool only that counts: two pods go to z1 although z2 of pool b has none."""
+    nodes = [node(name, name, labels={LABEL_POOL: name, ZONE: zone}) for name, zone in (("a", "z1"), ("b", "z2"))]
+    waiting = job(pods=2, labels=LABELS, spreads=(Spread(ZONE, 1, APP),))
+    assert [len(release.pods) for release in judged(view(nodes, queue=[waiting]), 1).releases] == [2]
+
+
 def test_daemon_sets_are_on_each_new_node():
     """96 CPUs less 32 for DaemonSets hold one job of 40 CPUs, not two."""
     cluster = with_shape(view(queue=[job(f"g{at}", cpu_milli=40_000) for at in range(2)]))
