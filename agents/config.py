@@ -21,6 +21,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 DEFAULT_AGENT = "maskable-ppo"
 DEFAULT_DISCOUNT = 0.998
 
+DISCOUNT_SECONDS = 60.0
+"""A reward that comes so much later is discounted by `gamma` once, whatever time the steps take."""
+
 
 def field_names(schema: Any) -> list[str]:
     """Names of the fields of a dataclass."""
@@ -96,7 +99,7 @@ class AgentConfig(Tagged):
 
     @property
     def discount(self) -> float:
-        """Weight of a reward one `decision_interval_seconds` later; the scale of the rewards depends on it."""
+        """Weight of a reward `DISCOUNT_SECONDS` later; the scale of the rewards depends on it."""
         return float(getattr(self, "gamma", DEFAULT_DISCOUNT))
 
 

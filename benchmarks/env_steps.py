@@ -21,7 +21,7 @@ from traces.trace import Trace
 STEPS, PLAIN_STEPS, ACTIONS = 1000, 10_000, 64
 CONFIG = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=4))
 TEN_EVENTS = EnvironmentConfig(
-    decision_interval_seconds=600.0, resync_interval_seconds=1200.0, codec=CONFIG.codec, episode_seconds=3 * 86400.0
+    settle_seconds=600.0, resync_interval_seconds=1200.0, codec=CONFIG.codec, episode_seconds=3 * 86400.0
 )
 
 

@@ -40,7 +40,7 @@ Waits = NDArray[np.float64]  # seconds that each job waits, by its row in the tr
 
 def our_waits(trace: Trace, nodes: int, gpus_per_node: int) -> Waits:
     """Seconds that each job waits on nodes that are always on."""
-    config = EnvironmentConfig(decision_interval_seconds=0.001)
+    config = EnvironmentConfig(settle_seconds=0.001)
     pool = PoolConfig("gpu", max_nodes=nodes, min_nodes=nodes, gpus_per_node=gpus_per_node)
     simulator = Simulator(trace, ClusterConfig((pool,)), config)
     simulator.reset_all()

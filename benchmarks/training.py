@@ -15,6 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import traces
+from agents.config import DISCOUNT_SECONDS
 from agents.registry import make_agent
 from agents.sb3.maskable_ppo import MaskablePPO
 from agents.sb3.models import Clock, make_model
@@ -32,7 +33,7 @@ PEER_ITERATIONS = 1
 def ours(name: str, experiment: ExperimentConfig, problem: Problem) -> BaseAlgorithm:
     """One of our agents on the batch of clusters."""
     env = GpuClusterVecEnv(problem, experiment.train.num_envs, seed=0)
-    clock = Clock(lambda: env.step_seconds, problem.config.decision_interval_seconds)
+    clock = Clock(lambda: env.step_seconds, DISCOUNT_SECONDS)
     layout = problem.config.codec
     return make_model(_agent(name, experiment), env, clock, 0, layout, (layout.setpoint(600.0, 0.0), 0, 0, 0))
 

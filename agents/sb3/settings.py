@@ -58,8 +58,7 @@ class OnPolicyConfig(Sb3Config):
 
     Attributes:
         n_steps: steps of each environment between two updates.
-        gamma: discount of the reward one `decision_interval_seconds` later; longer steps discount more, by simulated
-            time.
+        gamma: discount of a reward one minute later; longer steps discount more, by simulated time.
         gae_lambda: of generalised advantage estimation.
         normalize_advantage: whether advantages are normalised.
         stats_window_size: episodes over which the learning curve averages.
@@ -105,8 +104,7 @@ class OffPolicyConfig(Sb3Config):
         buffer_size: transitions in the replay buffer.
         learning_starts: environment steps by random actions before the first update.
         batch_size: transitions per gradient step.
-        gamma: discount of the reward one `decision_interval_seconds` later; longer steps discount more, by simulated
-            time.
+        gamma: discount of a reward one minute later; longer steps discount more, by simulated time.
         train_freq: steps of each environment between two updates.
         gradient_steps: gradient steps of an update; -1: as many as steps since the last one.
         n_steps: steps whose rewards a target sums up before it bootstraps.

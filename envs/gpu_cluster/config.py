@@ -197,7 +197,9 @@ class EnvironmentConfig:
     """How a cluster is simulated and what the agent sees of it.
 
     Attributes:
-        decision_interval_seconds: least time between two decisions (a decision follows an event).
+        settle_seconds: least time between two decisions (a decision follows an event): what comes after one until this
+            has passed is decided on together.
+        decision_interval_seconds: least time between two changes of a pool's setpoint.
         resync_interval_seconds: most time between two decisions, when nothing happens.
         episode_seconds: length of a training episode.
         packer: which nodes of a pool a job gets, a name in `envs.gpu_cluster.registry.PACKERS`, or `module:NAME` of a
@@ -210,7 +212,8 @@ class EnvironmentConfig:
         regions: what energy costs and emits by place and hour; a pool names its region.
     """
 
-    decision_interval_seconds: float = 60.0
+    settle_seconds: float = 1.0
+    decision_interval_seconds: float = 10.0
     resync_interval_seconds: float = 600.0
     episode_seconds: float = 7 * 86400.0
     packer: str = "best-fit"
@@ -227,12 +230,13 @@ class EnvironmentConfig:
         Raises:
             EnvironmentConfigError: a time is out of range, or there is no such packer.
         """
-        interval = self.decision_interval_seconds
-        check_number("decision_interval_seconds", interval, EnvironmentConfigError, low=0.001)
+        settle = self.settle_seconds
+        check_number("settle_seconds", settle, EnvironmentConfigError, low=0.001)
+        check_number("decision_interval_seconds", self.decision_interval_seconds, EnvironmentConfigError, low=0.0)
         for name in ("resync_interval_seconds", "episode_seconds"):
-            if not interval <= getattr(self, name) < float("inf"):
+            if not settle <= getattr(self, name) < float("inf"):
                 raise EnvironmentConfigError(
-                    f"{name} is {getattr(self, name)}; it must be at least decision_interval_seconds ({interval})"
+                    f"{name} is {getattr(self, name)}; it must be at least settle_seconds ({settle})"
                 )
         check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
         PACKERS.require(self.packer, "packer")

@@ -60,7 +60,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | part | entries | examples |
     |---|---|---|
     | cluster | 19 | time of day, GPUs submitted in the last 10 min / 1 h / 6 h / 24 h, queue, running jobs |
-    | per pool | 28 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
+    | per pool | 32 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
     | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
 
     Each lever adds what it needs to know of a pool (3, 2 and 2 entries), and `job_hints` 6 entries per slot and one per

@@ -33,7 +33,7 @@ class RandomEpisodes:
 
     Attributes:
         seconds: how long an episode is: `episode_seconds` of the settings, and at most half of the trace. Where half of
-            the trace is shorter than one decision, there is nothing to draw and the setting holds.
+            the trace is shorter than `settle_seconds`, there is nothing to draw and the setting holds.
     """
 
     __slots__ = ("_first_ms", "_latest_ms", "_length_ms", "_problem", "seconds")
@@ -43,7 +43,7 @@ class RandomEpisodes:
         first_ms, last_ms = int(problem.submit_ms[0]), int(problem.submit_ms[-1])
         longest_ms = int((last_ms - first_ms) * MAX_EPISODE_SHARE)
         length_ms = round(config.episode_seconds * 1000)
-        if longest_ms >= config.decision_interval_seconds * 1000:
+        if longest_ms >= config.settle_seconds * 1000:
             length_ms = min(length_ms, longest_ms)
         self._problem, self._length_ms, self._first_ms = problem, length_ms, first_ms
         self._latest_ms = max(first_ms, last_ms - length_ms)

@@ -9,6 +9,7 @@ needs numpy only and imports no other package of this project.
 from envs.gpu_cluster.codec.action import HOLD, decode, default_action, write_mask
 from envs.gpu_cluster.codec.consolidation import BusyNode, Emptying, NodePart, consolidation_plan, emptiable
 from envs.gpu_cluster.codec.fingerprint import description, fingerprint
+from envs.gpu_cluster.codec.holding import decision_time, write_setpoint
 from envs.gpu_cluster.codec.layout import (
     ALWAYS_ON,
     CONSOLIDATION_CHOICES,
@@ -16,6 +17,7 @@ from envs.gpu_cluster.codec.layout import (
     IDLE_AGE_EDGES_SECONDS,
     LEVERS,
     MAX_GPUS_PER_NODE,
+    NO_SETPOINT,
     POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
     WIDTH_CHOICES,
@@ -46,6 +48,7 @@ __all__ = [
     "IDLE_AGE_EDGES_SECONDS",
     "LEVERS",
     "MAX_GPUS_PER_NODE",
+    "NO_SETPOINT",
     "POWER_CAP_FRACTIONS",
     "RULE_CONSOLIDATION",
     "RULE_POWER_CAP",
@@ -67,6 +70,7 @@ __all__ = [
     "Slot",
     "backlog_pools",
     "consolidation_plan",
+    "decision_time",
     "decode",
     "default_action",
     "description",
@@ -79,4 +83,5 @@ __all__ = [
     "observation_names",
     "observation_size",
     "write_mask",
+    "write_setpoint",
 ]

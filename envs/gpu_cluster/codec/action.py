@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.codec.holding import chosen_setpoint
 from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
 from envs.gpu_cluster.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
 from envs.gpu_cluster.codec.packing import (
@@ -36,8 +37,8 @@ def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
 def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
     """Mark the valid choices of every component of the action.
 
-    An absent pool has only setpoint 0, an absent slot only `HOLD`, and choice 0 of a lever does nothing and is always
-    valid, so no component ever lacks a valid choice.
+    An absent pool has only setpoint 0, one whose setpoint is held only that, an absent slot only `HOLD`, and choice 0
+    of a lever does nothing and is always valid, so no component ever lacks a valid choice.
 
     Args:
         snapshot: the cluster now.
@@ -46,9 +47,8 @@ def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.
     """
     at = 0
     for pool in range(tables.max_pools):
-        present = snapshot.pools[pool, Pool.PRESENT] > 0.0
         for setpoint in range(tables.setpoints):
-            mask[at + setpoint] = present or setpoint == 0
+            mask[at + setpoint] = chosen_setpoint(snapshot, pool, setpoint) == setpoint
         at += tables.setpoints
     for slot in range(tables.window_slots):
         allowed = 0
@@ -130,9 +130,11 @@ def decode(
                 place(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node)
     place_backlog(snapshot, tables, plan)
     for pool in range(tables.max_pools):
+        setpoint = chosen_setpoint(snapshot, pool, action[pool])
+        decision.setpoint[pool] = setpoint
         decision.target_nodes[pool] = 0
         if snapshot.pools[pool, Pool.PRESENT] > 0.0:
-            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, action[pool])
+            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, setpoint)
     decode_levers(action, snapshot, tables, decision)
 
 
@@ -143,17 +145,17 @@ def default_action(
     rule: NDArray[np.int64],
     action: NDArray[np.int64],
 ) -> None:
-    """Write the action of a fixed rule: the same choices everywhere, every job to its default pool.
+    """Write the action of a fixed rule: the same choices wherever they are valid, every job to its default pool.
 
     Args:
         snapshot: the cluster now.
         tables: the layout.
         plan: scratch memory.
-        rule: [RULE_SIZE] int64, the setpoint, and the choice of each lever wherever that is valid.
+        rule: [RULE_SIZE] int64, the setpoint and the choice of each lever.
         action: [components] int64, written.
     """
     for pool in range(tables.max_pools):
-        action[pool] = rule[RULE_SETPOINT] if snapshot.pools[pool, Pool.PRESENT] > 0.0 else 0
+        action[pool] = chosen_setpoint(snapshot, pool, rule[RULE_SETPOINT])
     default_levers(snapshot, tables, rule, action)
     start_plan(snapshot, tables, plan)
     for slot in range(tables.window_slots):

@@ -90,6 +90,10 @@ class PoolFeature(Feature):
     GPUS_PER_NODE = "share of the largest node"
     BOOT_SECONDS = "seconds", 300.0
     IDLE_COST_AGAINST_WAIT_COST = "share"
+    SETPOINT_TIMEOUT = "seconds", 600.0
+    SETPOINT_RESERVE = "share of the demand"
+    SETPOINT_HELD = "0 or 1"
+    SINCE_SETPOINT = "seconds", 60.0
 
 
 class ConsolidationFeature(Feature):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 3
+CODEC_VERSION = 4
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
@@ -25,6 +25,9 @@ HEADROOM_FRACTIONS = (0.0, 0.05, 0.15)
 
 ALWAYS_ON = -1.0
 """Headroom of the last setpoint: every node of the pool is on."""
+
+NO_SETPOINT = -1
+"""No set-point is in force yet: any may be chosen."""
 
 SUBMIT_WINDOWS_SECONDS = (600.0, 3600.0, 21600.0, 86400.0)
 """Sliding windows over which submitted GPUs are counted."""
@@ -94,6 +97,9 @@ class Pool(_Field):
     SHRINKABLE_GPUS = auto()  # that elastic jobs would give back if all were narrowed
     GROWABLE_GPUS = auto()  # that elastic jobs would take if all were widened
     UNAVAILABLE_NODES = auto()  # failed or reclaimed: neither on nor to be ordered now
+    SETPOINT = auto()  # the one in force, `NO_SETPOINT` before the first
+    SINCE_SETPOINT_SECONDS = auto()  # since it came into force, or since the episode began
+    SETPOINT_HELD = auto()  # 1 while it cannot be changed
 
 
 class Slot(_Field):

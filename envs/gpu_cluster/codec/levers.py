@@ -39,6 +39,7 @@ class Decision(NamedTuple):
         consolidation: [P] int64, index into `CONSOLIDATION_CHOICES`.
         power_cap: [P] int64, index into `POWER_CAP_FRACTIONS`.
         width: [P] int64, index into `WIDTH_CHOICES`.
+        setpoint: [P] int64, the setpoint that is in force from now on; 0 for an absent pool.
     """
 
     target_nodes: NDArray[np.int64]
@@ -46,13 +47,14 @@ class Decision(NamedTuple):
     consolidation: NDArray[np.int64]
     power_cap: NDArray[np.int64]
     width: NDArray[np.int64]
+    setpoint: NDArray[np.int64]
 
 
 def empty_decision(layout: CodecLayout) -> Decision:
     """A decision that does nothing, with the shapes of a layout."""
     pools = layout.max_pools
-    levers = [np.zeros(pools, np.int64) for _ in LEVERS]
-    return Decision(np.zeros(pools, np.int64), np.full(layout.window_slots, -1, np.int64), *levers)
+    per_pool = {name: np.zeros(pools, np.int64) for name in Decision._fields if name != "placement"}
+    return Decision(placement=np.full(layout.window_slots, -1, np.int64), **per_pool)
 
 
 def may_consolidate(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:

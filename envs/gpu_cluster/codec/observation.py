@@ -30,6 +30,7 @@ from envs.gpu_cluster.codec.features import (
 from envs.gpu_cluster.codec.layout import (
     IDLE_AGE_EDGES_SECONDS,
     MAX_GPUS_PER_NODE,
+    NO_SETPOINT,
     POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
     CodecLayout,
@@ -193,6 +194,23 @@ def write_pool(
     observation[at + PoolFeature.IDLE_COST_AGAINST_WAIT_COST] = share(usd_per_idle_hour, usd_per_waiting_hour)
 
 
+def write_in_force(
+    snapshot: ClusterSnapshot, tables: CodecTables, pool: int, at: int, observation: NDArray[np.float32]
+) -> None:
+    """Write the features of the setpoint in force in a pool, which begins at index `at`; zeros where there is none."""
+    row = snapshot.pools[pool]
+    setpoint = int(row[Pool.SETPOINT])
+    if setpoint != NO_SETPOINT:
+        timeout = IDLE_AGE_EDGES_SECONDS[tables.setpoint_edge[setpoint]]
+        headroom = tables.setpoint_headroom[setpoint]
+        observation[at + PoolFeature.SETPOINT_TIMEOUT] = squash(timeout, POOL_SCALES[PoolFeature.SETPOINT_TIMEOUT])
+        observation[at + PoolFeature.SETPOINT_RESERVE] = headroom if headroom >= 0.0 else 1.0
+    observation[at + PoolFeature.SETPOINT_HELD] = row[Pool.SETPOINT_HELD]
+    observation[at + PoolFeature.SINCE_SETPOINT] = squash(
+        row[Pool.SINCE_SETPOINT_SECONDS], POOL_SCALES[PoolFeature.SINCE_SETPOINT]
+    )
+
+
 def write_levers(
     snapshot: ClusterSnapshot, tables: CodecTables, pool: int, at: int, observation: NDArray[np.float32]
 ) -> None:
@@ -298,6 +316,7 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
     for pool in range(tables.max_pools):
         if snapshot.pools[pool, Pool.PRESENT] > 0.0:
             write_pool(snapshot, plan, pool, at, observation)
+            write_in_force(snapshot, tables, pool, at, observation)
             write_levers(snapshot, tables, pool, at + POOL_FEATURES, observation)
         at += per_pool
 

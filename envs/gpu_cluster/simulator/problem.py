@@ -281,7 +281,8 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     if is_detailed:
         write_requests(trace, config, jobs)
     settings = Settings(
-        decision_ms=round(config.decision_interval_seconds * 1000),
+        settle_ms=round(config.settle_seconds * 1000),
+        interval_ms=round(config.decision_interval_seconds * 1000),
         resync_ms=round(config.resync_interval_seconds * 1000),
         packer=COUNTED_NUMBERS.get(config.packer, -1),
         week_offset_ms=round(trace.week_offset_seconds * 1000),

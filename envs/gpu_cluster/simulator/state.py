@@ -75,7 +75,8 @@ LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; al
 LOWEST_OFF = 41  # no node below is off
 # Until when nothing is ordered because boots failed, how long that lasts, 0: no boot has failed yet; the last failure.
 BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(42, 45)
-FREE_COUNT = 45  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+SETPOINT, SETPOINT_MS = range(45, 47)  # the setpoint in force, and when it came into force
+FREE_COUNT = 47  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -270,7 +271,8 @@ class Settings(NamedTuple):
     """Numbers of the environment.
 
     Attributes:
-        decision_ms: least time between two decisions.
+        settle_ms: least time between two decisions.
+        interval_ms: least time between two changes of a setpoint.
         resync_ms: most time between two decisions.
         packer: position in `envs.gpu_cluster.simulator.packing.counted.COUNTED`.
         week_offset_ms: from Monday 00:00 to time 0 of the trace.
@@ -296,7 +298,8 @@ class Settings(NamedTuple):
         detail: how nodes are packed then; empty where they are not detailed.
     """
 
-    decision_ms: int
+    settle_ms: int
+    interval_ms: int
     resync_ms: int
     packer: int
     week_offset_ms: int
@@ -400,6 +403,7 @@ class Outcome(NamedTuple):
         target_nodes: [N, P] int64, of the last `Decision`.
         placement: [N, W] int64, of the last `Decision`.
         levers: [N, 3, P] int64, consolidation, power cap and width of the last `Decision`.
+        setpoint: [N, P] int64, of the last `Decision`.
         observation: [N, observation size] float32.
         mask: [N, mask size] bool.
         reward: [N] float64, USD: minus the sum of the cost terms.
@@ -414,6 +418,7 @@ class Outcome(NamedTuple):
     target_nodes: NDArray[np.int64]
     placement: NDArray[np.int64]
     levers: NDArray[np.int64]
+    setpoint: NDArray[np.int64]
     observation: NDArray[np.float32]
     mask: NDArray[np.bool_]
     reward: NDArray[np.float64]
@@ -487,6 +492,7 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         target_nodes=np.zeros((clusters, pools), np.int64),
         placement=np.zeros((clusters, slots), np.int64),
         levers=np.zeros((clusters, 3, pools), np.int64),
+        setpoint=np.zeros((clusters, pools), np.int64),
         observation=np.zeros((clusters, observation_size(layout)), np.float32),
         mask=np.zeros((clusters, layout.mask_size), np.bool_),
         reward=np.zeros(clusters),

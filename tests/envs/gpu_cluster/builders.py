@@ -45,7 +45,7 @@ def small_problem(
     columns: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> Problem:
-    """Jobs, with further `columns`, on pools; settings are the defaults but for `config`."""
+    """Jobs, with further `columns`, on pools; decisions are a minute apart, other settings the defaults or `config`."""
     layout = codec or CodecLayout(max_pools=2, window_slots=3)
     return make_problem(
         make_trace(
@@ -54,7 +54,7 @@ def small_problem(
             **{"checkpoint_interval_seconds": checkpoint_interval_seconds, "image": image, **(columns or {})},
         ),
         ClusterConfig(tuple(pools)),
-        EnvironmentConfig(codec=layout, **config),
+        EnvironmentConfig(codec=layout, **{"settle_seconds": 60.0, **config}),
     )
 
 

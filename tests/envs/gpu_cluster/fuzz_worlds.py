@@ -201,10 +201,11 @@ def draw_problem(draw: Draw) -> Problem:
     presets = {"speeds": "gavel", "spread": "pollux", "scaling": "elasticflow", "power_caps": "V100"}
     curves = {name: f"preset:{preset}" for name, preset in presets.items() if draw.chance(0.4)}
     has_curves = draw.chance(0.6)
-    decision = draw.of(1.0, 30.0, 60.0, 60.0)
+    settle = draw.of(1.0, 30.0, 60.0, 60.0)
     config = EnvironmentConfig(
-        decision_interval_seconds=decision,
-        resync_interval_seconds=decision * draw.of(1.0, 5.0, 20.0),
+        settle_seconds=settle,
+        decision_interval_seconds=draw.of(0.0, 10.0, 100.0, 600.0),
+        resync_interval_seconds=settle * draw.of(1.0, 5.0, 20.0),
         packer="worst-fit" if draw.is_loose and "worst-fit" in packers else draw.of(*packers),
         physics=PhysicsConfig(
             tracks_work=draw.chance(0.5),

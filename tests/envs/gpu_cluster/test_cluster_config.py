@@ -63,10 +63,11 @@ def test_a_cluster_has_pools_of_different_names() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"decision_interval_seconds": 0.0}, "decision_interval_seconds is 0"),
+        ({"settle_seconds": 0.0}, "settle_seconds is 0"),
+        ({"decision_interval_seconds": -1.0}, "decision_interval_seconds is -1"),
         ({"decision_interval_seconds": NAN}, "decision_interval_seconds is nan"),
-        ({"resync_interval_seconds": 59.0}, r"resync_interval_seconds is 59\.0; it must be at least"),
-        ({"episode_seconds": 59.0}, "episode_seconds is 59"),
+        ({"resync_interval_seconds": 0.5}, r"resync_interval_seconds is 0\.5; it must be at least settle_seconds"),
+        ({"episode_seconds": 0.5}, r"episode_seconds is 0\.5"),
         ({"episode_seconds": INFINITY}, "episode_seconds is inf"),
         ({"packer": "best-fitt"}, "unknown packer 'best-fitt'; did you mean 'best-fit'"),
     ],

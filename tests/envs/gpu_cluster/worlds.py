@@ -36,6 +36,7 @@ SCORED = tuple(name for name in PACKERS.listed if name not in COUNTED)
 
 GAPS_SECONDS = st.sampled_from([0.0, 0.0, 0.0, 0.001, 1.0, 59.0, 60.0, 61.5, 300.0, 4000.0])
 DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 7200.0, 7200.0, 20000.0])
+INTERVALS = st.sampled_from([0.0, 10.0, 100.0, 600.0])
 INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
 PREDICTIONS_SECONDS = st.sampled_from([None, None, 60.0, 5000.0])
 CPUS_MILLI = st.sampled_from([None, 0, 100, 1000, 3001, 3001, 8000, 16500, 33000])
@@ -226,10 +227,11 @@ def problems(
         **(draw(job_facts(submit)) if has_facts else {}),
     }
     trace = that_fit(cluster, columns)
-    decision = draw(st.sampled_from([1.0, 30.0, 60.0]))
+    settle = draw(st.sampled_from([1.0, 30.0, 60.0]))
     config = EnvironmentConfig(
-        decision_interval_seconds=decision,
-        resync_interval_seconds=decision * draw(st.sampled_from([1.0, 5.0, 20.0])),
+        settle_seconds=settle,
+        decision_interval_seconds=draw(INTERVALS),
+        resync_interval_seconds=settle * draw(st.sampled_from([1.0, 5.0, 20.0])),
         packer=draw(st.sampled_from(packers)),
         physics=PhysicsConfig(
             tracks_work=draw(st.booleans()),
@@ -293,7 +295,8 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
     }
     trace = that_fit(cluster, columns) if second_resources else Trace.from_columns(columns)
     config = EnvironmentConfig(
-        decision_interval_seconds=draw(st.sampled_from([1.0, 60.0])),
+        settle_seconds=draw(st.sampled_from([1.0, 60.0])),
+        decision_interval_seconds=draw(INTERVALS),
         packer=draw(st.sampled_from(PACKERS.listed)),
         debug=draw(st.booleans()),
         physics=PhysicsConfig(

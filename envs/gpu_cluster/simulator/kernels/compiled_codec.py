@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from envs.compiled.compiler import compiled_copy
-from envs.gpu_cluster.codec import action, levers, observation, packing
+from envs.gpu_cluster.codec import action, holding, levers, observation, packing
 
 
 def compile_codec() -> dict[str, Any]:
@@ -15,11 +15,15 @@ def compile_codec() -> dict[str, Any]:
         (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
         (packing, ("missing_nodes", "most_nodes", "can_grow", "can_take", "are_similar", "planned_nodes")),
         (packing, ("growing_pool", "default_pool", "place_default", "plan_window", "is_exhausted", "place_backlog")),
+        (holding, ("decision_time", "write_setpoint", "chosen_setpoint")),
         (levers, ("may_consolidate", "may_cap", "may_resize", "write_lever_mask", "decode_levers", "default_levers")),
         (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
         (observation, ("pool_features", "slot_features", "slot_pool_features", "squash", "share", "write_global")),
-        (observation, ("write_pool", "write_levers", "write_hints", "write_slot", "encode")),
+        (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "encode")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))
     return compiled
+
+
+codec = compile_codec()

@@ -14,30 +14,40 @@ from numpy.typing import NDArray
 from envs.compiled.compiler import helper, kernel
 from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool, Slot
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels import steps as kernels
+from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_queue
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_queue, fill_setpoint
 from envs.gpu_cluster.simulator.kernels.starts import start_waiting
-from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, finish_backlog, scale
+from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, finish_backlog, put_in_force, scale
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster
 
-start_plan, place_default, place_backlog, target_nodes = (
-    kernels.codec[name] for name in ("start_plan", "place_default", "place_backlog", "target_nodes")
+start_plan, place_default, place_backlog, target_nodes, chosen_setpoint = (
+    codec[name] for name in ("start_plan", "place_default", "place_backlog", "target_nodes", "chosen_setpoint")
 )
 
 
 @helper
-def fill_plan(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, edge: int) -> None:
-    """Write what `target_nodes` reads of the pools, and the plan of an empty queue."""
+def fill_plan(
+    world: World,
+    cluster: Cluster,
+    snapshot: ClusterSnapshot,
+    plan: PackingPlan,
+    setpoint: int,
+    setpoints: NDArray[np.int64],
+) -> None:
+    """Write the setpoint of each pool, what `target_nodes` reads of it, and the plan of an empty queue."""
     for pool in range(world.pools.shape[0]):
         row, out = cluster.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
         out[Pool.IDLE_NODES], out[Pool.BUSY_NODES], out[Pool.BOOTING_NODES] = idle, row[st.BUSY], booting
         fill_limits(cluster, world.pools, world.settings, pool, out)
+        fill_setpoint(cluster, world.settings, pool, out)
+        setpoints[pool] = chosen_setpoint(snapshot, pool, setpoint)
+        edge = world.tables.setpoint_edge[setpoints[pool]]
         snapshot.idle_age_nodes[pool, edge] = idle_for(cluster, world.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
 
@@ -67,16 +77,17 @@ def decide_by_rule(
     world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
 ) -> None:
     """Decide by a setpoint and the default placement, then run to the next decision."""
-    fill_plan(world, cluster, snapshot, plan, world.tables.setpoint_edge[setpoint])
+    targets, setpoints = world.outcome.target_nodes[index], world.outcome.setpoint[index]
+    fill_plan(world, cluster, snapshot, plan, setpoint, setpoints)
     waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
     if waiting:
         plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
-    targets = world.outcome.target_nodes[index]
     for pool in range(world.pools.shape[0]):
-        targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoint)
+        targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoints[pool])
     if waiting:
         start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, world.outcome.placement[index])
     for pool in range(world.pools.shape[0]):
+        put_in_force(cluster, pool, setpoints[pool])
         scale(cluster, world.pools, world.settings, pool, targets[pool])
         record(cluster, DECISION, pool, -1, -1, targets[pool])
     cluster.clock[st.DECISIONS] += 1

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, SUBMIT_WINDOWS_SECONDS, ClusterSnapshot, Pool, Signal, Slot
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_empty, is_due
 from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+
+write_setpoint = codec["write_setpoint"]
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
 SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
@@ -30,6 +33,13 @@ def fill_consolidation(
     if is_due(cluster, settings, pool):
         out[Pool.EMPTIABLE_NODES] = count_emptiable(cluster, pools, pool)
         out[Pool.CONSOLIDATABLE] = 1.0 if first_to_empty(cluster, jobs, pools, settings, pool) >= 0 else 0.0
+
+
+@helper
+def fill_setpoint(cluster: Cluster, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
+    """Write the setpoint in force in a pool, and whether it is held."""
+    since_ms = cluster.clock[st.NOW] - cluster.pool[pool, st.SETPOINT_MS]
+    write_setpoint(out, cluster.pool[pool, st.SETPOINT], since_ms / 1000.0, settings.interval_ms / 1000.0)
 
 
 @helper
@@ -76,6 +86,7 @@ def fill_pools(
         fill_limits(cluster, pools, settings, pool, out)
         out[Pool.USED_GPUS] = row[st.USED_MILLI] / 1000.0
         out[Pool.SHARED_FREE_GPUS] = row[st.SHARED_FREE_MILLI] / 1000.0
+        fill_setpoint(cluster, settings, pool, out)
         if settings.moves_jobs:
             fill_consolidation(cluster, jobs, pools, settings, pool, out)
         if settings.has_curves:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
-from envs.gpu_cluster.codec import ClusterSnapshot, Decision, PackingPlan, Pool
+from envs.gpu_cluster.codec import NO_SETPOINT, ClusterSnapshot, Decision, PackingPlan, Pool
 from envs.gpu_cluster.codec.levers import GROW, SHRINK
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import begin_charges, charge_step
-from envs.gpu_cluster.simulator.kernels.compiled_codec import compile_codec
+from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.moves import consolidate
@@ -29,11 +29,18 @@ from envs.gpu_cluster.simulator.packing.detailed import clear_detail, nodes_for_
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
-codec = compile_codec()
 encode, decode, write_mask, default_action = (
     codec[name] for name in ("encode", "decode", "write_mask", "default_action")
 )
 plan_window, place_default, is_exhausted = (codec[name] for name in ("plan_window", "place_default", "is_exhausted"))
+
+
+@helper
+def put_in_force(cluster: Cluster, pool: int, setpoint: int) -> None:
+    """Let a setpoint be the one in force; one that is already stays it from when it came."""
+    row = cluster.pool[pool]
+    if row[st.SETPOINT] != setpoint:
+        row[st.SETPOINT], row[st.SETPOINT_MS] = setpoint, cluster.clock[st.NOW]
 
 
 @helper
@@ -172,6 +179,7 @@ def reset(
     cluster.owner[:, st.OWNER_SINCE] = start
     for pool in range(pools.shape[0]):
         cluster.pool[pool, st.CONSOLIDATED_MS] = start
+        cluster.pool[pool, st.SETPOINT], cluster.pool[pool, st.SETPOINT_MS] = NO_SETPOINT, start
         for _ in range(pools[pool, st.MIN_NODES]):
             add_idle(cluster, pools, settings, pool)
     for job in range(first):
@@ -200,7 +208,7 @@ def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot
     """Carry out an action, then run to the next decision."""
     target_nodes, placement = world.outcome.target_nodes[index], world.outcome.placement[index]
     levers = world.outcome.levers[index]
-    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2])
+    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2], world.outcome.setpoint[index])
     decode(world.outcome.action[index], snapshot, world.tables, plan, decision)
     if world.settings.has_curves:
         for pool in range(world.pools.shape[0]):
@@ -214,6 +222,7 @@ def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot
         if world.settings.moves_jobs and decision.consolidation[pool] > 0:
             consolidate(cluster, world.jobs, world.pools, world.settings, pool, decision.consolidation[pool])
     for pool in range(world.pools.shape[0]):
+        put_in_force(cluster, pool, decision.setpoint[pool])
         scale(cluster, world.pools, world.settings, pool, target_nodes[pool])
         record(cluster, DECISION, pool, -1, -1, target_nodes[pool])
     if world.settings.debug:

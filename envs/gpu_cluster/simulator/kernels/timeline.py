@@ -5,12 +5,15 @@ from __future__ import annotations
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import charge_energy, set_piece_end
+from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.nodes import end_boot, in_backoff, node_events
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.queues import count_deferred
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+
+decision_time = codec["decision_time"]
 
 
 @helper
@@ -84,15 +87,16 @@ def advance(world: World, index: int, cluster: Cluster) -> None:
     """Run to the next decision, or to the end of the episode.
 
     The next decision follows the first event after the last one: a job ends or is submitted, something happens to a
-    node, an idle node passes an age. But at least `decision_ms` and at most `resync_ms` after the last decision.
+    node, an idle node passes an age. But at least `settle_ms` and at most `resync_ms` after the last decision.
     """
     jobs, pools, settings = world.jobs, world.pools, world.settings
     start = cluster.clock[st.NOW]
-    earliest = start + settings.decision_ms
+    earliest = start + settings.settle_ms
     event = next_event(cluster, jobs, pools, settings)
     decision = earliest
     if event > earliest:  # ages are looked up only then, for that takes a bisection of each pool
-        decision = min(max(earliest, min(event, next_age(cluster, pools))), start + settings.resync_ms)
+        event_or_age = min(event, next_age(cluster, pools))
+        decision = decision_time(start, event_or_age, settings.settle_ms, settings.resync_ms)
     if decision >= cluster.clock[st.EPISODE_END]:
         decision = cluster.clock[st.EPISODE_END]
         cluster.clock[st.TRUNCATED] = 1

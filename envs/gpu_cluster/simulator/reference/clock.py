@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envs.gpu_cluster.codec import decision_time
 from envs.gpu_cluster.simulator.reference.costs import charge_energy
 from envs.gpu_cluster.simulator.reference.failures import happen
 from envs.gpu_cluster.simulator.reference.nodes import end_boot
@@ -74,10 +75,10 @@ def process(state: State, time: int) -> None:
 
 
 def advance(state: State) -> None:
-    """Run to the next decision: after the next event, but within the decision and the resync interval."""
+    """Run to the next decision, see `envs.gpu_cluster.codec.decision_time`."""
     settings = state.problem.settings
     event = min(next_event_ms(state), next_age_ms(state))
-    decision = max(state.now + settings.decision_ms, min(event, state.now + settings.resync_ms))
+    decision = decision_time(state.now, event, settings.settle_ms, settings.resync_ms)
     if decision >= state.end:
         decision, state.truncated = state.end, True
     while next_event_ms(state) <= decision:

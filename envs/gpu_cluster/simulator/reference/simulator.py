@@ -61,6 +61,7 @@ class ReferenceSimulator(State):
             if choice != "none":
                 consolidate(self, pool, choice)
         for pool in pools:
+            put_in_force(self, pool, int(self.decision.setpoint[pool]))
             scale(self, pool, with_stuck(self, pool, int(self.decision.target_nodes[pool])))
         self.decisions += 1
         advance(self)
@@ -72,6 +73,12 @@ class ReferenceSimulator(State):
         self.snapshot = make_snapshot(self)
         encode(self.snapshot, self.problem.tables, self.plan, self.observation)
         write_mask(self.snapshot, self.problem.tables, self.mask)
+
+
+def put_in_force(state: State, pool: int, setpoint: int) -> None:
+    """Let a setpoint be the one in force; one that is already stays it from when it came."""
+    if state.setpoints[pool] != setpoint:
+        state.setpoints[pool], state.setpoints_ms[pool] = setpoint, state.now
 
 
 def begin_running(state: State, job: Job) -> None:

@@ -15,6 +15,7 @@ from envs.gpu_cluster.codec import (
     consolidation_plan,
     emptiable,
     empty_snapshot,
+    write_setpoint,
 )
 from envs.gpu_cluster.simulator.reference.consolidation import busy_nodes
 from envs.gpu_cluster.simulator.reference.objects import Job
@@ -47,6 +48,8 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
         on = row[[Pool.IDLE_NODES, Pool.BUSY_NODES, Pool.BOOTING_NODES]].sum()
         row[Pool.MAX_NODES], row[Pool.UNAVAILABLE_NODES] = max(row[Pool.MIN_NODES], on), 0.0
     row[Pool.USED_GPUS] = state.used_milli(pool) / 1000
+    since_seconds = (state.now - state.setpoints_ms[pool]) / 1000
+    write_setpoint(row, state.setpoints[pool], since_seconds, state.problem.settings.interval_ms / 1000)
     shared = sum(share.free_milli for share in state.shares if share.node.pool == pool)
     row[Pool.SHARED_FREE_GPUS] = shared / 1000
     if state.problem.config.codec.consolidation:

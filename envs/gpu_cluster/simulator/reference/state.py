@@ -8,6 +8,7 @@ import numpy as np
 
 from envs.gpu_cluster.codec import (
     IDLE_AGE_EDGES_SECONDS,
+    NO_SETPOINT,
     ClusterSnapshot,
     empty_decision,
     empty_plan,
@@ -84,6 +85,8 @@ class State:
         self.job_ends: dict[int, int] = {}
         self.consolidated = [start_ms for _ in self.problem.pools]
         self.power_cap = [0 for _ in self.problem.pools]
+        self.setpoints = [NO_SETPOINT for _ in self.problem.pools]  # in force
+        self.setpoints_ms = [start_ms for _ in self.problem.pools]  # since when
         # See `costs`: the piece of the tariff in force, and what earlier charges are for.
         self.piece = 0
         self.paid: list[tuple[int, ...]] = []

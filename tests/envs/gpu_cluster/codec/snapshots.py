@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.gpu_cluster.codec import (
     IDLE_AGE_EDGES_SECONDS,
+    NO_SETPOINT,
     POWER_CAP_FRACTIONS,
     ClusterSnapshot,
     CodecLayout,
@@ -71,7 +72,7 @@ def copy_of(snapshot: ClusterSnapshot) -> ClusterSnapshot:
 
 
 def _add_levers(row: Any, busy: int, generator: Any) -> None:
-    """What a pool shows of its levers, at random."""
+    """What a pool shows of its levers and its setpoint, at random."""
     row[Pool.EMPTIABLE_NODES] = generator.integers(0, busy + 1)
     row[Pool.CONSOLIDATABLE] = float(row[Pool.EMPTIABLE_NODES] > 0 and generator.random() < 0.7)
     row[Pool.SINCE_CONSOLIDATION_SECONDS] = generator.choice([0.0, 59.9, 1800.0, 1e6])
@@ -79,6 +80,9 @@ def _add_levers(row: Any, busy: int, generator: Any) -> None:
     row[Pool.BUSY_GPU_WATTS] = generator.random() * 400.0
     row[Pool.SHRINKABLE_GPUS] = generator.choice([0.0, 1.0, 12.0])
     row[Pool.GROWABLE_GPUS] = generator.choice([0.0, 3.0, 40.0])
+    row[Pool.SETPOINT] = generator.choice([NO_SETPOINT, 0, 12, 24])
+    row[Pool.SINCE_SETPOINT_SECONDS] = generator.choice([0.0, 9.999, 10.0, 1e6])
+    row[Pool.SETPOINT_HELD] = float(row[Pool.SETPOINT] != NO_SETPOINT and generator.random() < 0.5)
 
 
 def _add_hints(snapshot: ClusterSnapshot, slot: int, generator: Any) -> None:

@@ -125,6 +125,9 @@ POOL_CHANGES: dict[str, tuple[float, set[str]]] = {
     "SHRINKABLE_GPUS": (4.0, {"shrinkable_gpus"}),
     "GROWABLE_GPUS": (4.0, {"growable_gpus"}),
     "UNAVAILABLE_NODES": (1.0, set()),
+    "SETPOINT": (12.0, {"setpoint_timeout", "setpoint_reserve"}),
+    "SINCE_SETPOINT_SECONDS": (5.0, {"since_setpoint"}),
+    "SETPOINT_HELD": (1.0, {"setpoint_held"}),
 }
 SLOT_CHANGES: dict[str, tuple[float, set[str]]] = {
     "WAITED_SECONDS": (500.0, {"waited"}),
@@ -407,7 +410,7 @@ class Frozen:
         return scale * self.random(size)
 
 
-PINNED = {3: "07085cede3f98700"}
+PINNED = {4: "?"}
 """Digest of what the codec makes of fixed snapshots, by `CODEC_VERSION`. Trained policies depend on it: when this test
 fails and the change is meant, raise `CODEC_VERSION` and add its digest here."""
 

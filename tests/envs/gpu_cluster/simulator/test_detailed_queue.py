@@ -32,7 +32,8 @@ def play(
         physics=PhysicsConfig(queue=queue, second_resources=True),
         packer=packer,
         debug=True,
-        decision_interval_seconds=0.001,
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
         resync_interval_seconds=10_000.0,
     )
     return Play(problem)

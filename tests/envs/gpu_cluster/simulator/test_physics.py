@@ -157,7 +157,7 @@ def test_decisions_follow_events_within_the_interval_and_the_resync() -> None:
 
 
 def test_without_events_decisions_come_at_the_resync_interval() -> None:
-    problem = small_problem([(0.0, 5000.0, 8.0)], decision_interval_seconds=30.0, resync_interval_seconds=1000.0)
+    problem = small_problem([(0.0, 5000.0, 8.0)], settle_seconds=30.0, resync_interval_seconds=1000.0)
     assert Play(problem).run().times == [0.0, 300.0, 1300.0, 2300.0, 3300.0, 4300.0, 5300.0]
 
 

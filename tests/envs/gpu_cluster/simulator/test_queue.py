@@ -34,7 +34,8 @@ def play(jobs: Sequence[Job], pool: PoolConfig = NODE, **options: Any) -> Play:
         codec=CodecLayout(max_pools=1, window_slots=2, job_hints=True),
         columns=columns,
         physics=PhysicsConfig(queue=queue),
-        decision_interval_seconds=0.001,
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
         resync_interval_seconds=10_000.0,
     )
     return Play(problem)
@@ -128,7 +129,8 @@ def test_strict_order_holds_in_each_pool_alone() -> None:
         pools,
         [["A100"], ["A100"], ["V100"]],
         physics=PhysicsConfig(queue=QueueConfig(backfill_policy="none")),
-        decision_interval_seconds=0.001,
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
     )
     assert Play(problem).run().starts() == [0.0, 100.0, 20.0]
 
@@ -171,7 +173,8 @@ def test_room_is_counted_by_node_where_the_packer_would_put_the_job(packer: str,
         [PoolConfig("gpu", max_nodes=2, min_nodes=2)],
         physics=PhysicsConfig(queue=QueueConfig(backfill_policy="backfill", estimates="exact")),
         packer=packer,
-        decision_interval_seconds=0.001,
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
     )
     assert Play(problem).run().starts() == starts
 

@@ -57,7 +57,8 @@ def always_on(draw: st.DrawFn, detailed: bool = False, **queue: Any) -> Problem:
     cluster = ClusterConfig((pool,))
     trace = that_fit(cluster, columns) if detailed else Trace.from_columns(columns)
     config = EnvironmentConfig(
-        decision_interval_seconds=0.001,
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
         resync_interval_seconds=100_000.0,
         packer=draw(st.sampled_from(PACKERS.listed if detailed else tuple(COUNTED))),
         physics=PhysicsConfig(queue=QueueConfig(**queue), second_resources=detailed),

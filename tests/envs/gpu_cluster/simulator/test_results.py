@@ -22,7 +22,7 @@ KEEP_SECONDS = 3600.0
 @pytest.fixture(scope="module")
 def problem() -> Problem:
     pool = PoolConfig("gpu", max_nodes=1, gpus_per_node=8, boot_seconds=300.0)
-    return small_problem(JOBS, [pool], decision_interval_seconds=0.001)
+    return small_problem(JOBS, [pool], settle_seconds=0.001, decision_interval_seconds=0.0)
 
 
 @pytest.fixture
