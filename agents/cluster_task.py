@@ -65,8 +65,8 @@ class ClusterTask(Task):
 
     @property
     def unit_seconds(self) -> float:  # type: ignore[override]
-        """The time between two decisions."""
-        return self.problem.config.decision_interval_seconds
+        """Rewards are discounted by the minute, however long steps take."""
+        return DISCOUNT_SECONDS
 
     @property
     def metric(self) -> Metric:

@@ -266,7 +266,8 @@ class ApiSettings:
         relist_seconds: everything is listed again after so long, whatever the watch said.
         stale_seconds: a resource without news for so long (bookmarks count) is stale: the last decision holds.
         disconnected_seconds: the same while its watch is broken.
-        settle_seconds: time from an event to its decision, so that the pods of a gang are seen together.
+        quiet_seconds: a burst of events is over after so long without one, so that the pods of a gang are seen
+            together; no decision waits for that longer than `settle_seconds` from the first event.
     """
 
     request_timeout_seconds: float = 10.0
@@ -274,7 +275,7 @@ class ApiSettings:
     relist_seconds: float = 1800.0
     stale_seconds: float = 120.0
     disconnected_seconds: float = 15.0
-    settle_seconds: float = 0.2
+    quiet_seconds: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -283,7 +284,7 @@ class ApiSettings:
             LiveConfigError: a time is not positive.
         """
         for entry in fields(self):
-            _check(f"api.{entry.name}", getattr(self, entry.name), low=0.0 if entry.name == "settle_seconds" else 0.1)
+            _check(f"api.{entry.name}", getattr(self, entry.name), low=0.0 if entry.name == "quiet_seconds" else 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,9 @@ class LiveConfig:
     Attributes:
         pools: at least one; jobs prefer them in their order, which must be that of training.
         namespaces: namespaces whose pods and Jobs count; empty: all.
-        decision_interval_seconds: least time between two decisions.
+        settle_seconds: least time between two decisions: what comes after one until this has passed is decided on
+            together.
+        decision_interval_seconds: least time between two changes of a pool's setpoint.
         resync_interval_seconds: most time between two decisions.
         codec: the layout; a trained policy must have the same.
         usd_per_gpu_hour: what an hour of waiting costs, per requested GPU; likewise.
@@ -361,7 +364,8 @@ class LiveConfig:
 
     pools: tuple[LivePool, ...]
     namespaces: tuple[str, ...] = ()
-    decision_interval_seconds: float = 60.0
+    settle_seconds: float = 1.0
+    decision_interval_seconds: float = 10.0
     resync_interval_seconds: float = 600.0
     codec: CodecLayout = field(default_factory=CodecLayout)
     usd_per_gpu_hour: float = 0.1
@@ -395,8 +399,9 @@ class LiveConfig:
         mentioned = [each.pools for each in disruption.windows] + [each.pools for each in disruption.budgets]
         for name in (name for pools in mentioned for name in pools if name not in names):
             raise LiveConfigError(f"guardrails.disruption: there is no pool {name!r}{did_you_mean(name, names)}")
-        _check("decision_interval_seconds", self.decision_interval_seconds, low=1.0)
-        _check("resync_interval_seconds", self.resync_interval_seconds, low=self.decision_interval_seconds)
+        _check("settle_seconds", self.settle_seconds, low=0.01)
+        _check("decision_interval_seconds", self.decision_interval_seconds, low=0.0)
+        _check("resync_interval_seconds", self.resync_interval_seconds, low=self.settle_seconds)
         _check("usd_per_gpu_hour", self.usd_per_gpu_hour, low=0.0)
         quiet = self.resync_interval_seconds / self.clock.time_scale
         if self.http.activity_timeout_seconds < quiet:

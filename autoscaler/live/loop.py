@@ -18,6 +18,7 @@ from autoscaler.live.moments import next_moment_seconds
 from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBACKS, METRIC_HELD_DECISIONS
 from autoscaler.live.observer import Observation, Observer
 from autoscaler.live.policy.decide import Decided, Decider
+from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.telemetry.audit import AuditWriter
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
@@ -25,12 +26,12 @@ from autoscaler.live.telemetry.server import Health
 from autoscaler.live.telemetry.status import report_outcome, report_view
 from autoscaler.live.telemetry.tell import tell_waiting, times_of
 from autoscaler.live.wake import Wake
-from envs.gpu_cluster.codec import Decision
+from envs.gpu_cluster.codec import Decision, decision_time
 
 _LOG = logging.getLogger(__name__)
 
-MAX_SETTLES = 5
-"""A cluster that is never quiet is decided on all the same, after so many times the settling time."""
+RETRY_SECONDS = 10.0
+"""Clock seconds from a look at the cluster that led to no decision to the next one."""
 
 
 class Actor(Protocol):
@@ -106,6 +107,7 @@ class Loop:
         self._audit, self._check = audit, check
         self._holding: tuple[str, ...] = ()
         self.latest: Reconciled | None = None
+        self._setpoints: Setpoints = {}
         self.state = replace(state or GuardrailState(), began_seconds=clock.now())
 
     def run(self, stop: threading.Event, max_reconciles: int | None = None) -> None:
@@ -140,7 +142,7 @@ class Loop:
         """One pass."""
         with self._metrics.timed("reconcile"):
             with self._metrics.timed("observe"):
-                observation = self._observer.observe(self.state)
+                observation = self._observer.observe(self.state, self._setpoints)
             report_view(observation.view, observation.snapshot, self._config, self._metrics)
             self._health.active()
             if observation.view.stale_resources:
@@ -148,6 +150,7 @@ class Loop:
             self._holding = ()
             with self._metrics.timed("decide"):
                 decided = self._decide(observation)
+            self._setpoints = setpoints_after(self._setpoints, decided.decision, observation.view)
             with self._metrics.timed("guardrails"):
                 decision = with_backlog(decided.decision, observation.view)
                 allowed = evaluate(observation.view, decision, self.state, self._config)
@@ -193,21 +196,28 @@ class Loop:
     def _wait(self, view: ClusterView, stop: threading.Event) -> None:
         """Wait for the next decision, by the rule of the simulator.
 
-        It follows the first event after the last decision, but at least `decision_interval_seconds` and at most
-        `resync_interval_seconds` after it.
+        It follows the first event after the last decision, or what time alone changes, see `decision_time` of the
+        codec. Where nothing was decided, because data are stale or a call failed, it is tried again after
+        `RETRY_SECONDS`, whether or not something happens.
         """
-        last = view.now_seconds
-        self._clock.wait(stop, last + self._config.decision_interval_seconds - self._clock.now())
-        until = min(last + self._config.resync_interval_seconds, next_moment_seconds(view, self.state, self._config))
+        last, config = view.now_seconds, self._config
         if view.stale_resources or not view.pools:
-            return  # nothing was decided: look again, whether or not something happens
-        if self._clock.wait(self._wake.event, until - self._clock.now()):
-            settle = self._config.api.settle_seconds
-            for _ in range(MAX_SETTLES):
-                if self._wake.quiet_seconds() >= settle or stop.wait(settle - self._wake.quiet_seconds()):
-                    break
+            self._clock.wait(stop, last + max(RETRY_SECONDS, config.settle_seconds) - self._clock.now())
+        else:
+            self._clock.wait(stop, last + config.settle_seconds - self._clock.now())
+            moment = next_moment_seconds(view, self.state, config)
+            until = decision_time(last, moment, config.settle_seconds, config.resync_interval_seconds)
+            if self._clock.wait(self._wake.event, until - self._clock.now()):
+                self._wait_for_the_rest(stop)
         # Who waits is alive: only a reconcile that hangs is not.
         self._health.active()
+
+    def _wait_for_the_rest(self, stop: threading.Event) -> None:
+        """Let a burst of events end, but for no longer than `settle_seconds` from the first of them."""
+        quiet, longest = self._config.api.quiet_seconds, self._config.settle_seconds / self._clock.time_scale
+        while (pause := self._wake.pause_seconds(quiet, longest)) > 0.0:
+            if stop.wait(pause):
+                return
 
 
 def _kind_of(problem: str) -> str:

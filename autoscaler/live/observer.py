@@ -26,6 +26,7 @@ from autoscaler.live.names import (
     METRIC_STALE_SECONDS,
     STATUS_CONFIG_MAP,
 )
+from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.providers import machine_watches
 from autoscaler.live.switch import Switch, SwitchStore
@@ -127,11 +128,12 @@ class Observer:
             self._metrics.set(METRIC_STALE_SECONDS, age, resource)
         return self._watchers.stale()
 
-    def observe(self, state: GuardrailState) -> Observation:
+    def observe(self, state: GuardrailState, setpoints: Setpoints | None = None) -> Observation:
         """Look at the cluster.
 
         Args:
             state: what was ordered and is not visible yet, and which pools cannot grow now.
+            setpoints: which are in force; None: none is.
         """
         view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
         view = with_pauses(view, self._switch.everything, self._switch.pools)
@@ -140,7 +142,7 @@ class Observer:
         full |= view.paused_pools.keys()
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
-        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved)
+        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved, setpoints)
         return Observation(plan_backlog(view, self._config, snapshot), snapshot)
 
     def _triggered(self, _: Trigger) -> None:

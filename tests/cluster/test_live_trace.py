@@ -17,7 +17,7 @@ def test_two_hours_of_itp_run_whole_and_cost_what_the_simulator_says(cluster: Co
     """45 jobs, two of them gangs of 32 GPUs; see docs/live.md for the differences that are allowed here."""
     trace_file = data_dir / "traces" / "itp" / "cluster08.csv.gz"
     trace = window_of(f"itp:{trace_file}", START_SECONDS, HOURS, LONGEST_SECONDS)
-    config = settings_of(MAX_NODES, "api.settle_seconds=0.05")
+    config = settings_of(MAX_NODES)
     expected = simulate("reactive", trace, config)
     result, live = with_policy(cluster, works_of(trace), at_its_hour(config, trace), "reactive")
     assert result.finished == trace.num_jobs == 45

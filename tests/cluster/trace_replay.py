@@ -118,7 +118,13 @@ def simulate(name: str, trace: Trace, config: LiveConfig) -> Result:
     pool = config.pools[0]
     cluster = ClusterConfig((PoolConfig(pool.name, pool.max_nodes, boot_seconds=pool.boot_seconds),))
     policy = decider_of(name, config).policy
-    environment = EnvironmentConfig(codec=config.codec, packer=policy.packer or "best-fit")
+    environment = EnvironmentConfig(
+        settle_seconds=config.settle_seconds,
+        decision_interval_seconds=config.decision_interval_seconds,
+        resync_interval_seconds=config.resync_interval_seconds,
+        codec=config.codec,
+        packer=policy.packer or "best-fit",
+    )
     problem = make_problem(trace, cluster, environment)
     simulator = ReferenceSimulator(problem)
     simulator.reset(0, NEVER, problem.num_jobs)

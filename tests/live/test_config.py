@@ -45,7 +45,8 @@ def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
             "provider_settings of karpenter: node_pool is 3",
         ),
         ({"decision_interval_secs": 3}, "did you mean 'decision_interval_seconds'"),
-        ({"resync_interval_seconds": 30.0}, "resync_interval_seconds is 30.0"),
+        ({"settle_seconds": 0.0}, "settle_seconds is 0.0"),
+        ({"resync_interval_seconds": 0.5}, "resync_interval_seconds is 0.5"),
         ({"clock": {"time_scale": 0.0}}, "time_scale"),
         ({"http": {"activity_timeout_seconds": 599.0}}, "activity_timeout_seconds is 599.0; a quiet cluster waits 600"),
         (

@@ -1,6 +1,7 @@
 """When the loop decides, in which order it acts, and what it does with stale data."""
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,30 @@ def test_without_events_it_decides_once_per_resync_interval() -> None:
     assert Rig().run(3) == [0.0, 600.0, 1200.0]
 
 
-def test_an_event_is_decided_on_at_once_but_not_before_the_decision_interval() -> None:
-    rig = Rig()
-    rig.at(10.0, lambda: rig.store.apply(Resource.PODS, "ADDED", raw.pod("a")))
-    rig.at(200.0, lambda: rig.store.apply(Resource.PODS, "ADDED", raw.pod("b")))
-    assert rig.run(4) == [0.0, 60.0, 200.0, 800.0]
+def test_an_event_is_decided_on_at_once_and_what_follows_after_the_settle_pause() -> None:
+    rig = Rig(decision_interval_seconds=600.0)
+    for at, name in ((5.0, "a"), (5.4, "b"), (5.9, "c"), (6.5, "d"), (200.0, "e")):
+        rig.at(at, partial(rig.store.apply, Resource.PODS, "ADDED", raw.pod(name)))
+    assert rig.run(5) == [0.0, 5.0, 6.0, 7.0, 200.0]
+
+
+def test_a_setpoint_is_held_for_the_decision_interval_and_jobs_are_not() -> None:
+    rig = Rig(decision_interval_seconds=100.0)
+    for at, name in ((30.0, "a"), (150.0, "b")):
+        rig.at(at, partial(rig.store.apply, Resource.PODS, "ADDED", raw.pod(name)))
+    seen: list[tuple[float, ...]] = []
+    held, setpoint = Pool.SETPOINT_HELD, Pool.SETPOINT
+
+    class Actor:
+        def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
+            pool = rig.observer.observe(allowed.state, rig.loop._setpoints).snapshot.pools[0]
+            seen.append((rig.clock.seconds - START, pool[held], pool[setpoint], allowed.orders.get("gpu", 0)))
+            return allowed.state
+
+    rig.loop._actor = Actor()
+    rig.run(3)
+    reactive = CodecLayout().setpoint(600.0, 0.0)
+    assert seen == [(0.0, 1.0, reactive, 0), (30.0, 1.0, reactive, 1), (150.0, 0.0, reactive, 2)]
 
 
 def test_what_is_no_event_for_the_simulator_wakes_nobody() -> None:
@@ -161,7 +181,7 @@ def test_stale_data_hold_the_decision_and_show() -> None:
 
     rig = Rig(Actor())
     rig.stale = ("pods",)
-    assert rig.run(3) == [0.0, 60.0, 120.0]
+    assert rig.run(3) == [0.0, 10.0, 20.0]
     assert not acted
     assert rig.metrics.value(METRIC_HELD_DECISIONS) == 3
     rig.stale = ()
@@ -197,7 +217,7 @@ def test_a_call_that_fails_costs_one_pass_and_not_the_process() -> None:
             raise UnreachableError(0, "Timeout", "no answer")
 
     rig = Rig(Actor())
-    assert rig.run(3) == [0.0, 60.0, 120.0]
+    assert rig.run(3) == [0.0, 10.0, 20.0]
     assert rig.metrics.value(METRIC_ERRORS, "unreachable") == 3
 
 

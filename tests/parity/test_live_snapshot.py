@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from pkgutil import iter_modules
 from typing import Any
 
@@ -22,13 +23,14 @@ from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
 from autoscaler.live.policy.decide import Decider, make_decider
+from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool, fingerprint
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.simulator import reference
@@ -73,7 +75,13 @@ class LiveSide:
             )
             for index, pool in enumerate(problem.cluster.pools)
         )
-        self.config = LiveConfig(pools, codec=layout, usd_per_gpu_hour=problem.config.objective.usd_per_gpu_hour)
+        config = problem.config
+        self.config = LiveConfig(
+            pools,
+            codec=layout,
+            usd_per_gpu_hour=config.objective.usd_per_gpu_hour,
+            decision_interval_seconds=config.decision_interval_seconds,
+        )
         self.clock = ManualClock(MONDAY)
         self.store = Store(Parser(self.config, self.clock), self.clock)
         self.views = ViewBuilder(self.config, self.clock)
@@ -81,6 +89,8 @@ class LiveSide:
         self.names: dict[int, str] = {}  # a simulated node that is on -> the name of its Node
         self.ordered = 0
         self.consolidated = {pool.name: self.clock.now() for pool in pools}
+        self.setpoints: Setpoints = {}
+        self.changes: list[float] = []  # when another setpoint came into force in pool a
         self.moves: Counter[str] = Counter()  # how often a pod was made again, by its first name
         self.problem = problem
 
@@ -161,10 +171,17 @@ class LiveSide:
             thing["status"]["allocatable"].update(allocatable)
         return thing
 
+    def decided(self, decision: Decision, view: ClusterView) -> None:
+        before = self.setpoints
+        self.setpoints = setpoints_after(before, decision, view)
+        if self.setpoints.get("a") != before.get("a"):
+            self.changes.append(view.now_seconds)
+
     def look(self, full_pools: Collection[str] = ()) -> tuple[ClusterView, ClusterSnapshot]:
         view, submitted = self.views.build(self.store.contents())
         self.submissions.note(submitted, view.now_seconds)
-        snapshot = fill_snapshot(view, self.submissions, self.config, {}, full_pools, self.consolidated)
+        moved, setpoints = self.consolidated, self.setpoints
+        snapshot = fill_snapshot(view, self.submissions, self.config, {}, full_pools, moved, setpoints)
         return plan_backlog(view, self.config, snapshot), snapshot
 
 
@@ -271,7 +288,7 @@ def tell_live(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(module, told.__name__, partial(told, well))
 
 
-def check(simulator: ToldSimulator, decider: Decider) -> ClusterSnapshot:
+def check(simulator: ToldSimulator, decider: Decider) -> tuple[ClusterView, ClusterSnapshot]:
     """Everything that a policy sees, bit by bit."""
     simulator.live.at(simulator.now)
     names = [pool.name for pool in simulator.problem.cluster.pools]
@@ -286,7 +303,26 @@ def check(simulator: ToldSimulator, decider: Decider) -> ClusterSnapshot:
     behind = view.queue[simulator.problem.tables.window_slots :]
     offers = {name_of(simulator.trace[number]): names[pool] for number, pool in simulator.offers.items()}
     assert {gang.ref.name: gang.default_pool for gang in behind} == offers
-    return snapshot
+    return view, snapshot
+
+
+class Restless:
+    """Places jobs by default, and wants the setpoint after the last one whatever the mask says."""
+
+    name, masked = "restless", False
+
+    def __init__(self, layout: CodecLayout) -> None:
+        self.codec_fingerprint = fingerprint(layout)
+        self._default, self._setpoints, self._turn = make_baseline("reactive", layout), len(layout.setpoints), 0
+
+    def reset(self, num_clusters: int) -> None:
+        self._turn = 0
+
+    def act(self, observations: np.ndarray, action_masks: np.ndarray) -> np.ndarray:
+        action = self._default.act(observations, action_masks)
+        self._turn = (self._turn + 1) % self._setpoints
+        action[:, 0] = self._turn
+        return action
 
 
 CLUSTERS = {
@@ -308,6 +344,19 @@ def test_live_and_simulated_state_are_equal_to_the_bit(pools: tuple[PoolConfig, 
     simulator = ToldSimulator(problem, LiveSide(problem, layout))
     acting = make_baseline(policy, layout, seed)
     assert run(simulator, acting, layout) > 50
+
+
+@pytest.mark.parametrize("interval", [0.0, 10.0, 1200.0])
+def test_the_same_while_setpoints_are_held(interval: float) -> None:
+    """A policy that wants another setpoint at each decision gets it once per interval, on both sides."""
+    layout = CodecLayout(max_pools=3, window_slots=4)
+    config = EnvironmentConfig(codec=layout, decision_interval_seconds=interval)
+    problem = make_problem(make_trace(4, 60), ClusterConfig(CLUSTERS["two pools, one with a minimum"]), config)
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    decisions = run(simulator, Restless(layout), layout)
+    changes = simulator.live.changes
+    assert min(after - before for before, after in pairwise(changes)) >= interval
+    assert len(changes) == decisions if interval == 0.0 else len(changes) < decisions
 
 
 @pytest.mark.parametrize("pools", CLUSTERS.values(), ids=CLUSTERS)
@@ -418,9 +467,10 @@ def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:
     decider = make_decider("reactive", layout)
     decisions = 0
     while not simulator.done:
-        snapshot = check(simulator, decider)
+        view, snapshot = check(simulator, decider)
         action = acting.act(simulator.observation[None], simulator.mask[None])[0]
         decision = decider.decode(action, snapshot)
+        simulator.live.decided(decision, view)
         simulator.step(action)
         for name in Decision._fields:
             assert getattr(decision, name).tobytes() == getattr(simulator.decision, name).tobytes(), name

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrails.movable import Movable
 from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import free_gpus, is_returning
 from autoscaler.live.view.submissions import Submissions, milliseconds
 from envs.gpu_cluster.codec import (
     IDLE_AGE_EDGES_SECONDS,
+    NO_SETPOINT,
     SUBMIT_WINDOWS_SECONDS,
     ClusterSnapshot,
     Pool,
@@ -30,6 +32,7 @@ from envs.gpu_cluster.codec import (
     emptiable,
     empty_plan,
     empty_snapshot,
+    write_setpoint,
 )
 
 DAY_MILLISECONDS = 86_400_000
@@ -47,6 +50,7 @@ def fill_snapshot(
     unseen_orders: Mapping[str, int] | None = None,
     full_pools: Collection[str] = (),
     consolidated: Mapping[str, float] | None = None,
+    setpoints: Setpoints | None = None,
 ) -> ClusterSnapshot:
     """The snapshot of a view, but for the jobs behind the window: see `plan_backlog`.
 
@@ -57,6 +61,7 @@ def fill_snapshot(
         unseen_orders: nodes by pool that were ordered and that the view does not show yet; they boot.
         full_pools: pools that cannot grow now, because their provider failed; they show no capacity to grow.
         consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
+        setpoints: which are in force, by pool; where it is missing, none is.
     """
     snapshot = empty_snapshot(config.codec)
     for pool in view.pools:
@@ -68,6 +73,7 @@ def fill_snapshot(
         if pool.name in full_pools:
             row[Pool.MAX_NODES] = max(config.pools[pool.index].min_nodes, pool.decided_nodes + hidden)
             row[Pool.UNAVAILABLE_NODES] = 0.0  # they have no place in it
+    _fill_setpoints(view, config, setpoints or {}, snapshot)
     if config.codec.consolidation:
         _fill_consolidation(view, config, consolidated or {}, snapshot)
     _fill_queue(view, config, snapshot)
@@ -107,6 +113,13 @@ def _unavailable(pool: PoolView, settings: LivePool, hidden: int) -> int:
     lost = pool.in_state(NodeState.UNREADY, NodeState.CORDONED, NodeState.DRAINING)
     held = sum(not is_returning(node) for node in lost)
     return min(held, max(0, settings.max_nodes - pool.decided_nodes - hidden))
+
+
+def _fill_setpoints(view: ClusterView, config: LiveConfig, setpoints: Setpoints, snapshot: ClusterSnapshot) -> None:
+    for pool in view.pools:
+        setpoint, since = setpoints.get(pool.name, (NO_SETPOINT, view.now_seconds))
+        elapsed = max(0, milliseconds(view.now_seconds) - milliseconds(since)) / 1000.0
+        write_setpoint(snapshot.pools[pool.index], setpoint, elapsed, config.decision_interval_seconds)
 
 
 def _fill_consolidation(

@@ -199,7 +199,7 @@ def test_the_info_tells_the_time(make: Maker) -> None:
     for _ in range(50):
         before, info = info, env.step(masked_action(env, np.random.default_rng(1)))[4]
         assert info["time_seconds"] == pytest.approx(before["time_seconds"] + info["step_seconds"])
-        assert 60.0 <= info["step_seconds"] <= 600.0
+        assert 1.0 <= info["step_seconds"] <= 600.0
 
 
 def test_a_window_ends_when_its_jobs_are_done(make: Maker) -> None:

@@ -176,7 +176,7 @@ def test_the_episodes_of_a_cluster_do_not_depend_on_the_others(problem: Problem)
     many, alone = begun(problem, 4, seed=2), begun(problem, 1, seed=5)
     generator = np.random.default_rng(0)
     ends = 0
-    for _ in range(600):
+    for _ in range(1200):
         actions = valid_actions(many.action_masks(), generator)
         actions[:3] = 0
         ours, theirs = many.step(actions), alone.step(actions[3:])
