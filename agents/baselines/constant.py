@@ -53,10 +53,10 @@ class ConstantSetpoint:
         self.masked = True
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
+        self._setpoints = (layout.max_pools, len(layout.setpoints))
         self.rule = np.array([self.setpoint, consolidation, power_cap, width], dtype=np.int64)
         names = {entry: index for index, entry in enumerate(observation_names(layout))}
         pools, slots = range(layout.max_pools), range(layout.window_slots)
-        self._present = np.array([names[f"pool{pool}.present"] for pool in pools])
         shape = (layout.window_slots, layout.max_pools)
         default = [names[f"slot{slot}.pool{pool}.default"] for slot in slots for pool in pools]
         self._default = np.array(default, dtype=np.int64).reshape(shape)
@@ -71,8 +71,10 @@ class ConstantSetpoint:
         """Do nothing: a constant has no state."""
 
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The constant setpoint for present pools, the default pool for present slots; see `agents.policy.Policy`."""
-        setpoints = np.where(observations[:, self._present] > 0.0, self.setpoint, 0)
+        """The constant setpoint where it is valid, the default pool for present slots; see `agents.policy.Policy`."""
+        of_pools = action_masks[:, : self._setpoints[0] * self._setpoints[1]].reshape(-1, *self._setpoints)
+        # Another one is the only valid one where a pool is absent, or another policy's setpoint is still held.
+        setpoints = np.where(of_pools[:, :, self.setpoint], self.setpoint, of_pools.argmax(axis=2))
         default = observations[:, self._default] > 0.0
         placements = np.where(default.any(axis=2), default.argmax(axis=2) + 1, 0)
         levers = np.where(action_masks[:, self._valid], self._levers, 0)

@@ -266,8 +266,8 @@ class ApiSettings:
         relist_seconds: everything is listed again after so long, whatever the watch said.
         stale_seconds: a resource without news for so long (bookmarks count) is stale: the last decision holds.
         disconnected_seconds: the same while its watch is broken.
-        quiet_seconds: a burst of events is over after so long without one, so that the pods of a gang are seen
-            together; no decision waits for that longer than `settle_seconds` from the first event.
+        quiet_seconds: time without an event that ends a burst, so that the pods of a gang are seen together;
+            `settle_seconds` from its first event also do.
     """
 
     request_timeout_seconds: float = 10.0

@@ -13,12 +13,15 @@ from envs.gpu_cluster.codec import (
     HEADROOM_FRACTIONS,
     IDLE_AGE_EDGES_SECONDS,
     CodecLayout,
+    Pool,
     default_action,
     empty_plan,
+    empty_snapshot,
     encode,
     fingerprint,
     observation_size,
     write_mask,
+    write_setpoint,
 )
 from tests.envs.gpu_cluster.builders import Play, small_problem
 from tests.envs.gpu_cluster.codec.snapshots import random_snapshot
@@ -138,7 +141,19 @@ def test_a_setpoint_that_is_none_is_refused() -> None:
 def test_a_rule_of_an_absent_pool_and_slot_is_zero() -> None:
     policy = ConstantSetpoint(LAYOUTS[0])
     empty = np.zeros((1, observation_size(LAYOUTS[0])), np.float32)
-    assert policy.act(empty, np.ones((1, LAYOUTS[0].mask_size), np.bool_)).tolist() == [[0] * 7]
+    mask = np.zeros(LAYOUTS[0].mask_size, np.bool_)
+    write_mask(empty_snapshot(LAYOUTS[0]), LAYOUTS[0].tables(), mask)
+    assert policy.act(empty, mask[None]).tolist() == [[0] * 7]
+
+
+def test_a_rule_obeys_a_setpoint_of_another_policy_that_is_held() -> None:
+    policy, snapshot = ConstantSetpoint(LAYOUTS[0]), empty_snapshot(LAYOUTS[0])
+    snapshot.pools[:2, Pool.PRESENT] = 1.0
+    write_setpoint(snapshot.pools[1], 17, 5.0, 10.0)
+    mask = np.zeros(LAYOUTS[0].mask_size, np.bool_)
+    write_mask(snapshot, LAYOUTS[0].tables(), mask)
+    observation = np.zeros((1, observation_size(LAYOUTS[0])), np.float32)
+    assert policy.act(observation, mask[None])[0, :3].tolist() == [policy.setpoint, 17, 0]
 
 
 def test_longer_time_outs_cost_more_idle_and_less_waiting() -> None:
