@@ -50,8 +50,8 @@ def test_a_booting_node_that_is_lost_is_ordered_again_at_once(cluster: ControlPl
         began = running.process.clock.now()
         cluster.wait_until(lambda: names(cluster) - {lost} or None, "another node is ordered")
         took = running.process.clock.now() - began
-    # Two decision intervals, and a wall second for a busy machine.
-    assert took <= 2.0 * running.process.config.decision_interval_seconds + TIME_SCALE, took
+    # Two decision intervals, and two wall seconds for a busy machine.
+    assert took <= 2.0 * running.process.config.decision_interval_seconds + 2.0 * TIME_SCALE, took
 
 
 def test_a_pool_is_tried_again_when_its_backoff_ends(cluster: ControlPlane) -> None:
@@ -64,7 +64,7 @@ def test_a_pool_is_tried_again_when_its_backoff_ends(cluster: ControlPlane) -> N
         cluster.wait_until(lambda: names(cluster) or None, "another one is ordered")
         ordered = running.process.clock.now()
         late = ordered - running.states[-1].backoffs["gpu"].until_seconds
-    assert late <= 2.0 * running.process.config.decision_interval_seconds + TIME_SCALE, late
+    assert late <= 2.0 * running.process.config.decision_interval_seconds + 2.0 * TIME_SCALE, late
 
 
 def test_a_plugin_that_restarts_late_does_not_cost_the_node(cluster: ControlPlane) -> None:

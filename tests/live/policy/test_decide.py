@@ -35,6 +35,7 @@ def snapshot(seed: int = 0) -> ClusterSnapshot:
     filled.pools[0] = generator.random(len(Pool)) * 7.0
     filled.pools[0, [Pool.PRESENT, Pool.GPUS_PER_NODE, Pool.MIN_NODES, Pool.MAX_NODES]] = [1, 8, 0, 9]
     filled.pools[0, [Pool.IDLE_NODES, Pool.BUSY_NODES, Pool.BOOTING_NODES]] = [2, 1, 1]
+    filled.pools[0, [Pool.SETPOINT, Pool.SETPOINT_HELD]] = [4, 0]
     filled.free_nodes[0, 3] = 1.0
     filled.queue[0, [Slot.PRESENT, Slot.GPUS, Slot.WAITED_SECONDS]] = [1.0, 12.0, generator.random()]
     filled.allowed[0, 0] = 1.0
@@ -152,9 +153,9 @@ def test_an_audit_of_another_codec_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_says_how_many_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_audit(tmp_path / "audit.jsonl", "reactive", count=8)
+    path = write_audit(tmp_path / "audit.jsonl", "reactive", count=3)
     assert main(["replay", str(path)]) == 0
-    assert capsys.readouterr().out == "8 decisions, 0 verdicts, 0 differ\n"
+    assert capsys.readouterr().out == "3 decisions, 0 verdicts, 0 differ\n"
     assert main(["replay", str(path), "--policy", "always-on"]) == 1
-    assert ": action[0]" in capsys.readouterr().out
+    assert "line 2: action[0]" in capsys.readouterr().out
     assert main(["replay", str(tmp_path / "none")]) == 2
