@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.artifact import Manifest
 from agents.baselines.tuned import Tuned
-from agents.config import AgentConfig, TrainConfig
+from agents.config import DISCOUNT_SECONDS, AgentConfig, TrainConfig
 from agents.errors import ArtifactError
 from agents.scoring import score
 from agents.training import Task
