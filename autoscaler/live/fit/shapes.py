@@ -11,6 +11,7 @@ from autoscaler.live.fit.rules import LABEL_HOSTNAME, needs, selects_node, untol
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
 from autoscaler.live.model import NodeShape, NodeView, PoolView
 from autoscaler.live.names import RESOURCE_GPUS
+from autoscaler.live.providers import kind_of
 
 
 def pool_shape(pool: PoolView, settings: LivePool) -> NodeShape:
@@ -36,7 +37,8 @@ def shape_of(
         daemon_sets: all of the cluster; those whose pods would run on the node take their part of it.
     """
     ready = [node for node in nodes if node.ready and node.allocatable_gpu_milli > 0]
-    labels = {**_shared_labels(ready), **settings.node_labels}
+    promised = kind_of(settings.provider).template_labels(settings)
+    labels = {**_shared_labels(ready), **promised, **settings.node_labels}
     allocatable = _template_sizes(settings)
     # The newest counts last. A device plugin that has not reported yet leaves what other nodes offer.
     for node in sorted(ready, key=lambda each: (each.created_seconds, each.name)):

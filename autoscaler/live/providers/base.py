@@ -192,6 +192,10 @@ class ProviderKind(ABC):
         """
         return ()
 
+    def template_labels(self, pool: LivePool) -> Mapping[str, str]:
+        """Labels that a new node of a pool will have besides those of its template."""
+        return {}
+
     def node_labels(self, pool: LivePool) -> Mapping[str, str]:
         """Labels each of which says that a node without our own label belongs to a pool."""
         return {}

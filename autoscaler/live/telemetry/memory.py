@@ -1,4 +1,4 @@
-"""What of the guardrails' memory outlives a process: cooldowns and backoffs, as text beside the status."""
+"""What of the guardrails' memory outlives a process: cooldowns, backoffs, for whom nodes come; beside the status."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from autoscaler.live.guardrails import GuardrailState, PoolBackoff
 
 _LOG = logging.getLogger(__name__)
 
+MAX_WANTED = 1000
+"""Gangs for which nodes come and that are remembered; a ConfigMap holds 1 MiB."""
+
 
 def to_text(state: GuardrailState, clock: Clock) -> str:
-    """Cooldowns and backoffs with their times in unix seconds; a later process may have another clock.
+    """Cooldowns and backoffs with their times in unix seconds, and for whom nodes come.
 
-    Orders, releases and machines are not in it: a restart finds those in the cluster.
+    A later process may have another clock. Orders, releases and machines are not in it: a restart finds those in the cluster.
     """
 
     def wall(seconds: float) -> float:
@@ -33,6 +36,7 @@ def to_text(state: GuardrailState, clock: Clock) -> str:
             pool: {"failed": wall(each.failed_seconds), "duration_seconds": each.duration_seconds}
             for pool, each in sorted(state.backoffs.items())
         },
+        "wanted": {key: list(state.wanted[key]) for key in sorted(state.wanted)[:MAX_WANTED]},
     }
     return json.dumps(record)
 
@@ -64,7 +68,18 @@ def from_text(text: str, clock: Clock, config: LiveConfig) -> GuardrailState:
         consolidated=_times(consolidated, pools, clock),
         removal_failed_seconds=_past(record.get("removal_failed"), clock),
         backoffs=found,
+        wanted=_wanted(record.get("wanted"), pools),
     )
+
+
+def _wanted(value: Any, pools: Set[str]) -> dict[str, tuple[str, int]]:
+    """For whom nodes come, of the entries that can be read."""
+    found: dict[str, tuple[str, int]] = {}
+    for key, entry in (value if isinstance(value, dict) else {}).items():
+        pool, nodes = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
+        if isinstance(pool, str) and pool in pools and isinstance(nodes, int) and nodes > 0:
+            found[key] = pool, int(nodes)
+    return found
 
 
 def _mapping(record: Any, key: str) -> Mapping[str, Any]:

@@ -61,3 +61,11 @@ def test_daemon_sets_take_their_part_of_each_node_that_they_run_on():
     shape = shape_of(POOL, daemon_sets=sets)
     assert shape.overhead == {"cpu": 2750, "pods": 3000}
     assert shape.ports == (("TCP", "0.0.0.0", 9100),)
+
+
+def test_a_requirement_of_karpenter_that_leaves_one_value_is_a_label_of_its_nodes():
+    requirements = {"zone": ("z1",), "instance": ("small", "large")}
+    pool = LivePool("k", 4, provider="karpenter", provider_settings={"requirements": requirements})
+    labels = shape_of(pool).labels
+    assert labels["zone"] == "z1"
+    assert "instance" not in labels

@@ -59,6 +59,11 @@ class KarpenterKind(ProviderKind):
         """NodeClaims; see `ProviderKind`."""
         return (MachineWatch("nodeclaims", NODE_CLAIMS, lambda raw: node_claim(raw, pool_of, clock)),)
 
+    def template_labels(self, pool: LivePool) -> Mapping[str, str]:
+        """Requirements that leave one value, such as the zone; see `ProviderKind`."""
+        requirements = settings_of(pool, KarpenterSettings).requirements
+        return {key: values[0] for key, values in requirements.items() if len(values) == 1}
+
     def node_labels(self, pool: LivePool) -> Mapping[str, str]:
         """The label of nodes that Karpenter creates by itself, for a NodePool that a pool names."""
         node_pool = settings_of(pool, KarpenterSettings).node_pool
