@@ -21,7 +21,8 @@ MAX_WANTED = 1000
 def to_text(state: GuardrailState, clock: Clock) -> str:
     """Cooldowns and backoffs with their times in unix seconds, and for whom nodes come.
 
-    A later process may have another clock. Orders, releases and machines are not in it: a restart finds those in the cluster.
+    A later process may have another clock. Orders, releases and machines are not in it: a restart finds those in the
+    cluster.
     """
 
     def wall(seconds: float) -> float:
