@@ -35,6 +35,24 @@ class NodeHourBounds(NamedTuple):
     floor: float
 
 
+class PackedGroup(NamedTuple):
+    """Pools that share jobs, and their work on as few nodes as can be.
+
+    Attributes:
+        pools: their positions.
+        node_milli: thousandths of a GPU of a node of the largest size.
+        packed_ms: node time of the migration-packed bound, ms.
+        floor_ms: node time with all work on full nodes, ms.
+        work_milli_ms: GPU time of the work, in thousandths of a GPU times ms.
+    """
+
+    pools: tuple[int, ...]
+    node_milli: int
+    packed_ms: int
+    floor_ms: float
+    work_milli_ms: int
+
+
 def node_hour_bounds(problem: Problem, window: Window) -> NodeHourBounds:
     """The bounds of a window; jobs that run when it begins count from then on.
 
@@ -42,20 +60,30 @@ def node_hour_bounds(problem: Problem, window: Window) -> NodeHourBounds:
         problem: jobs and pools.
         window: the window.
     """
+    groups = packed_nodes(problem, window)
+    packed, floor = sum(group.packed_ms for group in groups), sum(group.floor_ms for group in groups)
+    return NodeHourBounds(packed / MS_PER_HOUR, floor / MS_PER_HOUR)
+
+
+def packed_nodes(problem: Problem, window: Window) -> list[PackedGroup]:
+    """The fewest nodes of each group of pools that share jobs; arguments as in `node_hour_bounds`."""
     ends = problem.submit_ms + problem.duration_ms
     alive = np.flatnonzero(ends[: window.last_job] > window.start_ms)
     end, gpu_milli, allowed = ends[alive], problem.gpu_milli[alive], problem.allowed_bits[alive]
     start = np.maximum(problem.submit_ms[alive], window.start_ms)
     length = int(end.max(initial=window.start_ms)) - window.start_ms
-    packed, floor = 0.0, 0.0
+    found = []
     for group in pool_groups(problem):
-        pools = [pool for index, pool in enumerate(problem.cluster.pools) if group >> index & 1]
+        numbers = tuple(index for index in range(len(problem.cluster.pools)) if group >> index & 1)
+        pools = [problem.cluster.pools[index] for index in numbers]
         member = (allowed & group) != 0
         node_milli, kept = 1000 * max(pool.gpus_per_node for pool in pools), sum(pool.min_nodes for pool in pools)
         milli = gpu_milli[member]
-        packed += packed_node_ms(start[member], end[member], milli, node_milli, kept, length)
-        floor += max(float(milli @ (end[member] - start[member])) / node_milli, float(kept * length))
-    return NodeHourBounds(packed / MS_PER_HOUR, floor / MS_PER_HOUR)
+        packed = packed_node_ms(start[member], end[member], milli, node_milli, kept, length)
+        work = int(milli @ (end[member] - start[member]))
+        floor = max(float(work) / node_milli, float(kept * length))
+        found.append(PackedGroup(numbers, node_milli, packed, floor, work))
+    return found
 
 
 def pool_groups(problem: Problem) -> list[int]:

@@ -63,10 +63,12 @@ class Versus:
     Attributes:
         difference: by the names of `PAIRED`.
         objective_share: difference of the objective as a share of the reference's.
+        gap_closed: share of the reference's decidable cost that the policy saves; 1: it costs what the bound says.
     """
 
     difference: Mapping[str, Estimate]
     objective_share: Estimate
+    gap_closed: Estimate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,10 +264,12 @@ def _judge(done: _Done, base: Mapping[str, NDArray[np.float64]] | None, seed: in
     versus = None
     if base is not None:
         # The reference's own seeds, if it has several, are averaged: the difference is to what it does on the whole.
-        means = {name: np.broadcast_to(base[name].mean(axis=0), shape) for name in ("objective_usd", *PAIRED.values())}
+        names = ("objective_usd", "decidable_usd", *PAIRED.values())
+        means = {name: np.broadcast_to(base[name].mean(axis=0), shape) for name in names}
         difference = {name: bootstrap.mean(done.values[key] - means[key]) for name, key in PAIRED.items()}
         share = bootstrap.ratio(done.values["objective_usd"], means["objective_usd"])
-        versus = Versus(difference, share)
+        saved = bootstrap.ratio(done.values["decidable_usd"], means["decidable_usd"])
+        versus = Versus(difference, share, saved.negated())
     return Result(
         contender=done.contender,
         values=done.values,
@@ -295,5 +299,6 @@ def result_document(result: Result) -> dict[str, Any]:
         "codec_fingerprint": contender.policies[0].codec_fingerprint,
         "settings": dict(contender.settings),
         **nested({name: estimate.to_dict() for name, estimate in result.estimates.items()}),
+        "gap_closed": None if result.versus is None else result.versus.gap_closed.to_dict(),
         "versus_reference": versus,
     }

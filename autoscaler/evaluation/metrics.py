@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
+from autoscaler.evaluation.cost_bounds import cost_bound
 from autoscaler.evaluation.rollouts import Rollout
 from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.objective import (
@@ -64,6 +65,7 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
     return {
         **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
         **_spendings(rollout, problem),
+        **_against_bound(rollout, problem),
         **_job_measures(rollout),
         "metrics.waited_gpu_hours": waited_gpu_hours,
         "metrics.overhead_gpu_hours": delayed - waited_gpu_hours,
@@ -91,6 +93,11 @@ def _spendings(rollout: Rollout, problem: Problem) -> Measures:
         "metrics.sci_g_per_job": all_grams / finished if finished else float("nan"),
         "metrics.sci_g_per_gpu_hour": all_grams / useful if useful else float("nan"),
     }
+
+
+def _against_bound(rollout: Rollout, problem: Problem) -> Measures:
+    bound = cost_bound(problem, rollout.window)
+    return {"bound_usd": bound.total_usd, "decidable_usd": spent(rollout, problem).total_usd - bound.total_usd}
 
 
 def waits_seconds(rollout: Rollout) -> NDArray[np.float64]:

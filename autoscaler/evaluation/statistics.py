@@ -44,6 +44,11 @@ class Estimate(NamedTuple):
         """By name, as the JSON documents have it."""
         return self._asdict()
 
+    def negated(self) -> Estimate:
+        """Of the negative value."""
+        ends = (None, None) if self.low is None or self.high is None else (-self.high, -self.low)
+        return Estimate(-self.mean, *ends)
+
     @property
     def includes_zero(self) -> bool:
         """Whether 0 lies in the interval; also True where there is none, because then nothing is known."""
@@ -81,8 +86,9 @@ class Bootstrap:
             values: [S, W] float64.
             reference: [S, W] float64, of the same seeds and windows.
         """
-        shares = self._means(values) / self._means(reference) - 1.0
-        return self._estimate(float(values.mean() / reference.mean()) - 1.0, shares)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a reference of 0 has no share: NaN or infinity
+            shares = self._means(values) / self._means(reference) - 1.0
+            return self._estimate(float(np.divide(values.mean(), reference.mean())) - 1.0, shares)
 
     def _means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         means: NDArray[np.float64] = np.einsum("ds,sw,dw->d", self._seeds, values, self._windows, optimize=True)

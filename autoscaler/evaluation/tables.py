@@ -26,7 +26,17 @@ def tables_of(comparison: Comparison) -> list[Table]:
     """Costs, energy and waits of all policies, cheapest first; then what happened to nodes and jobs, where it did."""
     moves = any(result.contender.policies[0].layout.consolidation for result in comparison.results.values())
     versus = [] if comparison.reference is None else [f"against {comparison.reference}"]
-    header = ["policy", "USD per window", *versus, "energy, kWh", "mean wait", "p95 wait", "node-hours / bound"]
+    header = [
+        "policy",
+        "USD per window",
+        *versus,
+        "decidable USD",
+        *(["gap closed"] if versus else []),
+        "energy, kWh",
+        "mean wait",
+        "p95 wait",
+        "node-hours / bound",
+    ]
     header += ["moves / job"] if moves else []
     windows = f"{len(comparison.windows)} windows" if len(comparison.windows) > 1 else "1 window"
     title = f"{comparison.scenario.trace.uri}: {windows}, means, cheapest first"
@@ -51,12 +61,20 @@ def _row(result: Result, reference: str | None, moves: bool) -> list[str]:
         result.contender.name + (f" ({seeds} seeds)" if seeds > 1 else ""),
         f"{estimates['objective_usd'].mean:,.2f}",
         *versus,
+        number(estimates["decidable_usd"].mean),
+        *_gap(result, reference),
         number(estimates["energy_kwh.total"].mean),
         duration(estimates["metrics.wait_seconds.mean"].mean),
         duration(estimates["metrics.wait_seconds.p95"].mean),
         f"{estimates['metrics.node_hours_over_bound'].mean:.3f}",
         *([f"{estimates['metrics.moves_per_job'].mean:.3f}"] if moves else []),
     ]
+
+
+def _gap(result: Result, reference: str | None) -> list[str]:
+    if reference is None:
+        return []
+    return ["-" if result.versus is None else percent(result.versus.gap_closed.mean, signed=True)]
 
 
 def incident_texts(comparison: Comparison, result: Result) -> list[str]:

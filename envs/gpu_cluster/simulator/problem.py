@@ -105,6 +105,20 @@ class Problem:
         return np.where(self.jobs[:-1, st.FLAGS] & st.MOVABLE, 1, 0)
 
     @property
+    def free_until_ms(self) -> NDArray[np.int64]:
+        """[J] int64, until when waiting costs nothing: the submission, or the latest start where that is free."""
+        if self.settings.queue.defers and self.settings.queue.waits_free:
+            return np.maximum(self.submit_ms, self.jobs[:-1, st.LATEST_MS])
+        return self.submit_ms
+
+    @property
+    def speed_ppm(self) -> NDArray[np.int64]:
+        """[J, P] int64, speed of each job in each pool, in parts per million of that on the reference model."""
+        if not self.settings.has_curves:
+            return np.full((self.num_jobs, len(self.pools)), st.PPM)
+        return self.curves.speed[self.jobs[:-1, st.WORKLOAD]]
+
+    @property
     def num_owners(self) -> int:
         """Users or groups with jobs."""
         return int(self.jobs[:-1, st.OWNER].max(initial=-1)) + 1

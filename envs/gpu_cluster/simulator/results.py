@@ -307,14 +307,14 @@ class Results:
 
     def spendings(self, cluster: int = 0) -> NDArray[np.float64]:
         """[P, len(AMOUNTS), len(SPENDINGS)] float64: what the energy of the episode so far cost and emitted."""
-        paid = self._world.outcome.paid[cluster]
-        uncharged_ms = int(self.time_ms[cluster] - paid[-1, st.PAID_TIME])
+        booked = self._world.outcome.booked[cluster]
+        unbooked_ms = int(self.time_ms[cluster] - booked[-1, st.BOOKED_TIME])
         rates = self.problem.prices.tariff.spending_rates[self._clock[cluster, st.PIECE]]
         spent = self._world.outcome.spendings[cluster].copy()
-        integrals = self._world.clusters.pool[cluster][:, st.IDLE_NODE_MS :][:, : st.PAID_COLUMNS] - paid[:-1]
+        integrals = self._world.clusters.pool[cluster][:, st.IDLE_NODE_MS :][:, : st.PAID_COLUMNS] - booked[:-1]
         for number, pool in enumerate(self.problem.cluster.pools):
             idle, busy, boot, used, _, saved = integrals[number]
-            amounts = energy_units(pool, np.array([idle, busy, boot, used, saved]), uncharged_ms)
+            amounts = energy_units(pool, np.array([idle, busy, boot, used, saved]), unbooked_ms)
             spent[number] += amounts[:, None] * rates[number]
         return spent
 

@@ -187,6 +187,7 @@ TERM_COLUMNS = TERM_SECONDS + 1
 # of the last reward, and the time until which energy is settled.
 PAID_COLUMNS = 6
 PAID_WAITED, PAID_CHARGED, PAID_TIME = range(3)
+BOOKED_TIME = 0  # of row P of `Outcome.booked`: when the piece began, or the episode
 
 
 Flag: TypeAlias = bool
@@ -409,9 +410,10 @@ class Outcome(NamedTuple):
         reward: [N] float64, USD: minus the sum of the cost terms.
         terms: [N, TERM_COLUMNS] float64, what the time since the last decision cost, in USD, without the energy of GPUs
             that work, and in the last column that time in seconds.
-        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that are settled: they are in `terms` or in earlier rewards.
-        spendings: [N, P, len(AMOUNTS), len(SPENDINGS)] float64, what the settled energy cost and emitted since the
-            episode began.
+        paid: [N, P + 1, PAID_COLUMNS] int64, integrals that `terms` or earlier rewards have paid for.
+        booked: [N, P + 1, PAID_COLUMNS] int64, integrals at the beginning of the piece of the tariff that is in force.
+        spendings: [N, P, len(AMOUNTS), len(SPENDINGS)] float64, what the energy of earlier pieces cost and
+            emitted.
     """
 
     action: NDArray[np.int64]
@@ -424,6 +426,7 @@ class Outcome(NamedTuple):
     reward: NDArray[np.float64]
     terms: NDArray[np.float64]
     paid: NDArray[np.int64]
+    booked: NDArray[np.int64]
     spendings: NDArray[np.float64]
 
 
@@ -498,5 +501,6 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         reward=np.zeros(clusters),
         terms=np.zeros((clusters, TERM_COLUMNS)),
         paid=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
+        booked=np.zeros((clusters, num_pools + 1, PAID_COLUMNS), np.int64),
         spendings=np.zeros((clusters, num_pools, len(AMOUNTS), len(SPENDINGS))),
     )

@@ -16,6 +16,8 @@ def begin_charges(world: World, index: int, cluster: Cluster) -> None:
     """Nothing has cost anything at the beginning of an episode; look up the piece of the tariff that is in force."""
     outcome, edges = world.outcome, world.tariff.edges_ms
     outcome.paid[index] = 0
+    outcome.booked[index] = 0
+    outcome.booked[index, world.pools.shape[0], st.BOOKED_TIME] = cluster.clock[st.NOW]
     outcome.paid[index, world.pools.shape[0], st.PAID_CHARGED] = cluster.clock[st.NOW]
     outcome.paid[index, world.pools.shape[0], st.PAID_TIME] = cluster.clock[st.NOW]
     outcome.reward[index] = 0.0
@@ -36,7 +38,7 @@ def set_piece_end(world: World, cluster: Cluster) -> None:
 
 @helper
 def charge_energy(world: World, index: int, cluster: Cluster) -> None:
-    """Add what the energy since the last charge cost to the terms of the step and to the spendings of the episode."""
+    """Add what the energy since the last charge cost to the terms of the step."""
     terms, paid, last = world.outcome.terms[index], world.outcome.paid[index], world.pools.shape[0]
     piece = cluster.clock[st.PIECE]
     elapsed = cluster.clock[st.NOW] - paid[last, st.PAID_TIME]
@@ -55,10 +57,34 @@ def charge_energy(world: World, index: int, cluster: Cluster) -> None:
         overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
         waiting, useful = world.settings.usd_per_waited_milli_ms, world.settings.usd_per_useful_milli_ms
         add_costs(terms, amounts, overhead, world.tariff.rates[piece, pool], waiting, useful)
-        add_spendings(world.outcome.spendings[index, pool], amounts, world.tariff.spending_rates[piece, pool])
         for column in range(st.PAID_COLUMNS):
             paid[pool, column] = row[st.IDLE_NODE_MS + column]
     paid[last, st.PAID_TIME] = cluster.clock[st.NOW]
+
+
+@helper
+def book_piece(world: World, index: int, cluster: Cluster) -> None:
+    """Add what a piece of the tariff, which ends now, cost and emitted to the spendings of the episode."""
+    # Once for a piece and not for each step, so that sums do not depend on when it was decided, to the last digit.
+    booked, last = world.outcome.booked[index], world.pools.shape[0]
+    elapsed = cluster.clock[st.NOW] - booked[last, st.BOOKED_TIME]
+    for pool in range(last):
+        row = cluster.pool[pool]
+        amounts = energy_amounts(
+            row[st.IDLE_NODE_MS] - booked[pool, 0],
+            row[st.BUSY_NODE_MS] - booked[pool, 1],
+            row[st.BOOT_NODE_MS] - booked[pool, 2],
+            row[st.USED_MILLI_MS] - booked[pool, 3],
+            row[st.SAVED_MILLI_MS] - booked[pool, 5],
+            world.pools[pool, st.GPUS],
+            world.pools[pool, st.MAX_NODES],
+            elapsed,
+        )
+        rates = world.tariff.spending_rates[cluster.clock[st.PIECE], pool]
+        add_spendings(world.outcome.spendings[index, pool], amounts, rates)
+        for column in range(st.PAID_COLUMNS):
+            booked[pool, column] = row[st.IDLE_NODE_MS + column]
+    booked[last, st.BOOKED_TIME] = cluster.clock[st.NOW]
 
 
 @helper

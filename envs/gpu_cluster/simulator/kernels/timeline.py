@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels.charges import charge_energy, set_piece_end
+from envs.gpu_cluster.simulator.kernels.charges import book_piece, charge_energy, set_piece_end
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integrate, next_age, next_ready
 from envs.gpu_cluster.simulator.kernels.invariants import check
@@ -67,6 +67,7 @@ def pass_time(world: World, index: int, cluster: Cluster, until: int) -> None:
     while cluster.clock[st.PIECE_END] <= until:
         integrate(cluster, world.settings, cluster.clock[st.PIECE_END])
         charge_energy(world, index, cluster)
+        book_piece(world, index, cluster)
         cluster.clock[st.PIECE] += 1
         set_piece_end(world, cluster)
     integrate(cluster, world.settings, until)

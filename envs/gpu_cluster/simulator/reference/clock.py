@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envs.gpu_cluster.codec import decision_time
-from envs.gpu_cluster.simulator.reference.costs import charge_energy
+from envs.gpu_cluster.simulator.reference.costs import book_piece, charge_energy
 from envs.gpu_cluster.simulator.reference.failures import happen
 from envs.gpu_cluster.simulator.reference.nodes import end_boot
 from envs.gpu_cluster.simulator.reference.queue import count_usage, deferred_jobs, submit
@@ -18,6 +18,7 @@ def pass_time(state: State, until: int) -> None:
         if state.now < edge <= until:
             integrate(state, edge)
             charge_energy(state)
+            book_piece(state)
             state.piece += 1
     integrate(state, until)
 

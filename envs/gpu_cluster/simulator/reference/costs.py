@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.gpu_cluster.simulator.objective import (
     AMOUNTS,
@@ -23,6 +24,7 @@ def begin_charges(state: State) -> None:
     state.paid = [pool_integrals(totals) for totals in state.totals]
     state.charged_until = state.last_decision = state.now
     state.paid_waited = state.waited_milli_ms
+    state.booked, state.booked_until = list(state.paid), state.now
     state.costs = np.zeros(len(COST_TERMS))
     state.spendings = np.zeros((len(state.totals), len(AMOUNTS), len(SPENDINGS)))
 
@@ -40,7 +42,7 @@ def pool_integrals(pool: Totals) -> tuple[int, ...]:
 
 
 def charge_energy(state: State) -> None:
-    """Add what the energy since the last charge cost to the costs of the step and the spendings of the episode."""
+    """Add what the energy since the last charge cost to the costs of the step."""
     settings, tariff = state.problem.settings, state.problem.prices.tariff
     elapsed, state.charged_until = state.now - state.charged_until, state.now
     prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
@@ -52,7 +54,24 @@ def charge_energy(state: State) -> None:
         state.paid[number] = integrals
         amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
         add_costs(state.costs, amounts, overhead, tariff.rates[state.piece, number], *prices)
-        add_spendings(state.spendings[number], amounts, tariff.spending_rates[state.piece, number])
+
+
+def spendings(state: State) -> NDArray[np.float64]:
+    """What the energy of the episode cost and emitted so far, with the piece of the tariff that is in force."""
+    found, elapsed = state.spendings.copy(), state.now - state.booked_until
+    for number, (pool, totals) in enumerate(zip(state.problem.cluster.pools, state.totals, strict=True)):
+        idle, busy, boot, used, _, saved = (
+            after - before for after, before in zip(pool_integrals(totals), state.booked[number], strict=True)
+        )
+        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
+        add_spendings(found[number], amounts, state.problem.prices.tariff.spending_rates[state.piece, number])
+    return found
+
+
+def book_piece(state: State) -> None:
+    """A piece of the tariff ends now."""
+    state.spendings = spendings(state)
+    state.booked, state.booked_until = [pool_integrals(totals) for totals in state.totals], state.now
 
 
 def reward_of(state: State) -> float:

@@ -93,6 +93,8 @@ class State:
         self.charged_until = self.last_decision = start_ms
         self.paid_waited = 0
         self.costs = np.zeros(0)
+        self.booked: list[tuple[int, ...]] = []
+        self.booked_until = start_ms
         self.spendings = np.zeros(0)
         self.terms: tuple[float, ...] = ()
 
