@@ -83,8 +83,15 @@ def read_workload(raw: Json) -> WorkloadShape:
         conditions(status).get("QuotaReserved", {}).get("status") == "True",
         spec.get("active") is False or is_over(raw, "Finished", "Evicted"),
         priority if isinstance(priority, int) else 0,
-        tuple(items(status.get("admissionChecks"), "status.admissionChecks")),
+        tuple(_check(each) for each in items(status.get("admissionChecks"), "status.admissionChecks")),
     )
+
+
+def _check(raw: Json) -> Json:
+    """An admission check of a Workload, if its name and state are words."""
+    for key in ("name", "state"):
+        text(raw.get(key), f"status.admissionChecks.{key}")
+    return raw
 
 
 def _assignments(status: Json) -> list[Json]:

@@ -163,7 +163,7 @@ def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapsho
     Args:
         view: the cluster.
         config: the codec layout.
-        snapshot: of this view, otherwise filled; its column BACKLOG_GPUS is written.
+        snapshot: of this view, otherwise filled; they are added to its column BACKLOG_GPUS.
 
     Returns:
         The view with `GangView.default_pool` of these gangs.
@@ -179,7 +179,8 @@ def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapsho
     backlog = np.zeros(len(view.pools), np.int64)
     for gang, pool in zip(behind, pools, strict=True):
         backlog[pool] += gang.pending_gpu_milli
-    snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] = backlog / 1000.0
+    # What pods to come of gangs that have begun will use stands there already.
+    snapshot.pools[: len(view.pools), Pool.BACKLOG_GPUS] += backlog / 1000.0
     offered = (replace(gang, default_pool=view.pools[pool].name) for gang, pool in zip(behind, pools, strict=True))
     return replace(view, queue=(*view.queue[:first], *offered))
 

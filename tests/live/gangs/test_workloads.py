@@ -11,7 +11,11 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Rule, after_rele
 from autoscaler.live.kube.client import ConflictError
 from autoscaler.live.model import GangState
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.view.store import Resource
+from autoscaler.live.view.submissions import Submissions
+from envs.gpu_cluster.codec import Pool, Signal
 from tests.live import raw
 from tests.live.gangs import objects
 from tests.live.gangs.test_kinds import look, to_first_pool
@@ -124,6 +128,19 @@ def test_it_is_admitted_once_and_keeps_its_room_until_its_pods_are_there() -> No
         found.store.apply(Resource.PODS, "ADDED", pod)
     assert [gang.key for gang in look(found).running] == ["uid-j0", "uid-j1"]
     assert judged(found).state.released == {}
+
+
+def test_the_policy_does_not_take_the_room_of_pods_to_come_for_free() -> None:
+    found = world(nodes=3)
+    put(found, state="Ready", admissionChecks=[ready()])
+    found.store.apply(Resource.PODS, "ADDED", raw.pod("other", 8))
+    view = look(found)
+    snapshot = fill_snapshot(view, Submissions(raw.START), found.config)
+    view = plan_backlog(view, found.config, snapshot)
+    assert snapshot.pools[0, Pool.BACKLOG_GPUS] == 16.0
+    assert snapshot.signals[Signal.QUEUE_GPUS] == 24.0
+    decided = make_decider("reactive", found.config.codec).decide(snapshot)
+    assert decided.decision.target_nodes[0] == 3
 
 
 def ready() -> dict[str, Any]:

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.live.clock import ManualClock
@@ -14,7 +14,9 @@ from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource
+from autoscaler.live.view.view import ViewBuilder
 from tests.live import raw
+from tests.live.gangs import objects
 from tests.live.raw import GPU, World
 
 PARSER = Parser(raw.config(), ManualClock())
@@ -114,6 +116,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=300)
 @given(data=st.data(), value=JSON)
 def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value: Any) -> None:
     """A field somewhere in a good object is replaced with anything: the store takes it or skips it."""
@@ -124,6 +127,13 @@ def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value:
                 (Resource.NODES, raw.node("n", spec={"taints": [{"key": "a", "effect": "NoSchedule"}]})),
                 (Resource.JOBS, raw.job("j")),
                 (Resource.PDBS, {"metadata": raw.metadata("b"), "spec": {"selector": {"matchLabels": {"a": "b"}}}}),
+                ("jobsets.jobset.x-k8s.io", objects.job_set("s")),
+                ("pytorchjobs.kubeflow.org", objects.pytorch_job("t")),
+                ("rayclusters.ray.io", objects.ray_cluster("r")),
+                ("leaderworkersets.leaderworkerset.x-k8s.io", objects.leader_worker_set("l")),
+                ("podgroups.scheduling.k8s.io", objects.native("g", 2)),
+                ("workloads.kueue.x-k8s.io", objects.workload("w")),
+                ("admissionchecks.kueue.x-k8s.io", objects.admission_check()),
                 ("nodeclaims", {"metadata": raw.metadata("c"), "status": {"conditions": [{"type": "Ready"}]}}),
             ]
         )
@@ -140,6 +150,9 @@ def test_any_value_in_any_field_never_ends_the_watch(data: st.DataObject, value:
     world = World(raw.config(LivePool("gpu", 8), LivePool("c", 8, provider="karpenter")))
     world.store.apply(resource, "ADDED", thing)
     world.store.replace(resource, [thing])
+    if not resource.startswith("admissionchecks"):
+        world.store.apply("admissionchecks.kueue.x-k8s.io", "ADDED", objects.admission_check())
+    ViewBuilder(world.config, world.clock).build(world.store.contents())
 
 
 TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "x"}}}
