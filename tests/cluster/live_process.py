@@ -66,8 +66,8 @@ class Running:
         self.status: int | None = None
         look = process.observer.observe
 
-        def observe(state: Any) -> Observation:
-            seen = look(state)
+        def observe(state: Any, setpoints: Any = None) -> Observation:
+            seen = look(state, setpoints)
             self.observations.append(seen)
             self.states.append(state)
             return seen
