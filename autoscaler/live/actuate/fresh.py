@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -93,10 +93,13 @@ class Freshness:
             pods={pod.uid: pod for pod in pods},
             jobs={each.uid: each for each in self._readable("/apis/batch/v1/jobs", self._parser.job)},
             pdbs={each.uid: each for each in self._budgets()},
-            devices=self._devices() if self._config.counts_parts else DeviceObjects(),
+            devices=self._devices() if self._uses_devices(pods) else DeviceObjects(),
         )
         view, _ = self._views.build(contents)
         return view
+
+    def _uses_devices(self, pods: Iterable[PodView]) -> bool:
+        return any(pool.devices for pool in self._config.pools) or any(pod.claims for pod in pods)
 
     def _devices(self) -> DeviceObjects:
         """Devices and claims; none where the API server knows none."""
