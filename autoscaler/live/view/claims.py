@@ -114,6 +114,8 @@ class ClaimResolver:
         if not self._config.counts_parts and not (objects.slices or objects.claims or objects.classes):
             return Resolved(pods, nodes)
         look = _Look(self._config, self._memory, self._templates, pods, nodes, objects)
+        self._was_ready.intersection_update(nodes)
+        self._lost = {uid: since for uid, since in self._lost.items() if uid in nodes}
         filled_pods = {uid: look.pod(pod) for uid, pod in pods.items()}
         claiming = {
             uid: tuple(replace(each, pod=look.pod(each.pod)) for each in group)

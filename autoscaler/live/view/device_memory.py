@@ -29,6 +29,7 @@ class SelectorCache:
         if key not in self._known:
             if len(self._known) > MAX_CACHED:
                 self._known.clear()
+                self.problems.clear()
             try:
                 self._known[key] = selects(expression, kind)
             except SelectorError as error:
