@@ -113,7 +113,7 @@ class ClaimResolver:
         """
         if not self._config.counts_parts and not (objects.slices or objects.claims or objects.classes):
             return Resolved(pods, nodes)
-        look = _Look(self._config, self._memory, self._templates, pods, nodes, objects)
+        look = _Look(self._config, self._memory, self._templates, pods, nodes, objects, now_seconds)
         self._was_ready.intersection_update(nodes)
         self._lost = {uid: since for uid, since in self._lost.items() if uid in nodes}
         filled_pods = {uid: look.pod(pod) for uid, pod in pods.items()}
@@ -154,8 +154,9 @@ class _Look:
         pods: Mapping[str, PodView],
         nodes: Mapping[str, NodeView],
         objects: DeviceObjects,
+        now_seconds: float,
     ) -> None:
-        self._config, self._memory, self._selectors = config, memory, memory.selectors
+        self._config, self._memory, self._selectors, self._now = config, memory, memory.selectors, now_seconds
         memory.see_classes(objects.classes.values())
         self._pools = {pool.name: pool for pool in config.pools}
         self._classes = {each.name: each for each in objects.classes.values()}
@@ -200,15 +201,15 @@ class _Look:
     def _as_it_is(self, pool: str, template: Stock, nodes: Iterable[NodeView]) -> Stock:
         """The devices of an empty node of a pool: as the newest node has them that is not broken, else as described.
 
-        A description that is wrong must not order node after node.
+        A description that is wrong must not order node after node, so a node is remembered for a while when it is gone.
         """
         if template.devices:
             ready = [node for node in nodes if node.pool == pool and node.ready and node.name in self._stocks]
             for node in sorted(ready, key=lambda each: (-each.created_seconds, each.name)):
                 stock = self._stocks[node.name]
                 if total_gpu_milli(stock) >= total_gpu_milli(template):
-                    return stock.emptied(self._totals)
-        return template
+                    return self._memory.remember(pool, stock.emptied(self._totals), self._now)
+        return self._memory.recall(pool, self._now) or template
 
     def _read_times(self, slices: Iterable[SliceView]) -> dict[str, float]:
         """When the last slice of each node came."""

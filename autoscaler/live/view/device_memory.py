@@ -13,6 +13,10 @@ MAX_CACHED = 200_000
 """So many answers of selectors are remembered."""
 
 
+SEEN_SECONDS = 3600.0
+"""So long the devices of a node that is gone count before what the config says of them."""
+
+
 class SelectorCache:
     """Which kinds of devices an expression selects, and why one cannot be evaluated."""
 
@@ -46,6 +50,7 @@ class Memory:
         self.pools: PoolCache = {}
         self._sized: dict[str, tuple[Stock, str, Stock]] = {}
         self._units: dict[str, tuple[Stock, dict[str, int]]] = {}
+        self._seen: dict[str, tuple[Stock, float]] = {}
         self._classes: frozenset[tuple[str, str]] = frozenset()
 
     def see_classes(self, classes: Iterable[DeviceClassView]) -> None:
@@ -70,6 +75,16 @@ class Memory:
         if resource not in known[1]:
             known[1][resource] = count()
         return known[1][resource]
+
+    def remember(self, pool: str, stock: Stock, now_seconds: float) -> Stock:
+        """Note what an empty node of a pool has."""
+        self._seen[pool] = stock, now_seconds
+        return stock
+
+    def recall(self, pool: str, now_seconds: float) -> Stock | None:
+        """What an empty node of a pool had, not long ago."""
+        stock, seconds = self._seen.get(pool, (None, 0.0))
+        return stock if now_seconds - seconds < SEEN_SECONDS else None
 
     def forget_others(self, nodes: Collection[str]) -> None:
         """Keep only what is of some nodes."""

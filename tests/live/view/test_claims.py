@@ -282,6 +282,10 @@ def test_a_description_that_is_wrong_does_not_order_node_after_node() -> None:
     view = world.has([bare()], [waiting], [dra.resource_slice("n", real)], templates=wanted)
     assert not view.queue
     assert [pod.name for pod in view.unserved] == ["p"]
+    world.clock.seconds += 3500.0
+    assert not world.has([], [waiting], templates=wanted).queue, "the node is gone, and not forgotten"
+    world.clock.seconds += 200.0
+    assert world.has([], [waiting], templates=wanted).queue
 
 
 def test_a_node_that_lacks_devices_says_nothing_of_the_next_one() -> None:
