@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
-    "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits, on a live cluster."),
+    "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
     "envs": ("autoscaler.cli.envs", "List the environments, and check that one keeps Gymnasium's rules."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),
