@@ -14,13 +14,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from _common import parse, parser, tell
+
 from autoscaler.live.clock import ManualClock
+from autoscaler.live.collector import tune_collector
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.loop import DryRun, Loop
 from autoscaler.live.model import ObjectRef
@@ -99,12 +101,12 @@ def pod(name: str, owner: str, kind: str, node_name: str, requests: dict[str, st
         "image": "registry/image@sha256:" + "0" * 64,
         "env": [{"name": f"VARIABLE_{number}", "value": f"value {number}"} for number in range(15)],
         "resources": {"limits": requests, "requests": requests},
-        "volumeMounts": [{"name": "kube-api-access", "mountPath": "/var/run/secrets", "readOnly": True}],
+        "volumeMounts": [{"name": "token", "mountPath": "/var/run/secrets", "readOnly": True}],
     }
     taints = ("not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
     spec: dict[str, Any] = {
         "containers": [container],
-        "volumes": [{"name": "kube-api-access", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
+        "volumes": [{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
         "tolerations": [{"key": f"node.kubernetes.io/{key}", "operator": "Exists"} for key in taints],
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "schedulerName": "default-scheduler",
@@ -187,9 +189,7 @@ class World:
         self.audit = AuditWriter(audit, header)
         decider = make_decider("reactive", config.codec)
         health = Health(600.0)
-        self.loop = Loop(
-            config, self.clock, observer, decider, DryRun(), metrics, recorder, health, wake, self.audit
-        )
+        self.loop = Loop(config, self.clock, observer, decider, DryRun(), metrics, recorder, health, wake, self.audit)
         self.store.replace(Resource.NODES, through_json(node(index) for index in range(nodes)))
         self.store.replace(Resource.JOBS, through_json(jobs((pods_ - 2 * nodes) // 8)))
         self.store.replace(Resource.PODS, through_json(pods(nodes, pods_)))
@@ -230,6 +230,8 @@ def main() -> None:
     options.add_argument("--pods", type=int, default=20_000, help="pods (default %(default)s)")
     arguments = parse(options, nodes=100, pods=1000)
     logging.disable(logging.CRITICAL)
+    tune_collector()
+    import_module("kubernetes.client")  # a process that watches a cluster has it in memory
     imported = peak_mib()
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()

@@ -39,6 +39,7 @@ def command(
 
     Exits with 0 after SIGTERM, 1 when it lost its Lease, 2 when something must be fixed before it can run.
     """
+    from autoscaler.live.collector import tune_collector
     from autoscaler.live.kube.client import connect
     from autoscaler.live.policy.decide import make_decider
     from autoscaler.live.preflight import check_cluster
@@ -50,6 +51,7 @@ def command(
     source = ConfigSource(config, tuple(overrides or ()), dry_run, audit)
     settings = source.load()
     log_json(log_level.upper())
+    tune_collector()
     decider = make_decider(policy, settings.codec)
     client = connect(kubeconfig, context, settings.api.request_timeout_seconds)
     version = check_cluster(client, settings)

@@ -31,7 +31,7 @@ from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.telemetry.events import EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
-from autoscaler.live.view.watch import DEVICE_PATHS, list_all
+from autoscaler.live.view.watch import DEVICE_PATHS, Listing
 from tests.cluster import foreign
 from tests.cluster import karpenter as manifests
 from tests.cluster.control_plane import ControlPlane
@@ -163,8 +163,9 @@ class Trial:
                 self.failures.append(f"{right}: {error}")
 
     def _watch(self, path: str) -> None:
-        _, version = list_all(self.client, path)
-        query = {"resourceVersion": version, "timeoutSeconds": "1", "allowWatchBookmarks": "true"}
+        listing = Listing(self.client, path)
+        list(listing)
+        query = {"resourceVersion": listing.version, "timeoutSeconds": "1", "allowWatchBookmarks": "true"}
         for _ in self.client.watch(path, query, 5.0):
             break
 

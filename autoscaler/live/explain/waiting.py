@@ -94,6 +94,7 @@ class Reasons:
         self._by_gang = {verdict.subject: verdict for verdict in refused}
         self._chosen = {} if decision is None else {gang.key: pool for gang, pool in chosen_pools(view, decision)}
         self._everywhere = self._cluster_reason(verdicts)
+        self._comings: dict[str, str] = {}
 
     def all(self) -> Iterator[Waiting]:
         """Every job and every pod that waits, in the order of the queue."""
@@ -191,6 +192,11 @@ class Reasons:
 
     def _coming(self, pool: PoolView) -> str:
         """Which nodes of a pool come, and when; empty: none."""
+        if pool.name not in self._comings:
+            self._comings[pool.name] = self._find_coming(pool)
+        return self._comings[pool.name]
+
+    def _find_coming(self, pool: PoolView) -> str:
         boot = self._config.pool(pool.name).boot_seconds
         orders = {order.name: order for order in pool.orders}
         if self._allowed is not None:

@@ -90,6 +90,17 @@ def as_placed(gang: GangView, pods: Iterable[PodView], pool: str) -> list[PodVie
     return [replace(pod, node_selector={**pod.node_selector, LABEL_POOL: pool}) for pod in pods]
 
 
+def alone_key(pod: PodView) -> object:
+    """All of a pod that decides where it fits, other pods aside."""
+    return (
+        tuple(sorted(pod.requests.items())),
+        tuple(sorted(pod.node_selector.items())),
+        pod.affinity_terms,
+        pod.tolerations,
+        pod.host_ports,
+    )
+
+
 def shape_key(pod: PodView) -> object:
     """All of a pod that decides where it fits, besides other pods that it wants near or not near it."""
     return (

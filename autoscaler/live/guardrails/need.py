@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.live.fit.hosts import Host, host_to_come
-from autoscaler.live.fit.rules import as_placed, shape_key
+from autoscaler.live.fit.rules import alone_key, as_placed
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.model import GangView, NodeShape, NodeView, PodView
 
@@ -91,6 +91,8 @@ class _Packing:
         self._ready: set[str] = set()
         self._first: dict[str, str] = {}  # gang that was the first to use a node that comes or is new
         self._unmet: list[str] = []
+        self._extra = list(self._coming)
+        self._names = {host.name for host in self._extra}
         self._searched: dict[object, int] = {}
 
     def _host(self, name: str, node: NodeView | None = None) -> Host:
@@ -105,7 +107,7 @@ class _Packing:
 
     def add(self, gang: GangView) -> None:
         """Place a gang, whole or not at all."""
-        mark, before = self._capacity.mark(), len(self._new)
+        mark, before, searched = self._capacity.mark(), len(self._new), dict(self._searched)
         names = []
         for pod in pods_without_place(gang, self._pool, self._capacity):
             name = self._place(pod)
@@ -113,15 +115,16 @@ class _Packing:
                 self._capacity.roll_back(mark)
                 for host in self._new[before:]:
                     self._capacity.simulation.drop(host)
+                    self._names.discard(host.name)
                 del self._new[before:]
-                self._searched.clear()
+                del self._extra[len(self._coming) + before :]
+                self._searched = searched
                 self._unmet.append(gang.key)
                 return
             names.append(name)
-        extra = {host.name for host in (*self._coming, *self._new)}
-        self._ready.update(name for name in names if name not in extra)
+        self._ready.update(name for name in names if name not in self._names)
         for name in names:
-            if name in extra:
+            if name in self._names:
                 self._first.setdefault(name, gang.key)
 
     def _place(self, pod: PodView) -> str | None:
@@ -133,14 +136,18 @@ class _Packing:
 
     def _search(self, pod: PodView) -> Host | None:
         """The first node that comes or is new where a pod fits."""
-        hosts, simulation = [*self._coming, *self._new], self._capacity.simulation
-        shape = None if pod.depends_on_pods else shape_key(pod)
-        start = 0 if shape is None else self._searched.get(shape, 0)
-        at = next((at for at in range(start, len(hosts)) if not simulation.problem(pod, hosts[at])), len(hosts))
-        if shape is not None:
-            # Where one pod did not fit, one like it will not fit later.
-            self._searched[shape] = at
-        return hosts[at] if at < len(hosts) else None
+        key, simulation, found = alone_key(pod), self._capacity.simulation, None
+        full = start = self._searched.get(key, 0)
+        for at in range(start, len(self._extra)):
+            host = self._extra[at]
+            if host.problem(pod):
+                # Where one pod did not fit by itself, one like it will not fit later: nothing goes in between.
+                full = at + 1 if full == at else full
+            elif not simulation.problem(pod, host):
+                found = host
+                break
+        self._searched[key] = full
+        return found
 
     def _open(self, pod: PodView) -> Host | None:
         """A new node, if the pod fits there."""
@@ -151,6 +158,8 @@ class _Packing:
             self._capacity.simulation.drop(host)
             return None
         self._new.append(host)
+        self._extra.append(host)
+        self._names.add(host.name)
         return host
 
     def result(self) -> Need:

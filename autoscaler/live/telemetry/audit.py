@@ -32,6 +32,10 @@ JUDGED_BY = ("pools", "guardrails")
 """What of the config the guardrails read."""
 
 
+ROW_BYTES = len('[0,{"name":"","uid":"","node_name":""}],')
+"""Bytes of the row of a pod besides what it says, see `guardrails.record`."""
+
+
 class AuditError(UserError, ValueError):
     """An audit file that cannot be read or does not belong to the policy."""
 
@@ -163,7 +167,7 @@ class AuditWriter:
     def _judged_by(self, view: ClusterView, state: GuardrailState) -> str:
         """The view as JSON; empty where it is too large."""
         objects = len(view.pods) + sum(len(pool.nodes) for pool in view.pools)
-        if self._skip.is_too_large(objects):
+        if least_bytes(view) > self._settings.max_view_bytes or self._skip.is_too_large(objects):
             return ""
         text = json.dumps(pack(view, state), separators=(",", ":"))
         return text if self._skip.note(objects, len(text)) else ""
@@ -195,6 +199,11 @@ class AuditWriter:
             _LOG.error("the audit loses lines", extra={"path": str(self._path), "error": error.strerror or str(error)})
             self._losing = True
         return False
+
+
+def least_bytes(view: ClusterView) -> int:
+    """Bytes that a view takes at least, which is known without packing it: names and uids of the pods on its nodes."""
+    return sum(ROW_BYTES + len(uid) + len(node.name) for pool in view.pools for node in pool.nodes for uid in node.pods)
 
 
 def allowed_dict(allowed: Allowed) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,27 +66,33 @@ class Sink(Protocol):
         ...
 
 
-def list_all(client: KubeClient, path: str, field_selector: str = "") -> tuple[list[Json], str]:
-    """Every object of a collection, page by page, and the resourceVersion to watch from.
+class Listing:
+    """Every object of a collection, page by page: never is more than one page in memory as JSON.
 
     Args:
-        client: calls the API server.
+        client: calls the API server; iterating raises what it raises.
         path: the collection.
         field_selector: which objects of it; empty: all.
 
-    Raises:
-        KubeError: one of its subclasses.
+    Attributes:
+        version: the resourceVersion to watch from; empty until the first page is there.
     """
-    found: list[Json] = []
-    only = {"fieldSelector": field_selector} if field_selector else {}
-    params = {"limit": str(PAGE_ITEMS), **only}
-    while True:
-        page = client.get(path, params)
-        found += page.get("items") or []
-        metadata = page.get("metadata") or {}
-        if not metadata.get("continue"):
-            return found, str(metadata.get("resourceVersion") or "")
-        params = {"limit": str(PAGE_ITEMS), "continue": str(metadata["continue"]), **only}
+
+    def __init__(self, client: KubeClient, path: str, field_selector: str = "") -> None:
+        self._client, self._path = client, path
+        self._only = {"fieldSelector": field_selector} if field_selector else {}
+        self.version = ""
+
+    def __iter__(self) -> Iterator[Json]:
+        params = {"limit": str(PAGE_ITEMS), **self._only}
+        while True:
+            page = self._client.get(self._path, params)
+            metadata = page.get("metadata") or {}
+            self.version = str(metadata.get("resourceVersion") or "")
+            yield from page.pop("items", None) or []
+            if not metadata.get("continue"):
+                return
+            params = {"limit": str(PAGE_ITEMS), "continue": str(metadata["continue"]), **self._only}
 
 
 @dataclass(slots=True)
@@ -186,8 +192,9 @@ class Watcher:
         path = self._path if isinstance(self._path, str) else self._path()
         if path is None:
             return self._absent()
-        objects, version = list_all(self._client, path, self._field_selector)
+        objects = Listing(self._client, path, self._field_selector)
         self._store.replace(self.resource, objects)
+        version = objects.version
         self._heard()
         self._on_relist(self.resource, reason)
         relist_at = time.monotonic() + self._settings.relist_seconds

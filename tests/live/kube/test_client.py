@@ -27,7 +27,7 @@ from autoscaler.live.kube.client import (
 )
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
-from autoscaler.live.view.watch import Watcher, Watchers, list_all
+from autoscaler.live.view.watch import Listing, Watcher, Watchers
 from tests.live import raw
 
 
@@ -179,7 +179,10 @@ def test_a_list_is_read_page_by_page(server: Server, client: KubeClient) -> None
         handler.answer(200, {"metadata": metadata, "items": [{"n": int(last)}]})
 
     server.reply = reply
-    assert list_all(client, "/x") == ([{"n": 0}, {"n": 1}], "7")
+    listing = Listing(client, "/x")
+    items = iter(listing)
+    assert (next(items), len(server.requests)) == ({"n": 0}, 1), "the second page is read when it is needed"
+    assert (list(items), listing.version) == ([{"n": 1}], "7")
 
 
 def test_watch_yields_events_over_chunk_borders_and_raises_error_events(server: Server, client: KubeClient) -> None:
