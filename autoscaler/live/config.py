@@ -368,7 +368,7 @@ class LiveConfig:
     decision_interval_seconds: float = 10.0
     resync_interval_seconds: float = 600.0
     codec: CodecLayout = field(default_factory=CodecLayout)
-    usd_per_gpu_hour: float = 0.1
+    usd_per_gpu_hour: float = 1.0
     dry_run: bool = True
     audit_path: str | None = None
     audit: AuditSettings = field(default_factory=AuditSettings)

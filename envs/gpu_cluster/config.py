@@ -22,13 +22,14 @@ class ObjectiveConfig:
 
     Attributes:
         usd_per_kwh: price of energy where no signal gives it.
-        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job requests.
+        usd_per_gpu_hour: price of an hour of waiting, for each GPU that the waiting job requests; about what a GPU-hour
+            costs in a cloud.
         carbon_g_per_kwh: carbon intensity where no signal gives it, gCO2e/kWh; None: unknown, and counted as 0.
         usd_per_tonne: price of a tonne of CO2e, of energy and embodied.
     """
 
     usd_per_kwh: float = 0.15
-    usd_per_gpu_hour: float = 0.10
+    usd_per_gpu_hour: float = 1.0
     carbon_g_per_kwh: float | None = None
     usd_per_tonne: float = 0.0
 

@@ -72,7 +72,12 @@ def test_a_run_folder_holds_all_that_a_run_is(finished: Path) -> None:
     resolved = yaml.safe_load((finished / "config.yaml").read_text())
     assert resolved["seed"] == 3
     assert resolved["agent"]["name"] == "maskable-ppo"
-    assert resolved["environment"]["objective"] == {"usd_per_kwh": 0.15, "usd_per_gpu_hour": 0.1}
+    assert resolved["environment"]["objective"] == {
+        "usd_per_kwh": 0.15,
+        "usd_per_gpu_hour": 1.0,
+        "carbon_g_per_kwh": None,
+        "usd_per_tonne": 0.0,
+    }
     record = json.loads((finished / "run.json").read_text())
     assert record["schema"] == "autoscaler.run/1"
     assert record["tuned"]["packer"] in {"best-fit", "first-fit", "worst-fit"}

@@ -38,8 +38,8 @@ def test_one_job_waits_for_a_node_and_runs() -> None:
     assert got["energy_kwh.fragmentation"] == got["energy_kwh.idle"] == got["energy_kwh.off"] == 0.0
     assert got["energy_kwh.total"] == got["energy_kwh.busy"] + got["energy_kwh.boot"]
     assert got["metrics.waited_gpu_hours"] == pytest.approx(8 * 300 / 3600, rel=1e-12)
-    # 0.15 USD a kWh, 0.10 USD an hour of waiting of one GPU
-    assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 0.10 * 8 / 12, rel=1e-12)
+    # 0.15 USD a kWh, 1 USD an hour of waiting of one GPU
+    assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 1.0 * 8 / 12, rel=1e-12)
     assert got["metrics.wait_seconds.mean"] == got["metrics.wait_seconds.p99"] == 300.0
     assert got["metrics.jct_seconds.p50"] == 900.0
     assert got["metrics.bounded_slowdown.mean"] == 1.5  # 900 / 600
@@ -121,7 +121,7 @@ def test_a_move_is_counted_delays_its_job_and_costs() -> None:
     assert got["metrics.jct_seconds.mean"] - free["metrics.jct_seconds.mean"] == pytest.approx(100 / 3)
     assert got["metrics.gpu_hours_done"] == pytest.approx(got["metrics.gpu_hours_requested"])
     delayed = got["metrics.waited_gpu_hours"] + got["metrics.overhead_gpu_hours"]
-    assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 0.10 * delayed, rel=1e-12)
+    assert got["objective_usd"] == pytest.approx(0.15 * got["energy_kwh.total"] + 1.0 * delayed, rel=1e-12)
     assert got["metrics.node_hours_busy"] < got["metrics.node_hours"]
 
 
