@@ -17,6 +17,10 @@ class PolicyNeedsLeverError(UserError, ValueError):
     """A fixed rule uses a lever that the codec layout has not."""
 
 
+class PolicyNeedsTuningError(UserError, ValueError):
+    """A policy that is tuned on a training window stands where there is none."""
+
+
 class PolicyTypeError(UserError, TypeError):
     """Something that stands where a policy is wanted."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.baselines.baseline import Baseline
 from agents.config import AgentConfig, field_names
-from agents.errors import AgentConfigError, PolicyNeedsLeverError, UnknownPolicyError
+from agents.errors import AgentConfigError, PolicyNeedsLeverError, PolicyNeedsTuningError, UnknownPolicyError
 from agents.policy import Policy
 from configs.errors import did_you_mean
 from configs.registry import Registry
@@ -21,12 +21,12 @@ BASELINES: Registry[Baseline] = Registry(
         "reactive": "agents.baselines.reactive:BASELINE",
         "consolidating": "agents.baselines.consolidating:BASELINE",
         "random": "agents.baselines.random:BASELINE",
+        "reactive-tuned": "agents.baselines.reactive_tuned:BASELINE",
     },
     UnknownPolicyError,
     check="agents.baselines.baseline:check_baseline",
 )
-"""Policies that are not trained. `reactive-tuned` is one too, but it must see a training window:
-`agents.baselines.tuned`."""
+"""Policies that are not trained."""
 
 AGENTS: Registry[type[AgentConfig]] = Registry(
     "agent",
@@ -89,8 +89,14 @@ def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:
     Raises:
         UnknownPolicyError: there is no such baseline.
         PolicyNeedsLeverError: it needs a lever or hints that the layout has not.
+        PolicyNeedsTuningError: it is tuned on a training window.
     """
     baseline = BASELINES[name]
+    if baseline.make is None:
+        raise PolicyNeedsTuningError(
+            f"policy {name} is tuned on a training window, as autoscaler evaluate and simulate do; choose one that is "
+            f"not, such as reactive"
+        )
     for switch in baseline.needs:
         if not getattr(layout, switch):
             raise PolicyNeedsLeverError(

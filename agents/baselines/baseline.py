@@ -1,10 +1,13 @@
-"""What a baseline is: a policy that is not trained, and what it needs."""
+"""What a baseline is: a policy that is not trained, and what it needs.
+
+Importing this loads no simulator: a cluster runs baselines too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,18 +15,42 @@ from agents.errors import PolicyTypeError
 from agents.policy import Policy
 from envs.gpu_cluster.codec import CodecLayout
 
+if TYPE_CHECKING:
+    from envs.gpu_cluster.cluster import ClusterConfig
+    from envs.gpu_cluster.config import EnvironmentConfig
+    from traces.trace import Trace
+
+
+class TunedRule(Protocol):
+    """What tuning found."""
+
+    def policy(self, config: EnvironmentConfig) -> Policy:
+        """The policy, for the codec layout of a config."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its settings as plain values, for JSON."""
+        ...
+
+    def describe(self) -> str:
+        """Its settings in words."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A policy that is not trained.
+    """A policy that is not trained: either made from the codec's layout, or tuned on a training window.
 
     Attributes:
-        make: from the codec's layout, and a source of randomness, to the policy.
+        make: from the codec's layout, and a source of randomness, to the policy; None: it must be tuned.
+        tune: from trace, cluster, `EnvironmentConfig`, start and end of the training window in seconds, and the number
+            of windows it is cut into, to the `TunedRule` that costs least; None: there is nothing to tune.
         needs: switches of the codec that must be on, such as `consolidation`.
         is_stochastic: whether what it does depends on the seed.
     """
 
-    make: Callable[[CodecLayout, np.random.Generator], Policy]
+    make: Callable[[CodecLayout, np.random.Generator], Policy] | None = None
+    tune: Callable[[Trace, ClusterConfig, EnvironmentConfig, float, float, int], TunedRule] | None = None
     needs: tuple[str, ...] = ()
     is_stochastic: bool = False
 
@@ -36,3 +63,5 @@ def check_baseline(name: str, baseline: Any) -> None:
     """
     if not isinstance(baseline, Baseline):
         raise PolicyTypeError(f"policy {name!r} is a {type(baseline).__name__}; write Baseline(make)")
+    if (baseline.make is None) == (baseline.tune is None):
+        raise PolicyTypeError(f"policy {name!r} must have either make or tune; write Baseline(make)")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import traces
+from agents.baselines.baseline import TunedRule
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
 from agents.registry import BASELINES, make_baseline
@@ -20,15 +20,12 @@ from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
 
-if TYPE_CHECKING:
-    from agents.baselines.tuned import Tuned
-
 TUNED = "reactive-tuned"
 ALL = "all"
 NONE = "none"
 
-Tune = Callable[[], "Tuned"]
-"""Gives the tuned heuristic when it is needed, because that takes seconds."""
+Tune = Callable[[str], TunedRule]
+"""Tunes a rule by its name when it is needed, because that takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +72,11 @@ def load_candidate(
         overrides = (*overrides, f"packer={packer}")
     if is_rule(name):
         settings = environment or EnvironmentConfig()
-        if name != TUNED:
-            switches = dict.fromkeys(BASELINES[name].needs, True)
-            settings = replace(settings, codec=replace(settings.codec, **switches))
+        switches = dict.fromkeys(BASELINES[name].needs, True)
+        settings = replace(settings, codec=replace(settings.codec, **switches))
         changed = environment_config(settings, overrides)
         experiment = ExperimentConfig(trace=trace.uri, environment=changed)
-        policy = make_rule(name, changed, seed, lambda: tuned_for(experiment, trace)).policies[0]
+        policy = make_rule(name, changed, seed, lambda tuned: tuned_for(tuned, experiment, trace)).policies[0]
     elif is_run(name):
         from autoscaler.evaluation.runs import load_run
 
@@ -88,7 +84,7 @@ def load_candidate(
         changed, policy = environment_config(environment or run.experiment.environment, overrides), run.policy
         check_codec_overrides(policy, changed.codec)
     else:
-        known = did_you_mean(name, [*BASELINES, TUNED])
+        known = did_you_mean(name, BASELINES)
         raise UnknownPolicyError(f"unknown policy {name!r}{known}; or give the folder of a trained run")
     if packer is not None:
         policy.packer = None
@@ -120,7 +116,7 @@ def codec_differences(ours: CodecLayout, theirs: CodecLayout) -> dict[str, tuple
 
 def is_rule(name: str) -> bool:
     """Whether a user means a fixed rule by a name."""
-    return name in BASELINES or name == TUNED or (":" in name and not is_run(name))
+    return name in BASELINES or (":" in name and not is_run(name))
 
 
 def is_run(name: str) -> bool:
@@ -151,15 +147,15 @@ def rule_names(given: str | Sequence[str], layout: CodecLayout) -> list[str]:
     Raises:
         UnknownPolicyError: there is no such rule.
     """
-    known = [*BASELINES, TUNED]
-    if given in (ALL, NONE):
-        fitting = [name for name in BASELINES if all(getattr(layout, switch) for switch in BASELINES[name].needs)]
-        return [*fitting, TUNED] if given == ALL else []
+    if given == NONE:
+        return []
+    if given == ALL:
+        return [name for name in BASELINES if all(getattr(layout, switch) for switch in BASELINES[name].needs)]
     listed = given.split(",") if isinstance(given, str) else given
     names = list(dict.fromkeys(name.strip() for name in listed))
     for name in names:
         if not is_rule(name):
-            raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*known, ALL, NONE])}")
+            raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*BASELINES, ALL, NONE])}")
     return names
 
 
@@ -170,19 +166,20 @@ def make_rule(name: str, environment: EnvironmentConfig, seed: int, tune: Tune) 
         name: of `rule_names`.
         environment: settings of the environment that it acts in.
         seed: for stochastic rules.
-        tune: gives the tuned heuristic, where it is that.
+        tune: tunes it by name, where it must be tuned.
     """
-    if name == TUNED:
-        tuned = tune()
+    if BASELINES[name].tune is not None:
+        tuned = tune(name)
         return Contender(name, (tuned.policy(environment),), "rule", settings=tuned.to_dict())
     policy = make_baseline(name, environment.codec, seed)
     return Contender(name, (policy,), "rule", seeds=(seed if BASELINES[name].is_stochastic else None,))
 
 
-def tuned_for(experiment: ExperimentConfig, trace: Trace | None = None) -> Tuned:
-    """The heuristic tuned on the training window of an experiment, which trained policies saw too.
+def tuned_for(name: str, experiment: ExperimentConfig, trace: Trace | None = None) -> TunedRule:
+    """A rule tuned on the training window of an experiment, which trained policies saw too.
 
     Args:
+        name: of a baseline that is tuned.
         experiment: trace, cluster, split and settings.
         trace: the experiment's trace, where it is loaded already.
 
@@ -190,8 +187,8 @@ def tuned_for(experiment: ExperimentConfig, trace: Trace | None = None) -> Tuned
         TraceError: the trace cannot be loaded.
         ClusterError: trace, cluster and codec do not fit together.
     """
-    from agents.baselines.tuned import tune
-
+    tune = BASELINES[name].tune
+    assert tune is not None
     if trace is None or trace.uri != experiment.trace:
         trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)

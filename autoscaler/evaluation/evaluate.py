@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 
 import traces
+from agents.baselines.baseline import TunedRule
 from agents.baselines.tuned import Tuned
 from agents.policy import Policy
-from autoscaler.evaluation.candidates import TUNED, codec_differences, environment_config, make_rule, rule_names
-from autoscaler.evaluation.candidates import tuned_for as tune_heuristic
+from autoscaler.evaluation.candidates import (
+    TUNED,
+    codec_differences,
+    environment_config,
+    make_rule,
+    rule_names,
+    tuned_for,
+)
 from autoscaler.evaluation.comparison import Comparison, Contender, compare
 from autoscaler.evaluation.errors import EvaluationError
 from autoscaler.evaluation.kept import kept_text
@@ -152,13 +159,13 @@ def _cluster_source(cluster: ClusterConfig | str | None, experiment: ExperimentC
     return experiment.cluster if isinstance(experiment.cluster, str) else "experiment"
 
 
-def _tuned(saved: Tuned | None, experiment: ExperimentConfig, trace: Trace, reporter: Reporter) -> Tuned:
-    """The heuristic that was tuned beside the first run, or one that is tuned now."""
-    if saved is not None:
+def _tuned(saved: Tuned | None, experiment: ExperimentConfig, trace: Trace, reporter: Reporter, name: str) -> TunedRule:
+    """The heuristic that was tuned beside the first run, or a rule that is tuned now."""
+    if saved is not None and name == TUNED:
         return saved
-    reporter.note("tuning reactive-tuned on the training window")
-    tuned = tune_heuristic(experiment, trace)
-    reporter.note(f"reactive-tuned: {tuned.describe()}")
+    reporter.note(f"tuning {name} on the training window")
+    tuned = tuned_for(name, experiment, trace)
+    reporter.note(f"{name}: {tuned.describe()}")
     return tuned
 
 

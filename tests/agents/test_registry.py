@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from agents.baselines import Baseline
 from agents.config import AgentConfig, TrainConfig, field_names
-from agents.errors import AgentConfigError, UnknownPolicyError
+from agents.errors import AgentConfigError, PolicyNeedsTuningError, PolicyTypeError, UnknownPolicyError
 from agents.registry import AGENTS, BASELINES, agents_for, make_agent, make_baseline
 from agents.sb3.settings import Sb3Config
 from configs.errors import ConfigError
@@ -21,12 +22,27 @@ from envs.gpu_cluster.codec import CodecLayout, fingerprint
 NAN, INFINITY = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("name", sorted(BASELINES))
+MADE = sorted(name for name in BASELINES if BASELINES[name].make is not None)
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_every_baseline_can_be_made_and_bears_its_name(name: str) -> None:
     layout = CodecLayout(**dict.fromkeys(BASELINES[name].needs, True))
     policy = make_baseline(name, layout)
     assert policy.name == name
     assert policy.codec_fingerprint == fingerprint(layout)
+
+
+def test_a_baseline_that_is_tuned_is_none_of_a_layout_alone() -> None:
+    assert set(BASELINES) - set(MADE) == {"reactive-tuned"}
+    with pytest.raises(PolicyNeedsTuningError, match="reactive-tuned is tuned on a training window"):
+        make_baseline("reactive-tuned", CodecLayout())
+
+
+def test_a_baseline_is_made_or_tuned_and_not_both() -> None:
+    for wrong in (Baseline(), Baseline(make=lambda *_: None, tune=lambda *_: None)):  # type: ignore[arg-type,return-value]
+        with pytest.raises(PolicyTypeError, match="must have either make or tune"):
+            BASELINES["wrong"] = wrong
 
 
 def test_an_unknown_baseline_proposes_the_nearest_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,28 @@ def test_philly_replays_whole(data_dir: Path, capsys: pytest.CaptureFixture[str]
     document = json.loads(capsys.readouterr().out)
     assert document["metrics"]["jobs_finished"] == document["trace"]["jobs"] == 52849
     assert document["metrics"]["gpu_hours_done"] == pytest.approx(document["metrics"]["gpu_hours_requested"], rel=1e-12)
+
+
+def test_a_custom_rule_can_be_tuned_on_the_training_window(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees the first part of the trace only, and `simulate` and `evaluate` call it as they call `reactive-tuned`."""
+    (tmp_path / "my_tuned_rule.py").write_text(
+        "from agents.baselines import Baseline, ConstantSetpoint\n"
+        "class Found:\n"
+        "    def policy(self, config):\n"
+        "        return ConstantSetpoint(config.codec, 120.0, name='mine')\n"
+        "    def to_dict(self):\n"
+        "        return {'seconds': 120.0}\n"
+        "    def describe(self):\n"
+        "        return '120 s'\n"
+        "def tune(trace, cluster, config, start, end, windows):\n"
+        "    assert 0.0 <= start < end < start + 0.7 * trace.span_seconds, (start, end)\n"
+        "    return Found()\n"
+        "RULE = Baseline(tune=tune)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    trace = "synthetic:quickstart?days=2&seed=0"
+    assert main(["simulate", "--policy", "my_tuned_rule:RULE", "--trace", trace, "--json", "-", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["policy"] == "mine"

@@ -101,6 +101,11 @@ def test_an_unknown_policy_is_a_user_error() -> None:
         load_policy("reactiv", LAYOUT)
 
 
+def test_a_policy_that_must_be_tuned_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="is tuned on a training window"):
+        load_policy("reactive-tuned", LAYOUT)
+
+
 def write_audit(path: Path, policy: str, count: int = 5) -> Path:
     audit = AuditWriter(path, Header(LAYOUT, fingerprint(LAYOUT), policy, True, raw.config(layout=LAYOUT)))
     decider = make_decider(policy, LAYOUT)
