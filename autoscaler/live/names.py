@@ -1,7 +1,7 @@
 """Every name that the live autoscaler gives to Kubernetes or reads from it, with one line on what it means.
 
-The names of a provider are in its own `names.py`. `docs/live.md` and `docs/operate.md` list
-all of them, and a test compares them.
+The names of a provider are in its own `names.py`. `docs/live-reference.md` and `docs/operate.md`
+list all of them, and a test compares them.
 """
 
 from __future__ import annotations

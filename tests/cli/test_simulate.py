@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from agents.registry import BASELINES
 from autoscaler.cli import main
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
 
@@ -246,5 +247,8 @@ def test_a_custom_rule_can_be_tuned_on_the_training_window(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
     trace = "synthetic:quickstart?days=2&seed=0"
-    assert main(["simulate", "--policy", "my_tuned_rule:RULE", "--trace", trace, "--json", "-", "-q"]) == 0
+    try:
+        assert main(["simulate", "--policy", "my_tuned_rule:RULE", "--trace", trace, "--json", "-", "-q"]) == 0
+    finally:
+        del BASELINES["my_tuned_rule:RULE"]
     assert json.loads(capsys.readouterr().out)["policy"] == "mine"

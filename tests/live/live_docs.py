@@ -1,4 +1,4 @@
-"""The tables of docs/live.md and docs/operate.md, made from the code. `python -m tests.live.live_docs` writes them."""
+"""The tables of the pages on the live loop, made from the code. `python -m tests.live.live_docs` writes them."""
 
 import dataclasses
 import enum
@@ -22,7 +22,7 @@ from autoscaler.live.providers.cluster_api.names import NAMES as NODE_GROUP_NAME
 from autoscaler.live.registry import PROVIDERS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = (DOCS / "live.md", DOCS / "operate.md")
+PAGES = (DOCS / "live-reference.md", DOCS / "live.md", DOCS / "operate.md")
 MARK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ALL_NAMES = (*NAMES, *NODE_GROUP_NAMES, *provider_names())
 HEADINGS = ("label", "annotation", "gate", "taint", "resource", "admission check", "object", "event")

@@ -1,4 +1,4 @@
-"""docs/live.md and docs/operate.md say what the code does."""
+"""docs/live-reference.md, docs/live.md and docs/operate.md say what the code does."""
 
 import re
 from pathlib import Path
