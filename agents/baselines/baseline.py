@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,17 +15,12 @@ from agents.errors import PolicyTypeError
 from agents.policy import Policy
 from envs.gpu_cluster.codec import CodecLayout
 
-if TYPE_CHECKING:
-    from envs.gpu_cluster.cluster import ClusterConfig
-    from envs.gpu_cluster.config import EnvironmentConfig
-    from traces.trace import Trace
-
 
 class TunedRule(Protocol):
-    """What tuning found."""
+    """What tuning found. Types of the simulator are not named here, because the live loop imports this."""
 
-    def policy(self, config: EnvironmentConfig) -> Policy:
-        """The policy, for the codec layout of a config."""
+    def policy(self, config: Any, /) -> Policy:
+        """The policy, for the codec layout of an `EnvironmentConfig`."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,7 +45,7 @@ class Baseline:
     """
 
     make: Callable[[CodecLayout, np.random.Generator], Policy] | None = None
-    tune: Callable[[Trace, ClusterConfig, EnvironmentConfig, float, float, int], TunedRule] | None = None
+    tune: Callable[..., TunedRule] | None = None
     needs: tuple[str, ...] = ()
     is_stochastic: bool = False
 
