@@ -1,5 +1,6 @@
 """When the loop decides, in which order it acts, and what it does with stale data."""
 
+import gc
 import threading
 from functools import partial
 from pathlib import Path
@@ -344,3 +345,24 @@ def test_the_end_of_the_time_for_a_boot_wakes_it() -> None:
     rig = Rig(resync_interval_seconds=5000.0, http=HttpSettings(activity_timeout_seconds=5000.0))
     rig.store.apply(Resource.NODES, "ADDED", raw.node("n", ready=False, gpus=None))
     assert rig.run(2) == pytest.approx([0.0, 900.0], abs=0.01)
+
+
+def test_what_a_reconcile_saw_is_freed_at_once_and_needs_no_garbage_collector() -> None:
+    """The collector hardly ever runs in a live process, see `collector`: a cycle would keep whole views."""
+    rig = Rig(pools=(LivePool("gpu", max_nodes=2),))
+    rig.store.replace(Resource.NODES, [raw.node("n")])
+    rig.store.replace(Resource.PODS, [raw.pod("a", node_name="n"), raw.pod("b"), raw.pod("c")])
+    rig.run(1)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        rig.run(2)
+        gc.collect()
+        kept = [type(each).__name__ for each in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert "ClusterView" not in kept
+    assert "PodView" not in kept

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 
-from autoscaler.live.disruption_config import DisruptionBudget, DisruptionConfig, DisruptionReason, DisruptionWindow
+from autoscaler.live.disruption_config import (
+    DisruptionBudget,
+    DisruptionConfig,
+    DisruptionReason,
+    DisruptionWindow,
+    Schedule,
+)
 from autoscaler.live.guardrails.protection import Hold, evictable_pods
 from autoscaler.live.guardrails.verdicts import Rule
 from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
@@ -31,7 +36,7 @@ class Disruptions:
     def __init__(self, view: ClusterView, config: DisruptionConfig) -> None:
         self._view, self._config = view, config
         self._taken: Counter[str] = Counter()
-        self._ends = cache(self._ends_uncached)
+        self._known: dict[Schedule, float | None] = {}
 
     def hold(self, pool: PoolView, reason: DisruptionReason) -> Hold | None:
         """Why no further node of a pool may be disrupted for a reason now; None: one may."""
@@ -71,8 +76,12 @@ class Disruptions:
             if _applies(budget, pool, reason) and (budget.schedule is None or self._ends(budget) is not None):
                 yield budget
 
-    def _ends_uncached(self, entry: DisruptionWindow | DisruptionBudget) -> float | None:
-        return None if entry.schedule is None else entry.schedule.ends(self._view.now_seconds)
+    def _ends(self, entry: DisruptionWindow | DisruptionBudget) -> float | None:
+        """Until when the schedule of an entry is on; None: it is off, or there is none."""
+        schedule = entry.schedule
+        if schedule is not None and schedule not in self._known:
+            self._known[schedule] = schedule.ends(self._view.now_seconds)
+        return None if schedule is None else self._known[schedule]
 
 
 def _applies(entry: DisruptionWindow | DisruptionBudget, pool: str, reason: DisruptionReason) -> bool:
