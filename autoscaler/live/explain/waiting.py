@@ -157,8 +157,7 @@ class Reasons:
         return (
             self._elsewhere(gang, pool, allowed)
             or self._backoff(pool, allowed)
-            or self._coming(pool)
-            or self._full(pool, settings, allowed)
+            or "; ".join(filter(None, (self._full(pool, settings, allowed), self._coming(pool))))
             or self._no_order(gang)
         )
 

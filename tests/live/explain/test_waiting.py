@@ -60,6 +60,13 @@ def test_a_node_that_boots_says_when_it_is_to_be_ready() -> None:
     assert not found.ordered
 
 
+def test_a_full_pool_whose_nodes_boot_says_both() -> None:
+    seen = view([booting("a-0", age=60.0)], queue=[gang("j", pools=("a",)), gang("k", pools=("a",))])
+    for found in reasons(seen, config(a={"boot_seconds": 300.0, "max_nodes": 1}), a=1, placement=[0, 0]):
+        assert found.pools["a"].startswith("pool at max: the pool has max_nodes 1")
+        assert found.pools["a"].endswith("; 1 node of it is booting, the first to be ready at t+240")
+
+
 def test_a_job_whose_nodes_are_ordered_now_is_told_by_who_orders_them() -> None:
     assert only(reasons(view(queue=[gang("j")]), a=1, placement=[0])).ordered
 
