@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.disruption_config import DisruptionReason
@@ -55,6 +55,7 @@ class Staying:
 
     def _state(self, node: NodeView) -> Iterator[str]:
         pool = self._view.pool(node.pool or "")
+        drivers = sorted({each.driver for each in self._config.pools[pool.index].devices if each.gpu_milli > 0})
         if node.state is NodeState.BUSY:
             yield f"It is busy: {self._users(node)}."
         elif node.state is NodeState.IDLE:
@@ -62,10 +63,10 @@ class Staying:
             yield f"It is idle since {self._when(since)}: no pod on it uses GPUs."
             yield from self._time_out(node, pool, since)
         elif node.state is NodeState.BOOTING:
-            yield f"It is booting since {self._when(node.created_seconds)}: {_not_ready(node)}."
+            yield f"It is booting since {self._when(node.created_seconds)}: {_not_ready(node, drivers)}."
             yield from self._give_up(node)
         elif node.state is NodeState.UNREADY:
-            yield f"It is unready: {_not_ready(node)}."
+            yield f"It is unready: {_not_ready(node, drivers)}."
             yield from self._give_up(node)
         elif node.state is NodeState.DRAINING:
             yield self._leaving(node)
@@ -164,10 +165,11 @@ def _named(pod: PodView) -> str:
     return f"{name} uses {', '.join([*what, *pod.accelerators])}"
 
 
-def _not_ready(node: NodeView) -> str:
+def _not_ready(node: NodeView, drivers: Sequence[str]) -> str:
     if not node.ready:
         return f"Kubernetes says that it is not ready ({node.ready_reason or 'no condition Ready yet'})"
     if node.allocatable_gpu_milli <= 0:
-        return "it is ready, but reports no GPUs"
+        missing = f"; not all ResourceSlices of {', '.join(drivers)} are there" if drivers else ""
+        return f"it is ready, but reports no GPUs{missing}"
     taints = [taint.key for taint in node.taints if is_startup_taint(taint)]
     return f"its start-up taints are left: {', '.join(taints)}" if taints else "it is not usable yet"

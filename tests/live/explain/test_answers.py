@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.disruption_config import DisruptionBudget, DisruptionConfig
 from autoscaler.live.explain.answers import Answer, Seen, answer
 from autoscaler.live.explain.target import Target, TargetError, UnknownObjectError, parse_target
@@ -103,6 +104,13 @@ def test_a_node_that_boots_says_what_is_missing_and_when_it_is_given_up() -> Non
         "It is booting since t-60: it is ready, but reports no GPUs.",
         "It is given up at t+840 unless it has its GPUs by then.",
     )
+
+
+def test_a_node_that_waits_for_its_devices_names_their_driver() -> None:
+    settings = config(a={"devices": (DeviceTemplate("gpu.example.com"),)})
+    found = ask("node/a-0", view([booting("a-0", age=60.0, ready=True)]), settings)
+    said = "it is ready, but reports no GPUs; not all ResourceSlices of gpu.example.com are there"
+    assert found.sentences[0] == f"It is booting since t-60: {said}."
 
 
 def test_an_unready_node_says_what_kubernetes_says() -> None:
