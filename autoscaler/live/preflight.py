@@ -81,7 +81,10 @@ def _check_rights(client: KubeClient, config: LiveConfig) -> None:
         raise ClusterAccessError(f"{client.server}: the rights cannot be checked: {error.message}") from error
     if missing:
         what = ", ".join(str(right) for right in missing)
-        raise ClusterAccessError(f"missing rights: {what}; apply deploy/rbac.yaml and use its ServiceAccount")
+        raise ClusterAccessError(
+            f"missing rights: {what}; apply deploy/rbac.yaml and the file of the provider in deploy/providers, and use "
+            "their ServiceAccount"
+        )
 
 
 def _allowed(client: KubeClient, right: Right, namespace: str) -> bool:

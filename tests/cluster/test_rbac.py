@@ -66,7 +66,10 @@ NUMBERS = itertools.count()
 
 
 def documents() -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(RBAC.read_text(encoding="utf-8")) if document]
+    """What rbac.yaml and the files of all providers hold."""
+    files = (RBAC, *sorted((RBAC.parent / "providers").glob("*.yaml")))
+    found = [document for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    return [document for document in found if document]
 
 
 def rights_of(rules: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:

@@ -1,5 +1,7 @@
 """Settings, rights and the clock."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, with_flags
 from autoscaler.live.kube import rights
 from autoscaler.live.names import LEASE_NAME
 from autoscaler.live.preflight import needed_rights
+from autoscaler.live.providers import kind_of
+from autoscaler.live.registry import PROVIDERS
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
 from tests.live import raw
@@ -63,9 +67,9 @@ def test_a_mistake_is_one_line_that_says_what(change: dict[str, Any], message: s
     assert "\n" not in str(caught.value)
 
 
-def granted() -> set[rights.Right]:
-    """What deploy/rbac.yaml grants to its ServiceAccount."""
-    documents = list(yaml.safe_load_all((ROOT / "deploy" / "rbac.yaml").read_text()))
+def granted(path: Path) -> set[rights.Right]:
+    """What a manifest grants to our ServiceAccount."""
+    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     bound = {item["roleRef"]["name"] for item in documents if item["kind"].endswith("Binding")}
     found = set()
     for role in documents:
@@ -80,11 +84,25 @@ def granted() -> set[rights.Right]:
     return found
 
 
-def test_the_manifest_grants_what_is_asked_for_and_nothing_else() -> None:
+def plain(wanted: Iterable[rights.Right]) -> set[rights.Right]:
+    """Rights without what they are for."""
+    return {replace(each, purpose="") for each in wanted}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_manifest_of_a_provider_grants_what_it_asks_for_and_nothing_else(name: str) -> None:
+    kind = kind_of(name)
+    wanted = plain((*kind.observe, *kind.act))
+    assert granted(ROOT / "deploy" / "providers" / f"{name}.yaml") == wanted
+    assert all(each.verb != "*" and each.resource != "*" for each in wanted)
+
+
+def test_the_manifest_grants_what_any_provider_needs_and_nothing_else() -> None:
     pools = (LivePool("a", 1, node_group=NodeGroup("a")), LivePool("b", 1, provider="karpenter"))
-    needed = needed_rights(raw.config(*pools, dry_run=False))
-    wanted = {rights.Right(each.group, each.resource, each.verb, "", each.namespaced, each.name) for each in needed}
-    assert granted() == wanted
+    needed = plain(needed_rights(raw.config(*pools, dry_run=False)))
+    own = plain(right for name in ("kwok", "karpenter") for right in (*kind_of(name).observe, *kind_of(name).act))
+    wanted = needed - own
+    assert granted(ROOT / "deploy" / "rbac.yaml") == wanted
     assert all(each.verb != "*" and each.resource != "*" for each in wanted)
     assert LEASE_NAME in {each.name for each in wanted}
 
