@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, NodeState, NodeView
 from autoscaler.live.repair_config import Repair
+from autoscaler.live.view.nodes import is_usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def _of(node: NodeView, known: Ailment | None, now: float) -> Ailment | None:
     if is_unwell:
         return replace(known, well_since_seconds=None)
     # While it boots, nobody knows.
-    if node.state is NodeState.BOOTING or not node.ready:
+    if not is_usable(node):
         return replace(known, well_since_seconds=None)
     return replace(known, well_since_seconds=now if known.well_since_seconds is None else known.well_since_seconds)
 
@@ -65,12 +66,16 @@ def _is_over(ailment: Ailment, settings: Repair, now: float) -> bool:
 
 
 def due_seconds(node: NodeView, ailment: Ailment, settings: Repair) -> float | None:
-    """From when on a node is to be repaired, or replaced if it was rebooted; None: nothing says that it is unwell."""
-    if not node.faults or ailment.well_since_seconds is not None:
+    """From when on a node is to be repaired, or replaced if it was rebooted; None: nothing says that it is unwell.
+
+    A node that was rebooted must also come back with its GPUs in time.
+    """
+    if ailment.well_since_seconds is not None:
         return None
     if ailment.rebooted_seconds is not None:
-        return ailment.rebooted_seconds + settings.reboot_seconds
-    return ailment.since_seconds + node.tolerated_seconds
+        lost = bool(node.faults) or not is_usable(node)
+        return ailment.rebooted_seconds + settings.reboot_seconds if lost else None
+    return ailment.since_seconds + node.tolerated_seconds if node.faults else None
 
 
 def repair_moments(view: ClusterView, ailing: Mapping[str, Ailment], config: LiveConfig) -> Iterator[float]:

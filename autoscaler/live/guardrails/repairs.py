@@ -50,8 +50,10 @@ class Repairs:
         """Choose for all pools."""
         for pool in self._view.pools:
             settings = self._config.pool(pool.name).repair
-            if settings.enabled and pool.name not in self._view.paused_pools:
-                self._recover(pool)
+            if pool.name in self._view.paused_pools:
+                continue
+            self._recover(pool)
+            if settings.enabled:
                 self._repair(pool, settings)
 
     def _recover(self, pool: PoolView) -> None:
@@ -93,7 +95,8 @@ class Repairs:
 
     def _begin(self, pool: PoolView, node: NodeView, ailment: Ailment, settings: Repair) -> None:
         age = self._view.now_seconds - ailment.since_seconds
-        reason = f"its conditions say {', '.join(node.faults)}, and it has been unwell for {age:.0f} s"
+        what = f"its conditions say {', '.join(node.faults)}" if node.faults else "it did not come back"
+        reason = f"{what}, and it has been unwell for {age:.0f} s"
         can_reboot = kind_of(self._config.pool(pool.name).provider).can_reboot
         # Pods that would have to be evicted are: a reboot would end them without asking anybody.
         if settings.reboot and can_reboot and ailment.rebooted_seconds is None and not evictable_pods(node, self._view):

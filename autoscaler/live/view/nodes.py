@@ -11,6 +11,7 @@ from autoscaler.live.model import NodeState, NodeView, PodView
 from autoscaler.live.names import (
     ANNOTATION_REMOVAL_STEP,
     TAINT_NOT_READY,
+    TAINT_REPAIR,
     TAINT_TO_BE_DELETED,
     TAINT_UNINITIALIZED,
     TAINT_UNREACHABLE,
@@ -69,6 +70,8 @@ def node_state(
         return NodeState.DRAINING
     if node.ready and holds_gpu_pods:
         return NodeState.BUSY
+    if node.taint(TAINT_REPAIR) is not None:
+        return NodeState.CORDONED  # also while it boots again: nobody may count on it
     if not is_usable(node):
         was_ready = not node.ready and node.allocatable_gpu_milli > 0
         late = starting_seconds > timeout_seconds

@@ -70,6 +70,20 @@ def test_a_node_that_a_reboot_cured_is_given_back():
     assert done(judged(cured, state=state, now=NOW + 1.0)) == {"n": str(RepairKind.RECOVER)}
 
 
+@pytest.mark.parametrize("change", [{"ready": False}, {"gpus": 0}], ids=["not ready", "without its GPUs"])
+def test_a_node_that_does_not_come_back_from_its_reboot_is_replaced(change):
+    state = unwell(rebooted_seconds=NOW - 899.0)
+    away = sick(fault="", taints=TAINTED, state=NodeState.CORDONED, **change)
+    first = judged(away, state=state)
+    assert done(first) == {}
+    assert done(judged(away, state=first.state, now=NOW + 1.0)) == {"n": "replace"}
+
+
+def test_a_node_under_repair_is_given_back_when_repair_is_switched_off():
+    held = sick(fault="", taints=TAINTED, state=NodeState.CORDONED)
+    assert done(judged(held, settings=config())) == {"n": str(RepairKind.RECOVER)}
+
+
 @pytest.mark.parametrize("change", [{"provider": "karpenter"}, {"repair": replace(REPAIR, reboot=False)}])
 def test_where_nobody_can_or_may_reboot_it_is_replaced_at_once(change):
     if change.get("provider"):

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from autoscaler.live.config import LivePool
+from autoscaler.live.model import NodeState
+from autoscaler.live.names import TAINT_REPAIR
 from autoscaler.live.repair_config import Repair, UnhealthyCondition
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder
@@ -64,6 +66,14 @@ def test_a_fault_that_comes_or_goes_wakes_the_loop() -> None:
     found.store.apply(Resource.NODES, "MODIFIED", sick)
     found.store.apply(Resource.NODES, "MODIFIED", raw.node("n"))
     assert found.triggers == ["node-lost", "node-lost"]
+
+
+def test_nobody_counts_on_a_node_under_repair_not_even_while_it_boots_again() -> None:
+    found = world(Repair(enabled=True))
+    taint = {"key": TAINT_REPAIR, "effect": "NoSchedule"}
+    found.store.apply(Resource.NODES, "MODIFIED", raw.node("n", ready=False, gpus=None, spec={"taints": [taint]}))
+    (node,) = ViewBuilder(found.config, found.clock).build(found.store.contents())[0].pools[0].nodes
+    assert node.state is NodeState.CORDONED
 
 
 def test_what_was_written_on_the_node_is_read_and_nothing_odd_believed() -> None:
