@@ -26,6 +26,7 @@ from autoscaler.live.names import (
     METRIC_STALE_SECONDS,
     STATUS_CONFIG_MAP,
 )
+from autoscaler.live.policy.crowded import leave_crowded
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.providers import machine_watches
@@ -143,6 +144,7 @@ class Observer:
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
         snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved, setpoints)
+        leave_crowded(view, state, self._config, snapshot)
         return Observation(plan_backlog(view, self._config, snapshot), snapshot)
 
     def _triggered(self, _: Trigger) -> None:

@@ -354,3 +354,14 @@ def test_the_pool_whose_node_fits_is_grown_when_the_first_cannot_run_it(cluster:
         cluster.create_gang_job("j", pods=1, run_seconds=1, pod_spec={**requesting(1, cpu="8"), **GATED})
         cluster.wait_for_job("j")
         assert {node["metadata"]["labels"][LABEL_POOL] for node in nodes(cluster)} <= {"b"}
+
+
+def test_a_job_overflows_when_the_nodes_of_a_full_pool_have_only_the_gpus_for_it(cluster: ControlPlane) -> None:
+    config = settings()
+    (pool,) = config.pools
+    pools = (replace(pool, name="gpu", max_nodes=1), replace(pool, name="b", max_nodes=1))
+    busy_node(cluster, requesting(1, cpu="90"))
+    with deployed(cluster, replace(config, pools=pools)):
+        cluster.create_gang_job("j", pods=1, run_seconds=1, pod_spec={**requesting(1, cpu="8"), **GATED})
+        cluster.wait_for_job("j")
+        assert cluster.pod("there")["spec"]["nodeName"] == "full"
