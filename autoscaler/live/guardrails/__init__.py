@@ -3,8 +3,8 @@
     allowed = evaluate(view, decision, state, config)
 
 `placement`, `orders`, `removals` and `consolidations` hold the rules, `protection` and `movable` those about pods that
-hold their node, `stranded` finds gangs whose pool cannot run them, `prospects` what pools can still take, `state` is
-what is remembered between two reconciles.
+hold their node, `overflow` sends jobs on whose pool cannot take them, `stranded` finds gangs that were sent to such a
+pool, `prospects` what pools can still take, `state` is what is remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate

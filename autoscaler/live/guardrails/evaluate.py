@@ -12,6 +12,7 @@ from autoscaler.live.guardrails.consolidations import Consolidations
 from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.groups import keep_for_pods_to_come
 from autoscaler.live.guardrails.orders import Orders
+from autoscaler.live.guardrails.overflow import overflow
 from autoscaler.live.guardrails.placement import releases
 from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.repairs import Repairs
@@ -43,6 +44,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         return Allowed({}, (), (), (stop,), state)
     capacity = Capacity(view, state, config.counted_resources)
     keep_for_pods_to_come(view, state, capacity)
+    decision, moved = overflow(view, decision, state, config, capacity)
     released, refused = releases(view, decision, state, capacity)
     orders = Orders(view, state, config, capacity)
     decision = orders.choose(decision, released)
@@ -62,7 +64,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
     consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)
-    verdicts = (*refused, *orders.verdicts, *repairs.verdicts, *removals.verdicts, *consolidations.verdicts)
+    verdicts = (*moved, *refused, *orders.verdicts, *repairs.verdicts, *removals.verdicts, *consolidations.verdicts)
     return Allowed(
         orders.nodes,
         tuple(removals.chosen),

@@ -61,6 +61,7 @@ class Rule(StrEnum):
     NOT_CHECKPOINTABLE = "not-checkpointable"
     JOB_WOULD_FAIL = "job-would-fail"
     # Placements.
+    OVERFLOW = "overflow"
     POOL_NOT_ALLOWED = "pool-not-allowed"
     GANG_INCOMPLETE = "gang-incomplete"
     GANG_TOGETHER = "gang-together"

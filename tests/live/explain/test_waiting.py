@@ -46,8 +46,8 @@ def test_a_pool_at_its_maximum_says_so_also_when_the_policy_asks_for_no_more() -
 
 def test_a_backoff_says_until_when_in_words_that_stay_the_same() -> None:
     state = GuardrailState(backoffs={"a": PoolBackoff(NOW + 240.0, 300.0, NOW - 60.0)})
-    first = only(reasons(view(queue=[gang("j")]), state=state, a=1, placement=[0]))
-    later = only(reasons(view(queue=[gang("j")], now=NOW + 10.0), state=state, a=1, placement=[0]))
+    first = only(reasons(view(queue=[gang("j", pools=("a",))]), state=state, a=1, placement=[0]))
+    later = only(reasons(view(queue=[gang("j", pools=("a",))], now=NOW + 10.0), state=state, a=1, placement=[0]))
     assert first.pools["a"] == "backoff: it failed to deliver, and is left alone until t+240"
     assert first.message == later.message
 

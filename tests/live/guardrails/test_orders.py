@@ -163,31 +163,33 @@ def test_a_backoff_is_forgotten_after_3_hours():
 
 def test_nodes_for_half_a_gang_are_not_ordered():
     settings = config(a={"max_nodes": 3})
-    cluster = view(queue=[gang("big", pods=4)])
+    cluster = view(queue=[gang("big", pods=4, pools=("a",))])
     assert run(cluster, decision(a=4, placement=[0]), settings=settings) == ({}, [Rule.POOL_MAX, Rule.WHOLE_GANGS])
 
 
 def test_a_smaller_gang_behind_one_that_cannot_be_whole_gets_its_nodes():
     settings = config(a={"max_nodes": 3})
-    cluster = view(queue=[gang("big", pods=4), gang("small", pods=2)])
+    cluster = view(queue=[gang("big", pods=4, pools=("a",)), gang("small", pods=2, pools=("a",))])
     assert run(cluster, decision(a=6, placement=[0, 0]), settings=settings)[0] == {"a": 2}
 
 
 def test_a_gang_that_fits_on_what_is_there_and_the_rest_is_whole():
     settings = config(a={"max_nodes": 4})
-    cluster = view([node("n1"), booting("n2")], queue=[gang("first", pods=4), gang("second", pods=2)])
+    cluster = view(
+        [node("n1"), booting("n2")], queue=[gang("first", pods=4, pools=("a",)), gang("second", pods=2, pools=("a",))]
+    )
     assert run(cluster, decision(a=6, placement=[0, 0]), settings=settings)[0] == {"a": 2}
 
 
 def test_a_reserve_may_use_what_the_bound_leaves():
     settings = config(a={"max_nodes": 3})
-    cluster = view(queue=[gang("g", pods=2)])
+    cluster = view(queue=[gang("g", pods=2, pools=("a",))])
     assert run(cluster, decision(a=5, placement=[0]), settings=settings)[0] == {"a": 3}
 
 
 def test_a_reserve_that_is_on_its_way_is_not_ordered_again_beside_a_gang_that_cannot_be_whole():
     settings = config(a={"max_nodes": 2})
-    cluster = view(queue=[gang("big", pods=3)])
+    cluster = view(queue=[gang("big", pods=3, pools=("a",))])
     assert run(cluster, decision(a=4, placement=[0]), settings=settings)[0] == {"a": 1}
     state = after_order(GuardrailState(), order("reserve"))
     assert run(cluster, decision(a=4, placement=[0]), state, settings)[0] == {}
@@ -195,13 +197,13 @@ def test_a_reserve_that_is_on_its_way_is_not_ordered_again_beside_a_gang_that_ca
 
 def test_a_step_limit_may_split_a_gang_because_the_rest_follows():
     settings = config(steps=StepLimits(max_new_nodes=2))
-    cluster = view(queue=[gang("big", pods=4)])
+    cluster = view(queue=[gang("big", pods=4, pools=("a",))])
     assert run(cluster, decision(a=4, placement=[0]), settings=settings)[0] == {"a": 2}
 
 
 def test_pods_that_share_nodes_are_counted_by_gpus():
     settings = config(a={"max_nodes": 1})
-    cluster = view(queue=[gang("g", pods=4, gpus=2), gang("h", pods=1, gpus=8)])
+    cluster = view(queue=[gang("g", pods=4, gpus=2, pools=("a",)), gang("h", pods=1, gpus=8, pools=("a",))])
     assert run(cluster, decision(a=2, placement=[0, 0]), settings=settings)[0] == {"a": 1}
 
 
