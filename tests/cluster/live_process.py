@@ -20,6 +20,7 @@ from autoscaler.live.kube.client import connect
 from autoscaler.live.names import GATE_PLACEMENT
 from autoscaler.live.observer import Observation
 from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.preflight import check_cluster
 from autoscaler.live.process import Options, Process
 from autoscaler.live.providers.cluster_api.node_group import with_node_groups
@@ -57,12 +58,14 @@ class Running:
         process: the process.
         observations: each look at the cluster.
         states: what the guardrails remembered at each look.
+        setpoints: which were in force at each look.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.observations: list[Observation] = []
         self.states: list[Any] = []
+        self.setpoints: list[Setpoints] = []
         self.status: int | None = None
         look = process.observer.observe
 
@@ -70,6 +73,7 @@ class Running:
             seen = look(state, setpoints)
             self.observations.append(seen)
             self.states.append(state)
+            self.setpoints.append(setpoints or {})
             return seen
 
         process.observer.observe = observe  # type: ignore[method-assign]

@@ -6,10 +6,11 @@ import numpy as np
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import is_returning
 from autoscaler.live.view.submissions import milliseconds
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.codec import ClusterSnapshot
+from envs.gpu_cluster.codec import NO_SETPOINT, ClusterSnapshot
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.simulator.problem import make_problem
 from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
@@ -21,17 +22,23 @@ WEEK_MS = 7 * 86_400_000
 MONDAY_MS = 4 * 86_400_000  # the first Monday after the unix epoch, a Thursday
 
 
-def simulated_snapshot(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfig) -> ClusterSnapshot:
+def simulated_snapshot(
+    view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfig, setpoints: Setpoints
+) -> ClusterSnapshot:
     """The simulator's snapshot of the state that a view shows.
 
     Args:
         view: nodes, waiting and running gangs.
         jobs: submission in ms and thousandths of a GPU of every job so far, in order.
         config: pools and prices.
+        setpoints: which are in force.
     """
     simulator = _simulator(view, jobs, config)
     _fill_nodes(simulator, view)
     _fill_jobs(simulator, view)
+    for pool in view.pools:
+        setpoint, since = setpoints.get(pool.name, (NO_SETPOINT, view.now_seconds))
+        simulator.setpoints[pool.index], simulator.setpoints_ms[pool.index] = setpoint, milliseconds(since)
     return make_snapshot(simulator)
 
 
@@ -51,7 +58,9 @@ def _simulator(view: ClusterView, jobs: list[tuple[int, int]], config: LiveConfi
             "gpu_milli": np.array([milli for _, milli in known]),
         }
     )
-    problem = make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=config.codec, objective=objective))
+    interval = config.decision_interval_seconds
+    settings = EnvironmentConfig(decision_interval_seconds=interval, codec=config.codec, objective=objective)
+    problem = make_problem(trace, ClusterConfig(pools), settings)
     simulator = ReferenceSimulator(problem)
     simulator.reset(now, 2 * now, problem.num_jobs)
     # The trace counts unix milliseconds here: how far second 0 is from a Monday.
