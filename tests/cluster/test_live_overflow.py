@@ -12,10 +12,12 @@ from autoscaler.live.actuate.placement import place
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.kube.client import connect
 from autoscaler.live.names import EVENT_FAILED_TO_SCALE_UP, EVENT_POOL_UNAVAILABLE, LABEL_POOL, ORDERS_CONFIG_MAP
+from tests.cluster import constants
 from tests.cluster.cluster import is_ready
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, deployed, live_settings
 from tests.cluster.live_support import gated_gang, pool_node, release_of
+from tests.cluster.objects import IMAGE
 
 ORDERS = f"/api/v1/namespaces/kube-system/configmaps/{ORDERS_CONFIG_MAP}"
 QUIET_SECONDS = 4.0
@@ -149,6 +151,25 @@ def test_a_pool_with_nothing_but_a_broken_node_is_passed_over(cluster: ControlPl
     with deployed(cluster, pools({"a": 1, "b": 4})):
         cluster.create_gang_job("job", pods=1, pod_spec=GATED)
         wait_until_running(cluster, "job", "b")
+
+
+@pytest.mark.parametrize("spec", [GATED, {}], ids=["at our gate", "without our gate"])
+def test_a_pool_that_has_the_gpus_but_not_the_cpus_is_passed_over(cluster: ControlPlane, spec: dict[str, Any]) -> None:
+    """Its only node has 7 GPUs and 6 CPUs left."""
+    pool_node(cluster, "n", "a")
+    cluster.create_pod("other", spec={"nodeName": "n", "containers": [container(90)]})
+    cluster.wait_for_pod("other", "Running")
+    with deployed(cluster, pools({"a": 1, "b": 4})):
+        cluster.create_gang_job("job", pods=1, pod_spec={**spec, "containers": [container(10)]})
+        wait_until_running(cluster, "job", "b")
+        time.sleep(QUIET_SECONDS)
+        assert ordered(cluster) == {"b": 1}
+
+
+def container(cpus: int) -> dict[str, Any]:
+    """One GPU and some CPUs."""
+    resources = {"requests": {"cpu": str(cpus)}, "limits": {constants.GPU_RESOURCE: "1"}}
+    return {"name": "main", "image": IMAGE, "resources": resources}
 
 
 @pytest.mark.parametrize("replaceable", [True, False])
