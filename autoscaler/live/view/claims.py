@@ -101,6 +101,7 @@ class ClaimResolver:
         objects: DeviceObjects,
         now_seconds: float,
         roles: Mapping[str, tuple[PodsToCome, ...]] | None = None,
+        together: Mapping[str, int] | None = None,
     ) -> Resolved:
         """Count the claims of pods and the devices of nodes.
 
@@ -110,10 +111,12 @@ class ClaimResolver:
             objects: what the API server has of devices.
             now_seconds: clock time.
             roles: pods to come of groups, by the uid of what describes them.
+            together: how many pods a Job runs side by side, those to come included, by the uid of the Job.
         """
         if not self._config.counts_parts and not (objects.slices or objects.claims or objects.classes):
             return Resolved(pods, nodes)
         look = _Look(self._config, self._memory, self._templates, pods, nodes, objects, now_seconds)
+        look.see_users(pods.values(), roles or {}, together or {})
         self._was_ready.intersection_update(nodes)
         self._lost = {uid: since for uid, since in self._lost.items() if uid in nodes}
         filled_pods = {uid: look.pod(pod) for uid, pod in pods.items()}
@@ -171,13 +174,7 @@ class _Look:
         self._stocks, self._sizes = self._read_slices(objects)
         self._templates = {pool: self._as_it_is(pool, stock, nodes.values()) for pool, stock in templates.items()}
         self._slices_since = self._read_times(objects.slices.values())
-        self._users = Counter(
-            (pod.namespace, each.claim)
-            for pod in pods.values()
-            if not pod.finished
-            for each in pod.claims
-            if each.claim
-        )
+        self._users: dict[tuple[str, str], int] = {}
         self._needs: dict[str, Need] = {}
         self._on_node: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._template_sizes: dict[Need, int | None] = {}
@@ -197,6 +194,27 @@ class _Look:
         self._memory.forget_others(stocks)
         sizes = {device.id: device.gpu_milli for stock in stocks.values() for device in stock.devices}
         return stocks, sizes
+
+    def see_users(
+        self,
+        pods: Iterable[PodView],
+        roles: Mapping[str, tuple[PodsToCome, ...]],
+        together: Mapping[str, int],
+    ) -> None:
+        """Count the pods that name a claim, those to come included: each counts for its part. Comes before `pod`."""
+        by_gang: Counter[tuple[str, str, str]] = Counter()
+        for pod in pods:
+            if not pod.finished:
+                by_gang.update((pod.namespace, each.claim, pod.gang) for each in pod.claims if not each.template)
+        found: Counter[tuple[str, str]] = Counter()
+        for (namespace, claim, gang), count in by_gang.items():
+            found[namespace, claim] += max(count, together.get(gang, 0))
+        described: Counter[tuple[str, str]] = Counter()
+        for role in (each for group in roles.values() for each in group):
+            for claim_of_role in role.pod.claims:
+                if not claim_of_role.template:
+                    described[role.pod.namespace, claim_of_role.claim] += role.count
+        self._users = {key: max(found[key], described[key]) for key in found.keys() | described.keys()}
 
     def _as_it_is(self, pool: str, template: Stock, nodes: Iterable[NodeView]) -> Stock:
         """The devices of an empty node of a pool: as the newest node has them that is not broken, else as described.
@@ -260,7 +278,7 @@ class _Look:
         spec = self._spec_of(draft, label, claim, made)
         if spec is None:
             return None
-        users = 1 if claim.template or pod.finished else max(1, self._users[pod.namespace, claim.claim])
+        users = 1 if claim.template or pod.finished else max(1, self._users.get((pod.namespace, claim.claim), 1))
         if made is not None and made.devices is not None:
             return self._count_allocated(draft, label, made, users)
         size = None if spec.problem else self._size_in_templates((spec,))

@@ -213,7 +213,7 @@ class GangBuilder:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
         waiting = [pod for pod in alive if waits(pod)]
         per_pod = pods[0].gpu_milli if job is None else max(job.gpu_milli_per_pod, pods[0].gpu_milli)
-        wanted = 1 if job is None else _wanted(job)
+        wanted = 1 if job is None else pods_wanted(job)
         missing = 0 if job is None else max(0, wanted - len(alive))
         theirs = _gates_of_others(alive)
         pending_milli = sum(pod.gpu_milli for pod in alive if _is_demand(pod)) + missing * per_pod
@@ -349,7 +349,7 @@ def _replaceable(job: JobView, pods: int) -> bool:
     return survives and job.gates == (GATE_PLACEMENT,) and job.template_pool is None
 
 
-def _wanted(job: JobView) -> int:
+def pods_wanted(job: JobView) -> int:
     """Pods that a Job needs side by side now."""
     if job.completions is None:
         return job.parallelism

@@ -16,7 +16,7 @@ from autoscaler.live.fit.simulation import simulate
 from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REBOOTED_AT, ANNOTATION_UNWELL_SINCE
 from autoscaler.live.view.claims import ClaimResolver, Resolved
-from autoscaler.live.view.gangs import GangBuilder, Submission, unserved_reason
+from autoscaler.live.view.gangs import GangBuilder, Submission, pods_wanted, unserved_reason
 from autoscaler.live.view.groups import with_problems
 from autoscaler.live.view.nodes import fill_node
 from autoscaler.live.view.store import Contents
@@ -88,7 +88,8 @@ class ViewBuilder:
     def _resolved(self, contents: Contents, now: float) -> Resolved:
         roles = {uid: each.roles for uid, each in contents.groups.items()}
         roles |= {uid: each.roles for uid, each in contents.workloads.items()}
-        return self._claims.resolve(contents.pods, contents.nodes, contents.devices, now, roles)
+        together = {uid: pods_wanted(job) for uid, job in contents.jobs.items()}
+        return self._claims.resolve(contents.pods, contents.nodes, contents.devices, now, roles, together)
 
     def _node(
         self,

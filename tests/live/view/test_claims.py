@@ -137,6 +137,16 @@ def test_a_shared_claim_is_counted_once() -> None:
     assert [gang.pending_gpu_milli for gang in view.queue] == [2000] * 4
 
 
+def test_a_shared_claim_is_counted_once_while_pods_of_its_job_are_to_come() -> None:
+    job = raw.job("j", pods=4)
+    job["spec"]["template"]["spec"] = dra.pod("t", dra.of_claim("shared"))["spec"]
+    world = DeviceWorld()
+    world.store.replace(Resource.CLAIMS, [dra.claim("shared")])
+    world.listed([], [dra.pod("j-0", dra.of_claim("shared"), job="j")], [job])
+    (gang,) = world.look().queue
+    assert (gang.pending_gpu_milli, gang.missing_pods) == (8000, 3)
+
+
 def test_an_allocated_claim_ties_its_pods_to_the_node_of_its_devices() -> None:
     world = DeviceWorld()
     names = tuple(f"gpu-{index}" for index in range(8))
