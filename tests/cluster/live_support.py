@@ -114,7 +114,10 @@ def release_of(gang: GangView, pool: str = "a") -> Release:
 
 
 def removal_of(cluster: ControlPlane, name: str, *, drain: bool = False) -> Removal:
-    """A node that the guardrails chose."""
+    """A node that the guardrails chose; its pods can go to another one."""
+    if drain:
+        cluster.create_gpu_node("spare", gpus=0)
+        cluster.wait_for_node("spare")
     view = NodeView(name=name, uid=cluster.node(name)["metadata"]["uid"], pool="a")
     return Removal("a", name, view, ("some pod",) if drain else (), "the policy has no use for it")
 
@@ -126,10 +129,12 @@ def pool_node(cluster: ControlPlane, name: str, pool: str = "a", **options: Any)
 
 
 def replica_set(cluster: ControlPlane, name: str, node: str, **template: Any) -> str:
-    """Run one replica on a node, and return the name of its pod."""
+    """Run one replica on a node, which it prefers to others, and return the name of its pod."""
     labels = {"app": name, **template.pop("labels", {})}
+    here = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
+    preferred = [{"weight": 100, "preference": here}]
     spec = {
-        "nodeSelector": {"kubernetes.io/hostname": node},
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}},
         "containers": [{"name": "main", "image": "example.invalid/web:1"}],
         **template.pop("spec", {}),
     }

@@ -298,7 +298,7 @@ def evictable_node(cluster: ControlPlane, name: str = "last") -> str:
     """A node of the pool with one pod of a ReplicaSet that needs 8 CPUs; return the pod's name."""
     cluster.create_gpu_node(name, labels={LABEL_POOL: "gpu"})
     cluster.wait_for_node(name, gpus=8)
-    return replica_set(cluster, "web", name, spec={"nodeSelector": {}, **web()})
+    return replica_set(cluster, "web", name, spec=web())
 
 
 def web() -> dict[str, Any]:
