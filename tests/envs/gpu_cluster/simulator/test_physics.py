@@ -199,7 +199,7 @@ def test_models_restrict_where_a_job_may_run() -> None:
     play.run(until=300.0)
     play.step()
     used = [int(play.totals(index).used_milli_ms + play.pool(index)[st.USED_MILLI]) > 0 for index in range(3)]
-    assert used == [True, True, False]
+    assert used == [False, True, False]  # the others follow the node that the first one ordered
     # It fits at 400, when the first job ends; the decision before was at 360, when the idle node turned 60 s old.
     assert play.run().starts()[3] == 420.0
 
