@@ -25,8 +25,8 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.collector import tune_collector
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.loop import DryRun, Loop
-from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.telemetry.audit import AuditWriter, Header

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autoscaler.live.model import ObjectView, PodView
+from autoscaler.live.objects import ObjectView, PodView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

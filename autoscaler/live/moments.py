@@ -11,7 +11,8 @@ from enum import StrEnum
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.ailing import repair_moments
 from autoscaler.live.guardrails.state import GuardrailState, overdue_moments
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeState
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
 
 

@@ -16,7 +16,7 @@ from autoscaler.live.gangs.registry import collections
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.kube.client import KubeClient, KubeError
 from autoscaler.live.kube.discovery import kinds, served_version
-from autoscaler.live.model import ClusterView, NodeState, NodeView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
     CONFIG_MAP,
@@ -26,6 +26,7 @@ from autoscaler.live.names import (
     METRIC_STALE_SECONDS,
     STATUS_CONFIG_MAP,
 )
+from autoscaler.live.objects import NodeState, NodeView
 from autoscaler.live.policy.crowded import leave_crowded
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog

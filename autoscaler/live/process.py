@@ -22,7 +22,6 @@ from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock, LeaseLostError
 from autoscaler.live.loop import Actor, DryRun, Loop
-from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import (
     EVENT_CONFIG_APPLIED,
     EVENT_CONFIG_REFUSED,
@@ -34,6 +33,7 @@ from autoscaler.live.names import (
     METRIC_PAUSED,
     METRIC_POOL_PAUSED,
 )
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import Decider
 from autoscaler.live.preflight import check_cluster

@@ -10,8 +10,9 @@ from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrail_config import GuardrailConfig, RemovalTimes
 from autoscaler.live.guardrails import Release, Removal
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError, connect
-from autoscaler.live.model import GangState, GangView, NodeView, ObjectRef, PodView
+from autoscaler.live.model import GangState, GangView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, GATE_PLACEMENT, LABEL_POOL, TAINT_TO_BE_DELETED
+from autoscaler.live.objects import NodeView, ObjectRef, PodView
 from tests.cluster.control_plane import ControlPlane
 
 Hook = Callable[[str, str], None]

@@ -12,8 +12,8 @@ from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LiveConfig, NodeTemplate
 from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrails import Removal
-from autoscaler.live.model import NodeView
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.objects import NodeView
 from autoscaler.live.providers import InstanceNotFoundError, InvalidPoolError, make_providers
 from autoscaler.live.providers.karpenter.provider import KarpenterProvider
 from tests.cluster import karpenter as manifests

@@ -17,7 +17,7 @@ from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Consolidation
 from autoscaler.live.kube.client import KubeClient, connect
-from autoscaler.live.model import NodeView
+from autoscaler.live.objects import NodeView
 from autoscaler.live.providers import make_providers
 from autoscaler.live.providers.karpenter.names import ANNOTATION_DO_NOT_DISRUPT
 from tests.cluster.control_plane import ControlPlane

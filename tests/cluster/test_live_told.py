@@ -7,8 +7,8 @@ import pytest
 
 from autoscaler.cli import main
 from autoscaler.live.kube.client import connect
-from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import STATUS_CONFIG_MAP
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry.events import EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics
 from tests.cluster.control_plane import ControlPlane

@@ -22,8 +22,9 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Removal
 from autoscaler.live.kube.client import ClusterAccessError, KubeClient, KubeError, NotFoundError, connect
 from autoscaler.live.kube.lease import KubeLeaseStore, LeaseLock
 from autoscaler.live.kube.rights import Right
-from autoscaler.live.model import ClusterView, NodeView, ObjectRef
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import CONFIG_MAP, METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.objects import NodeView, ObjectRef
 from autoscaler.live.preflight import check_cluster, needed_rights
 from autoscaler.live.providers import ProviderError, Reboots, make_providers
 from autoscaler.live.providers.cluster_api.names import ANNOTATION_GROUP_MAX

@@ -7,19 +7,9 @@ import numpy as np
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.constraints import Toleration
 from autoscaler.live.guardrail_config import GuardrailConfig
-from autoscaler.live.model import (
-    ClusterView,
-    GangState,
-    GangView,
-    NodeState,
-    NodeView,
-    ObjectRef,
-    OrderView,
-    PdbView,
-    PodView,
-    PoolView,
-)
+from autoscaler.live.model import ClusterView, GangState, GangView, OrderView, PoolView
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import NodeState, NodeView, ObjectRef, PdbView, PodView
 from envs.gpu_cluster.codec import Decision
 
 NOW = 100_000.0

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeState
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import is_returning
 from autoscaler.live.view.submissions import milliseconds

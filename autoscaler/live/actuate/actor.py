@@ -32,7 +32,7 @@ from autoscaler.live.guardrails import (
 )
 from autoscaler.live.kube.client import KubeClient, KubeError, PausedError
 from autoscaler.live.kube.lease import LeaseLostError
-from autoscaler.live.model import ClusterView, ObjectRef
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
     EVENT_CONSOLIDATED,
@@ -57,6 +57,7 @@ from autoscaler.live.names import (
     METRIC_SCALED_DOWN,
     METRIC_SCALED_UP,
 )
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, TransientError, make_providers
 from autoscaler.live.switch import Switch

@@ -8,8 +8,9 @@ from typing import Any
 from autoscaler.live.gangs import kueue
 from autoscaler.live.guardrails import Release
 from autoscaler.live.kube.client import KubeClient
-from autoscaler.live.model import CheckView, ClusterView, ObjectRef
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.objects import CheckView, ObjectRef
 
 READY = "Ready"
 SERVES = "Nodes are ordered for Workloads with this check, and it is Ready once all of them are there."

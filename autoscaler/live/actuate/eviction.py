@@ -12,7 +12,7 @@ from autoscaler.live.kube.client import (
     TooManyRequestsError,
     UnreachableError,
 )
-from autoscaler.live.model import PodView
+from autoscaler.live.objects import PodView
 
 
 class UndoError(Exception):

@@ -12,7 +12,8 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
 from autoscaler.live.kube.fields import ParseError
-from autoscaler.live.model import ClusterView, NodeView, ObjectView, PdbView, PodView
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.view.claims import ClaimResolver, DeviceObjects
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Contents, Resource

@@ -18,8 +18,9 @@ from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.evaluate import stopped
 from autoscaler.live.guardrails.movable import Movable, jobs_of, move_hold, uses_gpus
 from autoscaler.live.kube.client import Json, KubeClient
-from autoscaler.live.model import ClusterView, NodeState, PodView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import LABEL_JOB_UID
+from autoscaler.live.objects import NodeState, PodView
 
 
 class Moves:

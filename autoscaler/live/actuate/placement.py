@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from autoscaler.live.actuate.admission import admit
 from autoscaler.live.guardrails import Release
 from autoscaler.live.kube.client import InvalidError, Json, KubeClient, KubeError
-from autoscaler.live.model import ObjectRef, PodView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import ObjectRef, PodView
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,9 @@ from autoscaler.live.guardrails.protection import node_hold, opted_out, pod_hold
 from autoscaler.live.guardrails.repairs import protection_of
 from autoscaler.live.kube.client import Json, KubeClient, KubeError, PausedError, UnreachableError
 from autoscaler.live.kube.fields import ParseError
-from autoscaler.live.model import ClusterView, NodeState, NodeView, ObjectRef, PodView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL, TAINT_TO_BE_DELETED
+from autoscaler.live.objects import NodeState, NodeView, ObjectRef, PodView
 from autoscaler.live.providers import Instance, InstanceNotFoundError, Provider, ProviderError, TransientError
 
 _LOG = logging.getLogger(__name__)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from autoscaler.live.kube.client import ConflictError, Json, KubeClient, KubeError, NotFoundError
-from autoscaler.live.model import ClusterView, NodeState, NodeView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import TAINT_CANDIDATE
+from autoscaler.live.objects import NodeState, NodeView
 
 ATTEMPTS = 5
 """Writes of a node are repeated so often when somebody else changed it in between."""

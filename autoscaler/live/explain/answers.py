@@ -10,8 +10,9 @@ from autoscaler.live.explain.staying import Staying
 from autoscaler.live.explain.target import Target, TargetError, unknown
 from autoscaler.live.explain.waiting import Reasons, Waiting, When
 from autoscaler.live.guardrails import Allowed, Verdict
-from autoscaler.live.model import ClusterView, JobView, NodeView, ObjectView, PodView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import GATE_PLACEMENT
+from autoscaler.live.objects import JobView, NodeView, ObjectView, PodView
 from autoscaler.live.policy.decide import Decided
 from autoscaler.live.view.gangs import concerns_us
 from autoscaler.live.view.store import Contents

@@ -11,8 +11,9 @@ from autoscaler.live.guardrails import Allowed, Rule
 from autoscaler.live.guardrails.disruptions import Disruptions, disruption_reason
 from autoscaler.live.guardrails.orders import counted_nodes
 from autoscaler.live.guardrails.protection import node_hold
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL
+from autoscaler.live.objects import NodeState, NodeView, PodView
 from autoscaler.live.policy.decide import Decided
 from autoscaler.live.view.nodes import is_startup_taint
 from envs.gpu_cluster.codec.layout import ALWAYS_ON

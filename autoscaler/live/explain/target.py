@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoscaler.live.model import ObjectView
+from autoscaler.live.objects import ObjectView
 from configs.errors import UserError, did_you_mean
 
 KINDS = {

@@ -9,7 +9,8 @@ from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrails import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.orders import existing_nodes
 from autoscaler.live.guardrails.placement import chosen_pools, fixed_pool, gang_name
-from autoscaler.live.model import ClusterView, GangView, NodeState, ObjectRef, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangView, PoolView
+from autoscaler.live.objects import NodeState, ObjectRef, PodView
 from autoscaler.live.view.gangs import unserved_reason
 from envs.gpu_cluster.codec import Decision
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from autoscaler.live.constraints import Taint
 from autoscaler.live.fit.rules import FIELD_NAME, LABEL_HOSTNAME, needs, port_taken, selects_node, shortage, untolerated
-from autoscaler.live.model import ClusterView, NodeShape, NodeView, PodView
+from autoscaler.live.model import ClusterView, NodeShape
+from autoscaler.live.objects import NodeView, PodView
 
 
 class Host:

@@ -9,8 +9,9 @@ from autoscaler.live.config import LivePool
 from autoscaler.live.fit.hosts import Host, host_to_come
 from autoscaler.live.fit.rules import FIELD_NAME, quantity, selects_node, shape_key, untolerated
 from autoscaler.live.fit.simulation import Simulation
-from autoscaler.live.model import NodeShape, NodeState, PodView, PoolView
+from autoscaler.live.model import NodeShape, PoolView
 from autoscaler.live.names import RESOURCE_GPUS
+from autoscaler.live.objects import NodeState, PodView
 
 
 def _untied(pod: PodView) -> PodView:

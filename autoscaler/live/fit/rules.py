@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from autoscaler.live.constraints import Taint
-from autoscaler.live.model import GangView, PodView
+from autoscaler.live.model import GangView
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.objects import PodView
 
 BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
 PODS_RESOURCE = "pods"

@@ -9,8 +9,9 @@ from autoscaler.live.cluster_objects import DaemonSetView
 from autoscaler.live.config import GPU_MILLI, LivePool
 from autoscaler.live.fit.rules import LABEL_HOSTNAME, needs, selects_node, untolerated
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
-from autoscaler.live.model import NodeShape, NodeView, PoolView
+from autoscaler.live.model import NodeShape, PoolView
 from autoscaler.live.names import RESOURCE_GPUS
+from autoscaler.live.objects import NodeView
 from autoscaler.live.providers import kind_of
 
 

@@ -7,7 +7,8 @@ from itertools import chain
 
 from autoscaler.live.fit.hosts import Host, host_of
 from autoscaler.live.fit.topology import Topology
-from autoscaler.live.model import ClusterView, PodView
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import PodView
 
 __all__ = ["Host", "Simulation", "simulate"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from autoscaler.live.constraints import PodTerm, Selector, Spread, selects
 from autoscaler.live.fit.hosts import Host
 from autoscaler.live.fit.rules import selects_node, untolerated
-from autoscaler.live.model import PodView
+from autoscaler.live.objects import PodView
 
 Placed = tuple[PodView, Host]
 """A pod, and the node that it is on."""

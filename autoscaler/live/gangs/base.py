@@ -9,7 +9,7 @@ from typing import Any
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import conditions, count, mapping
 from autoscaler.live.kube.rights import Right, each_verb
-from autoscaler.live.model import GroupRef, ObjectRef
+from autoscaler.live.objects import GroupRef, ObjectRef
 
 PURPOSE = "know which pods must run together, and how many they are"
 

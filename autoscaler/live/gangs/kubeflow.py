@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from autoscaler.live.gangs.base import Collection, GangKind, Member, Role, Shape, is_over, part, replicas
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import mapping, text
-from autoscaler.live.model import GroupRef
+from autoscaler.live.objects import GroupRef
 
 JOB_NAME = "training.kubeflow.org/job-name"
 OPERATOR = "training.kubeflow.org/operator-name"

@@ -13,7 +13,7 @@ from autoscaler.live.gangs.base import Collection, GangKind, Member, Role, is_ov
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import conditions, items, text
 from autoscaler.live.kube.rights import Right, each_verb
-from autoscaler.live.model import GroupRef
+from autoscaler.live.objects import GroupRef
 
 VERSIONS = ("v1beta2", "v1beta1")
 WORKLOADS = Collection("kueue.x-k8s.io", VERSIONS, "workloads", "Workload")

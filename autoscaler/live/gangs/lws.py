@@ -8,7 +8,7 @@ from __future__ import annotations
 from autoscaler.live.gangs.base import Collection, GangKind, Member, Role, Shape, is_over, part, replicas
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import text
-from autoscaler.live.model import GroupRef
+from autoscaler.live.objects import GroupRef
 
 DOMAIN = "leaderworkerset.sigs.k8s.io"
 LEADER, WORKER = "leader", "worker"

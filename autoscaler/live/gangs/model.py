@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.live.model import ObjectRef, ObjectView, PodsToCome
+from autoscaler.live.objects import ObjectRef, ObjectView, PodsToCome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from autoscaler.live.gangs.base import Collection, GangKind, Member, Shape, by_label, part, replicas, whole
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import text
-from autoscaler.live.model import GroupRef
+from autoscaler.live.objects import GroupRef
 
 OLD_LABEL = "pod-group.scheduling.sigs.k8s.io"
 KAI_SCHEDULERS = ("kai-scheduler", "runai-scheduler")

@@ -17,7 +17,7 @@ from autoscaler.live.gangs.pod_groups import (
 )
 from autoscaler.live.gangs.ray import RAY
 from autoscaler.live.kube.rights import Right
-from autoscaler.live.model import GroupRef
+from autoscaler.live.objects import GroupRef
 
 KINDS: dict[str, GangKind] = {
     kind.name: kind

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.model import ClusterView, NodeState, NodeView
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeState, NodeView
 from autoscaler.live.repair_config import Repair
 from autoscaler.live.view.nodes import is_usable
 

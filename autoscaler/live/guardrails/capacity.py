@@ -10,8 +10,9 @@ from autoscaler.live.fit.hosts import Host
 from autoscaler.live.fit.rules import shape_key
 from autoscaler.live.fit.simulation import simulate
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.objects import NodeState, NodeView, PodView
 
 
 class Capacity:

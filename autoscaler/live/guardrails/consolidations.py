@@ -12,7 +12,8 @@ from autoscaler.live.guardrails.movable import BusyView, Movable
 from autoscaler.live.guardrails.orders import coming_nodes
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Consolidation, Rule, Verdict
-from autoscaler.live.model import ClusterView, NodeState, PodView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
+from autoscaler.live.objects import NodeState, PodView
 from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, Decision, Emptying, consolidation_plan
 
 

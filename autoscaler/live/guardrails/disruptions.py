@@ -15,7 +15,8 @@ from autoscaler.live.disruption_config import (
 )
 from autoscaler.live.guardrails.protection import Hold, evictable_pods
 from autoscaler.live.guardrails.verdicts import Rule
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
+from autoscaler.live.objects import NodeState, NodeView
 
 
 def disruption_reason(node: NodeView, view: ClusterView) -> DisruptionReason:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.protection import evictable_pods
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeState, NodeView, PodView
 
 
 def pods_to_move(node: NodeView, view: ClusterView, expendable_below: int) -> tuple[PodView, ...]:

@@ -20,7 +20,8 @@ from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, wanted
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeState
 from envs.gpu_cluster.codec import Decision
 
 

@@ -12,8 +12,9 @@ from autoscaler.live.config import LivePool
 from autoscaler.live.guardrail_config import Protection
 from autoscaler.live.guardrails.protection import Hold, budget_hold, evictable_pods, opted_out, pod_hold
 from autoscaler.live.guardrails.verdicts import Rule
-from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_MIRROR_POD
+from autoscaler.live.objects import NodeState, NodeView, PdbView, PodView
 from autoscaler.live.view.nodes import free_gpus
 from envs.gpu_cluster.codec import BusyNode, NodePart
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from autoscaler.live.fit.hosts import Host, host_to_come
 from autoscaler.live.fit.rules import alone_key, as_placed
 from autoscaler.live.guardrails.capacity import Capacity
-from autoscaler.live.model import GangView, NodeShape, NodeView, PodView
+from autoscaler.live.model import GangView, NodeShape
+from autoscaler.live.objects import NodeView, PodView
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from autoscaler.live.guardrails.need import Need, need
 from autoscaler.live.guardrails.placement import chosen_pools
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
-from autoscaler.live.model import ClusterView, GangView, NodeState, NodeView, PoolView
+from autoscaler.live.model import ClusterView, GangView, PoolView
+from autoscaler.live.objects import NodeState, NodeView
 from autoscaler.live.view.nodes import is_returning
 from envs.gpu_cluster.codec import Decision
 

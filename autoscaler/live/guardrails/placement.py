@@ -10,8 +10,9 @@ from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
-from autoscaler.live.model import ClusterView, GangView, PodView
+from autoscaler.live.model import ClusterView, GangView
 from autoscaler.live.names import GATE_PLACEMENT
+from autoscaler.live.objects import PodView
 from envs.gpu_cluster.codec import Decision
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from autoscaler.live.guardrail_config import Protection
 from autoscaler.live.guardrails.verdicts import Rule
-from autoscaler.live.model import ClusterView, NodeView, PdbView, PodView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_MIRROR_POD,
     ANNOTATION_SAFE_LOCAL_VOLUMES,
     ANNOTATION_SAFE_TO_EVICT,
     ANNOTATION_SCALE_DOWN_DISABLED,
 )
+from autoscaler.live.objects import NodeView, PdbView, PodView
 from autoscaler.live.providers import protecting_annotations
 
 SYSTEM_NAMESPACE = "kube-system"

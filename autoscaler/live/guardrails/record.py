@@ -25,7 +25,7 @@ from autoscaler.live.fit.rules import ONE_POD_MILLI, PODS_RESOURCE
 from autoscaler.live.guardrails.movable import is_checkpointable
 from autoscaler.live.guardrails.protection import evictable_pods
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import ClusterView, GangView, MachineView, NodeState, NodeView, PdbView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_MIRROR_POD,
@@ -36,6 +36,7 @@ from autoscaler.live.names import (
     ANNOTATION_SCALE_DOWN_DISABLED,
     LABEL_POOL,
 )
+from autoscaler.live.objects import MachineView, NodeState, NodeView, PdbView, PodView
 from autoscaler.live.providers import protecting_annotations
 
 ANNOTATIONS = frozenset(

@@ -11,7 +11,8 @@ from autoscaler.live.guardrails.protection import evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, on_their_way, withdrawn
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PodView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
+from autoscaler.live.objects import NodeState, NodeView, PodView
 from envs.gpu_cluster.codec import Decision
 
 

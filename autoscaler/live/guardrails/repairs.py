@@ -14,8 +14,9 @@ from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.protection import Hold, evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import RepairAction, RepairKind, Rule, Verdict
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import TAINT_REPAIR
+from autoscaler.live.objects import NodeState, NodeView
 from autoscaler.live.providers import kind_of
 from autoscaler.live.repair_config import Repair
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.live.guardrail_config import BackoffTimes
 from autoscaler.live.guardrails.ailing import Ailment
-from autoscaler.live.model import ClusterView, NodeState, NodeView, OrderView, PoolView
+from autoscaler.live.model import ClusterView, OrderView, PoolView
+from autoscaler.live.objects import NodeState, NodeView
 
 RELEASE_MEMORY_SECONDS = 300.0
 """How long a release is remembered whose pod still shows its gate. Only a stale view shows that, and not for long."""

@@ -10,8 +10,9 @@ from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.prospects import Prospects
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Stranded
-from autoscaler.live.model import ClusterView, GangView, NodeState
+from autoscaler.live.model import ClusterView, GangView
 from autoscaler.live.names import ANNOTATION_PLACED_AT, LABEL_POOL
+from autoscaler.live.objects import NodeState
 
 ALIVE = (NodeState.IDLE, NodeState.BUSY, NodeState.BOOTING, NodeState.CORDONED)
 

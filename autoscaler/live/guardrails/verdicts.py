@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import GangView, NodeView, PodView
+from autoscaler.live.model import GangView
+from autoscaler.live.objects import NodeView, PodView
 
 
 class Rule(StrEnum):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from autoscaler.live.guardrails.need import Need
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.model import ClusterView, NodeState, NodeView, PoolView
+from autoscaler.live.model import ClusterView, PoolView
+from autoscaler.live.objects import NodeState, NodeView
 
 REASON = "the job that it was ordered for is gone"
 LEFT_OVER = "left over in pool "

@@ -27,7 +27,7 @@ from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import ParseError, count, items, mapping, requirements, strings, text
 from autoscaler.live.kube.metadata import common_fields, read_metadata
 from autoscaler.live.kube.quantities import QuantityError, parse_milli
-from autoscaler.live.model import ObjectView
+from autoscaler.live.objects import ObjectView
 
 BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from autoscaler.live.constraints import Requirement, Taint, Toleration
 from autoscaler.live.kube.quantities import QuantityError, parse_gpu_milli, parse_milli
-from autoscaler.live.model import ObjectRef
+from autoscaler.live.objects import ObjectRef
 
 MAX_ANNOTATION_BYTES = 65536
 """An annotation longer than this is left out of a view: nothing that we read is as long."""

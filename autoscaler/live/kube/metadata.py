@@ -7,7 +7,7 @@ from typing import Any
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.kube.fields import ParseError, mapping, string_map, strings, text, unix_seconds
-from autoscaler.live.model import ObjectView
+from autoscaler.live.objects import ObjectView
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(ObjectView))
 

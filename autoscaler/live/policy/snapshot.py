@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrails.movable import Movable
-from autoscaler.live.model import ClusterView, GangView, NodeState, PoolView
+from autoscaler.live.model import ClusterView, GangView, PoolView
+from autoscaler.live.objects import NodeState
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import free_gpus, is_returning
 from autoscaler.live.view.submissions import Submissions, milliseconds

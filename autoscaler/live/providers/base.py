@@ -11,8 +11,8 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.kube.client import Json, KubeClient
 from autoscaler.live.kube.rights import Right
-from autoscaler.live.model import MachineView
 from autoscaler.live.names import Name
+from autoscaler.live.objects import MachineView
 
 
 class ProviderError(Exception):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from autoscaler.live.kube.client import ConflictError, Json, KubeClient, KubeError
-from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import FIELD_MANAGER, METRIC_ERRORS
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections import Counter
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.explain.waiting import UNSERVED
 from autoscaler.live.guardrails import Allowed
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     EVENT_FALLBACK,
     METRIC_GUARDRAIL,
@@ -26,6 +26,7 @@ from autoscaler.live.names import (
     METRIC_UNWELL,
     METRIC_USED_GPUS,
 )
+from autoscaler.live.objects import NodeState
 from autoscaler.live.policy.decide import Decided
 from autoscaler.live.telemetry.audit import verdict_dict
 from autoscaler.live.telemetry.events import Recorder

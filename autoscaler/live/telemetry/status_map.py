@@ -17,8 +17,9 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.guardrails import Allowed, GuardrailState, Rule
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
-from autoscaler.live.model import ClusterView, NodeState, PoolView
+from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import STATUS_CONFIG_MAP
+from autoscaler.live.objects import NodeState
 from autoscaler.live.telemetry.memory import from_text, to_text
 from configs.loader import to_yaml
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.explain.waiting import Waiting, When
-from autoscaler.live.model import ObjectRef
 from autoscaler.live.names import EVENT_NOT_TRIGGER_SCALE_UP
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry.events import EventType, Recorder
 
 MAX_PODS = 4

@@ -22,8 +22,8 @@ from autoscaler.live.kube.accelerators import DEVICE_CLASS_PREFIX
 from autoscaler.live.kube.devices import ClaimTemplateView, ClaimView, DeviceClassView, SliceView, device_kind
 from autoscaler.live.kube.fields import ParseError
 from autoscaler.live.kube.quantities import QuantityError
-from autoscaler.live.model import NodeView, PodsToCome, PodView
 from autoscaler.live.names import LABEL_POOL, RESOURCE_CLAIMS, RESOURCE_GPUS
+from autoscaler.live.objects import NodeView, PodsToCome, PodView
 from autoscaler.live.view.device_memory import Memory
 from autoscaler.live.view.devices import (
     Need,

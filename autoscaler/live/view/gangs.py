@@ -12,7 +12,7 @@ from autoscaler.live.config import GPU_MILLI, LiveConfig
 from autoscaler.live.fit.pools import Together, pod_problem
 from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.fit.shapes import pool_shape
-from autoscaler.live.model import GangState, GangView, JobView, PodsToCome, PodView, PoolView
+from autoscaler.live.model import GangState, GangView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
@@ -22,6 +22,7 @@ from autoscaler.live.names import (
     GATE_PLACEMENT,
     LABEL_POOL,
 )
+from autoscaler.live.objects import JobView, PodsToCome, PodView
 from autoscaler.live.view.groups import Group, Groups, ref_of, to_come, unborn
 from autoscaler.live.view.quotas import Quotas, within_quotas
 from autoscaler.live.view.store import Contents

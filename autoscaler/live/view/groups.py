@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.live.gangs.model import GroupView
 from autoscaler.live.gangs.registry import KINDS
-from autoscaler.live.model import ObjectRef, PodsToCome, PodView
+from autoscaler.live.objects import ObjectRef, PodsToCome, PodView
 from autoscaler.live.view.store import Contents
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from autoscaler.live.config import LivePool
 from autoscaler.live.constraints import Taint
-from autoscaler.live.model import NodeState, NodeView, PodView
 from autoscaler.live.names import (
     ANNOTATION_REMOVAL_STEP,
     TAINT_NOT_READY,
@@ -16,6 +15,7 @@ from autoscaler.live.names import (
     TAINT_UNINITIALIZED,
     TAINT_UNREACHABLE,
 )
+from autoscaler.live.objects import NodeState, NodeView, PodView
 from autoscaler.live.providers import removal_taints, startup_taints
 
 STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED})

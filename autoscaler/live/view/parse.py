@@ -22,8 +22,8 @@ from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.devices import DeviceParser, pod_claims
 from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
 from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
-from autoscaler.live.model import JobView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
+from autoscaler.live.objects import JobView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.providers import pool_finder
 from autoscaler.live.repair_config import Repair
 

@@ -11,7 +11,7 @@ from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.fields import conditions, controller, mapping, text
 from autoscaler.live.kube.metadata import common_fields
-from autoscaler.live.model import CheckView, ObjectRef, ObjectView, PodsToCome
+from autoscaler.live.objects import CheckView, ObjectRef, ObjectView, PodsToCome
 from autoscaler.live.view.parse import Parser
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from autoscaler.live.cluster_objects import QuotaView
 from autoscaler.live.fit.rules import ONE_POD_MILLI, quantity
-from autoscaler.live.model import GangView, PodView
+from autoscaler.live.model import GangView
+from autoscaler.live.objects import PodView
 
 REQUESTS = "requests."
 POD_COUNTS = ("pods", "count/pods")

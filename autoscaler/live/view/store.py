@@ -21,8 +21,8 @@ from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.devices import ClaimView
 from autoscaler.live.kube.fields import ParseError
-from autoscaler.live.model import CheckView, JobView, MachineView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REMOVAL_STEP
+from autoscaler.live.objects import CheckView, JobView, MachineView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.providers import MachineWatch
 from autoscaler.live.view.claims import DeviceObjects
 from autoscaler.live.view.nodes import is_leaving, is_usable

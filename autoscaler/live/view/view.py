@@ -13,8 +13,9 @@ from autoscaler.live.config import LiveConfig
 from autoscaler.live.fit.pools import Together
 from autoscaler.live.fit.shapes import shape_of
 from autoscaler.live.fit.simulation import simulate
-from autoscaler.live.model import ClusterView, GangState, MachineView, NodeView, OrderView, PodView, PoolView
+from autoscaler.live.model import ClusterView, GangState, OrderView, PoolView
 from autoscaler.live.names import ANNOTATION_IDLE_SINCE, ANNOTATION_REBOOTED_AT, ANNOTATION_UNWELL_SINCE
+from autoscaler.live.objects import MachineView, NodeView, PodView
 from autoscaler.live.view.claims import ClaimResolver, Resolved
 from autoscaler.live.view.gangs import GangBuilder, Submission, pods_wanted, unserved_reason
 from autoscaler.live.view.groups import with_problems

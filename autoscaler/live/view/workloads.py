@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoscaler.live.gangs.model import WorkloadView
-from autoscaler.live.model import Admission, CheckView, PodsToCome, PodView
 from autoscaler.live.names import CHECK_CONTROLLER, LABEL_POOL
+from autoscaler.live.objects import Admission, CheckView, PodsToCome, PodView
 from autoscaler.live.view.groups import remaining
 from autoscaler.live.view.store import Contents
 

@@ -5,8 +5,8 @@ import pytest
 from autoscaler.live.actuate.progress import Mode, Step, read_progress
 from autoscaler.live.actuate.removal import Outcome
 from autoscaler.live.guardrails import Consolidation
-from autoscaler.live.model import NodeState
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE
+from autoscaler.live.objects import NodeState
 from tests.live.fake_api import NODE, PDB, POD, STEP, KilledError, killed, raw_pdb, raw_pod
 from tests.live.removal_world import World
 from tests.live.views import node, view

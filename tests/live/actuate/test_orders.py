@@ -7,7 +7,7 @@ from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LivePool
 from autoscaler.live.guardrails import GuardrailState, after_order
 from autoscaler.live.kube.client import ConflictError
-from autoscaler.live.model import MachineView
+from autoscaler.live.objects import MachineView
 from autoscaler.live.providers import OutOfStockError, TransientError
 from autoscaler.live.providers.recording import RecordingProvider
 from tests.live.fake_api import FakeApi, KilledError, killed

@@ -5,7 +5,7 @@ import pytest
 from autoscaler.live.actuate.progress import Mode, Progress, Step, read_progress
 from autoscaler.live.actuate.removal import Outcome
 from autoscaler.live.constraints import Taint
-from autoscaler.live.model import NodeState
+from autoscaler.live.objects import NodeState
 from autoscaler.live.providers import InvalidPoolError
 from tests.live.fake_api import NODE, POD, STEP, TAINT, KilledError, killed
 from tests.live.removal_world import NOW, World

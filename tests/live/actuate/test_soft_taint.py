@@ -5,8 +5,8 @@ import pytest
 from autoscaler.live.actuate.taints import soft_taint_changes, write_soft_taints
 from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrails import GuardrailState, evaluate
-from autoscaler.live.model import NodeState
 from autoscaler.live.names import ANNOTATION_SCALE_DOWN_DISABLED, TAINT_CANDIDATE
+from autoscaler.live.objects import NodeState
 from tests.live.fake_api import FakeApi
 from tests.live.views import JOB, booting, config, decision, gang, node, pod, unready, view
 

@@ -12,8 +12,9 @@ from autoscaler.live.explain.answers import Answer, Seen, answer
 from autoscaler.live.explain.target import Target, TargetError, UnknownObjectError, parse_target
 from autoscaler.live.guardrail_config import Cooldowns
 from autoscaler.live.guardrails import GuardrailState, evaluate
-from autoscaler.live.model import ClusterView, JobView
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP
+from autoscaler.live.objects import JobView
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.view.store import Contents
@@ -119,7 +120,7 @@ def test_an_unready_node_says_what_kubernetes_says() -> None:
 
 
 def test_a_node_that_is_drained_says_how_far_it_got() -> None:
-    from autoscaler.live.model import NodeState
+    from autoscaler.live.objects import NodeState
 
     leaving = node("a-0", state=NodeState.DRAINING, annotations={ANNOTATION_REMOVAL_STEP: "evicting drain 1.0"})
     (sentence, *_) = ask("node/a-0", view([leaving])).sentences

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrail_config import Cooldowns, StepLimits
 from autoscaler.live.guardrails import GuardrailState, Rule, after_consolidation, after_removal_failure, evaluate
-from autoscaler.live.model import GangState, GangView, NodeState, ObjectRef
+from autoscaler.live.model import GangState, GangView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_REMOVAL_STEP, LABEL_POOL
+from autoscaler.live.objects import NodeState, ObjectRef
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.view.submissions import Submissions
 from envs.gpu_cluster.codec import CodecLayout, Decision, Pool

@@ -8,7 +8,7 @@ import pytest
 from autoscaler.live.constraints import PodTerm, Requirement, Spread, Taint, Toleration
 from autoscaler.live.guardrails import GuardrailState, Rule, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import NodeState
+from autoscaler.live.objects import NodeState
 from autoscaler.live.telemetry.audit import allowed_dict
 from tests.live.views import JOB, config, decision, gang, node, pod, spare, view
 

@@ -9,8 +9,9 @@ from autoscaler.live.constraints import PodTerm, Requirement, Spread
 from autoscaler.live.guardrail_config import Cooldowns
 from autoscaler.live.guardrails import GuardrailState, Rule, after_order, evaluate
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import NodeShape, PodsToCome
+from autoscaler.live.model import NodeShape
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import PodsToCome
 from autoscaler.live.telemetry.audit import allowed_dict
 from tests.live.views import GPU, JOB, booting, config, decision, gang, node, order, pod, spare, view
 

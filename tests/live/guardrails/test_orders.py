@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.live.guardrail_config import BackoffTimes, StepLimits, TotalLimits
 from autoscaler.live.guardrails import GuardrailState, Rule, after_order, after_order_failure, evaluate
-from autoscaler.live.model import MachineView, NodeState
+from autoscaler.live.objects import MachineView, NodeState
 from autoscaler.live.observer import unseen_orders
 from tests.live.views import NOW, booting, config, decision, gang, node, order, unready, view
 

@@ -4,8 +4,8 @@ import dataclasses
 
 from autoscaler.live.constraints import Taint, Toleration
 from autoscaler.live.guardrails import GuardrailState, Rule, after_release, evaluate
-from autoscaler.live.model import NodeState
 from autoscaler.live.names import GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import NodeState
 from tests.live.views import JOB, NOW, booting, config, decision, gang, node, pod, unready, view
 
 

@@ -9,7 +9,7 @@ from autoscaler.live.guardrail_config import Cooldowns, StepLimits, TotalLimits
 from autoscaler.live.guardrails import GuardrailState, after_order, evaluate
 from autoscaler.live.guardrails.orders import counted_nodes, existing_nodes
 from autoscaler.live.guardrails.protection import evictable_pods, node_hold
-from autoscaler.live.model import NodeState
+from autoscaler.live.objects import NodeState
 from tests.live.views import JOB, NOW, booting, config, decision, gang, node, order, pdb, pod, unready, view
 
 ANNOTATIONS = st.sampled_from(

@@ -10,8 +10,9 @@ from autoscaler.live.constraints import Requirement
 from autoscaler.live.guardrails import GuardrailState, PoolBackoff, after_consolidation, after_release, evaluate
 from autoscaler.live.guardrails.ailing import Ailment
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import Admission, GangState, MachineView, PodsToCome
+from autoscaler.live.model import GangState
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import Admission, MachineView, PodsToCome
 from autoscaler.live.repair_config import Repair
 from tests.live.guardrails import test_consolidations as moves
 from tests.live.guardrails.test_properties import scenarios

@@ -13,7 +13,7 @@ from autoscaler.live.guardrails import (
     after_removal_failure,
     evaluate,
 )
-from autoscaler.live.model import NodeState
+from autoscaler.live.objects import NodeState
 from tests.live.views import JOB, NOW, booting, config, decision, gang, node, order, pod, spare, unready, view
 
 

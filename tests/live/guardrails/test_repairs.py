@@ -6,9 +6,10 @@ import pytest
 
 from autoscaler.live.guardrails import GuardrailState, RepairKind, Rule, after_reboot, evaluate
 from autoscaler.live.guardrails.ailing import Ailment
-from autoscaler.live.model import NodeState, Taint
+from autoscaler.live.model import Taint
 from autoscaler.live.moments import Moment, moments
 from autoscaler.live.names import TAINT_REPAIR
+from autoscaler.live.objects import NodeState
 from autoscaler.live.repair_config import Repair, RepairConfigError, UnhealthyCondition
 from tests.live.views import NOW, REPLICA_SET, booting, config, decision, node, pod, spare, view
 

@@ -9,8 +9,8 @@ from autoscaler.live.guardrail_config import TotalLimits
 from autoscaler.live.guardrails import GuardrailState, after_order, after_order_failure, evaluate
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.stranded import stranded
-from autoscaler.live.model import NodeState
 from autoscaler.live.names import ANNOTATION_PLACED_AT, GATE_PLACEMENT, LABEL_POOL
+from autoscaler.live.objects import NodeState
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
 from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.codec import CodecLayout

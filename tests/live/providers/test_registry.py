@@ -15,7 +15,7 @@ from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrails import Rule
 from autoscaler.live.guardrails.protection import pod_hold
 from autoscaler.live.kube import client as kube_client
-from autoscaler.live.model import NodeView, PodView
+from autoscaler.live.objects import NodeView, PodView
 from autoscaler.live.view.nodes import is_usable
 from tests.live import raw
 from tests.live.fake_api import FakeApi

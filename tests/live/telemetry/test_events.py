@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.live import names
 from autoscaler.live.kube.client import ConflictError, NotFoundError
-from autoscaler.live.model import ObjectRef
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry import events
 from autoscaler.live.telemetry.events import BURST, MAX_WAITING, REPEAT_SECONDS, EventRecorder
 from autoscaler.live.telemetry.metrics import Metrics

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.live import names
-from autoscaler.live.model import ObjectRef
+from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry.logs import JsonFormatter
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import AddressError, Health, HealthServer

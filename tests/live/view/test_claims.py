@@ -11,7 +11,8 @@ from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.record import pack, unpack
-from autoscaler.live.model import ClusterView, NodeView
+from autoscaler.live.model import ClusterView
+from autoscaler.live.objects import NodeView
 from autoscaler.live.view.gangs import unserved_reason
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from autoscaler.live.config import LivePool
-from autoscaler.live.model import NodeState
 from autoscaler.live.names import TAINT_REPAIR
+from autoscaler.live.objects import NodeState
 from autoscaler.live.repair_config import Repair, UnhealthyCondition
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder

@@ -9,7 +9,7 @@ from autoscaler.live.config import LivePool, NodeTemplate
 from autoscaler.live.constraints import Taint
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.state import without_gpus
-from autoscaler.live.model import ClusterView, NodeState
+from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_IDLE_SINCE,
@@ -17,6 +17,7 @@ from autoscaler.live.names import (
     LABEL_POOL,
     TAINT_TO_BE_DELETED,
 )
+from autoscaler.live.objects import NodeState
 from autoscaler.live.observer import unseen_orders, unwritten_idle_nodes
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog, week_seconds
 from autoscaler.live.view.store import Resource

@@ -11,7 +11,7 @@ from autoscaler.live.kube.discovery import group_serves, kinds
 from autoscaler.live.kube.fields import conditions, mapping, text
 from autoscaler.live.kube.metadata import common_fields, read_metadata
 from autoscaler.live.kube.rights import each_verb
-from autoscaler.live.model import MachineView
+from autoscaler.live.objects import MachineView
 from autoscaler.live.providers.base import MachineWatch, ProviderKind
 from autoscaler.live.providers.karpenter.names import (
     ANNOTATION_DO_NOT_DISRUPT,

@@ -9,8 +9,8 @@ from autoscaler.live.kube.client import ClusterAccessError, Json, KubeClient
 from autoscaler.live.kube.discovery import group_serves
 from autoscaler.live.kube.metadata import common_fields, read_metadata
 from autoscaler.live.kube.rights import each_verb
-from autoscaler.live.model import MachineView
 from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.objects import MachineView
 from autoscaler.live.providers.base import Instance, MachineWatch, ProviderKind
 from autoscaler.live.providers.kube import KubeInstances
 
