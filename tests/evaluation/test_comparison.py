@@ -16,13 +16,14 @@ from autoscaler.evaluation.rollouts import Scenario, run
 from autoscaler.evaluation.windows import equal_windows
 from envs.gpu_cluster.cluster import ClusterConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
     trace = traces.load("synthetic:quickstart?days=6&seed=2")
-    return Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+    # Where waiting is cheap, nodes that are always on certainly cost more.
+    return Scenario(trace, auto_cluster(trace), EnvironmentConfig(objective=ObjectiveConfig(usd_per_gpu_hour=0.1)))
 
 
 def rules(layout: CodecLayout) -> list[Contender]:

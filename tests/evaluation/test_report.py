@@ -24,7 +24,7 @@ from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import equal_windows
 from configs.files import OutputFileError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
-from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 
 SECTIONS = [
     "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "nodes", "waits", "windows",
@@ -38,7 +38,9 @@ def comparison_of(
 ) -> Comparison:
     """Two rules, one of which plays the trained policy."""
     trace = traces.load(f"synthetic:quickstart?days={days}&seed=2")
-    scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
+    # Where waiting is cheap, nodes that are always on certainly cost more.
+    config = EnvironmentConfig(objective=ObjectiveConfig(usd_per_gpu_hour=0.1))
+    scenario = Scenario(trace, auto_cluster(trace), config)
     layout = scenario.config.codec
     contenders = [
         Contender("trained <&>", (make_baseline("always-on", layout),), "trained", sources=("runs/a",)),

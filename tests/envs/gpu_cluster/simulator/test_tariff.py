@@ -86,7 +86,7 @@ def test_the_waterfall_of_every_unit_sums_to_its_total(tmp_path: Path) -> None:
 @pytest.mark.parametrize("interval", [0.1, 10.0])
 def test_how_often_it_is_decided_changes_no_energy(tmp_path: Path, interval: float) -> None:
     here = region(tmp_path, price=[0.10, 0.30, 0.5])
-    often = {"decision_interval_seconds": interval, "resync_interval_seconds": 10.0}
+    often = {"settle_seconds": interval, "resync_interval_seconds": 10.0}
     problem = problem_of([(0.0, 5000.0, 4.0), (0.0, 1000.0, 2.0)], (here,), nodes=2, **often)
     simulator = Play(problem).run().simulator
     node = 4 * 0.125 / 3600
@@ -97,7 +97,7 @@ def test_how_often_it_is_decided_changes_no_energy(tmp_path: Path, interval: flo
 
 
 def test_an_idle_node_for_ten_seconds_at_200_watts_is_2000_joules() -> None:
-    problem = problem_of([(0.0, 10.0, 4.0), (20.0, 10.0, 4.0)], decision_interval_seconds=1.0)
+    problem = problem_of([(0.0, 10.0, 4.0), (20.0, 10.0, 4.0)], settle_seconds=1.0)
     fast, slow = both_simulators(problem, whole(problem))
     while not fast.is_done():
         step_both(fast, slow, keep_nodes(problem))
@@ -107,7 +107,7 @@ def test_an_idle_node_for_ten_seconds_at_200_watts_is_2000_joules() -> None:
 
 def test_a_gang_that_is_stopped_has_its_energy_on_both_nodes() -> None:
     # Three of its four seconds, then the episode ends: two nodes of 500 W each.
-    problem = problem_of([(0.0, 4.0, 8.0)], nodes=2, decision_interval_seconds=1.0)
+    problem = problem_of([(0.0, 4.0, 8.0)], nodes=2, settle_seconds=1.0)
     fast, slow = both_simulators(problem, (0, 3000, 1))
     while not fast.is_done():
         step_both(fast, slow, keep_nodes(problem))
