@@ -287,31 +287,34 @@ def test_the_mask_is_exact() -> None:
 
 
 def _follows_its_choices(snapshot: ClusterSnapshot, codec: CodecLayout, action: np.ndarray) -> bool:
-    """Whether a valid placement is carried out as it says."""
+    """Whether setpoints and placements are carried out as they say."""
     decision = empty_decision(codec)
     decode(action, snapshot, codec.tables(), empty_plan(codec), decision)
-    return decision.placement.tolist() == (action[codec.max_pools :] - 1).tolist()
+    return [*decision.setpoint, *decision.placement + 1] == action.tolist()
 
 
 def test_every_valid_choice_is_carried_out_and_no_other() -> None:
-    """On random snapshots: a placement is obeyed if and only if the mask allows it."""
+    """On random snapshots whose pools can grow for any job: the mask allows what is obeyed, and nothing else."""
     generator = np.random.default_rng(0)
     codec = CodecLayout(max_pools=3, window_slots=3, max_hold_seconds=600.0)
     mask = np.zeros(codec.mask_size, np.bool_)
-    refused = 0
+    refused = np.zeros(len(codec.action_sizes), np.int64)
     for _ in range(300):
         snapshot = random_snapshot(codec, generator)
+        snapshot.pools[:, Pool.MAX_NODES] += 1000.0
         write_mask(snapshot, codec.tables(), mask)
         parts = np.split(mask, np.cumsum(codec.action_sizes)[:-1])
         action = np.array([generator.choice(np.flatnonzero(part)) for part in parts])
         assert _follows_its_choices(snapshot, codec, action)
-        slot = int(generator.integers(codec.window_slots))
-        invalid = np.flatnonzero(~parts[codec.max_pools + slot])
-        if invalid.size and snapshot.queue[slot, 0]:
-            action[codec.max_pools + slot] = generator.choice(invalid)
-            refused += 1
-            assert not _follows_its_choices(snapshot, codec, action)
-    assert refused > 50
+        for component in generator.permutation(len(parts)):
+            invalid = np.flatnonzero(~parts[component])
+            slot = component - codec.max_pools
+            if invalid.size and (slot < 0 or snapshot.queue[slot, Slot.PRESENT]):
+                action[component] = generator.choice(invalid)
+                refused[component] += 1
+                assert not _follows_its_choices(snapshot, codec, action)
+                break
+    assert refused.min() > 10
 
 
 @pytest.mark.parametrize("setpoint", range(len(LAYOUT.setpoints)))
