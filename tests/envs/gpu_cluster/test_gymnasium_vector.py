@@ -21,7 +21,7 @@ from envs.registry import ENVIRONMENTS, register_envs
 
 SETTINGS: dict[str, Any] = {
     "trace": "synthetic:quickstart?days=3&seed=0",
-    "config": {"episode_seconds": 10_000.0, "codec": {"max_hold_seconds": 600.0}},
+    "config": {"episode_seconds": 4_000.0, "codec": {"max_hold_seconds": 600.0}},
 }
 MODES = [mode.value for mode in AutoresetMode]
 ENV_IDS = sorted(ENVIRONMENTS)
