@@ -88,7 +88,7 @@ def small_task(
 
 
 def small_model(agent: str, seed: int = 0) -> BaseAlgorithm:
-    """An untrained model whose weights are random and not nearly zero."""
+    """An untrained model whose weights are random and not nearly zero; without biases, observations decide."""
     task = small_task(agent, seed)
     env = GpuClusterVecEnv(task.problem, 16, seed)
     clock = Clock(lambda: env.step_seconds, 60.0)
@@ -96,7 +96,7 @@ def small_model(agent: str, seed: int = 0) -> BaseAlgorithm:
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in model.policy.parameters():
-            parameter.normal_(0.0, 0.4)
+            parameter.normal_(0.0, 0.4 if parameter.ndim > 1 else 0.0)
     return model
 
 
