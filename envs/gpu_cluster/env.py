@@ -44,7 +44,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     | component | choices | meaning |
     |---|---|---|
-    | setpoint of pool p | 25 | idle time-out and reserve, see `CodecLayout.setpoints` |
+    | setpoint of pool p | 61 | idle time-out and reserve, see `CodecLayout.setpoints` |
     | placement of slot s | 1 + `max_pools` | 0: hold; k: run in pool k - 1 as soon as it fits |
     | `consolidation` of pool p | 3 | empty no node, the emptiest, or all that can be, by moving their jobs |
     | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS` |

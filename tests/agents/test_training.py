@@ -136,7 +136,7 @@ def test_training_makes_a_policy_cheaper(
     lengths = {"total_steps": 60_000, "validations": 10}
     network = {"hidden_units": 16} if agent == "maskable-ppo" else {"policy_kwargs": {"net_arch": [16, 16]}}
     task = small_task(agent, problem=problem[agent], train=lengths, learning_rate=3e-3, **network)
-    bad = Tuned(3600.0, ALWAYS_ON, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", ""))
+    bad = Tuned(14400.0, ALWAYS_ON, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", ""))
     run = folder("run")
     result = train(replace(task, tuned=bad), run)
     costs = [entry["validation/usd"] for entry in curve(run) if "validation/usd" in entry]

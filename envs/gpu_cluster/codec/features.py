@@ -81,6 +81,8 @@ class PoolFeature(Feature):
     IDLE_NODES_900S = "nodes", 2.0
     IDLE_NODES_1800S = "nodes", 2.0
     IDLE_NODES_3600S = "nodes", 2.0
+    IDLE_NODES_7200S = "nodes", 2.0
+    IDLE_NODES_14400S = "nodes", 2.0
     NODES_WITH_1_FREE = "nodes", 4.0
     NODES_WITH_2_FREE = "nodes", 4.0
     NODES_WITH_4_FREE = "nodes", 4.0

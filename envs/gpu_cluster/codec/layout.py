@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 4
+CODEC_VERSION = 5
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
 
-IDLE_AGE_EDGES_SECONDS = (0.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+IDLE_AGE_EDGES_SECONDS = (0.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
 """Ages at which an idle node moves to the next class; also the idle time-outs that a setpoint can choose."""
 
-HEADROOM_FRACTIONS = (0.0, 0.05, 0.15)
+HEADROOM_FRACTIONS = (0.0, 0.05, 0.15, 0.3, 0.6, 1.0)
 """Idle nodes that a setpoint keeps or orders in reserve, as a fraction of the nodes in demand (rounded up)."""
 
 ALWAYS_ON = -1.0

@@ -100,10 +100,10 @@ def test_values_of_other_libraries_are_plain_values() -> None:
 def test_the_codec_of_an_id_stays_where_only_other_fields_are_given() -> None:
     for kwargs in ({"codec": {"max_hold_seconds": 60.0}}, {"config": {"codec": {"max_hold_seconds": 60.0}}}):
         env = make("autoscaler/GpuClusterScaling-v0", **kwargs)
-        assert env.action_space == gymnasium.spaces.Discrete(25)
+        assert env.action_space == gymnasium.spaces.Discrete(61)
         assert env.config.codec == CodecLayout(max_pools=1, window_slots=0, max_hold_seconds=60.0)
     plain = make("autoscaler/GpuClusterScaling-v0", config=EnvironmentConfig(episode_seconds=7200.0))
-    assert plain.action_space == gymnasium.spaces.Discrete(25)
+    assert plain.action_space == gymnasium.spaces.Discrete(61)
 
 
 @pytest.mark.parametrize("kwargs", [{"codec": {"window_slots": 2}}, {"config": {"codec": {"window_slots": 2}}}])

@@ -219,7 +219,7 @@ def test_actions_of_another_shape_are_refused() -> None:
 
 def test_the_id_with_one_component_takes_one_integer_for_each_cluster() -> None:
     env = make_vec(env_id="autoscaler/GpuClusterScaling-v0")
-    assert env.action_space == batch_space(gymnasium.spaces.Discrete(25), 3)
+    assert env.action_space == batch_space(gymnasium.spaces.Discrete(61), 3)
     env.reset(seed=0)
     rewards = env.step(np.array([0, 1, 2]))[1]
     assert rewards.shape == (3,)

@@ -49,7 +49,7 @@ def plain_snapshot() -> ClusterSnapshot:
     snapshot = empty_snapshot(LAYOUT)
     add_pool(snapshot, 0, idle_nodes=3, busy_nodes=4, booting_nodes=2, used_gpus=20, min_nodes=1)
     add_pool(snapshot, 1, idle_nodes=1, busy_nodes=2, booting_nodes=1, used_gpus=9, gpus_per_node=4)
-    snapshot.idle_age_nodes[0] = [3, 3, 2, 2, 1, 1, 0, 0]
+    snapshot.idle_age_nodes[0] = [3, 3, 2, 2, 1, 1, 0, 0, 0, 0]
     snapshot.free_nodes[0, [0, 4, 8 - 2]] = [1, 2, 1]
     snapshot.free_nodes[1, [1, 3]] = [1, 1]
     for pool in (0, 1):

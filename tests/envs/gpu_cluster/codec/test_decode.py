@@ -131,7 +131,7 @@ def test_the_backlog_uses_what_is_idle_and_booting() -> None:
 @pytest.mark.parametrize(("edge", "timeout"), list(enumerate(IDLE_AGE_EDGES_SECONDS)))
 def test_idle_nodes_go_at_the_time_out_of_the_setpoint(edge: int, timeout: float) -> None:
     snapshot = one_pool(idle_nodes=9, busy_nodes=2)
-    snapshot.idle_age_nodes[0] = [9, 8, 7, 6, 4, 3, 2, 1]
+    snapshot.idle_age_nodes[0] = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
     expected = 11 - snapshot.idle_age_nodes[0, edge]
     assert target(snapshot, LAYOUT.setpoint(timeout, 0.0)) == expected
 
@@ -177,7 +177,7 @@ def test_headroom_counts_the_nodes_that_the_queue_will_need() -> None:
 
 
 def test_always_on_means_all_nodes() -> None:
-    assert target(one_pool(), LAYOUT.setpoint(3600.0, ALWAYS_ON)) == 20
+    assert target(one_pool(), LAYOUT.setpoint(IDLE_AGE_EDGES_SECONDS[-1], ALWAYS_ON)) == 20
 
 
 def test_the_target_stays_between_minimum_and_maximum() -> None:
@@ -193,7 +193,10 @@ def test_each_pool_obeys_its_own_setpoint() -> None:
     snapshot = one_pool(idle_nodes=2)
     add_pool(snapshot, 1, idle_nodes=2)
     snapshot.idle_age_nodes[:] = 2.0
-    assert decide(snapshot, AT_ONCE, LAYOUT.setpoint(3600.0, ALWAYS_ON)).target_nodes.tolist() == [0, 20]
+    assert decide(snapshot, AT_ONCE, LAYOUT.setpoint(IDLE_AGE_EDGES_SECONDS[-1], ALWAYS_ON)).target_nodes.tolist() == [
+        0,
+        20,
+    ]
 
 
 def test_an_absent_pool_has_no_nodes() -> None:

@@ -107,7 +107,7 @@ def test_a_pool_in_backoff_shows_no_capacity_to_grow_and_orders_nothing() -> Non
     jobs: list[Job] = [(0.0, 5000.0, 8.0)]
     problem = small_problem(jobs, [PoolConfig("a", 4, min_nodes=1, boot=NO_STOCK), PoolConfig("b", 4)])
     fast, slow = both_simulators(problem, whole(problem))
-    always_on = np.array([problem.config.codec.setpoint(3600.0, -1.0)] * 2 + [0] * 3)
+    always_on = np.array([problem.config.codec.setpoint(14400.0, -1.0)] * 2 + [0] * 3)
     always_on[1] = 0
     step_both(fast, slow, always_on)  # the three other nodes are ordered, and all fail at 100 s
     while slow.now < 100_000:
