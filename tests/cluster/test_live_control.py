@@ -131,9 +131,7 @@ def test_a_drain_stops_before_the_next_eviction(cluster: ControlPlane) -> None:
 
     try:
         pool_node(cluster, "n")
-        web, api = (replica_set(cluster, name, "n", spec={"nodeSelector": {}}) for name in ("web", "api"))
-        cluster.create_gpu_node("spare", gpus=0)
-        cluster.wait_for_node("spare", gpus=0)
+        web, api = (replica_set(cluster, name, "n") for name in ("web", "api"))
         config, clock = live_config(taint_wait_seconds=0.2), ScaledClock()
         machine = RemovalMachine(client, config, clock, make_providers(client, config, clock), report, switch.stops)
         machine.start([removal_of(cluster, "n", drain=True)])
