@@ -117,13 +117,3 @@ def test_the_pods_of_a_job_that_is_not_indexed_are_jobs_of_their_own(cluster: Co
     sizes = [[gang.parallelism for gang in seen.view.queue] for seen in live.observations]
     assert max(len(each) for each in sizes) == 3, "each waited by itself"
     assert {size for each in sizes for size in each} == {1}
-
-
-def test_bare_pods_of_one_pod_group_are_placed_one_by_one(cluster: ControlPlane) -> None:
-    """A label of the coscheduling plugin makes no gang here; docs/live.md says so."""
-    label = {"pod-group.scheduling.sigs.k8s.io/name": "group"}
-    with deployed(cluster, live_settings("pools.0.max_nodes=1")):
-        for name in ("one", "two"):
-            cluster.create_pod(name, gpus=8, run_seconds=1, labels=label, spec=GATED)
-        for name in ("one", "two"):
-            cluster.wait_for_pod(name, "Succeeded")

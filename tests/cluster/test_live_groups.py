@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.gangs.pod_groups import OLD_LABEL
 from autoscaler.live.names import EVENT_NOT_TRIGGER_SCALE_UP, LABEL_POOL
 from tests.cluster.binaries import Binaries, find_crds
 from tests.cluster.constants import JOBSET, KUEUE, SCHEDULER_PLUGINS
@@ -106,6 +107,21 @@ def test_a_group_that_nobody_describes_is_told_and_served_once_somebody_does(clu
         group = {"apiVersion": "scheduling.x-k8s.io/v1alpha1", "kind": "PodGroup", "metadata": {"name": "g"}}
         cluster.request("POST", PLUGINS, {**group, "spec": {"minMember": 2}})
         running(cluster, "scheduling.x-k8s.io/pod-group=g", 2)
+
+
+def test_bare_pods_whose_old_label_says_no_size_are_told_and_start_together_once_it_does(cluster: ControlPlane) -> None:
+    for name in ("one", "two"):
+        member(cluster, name, {f"{OLD_LABEL}/name": "g"})
+    with deployed(cluster, live()):
+        cluster.wait_until(lambda: len(told(cluster)) == 2, "both pods are told")
+        assert all("nothing that is read says how large that is" in message for message in told(cluster))
+        time.sleep(QUIET_SECONDS)
+        assert gated(cluster) == ["one", "two"]
+        assert nodes(cluster) == []
+        sized = {"metadata": {"labels": {f"{OLD_LABEL}/min-available": "2"}}}
+        for name in ("one", "two"):
+            cluster.request("PATCH", f"/api/v1/namespaces/default/pods/{name}", sized, content_type=MERGE)
+        running(cluster, f"{OLD_LABEL}/name=g", 2)
 
 
 def job_of(job_set: str, role: str, gpus: int) -> Json:
