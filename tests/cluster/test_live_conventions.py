@@ -33,9 +33,15 @@ def nodes(cluster: ControlPlane) -> list[dict[str, Any]]:
     return found
 
 
-def event_messages(cluster: ControlPlane, reason: str) -> list[str]:
+def not_triggered(cluster: ControlPlane, objects: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Which of some objects were told why no node is ordered for them, and what; one entry for each Event."""
     events = cluster.request("GET", "/api/v1/namespaces/default/events")["items"]
-    return [event["message"] for event in events if event["reason"] == reason]
+    told = [
+        (event["involvedObject"]["name"], event["message"])
+        for event in events
+        if event["reason"] == names.EVENT_NOT_TRIGGER_SCALE_UP
+    ]
+    return sorted(each for each in told if each[0] in objects)
 
 
 def test_bounds_and_template_come_from_the_node_groups_annotations(cluster: ControlPlane) -> None:
@@ -80,7 +86,7 @@ def test_a_pod_that_consumes_a_provisioning_request_is_left_alone_and_people_are
     cluster: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
     foreign.provisioning_request(cluster, "request")
-    consume = {names.ANNOTATION_CONSUME_REQUEST: "request"}
+    consume, pods = {names.ANNOTATION_CONSUME_REQUEST: "request"}, ("gated", "plain")
     with caplog.at_level(logging.WARNING, "autoscaler"), deployed(cluster, live_settings()) as live:
         assert "ProvisioningRequests are not served" in caplog.text
         cluster.create_pod("gated", gpus=8, annotations=consume, spec=GATED)
@@ -89,18 +95,16 @@ def test_a_pod_that_consumes_a_provisioning_request_is_left_alone_and_people_are
         cluster.wait_until(
             lambda: live.process.metrics.value(names.METRIC_UNSERVED_PODS, "provisioning-request") == 2, "seen"
         )
-        cluster.wait_until(
-            lambda: len(event_messages(cluster, names.EVENT_NOT_TRIGGER_SCALE_UP)) == 2, "both pods are told"
-        )
+        cluster.wait_until(lambda: len(not_triggered(cluster, pods)) == 2, "both pods are told")
         seen = len(live.observations)
         cluster.wait_until(lambda: len(live.observations) > seen + 2, "it has decided again")
         assert live.process.metrics.value(names.METRIC_SCALED_UP, "gpu") == 0
         # Others are served. Whether the scheduler puts the pod without a gate on a node that comes is its own affair.
         cluster.create_gang_job("other", pods=1, gpus_per_pod=8, run_seconds=1, pod_spec=GATED)
         cluster.wait_for_job("other")
-    told = event_messages(cluster, names.EVENT_NOT_TRIGGER_SCALE_UP)
-    assert [message for message in told if "ProvisioningRequest, which is not served" in message] == told
-    assert len(told) == 2, "each is told once"
+    told = not_triggered(cluster, pods)
+    assert [name for name, _ in told] == ["gated", "plain"], "each is told once"
+    assert all("ProvisioningRequest, which is not served" in message for _, message in told)
     gated = next(pod for pod in cluster.pods() if pod["metadata"]["name"] == "gated")
     assert gated["spec"] == before["gated"]
 
