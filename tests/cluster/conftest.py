@@ -34,13 +34,16 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder with `cluster`, and give it one more try, which the summary shows as RERUN.
 
-    The slow ones come first, so that no process waits at the end for another one's.
+    The slow ones come first, so that no process waits at the end for another one's. Tests of other folders stay in
+    their order, because some share a fixture of their module.
     """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker("cluster")
-            item.add_marker(pytest.mark.flaky(reruns=1))
+    own = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    mine = set(own)
+    others = [item for item in items if item not in mine]
+    for item in own:
+        item.add_marker("cluster")
+        item.add_marker(pytest.mark.flaky(reruns=1))
+    items[:] = [*others, *sorted(own, key=lambda item: item.get_closest_marker("slow") is None)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
