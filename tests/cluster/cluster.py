@@ -190,6 +190,19 @@ class Cluster:
                 lines.append(f"  event {involved.get('name')}: {event['reason']}: {event['message'][:200]}")
         return "\n".join(lines) or "  (the API server does not answer, or there is nothing)"
 
+    def _can_list(self, crd: rest.Json) -> bool:
+        """Whether objects of a CRD can be listed; those who come too early find no path, or storage being set up."""
+        spec = crd["spec"]
+        versions = [version["name"] for version in spec["versions"] if version["served"]]
+        try:
+            for version in versions:
+                self.request("GET", f"/apis/{spec['group']}/{version}/{spec['names']['plural']}")
+        except client.ApiException as error:
+            if error.status not in (404, 429):
+                raise
+            return False
+        return True
+
     def _exists(self, path: str) -> bool:
         try:
             self.request("GET", path)

@@ -13,7 +13,7 @@ import yaml
 from tests.cluster import flags
 from tests.cluster.binaries import Binaries, find_binaries
 from tests.cluster.certificates import CertificateAuthority, KeyPair
-from tests.cluster.cluster import Cluster, condition_status
+from tests.cluster.cluster import Cluster
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.processes import Component, Workspace, free_port
 from tests.cluster.progress import say
@@ -157,19 +157,13 @@ class ControlPlane(Cluster):
     def install_crds(self, manifests: Iterable[Path], *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Install CustomResourceDefinitions that are not there yet and wait until they are served."""
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        names = []
-        for manifest in manifests:
-            for crd in yaml.safe_load_all(manifest.read_text()):
-                if crd:
-                    names.append(crd["metadata"]["name"])
-                    if not self._exists(f"{path}/{names[-1]}"):
-                        self.request("POST", path, crd)
-        for name in names:
-            self.wait_until(
-                partial(self._is_established, f"{path}/{name}"),
-                f"{name} is established",
-                timeout_seconds=timeout_seconds,
-            )
+        crds = [crd for manifest in manifests for crd in yaml.safe_load_all(manifest.read_text()) if crd]
+        for crd in crds:
+            if not self._exists(f"{path}/{crd['metadata']['name']}"):
+                self.request("POST", path, crd)
+        for crd in crds:
+            name = crd["metadata"]["name"]
+            self.wait_until(partial(self._can_list, crd), f"{name} is served", timeout_seconds=timeout_seconds)
 
     def remove_crds(self, *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Remove every CustomResourceDefinition; `reset` keeps them, so an earlier test may have installed some."""
@@ -179,9 +173,6 @@ class ControlPlane(Cluster):
         self.wait_until(
             lambda: not self.request("GET", path)["items"], "no CRD is left", timeout_seconds=timeout_seconds
         )
-
-    def _is_established(self, path: str) -> bool:
-        return condition_status(self.request("GET", path), "Established") == "True"
 
     def install_karpenter_crds(self) -> None:
         """Install what Karpenter and its KWOK provider define, without running Karpenter."""

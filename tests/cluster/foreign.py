@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.cluster.cluster import Cluster, condition_status
+from tests.cluster.cluster import Cluster
 
 Manifest = dict[str, Any]
 
@@ -38,10 +38,7 @@ def install(cluster: Cluster, manifest: Manifest) -> None:
     path = f"{CRDS}/{manifest['metadata']['name']}"
     if not cluster._exists(path):
         cluster.request("POST", CRDS, manifest)
-    cluster.wait_until(lambda: condition_status(cluster.request("GET", path), "Established") == "True", "it is served")
-    group, version = manifest["spec"]["group"], manifest["spec"]["versions"][0]["name"]
-    plural = manifest["spec"]["names"]["plural"]
-    cluster.wait_until(lambda: cluster._exists(f"/apis/{group}/{version}/{plural}"), f"{plural} can be listed")
+    cluster.wait_until(lambda: cluster._can_list(manifest), f"{manifest['metadata']['name']} is served")
 
 
 def machine_deployment(cluster: Cluster, name: str, annotations: dict[str, str]) -> None:
