@@ -264,7 +264,7 @@ def test_an_idle_node_ages_from_when_its_last_pod_was_seen_to_go() -> None:
     view, snapshot = look(world)
     (node,) = view.pools[0].nodes
     assert node.idle_since_seconds == START + 500.25
-    assert list(snapshot.idle_age_nodes[0]) == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert list(snapshot.idle_age_nodes[0]) == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_idle_age_survives_a_restart_through_its_annotation() -> None:
