@@ -124,7 +124,7 @@ def test_an_idle_node_goes_at_its_time_out_exactly(timeout: float) -> None:
     play = Play(problem, timeout).run(until=19000.0)
     assert play.totals().idle_node_ms == timeout * 1000
     assert play.totals().nodes_removed == 1
-    assert play.run().starts() == [300.0, 9300.0]
+    assert play.run().starts() == [300.0, 20300.0]
 
 
 def test_always_on_orders_every_node_and_keeps_it() -> None:
