@@ -157,6 +157,12 @@ def _label_points(axes: Axes, points: Mapping[str, tuple[Estimate, Estimate]], l
     points_per_pixel = 72.0 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
     places = [float(axes.transData.transform(point)[1]) * points_per_pixel for point in shown]
     heights = spread_labels([place + 6.0 for place in places], 11.0)
+    axis = float(axes.transAxes.transform((0.0, 0.0))[1]) * points_per_pixel
+    if min(heights) < axis + 8.0:  # over the numbers of the axis below: above the points, then
+        least = axis + 20.0
+        for index in np.argsort(heights).tolist():
+            heights[index] = max(heights[index], least)
+            least = heights[index] + 11.0
     for (name, (energy, wait)), place, height in zip(points.items(), places, heights, strict=True):
         beyond = energy.mean > limit
         axes.annotate(
