@@ -104,12 +104,4 @@ def alone_key(pod: PodView) -> object:
 
 def shape_key(pod: PodView) -> object:
     """All of a pod that decides where it fits, besides other pods that it wants near or not near it."""
-    return (
-        tuple(sorted(pod.requests.items())),
-        tuple(sorted(pod.node_selector.items())),
-        pod.affinity_terms,
-        pod.tolerations,
-        pod.host_ports,
-        pod.namespace,
-        tuple(sorted(pod.labels.items())),
-    )
+    return alone_key(pod), pod.namespace, tuple(sorted(pod.labels.items()))
