@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.simulator import state as st
@@ -37,6 +38,23 @@ def set_piece_end(world: World, cluster: Cluster) -> None:
 
 
 @helper
+def amounts_since(
+    before: NDArray[np.int64], row: NDArray[np.int64], pool: NDArray[np.int64], elapsed: int
+) -> tuple[int, int, int, int, int, int]:
+    """The amounts of energy of one pool since its integrals were those of `before`."""
+    return energy_amounts(
+        row[st.IDLE_NODE_MS] - before[0],
+        row[st.BUSY_NODE_MS] - before[1],
+        row[st.BOOT_NODE_MS] - before[2],
+        row[st.USED_MILLI_MS] - before[3],
+        row[st.SAVED_MILLI_MS] - before[5],
+        pool[st.GPUS],
+        pool[st.MAX_NODES],
+        elapsed,
+    )
+
+
+@helper
 def charge_energy(world: World, index: int, cluster: Cluster) -> None:
     """Add what the energy since the last charge cost to the terms of the step."""
     terms, paid, last = world.outcome.terms[index], world.outcome.paid[index], world.pools.shape[0]
@@ -44,16 +62,7 @@ def charge_energy(world: World, index: int, cluster: Cluster) -> None:
     elapsed = cluster.clock[st.NOW] - paid[last, st.PAID_TIME]
     for pool in range(last):
         row = cluster.pool[pool]
-        amounts = energy_amounts(
-            row[st.IDLE_NODE_MS] - paid[pool, 0],
-            row[st.BUSY_NODE_MS] - paid[pool, 1],
-            row[st.BOOT_NODE_MS] - paid[pool, 2],
-            row[st.USED_MILLI_MS] - paid[pool, 3],
-            row[st.SAVED_MILLI_MS] - paid[pool, 5],
-            world.pools[pool, st.GPUS],
-            world.pools[pool, st.MAX_NODES],
-            elapsed,
-        )
+        amounts = amounts_since(paid[pool], row, world.pools[pool], elapsed)
         overhead = row[st.OVERHEAD_MILLI_MS] - paid[pool, 4]
         waiting, useful = world.settings.usd_per_waited_milli_ms, world.settings.usd_per_useful_milli_ms
         add_costs(terms, amounts, overhead, world.tariff.rates[piece, pool], waiting, useful)
@@ -70,16 +79,7 @@ def book_piece(world: World, index: int, cluster: Cluster) -> None:
     elapsed = cluster.clock[st.NOW] - booked[last, st.BOOKED_TIME]
     for pool in range(last):
         row = cluster.pool[pool]
-        amounts = energy_amounts(
-            row[st.IDLE_NODE_MS] - booked[pool, 0],
-            row[st.BUSY_NODE_MS] - booked[pool, 1],
-            row[st.BOOT_NODE_MS] - booked[pool, 2],
-            row[st.USED_MILLI_MS] - booked[pool, 3],
-            row[st.SAVED_MILLI_MS] - booked[pool, 5],
-            world.pools[pool, st.GPUS],
-            world.pools[pool, st.MAX_NODES],
-            elapsed,
-        )
+        amounts = amounts_since(booked[pool], row, world.pools[pool], elapsed)
         rates = world.tariff.spending_rates[cluster.clock[st.PIECE], pool]
         add_spendings(world.outcome.spendings[index, pool], amounts, rates)
         for column in range(st.PAID_COLUMNS):
