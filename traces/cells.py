@@ -44,22 +44,23 @@ class CellReader:
     """The cells of a text table; what is wrong with a row is kept, and its first problem counts.
 
     Args:
-        content: the file, with its header.
+        content: the file.
         header: names of the columns.
         separator: between cells.
+        has_header: whether the first line of the file is the header.
 
     Attributes:
         rows: [rows] int64, the 1-based data row of each row that has its cells.
         is_good: [rows] bool, whether all of its cells that were read are of their dtype.
     """
 
-    def __init__(self, content: bytes, header: Sequence[str], separator: str) -> None:
+    def __init__(self, content: bytes, header: Sequence[str], separator: str, *, has_header: bool = True) -> None:
         self._problems: list[RowProblem] = []
         self._header = list(header)
         self._separator = separator
         self._cells: list[list[str]] = []
         numbers = []
-        lines = [line for line in content.split(b"\n")[1:] if line.strip(b"\r")]
+        lines = [line for line in content.split(b"\n")[int(has_header) :] if line.strip(b"\r")]
         for number, line in enumerate(lines, 1):
             cells = self._cells_of(number, line.rstrip(b"\r"))
             if cells is not None:

@@ -7,19 +7,7 @@ import pyarrow.parquet as pq
 
 from configs.files import atomic_path
 from traces.errors import TraceFileError
-
-
-def check_readable(path: str) -> None:
-    """Raise unless `path` is a file that can be opened.
-
-    Raises:
-        TraceFileError: there is no such file, it is a folder, or it may not be read.
-    """
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as error:
-        raise TraceFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+from traces.inputs import check_readable
 
 
 def read_parquet(path: str) -> pa.Table:

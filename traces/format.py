@@ -1,5 +1,6 @@
 """What a format of traces is: one module of `traces.formats` each, listed there by one line."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -24,6 +25,10 @@ class Format(Generic[OptionsT]):
         licence: licence of the data in this format.
         citation: where the data were published; "" for your own data.
         example: a URI.
+        url: where the data are.
+        detect: (name of a file, its first text) -> why it is of this format, "" where it is not; None: never found.
+        tables: whether `load` takes a folder or an archive of several tables; else each file is loaded on its own, and
+            the jobs of several are merged.
     """
 
     name: str
@@ -34,3 +39,23 @@ class Format(Generic[OptionsT]):
     licence: str
     citation: str
     example: str
+    url: str = ""
+    detect: Callable[[str, str], str] | None = None
+    tables: bool = False
+
+
+def has_columns(*wanted: str, without: tuple[str, ...] = ()) -> Callable[[str, str], str]:
+    """A `detect` by names of columns in the first line.
+
+    Args:
+        wanted: all of them are there.
+        without: none of them is.
+    """
+
+    def detect(_name: str, text: str) -> str:
+        line = text.lstrip("\ufeff").partition("\n")[0]
+        names = {name.strip().strip('"') for name in re.split(r"[,;|\t]", line)}
+        found = names.issuperset(wanted) and not names & {*without}
+        return f"its columns are {', '.join(wanted[:3])}..." if found else ""
+
+    return detect

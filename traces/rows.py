@@ -2,21 +2,38 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from traces.arrow import from_numpy, to_numpy
+from traces.arrow import from_numpy, labels, strings, to_numpy
 from traces.errors import TraceValueError
+from traces.inputs import Input
 from traces.schema import ROW_RULES
-from traces.tables import SEPARATORS, Columns, TextOptions, find_separator, read_text
+from traces.tables import SEPARATORS, Columns, TextOptions, as_input, find_separator, read_text
 from traces.trace import Trace, TraceMetadata
 from traces.validation import Origin, Violation, check, gpu_count, present, to_milli
 
 MOST_BAD_SHARE: Final = 0.5
 """With a larger share of bad rows the file is of another format, or an option is wrong: that is an error."""
+
+
+COLUMN_TYPES: Final[Mapping[str, pa.DataType]] = {
+    "submit_time_seconds": pa.string(),
+    "start_time": pa.string(),
+    "end_time": pa.string(),
+    "gpu_milli": pa.float64(),
+    "cpu_milli": pa.int64(),
+    "memory_mib": pa.int64(),
+    "priority": pa.int64(),
+}
+"""Dtypes of columns of records: times are texts until `traces.clock` reads them, GPUs are not in thousandths yet."""
+
+_EPOCH_SECONDS: Final = 9e8  # 1998: a submit time from here on counts from 1970,
+_RELATIVE_SECONDS: Final = 3e8  # and one before 10 years from the start of a trace.
 
 
 @dataclass(slots=True)
@@ -30,6 +47,7 @@ class Rows:
         total: data rows of the file.
         dropped: reason -> rows that are no jobs of the trace, such as CPU jobs.
         bad: reason -> rows that cannot be used.
+        parts: after `split`: [rows] int64, the index that each row had before.
     """
 
     table: pa.Table
@@ -38,7 +56,34 @@ class Rows:
     total: int
     dropped: dict[str, int] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     _first: TraceValueError | None = None
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, Sequence[Any]],
+        where: str,
+        names: Mapping[str, str],
+        strict: bool,
+        numbers: Sequence[int] | None = None,
+    ) -> Self:
+        """Rows of records, such as those of a JSON file.
+
+        Args:
+            columns: our column -> [rows] values; texts, numbers, or None.
+            where: the file, for messages.
+            names: our column -> the name in the file, where they differ.
+            strict: whether a bad row is an error.
+            numbers: [rows] which item of the file each is; None: 1, 2, 3...
+        """
+        arrays = [
+            pa.chunked_array([pa.array(values, COLUMN_TYPES.get(name, pa.string()))])
+            for name, values in columns.items()
+        ]
+        table = pa.table(arrays, names=list(columns))
+        origin = Origin(where, dict(names), None if numbers is None else np.array(numbers, np.int64))
+        return cls(table, origin, strict, table.num_rows)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         return self.table.column(column)
@@ -56,6 +101,24 @@ class Rows:
         if rows.any():
             self.dropped[reason] = self.dropped.get(reason, 0) + int(rows.sum())
             self._keep(~rows)
+
+    def split(self, counts: NDArray[np.int64]) -> None:
+        """Repeat rows, [rows] int64, at least 1; a row that is there several times gets ids `id/0`, `id/1`...
+
+        `parts` then says which row each was.
+        """
+        self.parts = np.repeat(np.arange(len(counts)), counts)
+        first = np.cumsum(counts) - counts
+        number = np.arange(len(self.parts)) - first[self.parts]
+        names = self["job_id"].take(from_numpy(self.parts))
+        numbered = pc.binary_join_element_wise(names, labels("", number), strings(["/"]).take(from_numpy(number * 0)))
+        several = pa.chunked_array([from_numpy((counts[self.parts] > 1).astype(np.int64)).cast(pa.bool_())])
+        self._keep_index(self.parts)
+        self.set("job_id", pc.if_else(several, numbered, names))
+        for name in ("cpu_milli", "memory_mib"):
+            if name in self.table.column_names:
+                divisor = pa.chunked_array([from_numpy(counts[self.parts].astype(np.int64))])
+                self.set(name, pc.divide(self[name], divisor))
 
     def check(self, violations: Iterable[Violation]) -> None:
         """Leave out the rows that break a rule; each counts for the first rule that it breaks.
@@ -109,8 +172,23 @@ class Rows:
             self.check(rules(self.table, self.origin))
         self.finish()
         columns = {name: self.table.column(name) for name in self.table.column_names}
+        self._check_one_clock()
         counted = replace(metadata, dropped=self.dropped, bad_rows=self.bad)
         return Trace.from_columns(columns, metadata=counted, origin=self.origin)
+
+    def _check_one_clock(self) -> None:
+        """Refuse a file in which some times count from 1970 and others from the start of the trace.
+
+        Raises:
+            TraceValueError: names the first row of the fewer.
+        """
+        submit = to_numpy(self["submit_time_seconds"])
+        late = submit >= _EPOCH_SECONDS
+        if late.any() and (submit < _RELATIVE_SECONDS).any():
+            odd = late if late.sum() < len(late) / 2 else ~late
+            index = int(odd.argmax())
+            others = "count from another second 0 (epoch and relative times in one file?); put all on one clock"
+            raise self.origin.error(index, "submit_time_seconds", f"{submit[index]:.0f} s, while most {others}")
 
     def finish(self) -> None:
         """Refuse a file most of whose rows are bad.
@@ -138,31 +216,41 @@ class Rows:
         self._first = self._first or error
 
     def _keep(self, rows: NDArray[np.bool_]) -> None:
-        index = np.flatnonzero(rows)
+        self._keep_index(np.flatnonzero(rows))
+
+    def _keep_index(self, index: NDArray[np.int64]) -> None:
         numbers = np.arange(1, self.table.num_rows + 1) if self.origin.rows is None else self.origin.rows
         self.table = self.table.take(from_numpy(index))
         self.origin = replace(self.origin, rows=numbers[index])
 
 
-def read_rows(path: str, columns: Columns, names: Mapping[str, str], options: TextOptions) -> Rows:
+def read_rows(
+    path: str | Input,
+    columns: Columns,
+    names: Mapping[str, str],
+    options: TextOptions,
+    *,
+    header: Sequence[str] | None = None,
+) -> Rows:
     """The rows of a text table, under our names.
 
     Args:
-        path: a text file, plain or compressed.
+        path: a text file, plain or compressed, of its own or in an archive.
         columns: column of the file -> Arrow dtype; None: numbers or timestamps, whichever the cells are.
         names: our column -> that of the file; only these are in the rows.
         options: separator, and what to do with bad rows.
+        header: names of the columns, where the file has no line of them.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
         TraceValueError: a column is missing; or a row cannot be read and `strict` is on.
     """
-    wanted: Sequence[str] = list(columns)
-    separator = SEPARATORS.get(options.separator) or find_separator(path, wanted)
-    text = read_text(path, columns, separator)
+    source = as_input(path)
+    separator = SEPARATORS.get(options.separator) or (find_separator(source, list(columns)) if header is None else ",")
+    text = read_text(source, columns, separator, header)
     table = pa.table([text.table.column(theirs) for theirs in names.values()], names=list(names))
     renamed = {ours: theirs for ours, theirs in names.items() if ours != theirs}
-    rows = Rows(table, Origin(path, renamed, text.rows), options.strict, table.num_rows + len(text.problems))
+    rows = Rows(table, Origin(str(source), renamed, text.rows), options.strict, table.num_rows + len(text.problems))
     for problem in text.problems:
-        rows.add_problem(problem.reason, problem.error(path))
+        rows.add_problem(problem.reason, problem.error(str(source)))
     return rows

@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("workload", pa.string()),
         pa.field("checkpoint_interval_seconds", pa.float64()),
         pa.field("image", pa.string()),
+        pa.field("energy_kwh", pa.float64()),
     ]
 )
 """Arrow schema of `Trace.table`; the columns are described in `Trace`."""

@@ -5,7 +5,7 @@ again line by line (`traces.cells`), which is slower and finds every such place.
 """
 
 import csv as text_csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -19,12 +19,13 @@ from configs.errors import did_you_mean
 from traces.arrow import from_numpy, nullable, to_numpy
 from traces.cells import EMPTY, CellReader, RowProblem
 from traces.errors import TraceFileError, TraceValueError
-from traces.files import check_readable
+from traces.inputs import Input, damaged, only_input
 
 SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Name of a separator, as the option of a URI has it -> the character."""
 
 _HEADER_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 25
 
 Columns = Mapping[str, pa.DataType | None]
 """Column -> Arrow dtype; None: numbers or timestamps, whichever the cells are."""
@@ -57,30 +58,39 @@ class TextTable:
     problems: Sequence[RowProblem] = ()
 
 
-def read_header(path: str, separator: str = ",") -> list[str]:
+def read_header(path: str | Input, separator: str = ",") -> list[str]:
     """The column names in the first line of the text table at `path`, without spaces around them.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
     """
-    names = _split(_first_line(path), separator)
+    names = _split(_first_line(as_input(path)), separator)
     if not names:
         raise TraceFileError(f"{path}: is empty; check that it is the right file")
     return names
 
 
-def find_separator(path: str, wanted: Sequence[str]) -> str:
+def as_input(path: str | Input) -> Input:
+    """The file at a path.
+
+    Raises:
+        TraceFileError: it is missing, or there are several.
+    """
+    return only_input(path) if isinstance(path, str) else path
+
+
+def find_separator(path: str | Input, wanted: Sequence[str]) -> str:
     """The separator with which the header has most of the wanted columns, else most columns at all; a comma of equals.
 
     Raises:
         TraceFileError: the file is missing or damaged.
     """
-    line = _first_line(path)
+    line = _first_line(as_input(path))
     headers = {separator: _split(line, separator) for separator in SEPARATORS.values()}
     return max(headers, key=lambda separator: (len({*headers[separator]} & {*wanted}), len(headers[separator])))
 
 
-def require(path: str, header: list[str], wanted: Mapping[str, Any] | list[str]) -> None:
+def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | list[str]) -> None:
     """Refuse a header that lacks a wanted column.
 
     Raises:
@@ -91,7 +101,7 @@ def require(path: str, header: list[str], wanted: Mapping[str, Any] | list[str])
             raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, header)}")
 
 
-def read_csv(path: str, columns: Columns) -> pa.Table:
+def read_csv(path: str | Input, columns: Columns) -> pa.Table:
     """The wanted columns of a CSV file in the order of `columns`, where every row must be good; empty cells are null.
 
     Args:
@@ -104,48 +114,89 @@ def read_csv(path: str, columns: Columns) -> pa.Table:
     """
     read = read_text(path, columns, ",")
     if read.problems:
-        raise read.problems[0].error(path)
+        raise read.problems[0].error(str(path))
     return read.table
 
 
-def read_text(path: str, columns: Columns, separator: str) -> TextTable:
+def read_text(path: str | Input, columns: Columns, separator: str, header: Sequence[str] | None = None) -> TextTable:
     """The wanted columns of a text table; rows that cannot be read are listed, not raised.
 
     Spaces around names and cells do not count. Cells are empty where there is nothing, in columns of numbers and times
     also where there is a word for nothing, such as NA.
 
     Args:
-        path: a text file, or one compressed as .gz, .bz2 or .zst.
+        path: a text file, plain or compressed, of its own or in an archive.
         columns: what to read.
         separator: between cells.
+        header: names of the columns, where the file has no line of them.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
         TraceValueError: a column is missing.
     """
-    header = read_header(path, separator)
-    require(path, header, columns)
+    source = as_input(path)
+    shape = _Shape(separator, read_header(source, separator) if header is None else list(header), header is None)
+    require(path, shape.header, columns)
     try:
-        table = _read(path, header, columns, separator)
+        table = _read(source, shape, columns)
+    except TraceFileError:
+        raise
     except OSError as error:
-        raise _damaged(path, error) from error
+        raise _damaged(source, error) from error
     except pa.ArrowException:
-        return _read_lines(path, header, columns, separator)
+        return _read_lines(source, shape, columns)
     if not all(dtype is not None or _is_resolved(table[name].type) for name, dtype in columns.items()):
-        return _read_lines(path, header, columns, separator)
+        return _read_lines(source, shape, columns)
     return TextTable(table, np.arange(1, table.num_rows + 1))
 
 
-def _read(path: str, header: list[str], columns: Columns, separator: str) -> pa.Table:
+def read_batches(path: str | Input, columns: Columns, header: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a large table without a header, batch by batch, in bounded memory.
+
+    Args:
+        path: the table.
+        columns: what to read.
+        header: names of all columns.
+
+    Raises:
+        TraceFileError: the file is missing or damaged, or a cell is not of its dtype.
+    """
+    source = as_input(path)
+    try:
+        with source.open() as stream:
+            options = _options(_Shape(",", list(header), False), columns)
+            options["read_options"].block_size = _BATCH_BYTES
+            yield from pacsv.open_csv(stream, **options)
+    except TraceFileError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(source, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Separator, names of the columns, and whether the file has a line of them."""
+
+    separator: str
+    header: list[str]
+    has_header: bool
+
+
+def _options(shape: _Shape, columns: Columns) -> dict[str, Any]:
     types = {name: dtype for name, dtype in columns.items() if dtype is not None}
-    table = pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(column_names=header, skip_rows=1),
-        parse_options=pacsv.ParseOptions(delimiter=separator),
-        convert_options=pacsv.ConvertOptions(
+    return {
+        "read_options": pacsv.ReadOptions(column_names=shape.header, skip_rows=int(shape.has_header)),
+        "parse_options": pacsv.ParseOptions(delimiter=shape.separator),
+        "convert_options": pacsv.ConvertOptions(
             column_types=types, include_columns=list(columns), null_values=list(EMPTY), strings_can_be_null=False
         ),
-    )
+    }
+
+
+def _read(source: Input, shape: _Shape, columns: Columns) -> pa.Table:
+    types = {name: dtype for name, dtype in columns.items() if dtype is not None}
+    with source.open() as stream:
+        table = pacsv.read_csv(stream, **_options(shape, columns))
     for index, name in enumerate(columns):
         if types.get(name) == pa.string():
             table = table.set_column(index, name, _stripped(table[name]))
@@ -173,26 +224,29 @@ def _stripped(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return bare.take(nullable(np.arange(len(bare)), present))
 
 
-def _read_lines(path: str, header: list[str], columns: Columns, separator: str) -> TextTable:
+def _read_lines(source: Input, shape: _Shape, columns: Columns) -> TextTable:
     try:
-        with pa.input_stream(path, compression="detect") as stream:
+        with source.open() as stream:
             content: bytes = stream.read()
+    except TraceFileError:
+        raise
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    reader = CellReader(content, header, separator)
+        raise _damaged(source, error) from error
+    reader = CellReader(content, shape.header, shape.separator, has_header=shape.has_header)
     names = list(columns)
     arrays = [reader.column(name, dtype) for name, dtype in columns.items()]
     keep = from_numpy(np.flatnonzero(reader.is_good))
     return TextTable(pa.table(arrays, names=names).take(keep), reader.rows[reader.is_good], reader.problems)
 
 
-def _first_line(path: str) -> str:
-    check_readable(path)
+def _first_line(source: Input) -> str:
     try:
-        with pa.input_stream(path, compression="detect") as stream:
+        with source.open() as stream:
             start: bytes = stream.read(_HEADER_BYTES)
+    except TraceFileError:
+        raise
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(source, error) from error
     return start.decode("utf-8-sig", errors="replace").partition("\n")[0].rstrip("\r")
 
 
@@ -204,6 +258,5 @@ def _split(line: str, separator: str) -> list[str]:
     return [name.strip() for name in names]
 
 
-def _damaged(path: str, error: Exception) -> TraceFileError:
-    reason = str(error).splitlines()[0]
-    return TraceFileError(f"{path}: is damaged or not CSV ({reason}); check or fetch the file again")
+def _damaged(source: Input, error: Exception) -> TraceFileError:
+    return damaged(str(source), error, " or not CSV")

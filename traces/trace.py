@@ -132,6 +132,7 @@ class Trace:
                                                         stop loses at most that much. Null: the job cannot
                                                         be checkpointed, so neither moved nor preempted
             image                        string?        container image, for caches on nodes; not ""
+            energy_kwh                   float64?       measured energy of the job's nodes, kWh; finite, >= 0
             ===========================  =============  ==================================================
 
         uri: the URI that gives this trace again.

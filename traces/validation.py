@@ -212,6 +212,8 @@ def optional(
             yield from _not_negative(given[name], name)
     if "priority" in given:
         yield from _priority(filled(given["priority"], np.zeros_like(gpus)))
+    if "energy_kwh" in given:
+        yield from _energy(filled(given["energy_kwh"], np.zeros(len(gpus))))
     for name in ("workload", "image"):
         if name in given:
             yield from _not_blank(given[name], name)
@@ -221,6 +223,13 @@ def _priority(values: NDArray[np.int64]) -> Violations:
     limits = f"is outside of {-MAX_PRIORITY} to {MAX_PRIORITY}"
     outside = (values > MAX_PRIORITY) | (values < -MAX_PRIORITY)
     yield Violation("priority", outside, limits, lambda index: f"{values[index]} {limits}; priorities have 32 bits")
+
+
+def _energy(values: NDArray[np.float64]) -> Violations:
+    fix = "is no energy; leave the cell empty where none was measured"
+    yield Violation(
+        "energy_kwh", ~(values >= 0) | np.isinf(values), "is no energy", lambda index: f"{values[index]} {fix}"
+    )
 
 
 def _not_blank(values: pa.ChunkedArray, column: str) -> Violations:

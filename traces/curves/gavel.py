@@ -15,7 +15,7 @@ from traces.curves.arrays import column_medians
 from traces.curves.names import workload_name
 from traces.curves.tables import SpeedTable
 from traces.errors import TraceFileError, TraceValueError
-from traces.files import check_readable
+from traces.inputs import check_readable
 
 GPU_MODELS = {"k80": "K80", "p100": "P100", "v100": "V100"}
 REFERENCE = "V100"
