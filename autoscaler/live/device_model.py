@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from autoscaler.live.constraints import Taint, Toleration
+
 Amounts = tuple[tuple[str, int], ...]
 """Names with thousandths, sorted by name."""
 
@@ -44,33 +46,6 @@ class PodClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceTaint:
-    """A taint of a device; only the effects NoSchedule and NoExecute keep claims off."""
-
-    key: str
-    value: str
-    effect: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceToleration:
-    """A toleration of a request; an empty key tolerates every key, an empty effect every effect."""
-
-    key: str
-    operator: str
-    value: str
-    effect: str
-
-    def tolerates(self, taint: DeviceTaint) -> bool:
-        """Whether it tolerates a taint."""
-        if self.effect and self.effect != taint.effect:
-            return False
-        if self.operator == "Exists":
-            return not self.key or self.key == taint.key
-        return self.key == taint.key and self.value == taint.value
-
-
-@dataclass(frozen=True, slots=True)
 class Version:
     """A semantic version."""
 
@@ -95,7 +70,7 @@ class DeviceKind:
     driver: str
     attributes: tuple[tuple[tuple[str, str], AttributeValue], ...] = ()
     capacity: tuple[tuple[tuple[str, str], int], ...] = ()
-    taints: tuple[DeviceTaint, ...] = ()
+    taints: tuple[Taint, ...] = ()
     classes: tuple[str, ...] = ()
 
     def attribute(self, name: str) -> AttributeValue | None:
@@ -135,9 +110,9 @@ class Option:
     device_class: str
     selectors: tuple[str, ...] = ()
     count: int = 1
-    tolerations: tuple[DeviceToleration, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
 
-    def tolerates(self, taints: tuple[DeviceTaint, ...]) -> bool:
+    def tolerates(self, taints: tuple[Taint, ...]) -> bool:
         """Whether it tolerates all of some taints."""
         return all(any(each.tolerates(taint) for each in self.tolerations) for taint in taints)
 

@@ -15,24 +15,7 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.simulator.state import QUANTILES
-from traces.trace import Trace
-
-Job = tuple[float, float, float]
-"""Submission in s, run time in s, GPUs."""
-
-
-def make_trace(jobs: Sequence[Job], models: Sequence[list[str] | None] | None = None, **columns: Any) -> Trace:
-    """A trace of jobs, in order of submission."""
-    return Trace.from_columns(
-        {
-            "submit_time_seconds": [job[0] for job in jobs],
-            "duration_seconds": [job[1] for job in jobs],
-            "gpu_milli": [round(job[2] * 1000) for job in jobs],
-            "gpu_models": models,
-            **columns,
-        },
-        uri="test:jobs",
-    )
+from tests.envs.gpu_cluster.builders import Job, make_trace
 
 
 def one_pool(max_nodes: int = 2, min_nodes: int = 0) -> ClusterConfig:

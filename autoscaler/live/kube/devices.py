@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.live.clock import Clock
-from autoscaler.live.constraints import Requirement
+from autoscaler.live.constraints import Requirement, Taint, Toleration
 from autoscaler.live.device_model import (
     Amounts,
     AttributeValue,
@@ -17,8 +17,6 @@ from autoscaler.live.device_model import (
     DeviceId,
     DeviceKind,
     DeviceRequest,
-    DeviceTaint,
-    DeviceToleration,
     Option,
     PodClaim,
     Version,
@@ -219,7 +217,7 @@ def _option(raw: Mapping[str, Any], path: str) -> Option:
         _selectors(raw, path),
         0 if every else count(raw.get("count"), f"{path}.count", 1) or 1,
         tuple(
-            DeviceToleration(
+            Toleration(
                 text(each.get("key"), path),
                 text(each.get("operator"), path) or "Equal",
                 text(each.get("value"), path),
@@ -266,7 +264,7 @@ def _node_terms(allocation: Any) -> tuple[tuple[Requirement, ...], ...]:
 def _device(raw: Mapping[str, Any], driver: str) -> Device:
     path = "spec.devices"
     taints = tuple(
-        DeviceTaint(*(text(each.get(key), f"{path}.taints.{key}") for key in ("key", "value", "effect")))
+        Taint(*(text(each.get(key), f"{path}.taints.{key}") for key in ("key", "value", "effect")))
         for each in items(raw.get("taints"), f"{path}.taints")
     )
     kind = device_kind(
@@ -290,7 +288,7 @@ def device_kind(
     driver: str,
     attributes: Mapping[str, Any],
     capacity: Mapping[str, Any],
-    taints: tuple[DeviceTaint, ...] = (),
+    taints: tuple[Taint, ...] = (),
     classes: tuple[str, ...] = (),
 ) -> DeviceKind:
     """By what a device is chosen.
