@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.windows import Window
-from envs.gpu_cluster.simulator.objective import MS_PER_HOUR
+from envs.gpu_cluster.accounting import MS_PER_HOUR
 from envs.gpu_cluster.simulator.problem import Problem
 
 

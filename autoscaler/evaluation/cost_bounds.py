@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from autoscaler.evaluation.bounds import packed_nodes
 from autoscaler.evaluation.windows import Window
-from envs.gpu_cluster.simulator.objective import AMOUNTS
+from envs.gpu_cluster.accounting import AMOUNTS
 from envs.gpu_cluster.simulator.problem import Problem
 
 USED, UNUSED = AMOUNTS.index("used_milli_ms"), AMOUNTS.index("unused_milli_ms")

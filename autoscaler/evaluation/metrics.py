@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
 from autoscaler.evaluation.cost_bounds import cost_bound
 from autoscaler.evaluation.rollouts import Rollout
-from envs.gpu_cluster.simulator import NEVER
-from envs.gpu_cluster.simulator.objective import (
+from envs.gpu_cluster.accounting import (
     MILLI_MS_PER_GPU_HOUR,
     MS_PER_HOUR,
     Account,
@@ -24,6 +23,7 @@ from envs.gpu_cluster.simulator.objective import (
     delayed_gpu_hours,
     pool_energy,
 )
+from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import Problem
 
 SLOWDOWN_TAU_SECONDS = 10.0

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.accounting import ENERGY_INTEGRALS, MS_PER_HOUR, energy_units, kwh_rates
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator.objective import ENERGY_INTEGRALS, MS_PER_HOUR, energy_units, kwh_rates
 
 DEFAULT_SAMPLES = 4096
 IDLE, BUSY, BOOT, USED, _ = range(len(ENERGY_INTEGRALS))
@@ -25,7 +25,7 @@ class Timeline:
 
     Attributes:
         time_ms: [S] int64, ascending, the first is the window's start and the last its end.
-        pools: [S, P, 5] int64, the columns of `envs.gpu_cluster.simulator.objective.ENERGY_INTEGRALS`.
+        pools: [S, P, 5] int64, the columns of `envs.gpu_cluster.accounting.ENERGY_INTEGRALS`.
         waited_milli_ms: [S] int64: GPU-milli ms of waiting jobs.
     """
 

@@ -18,6 +18,7 @@ from configs.checks import check_number
 from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
+from envs.gpu_cluster.power import PowerConfig
 
 T = TypeVar("T")
 
@@ -105,9 +106,10 @@ class LivePool:
         devices: devices of its nodes that a driver of dynamic resource allocation publishes; where there are any,
             `gpu_resource` counts only if a DeviceClass serves it or `resources` lists it. See docs/devices.md.
         boot_seconds: mean time from order to ready, which the policy sees.
-        idle_node_watts: power of a node that is on and runs nothing, times PUE.
-        busy_gpu_watts: what a GPU draws more when it works, times PUE.
-        usd_per_kwh: price of energy; a trained policy should see the price of its training.
+        power: what a node draws, as in the simulator; its parts are `power.gpu_idle_watts` and so on.
+        usd_per_kwh: price of energy where no signal says another; a trained policy should see that of its training.
+        usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
+        embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
@@ -125,9 +127,10 @@ class LivePool:
     resources: Mapping[str, GpuResource] = field(default_factory=dict)
     devices: tuple[DeviceTemplate, ...] = ()
     boot_seconds: float = 300.0
-    idle_node_watts: float = 578.4
-    busy_gpu_watts: float = 270.8
+    power: PowerConfig = field(default_factory=PowerConfig)
     usd_per_kwh: float = 0.15
+    usd_per_node_hour: float = 0.0
+    embodied_g_per_node_hour: float = 0.0
     provider: str = "kwok"
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
@@ -147,7 +150,7 @@ class LivePool:
         _check(f"{where}: gpus_per_node", self.gpus_per_node, low=1, high=MAX_GPUS_PER_NODE)
         _check(f"{where}: max_nodes", self.max_nodes, low=1)
         _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
-        for name in ("boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"):
+        for name in ("boot_seconds", "usd_per_kwh", "usd_per_node_hour", "embodied_g_per_node_hour"):
             _check(f"{where}: {name}", getattr(self, name), low=0.0)
         self._check_resources(where)
         settings_of(self, load_provider(self.provider).settings)

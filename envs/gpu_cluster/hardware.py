@@ -17,7 +17,8 @@ from configs.errors import did_you_mean
 from configs.loader import load_config
 from configs.presets import list_presets
 from envs.errors import ClusterError
-from envs.gpu_cluster.cluster import PoolConfig, PowerConfig
+from envs.gpu_cluster.cluster import PoolConfig
+from envs.gpu_cluster.power import PowerConfig
 from traces.curves.registry import load_power_caps
 from traces.curves.tables import PowerCapTable
 

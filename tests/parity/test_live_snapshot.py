@@ -69,8 +69,7 @@ class LiveSide:
                 min_nodes=pool.min_nodes,
                 gpus_per_node=pool.gpus_per_node,
                 boot_seconds=pool.boot_seconds,
-                idle_node_watts=float(problem.template[index, Pool.IDLE_NODE_WATTS]),
-                busy_gpu_watts=float(problem.template[index, Pool.BUSY_GPU_WATTS]),
+                power=pool.power,
                 usd_per_kwh=float(problem.template[index, Pool.USD_PER_KWH]),
             )
             for index, pool in enumerate(problem.cluster.pools)

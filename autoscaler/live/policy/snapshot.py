@@ -89,8 +89,9 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
     row[Pool.GPUS_PER_NODE] = settings.gpus_per_node
     row[Pool.MIN_NODES], row[Pool.MAX_NODES] = settings.min_nodes, settings.max_nodes
     row[Pool.BOOT_SECONDS] = settings.boot_seconds
-    row[Pool.IDLE_NODE_WATTS] = settings.idle_node_watts
-    row[Pool.BUSY_GPU_WATTS] = settings.busy_gpu_watts
+    watts, pue = settings.power.watts(settings.gpus_per_node), settings.power.pue
+    row[Pool.IDLE_NODE_WATTS] = pue * watts.idle_node
+    row[Pool.BUSY_GPU_WATTS] = pue * (watts.busy_gpu - watts.unused_gpu)
     row[Pool.USD_PER_KWH] = settings.usd_per_kwh
     idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
     row[Pool.IDLE_NODES] = len(idle)

@@ -3,11 +3,12 @@
 What a library user needs is here, see `docs/simulator.md`.
 """
 
+from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS, Account, Waterfall
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.log import SCHEMA as EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import write_log
 from envs.gpu_cluster.simulator.node_state import Nodes, Pod, Tables
-from envs.gpu_cluster.simulator.objective import AMOUNTS, COST_TERMS, SPENDINGS, Account, Waterfall
+from envs.gpu_cluster.simulator.objective import COST_TERMS
 from envs.gpu_cluster.simulator.orders import JobFacts, QueueOrder
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.problem import Problem, make_problem

@@ -12,10 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec import ClusterSnapshot
-from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.kernels.world import World
-from envs.gpu_cluster.simulator.objective import (
+from envs.gpu_cluster.accounting import (
     ENERGY_INTEGRALS,
     MILLI_MS_PER_GPU_HOUR,
     MS_PER_HOUR,
@@ -26,6 +23,9 @@ from envs.gpu_cluster.simulator.objective import (
     energy_units,
     pool_energy,
 )
+from envs.gpu_cluster.codec import ClusterSnapshot
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.problem import Problem
 
 MS_PER_SECOND = 1000.0

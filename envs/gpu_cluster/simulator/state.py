@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS
 from envs.gpu_cluster.codec import (
     MAX_GPUS_PER_NODE,
     POWER_CAP_FRACTIONS,
@@ -23,7 +24,7 @@ from envs.gpu_cluster.codec import (
     observation_size,
 )
 from envs.gpu_cluster.simulator import node_state as ns
-from envs.gpu_cluster.simulator.objective import AMOUNTS, COST_TERMS, SPENDINGS
+from envs.gpu_cluster.simulator.objective import COST_TERMS
 
 Table = NDArray[np.int64]
 """An array with one named column per number: `Problem.jobs` and `Problem.pools`."""

@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
-from envs.gpu_cluster.regions import RegionConfig, find_region, load_aligned
-from envs.gpu_cluster.simulator.objective import (
+from envs.gpu_cluster.accounting import (
     AMOUNTS,
     GRAMS_PER_TONNE,
     MILLI_MS_PER_GPU_HOUR,
@@ -24,6 +21,9 @@ from envs.gpu_cluster.simulator.objective import (
     kwh_rates,
     node_hour_rates,
 )
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.regions import RegionConfig, find_region, load_aligned
 from traces.signals import Alignment, Signal
 from traces.trace import Trace
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.gpu_cluster.cluster import BootConfig, ClusterConfig, FailureConfig, PoolConfig, PowerConfig, SpotConfig
+from envs.gpu_cluster.cluster import BootConfig, ClusterConfig, FailureConfig, PoolConfig, SpotConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import (
     BACKFILL_POLICIES,
@@ -22,6 +22,7 @@ from envs.gpu_cluster.config import (
     PhysicsConfig,
     QueueConfig,
 )
+from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.packing.counted import COUNTED

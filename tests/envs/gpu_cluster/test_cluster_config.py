@@ -11,13 +11,13 @@ from envs.errors import ClusterError, EnvironmentConfigError
 from envs.gpu_cluster.cluster import (
     ClusterConfig,
     PoolConfig,
-    PowerConfig,
     auto_cluster,
     cluster_from_nodes,
     load_cluster,
 )
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.power import PowerConfig
 from tests.envs.gpu_cluster.builders import Play, make_trace, small_problem
 
 NAN, INFINITY = float("nan"), float("inf")

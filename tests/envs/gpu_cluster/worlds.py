@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, PowerConfig
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import (
     BACKFILL_POLICIES,
@@ -25,6 +25,7 @@ from envs.gpu_cluster.config import (
     QueueConfig,
 )
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.packing.counted import COUNTED

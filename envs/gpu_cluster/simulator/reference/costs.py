@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS
 from envs.gpu_cluster.simulator.objective import (
-    AMOUNTS,
     COST_TERMS,
-    SPENDINGS,
     WAITING,
     add_costs,
     add_spendings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.gpu_cluster.cluster import PoolConfig, PowerConfig, StateWatts
+from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, Pool
 from envs.gpu_cluster.config import ObjectiveConfig
 from envs.gpu_cluster.episodes import episode_of
+from envs.gpu_cluster.power import PowerConfig, StateWatts
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from tests.envs.gpu_cluster.builders import Play, small_problem

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from envs.errors import ClusterError, EnvironmentConfigError
-from envs.gpu_cluster.cluster import PoolConfig, PowerConfig
+from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import ObjectiveConfig
+from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig, align_regions
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.builders import Job, Play, make_trace, small_problem
