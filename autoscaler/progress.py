@@ -134,7 +134,7 @@ class _Lines:
         rate = (self._done - self._first) / max(now - self._started, 1e-9)
         shown = min(self._done, self._total)
         counts = f"{shown:,}/{self._total:,} {self._unit} ({percent(shown, self._total)} %)"
-        text = f"{self._description}: {counts}, {rate:,.0f} {self._unit}/s"
+        text = f"{self._description}: {counts}, {rate_text(rate, self._unit)}"
         if rate > 0 and shown < self._total:
             text += f", {duration_text((self._total - shown) / rate)} left"
         self._stream.write(text + "\n")
@@ -179,9 +179,14 @@ def _rate_column(unit: str, first: int) -> ProgressColumn:
     class RateColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
             elapsed = task.finished_time or task.elapsed
-            return Text(f"{(task.completed - first) / elapsed:,.0f} {unit}/s" if elapsed else "")
+            return Text(rate_text((task.completed - first) / elapsed, unit) if elapsed else "")
 
     return RateColumn()
+
+
+def rate_text(rate: float, unit: str) -> str:
+    """Units per second, or per minute where there is less than one a second."""
+    return f"{rate:,.0f} {unit}/s" if rate >= 1.0 else f"{60.0 * rate:.3g} {unit}/min"
 
 
 def duration_text(seconds: float) -> str:

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "autoscaler.cli.evaluate",
         "Compare a policy with baselines and a bound; write a report.",
     ),
+    "bench": ("autoscaler.cli.bench", "Run policies on the suite of named scenarios, and compare them."),
+    "results": ("autoscaler.cli.results", "Ask the results of `bench run` in SQL."),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 import typer
 
 # optional module: the extra that installs it
-EXTRAS = {"kubernetes": "live", "onnxruntime": "live", "prometheus_client": "live", "optuna": "sweep", "wandb": "wandb"}
+EXTRAS = {
+    **dict.fromkeys(("kubernetes", "onnxruntime", "prometheus_client"), "live"),
+    "optuna": "sweep",
+    "wandb": "wandb",
+    "duckdb": "results",
+    "ray": "ray",
+}
 
 USER_ERROR = 2
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

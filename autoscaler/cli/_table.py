@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from autoscaler.cli._common import write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from autoscaler.evaluation.tables import Table
 
 
 def print_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
@@ -34,6 +38,19 @@ def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str
     for row in rows:
         table.add_row(*(Text(value) for value in row))
     _console(200, stderr).print(table)
+
+
+def show(document: Mapping[str, Any], tables: Iterable[Table], json_to: str | None) -> None:
+    """A result as JSON where that is wanted, and as tables, unless JSON takes stdout.
+
+    Raises:
+        OutputFileError: the JSON cannot be written.
+    """
+    if json_to is not None:
+        write_json(document, json_to)
+    if json_to != "-":
+        for table in tables:
+            print_columns(*table)
 
 
 def _console(width: int, stderr: bool = False) -> Console:

@@ -1,0 +1,143 @@
+"""The policies of a grid: fixed rules, agents that are trained within it, and folders of trained runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agents.artifact import find_artifact
+from agents.errors import UnknownPolicyError
+from agents.registry import AGENTS, BASELINES, agents_for
+from autoscaler.bench.errors import BenchError
+from autoscaler.bench.fingerprints import folder_digest, module_digest
+from autoscaler.evaluation.candidates import ALL, NONE, is_rule, is_run
+from autoscaler.evaluation.runs import contenders_of, load_run
+from autoscaler.experiment import load_experiment
+from configs.errors import did_you_mean
+from envs.gpu_cluster.codec import CodecLayout
+
+ACTION_SPACE = "MultiDiscrete"
+"""Of GPU clusters: agents that cannot play it cannot take part."""
+
+TRAINABLE = ("agent.", "train.")
+"""What the options of an agent may change; all else is the scenario's."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPolicy:
+    """A policy of the grid, by what it takes to make it; a worker gets this, not the policy.
+
+    Attributes:
+        name: what tables call it.
+        kind: a fixed rule, an agent, or the folder of a run.
+        target: name of the rule or the agent, or the folder.
+        overrides: of an agent, `agent.KEY=VALUE` and `train.KEY=VALUE`.
+        digest: of what `target` alone does not say: the artifact of a run, or the module of a custom rule.
+        seeds: the seeds that it runs with; a rule that draws nothing has one.
+        needs: switches of the codec without which it cannot run in a scenario.
+        max_pools: most pools that it can serve; None: any number.
+    """
+
+    name: str
+    kind: Literal["rule", "agent", "run"]
+    target: str
+    overrides: tuple[str, ...] = ()
+    digest: str = ""
+    seeds: tuple[int, ...] = (0,)
+    needs: tuple[str, ...] = ()
+    max_pools: int | None = None
+
+    def reason_against(self, layout: CodecLayout, pools: int) -> str | None:
+        """Why it cannot run in a scenario; None: it can.
+
+        Args:
+            layout: of the scenario.
+            pools: how many its cluster has.
+        """
+        missing = [f"codec.{switch}" for switch in self.needs if not getattr(layout, switch)]
+        if missing:
+            return f"needs {', '.join(missing)}"
+        if self.max_pools is not None and self.max_pools < pools:
+            return f"was made for at most {self.max_pools} pools, there are {pools}"
+        return None
+
+
+def choose_policies(names: str | Sequence[str], seeds: int) -> tuple[BenchPolicy, ...]:
+    """The policies that a user lists.
+
+    Args:
+        names: with commas between them, or a list: `all` (fixed rules), a rule (`module:NAME` of a custom one), an
+            agent, also with settings (`cma-es?train.total_steps=100_000&agent.sigma=0.1`), or the folder of a run.
+        seeds: trainings of each agent, and runs of each stochastic rule.
+
+    Raises:
+        UnknownPolicyError: there is no such policy.
+        BenchError: a name has options that have no meaning, or two policies have one name.
+        ArtifactError: a run is damaged.
+        ConfigError: an option does not fit.
+    """
+    listed = names.split(",") if isinstance(names, str) else names
+    folders: list[str] = []
+    found: list[BenchPolicy] = []
+    for name in dict.fromkeys(entry.strip() for entry in listed):
+        base, _, options = name.partition("?")
+        if base == ALL:
+            found += [_rule(rule, seeds) for rule in BASELINES if rule not in [policy.name for policy in found]]
+        elif base in AGENTS:
+            found.append(_agent(name, base, options, seeds))
+        elif options and not Path(name).exists():
+            raise BenchError(f"{name}: only agents take options after '?'")
+        elif is_rule(base):
+            found.append(_rule(base, seeds))
+        elif is_run(base):
+            folders.append(base)
+        else:
+            raise UnknownPolicyError(f"unknown policy {name!r}{did_you_mean(name, [*BASELINES, *AGENTS, ALL])}")
+    policies = {(policy.name, policy.target): policy for policy in [*found, *_runs(folders)]}
+    if not policies:
+        raise BenchError(f"--policies is {NONE}; name at least one policy")
+    return tuple(policies.values())
+
+
+def _rule(name: str, seeds: int) -> BenchPolicy:
+    baseline = BASELINES[name]
+    return BenchPolicy(
+        name=name,
+        kind="rule",
+        target=name,
+        digest=module_digest(name.partition(":")[0]) if ":" in name else "",
+        seeds=tuple(range(seeds if baseline.is_stochastic else 1)),
+        needs=baseline.needs,
+    )
+
+
+def _agent(name: str, agent: str, options: str, seeds: int) -> BenchPolicy:
+    if agent not in agents_for(ACTION_SPACE):
+        raise BenchError(
+            f"agent {agent} cannot play {ACTION_SPACE}; choose one of {', '.join(agents_for(ACTION_SPACE))}"
+        )
+    overrides = tuple(option for option in options.split("&") if option)
+    for option in overrides:
+        if not option.startswith(TRAINABLE):
+            raise BenchError(f"{name}: {option!r} is no setting of an agent; write agent.KEY=VALUE or train.KEY=VALUE")
+    load_experiment({"agent": {"name": agent}}, overrides)  # refuses what has no meaning before anything runs
+    return BenchPolicy(name=name, kind="agent", target=agent, overrides=overrides, seeds=tuple(range(seeds)))
+
+
+def _runs(folders: Sequence[str]) -> Iterator[BenchPolicy]:
+    """A policy for each folder; runs that are seeds of one policy share its name."""
+    runs = {folder: load_run(folder) for folder in folders}
+    for contender in contenders_of(list(runs.values())):
+        first = Path(contender.sources[0]).name
+        for source in contender.sources:
+            run = runs[source]
+            yield BenchPolicy(
+                name=f"{run.experiment.agent.name} ({first})",
+                kind="run",
+                target=str(Path(source).absolute()),
+                digest=folder_digest(find_artifact(source)),
+                seeds=(run.experiment.seed,),
+                max_pools=run.policy.layout.max_pools,
+            )

@@ -1,0 +1,282 @@
+"""The table of a grid: every policy against the bound and against a reference, over all scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from autoscaler.bench import statistics
+from autoscaler.bench.errors import BenchError
+from autoscaler.bench.learning_cost import Assumptions, LearningCost, learning_cost
+from autoscaler.bench.statistics import Profile, Strata
+from autoscaler.bench.store import read_results
+from autoscaler.evaluation.formats import number, percent
+from autoscaler.evaluation.statistics import CONFIDENCE, Estimate
+from autoscaler.evaluation.tables import Table
+from configs.errors import did_you_mean
+
+SCHEMA = "autoscaler.bench.table/1"
+REFERENCES = ("tuned-combination", "reactive-tuned")
+"""Who policies are compared with, where nobody says: the first of these that ran."""
+
+THRESHOLDS = (1.01, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0)
+"""Ratios to the bound for the performance profile."""
+
+SHOWN = (1.05, 1.1, 1.2, 1.5)
+"""Those in the table for humans."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicySummary:
+    """A policy over all scenarios that it ran in; None where nothing is known.
+
+    Attributes:
+        name: of the policy.
+        kind: rule, agent or run.
+        scenarios: in which it ran.
+        seeds: most of them in a scenario.
+        ratio: interquartile mean of cost over bound.
+        gap_closed: interquartile mean of the share of the reference's decidable cost that it saves.
+        improvement: probability of being better than the reference.
+        profile: shares of runs with a ratio of at most `THRESHOLDS`.
+        by_scenario: scenario -> mean cost of a window in USD, and its mean ratio to the bound.
+        learning: what tuning or training took, None where it learns nothing.
+    """
+
+    name: str
+    kind: str
+    scenarios: int
+    seeds: int
+    ratio: Estimate | None
+    gap_closed: Estimate | None
+    improvement: Estimate | None
+    profile: Profile | None
+    by_scenario: dict[str, tuple[float, float]]
+    learning: LearningCost | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BenchTable:
+    """All policies, best first.
+
+    Attributes:
+        results: folder of the grid.
+        scenarios: name -> version.
+        reference: who policies are compared with; None: nobody.
+        policies: one summary each.
+        assumptions: about the cost of learning.
+    """
+
+    results: str
+    scenarios: dict[str, int]
+    reference: str | None
+    policies: tuple[PolicySummary, ...]
+    assumptions: Assumptions
+
+    def document(self) -> dict[str, Any]:
+        """What `autoscaler bench table --json` writes, see docs/json.md."""
+        return {
+            "schema": SCHEMA,
+            "results": self.results,
+            "scenarios": [{"name": name, "version": version} for name, version in self.scenarios.items()],
+            "reference": self.reference,
+            "thresholds": list(THRESHOLDS),
+            "intervals": {"confidence": CONFIDENCE, "draws": statistics.DRAWS, "method": statistics.METHOD},
+            "assumptions": self.assumptions.to_dict(),
+            "policies": {summary.name: _entry(summary) for summary in self.policies},
+        }
+
+    def tables(self) -> list[Table]:
+        """For humans: all scenarios together, each scenario, and what learning took."""
+        base = self.reference or "a reference"
+        title = f"{self.results}: {len(self.scenarios)} scenarios, best first"
+        header = ["policy", "scenarios", "seeds", "cost / bound, IQM", "gap closed, IQM"]
+        header += [
+            f"better than {base}",
+            *(f"<= {100 * (tau - 1):.0f} % over" for tau in SHOWN),
+        ]
+        tables = [Table(title, header, [self._row(summary) for summary in self.policies])]
+        names = list(self.scenarios)
+        rows = [[each.name, *(_mean(each.by_scenario.get(name)) for name in names)] for each in self.policies]
+        tables.append(Table("USD of a window (over the bound)", ["policy", *names], rows))
+        learned = [summary for summary in self.policies if summary.learning is not None]
+        if learned:
+            watts, grams = self.assumptions.watts_per_core, self.assumptions.grams_per_kwh
+            title = f"learning, all scenarios, mean of the seeds ({watts:g} W per core and {grams:g} gCO2e/kWh assumed)"
+            header = [
+                "policy",
+                "CPU-hours",
+                "kWh",
+                "gCO2e",
+                f"days until {base} used as much more",
+            ]
+            tables.append(Table(title, header, [_learning_row(summary) for summary in learned]))
+        return tables
+
+    def _row(self, summary: PolicySummary) -> list[str]:
+        shares = ["-"] * len(SHOWN)
+        if summary.profile is not None:
+            shares = [percent(float(summary.profile.shares[THRESHOLDS.index(tau)])) for tau in SHOWN]
+        return [
+            summary.name,
+            f"{summary.scenarios}/{len(self.scenarios)}",
+            str(summary.seeds),
+            _text(summary.ratio, lambda value: f"{value:.3f}"),
+            "reference" if summary.name == self.reference else _text(summary.gap_closed, percent),
+            "-" if summary.name == self.reference else _text(summary.improvement, percent),
+            *shares,
+        ]
+
+
+def bench_table(
+    folder: str | Path,
+    *,
+    scenarios: Sequence[str] = (),
+    reference: str | None = None,
+    assumptions: Assumptions | None = None,
+) -> BenchTable:
+    """Summarise the results of a grid.
+
+    Args:
+        folder: of `run_bench`.
+        scenarios: those that count; none: all.
+        reference: who policies are compared with; None: `tuned-combination` where it ran, else `reactive-tuned`.
+        assumptions: about the cost of learning.
+
+    Raises:
+        BenchError: there are no results, or none of a scenario or of the reference.
+    """
+    table = read_results(folder)
+    found = sorted(set(table["scenario"].to_pylist()))
+    for name in scenarios:
+        if name not in found:
+            raise BenchError(f"{folder}: has no results of {name!r}{did_you_mean(name, found)}")
+    table = table.filter(pc.is_in(table["scenario"], pa.array(list(scenarios) or found)))
+    names = list(dict.fromkeys(table["policy"].to_pylist()))
+    if reference is not None and reference not in names:
+        raise BenchError(f"{folder}: has no results of {reference!r}{did_you_mean(reference, names)}")
+    base = reference or next((name for name in REFERENCES if name in names), None)
+    runs = {name: _Runs.of(table.filter(pc.equal(table["policy"], name))) for name in names}
+    assumed = assumptions or Assumptions()
+    summaries = [_summary(name, each, base, runs, assumed) for name, each in runs.items()]
+    versions = dict(zip(table["scenario"].to_pylist(), table["version"].to_pylist(), strict=True))
+    order = sorted(summaries, key=lambda summary: np.inf if summary.ratio is None else summary.ratio.mean)
+    return BenchTable(str(folder), dict(sorted(versions.items())), base, tuple(order), assumed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """Columns of one policy, by scenario, each [S, W] float64."""
+
+    kind: str
+    columns: dict[str, dict[str, NDArray[np.float64]]]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _Runs:
+        wanted = (
+            *("objective_usd", "bound_usd", "decidable_usd", "energy_kwh_total", "hours"),
+            *("learning_cpu_seconds", "learning_steps"),
+        )
+        columns: dict[str, dict[str, NDArray[np.float64]]] = {}
+        for scenario in sorted(set(table["scenario"].to_pylist())):
+            part = table.filter(pc.equal(table["scenario"], scenario)).sort_by(
+                [("seed", "ascending"), ("window", "ascending")]
+            )
+            seeds = len(set(part["seed"].to_pylist()))
+            columns[scenario] = {name: part[name].to_numpy().astype(np.float64).reshape(seeds, -1) for name in wanted}
+        return cls(str(table["kind"][0]), columns)
+
+    def ratios(self) -> dict[str, NDArray[np.float64]]:
+        """Cost over bound, of the scenarios that have one."""
+        found = {name: values["objective_usd"] / values["bound_usd"] for name, values in self.columns.items()}
+        return {name: values for name, values in found.items() if np.isfinite(values).all()}
+
+    def gaps(self, base: _Runs) -> dict[str, NDArray[np.float64]]:
+        """The share of the decidable cost of another policy that is saved, of each run."""
+        found = {}
+        for name in self.columns.keys() & base.columns.keys():
+            theirs = base.columns[name]["decidable_usd"].mean(axis=0)
+            with np.errstate(divide="ignore", invalid="ignore"):  # nothing can be closed where there is no gap
+                gap = 1.0 - self.columns[name]["decidable_usd"] / theirs
+            if np.isfinite(gap).all():
+                found[name] = gap
+        return dict(sorted(found.items()))
+
+    def costs(self, among: _Runs) -> dict[str, NDArray[np.float64]]:
+        """Costs, of the scenarios that another policy ran too."""
+        return {name: values["objective_usd"] for name, values in self.columns.items() if name in among.columns}
+
+
+def _summary(
+    name: str, runs: _Runs, base: str | None, everyone: dict[str, _Runs], assumptions: Assumptions
+) -> PolicySummary:
+    strata, ratios = Strata(), runs.ratios()
+    gap = improvement = None
+    other = None if base is None or base == name else everyone[base]
+    if base is not None and other is not None:
+        if gaps := runs.gaps(other):
+            gap = statistics.iqm(gaps, name, strata)
+        if mine := runs.costs(other):
+            theirs = other.costs(runs)
+            improvement = statistics.probability_of_improvement(mine, theirs, (name, base), strata)
+    by_scenario = {
+        scenario: (float(values["objective_usd"].mean()), float((values["objective_usd"] / values["bound_usd"]).mean()))
+        for scenario, values in runs.columns.items()
+    }
+    return PolicySummary(
+        name=name,
+        kind=runs.kind,
+        scenarios=len(runs.columns),
+        seeds=max(len(values["objective_usd"]) for values in runs.columns.values()),
+        ratio=statistics.iqm(ratios, name, strata) if ratios else None,
+        gap_closed=gap,
+        improvement=improvement,
+        profile=statistics.profile(ratios, name, THRESHOLDS, strata) if ratios else None,
+        by_scenario=by_scenario,
+        learning=learning_cost(runs.columns, None if other is None else other.columns, assumptions),
+    )
+
+
+def _entry(summary: PolicySummary) -> dict[str, Any]:
+    profile = None if summary.profile is None else _plain(summary.profile)
+    return {
+        "kind": summary.kind,
+        "scenarios": {name: {"usd": usd, "ratio": ratio} for name, (usd, ratio) in summary.by_scenario.items()},
+        "seeds": summary.seeds,
+        "ratio_iqm": None if summary.ratio is None else summary.ratio.to_dict(),
+        "gap_closed_iqm": None if summary.gap_closed is None else summary.gap_closed.to_dict(),
+        "probability_of_improvement": None if summary.improvement is None else summary.improvement.to_dict(),
+        "profile": profile,
+        "learning": None if summary.learning is None else summary.learning.to_dict(),
+    }
+
+
+def _plain(profile: Profile) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in profile._asdict().items()}
+
+
+def _mean(values: tuple[float, float] | None) -> str:
+    return "-" if values is None else f"{values[0]:,.2f} ({values[1] - 1.0:+.1%})"
+
+
+def _text(estimate: Estimate | None, text: Any) -> str:
+    if estimate is None:
+        return "-"
+    interval = "" if estimate.low is None else f" [{text(estimate.low)}, {text(estimate.high)}]"
+    return f"{text(estimate.mean)}{interval}"
+
+
+def _learning_row(summary: PolicySummary) -> list[str]:
+    cost = summary.learning
+    assert cost is not None
+    days = "-" if cost.payback_days is None else number(cost.payback_days)
+    if cost.payback_days == float("inf"):
+        days = "never: it uses more energy"
+    return [summary.name, number(cost.cpu_hours), number(cost.kwh), number(cost.grams), days]
