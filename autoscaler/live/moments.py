@@ -13,7 +13,7 @@ from autoscaler.live.guardrails.ailing import repair_moments
 from autoscaler.live.guardrails.state import GuardrailState, overdue_moments
 from autoscaler.live.model import ClusterView
 from autoscaler.live.objects import NodeState
-from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
+from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, next_change_seconds
 
 
 class Moment(StrEnum):
@@ -29,6 +29,7 @@ class Moment(StrEnum):
     DISRUPTION = "disruption"  # a window opens or closes, or a budget begins or ends
     REPAIR = "repair"  # a broken node is to be repaired, or counts as well
     LATEST_START = "latest-start"  # a job can be deferred no longer
+    SIGNALS = "signals"  # an hour begins, and with it another price of energy
 
 
 def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Iterator[tuple[Moment, float]]:
@@ -50,6 +51,8 @@ def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Ite
             yield Moment.CONSOLIDATION, state.consolidated_seconds(pool.name) + interval
     for seconds in repair_moments(view, state.ailing, config):
         yield Moment.REPAIR, seconds
+    if config.codec.signals:
+        yield Moment.SIGNALS, next_change_seconds(view.now_seconds)
     for gang in view.queue:
         if gang.latest_start_seconds is not None:
             yield Moment.LATEST_START, gang.latest_start_seconds

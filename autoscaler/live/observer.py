@@ -28,6 +28,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.objects import NodeState, NodeView
 from autoscaler.live.policy.crowded import leave_crowded
+from autoscaler.live.policy.pool_signals import PoolSignals, UnknownSignals
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.providers import machine_watches
@@ -67,11 +68,19 @@ class Observer:
         metrics: counts odd objects and failed calls.
         wake: told when something happened that the loop should decide on.
         switch: says what is paused; None: nothing ever is.
+        signals: what energy costs and emits; None: nothing is known of it.
     """
 
     def __init__(
-        self, config: LiveConfig, clock: Clock, metrics: Metrics, wake: Wake, switch: Switch | None = None
+        self,
+        config: LiveConfig,
+        clock: Clock,
+        metrics: Metrics,
+        wake: Wake,
+        switch: Switch | None = None,
+        signals: PoolSignals | None = None,
     ) -> None:
+        self._signals = signals or UnknownSignals(config)
         self._switch = switch or Switch()
         self._config, self._clock, self._metrics, self._wake = config, clock, metrics, wake
         self._machines = machine_watches(config, clock)
@@ -144,7 +153,8 @@ class Observer:
         full |= view.paused_pools.keys()
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
-        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved, setpoints)
+        signals = self._signals.signals_now(view.now_seconds) if self._config.codec.signals else None
+        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved, setpoints, signals)
         leave_crowded(view, state, self._config, snapshot)
         return Observation(plan_backlog(view, self._config, snapshot), snapshot)
 

@@ -76,6 +76,13 @@ def test_jobs_may_be_moved_again_where_there_are_some() -> None:
     assert found(Moment.CONSOLIDATION, busy, state) == []
 
 
+def test_an_hour_begins_where_the_policy_is_told_of_prices() -> None:
+    settings = replace(config(), codec=CodecLayout(signals=True))
+    cluster = replace(view(), now_seconds=NOW + 3600.0 - NOW % 3600.0 + 100.0)
+    assert found(Moment.SIGNALS, cluster, None, settings) == [7200.0 - NOW % 3600.0]
+    assert found(Moment.SIGNALS, cluster) == []
+
+
 def test_a_job_can_be_deferred_until_its_latest_start() -> None:
     late = replace(gang("g"), latest_start_seconds=NOW + 70.0)
     assert found(Moment.LATEST_START, view(queue=[late, gang("h")])) == [70.0]

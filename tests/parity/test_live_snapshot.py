@@ -23,6 +23,7 @@ from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
 from autoscaler.live.policy.decide import Decider, make_decider
+from autoscaler.live.policy.pool_signals import PoolSignals
 from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.view.parse import Parser
@@ -30,14 +31,25 @@ from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, ClusterSnapshot, CodecLayout, Decision, Pool, fingerprint
-from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
+from envs.gpu_cluster.codec import (
+    CONSOLIDATION_CHOICES,
+    ClusterSnapshot,
+    CodecLayout,
+    Decision,
+    Pool,
+    PoolSignal,
+    fingerprint,
+    signal_row,
+)
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.simulator import reference
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
 from envs.gpu_cluster.simulator.state import CPU_MILLI, MEMORY_MIB, NEVER
 from tests.live import raw
+from traces.signals import Forecaster, make_forecaster
 from traces.trace import Trace
 
 MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC, where the trace's second 0 lies
@@ -89,6 +101,7 @@ class LiveSide:
         self.ordered = 0
         self.consolidated = {pool.name: self.clock.now() for pool in pools}
         self.setpoints: Setpoints = {}
+        self.signals: PoolSignals | None = None
         self.changes: list[float] = []  # when another setpoint came into force in pool a
         self.moves: Counter[str] = Counter()  # how often a pod was made again, by its first name
         self.problem = problem
@@ -180,7 +193,8 @@ class LiveSide:
         view, submitted = self.views.build(self.store.contents())
         self.submissions.note(submitted, view.now_seconds)
         moved, setpoints = self.consolidated, self.setpoints
-        snapshot = fill_snapshot(view, self.submissions, self.config, {}, full_pools, moved, setpoints)
+        signals = None if self.signals is None else self.signals.signals_now(view.now_seconds)
+        snapshot = fill_snapshot(view, self.submissions, self.config, {}, full_pools, moved, setpoints, signals)
         return plan_backlog(view, self.config, snapshot), snapshot
 
 
@@ -343,6 +357,61 @@ def test_live_and_simulated_state_are_equal_to_the_bit(pools: tuple[PoolConfig, 
     simulator = ToldSimulator(problem, LiveSide(problem, layout))
     acting = make_baseline(policy, layout, seed)
     assert run(simulator, acting, layout) > 50
+
+
+class RecordedSignals:
+    """Live sources that show what was recorded; a pool without a region has no signal."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.usd_per_tonne = problem.config.objective.usd_per_tonne
+        regions = {region.name: region for region in problem.config.regions}
+        self.pools = [regions[pool.region or "none"].signals() for pool in problem.cluster.pools]
+
+    def signals_now(self, now_seconds: float) -> np.ndarray:
+        rows = []
+        for signals in self.pools:
+            sources = {name: Source(make_forecaster(of.forecast, of.load(name))) for name, of in signals.items()}
+            price, carbon = sources.get("price", 0.15), sources.get("carbon", 0.0)
+            rows.append(signal_row(now_seconds, price, carbon, self.usd_per_tonne))
+        return np.stack(rows)
+
+
+class Source:
+    """A recorded signal and its forecast."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.at, self.forecast = forecaster.signal.at, forecaster.forecast
+
+
+@pytest.mark.parametrize("forecast", ["persistence", "ridge"])
+def test_the_same_where_the_policy_is_told_of_prices_and_carbon(forecast: str) -> None:
+    """One pool without a signal, one with carbon and price; one decision each at the beginning of an hour."""
+    layout = CodecLayout(max_pools=3, window_slots=4, max_hold_seconds=7200.0, signals=True)
+    common = {"alignment": "offset", "start": "2023-11-13T00:00:00Z", "forecast": forecast}
+    carbon, price = (
+        SignalConfig(f"synthetic:{name}?start=2023-10-15&days=60", **common) for name in ("solar", "price")
+    )
+    regions = (RegionConfig("none"), RegionConfig("solar", carbon, price))
+    pools = (PoolConfig("a", 3, 1, boot_seconds=90.0), PoolConfig("b", 5, boot_seconds=301.5, region="solar"))
+    objective = ObjectiveConfig(usd_per_tonne=90.0)
+    config = EnvironmentConfig(codec=layout, regions=regions, objective=objective, resync_interval_seconds=3000.0)
+    problem = make_problem(make_trace(3, 40), ClusterConfig(pools), config)
+    live = LiveSide(problem, layout)
+    live.signals = RecordedSignals(problem)
+    simulator = ToldSimulator(problem, live)
+    assert run(simulator, make_baseline("random", layout, 0), layout) > 50
+    told = simulator.snapshot.pool_signals
+    assert told[:3, PoolSignal.KNOWN].tolist() == [0.0, 1.0, 0.0]
+
+
+def test_the_same_where_no_signal_is_known() -> None:
+    """A live loop without any source tells a policy what the simulator does where no region has a signal."""
+    layout = CodecLayout(max_pools=3, window_slots=4, signals=True)
+    pools = CLUSTERS["two pools, one with a minimum"]
+    problem = make_problem(make_trace(5, 30), ClusterConfig(pools), EnvironmentConfig(codec=layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    assert run(simulator, make_baseline("reactive", layout), layout) > 20
+    assert simulator.snapshot.pool_signals[:2, PoolSignal.USD_PER_KWH :].tolist() == [[0.15] * 25] * 2
 
 
 @pytest.mark.parametrize("interval", [0.0, 10.0, 1200.0])

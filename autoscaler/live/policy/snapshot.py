@@ -17,6 +17,7 @@ from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrails.movable import Movable
 from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.objects import NodeState
+from autoscaler.live.policy.pool_signals import UnknownSignals
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import free_gpus, is_returning
 from autoscaler.live.view.submissions import Submissions, milliseconds
@@ -52,6 +53,7 @@ def fill_snapshot(
     full_pools: Collection[str] = (),
     consolidated: Mapping[str, float] | None = None,
     setpoints: Setpoints | None = None,
+    pool_signals: NDArray[np.float64] | None = None,
 ) -> ClusterSnapshot:
     """The snapshot of a view, but for the jobs behind the window: see `plan_backlog`.
 
@@ -63,6 +65,7 @@ def fill_snapshot(
         full_pools: pools that cannot grow now, because their provider failed; they show no capacity to grow.
         consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
         setpoints: which are in force, by pool; where it is missing, none is.
+        pool_signals: [P, POOL_SIGNALS] float64, see `PoolSignals.signals_now`; None: no signal is known.
     """
     snapshot = empty_snapshot(config.codec)
     for pool in view.pools:
@@ -80,6 +83,9 @@ def fill_snapshot(
     _fill_queue(view, config, snapshot)
     _add_pods_to_come(view, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
+    if config.codec.signals:
+        rows = UnknownSignals(config).signals_now(view.now_seconds) if pool_signals is None else pool_signals
+        snapshot.pool_signals[: len(config.pools)] = rows
     return snapshot
 
 

@@ -13,17 +13,21 @@ from envs.gpu_cluster.codec.holding import decision_time, write_setpoint
 from envs.gpu_cluster.codec.layout import (
     ALWAYS_ON,
     CONSOLIDATION_CHOICES,
+    FORECAST_HOURS,
     HEADROOM_FRACTIONS,
+    HORIZON_HOURS,
     IDLE_AGE_EDGES_SECONDS,
     LEVERS,
     MAX_GPUS_PER_NODE,
     NO_SETPOINT,
+    POOL_SIGNALS,
     POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
     WIDTH_CHOICES,
     CodecLayout,
     CodecTables,
     Pool,
+    PoolSignal,
     Signal,
     Slot,
 )
@@ -38,17 +42,21 @@ from envs.gpu_cluster.codec.levers import (
 )
 from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
 from envs.gpu_cluster.codec.packing import backlog_pools
+from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
 
 __all__ = [
     "ALWAYS_ON",
     "CONSOLIDATION_CHOICES",
+    "FORECAST_HOURS",
     "HEADROOM_FRACTIONS",
     "HOLD",
+    "HORIZON_HOURS",
     "IDLE_AGE_EDGES_SECONDS",
     "LEVERS",
     "MAX_GPUS_PER_NODE",
     "NO_SETPOINT",
+    "POOL_SIGNALS",
     "POWER_CAP_FRACTIONS",
     "RULE_CONSOLIDATION",
     "RULE_POWER_CAP",
@@ -63,10 +71,13 @@ __all__ = [
     "CodecTables",
     "Decision",
     "Emptying",
+    "EnergySignal",
     "NodePart",
     "PackingPlan",
     "Pool",
+    "PoolSignal",
     "Signal",
+    "SignalOrConstant",
     "Slot",
     "backlog_pools",
     "consolidation_plan",
@@ -80,8 +91,10 @@ __all__ = [
     "empty_snapshot",
     "encode",
     "fingerprint",
+    "next_change_seconds",
     "observation_names",
     "observation_size",
+    "signal_row",
     "write_mask",
     "write_setpoint",
 ]

@@ -1,7 +1,8 @@
 """The one table of what a policy observes: each feature with its name, unit and scale, in the order of the observation.
 
 A part of the observation is an enumeration here. Names, counts, positions, the fingerprint and `docs/observation.md`
-come from it. A quantity x >= 0 with a scale is squashed to x / (x + scale); one without is in [0, 1] as it is.
+come from it. A quantity x >= 0 with a scale is squashed to x / (x + scale); one without is in [0, 1] as it is. What may
+be negative is mapped so that 0 becomes one half: see `signed_squash` and `against` in `observation.py`.
 """
 
 from __future__ import annotations
@@ -120,6 +121,21 @@ class WidthFeature(Feature):
     GROWABLE_GPUS = "GPUs", 8.0
 
 
+class SignalFeature(Feature):
+    """What signals add to a pool: energy and its carbon at the prices of the objective. Equal prices are one half."""
+
+    SIGNAL_KNOWN = "0 or 1"
+    USD_PER_KWH = "USD/kWh, signed", 0.15
+    CARBON = "gCO2e/kWh", 300.0
+    PRICE_IN_1H = "share, against now"
+    PRICE_IN_3H = "share, against now"
+    PRICE_IN_6H = "share, against now"
+    PRICE_IN_12H = "share, against now"
+    PRICE_IN_24H = "share, against now"
+    LOWEST_PRICE_24H = "share, against now"
+    LOWEST_PRICE_IN = "days"
+
+
 class SlotFeature(Feature):
     """A slot of the queue window."""
 
@@ -154,6 +170,12 @@ class HintPairFeature(Feature):
     SPEED = "relative speed", 1.0
 
 
+class SignalPairFeature(Feature):
+    """What signals add to a slot and a pool together; one half: to start here and now is the cheapest."""
+
+    BEST_START_PRICE = "share, against here and now"
+
+
 class Part(NamedTuple):
     """Features that stand together.
 
@@ -172,9 +194,10 @@ POOL_PARTS = (
     Part(ConsolidationFeature, "consolidation"),
     Part(PowerCapFeature, "power_caps"),
     Part(WidthFeature, "elastic_width"),
+    Part(SignalFeature, "signals"),
 )
 SLOT_PARTS = (Part(SlotFeature), Part(HintFeature, "job_hints"))
-PAIR_PARTS = (Part(PairFeature), Part(HintPairFeature, "job_hints"))
+PAIR_PARTS = (Part(PairFeature), Part(HintPairFeature, "job_hints"), Part(SignalPairFeature, "signals"))
 
 ALL_PARTS = {"cluster": CLUSTER_PARTS, "pool": POOL_PARTS, "slot": SLOT_PARTS, "slot and pool": PAIR_PARTS}
 """All parts by what they describe."""

@@ -12,6 +12,7 @@ from envs.gpu_cluster.codec.layout import (
     MAX_GPUS_PER_NODE,
     CodecLayout,
     Pool,
+    PoolSignal,
     Signal,
     Slot,
 )
@@ -29,7 +30,7 @@ def description(layout: CodecLayout) -> dict[str, object]:
         "levers": [[lever.name, lever.choices] for lever in LEVERS],
         "max_gpus_per_node": MAX_GPUS_PER_NODE,
         "features": describe_features(),
-        "snapshot": [[field.name for field in fields] for fields in (Pool, Slot, Signal)],
+        "snapshot": [[field.name for field in fields] for fields in (Pool, Slot, Signal, PoolSignal)],
     }
 
 

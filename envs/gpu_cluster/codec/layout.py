@@ -32,6 +32,12 @@ NO_SETPOINT = -1
 SUBMIT_WINDOWS_SECONDS = (600.0, 3600.0, 21600.0, 86400.0)
 """Sliding windows over which submitted GPUs are counted."""
 
+HORIZON_HOURS = 24
+"""Hours ahead for which a snapshot has an expected price of energy."""
+
+FORECAST_HOURS = (1, 3, 6, 12, 24)
+"""Those that the observation has."""
+
 
 CONSOLIDATION_CHOICES = ("none", "one", "all")
 """What a pool's consolidation lever can do: nothing, empty the emptiest busy node, or empty all that can be."""
@@ -131,6 +137,18 @@ class Signal(_Field):
     USD_PER_GPU_HOUR = auto()  # what an hour of waiting costs, per requested GPU
 
 
+class PoolSignal(_Field):
+    """Columns of `ClusterSnapshot.pool_signals`; the price is energy and its carbon, as the objective counts them."""
+
+    KNOWN = auto()  # 1 where a signal gives the price or the carbon, 0 where constants do
+    CARBON_G_PER_KWH = auto()  # now
+    USD_PER_KWH = auto()  # now; and in the next `HORIZON_HOURS` columns what is expected in each of the next hours
+
+
+POOL_SIGNALS = len(PoolSignal) + HORIZON_HOURS
+"""Columns of `ClusterSnapshot.pool_signals`."""
+
+
 class CodecTables(NamedTuple):
     """The numbers of a layout, as arrays and scalars that CPython and numba both read.
 
@@ -147,6 +165,7 @@ class CodecTables(NamedTuple):
         has_width: whether the width lever is on.
         has_job_hints: whether slots show what is known of a job beyond its size.
         balances_pools: whether similar pools grow evenly.
+        has_signals: whether price and carbon of energy are shown, now and as they are expected.
     """
 
     max_pools: int
@@ -161,6 +180,7 @@ class CodecTables(NamedTuple):
     has_width: bool
     has_job_hints: bool
     balances_pools: bool
+    has_signals: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +201,8 @@ class CodecLayout:
         balance_similar_pools: where a new node is needed, it comes from the pool with the fewest nodes among those that
             are equal in size, boot time, power and price, and not always from the first; as Cluster Autoscaler's
             `--balance-similar-node-groups`.
+        signals: show for each pool the price and the carbon of energy, now and as they are expected, and decide at the
+            beginning of each hour.
     """
 
     max_pools: int = 4
@@ -192,6 +214,7 @@ class CodecLayout:
     elastic_width: bool = False
     job_hints: bool = False
     balance_similar_pools: bool = False
+    signals: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that have no meaning.
@@ -272,6 +295,7 @@ class CodecLayout:
             bool(self.elastic_width),
             bool(self.job_hints),
             bool(self.balance_similar_pools),
+            bool(self.signals),
         )
 
     def to_dict(self) -> dict[str, float]:

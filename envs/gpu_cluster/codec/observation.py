@@ -1,8 +1,7 @@
 """From a snapshot to the vector that a policy sees. CPython and numba both run this file and give the same bits.
 
 What is written where is the table in `features.py`. Only + - * / and comparisons, in float64, cast to float32 when
-stored. A quantity x >= 0 without a bound is squashed to
-[0, 1) by x / (x + scale), so nothing is ever clipped.
+stored. A quantity x >= 0 without a bound is squashed to [0, 1) by x / (x + scale), so nothing is ever clipped.
 """
 
 from __future__ import annotations
@@ -22,12 +21,16 @@ from envs.gpu_cluster.codec.features import (
     PairFeature,
     PoolFeature,
     PowerCapFeature,
+    SignalFeature,
+    SignalPairFeature,
     SlotFeature,
     WidthFeature,
     part_names,
     scales,
 )
 from envs.gpu_cluster.codec.layout import (
+    FORECAST_HOURS,
+    HORIZON_HOURS,
     IDLE_AGE_EDGES_SECONDS,
     MAX_GPUS_PER_NODE,
     NO_SETPOINT,
@@ -36,6 +39,7 @@ from envs.gpu_cluster.codec.layout import (
     CodecLayout,
     CodecTables,
     Pool,
+    PoolSignal,
     Signal,
     Slot,
 )
@@ -54,16 +58,20 @@ POOL_FEATURES = len(PoolFeature)
 CONSOLIDATION_FEATURES = len(ConsolidationFeature)
 POWER_CAP_FEATURES = len(PowerCapFeature)
 WIDTH_FEATURES = len(WidthFeature)
+SIGNAL_FEATURES = len(SignalFeature)
 SLOT_FEATURES = len(SlotFeature)
 HINT_FEATURES = len(HintFeature)
 PAIR_FEATURES = len(PairFeature)
 HINT_PAIR_FEATURES = len(HintPairFeature)
+SIGNAL_PAIR_FEATURES = len(SignalPairFeature)
+FORECASTS = len(FORECAST_HOURS)
 
 CLUSTER_SCALES = scales(ClusterFeature)
 POOL_SCALES = scales(PoolFeature)
 CONSOLIDATION_SCALES = scales(ConsolidationFeature)
 POWER_CAP_SCALES = scales(PowerCapFeature)
 WIDTH_SCALES = scales(WidthFeature)
+SIGNAL_SCALES = scales(SignalFeature)
 SLOT_SCALES = scales(SlotFeature)
 HINT_SCALES = scales(HintFeature)
 HINT_PAIR_SCALES = scales(HintPairFeature)
@@ -78,6 +86,8 @@ def pool_features(tables: CodecTables) -> int:
         size += POWER_CAP_FEATURES
     if tables.has_width:
         size += WIDTH_FEATURES
+    if tables.has_signals:
+        size += SIGNAL_FEATURES
     return size
 
 
@@ -88,7 +98,12 @@ def slot_features(tables: CodecTables) -> int:
 
 def slot_pool_features(tables: CodecTables) -> int:
     """Features of a slot and a pool together."""
-    return PAIR_FEATURES + HINT_PAIR_FEATURES if tables.has_job_hints else PAIR_FEATURES
+    size = PAIR_FEATURES
+    if tables.has_job_hints:
+        size += HINT_PAIR_FEATURES
+    if tables.has_signals:
+        size += SIGNAL_PAIR_FEATURES
+    return size
 
 
 def squash(value: float, scale: float) -> float:
@@ -100,6 +115,20 @@ def share(part: float, rest: float) -> float:
     """Return part / (part + rest), 0 when both are 0."""
     total = part + rest
     return part / total if total > 0.0 else 0.0
+
+
+def signed_squash(value: float, scale: float) -> float:
+    """Map all numbers to (0, 1): 0 to one half, `scale` to three quarters, minus `scale` to one quarter."""
+    return 0.5 + 0.5 * value / (abs(value) + scale)
+
+
+def against(value: float, base: float) -> float:
+    """Map how a value compares with a base to [0, 1]: one half where they are equal, less where the value is less.
+
+    That is value / (value + base) where neither is negative.
+    """
+    total = abs(value) + abs(base)
+    return 0.5 + 0.5 * (value - base) / total if total > 0.0 else 0.5
 
 
 def write_global(snapshot: ClusterSnapshot, tables: CodecTables, observation: NDArray[np.float32]) -> int:
@@ -240,6 +269,62 @@ def write_levers(
         )
 
 
+def write_signals(snapshot: ClusterSnapshot, pool: int, at: int, observation: NDArray[np.float32]) -> None:
+    """Write what energy costs and emits in a pool, now and as it is expected, from index `at` on."""
+    row = snapshot.pool_signals[pool]
+    now = row[PoolSignal.USD_PER_KWH]
+    observation[at + SignalFeature.SIGNAL_KNOWN] = row[PoolSignal.KNOWN]
+    observation[at + SignalFeature.USD_PER_KWH] = signed_squash(now, SIGNAL_SCALES[SignalFeature.USD_PER_KWH])
+    observation[at + SignalFeature.CARBON] = squash(
+        row[PoolSignal.CARBON_G_PER_KWH], SIGNAL_SCALES[SignalFeature.CARBON]
+    )
+    for index in range(FORECASTS):
+        expected = row[PoolSignal.USD_PER_KWH + FORECAST_HOURS[index]]
+        observation[at + SignalFeature.PRICE_IN_1H + index] = against(expected, now)
+    lowest, hours = now, 0
+    for hour in range(1, HORIZON_HOURS + 1):
+        if row[PoolSignal.USD_PER_KWH + hour] < lowest:
+            lowest, hours = row[PoolSignal.USD_PER_KWH + hour], hour
+    observation[at + SignalFeature.LOWEST_PRICE_24H] = against(lowest, now)
+    observation[at + SignalFeature.LOWEST_PRICE_IN] = hours / 24.0
+
+
+def run_hours(snapshot: ClusterSnapshot, slot: int) -> int:
+    """How many hours the job of a slot is expected to run, from 1 to `HORIZON_HOURS`; 1 where nothing is known."""
+    seconds = snapshot.queue[slot, Slot.PREDICTED_SECONDS]
+    hours = int(min(seconds / 3600.0, HORIZON_HOURS))
+    if hours < HORIZON_HOURS and hours * 3600.0 < seconds:
+        hours += 1
+    return max(hours, 1)
+
+
+def price_of_run(snapshot: ClusterSnapshot, pool: int, hours: int) -> float:
+    """The mean price of a kWh that is expected over so many hours from this one on."""
+    total = 0.0
+    for hour in range(hours):
+        total += snapshot.pool_signals[pool, PoolSignal.USD_PER_KWH + hour]
+    return total / hours
+
+
+def best_start_price(snapshot: ClusterSnapshot, tables: CodecTables, slot: int, hours: int) -> float:
+    """The lowest such price of all pools of a job and all hours until it has to start."""
+    slack = snapshot.queue[slot, Slot.SLACK_SECONDS]
+    if slack == 0.0:  # no job that may be deferred, but it may be held
+        slack = tables.max_hold_seconds - snapshot.queue[slot, Slot.WAITED_SECONDS]
+    starts = int(min(max(slack, 0.0) / 3600.0, HORIZON_HOURS))
+    best = np.inf
+    for pool in range(tables.max_pools):
+        if snapshot.allowed[slot, pool] > 0.0:
+            row = snapshot.pool_signals[pool]
+            price = price_of_run(snapshot, pool, hours)
+            best = min(best, price)
+            for start in range(starts):  # a run that begins an hour later has one other hour
+                ends = min(start + hours, HORIZON_HOURS)
+                price += (row[PoolSignal.USD_PER_KWH + ends] - row[PoolSignal.USD_PER_KWH + start]) / hours
+                best = min(best, price)
+    return best
+
+
 def write_hints(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDArray[np.float32]) -> None:
     """Write what is known of the job of a slot beyond its size, from index `at` on."""
     row = snapshot.queue[slot]
@@ -269,6 +354,43 @@ def write_slot(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDArr
     )
 
 
+def write_pairs(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    slot: int,
+    default: int,
+    at: int,
+    observation: NDArray[np.float32],
+) -> None:
+    """Write the features of a slot and each pool, but for prices, from index `at` on."""
+    gpus = snapshot.queue[slot, Slot.GPUS]
+    for pool in range(tables.max_pools):
+        if snapshot.allowed[slot, pool] > 0.0:
+            observation[at + PairFeature.ALLOWED] = 1.0
+            fits = fits_now(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE]))
+            observation[at + PairFeature.FITS_NOW] = 1.0 if fits else 0.0
+            observation[at + PairFeature.DEFAULT] = 1.0 if pool == default else 0.0
+            if tables.has_job_hints:
+                observation[at + PAIR_FEATURES + HintPairFeature.SPEED] = squash(
+                    snapshot.allowed[slot, pool], HINT_PAIR_SCALES[HintPairFeature.SPEED]
+                )
+        at += slot_pool_features(tables)
+
+
+def write_starts(
+    snapshot: ClusterSnapshot, tables: CodecTables, slot: int, at: int, observation: NDArray[np.float32]
+) -> None:
+    """Write how the best start of a slot's job compares with each pool now; the pairs begin at index `at`."""
+    hours = run_hours(snapshot, slot)
+    best = best_start_price(snapshot, tables, slot, hours)
+    for pool in range(tables.max_pools):
+        at += slot_pool_features(tables)
+        if snapshot.allowed[slot, pool] > 0.0:
+            here = price_of_run(snapshot, pool, hours)
+            observation[at - SIGNAL_PAIR_FEATURES + SignalPairFeature.BEST_START_PRICE] = against(best, here)
+
+
 def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, observation: NDArray[np.float32]) -> None:
     """Write the observation of a snapshot.
 
@@ -285,9 +407,9 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
         observation[index] = 0.0
     at = write_global(snapshot, tables, observation)
     start_plan(snapshot, tables, plan)
-    per_pool, per_pair = pool_features(tables), slot_pool_features(tables)
+    per_pool = pool_features(tables)
     slots_at = at + tables.max_pools * per_pool
-    per_slot = slot_features(tables) + per_pair * tables.max_pools
+    per_slot = slot_features(tables) + slot_pool_features(tables) * tables.max_pools
     for slot in range(tables.window_slots):
         if snapshot.queue[slot, Slot.PRESENT] > 0.0:
             slot_at = slots_at + slot * per_slot
@@ -297,19 +419,9 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
             gpus = snapshot.queue[slot, Slot.GPUS]
             slot_at += slot_features(tables)
             default = default_pool(snapshot, tables, plan, gpus, snapshot.allowed[slot])
-            for pool in range(tables.max_pools):
-                if snapshot.allowed[slot, pool] > 0.0:
-                    gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
-                    observation[slot_at + PairFeature.ALLOWED] = 1.0
-                    fits = fits_now(plan, pool, gpus, gpus_per_node)
-                    observation[slot_at + PairFeature.FITS_NOW] = 1.0 if fits else 0.0
-                    observation[slot_at + PairFeature.DEFAULT] = 1.0 if pool == default else 0.0
-                    if tables.has_job_hints:
-                        speed = slot_at + PAIR_FEATURES + HintPairFeature.SPEED
-                        observation[speed] = squash(
-                            snapshot.allowed[slot, pool], HINT_PAIR_SCALES[HintPairFeature.SPEED]
-                        )
-                slot_at += per_pair
+            write_pairs(snapshot, tables, plan, slot, default, slot_at, observation)
+            if tables.has_signals:
+                write_starts(snapshot, tables, slot, slot_at, observation)
             if default >= 0:
                 place(plan, default, gpus, int(snapshot.pools[default, Pool.GPUS_PER_NODE]))
     place_backlog(snapshot, tables, plan)
@@ -318,6 +430,8 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
             write_pool(snapshot, plan, pool, at, observation)
             write_in_force(snapshot, tables, pool, at, observation)
             write_levers(snapshot, tables, pool, at + POOL_FEATURES, observation)
+            if tables.has_signals:
+                write_signals(snapshot, pool, at + per_pool - SIGNAL_FEATURES, observation)
         at += per_pool
 
 

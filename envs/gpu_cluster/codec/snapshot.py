@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec.layout import IDLE_AGE_EDGES_SECONDS, MAX_GPUS_PER_NODE, CodecLayout, Pool, Signal, Slot
+from envs.gpu_cluster.codec.layout import (
+    IDLE_AGE_EDGES_SECONDS,
+    MAX_GPUS_PER_NODE,
+    POOL_SIGNALS,
+    CodecLayout,
+    Pool,
+    Signal,
+    Slot,
+)
 
 
 class ClusterSnapshot(NamedTuple):
@@ -23,6 +31,8 @@ class ClusterSnapshot(NamedTuple):
         allowed: [W, P], the relative speed of that job in that pool (1 where nothing else is known), 0 where it can
             never run there.
         signals: [len(Signal)].
+        pool_signals: [P, POOL_SIGNALS], what energy costs and emits, see `PoolSignal`; without columns where the layout
+            does not show it.
     """
 
     pools: NDArray[np.float64]
@@ -31,6 +41,7 @@ class ClusterSnapshot(NamedTuple):
     queue: NDArray[np.float64]
     allowed: NDArray[np.float64]
     signals: NDArray[np.float64]
+    pool_signals: NDArray[np.float64]
 
 
 class PackingPlan(NamedTuple):
@@ -65,6 +76,7 @@ def empty_snapshot(layout: CodecLayout) -> ClusterSnapshot:
         np.zeros((slots, len(Slot))),
         np.zeros((slots, pools)),
         np.zeros(len(Signal)),
+        np.zeros((pools, POOL_SIGNALS if layout.signals else 0)),
     )
 
 

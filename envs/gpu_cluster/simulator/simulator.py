@@ -128,6 +128,7 @@ class Simulator(Results):
             curves=self.problem.curves.flat(),
             template=self.problem.template,
             tariff=self.problem.prices.tariff,
+            outlook=self.problem.prices.outlook,
             settings=st.specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )

@@ -7,6 +7,7 @@ cost is the sum over pieces of an exact amount times a constant: nothing is lost
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +24,20 @@ from envs.gpu_cluster.accounting import (
 )
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
-from envs.gpu_cluster.regions import RegionConfig, find_region, load_aligned
-from traces.signals import Alignment, Signal
+from envs.gpu_cluster.regions import RegionConfig, SignalConfig, find_region, load_aligned
+from envs.gpu_cluster.simulator.outlook import NO_OUTLOOK, Outlook, RegionSignals, make_outlook
+from traces.signals import Alignment, Forecaster, Signal, make_forecaster
 from traces.trace import Trace
 
 FIRST_MS = int(np.iinfo(np.int64).min)
 """Where the first piece begins: before every time."""
 
-WEEK_SECONDS = 7 * 86400.0
+DAY_SECONDS, WEEK_SECONDS = 86400.0, 7 * 86400.0
 TAIL_WEEKS = 8
 """How often the last week of a signal is repeated after its end, for runs that last longer than the trace."""
+
+OUTLOOK_SECONDS = 2 * WEEK_SECONDS
+"""How long after the trace the outlook still changes: forecasts take time to compute, and few runs last longer."""
 
 
 class Tariff(NamedTuple):
@@ -59,6 +64,7 @@ class Prices(NamedTuple):
             constant that no decision changes, so that the reward is about what decisions change.
         alignments: which signals were laid over the trace, and how, by region and quantity.
         bases: whether the carbon signals are average or marginal.
+        outlook: what a policy is told of the tariff; empty where `codec.signals` is off.
     """
 
     tariff: Tariff
@@ -66,6 +72,7 @@ class Prices(NamedTuple):
     usd_per_useful_milli_ms: float
     alignments: dict[str, Alignment]
     bases: tuple[str, ...] = ()
+    outlook: Outlook = NO_OUTLOOK
 
 
 class _Series(NamedTuple):
@@ -79,15 +86,24 @@ class _Series(NamedTuple):
         return np.asarray(self.values[np.maximum(index, 0)], np.float64)
 
 
-def _series(signal: Signal, zero_seconds: float) -> _Series:
-    """A signal in ms of the trace's time; after its end its last week comes again."""
+def _extended(signal: Signal) -> Signal:
+    """A signal that goes on after its end: its last week comes again, and then its last value stays."""
     starts, values = signal.start_seconds, signal.values
-    last = starts >= signal.end_seconds - WEEK_SECONDS
-    if signal.end_seconds - signal.first_seconds >= WEEK_SECONDS:
+    last, end = starts >= signal.end_seconds - WEEK_SECONDS, signal.end_seconds
+    if end - signal.first_seconds >= WEEK_SECONDS:
         weeks = np.arange(1, TAIL_WEEKS + 1)
         tail = (starts[last][None, :] + weeks[:, None] * WEEK_SECONDS).ravel()
         starts, values = np.append(starts, tail), np.append(values, np.tile(values[last], TAIL_WEEKS))
-    edges = np.rint((starts - zero_seconds) * 1000.0).astype(np.int64)
+        end += TAIL_WEEKS * WEEK_SECONDS
+    # Another day, for a forecast looks ahead from the last hour too.
+    end += DAY_SECONDS
+    return replace(signal, start_seconds=starts, values=values, end_seconds=end, estimated=np.zeros(0, np.bool_))
+
+
+def _series(signal: Signal, zero_seconds: float) -> _Series:
+    """A signal in ms of the trace's time."""
+    values = signal.values
+    edges = np.rint((signal.start_seconds - zero_seconds) * 1000.0).astype(np.int64)
     changes = np.append(True, values[1:] != values[:-1])
     return _Series(edges[changes], values[changes])
 
@@ -102,18 +118,21 @@ class _Found(NamedTuple):
     series: dict[tuple[str, str], _Series]
     alignments: dict[str, Alignment]
     bases: tuple[str, ...]
+    signals: dict[tuple[str, str], tuple[SignalConfig, Signal]]
 
 
 def _find_signals(trace: Trace, regions: Iterable[RegionConfig]) -> _Found:
-    series, alignments, bases = {}, {}, set()
+    series, alignments, bases, signals = {}, {}, set(), {}
     for region in regions:
         for quantity, config in region.signals().items():
             signal, alignment = load_aligned(region, config, quantity, trace)
-            series[region.name, str(quantity)] = _series(signal, alignment.zero_seconds)
+            extended = _extended(signal)
+            signals[region.name, str(quantity)] = config, extended
+            series[region.name, str(quantity)] = _series(extended, alignment.zero_seconds)
             alignments[f"{region.name} {quantity}"] = alignment
             if quantity == "carbon":
                 bases.add(signal.basis)
-    return _Found(series, alignments, tuple(sorted(bases)))
+    return _Found(series, alignments, tuple(sorted(bases)), signals)
 
 
 def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Prices:
@@ -134,7 +153,26 @@ def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig)
     carbon = per_pool("carbon", config.objective.carbon_g_per_kwh or 0.0)
     tariff = _tariff(cluster, config.objective, price, carbon)
     per_hour = config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR
-    return Prices(tariff, per_hour, _useful(tariff, trace), found.alignments, found.bases)
+    outlook = _outlook(trace, places, found, config) if config.codec.signals else NO_OUTLOOK
+    return Prices(tariff, per_hour, _useful(tariff, trace), found.alignments, found.bases, outlook)
+
+
+def _outlook(trace: Trace, places: list[RegionConfig | None], found: _Found, config: EnvironmentConfig) -> Outlook:
+    """What a policy is told of the tariff, pool by pool."""
+    objective = config.objective
+
+    def signals_of(place: RegionConfig) -> RegionSignals:
+        parts: dict[str, tuple[Forecaster, float]] = {}
+        for quantity in place.signals():
+            settings, signal = found.signals[place.name, quantity]
+            zero = found.alignments[f"{place.name} {quantity}"].zero_seconds
+            parts[quantity] = make_forecaster(settings.forecast, signal), zero
+        return RegionSignals(parts.get("price"), parts.get("carbon"))
+
+    regions = {place.name: signals_of(place) for place in places if place is not None}
+    pools = [RegionSignals(None, None) if place is None else regions[place.name] for place in places]
+    last = float((trace.submit_milliseconds + trace.duration_milliseconds).max()) / 1000.0
+    return make_outlook(pools, objective, (trace.first_submit_seconds, last + OUTLOOK_SECONDS))
 
 
 def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Series], carbon: list[_Series]) -> Tariff:

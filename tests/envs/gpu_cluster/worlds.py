@@ -252,6 +252,7 @@ def problems(
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
             job_hints=draw(st.booleans()),
+            signals=draw(st.booleans()),
             balance_similar_pools=draw(st.booleans()),
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),

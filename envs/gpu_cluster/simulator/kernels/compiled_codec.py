@@ -19,7 +19,9 @@ def compile_codec() -> dict[str, Any]:
         (levers, ("may_consolidate", "may_cap", "may_resize", "write_lever_mask", "decode_levers", "default_levers")),
         (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
         (observation, ("pool_features", "slot_features", "slot_pool_features", "squash", "share", "write_global")),
-        (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "encode")),
+        (observation, ("signed_squash", "against", "write_signals", "run_hours", "price_of_run", "best_start_price")),
+        (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
+        (observation, ("write_starts", "encode")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))

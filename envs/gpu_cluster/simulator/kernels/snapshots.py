@@ -13,6 +13,7 @@ from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_empty, is_due
 from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
+from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
 write_setpoint = codec["write_setpoint"]
@@ -186,3 +187,13 @@ def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDA
     signals[Signal.QUEUE_GPUS] = cluster.clock[st.PENDING_MILLI] / 1000.0
     signals[Signal.RUNNING_JOBS] = cluster.clock[st.RUNNING]
     signals[Signal.USD_PER_GPU_HOUR] = settings.usd_per_gpu_hour
+
+
+@helper
+def fill_pool_signals(cluster: Cluster, outlook: Outlook, out: NDArray[np.float64]) -> None:
+    """Write what energy costs and emits in each pool, now and as it is expected."""
+    if outlook.edges_ms.shape[0] > 0:
+        at = max(np.searchsorted(outlook.edges_ms, cluster.clock[st.NOW], side="right") - 1, 0)
+        for pool in range(outlook.rows.shape[1]):
+            for column in range(outlook.rows.shape[2]):
+                out[pool, column] = outlook.rows[at, pool, column]

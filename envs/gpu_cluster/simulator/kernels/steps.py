@@ -19,7 +19,13 @@ from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.moves import consolidate
 from envs.gpu_cluster.simulator.kernels.nodes import begin_service, in_backoff, order_node, switch_off_oldest, switch_on
 from envs.gpu_cluster.simulator.kernels.rates import cap_power, grow_jobs, shrink_jobs
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_allowed, fill_pools, fill_queue, fill_signals
+from envs.gpu_cluster.simulator.kernels.snapshots import (
+    fill_allowed,
+    fill_pool_signals,
+    fill_pools,
+    fill_queue,
+    fill_signals,
+)
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
@@ -104,6 +110,7 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, pla
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
     finish_backlog(world, cluster, snapshot, plan)
     fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
+    fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
 
 
 @helper

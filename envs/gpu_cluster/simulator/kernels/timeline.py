@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import book_piece, charge_energy, set_piece_end
@@ -10,6 +12,7 @@ from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integ
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.nodes import end_boot, in_backoff, node_events
 from envs.gpu_cluster.simulator.kernels.world import World
+from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.queues import count_deferred
 from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
 
@@ -31,6 +34,13 @@ def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
     if settings.queue.defers:
         time = min(time, cluster.clock[st.NEXT_LATEST])
     return time
+
+
+@helper
+def next_change(cluster: Cluster, outlook: Outlook) -> int:
+    """When a policy is told something else of the energy than now."""
+    at = np.searchsorted(outlook.edges_ms, cluster.clock[st.NOW], side="right")
+    return outlook.edges_ms[at] if at < outlook.edges_ms.shape[0] else st.NEVER
 
 
 @helper
@@ -88,7 +98,8 @@ def advance(world: World, index: int, cluster: Cluster) -> None:
     """Run to the next decision, or to the end of the episode.
 
     The next decision follows the first event after the last one: a job ends or is submitted, something happens to a
-    node, an idle node passes an age. But at least `settle_ms` and at most `resync_ms` after the last decision.
+    node, an idle node passes an age, a policy is told something else of the energy. But at least `settle_ms` and at
+    most `resync_ms` after the last decision.
     """
     jobs, pools, settings = world.jobs, world.pools, world.settings
     start = cluster.clock[st.NOW]
@@ -97,6 +108,8 @@ def advance(world: World, index: int, cluster: Cluster) -> None:
     decision = earliest
     if event > earliest:  # ages are looked up only then, for that takes a bisection of each pool
         event_or_age = min(event, next_age(cluster, pools))
+        if world.outlook.edges_ms.shape[0] > 0:
+            event_or_age = min(event_or_age, next_change(cluster, world.outlook))
         decision = decision_time(start, event_or_age, settings.settle_ms, settings.resync_ms)
     if decision >= cluster.clock[st.EPISODE_END]:
         decision = cluster.clock[st.EPISODE_END]

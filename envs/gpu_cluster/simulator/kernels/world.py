@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.codec import ClusterSnapshot, CodecTables, PackingPlan
 from envs.gpu_cluster.simulator import node_state as ns
+from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.state import Cluster, Outcome, Settings, Table
 from envs.gpu_cluster.simulator.tariff import Tariff
 
@@ -27,6 +28,7 @@ class World(NamedTuple):
         curves: [C, columns] int64, see `envs.gpu_cluster.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         tariff: what a unit of energy costs and emits, and when.
+        outlook: what a policy is told of that, and when it changes.
         settings: numbers of the environment.
         tables: the codec's layout.
     """
@@ -40,6 +42,7 @@ class World(NamedTuple):
     curves: Table
     template: NDArray[np.float64]
     tariff: Tariff
+    outlook: Outlook
     settings: Settings
     tables: CodecTables
 
@@ -82,6 +85,7 @@ def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
         batch.queue[index],
         batch.allowed[index],
         batch.signals[index],
+        batch.pool_signals[index],
     )
 
 

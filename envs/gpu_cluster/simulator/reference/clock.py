@@ -60,6 +60,12 @@ def next_age_ms(state: State) -> int:
     return min((time for time in ages if time > state.now), default=NEVER)
 
 
+def next_change_ms(state: State) -> int:
+    """When a policy is told something else of the energy than now."""
+    edges = state.problem.prices.outlook.edges_ms.tolist()
+    return min((edge for edge in edges if edge > state.now), default=NEVER)
+
+
 def process(state: State, time: int) -> None:
     """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
     pass_time(state, time)
@@ -78,7 +84,7 @@ def process(state: State, time: int) -> None:
 def advance(state: State) -> None:
     """Run to the next decision, see `envs.gpu_cluster.codec.decision_time`."""
     settings = state.problem.settings
-    event = min(next_event_ms(state), next_age_ms(state))
+    event = min(next_event_ms(state), next_age_ms(state), next_change_ms(state))
     decision = decision_time(state.now, event, settings.settle_ms, settings.resync_ms)
     if decision >= state.end:
         decision, state.truncated = state.end, True

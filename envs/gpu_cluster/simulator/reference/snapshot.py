@@ -105,6 +105,14 @@ def fill_signals(state: State, signals: NDArray[np.float64]) -> None:
     signals[Signal.USD_PER_GPU_HOUR] = state.problem.settings.usd_per_gpu_hour
 
 
+def fill_pool_signals(state: State, pool_signals: NDArray[np.float64]) -> None:
+    """What energy costs and emits in each pool, now and as it is expected."""
+    outlook = state.problem.prices.outlook
+    if len(outlook.edges_ms):
+        latest = max(sum(edge <= state.now for edge in outlook.edges_ms.tolist()) - 1, 0)
+        pool_signals[: len(state.totals)] = outlook.rows[latest]
+
+
 def make_snapshot(state: State) -> ClusterSnapshot:
     """All that a policy is told now."""
     snapshot = empty_snapshot(state.problem.config.codec)
@@ -126,4 +134,5 @@ def make_snapshot(state: State) -> ClusterSnapshot:
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
     fill_backlog(state, snapshot)
     fill_signals(state, snapshot.signals)
+    fill_pool_signals(state, snapshot.pool_signals)
     return snapshot
