@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from envs.gpu_cluster.codec import (
+    HORIZON_HOURS,
     IDLE_AGE_EDGES_SECONDS,
     NO_SETPOINT,
     POWER_CAP_FRACTIONS,
     ClusterSnapshot,
     CodecLayout,
     Pool,
+    PoolSignal,
     Signal,
     Slot,
     empty_snapshot,
@@ -85,6 +87,13 @@ def _add_levers(row: Any, busy: int, generator: Any) -> None:
     row[Pool.SETPOINT_HELD] = float(row[Pool.SETPOINT] != NO_SETPOINT and generator.random() < 0.5)
 
 
+def _add_signals(row: Any, generator: Any) -> None:
+    """What energy costs and emits, at random; a price may be negative."""
+    row[PoolSignal.KNOWN] = generator.integers(0, 2)
+    row[PoolSignal.CARBON_G_PER_KWH] = generator.choice([0.0, 77.7, 900.0])
+    row[PoolSignal.USD_PER_KWH :] = generator.random(HORIZON_HOURS + 1) - generator.choice([0.0, 0.5])
+
+
 def _add_hints(snapshot: ClusterSnapshot, slot: int, generator: Any) -> None:
     """What is known of a waiting job, at random."""
     row = snapshot.queue[slot]
@@ -115,6 +124,8 @@ def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
         ages = np.sort(generator.integers(0, idle + 1, len(IDLE_AGE_EDGES_SECONDS) - 1))[::-1]
         snapshot.idle_age_nodes[pool] = [idle, *ages]
         _add_levers(snapshot.pools[pool], busy, generator)
+        if layout.signals:
+            _add_signals(snapshot.pool_signals[pool], generator)
     for slot in range(int(generator.integers(0, layout.window_slots + 1))):
         gpus = generator.choice([0.125, 0.999, 1.0, 2.0, 7.0, 8.0, 40.0])
         pools = tuple(np.flatnonzero(np.atleast_1d(generator.random(present)) < 0.7)) or (0,)
