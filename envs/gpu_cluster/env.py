@@ -34,8 +34,9 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     one GPU. The agent sees counts per pool, the head of the queue and signals such as the time of day, and decides how
     many nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
     decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
-    an age), at least `settle_seconds` and at most `resync_interval_seconds` after the last one. A setpoint that was
-    changed is held for `decision_interval_seconds`: until then the mask allows no other.
+    an age, an hour of the signals that are shown), at least `settle_seconds` and at most `resync_interval_seconds`
+    after the last one. A setpoint that was changed is held for `decision_interval_seconds`: until then the mask allows
+    no other.
 
     ## Action Space
 

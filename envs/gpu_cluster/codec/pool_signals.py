@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from envs.gpu_cluster.codec.layout import HORIZON_HOURS, POOL_SIGNALS, PoolSignal
 
 HOUR_SECONDS = 3600.0
-HORIZONS_SECONDS = HOUR_SECONDS * np.arange(1, HORIZON_HOURS + 1)
+HORIZONS_SECONDS: NDArray[np.float64] = HOUR_SECONDS * np.arange(1, HORIZON_HOURS + 1, dtype=np.float64)
 GRAMS_PER_TONNE = 1e6
 
 
