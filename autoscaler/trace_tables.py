@@ -34,7 +34,8 @@ def formats_text() -> str:
     for item in known:
         lines += [f"{item.name:12} {item.kind}: {item.description}"]
         lines += [f"{'':12} licence: {item.licence}; example: {item.example}"]
-        lines += [f"{'':12} source: {item.citation}"] if item.citation else []
+        source = "; ".join(part for part in (item.citation, item.url) if part)
+        lines += [f"{'':12} source: {source}"] if source else []
         lines += [_option_line(option) for option in item.options if option not in (*text, *shared)]
     lines += [f"text tables ({', '.join(item.name for item in known if text[0] in item.options)}) take"]
     lines += [_option_line(option) for option in text]
@@ -87,6 +88,18 @@ def strict_uri(uri: str) -> str:
     """The URI with the option that makes a row that cannot be used an error."""
     parsed = TraceURI.parse(uri)
     return str(TraceURI(parsed.scheme, parsed.path, {**parsed.options, "strict": "true"}))
+
+
+def found_uri(uri: str, reporter: Reporter) -> str:
+    """The URI; that of the format that is found where it names none, which is told.
+
+    Raises:
+        TraceError: no format is found, or several are.
+    """
+    found, reason = traces.find_uri(uri)
+    if reason:
+        reporter.note(f"read as {found}: {reason}")
+    return found
 
 
 def convert(uri: str, output: str, reporter: Reporter) -> None:

@@ -7,7 +7,17 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.nodes import NODE_SCHEMA, Nodes
-from traces.registry import FormatInfo, formats, kind_of, load, load_nodes, load_signal, shared_options, text_options
+from traces.registry import (
+    FormatInfo,
+    find_uri,
+    formats,
+    kind_of,
+    load,
+    load_nodes,
+    load_signal,
+    shared_options,
+    text_options,
+)
 from traces.schema import OPTIONAL, SCHEMA
 from traces.signals.signal import Signal
 from traces.trace import NO_DEADLINE, Trace, TraceMetadata
@@ -28,6 +38,7 @@ __all__ = [
     "TraceURIError",
     "TraceValueError",
     "enrich",
+    "find_uri",
     "formats",
     "kind_of",
     "load",

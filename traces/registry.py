@@ -2,17 +2,23 @@
 
 import importlib
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from configs.errors import did_you_mean
+from traces.detection import detect
 from traces.enrich import Enrichment, enrich
-from traces.errors import TraceURIError, TraceValueError
+from traces.errors import TraceError, TraceURIError, TraceValueError
 from traces.format import Format, Kind
 from traces.formats import FORMATS
+from traces.inputs import ARCHIVES, find_inputs
+from traces.merging import merge
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
 from traces.signals.signal import Signal
 from traces.trace import Trace
+from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
 
 LOADERS = {"jobs": "traces.load", "nodes": "traces.load_nodes", "signal": "traces.load_signal"}
@@ -30,6 +36,7 @@ class FormatInfo:
         licence: licence of the data.
         citation: where the data were published.
         example: a URI.
+        url: where the data are.
         options: its own options first, then `shared_options` where it holds jobs.
     """
 
@@ -39,6 +46,7 @@ class FormatInfo:
     licence: str
     citation: str
     example: str
+    url: str
     options: tuple[Option, ...]
 
 
@@ -48,8 +56,8 @@ def formats() -> list[FormatInfo]:
 
 
 def shared_options() -> tuple[Option, ...]:
-    """The options that every format of jobs takes: those of `SelectionOptions`, then of `Enrichment`."""
-    return (*describe(SelectionOptions), *describe(Enrichment))
+    """The options that every format of jobs takes: those of `Transforms`, `SelectionOptions`, then of `Enrichment`."""
+    return (*describe(Transforms), *describe(SelectionOptions), *describe(Enrichment))
 
 
 def text_options() -> tuple[Option, ...]:
@@ -71,9 +79,11 @@ def kind_of(uri: str) -> Kind:
 def load(uri: str) -> Trace:
     """The jobs at `uri`, such as `itp:data/cluster02.csv.gz?end_seconds=864000`.
 
-    Relative paths start at the working directory. Every format takes `SelectionOptions`: `start_seconds` and
-    `end_seconds` (jobs submitted from the one until before the other), then `limit` (the first jobs of these); and the
-    fields of `Enrichment`, such as `checkpointable=0.8&deferrable=0.5`, for what the data do not say.
+    Relative paths start at the working directory. Where a path holds several files of the format, their jobs are
+    merged. Every format takes the fields of `Transforms`, such as `window=7d..14d&load=1.5`; then `SelectionOptions`:
+    `start_seconds` and `end_seconds` (jobs submitted from the one until before the other), and `limit` (the first of
+    these jobs); and the fields of `Enrichment`, such as `checkpointable=0.8&deferrable=0.5`, for what the data do not
+    say.
 
     Raises:
         TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
@@ -82,16 +92,40 @@ def load(uri: str) -> Trace:
     """
     parsed, form = _parse(uri, "jobs")
     own = _given(parsed, form.options)
-    chosen, added = _given(parsed, SelectionOptions), _given(parsed, Enrichment)
-    known = (*fields(form.options), *fields(SelectionOptions), *fields(Enrichment))
+    chosen = {**_given(parsed, Transforms), **_given(parsed, SelectionOptions)}
+    added = _given(parsed, Enrichment)
+    known = (*fields(form.options), *fields(Transforms), *fields(SelectionOptions), *fields(Enrichment))
     _check_names(parsed, {item.name for item in known})
-    selection, enrichment = parse(SelectionOptions, chosen, uri), parse(Enrichment, added, uri)
-    trace: Trace = form.load(parsed.path, parse(form.options, own, uri))
+    selection, enrichment = (
+        parse(SelectionOptions, _given(parsed, SelectionOptions), uri),
+        parse(Enrichment, added, uri),
+    )
+    changes = parse(Transforms, _given(parsed, Transforms), uri)
+    trace = _load_files(form, parsed.path, parse(form.options, own, uri), changes.files)
     # A format may resolve its URI (a seed that was drawn); what selects and enriches jobs is added to it.
     base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))
     resolved = str(TraceURI(base.scheme, base.path, {**base.options, **chosen, **added}))
     metadata = replace(trace.metadata, origin=trace.metadata.origin or resolved)
-    return _enrich(_select(replace(trace, uri=resolved, metadata=metadata), selection), enrichment)
+    changed = _transform(replace(trace, uri=resolved, metadata=metadata), changes)
+    return _enrich(_select(changed, selection), enrichment)
+
+
+def find_uri(text: str) -> tuple[str, str]:
+    """A URI as it is; for a path without a format, the URI of the format that is found, and why it is that one.
+
+    Raises:
+        TraceURIError: no format is found, or several are.
+        TraceFileError: nothing is there.
+    """
+    try:
+        return str(TraceURI.parse(text)), ""
+    except TraceURIError:
+        path, mark, _ = text.partition("?")
+        if not Path(path).exists() or ":" in path:
+            raise
+    options = TraceURI.parse(f"csv:{text}").options if mark else {}
+    found = detect(path, dict(options), [_format(name) for name in sorted(FORMATS)])
+    return str(found.uri), found.reason
 
 
 def load_nodes(uri: str) -> Nodes:
@@ -147,7 +181,46 @@ def _format(name: str) -> Format[Any]:
 
 def _info(form: Format[Any]) -> FormatInfo:
     options = (*describe(form.options), *(shared_options() if form.kind == "jobs" else ()))
-    return FormatInfo(form.name, form.kind, form.description, form.licence, form.citation, form.example, options)
+    return FormatInfo(
+        form.name, form.kind, form.description, form.licence, form.citation, form.example, form.url, options
+    )
+
+
+def _load_files(form: Format[Any], path: str, options: Any, pattern: str | None) -> Trace:
+    """The trace at a path; the merged traces of its files where it holds several and the format is one of files."""
+    if form.tables or not (Path(path).exists() and (Path(path).is_dir() or path.endswith(ARCHIVES))):
+        if pattern is not None:
+            raise TraceURIError(
+                f"{form.name}:{path}: option files chooses among several files; this is none of several"
+            )
+        trace: Trace = form.load(path, options)
+        return trace
+    found = [each for each in find_inputs(path) if pattern is None or fnmatch(each.name, f"{pattern}*")]
+    if len(found) > 1 and form.detect is not None:
+        found = [each for each in found if form.detect(each.name, each.head().decode(errors="replace"))]
+    if not found:
+        raise TraceURIError(f"{form.name}:{path}: holds no file of this format{f' named {pattern}' if pattern else ''}")
+    if len(found) == 1:
+        only: Trace = form.load(str(found[0]), options)
+        return only
+    names = [each.name.partition(".")[0] for each in found]
+    names = names if len(set(names)) == len(names) else [str(each) for each in found]
+    try:
+        return merge({name: form.load(str(each), options) for name, each in zip(names, found, strict=True)})
+    except TraceURIError:
+        raise
+    except TraceValueError as error:
+        raise TraceURIError(f"{form.name}:{path}: {error}") from error
+
+
+def _transform(trace: Trace, changes: Transforms) -> Trace:
+    try:
+        changed = transform(trace, changes) if trace.num_jobs else trace
+    except TraceError as error:
+        raise TraceURIError(f"{trace.uri}: {error}") from error
+    if trace.num_jobs and not changed.num_jobs:
+        raise TraceURIError(f"{trace.uri}: no job in this window; {_span(trace)}")
+    return changed
 
 
 def _given(uri: TraceURI, schema: type[Any]) -> dict[str, str]:
@@ -166,8 +239,7 @@ def _select(trace: Trace, selection: SelectionOptions) -> Trace:
         raise TraceURIError(f"{trace.uri}: option limit takes at least 1 job, not {selection.limit}")
     chosen = trace.window(selection.start_seconds, selection.end_seconds)
     if not chosen.num_jobs:
-        span = f"submit times run from {trace.first_submit_seconds:g} to {trace.last_submit_seconds:g} seconds"
-        reason = f"no job in this window; {span}" if trace.num_jobs else _why_empty(trace)
+        reason = f"no job in this window; {_span(trace)}" if trace.num_jobs else _why_empty(trace)
         raise TraceURIError(f"{trace.uri}: {reason}")
     return chosen if selection.limit is None else chosen.head(selection.limit)
 
@@ -177,6 +249,10 @@ def _enrich(trace: Trace, enrichment: Enrichment) -> Trace:
         return enrich(trace, enrichment)
     except TraceValueError as error:
         raise TraceURIError(f"{trace.uri}: {error}") from error
+
+
+def _span(trace: Trace) -> str:
+    return f"submit times run from {trace.first_submit_seconds:g} to {trace.last_submit_seconds:g} seconds"
 
 
 def _why_empty(trace: Trace) -> str:

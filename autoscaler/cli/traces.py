@@ -53,13 +53,15 @@ def info(
 def import_trace(
     uri: URIArgument, output: ParquetOption, strict: StrictOption = False, quiet: QuietOption = False
 ) -> None:
-    """Convert a trace of any format to Parquet.
+    """Convert a trace of any format to Parquet; for a path without a format, the format is found.
 
     Rows that cannot be used are left out and counted by reason; with --strict the first of them is an error.
     """
-    from autoscaler.trace_tables import convert, strict_uri
+    from autoscaler.trace_tables import convert, found_uri, strict_uri
 
-    convert(strict_uri(uri) if strict else uri, output, make_reporter(not quiet))
+    reporter = make_reporter(not quiet)
+    found = found_uri(uri, reporter)
+    convert(strict_uri(found) if strict else found, output, reporter)
 
 
 @app.command("generate")

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from traces.arrow import to_numpy
 from traces.errors import TraceURIError
-from traces.format import Format
+from traces.format import Format, has_columns
 from traces.rows import Rows, read_rows
 from traces.tables import TextOptions
 from traces.times import from_timestamps, seconds_since
@@ -135,4 +135,5 @@ FORMAT = Format(
     licence="unknown",
     citation="",
     example="csv:jobs.csv?submit=created&duration=runtime&gpus=num_gpus",
+    detect=has_columns("submit_time_seconds", "duration_seconds", "gpus"),
 )

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from traces.format import Format
+from traces.format import Format, has_columns
 from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
@@ -44,4 +44,6 @@ FORMAT = Format(
     licence="MIT",
     citation="Gu et al., ElasticFlow, ASPLOS 2023",
     example="itp:cluster02.csv.gz",
+    url="https://github.com/microsoft/elasticflow-traces",
+    detect=has_columns(*_COLUMNS),
 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traces.arrow import from_numpy, is_null, nullable, strings, to_numpy
-from traces.format import Format
+from traces.format import Format, has_columns
 from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
@@ -118,4 +118,6 @@ FORMAT = Format(
     licence=LICENCE,
     citation=CITATION,
     example="openb:openb_pod_list_default.csv",
+    url="https://github.com/alibaba/clusterdata/tree/master/cluster-trace-gpu-v2023",
+    detect=has_columns("name", "num_gpu", "gpu_milli", "pod_phase"),
 )

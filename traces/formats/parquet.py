@@ -25,4 +25,5 @@ FORMAT = Format(
     licence="as imported",
     citation="",
     example="parquet:trace.parquet",
+    detect=lambda _name, text: "it is Parquet" if text.startswith("PAR1") else "",
 )

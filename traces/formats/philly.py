@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from traces.format import Format
+from traces.format import Format, has_columns
 from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.times import from_timestamps
@@ -52,4 +52,6 @@ FORMAT = Format(
     licence="CC BY 4.0",
     citation="Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters, ATC 2019",
     example="philly:philly.csv.gz",
+    url="https://github.com/msr-fiddle/philly-traces",
+    detect=has_columns(*_COLUMNS),
 )

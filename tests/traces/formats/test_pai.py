@@ -1,0 +1,122 @@
+"""Alibaba PAI 2020."""
+
+import io
+import tarfile
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import traces
+
+HOUR = 3600
+JOBS = "j1,i1,u1,Terminated,{0}.0,{1}.0\nj2,i2,u2,Failed,{0}.0,{1}.0\n".format(100 * HOUR, 103 * HOUR)
+
+
+def task(
+    job: str,
+    *,
+    count: str = "1",
+    start: float = 101 * HOUR,
+    end: float = 102 * HOUR,
+    gpu: str = "100",
+    kind: str = "V100",
+) -> str:
+    times = f"{start or ''},{end or ''}"
+    return f"{job},worker,{count},Terminated,{times},600.0,29.3,{gpu},{kind}\n"
+
+
+def folder(tmp_path: Path, tasks: str, **tables: str) -> Path:
+    (tmp_path / "pai_task_table.csv").write_text(tasks)
+    (tmp_path / "pai_task_table.header").write_text("job_name,task_name\n")
+    for name, text in tables.items():
+        (tmp_path / f"pai_{name}_table.csv").write_text(text)
+    return tmp_path
+
+
+def load(path: Path, query: str = "") -> traces.Trace:
+    return traces.load(f"pai:{path}{query}")
+
+
+def test_percent_of_a_gang_become_gpus_and_cores(tmp_path: Path) -> None:
+    trace = load(folder(tmp_path, task("j1", count="4.0", gpu="200"), job=JOBS))
+    job = {name: value for name, value in trace.table.to_pylist()[0].items() if value is not None}
+    assert job == {
+        "job_id": "j1/worker",
+        "submit_time_seconds": 0.0,
+        "duration_seconds": 3600.0,
+        "gpu_milli": 8000,
+        "user": "u1",
+        "gpu_models": ["V100"],
+        "cpu_milli": 24_000,
+        "memory_mib": 120_013,
+        "status": "Terminated",
+    }
+
+
+def test_hour_and_weekday_are_those_of_shanghai(tmp_path: Path) -> None:
+    assert load(folder(tmp_path, task("j1"), job=JOBS)).metadata.start_time == datetime.fromisoformat(
+        "1970-01-05T12:00"
+    )
+
+
+def test_half_a_gpu_is_a_share_and_workers_that_share_gpus_are_split_rounded_or_dropped(tmp_path: Path) -> None:
+    path = folder(tmp_path, task("j1", gpu="50.0") + task("j2", count="3", gpu="50"))
+    trace = load(path)
+    assert trace.gpu_milli.tolist() == [500] * 4
+    assert trace.table["job_id"].to_pylist() == ["j1/worker", *(f"j2/worker/{number}" for number in range(3))]
+    assert trace.table["cpu_milli"].to_pylist() == [6000] * 4
+    assert load(path, "?gangs=round").gpu_milli.tolist() == [500, 2000]
+    dropped = load(path, "?gangs=drop")
+    assert dropped.gpu_milli.tolist() == [500]
+    assert sum(dropped.metadata.dropped.values()) == 1
+
+
+def test_a_time_of_0_or_none_is_unknown(tmp_path: Path) -> None:
+    tasks = task("j1") + task("j2", start=0) + task("j3", end=0) + task("j4", gpu="", kind="CPU") + task("j5", gpu="0")
+    tasks += "j6,worker,1,Waiting,0.0,0.0,600,29,100,MISC\n"
+    trace = load(folder(tmp_path, tasks))
+    assert trace.table["job_id"].to_pylist() == ["j1/worker"]
+    assert trace.metadata.dropped == {
+        "it requests no GPU": 2,
+        "it never ran": 2,
+        "it still ran at the end of the collection": 1,
+    }
+
+
+def test_misc_is_any_model_and_groups_say_more(tmp_path: Path) -> None:
+    path = folder(tmp_path, task("j1", kind="MISC") + task("j2", kind="MISC"), job=JOBS)
+    (path / "pai_group_tag_table.csv").write_text("i1,u1,V100M32,g,bert\n")
+    trace = load(path)
+    assert trace.table["gpu_models"].to_pylist() == [["V100M32"], None]
+    assert trace.table["workload"].to_pylist() == ["bert", None]
+
+
+def test_a_job_runs_from_its_first_instance_to_its_last(tmp_path: Path) -> None:
+    instances = "".join(
+        f"j1,worker,n{number},w,i1,Terminated,{start},{end},m1\n"
+        for number, (start, end) in enumerate([(365_000.5, 367_000), (364_000, 366_000), (0, 0), ("", "")])
+    )
+    trace = load(folder(tmp_path, task("j1", count="2"), job=JOBS, instance=instances))
+    assert trace.duration_seconds.tolist() == [3000]
+
+
+def test_the_tables_may_be_archives_as_released(tmp_path: Path) -> None:
+    for name, text in (("pai_task_table", task("j1")), ("pai_job_table", JOBS)):
+        with tarfile.open(tmp_path / f"{name}.tar.gz", "w:gz") as archive:
+            item = tarfile.TarInfo(f"{name}.csv")
+            item.size = len(text)
+            archive.addfile(item, io.BytesIO(text.encode()))
+    assert load(tmp_path).table["user"].to_pylist() == ["u1"]
+    with pytest.raises(traces.TraceFileError, match="has no pai_task_table"):
+        load(tmp_path / "pai_job_table.tar.gz")
+
+
+def test_bad_rows_are_counted(tmp_path: Path) -> None:
+    good = "".join(task(f"j{number}") for number in range(6))
+    bad = task("x1", count="0") + task("x2", count="2.5") + task("x3", end=100 * HOUR) + task("j1")
+    assert load(folder(tmp_path, good + bad)).metadata.bad_rows == {
+        "its inst_num is no number of workers": 2,
+        "its job_id is that of an earlier row": 1,
+        "its duration_seconds is negative": 1,
+    }
