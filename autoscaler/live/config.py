@@ -14,6 +14,7 @@ from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
 from autoscaler.live.registry import load_provider
 from autoscaler.live.repair_config import Repair
+from autoscaler.live.signal_config import LiveRegion, SignalSettings
 from configs.checks import check_number
 from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
@@ -108,6 +109,7 @@ class LivePool:
         boot_seconds: mean time from order to ready, which the policy sees.
         power: what a node draws, as in the simulator; its parts are `power.gpu_idle_watts` and so on.
         usd_per_kwh: price of energy where no signal says another; a trained policy should see that of its training.
+        region: name of its place in `signals.regions`; None: the first of them, if there is any.
         usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
@@ -129,6 +131,7 @@ class LivePool:
     boot_seconds: float = 300.0
     power: PowerConfig = field(default_factory=PowerConfig)
     usd_per_kwh: float = 0.15
+    region: str | None = None
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
     provider: str = "kwok"
@@ -355,6 +358,7 @@ class LiveConfig:
         resync_interval_seconds: most time between two decisions.
         codec: the layout; a trained policy must have the same.
         usd_per_gpu_hour: what an hour of waiting costs, per requested GPU; likewise.
+        signals: what energy costs and emits, region by region.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
         audit: how large the audit may become.
@@ -372,6 +376,7 @@ class LiveConfig:
     resync_interval_seconds: float = 600.0
     codec: CodecLayout = field(default_factory=CodecLayout)
     usd_per_gpu_hour: float = 1.0
+    signals: SignalSettings = field(default_factory=SignalSettings)
     dry_run: bool = True
     audit_path: str | None = None
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -398,6 +403,8 @@ class LiveConfig:
                 f"there are {len(names)} pools, the codec holds at most {self.codec.max_pools}; raise codec.max_pools"
             )
         self._check_sizes()
+        for pool in self.pools:
+            self.region_of(pool)
         disruption = self.guardrails.disruption
         mentioned = [each.pools for each in disruption.windows] + [each.pools for each in disruption.budgets]
         for name in (name for pools in mentioned for name in pools if name not in names):
@@ -435,6 +442,21 @@ class LiveConfig:
             if pool.name == name:
                 return pool
         raise KeyError(name)
+
+    def region_of(self, pool: LivePool) -> LiveRegion | None:
+        """The region of a pool; None: there is none.
+
+        Raises:
+            LiveConfigError: there is no region of the name that it gives.
+        """
+        regions = self.signals.regions
+        if pool.region is None:
+            return regions[0] if regions else None
+        for region in regions:
+            if region.name == pool.region:
+                return region
+        hint = did_you_mean(pool.region, [region.name for region in regions])
+        raise LiveConfigError(f"pool {pool.name}: there is no region {pool.region!r} in signals.regions{hint}")
 
     @property
     def gpu_resources(self) -> tuple[str, ...]:

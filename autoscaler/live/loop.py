@@ -20,6 +20,7 @@ from autoscaler.live.observer import Observation, Observer
 from autoscaler.live.policy.decide import Decided, Decider
 from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.telemetry.audit import AuditWriter
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health
@@ -81,6 +82,7 @@ class Loop:
         audit: keeps the decisions; None: nothing does.
         check: called before each reconcile; raises when this process may not act any more.
         state: what the guardrails remember at first; None: nothing.
+        books: counts what was spent; None: nothing does.
 
     Attributes:
         state: what the guardrails remember now.
@@ -101,10 +103,11 @@ class Loop:
         audit: AuditWriter | None = None,
         check: Callable[[], None] = lambda: None,
         state: GuardrailState | None = None,
+        books: Bookkeeper | None = None,
     ) -> None:
         self._config, self._clock, self._observer, self._decider, self._actor = config, clock, observer, decider, actor
         self._metrics, self._recorder, self._health, self._wake = metrics, recorder, health, wake
-        self._audit, self._check = audit, check
+        self._audit, self._check, self._books = audit, check, books
         self._holding: tuple[str, ...] = ()
         self.latest: Reconciled | None = None
         self._setpoints: Setpoints = {}
@@ -144,6 +147,8 @@ class Loop:
             with self._metrics.timed("observe"):
                 observation = self._observer.observe(self.state, self._setpoints)
             report_view(observation.view, observation.snapshot, self._config, self._metrics)
+            if self._books is not None:
+                self._books.observe(observation.view)
             self._health.active()
             if observation.view.stale_resources:
                 return self._hold(observation)
@@ -156,6 +161,8 @@ class Loop:
                 allowed = evaluate(observation.view, decision, self.state, self._config)
             if self._audit is not None:
                 self._audit.verdicts(observation.view, self.state, allowed)
+                if self._books is not None:
+                    self._audit.account(observation.view.now_seconds, self._books.report(), self._books.signal_report())
             self.state = allowed.state
             report_outcome(observation.view, decided, allowed, self._config, self._metrics, self._recorder)
             self._tell(observation.view, decision, allowed)

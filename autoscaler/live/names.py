@@ -190,6 +190,11 @@ STATUS_CONFIG_MAP: Final = _name(
     "ConfigMap beside the Lease: health, pools and activity, in the shape of `cluster-autoscaler-status`.",
 )
 
+SIGNALS_CONFIG_MAP: Final = _name(
+    "object",
+    "green-autoscaler-signals",
+    "ConfigMap beside the Lease, written by others: carbon intensity and prices for the source `configmap`.",
+)
 CONFIG_MAP: Final = _name(
     "object", "green-autoscaler-config", "ConfigMap beside the Lease: its key `paused` is the kill switch; see below."
 )
@@ -223,6 +228,10 @@ EVENT_PAUSED: Final = _name("event", "Paused", "Lease: nothing, or nothing of so
 EVENT_RESUMED: Final = _name("event", "Resumed", "Lease: changes are made again.")
 EVENT_CONFIG_APPLIED: Final = _name("event", "ConfigReloaded", "Lease: a new config counts.")
 EVENT_CONFIG_REFUSED: Final = _name("event", "ConfigRefused", "Lease: a new config cannot be used; says why.")
+EVENT_SIGNAL_UNKNOWN: Final = _name(
+    "event", "SignalUnknown", "Lease: a signal has no value, or its newest is too old; says why."
+)
+EVENT_SIGNAL_KNOWN: Final = _name("event", "SignalKnown", "Lease: a signal that was unknown has a value again.")
 EVENT_FALLBACK: Final = _name("event", "PolicyFallback", "Lease: the policy's output was unusable, `reactive` decided.")
 
 # Metrics of the loop.
@@ -271,6 +280,40 @@ METRIC_CONFIG_RELOADS: Final = _metric(
     "counter", "config_reloads_total", "Configs that were read again, by `applied` or `refused`.", "result"
 )
 METRIC_AUDIT_LOST: Final = _metric("counter", "audit_lost_lines_total", "Lines of the audit that were not written.")
+METRIC_SIGNAL_VALUE: Final = _metric(
+    "gauge", "signal_value", "Newest value, gCO2e/kWh or USD/kWh; NaN while it is unknown.", "region", "quantity"
+)
+METRIC_SIGNAL_AGE: Final = _metric(
+    "gauge", "signal_age_seconds", "Clock seconds since the time that it was given for.", "region", "quantity"
+)
+METRIC_SIGNAL_STATE: Final = _metric(
+    "gauge", "signal_state", "1 for the state that it is in: known, held or unknown.", "region", "quantity", "state"
+)
+METRIC_SIGNAL_READS: Final = _metric(
+    "counter", "signal_reads_total", "Reads of a source: `ok`, or why one failed.", "region", "quantity", "result"
+)
+METRIC_ENERGY: Final = _metric(
+    "counter", "energy_kwh_total", "Energy that it believes was used, by what for.", "pool", "state"
+)
+METRIC_CARBON: Final = _metric(
+    "counter", "carbon_grams_total", "gCO2e of that energy, where the carbon intensity was known.", "pool", "state"
+)
+METRIC_COST: Final = _metric(
+    "gauge", "cost_usd", "USD since the account began: energy, nodes, carbon and delay.", "part"
+)
+METRIC_CARBON_UNKNOWN: Final = _metric(
+    "gauge", "carbon_unknown_kwh", "Energy whose carbon intensity was not known, since the account began."
+)
+METRIC_GPU_ENERGY: Final = _metric(
+    "gauge", "gpu_energy_kwh", "GPUs alone while they were measured: `measured`, and what was `believed`.", "kind"
+)
+METRIC_POWER_RATIO: Final = _metric("gauge", "gpu_energy_ratio", "Measured over believed energy of GPUs.")
+METRIC_POWER_DROPPED: Final = _metric(
+    "counter", "power_samples_dropped_total", "Values of GPU power that were not used, by reason.", "reason"
+)
+METRIC_POWER_READS: Final = _metric(
+    "counter", "power_reads_total", "Reads of GPU power: `ok`, or why one failed.", "result"
+)
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 
 NAMES: Final = _table.all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.gangs import kueue, registry
@@ -12,6 +13,7 @@ from autoscaler.live.kube.discovery import kinds
 from autoscaler.live.kube.rights import Right
 from autoscaler.live.providers import used_kinds
 from autoscaler.live.providers.cluster_api import node_group
+from autoscaler.live.registry import load_source
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 PROVISIONING_REQUESTS = "/apis/autoscaling.x-k8s.io/v1"
@@ -27,13 +29,19 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
 
     Raises:
         ClusterAccessError: it does not.
+        MissingCredentialError: a source of signals needs a credential that is not there.
+        SourceError: a source of signals refuses what the config says, such as its credential or its zone.
     """
+    if config.signals.regions:
+        _check_credentials(config)
     version = _version(client)
     _check_rights(client, config)
     for name, kind in used_kinds(config).items():
         kind.check(client, [pool for pool in config.pools if pool.provider == name])
     if config.leader_election.enabled and not config.dry_run:
         _check_namespace(client, config.leader_election.namespace)
+    if config.signals.regions:
+        _check_sources(client, config)
     if kinds(client, PROVISIONING_REQUESTS):
         _LOG.warning("ProvisioningRequests are not served: pods that consume one are left alone")
     return version
@@ -42,7 +50,7 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
 def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
     """The rights that a config needs; a dry run only observes."""
     used = used_kinds(config).values()
-    groups = (*registry.needed_rights(), *node_group.needed_rights(config))
+    groups = (*registry.needed_rights(), *node_group.needed_rights(config), *_signal_rights(config))
     observe = [*rights.OBSERVE, *(right for kind in used for right in kind.observe), *groups]
     if config.dry_run:
         return tuple(observe)
@@ -56,6 +64,29 @@ def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
     ]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)
+
+
+def _signal_rights(config: LiveConfig) -> tuple[Right, ...]:
+    """What sources of signals read in the cluster."""
+    used = [source for region in config.signals.regions for source in region.sources().values()]
+    kinds_of = [(load_source(source.source), source) for source in used]
+    return tuple(dict.fromkeys(right for kind, source in kinds_of for right in kind.rights(kind.parse(source))))
+
+
+def _check_credentials(config: LiveConfig) -> None:
+    from autoscaler.live.signals.live import check_credentials
+
+    check_credentials(config)
+
+
+def _check_sources(client: KubeClient, config: LiveConfig) -> None:
+    """Whether each source of signals answers; one that is only away for now does not keep the loop from its work."""
+    from autoscaler.live.signals.base import Around
+    from autoscaler.live.signals.live import check_sources
+
+    around = Around(time.time, client, config.leader_election.namespace)
+    for error in check_sources(config, around):
+        _LOG.warning("a signal cannot be read yet", extra={"problem": str(error)})
 
 
 def _version(client: KubeClient) -> str:

@@ -41,7 +41,8 @@ from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.reload import ConfigSource, ConfigWatch, check_fixed, state_for
 from autoscaler.live.switch import BY_SIGNAL, Pause, Switch
 from autoscaler.live.telemetry.audit import AuditWriter, Header
-from autoscaler.live.telemetry.events import EventRecorder, LogRecorder, Recorder
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
+from autoscaler.live.telemetry.events import EventRecorder, EventType, LogRecorder, Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health, HealthServer
 from autoscaler.live.telemetry.status_map import cluster_status
@@ -97,6 +98,7 @@ class Process:
         self.wake, self.stop_event = Wake(), threading.Event()
         self.switch = Switch((), self._switched)
         self._recorder: Recorder = LogRecorder(self._lease())
+        self.books = Bookkeeper(config, self.clock, self.metrics, client, self._told, self.wake.set)
         self._use(config)
         watch = None if options.source is None else ConfigWatch(options.source, self._offered, self._refused)
         self.config_watch = watch
@@ -124,6 +126,7 @@ class Process:
         self.client.timeout_seconds = config.api.request_timeout_seconds
         self.switch.know(pool.name for pool in config.pools)
         self.switch.pause_pools(pool.name for pool in config.pools if pool.paused)
+        self.books.use(config)
         self.observer = Observer(config, self.clock, self.metrics, self.wake, self.switch)
         self._show_pauses()
 
@@ -158,6 +161,9 @@ class Process:
             self._recorder.lease_event("Normal", EVENT_RESUMED, "nothing is paused")
         self.wake.set()
 
+    def _told(self, kind: EventType, reason: str, message: str) -> None:
+        self._recorder.lease_event(kind, reason, message)
+
     def _show_pauses(self) -> None:
         self.metrics.set(METRIC_PAUSED, float(bool(self.switch.everything)))
         for pool in self.config.pools:
@@ -175,6 +181,8 @@ class Process:
             "leading": self._leading,
             "dryRun": self.config.dry_run,
             "status": status,
+            "signals": self.books.signal_report(),
+            "account": self.books.report(),
         }
 
     def run(self) -> int:
@@ -186,6 +194,8 @@ class Process:
                 self._serve(stack)
                 self._recorder = self._make_recorder(stack)
                 self._watch_config(stack)
+                self.books.start()
+                stack.callback(self.books.stop)
                 return self._generations(stack)
         except LeaseLostError:
             self._on_lost()
@@ -231,6 +241,7 @@ class Process:
 
     def _before_metrics(self) -> None:
         self.observer.stale()
+        self.books.show_signals()
 
     def _give_up(self) -> int:
         _LOG.error("the cluster could not be listed in time", extra={"timeout_seconds": FIRST_LIST_SECONDS})
@@ -305,6 +316,7 @@ class Process:
             self._audit(stack),
             check,
             state,
+            self.books,
         )
         try:
             loop.run(self._leave, self.options.max_reconciles)
@@ -341,7 +353,15 @@ class Process:
         if self.config.dry_run:
             return DryRun(), GuardrailState()
         actor = LiveActor(
-            self.config, self.client, self.clock, self.metrics, recorder, check, self.switch, self.options.policy
+            self.config,
+            self.client,
+            self.clock,
+            self.metrics,
+            recorder,
+            check,
+            self.switch,
+            self.options.policy,
+            self.books,
         )
         stack.callback(actor.close)
         return actor, actor.recover()

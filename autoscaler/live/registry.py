@@ -1,4 +1,4 @@
-"""The node providers by name. A new one is a folder and a line here.
+"""The node providers and the sources of signals by name. A new provider is a folder, a source a file; and a line here.
 
 Modules are named by strings and imported on first use, so that this module lies below everything that needs it.
 """
@@ -18,8 +18,23 @@ PROVIDERS: dict[str, str] = {
 """Package of each provider, by its name in the config; its `KIND` is a `ProviderKind`, see `providers.base`."""
 
 
+SOURCES: dict[str, str] = {
+    "configmap": "autoscaler.live.signals.configmap",
+    "electricity-maps": "autoscaler.live.signals.electricity_maps",
+    "entsoe": "autoscaler.live.signals.entsoe",
+    "file": "autoscaler.live.signals.file",
+    "prometheus": "autoscaler.live.signals.prometheus",
+    "watttime": "autoscaler.live.signals.watttime",
+}
+"""Module of each source of signals, by its name in the config; its `KIND` is a `SourceKind`, see `signals.base`."""
+
+
 class UnknownProviderError(UserError, ValueError):
     """A pool names a provider that there is not."""
+
+
+class UnknownSourceError(UserError, ValueError):
+    """A region names a source of signals that there is not."""
 
 
 def load_provider(name: str) -> Any:
@@ -31,6 +46,17 @@ def load_provider(name: str) -> Any:
     if name not in PROVIDERS:
         raise UnknownProviderError(f"provider is {name!r}{did_you_mean(name, PROVIDERS)}")
     return _load(PROVIDERS[name])
+
+
+def load_source(name: str) -> Any:
+    """The `KIND` of a source of signals.
+
+    Raises:
+        UnknownSourceError: there is no source of that name.
+    """
+    if name not in SOURCES:
+        raise UnknownSourceError(f"signals: source is {name!r}{did_you_mean(name, SOURCES)}")
+    return _load(SOURCES[name])
 
 
 @cache

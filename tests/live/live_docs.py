@@ -19,7 +19,8 @@ from autoscaler.live.guardrails import Rule
 from autoscaler.live.names import NAMES
 from autoscaler.live.providers import kind_of, provider_names
 from autoscaler.live.providers.cluster_api.names import NAMES as NODE_GROUP_NAMES
-from autoscaler.live.registry import PROVIDERS
+from autoscaler.live.registry import PROVIDERS, SOURCES, load_source
+from autoscaler.live.signal_config import PowerMeter, SignalSource
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (DOCS / "live-reference.md", DOCS / "live.md", DOCS / "operate.md")
@@ -114,6 +115,13 @@ def render(kind: str) -> str:
         prefix = "pools[].provider_settings."
         rows = [(f"`{name}`", *row) for name in PROVIDERS for row in keys(kind_of(name).settings, prefix)]
         return table(("provider", "key", "default", "meaning"), rows)
+    if kind == "signal source":
+        return table(("key", "default", "meaning"), list(keys(SignalSource, "")))
+    if kind == "source settings":
+        rows = [(f"`{name}`", *row) for name in SOURCES for row in keys(load_source(name).settings, "settings.")]
+        return table(("source", "key", "default", "meaning"), rows)
+    if kind == "power meter":
+        return table(("key", "default", "meaning"), list(keys(PowerMeter, "signals.power.")))
     if kind == "rule":
         rules = ", ".join(f"`{rule}`" for rule in Rule)
         return textwrap.fill(rules, width=120, break_on_hyphens=False) + "\n"

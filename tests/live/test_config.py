@@ -15,6 +15,7 @@ from autoscaler.live.names import LEASE_NAME
 from autoscaler.live.preflight import needed_rights
 from autoscaler.live.providers import kind_of
 from autoscaler.live.registry import PROVIDERS
+from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
 from tests.live import raw
@@ -105,6 +106,13 @@ def test_the_manifest_grants_what_any_provider_needs_and_nothing_else() -> None:
     assert granted(ROOT / "deploy" / "rbac.yaml") == wanted
     assert all(each.verb != "*" and each.resource != "*" for each in wanted)
     assert LEASE_NAME in {each.name for each in wanted}
+
+
+def test_the_manifest_of_signals_grants_what_the_source_configmap_asks_for() -> None:
+    source = SignalSource("configmap", {"key": "carbon"})
+    signals = SignalSettings((LiveRegion("west", carbon=source, price=source),))
+    with_signals, without = (plain(needed_rights(raw.config(signals=each))) for each in (signals, SignalSettings()))
+    assert granted(ROOT / "deploy" / "signals.yaml") == with_signals - without
 
 
 def test_a_dry_run_needs_no_right_to_change_anything() -> None:

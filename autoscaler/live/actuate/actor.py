@@ -61,6 +61,7 @@ from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, TransientError, make_providers
 from autoscaler.live.switch import Switch
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.events import Recorder
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter
@@ -84,6 +85,7 @@ class LiveActor:
         check: raises `LeaseLostError` when this process may not write any more; called before every write.
         switch: says what is paused; None: nothing ever is.
         policy: the policy as the user gave it, for the status.
+        books: counts what was spent, for the status; None: nothing does.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class LiveActor:
         check: Callable[[], None],
         switch: Switch | None = None,
         policy: str = "",
+        books: Bookkeeper | None = None,
     ) -> None:
         self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
         # So that no write is under way any more when another process may lead.
@@ -107,7 +110,7 @@ class LiveActor:
         self._providers = providers
         self._scale_up = ScaleUp(self._client, config, clock, providers)
         self._removals = RemovalMachine(self._client, config, clock, providers, self._reported, self._switch.stops)
-        self._status = StatusWriter(client.fenced(check, timeout), config, clock, policy)
+        self._status = StatusWriter(client.fenced(check, timeout), config, clock, policy, books)
         self._when = times_of(clock)
         self._failed_seconds: float | None = None
         self._stop = threading.Event()

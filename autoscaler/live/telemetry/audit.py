@@ -177,6 +177,18 @@ class AuditWriter:
         record = {"kind": "held", "now_seconds": now_seconds, "stale_resources": list(stale_resources)}
         return self._write(record) if self._prepare() else 0
 
+    def account(self, now_seconds: float, report: Mapping[str, Any], signals: Iterable[Mapping[str, Any]]) -> int:
+        """Write what was spent so far and the signals of the decision before, unless that one is lost; see `decision`.
+
+        Args:
+            now_seconds: clock time.
+            report: of `LiveAccount.report`.
+            signals: how each signal is.
+        """
+        if self._decision_lost:
+            return 0
+        return self._write({"kind": "account", "now_seconds": now_seconds, **report, "signals": list(signals)})
+
     def close(self) -> None:
         """Close the file."""
         self._log.close()

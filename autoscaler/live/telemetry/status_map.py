@@ -1,7 +1,7 @@
 """The status ConfigMap, in the shape of `cluster-autoscaler-status`, so that whoever reads that one can read it.
 
-Under other keys it holds what a restart must know, see `autoscaler.live.telemetry.memory`, and the config and the
-policy that count now, for `autoscaler explain`.
+Under other keys it holds what a restart must know, see `autoscaler.live.telemetry.memory` and
+`autoscaler.live.account`, and the config and the policy that count now, for `autoscaler explain`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
 from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import STATUS_CONFIG_MAP
 from autoscaler.live.objects import NodeState
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.memory import from_text, to_text
 from configs.loader import to_yaml
 
@@ -30,6 +31,7 @@ STATUS_KEY = "status"
 MEMORY_KEY = "memory"
 CONFIG_KEY = "config"
 POLICY_KEY = "policy"
+ACCOUNT_KEY = "account"
 
 READY = (NodeState.IDLE, NodeState.BUSY, NodeState.CORDONED)
 
@@ -101,9 +103,13 @@ class StatusWriter:
         config: the pools, and the Lease's namespace, in which the ConfigMap is.
         clock: unix seconds stand in it.
         policy: the policy as the user gave it.
+        books: counts what was spent; None: nothing does.
     """
 
-    def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock, policy: str = "") -> None:
+    def __init__(
+        self, client: KubeClient, config: LiveConfig, clock: Clock, policy: str = "", books: Bookkeeper | None = None
+    ) -> None:
+        self._books = books
         self._about = {CONFIG_KEY: to_yaml(config), POLICY_KEY: policy}
         self._client, self._config, self._clock = client, config, clock
         self._collection = f"/api/v1/namespaces/{config.leader_election.namespace}/configmaps"
@@ -122,6 +128,10 @@ class StatusWriter:
             data = self._client.get(f"{self._collection}/{STATUS_CONFIG_MAP}").get("data")
         except NotFoundError:
             return GuardrailState()
+        spent = data.get(ACCOUNT_KEY) if isinstance(data, dict) else None
+        # A config that is read again makes another writer: the account goes on, it does not go back.
+        if self._books is not None and isinstance(spent, str) and self._books.account.since_wall_seconds is None:
+            self._books.restore(spent)
         text = data.get(MEMORY_KEY) if isinstance(data, dict) else None
         if not isinstance(text, str):
             return GuardrailState()
@@ -146,7 +156,11 @@ class StatusWriter:
                 if self._transitions.get(key, ("", ""))[0] != word:
                     self._transitions[key] = (word, now)
                 part[kind] |= {"lastProbeTime": now, "lastTransitionTime": self._transitions[key][1]}
-        self._latest = {"time": now, **status}
+        spent: dict[str, Any] = {}
+        if self._books is not None:
+            spent = {"signals": self._books.signal_report(), "account": self._books.report()}
+            self._about[ACCOUNT_KEY] = self._books.account.to_text()
+        self._latest = {"time": now, **status, **spent}
 
     def flush(self) -> None:
         """Write what is new: the memory at once, all else if the last time is long enough ago.

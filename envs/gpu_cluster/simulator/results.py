@@ -93,7 +93,7 @@ class PoolTotals:
 
     @property
     def energy_integrals(self) -> NDArray[np.int64]:
-        """[len(ENERGY_INTEGRALS)] int64, what `objective.pool_energy` needs."""
+        """[len(ENERGY_INTEGRALS)] int64, what `accounting.pool_energy` needs."""
         return np.array([getattr(self, name) for name in ENERGY_INTEGRALS])
 
     @property

@@ -1,0 +1,1 @@
+"""Live signals: carbon intensity and price by source and region, measured power, and what is known when."""
