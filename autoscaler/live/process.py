@@ -127,7 +127,7 @@ class Process:
         self.switch.know(pool.name for pool in config.pools)
         self.switch.pause_pools(pool.name for pool in config.pools if pool.paused)
         self.books.use(config)
-        self.observer = Observer(config, self.clock, self.metrics, self.wake, self.switch)
+        self.observer = Observer(config, self.clock, self.metrics, self.wake, self.switch, self.books.signals)
         self._show_pauses()
 
     def _offered(self, config: LiveConfig) -> None:

@@ -26,14 +26,16 @@ class PoolSignals(Protocol):
 
 
 class UnknownSignals:
-    """No pool has a signal: the price is the one of the config, and a feature says that nothing is known.
+    """No pool has a signal: price and carbon are those of the config, and a feature says that nothing is known.
 
     Args:
         config: the pools.
     """
 
     def __init__(self, config: LiveConfig) -> None:
-        self._rows = np.stack([signal_row(0.0, float(pool.usd_per_kwh), 0.0, 0.0) for pool in config.pools])
+        carbon, usd_per_tonne = config.signals.carbon_g_per_kwh or 0.0, config.signals.usd_per_tonne
+        rows = [signal_row(0.0, float(pool.usd_per_kwh), float(carbon), usd_per_tonne) for pool in config.pools]
+        self._rows = np.stack(rows)
 
     def signals_now(self, now_seconds: float) -> NDArray[np.float64]:
         """See `PoolSignals`."""

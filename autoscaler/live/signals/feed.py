@@ -29,6 +29,9 @@ LASTING = (Problem.UNAUTHORIZED, Problem.FORBIDDEN, Problem.WRONG_UNIT, Problem.
 """What does not pass by itself: these are not tried again before the next poll."""
 
 
+NOT_READ = "it was not read yet"
+
+
 class State(StrEnum):
     """How a signal is."""
 
@@ -84,7 +87,7 @@ class Feed:
         self.series = LiveSeries(quantity, region, settings.max_age_seconds, settings.forecast)
         self._source, self._now, self._on_read = source, now, on_read
         self._has_read, self._failures = False, 0
-        self._problem = "it was not read yet"
+        self._problem = NOT_READ
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"signal-{region}-{quantity}", daemon=True)
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.registry import load_source
 from autoscaler.live.signal_config import QUANTITIES, Quantity
 from autoscaler.live.signals.base import Around, MissingCredentialError, Source, SourceError
 from autoscaler.live.signals.feed import LASTING, Feed, Status
+from autoscaler.live.signals.series import LiveSeries
+from envs.gpu_cluster.codec import signal_row
 from traces.signals import Forecaster
 
 Pieces = list[tuple[float, float | None]]
@@ -48,7 +53,34 @@ class LiveSignals:
                 source: Source = load_source(settings.source).make(settings, quantity, around)
                 feed = Feed(region.name, quantity, settings, source, around.now, on_read)
                 self._feeds[region.name, quantity] = feed
-        self._regions = [region.name for region in config.signals.regions]
+        self._config = config
+
+    def use(self, config: LiveConfig) -> None:
+        """Let a config with the same regions and other pools count."""
+        self._config = config
+
+    def signals_now(self, now_seconds: float) -> NDArray[np.float64]:
+        """What a policy is told: [P, POOL_SIGNALS] float64, a row for each pool; constants where nothing is known.
+
+        Args:
+            now_seconds: clock seconds.
+        """
+        settings = self._config.signals
+        carbon = float(settings.carbon_g_per_kwh or 0.0)
+        rows = []
+        for pool in self._config.pools:
+            region = self._config.region_of(pool)
+            name = "" if region is None else region.name
+            parts = self._told(name, "price", now_seconds), self._told(name, "carbon", now_seconds)
+            rows.append(
+                signal_row(now_seconds, parts[0] or float(pool.usd_per_kwh), parts[1] or carbon, settings.usd_per_tonne)
+            )
+        return np.stack(rows)
+
+    def _told(self, region: str, quantity: Quantity, now_seconds: float) -> LiveSeries | None:
+        """A signal that is known now; None: it is not."""
+        feed = self._feeds.get((region, quantity))
+        return feed.series if feed is not None and feed.series.is_known(now_seconds) else None
 
     def start(self) -> None:
         """Begin to read."""
@@ -70,7 +102,7 @@ class LiveSignals:
         Args:
             now_seconds: clock seconds.
         """
-        return {region: self._values(region, now_seconds) for region in self._regions}
+        return {region.name: self._values(region.name, now_seconds) for region in self._config.signals.regions}
 
     def pieces(self, region: str, quantity: Quantity, start_seconds: float, end_seconds: float) -> Pieces:
         """A signal over a span, piece by piece; unknown where the region has none."""

@@ -97,10 +97,15 @@ class LiveSeries:
     def forecast(self, time_seconds: float, horizons_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is expected for later moments: [H] float64; see `traces.signals.Forecaster`.
 
+        A moment before the first value counts as that of the first value: the hour that is looked ahead from may have
+        begun before this process.
+
         Raises:
-            TraceValueError: as `at`.
+            TraceValueError: there is no value, or it is too old.
         """
         forecaster = self.forecaster
+        if forecaster is not None:
+            time_seconds = max(time_seconds, forecaster.signal.first_seconds)
         if forecaster is None or not self.is_known(time_seconds):
             raise TraceValueError(f"{self._quantity} of {self._zone}: there is no value, or it is too old")
         return forecaster.forecast(time_seconds, horizons_seconds)

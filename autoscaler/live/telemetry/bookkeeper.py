@@ -105,6 +105,8 @@ class Bookkeeper:
             self._connect()
             if was_running:
                 self.start()
+        if self.signals is not None:
+            self.signals.use(config)
         self.account.use(config, self.signals)
 
     def start(self) -> None:
@@ -156,7 +158,7 @@ class Bookkeeper:
                 self._show_signal(status)
 
     def _show_signal(self, status: Status) -> None:
-        from autoscaler.live.signals.feed import State
+        from autoscaler.live.signals.feed import NOT_READ, State
 
         labels = (status.region, status.quantity)
         self._metrics.set(METRIC_SIGNAL_VALUE, math.nan if status.value is None else status.value, *labels)
@@ -164,7 +166,7 @@ class Bookkeeper:
         for state in State:
             self._metrics.set(METRIC_SIGNAL_STATE, float(state is status.state), *labels, str(state))
         before = self._told.get(labels, "")
-        if before == status.state:
+        if status.problem == NOT_READ or before == status.state:
             return
         is_first = not before
         self._told[labels] = str(status.state)

@@ -165,3 +165,9 @@ def test_what_is_older_than_sixty_days_is_forgotten_and_a_later_reading_replaces
     assert live.at(times[39]) == 39.0
     live.merge(Reading(times[-2:], np.array([7.0, 8.0]), times[-1] + DAY), times[-1])
     assert (live.at(times[-2]), live.at(times[-1])) == (7.0, 8.0)
+
+
+def test_an_hour_that_began_before_the_first_value_is_looked_ahead_from_all_the_same() -> None:
+    live = LiveSeries("carbon", "west", HOUR, "persistence")
+    live.merge(Reading(np.array([START + 1800.0]), np.array([5.0]), START + 1800.0), START + 1800.0)
+    assert live.forecast(START, np.array([HOUR])).tolist() == [5.0]
