@@ -39,6 +39,7 @@ AGENTS: Registry[type[AgentConfig]] = Registry(
         "dqn": "agents.sb3.dqn:DQN",
         "qrdqn": "agents.sb3.qrdqn:QRDQN",
         "ars": "agents.sb3.ars:ARS",
+        "cma-es": "agents.es.cma_es:CmaES",
         "sac": "agents.sb3.sac:SAC",
         "td3": "agents.sb3.td3:TD3",
         "ddpg": "agents.sb3.ddpg:DDPG",

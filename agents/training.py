@@ -108,6 +108,7 @@ class Result:
         best_score: validation score of the saved policy.
         start_score: that of the policy that training started from.
         baseline_score: that of the baseline: the tuned heuristic, or random actions.
+        note: how the policy was chosen, where the engine has more to say; else empty.
     """
 
     steps: int
@@ -118,6 +119,7 @@ class Result:
     best_score: float
     start_score: float
     baseline_score: float
+    note: str = ""
 
     @property
     def beats_start(self) -> bool:
@@ -126,6 +128,8 @@ class Result:
 
     def describe(self) -> str:
         """Which policy was kept, in words."""
+        if self.note:
+            return f"after {self.steps:,} steps: {self.note}"
         if self.beats_start:
             return f"kept the policy of step {self.kept_step:,} of {self.steps:,}"
         return f"kept the policy that training started from: none of {self.steps:,} steps scored better"

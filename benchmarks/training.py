@@ -67,7 +67,7 @@ def speed(label: str, model: BaseAlgorithm, steps: int, repeats: int) -> Measure
 def main() -> None:
     """Train and print."""
     options = parser(__doc__, repeats=5)
-    options.add_argument("--config", default="experiment/quickstart", help="an experiment config")
+    options.add_argument("--config", default="experiment/quickstart-ppo", help="an experiment config")
     options.add_argument("--iterations", type=int, default=8, help="iterations of a run (default %(default)s)")
     arguments = parse(options, iterations=1)
     before = describe()

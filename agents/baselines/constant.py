@@ -72,9 +72,24 @@ class ConstantSetpoint:
 
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The constant setpoint where it is valid, the default pool for present slots; see `agents.policy.Policy`."""
+        return self.act_with(
+            np.full((len(observations), self._setpoints[0]), self.setpoint), observations, action_masks
+        )
+
+    def act_with(
+        self, wanted: NDArray[np.int64], observations: NDArray[np.float32], action_masks: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """The same with other setpoints.
+
+        Args:
+            wanted: [B, pools] int64, the setpoint of each pool, where it is valid.
+            observations: as in `act`.
+            action_masks: as in `act`.
+        """
         of_pools = action_masks[:, : self._setpoints[0] * self._setpoints[1]].reshape(-1, *self._setpoints)
         # Another one is the only valid one where a pool is absent, or another policy's setpoint is still held.
-        setpoints = np.where(of_pools[:, :, self.setpoint], self.setpoint, of_pools.argmax(axis=2))
+        is_valid = np.take_along_axis(of_pools, wanted[:, :, None], axis=2)[:, :, 0]
+        setpoints = np.where(is_valid, wanted, of_pools.argmax(axis=2))
         default = observations[:, self._default] > 0.0
         placements = np.where(default.any(axis=2), default.argmax(axis=2) + 1, 0)
         levers = np.where(action_masks[:, self._valid], self._levers, 0)

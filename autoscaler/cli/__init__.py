@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "bench": ("autoscaler.cli.bench", "Run policies on the suite of named scenarios, and compare them."),
     "results": ("autoscaler.cli.results", "Ask the results of `bench run` in SQL."),
+    "headroom": ("autoscaler.cli.headroom", "Say what a scenario has to win, before anything is trained."),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),

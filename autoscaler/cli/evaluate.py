@@ -32,6 +32,12 @@ def command(
     ] = None,
     until: Annotated[float, typer.Option("--until", help="Where it ends.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="For the intervals and for policies that draw at random.")] = 0,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference", help="clairvoyant: the gap counts against a look-ahead that knows the jobs to come."
+        ),
+    ] = None,
     overrides: OverridesOption = None,
     report: Annotated[
         str | None, typer.Option("--report", metavar="PATH", callback=checked_output, help="Write an HTML report.")
@@ -52,7 +58,7 @@ def command(
 
     comparison = evaluate(
         runs or [], baselines=baselines, trace=trace, cluster=cluster, overrides=overrides or [],
-        windows=windows, start=start, until=until, seed=seed, progress=not quiet,
+        windows=windows, start=start, until=until, seed=seed, reference=reference, progress=not quiet,
     )  # fmt: skip
     if report is not None:
         comparison.write_report(report)

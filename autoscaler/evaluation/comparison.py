@@ -63,12 +63,15 @@ class Versus:
     Attributes:
         difference: by the names of `PAIRED`.
         objective_share: difference of the objective as a share of the reference's.
-        gap_closed: share of the reference's decidable cost that the policy saves; 1: it costs what the bound says.
+        gap_closed: share that the policy saves of what lies between the reference and the bound, or the clairvoyant
+            look-ahead where that was asked for; 1: it costs as little.
+        by_window: [W] float64, difference of the objective in each window, USD, mean over seeds; below 0: cheaper.
     """
 
     difference: Mapping[str, Estimate]
     objective_share: Estimate
     gap_closed: Estimate
+    by_window: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +114,7 @@ class Comparison:
         draws_seed: of the resampled windows, which all policies share.
         seed: that the caller gave, of the intervals and of rules that draw at random.
         cluster_source: what the caller called the cluster.
+        clairvoyant: [W] float64, the objective of the clairvoyant look-ahead in USD, where it was asked for.
     """
 
     scenario: Scenario
@@ -120,6 +124,7 @@ class Comparison:
     draws_seed: int
     seed: int = 0
     cluster_source: str = "given"
+    clairvoyant: NDArray[np.float64] | None = None
 
     @property
     def ranking(self) -> list[Result]:
@@ -193,6 +198,7 @@ def compare(
     samples: int = DEFAULT_SAMPLES,
     on_jobs: OnJobs | None = None,
     on_result: OnResult | None = None,
+    clairvoyant: NDArray[np.float64] | None = None,
 ) -> Comparison:
     """Run every policy over the same windows.
 
@@ -205,6 +211,8 @@ def compare(
         samples: most samples of each timeline; 0: none.
         on_jobs: progress.
         on_result: told when a policy is done.
+        clairvoyant: [W] float64, the objective of the look-ahead on the same windows in USD: `gap_closed` then counts
+            against it.
 
     Raises:
         PolicyFitError: the codec of a policy has fewer pools than the cluster.
@@ -220,8 +228,10 @@ def compare(
             on_result(contender.name, runs[contender.name].decisions, runs[contender.name].wall_seconds)
     base = runs[reference].values if reference is not None else None
     seed = int(generator.integers(2**63))
-    results = {name: _judge(done, base if name != reference else None, seed) for name, done in runs.items()}
-    return Comparison(scenario, tuple(windows), results, reference, seed)
+    results = {
+        name: _judge(done, base if name != reference else None, seed, clairvoyant) for name, done in runs.items()
+    }
+    return Comparison(scenario, tuple(windows), results, reference, seed, clairvoyant=clairvoyant)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,7 +267,12 @@ def _timelines(rollouts: Sequence[Rollout]) -> list[Timeline]:
     return [rollout.timeline for rollout in rollouts if rollout.timeline is not None]
 
 
-def _judge(done: _Done, base: Mapping[str, NDArray[np.float64]] | None, seed: int) -> Result:
+def _judge(
+    done: _Done,
+    base: Mapping[str, NDArray[np.float64]] | None,
+    seed: int,
+    clairvoyant: NDArray[np.float64] | None,
+) -> Result:
     shape = done.values["objective_usd"].shape
     # The windows are drawn first and from the same seed, so every policy is judged on the same draws of windows.
     bootstrap = Bootstrap(shape[0], shape[1], np.random.default_rng(seed))
@@ -268,8 +283,12 @@ def _judge(done: _Done, base: Mapping[str, NDArray[np.float64]] | None, seed: in
         means = {name: np.broadcast_to(base[name].mean(axis=0), shape) for name in names}
         difference = {name: bootstrap.mean(done.values[key] - means[key]) for name, key in PAIRED.items()}
         share = bootstrap.ratio(done.values["objective_usd"], means["objective_usd"])
-        saved = bootstrap.ratio(done.values["decidable_usd"], means["decidable_usd"])
-        versus = Versus(difference, share, saved.negated())
+        saved = means["decidable_usd"] - done.values["decidable_usd"]
+        gap = means["decidable_usd"] if clairvoyant is None else means["objective_usd"] - clairvoyant
+        # A ratio less 1 is what the bootstrap gives.
+        closed = bootstrap.ratio(saved + gap, np.broadcast_to(gap, shape))
+        by_window = (done.values["objective_usd"] - means["objective_usd"]).mean(axis=0)
+        versus = Versus(difference, share, closed, by_window)
     return Result(
         contender=done.contender,
         values=done.values,
@@ -289,6 +308,7 @@ def result_document(result: Result) -> dict[str, Any]:
         versus = {
             "objective_share": result.versus.objective_share.to_dict(),
             **{name: estimate.to_dict() for name, estimate in result.versus.difference.items()},
+            "objective_usd_by_window": result.versus.by_window.tolist(),
         }
     return {
         "kind": contender.kind,

@@ -14,6 +14,16 @@ from envs.gpu_cluster.codec import fingerprint
 SCHEMA = "autoscaler.evaluate/1"
 
 
+def _references(comparison: Comparison) -> dict[str, Any]:
+    """What `gap_closed` counts against, where that is not the bound."""
+    if comparison.clairvoyant is None:
+        return {"clairvoyant": None}
+    assert comparison.reference is not None
+    usd, tuned = float(comparison.clairvoyant.mean()), comparison.results[comparison.reference].estimates
+    bound_usd = tuned["objective_usd"].mean - tuned["decidable_usd"].mean
+    return {"clairvoyant": {"objective_usd": usd, "decidable_usd": usd - bound_usd}}
+
+
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """What `evaluate --json` writes."""
     trace, config = comparison.scenario.trace, comparison.scenario.config
@@ -30,6 +40,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "trace": {"uri": trace.uri, "jobs": trace.num_jobs, "span_seconds": trace.span_seconds},
         "cluster": {"source": comparison.cluster_source, **to_dict(comparison.scenario.cluster)},
         "reference": comparison.reference,
+        "references": _references(comparison),
         "policies": {name: result_document(result) for name, result in comparison.results.items()},
         "provenance": {
             **provenance(),

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import traces
+from agents.baselines import ConstantSetpoint
 from agents.baselines.baseline import TunedRule
 from agents.baselines.tuned import Tuned
 from agents.policy import Policy
@@ -22,15 +24,18 @@ from autoscaler.evaluation.candidates import (
     rule_names,
     tuned_for,
 )
+from autoscaler.evaluation.clairvoyant import CLAIRVOYANT, run_clairvoyant
 from autoscaler.evaluation.comparison import Comparison, Contender, compare
 from autoscaler.evaluation.errors import EvaluationError
 from autoscaler.evaluation.kept import kept_text
+from autoscaler.evaluation.metrics import spent
 from autoscaler.evaluation.rollouts import Scenario, check_fit, warm_up
 from autoscaler.evaluation.runs import Run, contenders_of, load_run
-from autoscaler.evaluation.windows import equal_windows, jobs_of
+from autoscaler.evaluation.windows import Window, equal_windows, jobs_of
 from autoscaler.experiment import ExperimentConfig
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.simulation import note_compiling
+from configs.errors import did_you_mean
 from envs.gpu_cluster.cluster import ClusterConfig, load_cluster
 from envs.gpu_cluster.config import EnvironmentConfig
 from traces.trace import Trace
@@ -48,6 +53,7 @@ def evaluate(
     start: float | None = None,
     until: float = 1.0,
     seed: int = 0,
+    reference: str | None = None,
     progress: bool | Reporter = False,
 ) -> Comparison:
     """Run policies and fixed rules on the same windows of a trace, with intervals and paired differences.
@@ -69,6 +75,8 @@ def evaluate(
             on.
         until: where it ends.
         seed: of the intervals, and of rules that draw at random.
+        reference: `clairvoyant`: `gap_closed` counts against a look-ahead that knows the jobs to come; None: against
+            the bound.
         progress: see `autoscaler.progress`.
 
     Returns:
@@ -103,16 +111,18 @@ def evaluate(
         *(make_rule(name, scenario.config, seed, partial(_tuned, saved, experiment, jobs, reporter)) for name in names),
     ]
     _check_names(contenders)
+    _check_reference(reference, names)
     scenario.problem()  # bad input is refused before kernels are compiled
     note_compiling(reporter)
     kinds = {(type(policy), policy.layout): policy for contender in contenders for policy in contender.policies}
     for policy in kinds.values():
         warm_up(policy, scenario)
     total = sum(len(contender.policies) for contender in contenders) * jobs_of(jobs, chosen)
+    known = None if reference is None else _clairvoyant(contenders, scenario, chosen, reporter)
     with reporter.progress("evaluate", total, "jobs") as bar:
         comparison = compare(
             scenario, contenders, chosen, np.random.default_rng(seed),
-            reference=TUNED if TUNED in names else None, on_jobs=bar.advance,
+            reference=TUNED if TUNED in names else None, on_jobs=bar.advance, clairvoyant=known,
         )  # fmt: skip
     for name, result in comparison.results.items():
         rate = result.decisions / result.wall_seconds
@@ -167,6 +177,27 @@ def _tuned(saved: Tuned | None, experiment: ExperimentConfig, trace: Trace, repo
     tuned = tuned_for(name, experiment, trace)
     reporter.note(f"{name}: {tuned.describe()}")
     return tuned
+
+
+def _check_reference(reference: str | None, names: Sequence[str]) -> None:
+    if reference is None:
+        return
+    if reference != CLAIRVOYANT:
+        raise EvaluationError(f"reference {reference!r} is none{did_you_mean(reference, [CLAIRVOYANT])}")
+    if TUNED not in names:
+        raise EvaluationError(f"reference {CLAIRVOYANT} looks ahead from {TUNED}; name that among the baselines")
+
+
+def _clairvoyant(
+    contenders: Sequence[Contender], scenario: Scenario, windows: Sequence[Window], reporter: Reporter
+) -> NDArray[np.float64]:
+    """[W] float64, the objective of the look-ahead on the same windows, USD."""
+    rule = next(each.policies[0] for each in contenders if each.name == TUNED)
+    assert isinstance(rule, ConstantSetpoint)
+    with reporter.progress("look ahead", jobs_of(scenario.trace, windows), "jobs") as bar:
+        rollouts = run_clairvoyant(rule, scenario, windows, on_jobs=bar.advance)
+    problem = scenario.problem()
+    return np.array([spent(rollout, problem).total_usd for rollout in rollouts])
 
 
 def _check_names(contenders: Sequence[Contender]) -> None:

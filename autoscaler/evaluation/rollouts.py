@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.baselines import ConstantSetpoint
 from agents.policy import Policy
+from agents.setpoints import LearnedSetpoints
 from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.evaluation.timeline import Recorder, Timeline
 from autoscaler.evaluation.windows import Window, whole_trace
@@ -19,8 +20,8 @@ from envs.compiled.compiler import cache_folder
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import NEVER, PoolTotals, Simulator
+from envs.gpu_cluster.simulator.planning import REPLAY_CHUNK
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
-from envs.gpu_cluster.simulator.simulator import REPLAY_CHUNK
 from traces.trace import Trace
 
 STEPS_PER_REPORT = 64
@@ -127,7 +128,8 @@ def run(
 ) -> list[Rollout]:
     """Run a policy over windows until every job of each has ended.
 
-    A fixed rule runs inside one compiled call; any other policy gives the actions of all windows at once.
+    A fixed rule, or learned setpoints, run inside one compiled call; any other policy gives the actions of all windows
+    at once.
 
     Args:
         policy: who decides; it brings its codec layout along, and its packer where it has one.
@@ -135,7 +137,7 @@ def run(
         windows: at least one.
         samples: most samples of each window's timeline; 0: none.
         on_jobs: progress.
-        always_step: let a fixed rule act step by step too, to check that both ways agree.
+        always_step: let these act step by step too, to check that both ways agree.
 
     Returns:
         One rollout per window.
@@ -189,8 +191,9 @@ def warm_up(policy: Policy, scenario: Scenario) -> float:
     """
     started = time.perf_counter()
     tiny = replace(scenario, trace=scenario.trace.head(1))
-    rule = ConstantSetpoint(policy.layout)
-    run(rule, tiny, [whole_trace(tiny.trace)], always_step=not isinstance(policy, ConstantSetpoint))
+    is_compiled = isinstance(policy, ConstantSetpoint | LearnedSetpoints)
+    actor = policy if isinstance(policy, LearnedSetpoints) else ConstantSetpoint(policy.layout)
+    run(actor, tiny, [whole_trace(tiny.trace)], always_step=not is_compiled)
     return time.perf_counter() - started
 
 
@@ -209,6 +212,8 @@ def execute(
     report = _Report(simulator, on_jobs)
     if isinstance(policy, ConstantSetpoint) and not always_step:
         advance = _replay(policy, simulator)
+    elif isinstance(policy, LearnedSetpoints) and not always_step:
+        advance = _replay_learned(policy, simulator)
     else:
         advance = _step(policy, simulator)
     done = bool(simulator.done.all())
@@ -219,7 +224,7 @@ def execute(
         report()
     if recorder is not None:
         recorder.record()
-    return [_rollout(simulator, index, window, recorder) for index, window in enumerate(windows)]
+    return [rollout_of(simulator, index, window, recorder) for index, window in enumerate(windows)]
 
 
 def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -> pa.Table:
@@ -250,6 +255,16 @@ def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:
     return advance
 
 
+def _replay_learned(policy: LearnedSetpoints, simulator: Simulator) -> Advance:
+    numbers = np.zeros(simulator.num_clusters, np.int64)
+
+    def advance(decisions: int | None) -> bool:
+        each = REPLAY_CHUNK if decisions is None else decisions
+        return simulator.replay_policy_decisions(policy.policies, numbers, policy.rule, each)
+
+    return advance
+
+
 def _step(policy: Policy, simulator: Simulator) -> Advance:
     def advance(decisions: int | None) -> bool:
         for _ in range(STEPS_PER_REPORT if decisions is None else decisions):
@@ -274,7 +289,15 @@ class _Report:
             self._finished = finished
 
 
-def _rollout(simulator: Simulator, index: int, window: Window, recorder: Recorder | None) -> Rollout:
+def rollout_of(simulator: Simulator, index: int, window: Window, recorder: Recorder | None = None) -> Rollout:
+    """What a cluster of a simulator did in its window.
+
+    Args:
+        simulator: at the end of the window, or at any time before.
+        index: of the cluster.
+        window: its window.
+        recorder: of its timeline.
+    """
     jobs = simulator.job_times(index)
     return Rollout(
         window=window,

@@ -31,7 +31,7 @@ def tables_of(comparison: Comparison) -> list[Table]:
         "USD per window",
         *versus,
         "decidable USD",
-        *(["gap closed"] if versus else []),
+        *(["gap closed", "windows cheaper"] if versus else []),
         "energy, kWh",
         "mean wait",
         "p95 wait",
@@ -74,7 +74,10 @@ def _row(result: Result, reference: str | None, moves: bool) -> list[str]:
 def _gap(result: Result, reference: str | None) -> list[str]:
     if reference is None:
         return []
-    return ["-" if result.versus is None else percent(result.versus.gap_closed.mean, signed=True)]
+    if result.versus is None:
+        return ["-", "-"]
+    cheaper, count = int((result.versus.by_window < 0.0).sum()), len(result.versus.by_window)
+    return [percent(result.versus.gap_closed.mean, signed=True), f"{cheaper} of {count}"]
 
 
 def incident_texts(comparison: Comparison, result: Result) -> list[str]:

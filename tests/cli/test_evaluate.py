@@ -153,7 +153,7 @@ def test_seeds_of_one_policy_join(tmp_path: Path, capsys: pytest.CaptureFixture[
     folders = []
     for seed in ("0", "1"):
         arguments = ["--trace", TRACE, "--seed", seed, "--out", str(tmp_path / "runs"), "--name", f"seed{seed}", "-q"]
-        assert main(["train", "experiment/quickstart", *arguments, *overrides]) == 0
+        assert main(["train", "experiment/quickstart-ppo", *arguments, *overrides]) == 0
         folders.append(capsys.readouterr().out.strip())
     report = tmp_path / "report.html"
     assert main(["evaluate", *folders, "--report", str(report), "--json", "-", "--quiet"]) == 0

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from agents.artifact import MANIFEST, ONNX, Manifest, find_artifact, read_manifest
 from agents.errors import ArtifactError
+from agents.loading import load_cluster_policy
+from agents.policy import Policy
+from agents.registry import AGENTS
 from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
 
 MEMORY = ("hidden", "cell")
@@ -19,6 +22,24 @@ MEMORY = ("hidden", "cell")
 
 class PolicyOutputError(ArithmeticError):
     """A policy whose output cannot be used: not a number, or of the wrong shape."""
+
+
+def load_artifact(path: Path, layout: CodecLayout) -> Policy:
+    """The policy of an artifact: its network by ONNX Runtime, or one that NumPy alone runs.
+
+    Args:
+        path: the artifact's folder, or that of its run.
+        layout: the codec layout of the live config.
+
+    Raises:
+        ArtifactError: damaged, or made for another codec layout.
+    """
+    folder = find_artifact(path)
+    manifest = read_manifest(folder)
+    if manifest.agent not in AGENTS or AGENTS[manifest.agent].has_onnx:
+        return OnnxPolicy(path, layout)
+    _check_codec(folder, manifest, layout)
+    return load_cluster_policy(folder)
 
 
 class OnnxPolicy:

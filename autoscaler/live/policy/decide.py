@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from agents.registry import make_baseline
-from autoscaler.live.policy.artifact import OnnxPolicy, PolicyOutputError
+from autoscaler.live.policy.artifact import PolicyOutputError, load_artifact
 from configs.errors import UserError
 from envs.gpu_cluster.codec import (
     ClusterSnapshot,
@@ -136,7 +136,7 @@ def load_policy(source: str, layout: CodecLayout) -> Policy:
     """
     path = Path(source)
     if path.exists() or path.name != source:
-        return OnnxPolicy(path, layout)
+        return load_artifact(path, layout)
     return make_baseline(source, layout)
 
 

@@ -43,6 +43,15 @@ from envs.gpu_cluster.codec.levers import (
 from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
 from envs.gpu_cluster.codec.packing import backlog_pools
 from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row
+from envs.gpu_cluster.codec.setpoint_policy import (
+    SetpointPolicies,
+    feature_choices,
+    learned_setpoint,
+    make_policies,
+    number_of_weights,
+    scratch_for,
+    start_of,
+)
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
 
 __all__ = [
@@ -76,6 +85,7 @@ __all__ = [
     "PackingPlan",
     "Pool",
     "PoolSignal",
+    "SetpointPolicies",
     "Signal",
     "SignalOrConstant",
     "Slot",
@@ -90,11 +100,17 @@ __all__ = [
     "empty_plan",
     "empty_snapshot",
     "encode",
+    "feature_choices",
     "fingerprint",
+    "learned_setpoint",
+    "make_policies",
     "next_change_seconds",
+    "number_of_weights",
     "observation_names",
     "observation_size",
+    "scratch_for",
     "signal_row",
+    "start_of",
     "write_mask",
     "write_setpoint",
 ]

@@ -366,6 +366,11 @@ class Results:
         slots = run.shape[0] * run.shape[1] - int(self._clock[:, st.SLOTS].sum())
         return slots * (run.itemsize * run.shape[2] + heap.itemsize * heap.shape[2])
 
+    @property
+    def _has_caps(self) -> bool:
+        """Whether a pool's power is capped now."""
+        return bool(self._world.clusters.pool[:, :, st.POWER_CAP].any())
+
     @cached_property
     def _clock(self) -> NDArray[np.int64]:
         return self._world.clusters.clock

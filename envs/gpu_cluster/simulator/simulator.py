@@ -25,19 +25,16 @@ from envs.gpu_cluster.simulator.kernels.replay import replay_by_rule
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.log import KINDS, LogRows, to_table
 from envs.gpu_cluster.simulator.packing.custom import CustomPacker
+from envs.gpu_cluster.simulator.planning import REPLAY_CHUNK, Planning
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.queues import BACKFILL
-from envs.gpu_cluster.simulator.results import Results
 from traces.trace import Trace
-
-REPLAY_CHUNK = 200_000
-"""Decisions between two calls of a replay's progress function: some tens of milliseconds."""
 
 LEAST_LOG_ROWS = 65_536
 """3 MB. Draining ends a compiled call, so a log a tenth as large makes the log of a small cluster twice as dear."""
 
 
-class Simulator(Results):
+class Simulator(Planning):
     """Clusters that replay the same trace, independently of each other.
 
     Args:
@@ -324,7 +321,7 @@ class Simulator(Results):
         """
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._world.clusters.pool[:, :, st.POWER_CAP].any()
+        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._has_caps
         is_plain = not (has_levers or self.problem.settings.debug)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from envs.compiled.compiler import compiled_copy
-from envs.gpu_cluster.codec import action, holding, levers, observation, packing
+from envs.gpu_cluster.codec import action, holding, levers, observation, packing, setpoint_policy
 
 
 def compile_codec() -> dict[str, Any]:
@@ -22,6 +22,7 @@ def compile_codec() -> dict[str, Any]:
         (observation, ("signed_squash", "against", "write_signals", "run_hours", "price_of_run", "best_start_price")),
         (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
         (observation, ("write_starts", "encode")),
+        (setpoint_policy, ("run_layers", "nearest_setpoint", "learned_setpoint")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))

@@ -73,15 +73,11 @@ def plan_queue(
 
 
 @helper
-def decide_by_rule(
-    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
+def finish_decision(
+    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, waiting: bool
 ) -> None:
-    """Decide by a setpoint and the default placement, then run to the next decision."""
+    """Carry out the setpoints in `outcome` with the plan, then run to the next decision."""
     targets, setpoints = world.outcome.target_nodes[index], world.outcome.setpoint[index]
-    fill_plan(world, cluster, snapshot, plan, setpoint, setpoints)
-    waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
-    if waiting:
-        plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
     for pool in range(world.pools.shape[0]):
         targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoints[pool])
     if waiting:
@@ -92,6 +88,18 @@ def decide_by_rule(
         record(cluster, DECISION, pool, -1, -1, targets[pool])
     cluster.clock[st.DECISIONS] += 1
     advance(world, index, cluster)
+
+
+@helper
+def decide_by_rule(
+    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
+) -> None:
+    """Decide by a setpoint and the default placement, then run to the next decision."""
+    fill_plan(world, cluster, snapshot, plan, setpoint, world.outcome.setpoint[index])
+    waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
+    if waiting:
+        plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
+    finish_decision(world, index, cluster, snapshot, plan, waiting)
 
 
 @kernel

@@ -1,0 +1,78 @@
+"""Covariance matrix adaptation: search the weights of a small policy of setpoints, on windows of the training part.
+
+Source: Hansen, "The CMA Evolution Strategy: A Tutorial", 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from agents.config import AgentConfig, Count, Fraction, NotNegative, Positive
+
+MAX_UNITS = 256
+
+FEATURES = (
+    "submitted_gpus_600s",
+    "submitted_gpus_3600s",
+    "submitted_gpus_21600s",
+    "submitted_gpus_86400s",
+    "submitted_10min_against_1h",
+    "submitted_1h_against_24h",
+    "submitted_jobs_1h",
+    "since_submit",
+    "queue_gpus",
+    "running_jobs",
+    "used_gpus",
+    "pool.busy_nodes",
+    "pool.idle_nodes",
+    "pool.booting_nodes",
+    "pool.fragmented_gpus",
+    "pool.largest_free",
+    "pool.nodes_share",
+)
+"""What predicts arrivals first, then what there is to serve them. Hours overfit on traces of some weeks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CmaES(AgentConfig):
+    """Settings of `cma-es`, which plays GPU clusters only.
+
+    Each generation replays all its candidates on the same windows. Several searches take turns; the policy is the mean
+    of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
+    that no search sees. Where that does not prove a gain, the constants stay. `train.total_steps` counts decisions.
+
+    Attributes:
+        hidden: units of each hidden layer of the policy; empty: it is linear.
+        features: what the policy reads, names of `envs.gpu_cluster.codec.feature_choices`.
+        restarts: searches, which differ in their random numbers.
+        population: candidates of a generation; None: 4 + 3 ln(weights).
+        windows: that each candidate is replayed on.
+        window_days: length of a window, and at most a quarter of what is searched on.
+        sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
+            choice of the time-out or of the reserve.
+        penalty: relative cost of a mean square of 1 of the weights' distance to the constants.
+        validation: share of the training part, at its end, that chooses the shrinkage.
+        shrinkage: the factors that are tried.
+        proof: standard errors by which the gain on the validation part must exceed 0.
+    """
+
+    engine: ClassVar[str] = "agents.es"
+    action_spaces: ClassVar[tuple[str, ...]] = ()
+    masked: ClassVar[bool] = True
+    has_onnx: ClassVar[bool] = False
+
+    name: str = "cma-es"
+    hidden: tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...] = ()
+    features: tuple[str, ...] = FEATURES
+    restarts: Count = 3
+    population: Annotated[int, Field(ge=4)] | None = None
+    windows: Count = 8
+    window_days: Positive = 4.0
+    sigma: Positive = 0.5
+    penalty: NotNegative = 0.01
+    validation: Fraction = 0.33
+    shrinkage: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)
+    proof: NotNegative = 1.0

@@ -1,0 +1,74 @@
+"""The files of a policy that was found by search; NumPy alone reads them, so a cluster needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from agents.artifact import CONFIG, MANIFEST, WEIGHTS, Manifest, save_artifact
+from agents.baselines.constant import ConstantSetpoint
+from agents.config import AgentConfig
+from agents.errors import AgentConfigError, ArtifactError
+from agents.es.cma_es import CmaES
+from agents.setpoints import LearnedSetpoints
+from configs.errors import ConfigError
+from configs.loader import build_config
+
+
+def save_trained(folder: Path, policy: LearnedSetpoints, manifest: Manifest, config_text: str) -> None:
+    """Save a policy as an artifact.
+
+    Raises:
+        OSError: the folder cannot be written; nothing half-written is left.
+    """
+
+    def write(temporary: Path) -> None:
+        tensors = {"weights": policy.policies.weights[0], "start": policy.start.rule}
+        safetensors.numpy.save_file(tensors, temporary / WEIGHTS)
+        (temporary / CONFIG).write_text(config_text)
+
+    save_artifact(folder, manifest, write)
+
+
+def read_weights(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The weights of an artifact, and the rule that they begin from.
+
+    Raises:
+        ArtifactError: they cannot be read.
+    """
+    try:
+        tensors = safetensors.numpy.load_file(folder / WEIGHTS)
+        return tensors["weights"], tensors["start"]
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{folder / WEIGHTS}: the weights cannot be read ({reason}); train it again") from error
+
+
+def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints:
+    """Load the policy of an artifact whose manifest was read.
+
+    Raises:
+        ArtifactError: the weights do not fit the policy that the manifest describes.
+    """
+    layout = manifest.cluster_layout(folder)
+    weights, rule = read_weights(folder)
+    try:
+        settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
+        assert isinstance(settings, CmaES)
+        setpoint, consolidation, power_cap, width = rule.tolist()
+        timeout, headroom = layout.setpoints[setpoint]
+        start = ConstantSetpoint(
+            layout, timeout, headroom, consolidation=consolidation, power_cap=power_cap, width=width
+        )
+        policy = LearnedSetpoints(
+            manifest.agent, start, settings.features, settings.hidden, np.asarray(weights, np.float64), manifest.packer
+        )
+    except (AgentConfigError, ConfigError, ValueError, IndexError) as error:
+        raise ArtifactError(f"{folder}: the weights do not fit: {error}; train it again") from error
+    if not np.isfinite(weights).all():
+        raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
+    return policy

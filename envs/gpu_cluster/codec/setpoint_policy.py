@@ -1,0 +1,172 @@
+"""Policies that choose setpoints from named features: linear, or a small network. CPython and numba both run this file.
+
+A policy of this kind moves each pool's setpoint away from a start, the best constants that are known: with all weights
+zero it is those constants. Its outputs, a time-out and a reserve, are counted in choices of the codec and rounded to
+the nearest one. The weights are the same for every pool, so one policy serves any number of pools. Jobs go to their
+default pool and levers keep their constants.
+
+Only + - * and comparisons, in float64 and in one order, so the kernels that run whole replays, a batch of observations
+in NumPy and the live loop choose by the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.gpu_cluster.codec.features import CLUSTER_PARTS, POOL_PARTS, part_names
+from envs.gpu_cluster.codec.layout import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout
+
+OUTPUTS = 2
+"""A time-out and a reserve."""
+
+TIMEOUTS = len(IDLE_AGE_EDGES_SECONDS)
+RESERVES = len(HEADROOM_FRACTIONS)
+
+
+class SetpointPolicies(NamedTuple):
+    """K policies of one shape, with C features of the cluster and F of a pool.
+
+    Attributes:
+        cluster_at: [C] int64, where the features of the cluster stand in the observation.
+        pool_at: [F] int64, where those of a pool stand among the features of that pool.
+        first_pool: where the features of the first pool begin.
+        per_pool: features of a pool in the observation.
+        sizes: [layers + 1] int64: C + F inputs, the units of each hidden layer, `OUTPUTS`.
+        start: [OUTPUTS] float64, time-out and reserve of the start, as indices; the reserve after the last fraction is
+            `ALWAYS_ON`.
+        weights: [K, number of weights] float64, layer by layer: the biases, then for each input its weights.
+    """
+
+    cluster_at: NDArray[np.int64]
+    pool_at: NDArray[np.int64]
+    first_pool: int
+    per_pool: int
+    sizes: NDArray[np.int64]
+    start: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def run_layers(weights: NDArray[np.float64], sizes: NDArray[np.int64], values: NDArray[np.float64]) -> int:
+    """Run a network whose hidden layers are rectified linear units; return the row of `values` with its outputs.
+
+    Args:
+        weights: [number of weights] float64, as in `SetpointPolicies`.
+        sizes: [layers + 1] int64, likewise.
+        values: [2, most units] float64, the inputs in row 0; scratch. A third dimension is a batch, in NumPy only.
+    """
+    at, source = 0, 0
+    for layer in range(sizes.shape[0] - 1):
+        inputs, outputs, target = sizes[layer], sizes[layer + 1], 1 - source
+        for unit in range(outputs):
+            values[target, unit] = weights[at + unit]
+        at += outputs
+        # Input by input: the sums have one order, and the inner loop runs over units that do not wait for each other.
+        for entry in range(inputs):
+            for unit in range(outputs):
+                values[target, unit] += weights[at + unit] * values[source, entry]
+            at += outputs
+        if layer + 2 < sizes.shape[0]:
+            for unit in range(outputs):
+                values[target, unit] = np.maximum(values[target, unit], 0.0)
+        source = target
+    return source
+
+
+def nearest_setpoint(timeout: Any, reserve: Any) -> Any:
+    """The setpoint nearest to a time-out and a reserve, both as indices; a whole float64, or an array of such."""
+    edge = np.minimum(np.maximum(np.floor(timeout + 0.5), 0.0), TIMEOUTS - 1.0)
+    row = np.minimum(np.maximum(np.floor(reserve + 0.5), 0.0), float(RESERVES))
+    return np.minimum(row * TIMEOUTS + edge, float(RESERVES * TIMEOUTS))  # `ALWAYS_ON` is one setpoint, the last
+
+
+def learned_setpoint(
+    policies: SetpointPolicies, number: int, observation: NDArray[Any], pool: int, values: NDArray[np.float64]
+) -> Any:
+    """The setpoint that a policy chooses for a pool, a whole float64.
+
+    Args:
+        policies: several.
+        number: which of them.
+        observation: [observation size] float32. A second dimension is a batch, in NumPy only: then the result is one.
+        pool: which pool, present or not.
+        values: [2, most units] float64, scratch; in NumPy with the batch as third dimension.
+    """
+    inputs = policies.cluster_at.shape[0]
+    for entry in range(inputs):
+        values[0, entry] = observation[policies.cluster_at[entry]]
+    at = policies.first_pool + pool * policies.per_pool
+    for entry in range(policies.pool_at.shape[0]):
+        values[0, inputs + entry] = observation[at + policies.pool_at[entry]]
+    row = run_layers(policies.weights[number], policies.sizes, values)
+    return nearest_setpoint(policies.start[0] + values[row, 0], policies.start[1] + values[row, 1])
+
+
+def start_of(idle_timeout_seconds: float, headroom: float) -> NDArray[np.float64]:
+    """[OUTPUTS] float64: the indices of a time-out and a headroom, which must be choices of the codec."""
+    row = RESERVES if headroom == ALWAYS_ON else HEADROOM_FRACTIONS.index(headroom)
+    return np.array([IDLE_AGE_EDGES_SECONDS.index(idle_timeout_seconds), row], np.float64)
+
+
+def feature_choices(layout: CodecLayout) -> tuple[str, ...]:
+    """The features that a policy of a layout may name: those of the cluster, and `pool.NAME` of each pool."""
+    pool = part_names(POOL_PARTS, layout)
+    return (*part_names(CLUSTER_PARTS, layout), *(f"pool.{name}" for name in pool))
+
+
+def number_of_weights(inputs: int, hidden: Sequence[int]) -> int:
+    """Weights of a policy with so many inputs and units of its hidden layers."""
+    sizes = (inputs, *hidden, OUTPUTS)
+    return sum((before + 1) * after for before, after in pairwise(sizes))
+
+
+def make_policies(
+    layout: CodecLayout,
+    features: Sequence[str],
+    hidden: Sequence[int],
+    start: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> SetpointPolicies:
+    """Policies of a layout.
+
+    Args:
+        layout: the codec layout.
+        features: names of `feature_choices`, those of the cluster and of a pool in any order; each keeps its place
+            among its own kind.
+        hidden: units of each hidden layer; empty: linear.
+        start: [OUTPUTS] float64, of `start_of`.
+        weights: [K, number of weights] float64.
+
+    Raises:
+        ValueError: a feature is unknown, or the weights do not fit.
+    """
+    cluster, pool = part_names(CLUSTER_PARTS, layout), part_names(POOL_PARTS, layout)
+    unknown = [name for name in features if name not in feature_choices(layout)]
+    if unknown:
+        raise ValueError(f"feature {unknown[0]!r} is no feature of this codec")
+    sizes = (len(features), *hidden, OUTPUTS)
+    if weights.ndim != 2 or weights.shape[1] != number_of_weights(len(features), hidden):
+        raise ValueError(
+            f"weights have the shape {weights.shape}; {len(features)} features and hidden layers {tuple(hidden)} need "
+            f"{number_of_weights(len(features), hidden)} each"
+        )
+    return SetpointPolicies(
+        cluster_at=np.array([cluster.index(name) for name in features if name in cluster], np.int64),
+        pool_at=np.array(
+            [pool.index(name.removeprefix("pool.")) for name in features if name not in cluster], np.int64
+        ),
+        first_pool=len(cluster),
+        per_pool=len(pool),
+        sizes=np.array(sizes, np.int64),
+        start=np.ascontiguousarray(start, np.float64),
+        weights=np.ascontiguousarray(weights, np.float64),
+    )
+
+
+def scratch_for(policies: SetpointPolicies, *batch: int) -> NDArray[np.float64]:
+    """[2, most units, *batch] float64, the scratch memory of `learned_setpoint`."""
+    return np.zeros((2, int(policies.sizes.max()), *batch))

@@ -1,0 +1,185 @@
+"""Whole replays under learned setpoints: many policies on many clusters in one call, without Python in between.
+
+`envs.gpu_cluster.codec.setpoint_policy` is the policy; here it reads features that the codec's own functions wrote, so
+a replay has the decisions that `agents.setpoints.LearnedSetpoints` takes step by step, and a test compares them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper, kernel
+from envs.gpu_cluster.codec import ClusterSnapshot, PackingPlan, SetpointPolicies
+from envs.gpu_cluster.codec.features import PoolFeature, SignalFeature
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.charges import charge_step
+from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
+from envs.gpu_cluster.simulator.kernels.replay import finish_decision, plan_queue
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_pool_signals, fill_pools, fill_signals
+from envs.gpu_cluster.simulator.kernels.steps import decide, fill_snapshot, observe
+from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
+from envs.gpu_cluster.simulator.log import is_log_filling
+from envs.gpu_cluster.simulator.state import Cluster
+
+write_global, write_pool, write_in_force, write_levers, write_signals, pool_features = (
+    codec[name]
+    for name in ("write_global", "write_pool", "write_in_force", "write_levers", "write_signals", "pool_features")
+)
+encode, default_action, chosen_setpoint, learned_setpoint = (
+    codec[name] for name in ("encode", "default_action", "chosen_setpoint", "learned_setpoint")
+)
+POOL_FEATURES, SIGNAL_FEATURES = len(PoolFeature), len(SignalFeature)
+
+
+@helper
+def write_features(
+    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, waiting: bool
+) -> None:
+    """Write the features of cluster and pools into the observation, and the plan; slots stay as they are."""
+    observation = world.outcome.observation[index]
+    fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
+    fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
+    fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
+    if waiting:
+        plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
+    else:
+        for pool in range(world.pools.shape[0]):
+            row = cluster.pool[pool]
+            plan.idle_nodes[pool] = row[st.IDLE_TAIL] - row[st.IDLE_HEAD]
+            plan.booting_nodes[pool] = row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
+            plan.new_nodes[pool] = 0.0
+    at = write_global(snapshot, world.tables, observation)
+    for pool in range(world.pools.shape[0]):
+        write_pool(snapshot, plan, pool, at, observation)
+        write_in_force(snapshot, world.tables, pool, at, observation)
+        write_levers(snapshot, world.tables, pool, at + POOL_FEATURES, observation)
+        at += pool_features(world.tables)
+        if world.tables.has_signals:
+            write_signals(snapshot, pool, at - SIGNAL_FEATURES, observation)
+
+
+@helper
+def decide_by_policy(
+    world: World,
+    index: int,
+    cluster: Cluster,
+    snapshot: ClusterSnapshot,
+    plan: PackingPlan,
+    policies: SetpointPolicies,
+    number: int,
+    values: NDArray[np.float64],
+) -> None:
+    """Decide by learned setpoints, default levers and the default placement, then run to the next decision."""
+    waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
+    write_features(world, index, cluster, snapshot, plan, waiting)
+    for pool in range(world.pools.shape[0]):
+        choice = learned_setpoint(policies, number, world.outcome.observation[index], pool, values)
+        world.outcome.setpoint[index, pool] = chosen_setpoint(snapshot, pool, choice)
+    finish_decision(world, index, cluster, snapshot, plan, waiting)
+
+
+@kernel
+def replay_by_policy(
+    world: World,
+    first: int,
+    end: int,
+    policies: SetpointPolicies,
+    numbers: NDArray[np.int64],
+    scratch: NDArray[np.float64],
+    decisions: int,
+) -> bool:
+    """Run clusters under learned setpoints with default levers, for at most `decisions` more decisions each.
+
+    Args:
+        world: all that kernels read and write.
+        first: the first cluster.
+        end: the cluster after the last one.
+        policies: all policies.
+        numbers: [N] int64, which of them each cluster follows.
+        scratch: [N, 2, most units] float64.
+        decisions: how many.
+
+    Returns:
+        Whether all of them are done.
+    """
+    done = True
+    for index in range(first, end):
+        cluster, snapshot, plan = (
+            cluster_of(world.clusters, index),
+            snapshot_of(world.snapshots, index),
+            plan_of(world.plans, index),
+        )
+        for _ in range(decisions):
+            if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
+                break
+            decide_by_policy(world, index, cluster, snapshot, plan, policies, numbers[index], scratch[index])
+        fill_snapshot(world, cluster, snapshot, plan)
+        observe(world, index, snapshot, plan)
+        done = done and cluster.clock[st.DONE] != 0
+    return done
+
+
+@kernel
+def replay_by_policy_with_levers(
+    world: World,
+    first: int,
+    end: int,
+    policies: SetpointPolicies,
+    numbers: NDArray[np.int64],
+    scratch: NDArray[np.float64],
+    rule: NDArray[np.int64],
+    decisions: int,
+) -> bool:
+    """Do the same with constant choices of the levers, and through the whole codec.
+
+    Args:
+        world: all that kernels read and write.
+        first: the first cluster.
+        end: the cluster after the last one.
+        policies: all policies.
+        numbers: [N] int64, which of them each cluster follows.
+        scratch: [N, 2, most units] float64.
+        rule: [RULE_SIZE] int64, of which only the levers count.
+        decisions: how many.
+
+    Returns:
+        Whether all of them are done.
+    """
+    done = True
+    for index in range(first, end):
+        cluster, snapshot, plan = (
+            cluster_of(world.clusters, index),
+            snapshot_of(world.snapshots, index),
+            plan_of(world.plans, index),
+        )
+        action, observation = world.outcome.action[index], world.outcome.observation[index]
+        for _ in range(decisions):
+            if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
+                break
+            default_action(snapshot, world.tables, plan, rule, action)
+            encode(snapshot, world.tables, plan, observation)
+            for pool in range(world.tables.max_pools):
+                choice = learned_setpoint(policies, numbers[index], observation, pool, scratch[index])
+                action[pool] = chosen_setpoint(snapshot, pool, choice)
+            decide(world, index, cluster, snapshot, plan)
+        observe(world, index, snapshot, plan)
+        done = done and cluster.clock[st.DONE] != 0
+    return done
+
+
+@kernel
+def take_costs(world: World, first: int, end: int, costs: NDArray[np.float64]) -> None:
+    """Write what clusters cost since they were reset, copied or asked last, and begin to count anew.
+
+    Args:
+        world: all that kernels read and write.
+        first: the first cluster.
+        end: the cluster after the last one.
+        costs: [N, len(COST_TERMS)] float64, USD, written.
+    """
+    for index in range(first, end):
+        charge_step(world, index, cluster_of(world.clusters, index))
+        for term in range(costs.shape[1]):
+            costs[index, term] = world.outcome.terms[index, term]
+        world.outcome.terms[index] = 0.0

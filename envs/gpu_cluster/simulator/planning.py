@@ -1,0 +1,185 @@
+"""What a search needs: replays under many policies, copies of clusters with a future each, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.threads import default_threads, share
+from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE, SetpointPolicies, scratch_for
+from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.copies import copy_clusters, look_ahead
+from envs.gpu_cluster.simulator.kernels.policies import replay_by_policy, replay_by_policy_with_levers, take_costs
+from envs.gpu_cluster.simulator.objective import COST_TERMS
+from envs.gpu_cluster.simulator.results import Results
+
+REPLAY_CHUNK = 200_000
+"""Decisions between two calls of a replay's progress function: some tens of milliseconds."""
+
+
+class Planning(Results):
+    """What a search asks of a batch of clusters; `Simulator` is one."""
+
+    _replay_threads: int
+
+    def _after(self) -> None:
+        """Look at what the kernels left for Python."""
+        raise NotImplementedError
+
+    def replay_policies(
+        self,
+        policies: SetpointPolicies,
+        numbers: NDArray[np.int64],
+        rule: NDArray[np.int64] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run every cluster to the end of its episode, each under one of several policies.
+
+        Args:
+            policies: K policies, of `envs.gpu_cluster.codec.make_policies`.
+            numbers: [N] int64, 0 to K - 1: which of them each cluster follows.
+            rule: [RULE_SIZE] int64, the constant choices of the levers; its setpoint does not count. None: defaults.
+            progress: called now and then with the jobs finished so far.
+
+        Raises:
+            EndlessJobError: as in `Simulator.step`.
+            ValueError: a number names no policy.
+        """
+        while not self.replay_policy_decisions(policies, numbers, rule):
+            if progress is not None:
+                progress(int(self.finished_jobs.sum()))
+
+    def replay_policy_decisions(
+        self,
+        policies: SetpointPolicies,
+        numbers: NDArray[np.int64],
+        rule: NDArray[np.int64] | None = None,
+        decisions: int = REPLAY_CHUNK,
+    ) -> bool:
+        """Do the same for at most so many more decisions of each cluster; return whether every cluster is done."""
+        which = np.ascontiguousarray(numbers, np.int64)
+        if which.shape != (self.num_clusters,) or which.min() < 0 or which.max() >= len(policies.weights):
+            raise ValueError(
+                f"numbers must be {self.num_clusters} of 0 to {len(policies.weights) - 1}, one for each cluster"
+            )
+        scratch = np.stack([scratch_for(policies)] * self.num_clusters)
+        levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
+        is_plain = not (levers[RULE_SETPOINT + 1 :].any() or self._has_caps or self.problem.settings.debug)
+
+        def replay(first: int, end: int) -> bool:
+            if is_plain:
+                return bool(replay_by_policy(self._world, first, end, policies, which, scratch, decisions))
+            arguments = (self._world, first, end, policies, which, scratch, levers, decisions)
+            return bool(replay_by_policy_with_levers(*arguments))
+
+        done = all(share(replay, self.num_clusters, self._replay_threads))
+        self._after()
+        return done
+
+    def take_costs(self) -> NDArray[np.float64]:
+        """What each cluster cost since it was reset, copied to or asked last: [N, len(COST_TERMS)] float64, USD.
+
+        `objective.COST_TERMS` names the columns; they leave out the energy of the work itself, so their sum is what
+        decisions changed. It is for replays: `step` counts for itself, and begins anew each time.
+        """
+        costs = np.zeros((self.num_clusters, len(COST_TERMS)))
+
+        def take(first: int, end: int) -> Any:
+            take_costs(self._world, first, end, costs)
+
+        share(take, self.num_clusters, 1)
+        return costs
+
+    def copy_clusters(
+        self,
+        sources: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        ends_seconds: NDArray[np.float64] | None = None,
+        origin: Planning | None = None,
+    ) -> None:
+        """Replace clusters by copies of others, each of which goes on from the same state.
+
+        A copy's future is what the trace of this simulator says: jobs that are submitted from now on, and how long each
+        job runs. Where that differs from the trace of `origin`, running jobs end as it says here, at the earliest in a
+        millisecond. `take_costs` counts from the copy on. The event log is not copied.
+
+        Args:
+            sources: [K] int64, clusters of `origin`.
+            targets: [K] int64, clusters of this simulator.
+            ends_seconds: [K] float64, when each copy ends, in s of the trace's time; None: as its original.
+            origin: where the originals are, None: here. Its cluster, settings and first jobs must be the same: all that
+                are submitted by now.
+
+        Raises:
+            ValueError: the two simulators do not fit together, or there is no such cluster.
+        """
+        source, theirs = origin or self, np.ascontiguousarray(sources, np.int64)
+        ours = np.ascontiguousarray(targets, np.int64)
+        self._check_copies(source, theirs, ours)
+        ends = np.full(len(ours), -1, np.int64)
+        if ends_seconds is not None:
+            ends = np.round(np.asarray(ends_seconds) * 1000).astype(np.int64)
+        world = source._world  # noqa: SLF001 (a simulator as this one)
+        copy_clusters(world, theirs, self._world, ours, ends)
+
+    def _check_copies(self, origin: Planning, sources: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+        for clusters, owner in ((sources, origin), (targets, self)):
+            if clusters.size and not (clusters.min() >= 0 and clusters.max() < owner.num_clusters):
+                raise ValueError(f"there is a cluster for each of 0 to {owner.num_clusters - 1} only")
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} clusters cannot replace {len(targets)}: give as many sources as targets")
+        if origin is self:
+            if np.isin(targets, sources).any():
+                raise ValueError("a cluster cannot be copied and replaced in the same call")
+            return
+        submitted = int(origin.submitted_jobs[sources].max(initial=0))
+        theirs = origin._world
+        first = [world.jobs[:submitted, st.SUBMIT_MS] for world in (theirs, self._world)]
+        if not np.array_equal(first[0], first[1]):
+            raise ValueError(
+                "the traces differ in jobs that were submitted already; only the future may be another one"
+            )
+        clock = theirs.clusters.clock[sources]
+        waiting, begun = clock[:, st.QUEUE_TAIL], clock[:, st.NEXT_JOB] - clock[:, st.FIRST_JOB]
+        rows = {"run": clock[:, st.SLOTS], "heap": clock[:, st.SLOTS], "queue": np.maximum(waiting, begun)}
+        for name, array in theirs.clusters._asdict().items():
+            mine, first_size = getattr(self._world.clusters, name), 2 if name in rows else 1
+            if not isinstance(array, np.ndarray) or name == "log":
+                continue
+            if array.shape[first_size:] != mine.shape[first_size:] or (
+                name in rows and rows[name].max() > mine.shape[1]
+            ):
+                raise ValueError(
+                    f"the simulators have memory of other sizes ({name}: {array.shape[1:]} and {mine.shape[1:]}); make "
+                    "both for the same cluster and settings"
+                )
+
+    def look_ahead(self, rules: NDArray[np.int64], hold_seconds: float, horizon_seconds: float, decisions: int) -> bool:
+        """Run the first half of the clusters by a look-ahead that knows the future, for at most so many decisions.
+
+        At each decision every rule is tried in a copy with the true future: followed for `hold_seconds` (for one
+        decision at least), then the first rule until `horizon_seconds` from now. The cheapest is followed, the first
+        one if none is cheaper. The second half of the clusters holds the copies.
+
+        Args:
+            rules: [R, RULE_SIZE] int64, the one to fall back on first.
+            hold_seconds: how long a rule is followed in its copy.
+            horizon_seconds: how far the copies run.
+            decisions: how many.
+
+        Returns:
+            Whether all clusters of the first half are done.
+        """
+        half = self.num_clusters // 2
+        hold, horizon = round(hold_seconds * 1000), round(horizon_seconds * 1000)
+        table = np.ascontiguousarray(rules, np.int64)
+
+        def run(first: int, end: int) -> bool:
+            return bool(look_ahead(self._world, first, end, half, table, hold, horizon, decisions))
+
+        done = all(share(run, half, min(self._replay_threads, default_threads(half, 1))))
+        self._after()
+        return done

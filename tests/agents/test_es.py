@@ -1,0 +1,145 @@
+"""The agent that searches: it finds what pays, keeps the constants where it does not, and resumes to the same bits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.cluster_task import ClusterTask
+from agents.errors import AgentConfigError, ArtifactError
+from agents.loading import load_policy
+from agents.registry import make_agent
+from agents.setpoints import LearnedSetpoints
+from agents.training import Hooks, check, train
+from autoscaler.live.policy.artifact import load_artifact
+from tests.agents.builders import ONE_COMPONENT, small_task
+
+SMALL = {"restarts": 2, "windows": 2, "window_days": 0.2, "population": 6}
+STEPS = 12_000
+
+
+def task_of(seed: int = 0, steps: int = STEPS, train: dict[str, object] | None = None, **config: object) -> ClusterTask:
+    lengths = {"total_steps": steps, "validations": 2, **(train or {})}
+    task = small_task("dqn", seed, train=lengths)
+    return replace(task, agent=make_agent("cma-es", **{**SMALL, **config}))
+
+
+def trained(folder: Path, **config: object) -> LearnedSetpoints:
+    folder.mkdir()
+    train(task_of(**config), folder)
+    policy = load_policy(folder)
+    assert isinstance(policy, LearnedSetpoints)
+    return policy
+
+
+def test_a_seed_gives_the_same_policy_and_the_same_curve(tmp_path: Path) -> None:
+    first, again, other = (
+        trained(tmp_path / name, seed=seed, proof=0.0) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    np.testing.assert_array_equal(first.policies.weights, again.policies.weights)
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() != (tmp_path / "c/metrics.jsonl").read_bytes()
+    assert first.policies.weights.shape == other.policies.weights.shape
+
+
+def test_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    asked: list[None] = []
+    result = train(task_of(), folder, Hooks(should_stop=lambda: len(asked) > 3 or asked.append(None) is not None))
+    assert not result.finished
+    assert result.steps < STEPS
+    assert train(task_of(), folder, resume=True).finished
+    np.testing.assert_array_equal(load_policy(folder).policies.weights, whole.policies.weights)
+    assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
+
+
+def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    result = train(task_of(steps=2 * STEPS), tmp_path / "run", resume=True)
+    assert result.steps >= 2 * STEPS
+
+
+def test_search_beats_constants_that_are_bad(tmp_path: Path) -> None:
+    # Ten idle minutes and no reserve are dear where an hour of waiting costs as much as a GPU does.
+    folder = tmp_path / "run"
+    folder.mkdir()
+    result = train(task_of(steps=60_000, proof=0.0), folder)
+    assert result.best_score < result.start_score
+    assert result.kept_step == result.steps
+    assert load_policy(folder).policies.weights.any()
+
+
+def test_constants_are_kept_and_named_where_the_gain_is_no_proof(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    result = train(task_of(proof=1e9), folder)
+    assert result.kept_step == 0
+    assert "the tuned constants are kept" in result.describe()
+    assert not load_policy(folder).policies.weights.any()
+
+
+def test_a_network_is_searched_likewise_and_starts_as_the_constants(tmp_path: Path) -> None:
+    policy = trained(tmp_path / "run", hidden=(4,), proof=1e9)
+    plain = trained(tmp_path / "plain", proof=1e9)
+    generator = np.random.default_rng(0)
+    observations = generator.random((50, 400), np.float32)
+    masks = np.ones((50, ONE_COMPONENT.mask_size), np.bool_)
+    np.testing.assert_array_equal(policy.act(observations, masks), plain.act(observations, masks))
+
+
+def test_another_run_is_a_start_if_its_features_are_the_same(tmp_path: Path) -> None:
+    trained(tmp_path / "first", proof=0.0)
+    init = {"init_from": str(tmp_path / "first")}
+    (tmp_path / "second").mkdir()
+    assert train(task_of(train=init), tmp_path / "second").finished
+    with pytest.raises(ArtifactError, match="other features"):
+        train(task_of(train=init, features=("since_submit",)), tmp_path / "third")
+
+
+def test_a_cluster_runs_the_policy_with_numpy_alone(tmp_path: Path) -> None:
+    policy = trained(tmp_path / "run", proof=0.0)
+    deployed = load_artifact(tmp_path / "run", ONE_COMPONENT)
+    observations = np.random.default_rng(0).random((50, 400), np.float32)
+    masks = np.ones((50, ONE_COMPONENT.mask_size), np.bool_)
+    np.testing.assert_array_equal(deployed.act(observations, masks), policy.act(observations, masks))
+    assert deployed.packer == policy.packer
+    with pytest.raises(ArtifactError, match="max_pools"):
+        load_artifact(tmp_path / "run", replace(ONE_COMPONENT, max_pools=2))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    for state in (tmp_path / "run/checkpoints").glob("*/state.json"):
+        state.write_text(json.dumps({"steps": 1}))
+    with pytest.raises(ArtifactError, match="cannot be resumed"):
+        train(task_of(steps=2 * STEPS), tmp_path / "run", resume=True)
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    with pytest.raises(ArtifactError, match="no checkpoint"):
+        train(task_of(steps=2 * STEPS), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": ("since_submitt",)}, "did you mean since_submit"),
+        ({"features": ()}, "empty"),
+        ({"features": ("weekend", "weekend")}, "twice"),
+        ({"hidden": (0,)}, "hidden"),
+        ({"population": 2}, "population"),
+    ],
+)
+def test_settings_without_meaning_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(AgentConfigError, match=message):
+        check(make_agent("cma-es", **settings), task_of().train)
+
+
+def test_a_reward_of_the_user_is_refused() -> None:
+    with pytest.raises(AgentConfigError, match="whole windows"):
+        check(make_agent("cma-es"), replace(task_of().train, reward="module:reward"))

@@ -1,0 +1,152 @@
+"""Learned setpoints inside the kernels: the decisions of the same policy step by step, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import traces
+from agents.baselines.constant import ConstantSetpoint
+from agents.setpoints import LearnedSetpoints
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
+from envs.gpu_cluster.codec import CodecLayout, feature_choices, learned_setpoint, number_of_weights, scratch_for
+from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.episodes import equal_episodes
+from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
+
+pytestmark = pytest.mark.kernels
+
+ONE_POOL = CodecLayout(max_pools=1, window_slots=4)
+TWO_POOLS = CodecLayout(max_pools=3, window_slots=2, consolidation=True, consolidation_interval_seconds=600.0)
+
+
+def one_pool() -> Problem:
+    trace = traces.load("synthetic:quickstart?days=4&seed=0")
+    return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=ONE_POOL))
+
+
+def two_pools() -> Problem:
+    trace = traces.load("synthetic:quickstart?days=2&seed=1&checkpointable=0.8")
+    half = max(2, auto_cluster(trace).pools[0].max_nodes // 2 + 1)
+    pools = (PoolConfig("near", max_nodes=half), PoolConfig("far", max_nodes=half, boot_seconds=60.0))
+    return make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=TWO_POOLS))
+
+
+def windows(problem: Problem, count: int) -> NDArray[np.int64]:
+    start, end = (float(problem.submit_ms[at]) / 1000.0 for at in (0, -1))
+    return equal_episodes(problem, start, end, count)
+
+
+def policies(layout: CodecLayout, hidden: Sequence[int], count: int, consolidation: int = 0) -> list[LearnedSetpoints]:
+    """Policies of all features, which change their setpoints often."""
+    features = feature_choices(layout)
+    size, generator = number_of_weights(len(features), hidden), np.random.default_rng(3)
+    start = ConstantSetpoint(layout, 900.0, 0.15, consolidation=consolidation)
+    return [LearnedSetpoints("p", start, features, hidden, generator.normal(0.0, 0.5, size)) for _ in range(count)]
+
+
+def step_by_step(policy: LearnedSetpoints, problem: Problem, episodes: NDArray[np.int64]) -> Simulator:
+    simulator = Simulator.from_problem(problem, len(episodes))
+    simulator.reset(np.arange(len(episodes)), episodes)
+    while not simulator.done.all():
+        simulator.step(policy.act(simulator.observations, simulator.action_masks))
+    return simulator
+
+
+def replayed(several: list[LearnedSetpoints], problem: Problem, episodes: NDArray[np.int64], stride: int) -> Simulator:
+    """All policies on all episodes in one batch, the episodes of the first policy first."""
+    simulator = Simulator.from_problem(problem, len(several) * len(episodes))
+    simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (len(several), 1)))
+    together = several[0].policies._replace(weights=np.concatenate([each.policies.weights for each in several]))
+    numbers = np.repeat(np.arange(len(several)), len(episodes))
+    while not simulator.replay_policy_decisions(together, numbers, several[0].rule, stride):
+        pass
+    return simulator
+
+
+@pytest.mark.parametrize("hidden", [(), (32, 32)], ids=["linear", "network"])
+@pytest.mark.parametrize("world", [one_pool, two_pools])
+def test_a_replay_decides_as_the_policy_does_step_by_step(world: object, hidden: tuple[int, ...]) -> None:
+    problem: Problem = world()
+    episodes = windows(problem, 2)
+    several = policies(problem.config.codec, hidden, 3)
+    batch = replayed(several, problem, episodes, 200)
+    for number, policy in enumerate(several):
+        alone = step_by_step(policy, problem, episodes)
+        rows = slice(number * len(episodes), (number + 1) * len(episodes))
+        np.testing.assert_array_equal(batch.decisions[rows], alone.decisions)
+        np.testing.assert_array_equal(batch.waited_milli_ms[rows], alone.waited_milli_ms)
+        np.testing.assert_array_equal(batch.energy_integrals[rows], alone.energy_integrals)
+        np.testing.assert_array_equal(batch.observations[rows], alone.observations)
+    assert len({row.tobytes() for row in batch.energy_integrals}) == len(several) * len(episodes)
+
+
+def test_the_levers_of_the_start_are_pulled_in_a_replay_too() -> None:
+    problem = two_pools()
+    episodes = windows(problem, 1)
+    policy = policies(TWO_POOLS, (), 1, consolidation=2)[0]
+    batch, alone = replayed([policy], problem, episodes, 10**6), step_by_step(policy, problem, episodes)
+    moves = sum(pool.moves for pool in alone.pool_totals())
+    assert moves > 0
+    assert sum(pool.moves for pool in batch.pool_totals()) == moves
+    np.testing.assert_array_equal(batch.energy_integrals, alone.energy_integrals)
+
+
+def test_without_weights_it_is_the_constants_that_it_starts_from() -> None:
+    problem = one_pool()
+    episodes = windows(problem, 2)
+    start = ConstantSetpoint(ONE_POOL, 3600.0, 0.6)
+    features = feature_choices(ONE_POOL)
+    policy = LearnedSetpoints("p", start, features, (), np.zeros(number_of_weights(len(features), ())))
+    constant = Simulator.from_problem(problem, len(episodes))
+    constant.reset(np.arange(len(episodes)), episodes)
+    constant.replay(np.full(len(episodes), start.setpoint))
+    learned = replayed([policy], problem, episodes, 10**6)
+    np.testing.assert_array_equal(learned.energy_integrals, constant.energy_integrals)
+
+
+def test_costs_of_a_replay_are_what_decisions_changed_and_are_counted_once() -> None:
+    problem = one_pool()
+    episodes = windows(problem, 3)
+    batch = replayed(policies(ONE_POOL, (), 2), problem, episodes, 10**6)
+    np.testing.assert_allclose(batch.take_costs().sum(axis=1), batch.decided_usd(), rtol=1e-12)
+    np.testing.assert_array_equal(batch.take_costs(), 0.0)
+
+
+def test_a_number_that_names_no_policy_is_refused() -> None:
+    problem = one_pool()
+    simulator = Simulator.from_problem(problem, 2)
+    simulator.reset_all()
+    only = policies(ONE_POOL, (), 1)[0].policies
+    with pytest.raises(ValueError, match="0 to 0"):
+        simulator.replay_policies(only, np.array([0, 1]))
+
+
+def test_outputs_beyond_the_grid_mean_its_edge_and_a_large_reserve_means_always_on() -> None:
+    layout = ONE_POOL
+    features = feature_choices(layout)[:1]
+    start = ConstantSetpoint(layout, 0.0, 0.0)
+    for bias, setpoint in (((-5.0, -5.0), (0.0, 0.0)), ((50.0, 2.4), (14400.0, 0.15)), ((3.0, 50.0), None)):
+        policy = LearnedSetpoints("p", start, features, (), np.array([*bias, 0.0, 0.0]))
+        values = scratch_for(policy.policies)
+        chosen = learned_setpoint(policy.policies, 0, np.zeros(400, np.float32), 0, values)
+        assert int(chosen) == (len(layout.setpoints) - 1 if setpoint is None else layout.setpoint(*setpoint))
+
+
+def test_features_and_weights_that_do_not_fit_are_refused() -> None:
+    start = ConstantSetpoint(ONE_POOL)
+    with pytest.raises(ValueError, match="no feature"):
+        LearnedSetpoints("p", start, ("moon",), (), np.zeros(4))
+    with pytest.raises(ValueError, match="need 4 each"):
+        LearnedSetpoints("p", start, ("weekend",), (), np.zeros(5))
+    with pytest.raises(ValueError, match="no feature"):
+        LearnedSetpoints("p", replace_layout(start), ("pool.consolidatable",), (), np.zeros(4))
+
+
+def replace_layout(start: ConstantSetpoint) -> ConstantSetpoint:
+    return ConstantSetpoint(replace(start.layout, consolidation=False))

@@ -1,0 +1,86 @@
+"""What a scenario has to win: the look-ahead is cheaper than the tuned rule, and its parts add up."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+
+import autoscaler
+from agents.baselines.tuned import Tuned
+from autoscaler.cli import main
+from autoscaler.evaluation.clairvoyant import candidate_rules
+from autoscaler.evaluation.errors import EvaluationError
+from autoscaler.evaluation.headroom import PARTS, Headroom, headroom
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+
+TRACE = "synthetic:quickstart?days=2&seed=0"
+EXPERIMENT = {"trace": TRACE, "environment": {"codec": {"max_pools": 1, "window_slots": 4}}}
+TEN_MINUTES = Tuned(600.0, 0.0, "best-fit", 12.0, 0.5, (12.0, 12.0), ("", ""))
+
+
+@cache
+def found() -> Headroom:
+    return headroom(EXPERIMENT, windows=2, tuned=TEN_MINUTES)
+
+
+def test_knowing_the_future_is_cheaper_than_ten_idle_minutes_in_each_window() -> None:
+    tuned, clairvoyant = (usd.sum(axis=1) for usd in (found().tuned_usd, found().clairvoyant_usd))
+    assert (clairvoyant < tuned).all()
+    assert 0.05 < found().share < 1.0
+
+
+def test_the_parts_of_the_document_add_up_to_what_evaluate_calls_decidable() -> None:
+    document = json.loads(json.dumps(found().document()))
+    parts = document["decidable_usd"]["tuned"]
+    assert sum(parts[name] for name in PARTS) == pytest.approx(parts["total"])
+    rule = TEN_MINUTES.policy(EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=4)))
+    compared = autoscaler.evaluate(rule, baselines="none", trace=TRACE, windows=2, start=0.6)
+    assert compared.results["reactive-tuned"].estimates["decidable_usd"].mean == pytest.approx(parts["total"])
+    assert parts["rest"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_table_has_a_row_for_each_part_and_for_the_sum() -> None:
+    table = found().tables()[0]
+    assert [row[0] for row in table.rows] == [*PARTS, "decidable"]
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_the_tuned_rule_is_the_first_candidate_and_every_setpoint_is_tried_once() -> None:
+    rule = TEN_MINUTES.policy(EnvironmentConfig())
+    rules = candidate_rules(rule)
+    assert (rules[0] == rule.rule).all()
+    assert sorted(rules[:, 0]) == list(range(len(rule.layout.setpoints)))
+
+
+def test_the_gap_can_be_counted_against_the_look_ahead() -> None:
+    against = {
+        reference: autoscaler.evaluate(
+            baselines="reactive-tuned,always-on", trace=TRACE, windows=2, reference=reference
+        )
+        for reference in (None, "clairvoyant")
+    }
+    document = against["clairvoyant"].document()
+    best = document["references"]["clairvoyant"]["decidable_usd"]
+    tuned, ours = (document["policies"][name]["decidable_usd"]["mean"] for name in ("reactive-tuned", "always-on"))
+    assert best < tuned
+    gap = document["policies"]["always-on"]["gap_closed"]["mean"]
+    assert gap == pytest.approx((tuned - ours) / (tuned - best))
+    assert against[None].document()["references"]["clairvoyant"] is None
+    by_window = document["policies"]["always-on"]["versus_reference"]["objective_usd_by_window"]
+    assert np.mean(by_window) == pytest.approx(ours - tuned)
+
+
+def test_a_reference_that_there_is_not_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="did you mean clairvoyant"):
+        autoscaler.evaluate(baselines="reactive-tuned", trace=TRACE, reference="clairvoyan")
+    with pytest.raises(EvaluationError, match="looks ahead from reactive-tuned"):
+        autoscaler.evaluate(baselines="reactive", trace=TRACE, reference="clairvoyant")
+
+
+def test_an_unknown_experiment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["headroom", "experiment/quickstrat"]) == 2
+    assert "did you mean" in capsys.readouterr().err
