@@ -32,7 +32,7 @@ help: ## Show this list
 quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate against all baselines, write report.html
 	@rm -rf runs/quickstart
 	$(BIN)/autoscaler train configs/experiment/quickstart.yaml --seed 0 --name quickstart --out runs/
-	$(BIN)/autoscaler evaluate runs/quickstart --baselines all --report report.html --json result.json
+	$(BIN)/autoscaler evaluate runs/quickstart --report report.html --json result.json
 	@echo "Open report.html in a browser."
 
 test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests

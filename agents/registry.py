@@ -22,6 +22,14 @@ BASELINES: Registry[Baseline] = Registry(
         "consolidating": "agents.baselines.consolidating:BASELINE",
         "random": "agents.baselines.random:BASELINE",
         "reactive-tuned": "agents.baselines.reactive_tuned:BASELINE",
+        "cluster-autoscaler": "agents.baselines.cluster_autoscaler:BASELINE",
+        "karpenter-when-empty-or-underutilized": "agents.baselines.karpenter_when_empty_or_underutilized:BASELINE",
+        "karpenter-balanced": "agents.baselines.karpenter_balanced:BASELINE",
+        "hpa": "agents.baselines.hpa:BASELINE",
+        "keda": "agents.baselines.keda:BASELINE",
+        "elasticflow": "agents.baselines.elasticflow:BASELINE",
+        "zeus-caps": "agents.baselines.zeus_caps:BASELINE",
+        "lifetime-aware": "agents.baselines.lifetime_aware:BASELINE",
     },
     UnknownPolicyError,
     check="agents.baselines.baseline:check_baseline",
@@ -98,9 +106,18 @@ def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:
             f"policy {name} is tuned on a training window, as autoscaler evaluate and simulate do; choose one that is "
             f"not, such as reactive"
         )
-    for switch in baseline.needs:
+    check_levers(name, layout)
+    return baseline.make(layout, np.random.default_rng(seed))
+
+
+def check_levers(name: str, layout: CodecLayout) -> None:
+    """Refuse a layout that lacks what a baseline needs.
+
+    Raises:
+        PolicyNeedsLeverError: as above.
+    """
+    for switch in BASELINES[name].needs:
         if not getattr(layout, switch):
             raise PolicyNeedsLeverError(
                 f"policy {name} needs codec.{switch}; switch it on with --set codec.{switch}=true"
             )
-    return baseline.make(layout, np.random.default_rng(seed))

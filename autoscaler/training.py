@@ -13,7 +13,8 @@ from stable_baselines3.common.logger import KVWriter
 
 import traces
 from agents.artifact import find_artifact, read_manifest
-from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
+from agents.baselines.training_window import TRIED_PACKERS
+from agents.baselines.tuned import Tuned, tune
 from agents.cluster_task import ClusterTask
 from agents.environment_task import EnvironmentTask
 from agents.training import Hooks as EngineHooks

@@ -15,6 +15,10 @@ from agents.errors import PolicyTypeError
 from agents.policy import Policy
 from envs.gpu_cluster.codec import CodecLayout
 
+BASIC, LITERATURE = "basic", "literature"
+GROUPS = (BASIC, LITERATURE)
+"""What a name of a group stands for where baselines are listed."""
+
 
 class TunedRule(Protocol):
     """What tuning found. Types of the simulator are not named here, because the live loop imports this."""
@@ -42,12 +46,14 @@ class Baseline:
             of windows it is cut into, to the `TunedRule` that costs least; None: there is nothing to tune.
         needs: switches of the codec that must be on, such as `consolidation`.
         is_stochastic: whether what it does depends on the seed.
+        group: of `GROUPS`: basic rules take seconds, those of the literature are tuned for minutes.
     """
 
     make: Callable[[CodecLayout, np.random.Generator], Policy] | None = None
     tune: Callable[..., TunedRule] | None = None
     needs: tuple[str, ...] = ()
     is_stochastic: bool = False
+    group: str = BASIC
 
 
 def check_baseline(name: str, baseline: Any) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
-from envs.errors import ClusterError
+from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.codec import (
     CONSOLIDATION_CHOICES,
@@ -23,13 +23,8 @@ from envs.gpu_cluster.codec import (
     CodecLayout,
 )
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
-
-TRIED_PACKERS = ("best-fit", "first-fit", "worst-fit")
-"""Packers that the search tries."""
 
 BATCH_RULES = 25
 """Rules that are replayed side by side, which bounds the memory."""
@@ -51,6 +46,7 @@ class Tuned:
         consolidation: the best choice of the consolidation lever, 0 where the lever is off.
         power_cap: of the power lever, likewise.
         width: of the width lever, likewise.
+        simulated_jobs: jobs that the search simulated.
     """
 
     idle_timeout_seconds: float
@@ -63,6 +59,7 @@ class Tuned:
     consolidation: int = 0
     power_cap: int = 0
     width: int = 0
+    simulated_jobs: int = 0
 
     def policy(self, config: EnvironmentConfig) -> ConstantSetpoint:
         """The policy, for the codec layout of `config`."""
@@ -85,7 +82,8 @@ class Tuned:
             ("width", WIDTH_CHOICES[self.width], self.width),
         )
         chosen = "".join(f", {name} {text}" for name, text, choice in levers if choice > 0)
-        return f"{self.packer}, idle time-out {self.idle_timeout_seconds:g} s, headroom {self.headroom:g}{chosen}"
+        rule = f"{self.packer}, idle time-out {self.idle_timeout_seconds:g} s, headroom {self.headroom:g}{chosen}"
+        return f"{rule} ({self.simulated_jobs:,} jobs simulated)" if self.simulated_jobs else rule
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
@@ -127,15 +125,17 @@ def tune(
     Raises:
         ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
-    training = _Training(trace, cluster, config, start_seconds, end_seconds, windows)
+    training = TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)
     layout = config.codec
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
     rules = np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
-    costs = np.stack([training.costs(packer, rules, progress) for packer in TRIED_PACKERS])
+    costs = np.stack([_replayed(training, packer, rules, progress) for packer in TRIED_PACKERS])
     best = _cheapest(costs)
     packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
+    tried = costs.shape[0] * costs.shape[1]
     if layout.power_caps or layout.elastic_width:
-        rule, usd = _best_of_others(training, packer, rule)
+        rule, usd, others = _best_of_others(training, packer, rule)
+        tried += others
     halves = [_cheapest(costs[:, :, half::2] if costs.shape[2] > 1 else costs) for half in (0, 1)]
     timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
     return Tuned(
@@ -143,12 +143,13 @@ def tune(
         headroom=headroom,
         packer=packer,
         usd_per_window=usd,
-        usd_per_hour=usd * windows * 3600.0 / (end_seconds - start_seconds),
+        usd_per_hour=training.per_hour(usd),
         half_usd_per_window=(float(costs[halves[0]].mean()), float(costs[halves[1]].mean())),
         half_choices=(_text(layout, halves[0], rules), _text(layout, halves[1], rules)),
         consolidation=int(rule[RULE_CONSOLIDATION]),
         power_cap=int(rule[RULE_POWER_CAP]),
         width=int(rule[RULE_WIDTH]),
+        simulated_jobs=tried * training.jobs,
     )
 
 
@@ -164,54 +165,30 @@ def _text(layout: CodecLayout, choice: tuple[int, int], rules: NDArray[np.int64]
     return f"{TRIED_PACKERS[choice[0]]}, {timeout:g} s, {headroom:g}{moves}"
 
 
-def _best_of_others(training: _Training, packer: str, rule: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """The best choices of the power and the width lever together with a rule, and the mean cost."""
+def _best_of_others(
+    training: TrainingWindow, packer: str, rule: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float, int]:
+    """The best choices of the power and the width lever together with a rule, the mean cost, how many there were."""
     layout = training.config.codec
     caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
     widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
     rules = np.array([(*rule[:RULE_POWER_CAP], cap, width) for cap in caps for width in widths])
-    means = training.costs(packer, rules, None).mean(axis=1)
-    return rules[means.argmin()], float(means.min())
+    means = _replayed(training, packer, rules, None).mean(axis=1)
+    return rules[means.argmin()], float(means.min()), len(rules)
 
 
-@dataclass(frozen=True, slots=True)
-class _Training:
-    """What rules are tuned on; the arguments of `tune`."""
-
-    trace: Trace
-    cluster: ClusterConfig
-    config: EnvironmentConfig
-    start_seconds: float
-    end_seconds: float
-    windows: int
-
-    def episodes(self, problem: Problem) -> NDArray[np.int64]:
-        """[windows, 3] int64, as `Simulator.reset` takes them; cut twice."""
-        start, end, windows = self.start_seconds, self.end_seconds, self.windows
-        cuts = [equal_episodes(problem, start, end, windows)]
-        if windows > 1:
-            half = (end - start) / windows / 2
-            cuts.append(equal_episodes(problem, start + half, end - half, windows - 1))
-        episodes = np.concatenate(cuts)
-        if len(episodes) == 0:
-            raise ClusterError(
-                f"{self.trace.uri}: no job is submitted in the training window from {start} s to {end} s; use a longer "
-                "trace or a larger split.train"
-            )
-        return episodes
-
-    def costs(
-        self, packer: str, rules: NDArray[np.int64], progress: Callable[[int], None] | None
-    ) -> NDArray[np.float64]:
-        """[rules, windows] USD of one packer; some rules at a time."""
-        problem = make_problem(self.trace, self.cluster, replace(self.config, packer=packer))
-        episodes = self.episodes(problem)
-        parts = []
-        for batch in np.split(rules, range(BATCH_RULES, len(rules), BATCH_RULES)):
-            simulator = Simulator.from_problem(problem, len(batch) * len(episodes))
-            simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (len(batch), 1)))
-            simulator.replay(np.repeat(batch, len(episodes), axis=0))
-            parts.append(simulator.decided_usd().reshape(len(batch), len(episodes)))
-        if progress is not None:
-            progress(1)
-        return np.concatenate(parts)
+def _replayed(
+    training: TrainingWindow, packer: str, rules: NDArray[np.int64], progress: Callable[[int], None] | None
+) -> NDArray[np.float64]:
+    """[rules, windows] USD of one packer; some rules at a time."""
+    problem = training.problem(packer)
+    episodes = training.episodes(problem)
+    parts = []
+    for batch in np.split(rules, range(BATCH_RULES, len(rules), BATCH_RULES)):
+        simulator = Simulator.from_problem(problem, len(batch) * len(episodes))
+        simulator.reset(np.arange(simulator.num_clusters), np.tile(episodes, (len(batch), 1)))
+        simulator.replay(np.repeat(batch, len(episodes), axis=0))
+        parts.append(simulator.decided_usd().reshape(len(batch), len(episodes)))
+    if progress is not None:
+        progress(1)
+    return np.concatenate(parts)

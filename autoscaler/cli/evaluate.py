@@ -24,8 +24,11 @@ def command(
         str | None, typer.Option("--cluster", help="auto, a YAML file or openb-nodes:PATH; else that of the run.")
     ] = None,
     baselines: Annotated[
-        str, typer.Option("--baselines", metavar="NAMES", help="all, none, or fixed rules with commas between them.")
-    ] = "all",
+        str,
+        typer.Option(
+            "--baselines", metavar="NAMES", help="basic, literature, all, none, or rules."
+        ),
+    ] = "basic",
     windows: Annotated[int, typer.Option(min=1, help="Equal windows that the tested part is cut into.")] = 5,
     start: Annotated[
         float | None, typer.Option("--from", help="Where it begins, as a fraction of the trace; else after training.")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import traces
-from agents.baselines.baseline import TunedRule
+from agents.baselines.baseline import GROUPS, TunedRule
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
-from agents.registry import BASELINES, make_baseline
+from agents.registry import BASELINES, check_levers, make_baseline
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.errors import PolicyFitError
 from autoscaler.experiment import ExperimentConfig
@@ -141,22 +141,30 @@ def rule_names(given: str | Sequence[str], layout: CodecLayout) -> list[str]:
     """The rules that a user lists.
 
     Args:
-        given: `all`, `none`, or names, as a list or with commas between them.
-        layout: the codec layout; `all` leaves out the rules whose lever it has not.
+        given: `all`, `none`, or names, as a list or with commas between them; a name may be a group of `GROUPS`.
+        layout: the codec layout; `all` and groups leave out the rules whose lever it has not.
 
     Raises:
         UnknownPolicyError: there is no such rule.
     """
     if given == NONE:
         return []
-    if given == ALL:
-        return [name for name in BASELINES if all(getattr(layout, switch) for switch in BASELINES[name].needs)]
     listed = given.split(",") if isinstance(given, str) else given
-    names = list(dict.fromkeys(name.strip() for name in listed))
-    for name in names:
-        if not is_rule(name):
-            raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*BASELINES, ALL, NONE])}")
-    return names
+    names: list[str] = []
+    for name in (name.strip() for name in listed):
+        if name == ALL or name in GROUPS:
+            names += [rule for rule in BASELINES if _is_in(rule, name, layout)]
+        elif is_rule(name):
+            names.append(name)
+        else:
+            raise UnknownPolicyError(f"unknown rule {name!r}{did_you_mean(name, [*BASELINES, *GROUPS, ALL, NONE])}")
+    return list(dict.fromkeys(names))
+
+
+def _is_in(rule: str, group: str, layout: CodecLayout) -> bool:
+    """Whether a group has a rule, and the layout its levers."""
+    baseline = BASELINES[rule]
+    return group in (ALL, baseline.group) and all(getattr(layout, switch) for switch in baseline.needs)
 
 
 def make_rule(name: str, environment: EnvironmentConfig, seed: int, tune: Tune) -> Contender:
@@ -168,6 +176,7 @@ def make_rule(name: str, environment: EnvironmentConfig, seed: int, tune: Tune) 
         seed: for stochastic rules.
         tune: tunes it by name, where it must be tuned.
     """
+    check_levers(name, environment.codec)
     if BASELINES[name].tune is not None:
         tuned = tune(name)
         return Contender(name, (tuned.policy(environment),), "rule", settings=tuned.to_dict())

@@ -44,7 +44,7 @@ from traces.trace import Trace
 def evaluate(
     policies: str | Path | Policy | Sequence[str | Path | Policy] = (),
     *,
-    baselines: str | Sequence[str] = "all",
+    baselines: str | Sequence[str] = "basic",
     trace: Trace | str | None = None,
     cluster: ClusterConfig | str | None = None,
     environment: EnvironmentConfig | None = None,
@@ -65,7 +65,8 @@ def evaluate(
     Args:
         policies: folders of trained runs, of which runs of one experiment join as its seeds; or policies, by their
             names.
-        baselines: `all`, `none`, or fixed rules: their names, or one text with commas between them.
+        baselines: `basic` (quick fixed rules), `literature`, `all`, `none`, or names, as one text with commas between
+            them too.
         trace: the jobs, or their URI; None: those of the first run, else the default trace.
         cluster: pools, `auto`, a YAML file, or `openb-nodes:PATH`; None: that of the first run, else `auto`.
         environment: settings; None: those that the first run was trained with, else the defaults.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from agents.baselines.baseline import LITERATURE
+from agents.registry import BASELINES
 from autoscaler.experiment import ExperimentConfig
 from configs.loader import load_config
 from tests.agents.builders import LAYOUTS, observations_and_masks, write_artifact
@@ -36,3 +39,13 @@ def test_the_policy_and_its_onnx_file_choose_the_same(tmp_path: Path, monkeypatc
     first = names["action"]
     exec(exported, names)
     np.testing.assert_array_equal(names["action"], first)
+
+
+def test_every_rule_stands_in_the_table() -> None:
+    assert [name for name in BASELINES if f"| `{name}` |" not in PAGE] == []
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if BASELINES[name].group == LITERATURE])
+def test_every_rule_of_the_literature_names_its_source(name: str) -> None:
+    module = import_module(f"agents.baselines.{name.replace('-', '_')}")
+    assert "\nSource: " in (module.__doc__ or "")

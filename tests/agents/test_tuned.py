@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import traces
-from agents.baselines.tuned import TRIED_PACKERS, Tuned, tune
+from agents.baselines.training_window import TRIED_PACKERS
+from agents.baselines.tuned import Tuned, tune
 from agents.registry import make_baseline
 from agents.scoring import score
 from envs.errors import ClusterError
