@@ -6,9 +6,9 @@ import numpy as np
 
 from agents.baselines.training_window import TrainingWindow
 from agents.baselines.view import Floats
+from envs.gpu_cluster.accounting import AMOUNTS, MILLI_MS_PER_GPU_HOUR
 from envs.gpu_cluster.codec import POWER_CAP_FRACTIONS
 from envs.gpu_cluster.simulator import state as st
-from envs.gpu_cluster.simulator.objective import AMOUNTS, MILLI_MS_PER_GPU_HOUR
 
 USED, SAVED = AMOUNTS.index("used_milli_ms"), AMOUNTS.index("saved_milli_ms")
 
