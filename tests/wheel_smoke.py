@@ -76,9 +76,7 @@ def main() -> None:
     assert doctor["problems"] == [], doctor["problems"]
     preset = "configs/experiment/quickstart.yaml"
     run("train", autoscaler, "train", preset, "--seed", "0", "--name", "smoke", "--out", "runs", *TRAIN_OVERRIDES)
-    run(
-        "evaluate", autoscaler, "evaluate", "runs/smoke", "--report", "r.html", "--json", "r.json"
-    )
+    run("evaluate", autoscaler, "evaluate", "runs/smoke", "--report", "r.html", "--json", "r.json")
     assert json.loads(Path("r.json").read_text(encoding="utf-8"))["policies"], "no policies in the result"
     assert "<html" in Path("r.html").read_text(encoding="utf-8"), "no report"
     sys.stderr.write("wheel: all steps passed\n")

@@ -25,9 +25,7 @@ def command(
     ] = None,
     baselines: Annotated[
         str,
-        typer.Option(
-            "--baselines", metavar="NAMES", help="basic, literature, all, none, or rules."
-        ),
+        typer.Option("--baselines", metavar="NAMES", help="basic, literature, all, none, or rules."),
     ] = "basic",
     windows: Annotated[int, typer.Option(min=1, help="Equal windows that the tested part is cut into.")] = 5,
     start: Annotated[
