@@ -8,8 +8,8 @@ from agents.baselines.training_window import TrainingWindow
 from agents.baselines.view import Floats
 from envs.gpu_cluster.accounting import AMOUNTS, MILLI_MS_PER_GPU_HOUR
 from envs.gpu_cluster.codec import POWER_CAP_FRACTIONS
-from envs.gpu_cluster.simulator import state as st
 
+PPM = 1e6
 USED, SAVED = AMOUNTS.index("used_milli_ms"), AMOUNTS.index("saved_milli_ms")
 
 
@@ -31,11 +31,9 @@ def cap_costs(training: TrainingWindow) -> tuple[Floats, Floats, float]:
     curves, rates = problem.curves, mean_rates(training)
     inside = problem.submit_ms < training.end_seconds * 1000.0
     work = (problem.gpu_milli * problem.duration_ms)[inside].astype(np.float64)
-    share: Floats = np.ones(1)
-    if problem.jobs.shape[1] > st.WORKLOAD:
-        share = np.bincount(problem.jobs[:-1, st.WORKLOAD][inside], work, len(curves.speed)).astype(np.float64)
+    share = np.bincount(problem.workload[inside], work, len(curves.speed)).astype(np.float64)
     share /= share.sum()
-    speed, watts = (table[-len(share) :] / st.PPM for table in (curves.cap_speed, curves.cap_watts))
+    speed, watts = curves.cap_speed / PPM, curves.cap_watts / PPM
     energy = np.zeros((len(rates), len(POWER_CAP_FRACTIONS)))
     for pool, rate in enumerate(rates * MILLI_MS_PER_GPU_HOUR):
         power = rate[USED] - rate[SAVED] * (1.0 - watts[:, pool])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines.view import Choices, Floats, Ints, Reader, View
-from envs.gpu_cluster.codec import HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, fingerprint
+from envs.gpu_cluster.codec import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, fingerprint
 
 if TYPE_CHECKING:
     from agents.baselines.search import TunedConstants
@@ -98,6 +98,11 @@ class Rule(ABC):
         """The constants that are tried first."""
         return {TIMEOUT: 600.0, HEADROOM: 0.0, **{name: values[0] for name, values in cls.grid.items()}}
 
+    @property
+    def constants(self) -> Mapping[str, Floats]:
+        """[B or 1] float64 each, all constants of each cluster."""
+        return self._constants
+
     def constant(self, name: str) -> Floats:
         """[B or 1] float64, a constant of each cluster."""
         return self._constants[name]
@@ -114,7 +119,7 @@ class Rule(ABC):
         """The rule's action where it is valid; see `agents.policy.Policy`."""
         view = self._reader.read(observations, action_masks)
         choices = view.choices(
-            _index(self.constant(TIMEOUT), IDLE_AGE_EDGES_SECONDS), _index(self.constant(HEADROOM), HEADROOM_FRACTIONS)
+            _index(self.constant(TIMEOUT), IDLE_AGE_EDGES_SECONDS), _headroom_index(self.constant(HEADROOM))
         )
         self.decide(view, choices)
         return self._reader.action(choices, action_masks)
@@ -139,6 +144,11 @@ class Rule(ABC):
         from agents.baselines.search import search
 
         return search(cls, *arguments)
+
+
+def _headroom_index(values: Floats) -> Ints:
+    """As `Choices.headroom` has it; `ALWAYS_ON` comes last."""
+    return np.where(values == ALWAYS_ON, len(HEADROOM_FRACTIONS), _index(values, HEADROOM_FRACTIONS))
 
 
 def _index(values: Floats, edges: tuple[float, ...]) -> Ints:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from autoscaler.evaluation.kept import Kept
 from autoscaler.evaluation.metrics import INCIDENTS, measure, nested, waits_seconds
+from autoscaler.evaluation.references import References, references
 from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_fit, run
 from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
@@ -221,9 +222,9 @@ def compare(
     for contender in contenders:
         for policy in contender.policies:
             check_fit(policy, scenario.cluster)
-    runs = {}
+    runs, bounds = {}, [references(scenario.problem(), window) for window in windows]
     for contender in contenders:
-        runs[contender.name] = _run_all(contender, scenario, windows, samples, on_jobs)
+        runs[contender.name] = _run_all(contender, scenario, windows, bounds, samples, on_jobs)
         if on_result is not None:
             on_result(contender.name, runs[contender.name].decisions, runs[contender.name].wall_seconds)
     base = runs[reference].values if reference is not None else None
@@ -248,14 +249,19 @@ class _Done:
 
 
 def _run_all(
-    contender: Contender, scenario: Scenario, windows: Sequence[Window], samples: int, on_jobs: OnJobs | None
+    contender: Contender,
+    scenario: Scenario,
+    windows: Sequence[Window],
+    bounds: Sequence[References],
+    samples: int,
+    on_jobs: OnJobs | None,
 ) -> _Done:
     started = time.perf_counter()
     problem = scenario.problem()
     rows, waits, timelines = [], [], []
     for index, policy in enumerate(contender.policies):
         rollouts = run(policy, scenario, windows, samples=samples if index == 0 else 0, on_jobs=on_jobs)
-        rows.append([measure(rollout, problem) for rollout in rollouts])
+        rows.append([measure(rollout, problem, known) for rollout, known in zip(rollouts, bounds, strict=True)])
         waits += [waits_seconds(rollout) for rollout in rollouts]
         timelines += _timelines(rollouts)
     values = {name: np.array([[cell[name] for cell in row] for row in rows], np.float64) for name in rows[0][0]}

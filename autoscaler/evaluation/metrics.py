@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.bounds import NodeHourBounds, node_hour_bounds
-from autoscaler.evaluation.cost_bounds import cost_bound
+from autoscaler.evaluation.references import References, references
 from autoscaler.evaluation.rollouts import Rollout
 from envs.gpu_cluster.accounting import (
     MILLI_MS_PER_GPU_HOUR,
@@ -51,12 +51,13 @@ def spent(rollout: Rollout, problem: Problem) -> Account:
     return account(problem.cluster.pools, rollout.spendings, node_hours, delayed, problem.config.objective)
 
 
-def measure(rollout: Rollout, problem: Problem) -> Measures:
+def measure(rollout: Rollout, problem: Problem, known: References | None = None) -> Measures:
     """Everything that is reported of a rollout.
 
     Args:
         rollout: of `problem`.
         problem: the inputs; its packer does not matter here.
+        known: bounds of the window, None: they are worked out here.
     """
     used = energy(rollout, problem)
     waited_gpu_hours = rollout.waited_milli_ms / MILLI_MS_PER_GPU_HOUR
@@ -65,7 +66,7 @@ def measure(rollout: Rollout, problem: Problem) -> Measures:
     return {
         **{f"energy_kwh.{name}": kwh for name, kwh in used.to_dict().items()},
         **_spendings(rollout, problem),
-        **_against_bound(rollout, problem),
+        **_against_bound(rollout, problem, known or references(problem, rollout.window)),
         **_job_measures(rollout),
         "metrics.waited_gpu_hours": waited_gpu_hours,
         "metrics.overhead_gpu_hours": delayed - waited_gpu_hours,
@@ -95,9 +96,10 @@ def _spendings(rollout: Rollout, problem: Problem) -> Measures:
     }
 
 
-def _against_bound(rollout: Rollout, problem: Problem) -> Measures:
-    bound = cost_bound(problem, rollout.window)
-    return {"bound_usd": bound.total_usd, "decidable_usd": spent(rollout, problem).total_usd - bound.total_usd}
+def _against_bound(rollout: Rollout, problem: Problem, known: References) -> Measures:
+    bound = known.bound_usd
+    decidable = spent(rollout, problem).total_usd - bound
+    return {"bound_usd": bound, "decidable_usd": decidable, **known.measures()}
 
 
 def waits_seconds(rollout: Rollout) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ def test_the_document_has_the_documented_fields(capsys: pytest.CaptureFixture[st
     assert list(document) == [
         "schema", "trace", "cluster", "policy", "seed", "wall_seconds", "compile_seconds", "jobs_per_second",
         "energy_kwh", "objective_usd", "cost_usd", "carbon_kg", "metrics", "bound_usd", "decidable_usd",
+        "references",
     ]  # fmt: skip
     assert document["schema"] == "autoscaler.simulate/1"
     assert document["trace"]["uri"] == TRACE

@@ -119,6 +119,18 @@ class Problem:
         return self.curves.speed[self.jobs[:-1, st.WORKLOAD]]
 
     @property
+    def workload(self) -> NDArray[np.int64]:
+        """[J] int64, the row of `curves` of each job; the last one where it names no workload."""
+        if self.jobs.shape[1] > st.CHECKPOINT_MS:
+            return self.jobs[:-1, st.WORKLOAD]
+        return np.full(self.num_jobs, len(self.curves.speed) - 1)
+
+    @property
+    def pool_gpus(self) -> NDArray[np.int64]:
+        """[P] int64, GPUs of each pool with every node on."""
+        return np.asarray(self.pools[:, st.GPUS] * self.pools[:, st.MAX_NODES], np.int64)
+
+    @property
     def num_owners(self) -> int:
         """Users or groups with jobs."""
         return int(self.jobs[:-1, st.OWNER].max(initial=-1)) + 1

@@ -23,9 +23,14 @@ from envs.gpu_cluster.simulator.problem import make_problem
 from traces.trace import Trace
 
 DAY = 86_400.0
-LEVERS = dict.fromkeys(("consolidation", "power_caps", "elastic_width", "job_hints"), True)
+LEVERS = dict.fromkeys(("consolidation", "power_caps", "elastic_width", "job_hints", "signals"), True)
 CONFIG = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=2, **LEVERS))
-TUNED = [name for name in BASELINES if BASELINES[name].group == LITERATURE and BASELINES[name].tune is not None]
+SEARCHED = ("class-aware", "tuned-combination")  # by CMA-ES, see test_cma_search.py
+TUNED = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "lifetime-aware" else name  # compiles detailed kernels
+    for name in BASELINES
+    if BASELINES[name].group == LITERATURE and BASELINES[name].tune is not None and name not in SEARCHED
+]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,12 @@ GPUS_PER_NODE = 8
 
 
 def moment(
-    queue: Sequence[float] = (), hour: float = 0.0, free: Sequence[int] = (), pools: int = 1, **columns: float
+    queue: Sequence[float] = (),
+    hour: float = 0.0,
+    free: Sequence[int] = (),
+    pools: int = 1,
+    layout: CodecLayout = LAYOUT,
+    **columns: float,
 ) -> ClusterSnapshot:
     """A cluster with one pool (or equal ones) of 8-GPU nodes.
 
@@ -44,9 +49,10 @@ def moment(
         hour: since Monday 00:00.
         free: free GPUs of each busy node; GPUs in use follow from it.
         pools: how many.
+        layout: the codec layout.
         columns: of `Pool`, in lower case.
     """
-    snapshot = empty_snapshot(LAYOUT)
+    snapshot = empty_snapshot(layout)
     for pool in range(pools):
         used = sum(GPUS_PER_NODE - each for each in free)
         add_pool(snapshot, pool, **{"busy_nodes": len(free), "used_gpus": used, **columns})
