@@ -32,7 +32,7 @@ class CarbonScaler(Rule):
         """Widen below the one threshold, narrow above the other."""
         now = 1.0 / np.maximum(expected_price_ratio(view), 1e-9)
         is_clean, is_dirty = now <= self.constant(CLEAN)[:, None], now > self.constant(DIRTY)[:, None]
-        choices.width[:] = np.where(is_clean, GROW, np.where(is_dirty, SHRINK, KEEP))
+        choices.levers["width"][:] = np.where(is_clean, GROW, np.where(is_dirty, SHRINK, KEEP))
 
 
 BASELINE = Baseline(tune=CarbonScaler.tune, needs=("signals", "elastic_width"), group=LITERATURE)

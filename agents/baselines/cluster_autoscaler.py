@@ -43,7 +43,7 @@ class ClusterAutoscaler(Rule):
         self._unneeded[:] = np.where(below & self._was_below, self._unneeded + passed, 0.0)
         self._was_below = below
         drained = (self._unneeded >= UNNEEDED_SECONDS) & (view.pool("consolidatable") > 0.0)
-        choices.consolidation[:] = np.where(drained, ONE, 0)
+        choices.levers["consolidation"][:] = np.where(drained, ONE, 0)
         self._unneeded[drained] = 0.0  # the next one has its own ten minutes
 
 

@@ -32,7 +32,7 @@ class ElasticFlow(Rule):
         starts = view.pair("fits_now") > 0.0
         waits = ((view.pair("default") > 0.0) & ~starts).any(axis=1)
         is_empty = view.cluster("queue_jobs")[:, None] < 0.5
-        choices.width[:] = np.where(waits, SHRINK, np.where(is_empty, GROW, KEEP))
+        choices.levers["width"][:] = np.where(waits, SHRINK, np.where(is_empty, GROW, KEEP))
 
 
 BASELINE = Baseline(tune=ElasticFlow.tune, needs=("elastic_width",), group=LITERATURE)

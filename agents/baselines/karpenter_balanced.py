@@ -28,7 +28,7 @@ class Balanced(Rule):
     def decide(self, view: View, choices: Choices) -> None:
         """Empty the emptiest node of a pool where the score says so; each changes the score of the next."""
         worth = balance_score(view) >= 1.0 / self.constant(TOLERANCE)[:, None]
-        choices.consolidation[:] = np.where(worth, ONE, 0)
+        choices.levers["consolidation"][:] = np.where(worth, ONE, 0)
 
 
 BASELINE = Baseline(tune=Balanced.tune, needs=("consolidation",), group=LITERATURE)

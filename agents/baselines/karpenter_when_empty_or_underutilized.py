@@ -22,7 +22,7 @@ class WhenEmptyOrUnderutilized(Rule):
 
     def decide(self, view: View, choices: Choices) -> None:
         """Empty what can be emptied, within the budget."""
-        choices.consolidation[:] = within_budget(view)
+        choices.levers["consolidation"][:] = within_budget(view)
 
 
 BASELINE = Baseline(tune=WhenEmptyOrUnderutilized.tune, needs=("consolidation",), group=LITERATURE)

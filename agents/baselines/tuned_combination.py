@@ -79,7 +79,7 @@ class TunedCombination(ClassAware):
     def decide(self, view: View, choices: Choices) -> None:
         """Constant levers; where they are on, class-aware placement and deferral."""
         for lever in LEVERS:
-            getattr(choices, lever.name)[:] = self.constant(lever.name).astype(np.int64)[:, None]
+            choices.levers[lever.name][:] = self.constant(lever.name).astype(np.int64)[:, None]
         is_aware = self.constant(IS_CLASS_AWARE) > 0.0
         if is_aware.any():
             aware = view.present & is_aware[:, None]

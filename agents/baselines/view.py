@@ -6,6 +6,7 @@ rule can be written in nodes, GPUs and seconds as its paper has it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,17 +40,13 @@ class Choices(NamedTuple):
         timeout: [B, P] int64, index into `IDLE_AGE_EDGES_SECONDS`.
         headroom: [B, P] int64, index into `HEADROOM_FRACTIONS`; one more: every node of the pool is on.
         placement: [B, W] int64, 0 to hold, or pool + 1.
-        consolidation: [B, P] int64, index into `CONSOLIDATION_CHOICES`; without its lever it means nothing.
-        power_cap: [B, P] int64, index into `POWER_CAP_FRACTIONS`, likewise.
-        width: [B, P] int64, index into `WIDTH_CHOICES`, likewise.
+        levers: by the name in `LEVERS`: [B, P] int64, index into its choices; without its switch it means nothing.
     """
 
     timeout: Ints
     headroom: Ints
     placement: Ints
-    consolidation: Ints
-    power_cap: Ints
-    width: Ints
+    levers: Mapping[str, Ints]
 
 
 class Reader:
@@ -102,7 +99,7 @@ class Reader:
             choices.headroom * TIMEOUTS + choices.timeout,
             len(self.layout.setpoints) - 1,
         )
-        parts = [setpoints, choices.placement, *(getattr(choices, name) for name in self._levers)]
+        parts = [setpoints, choices.placement, *(choices.levers[name] for name in self._levers)]
         wanted = np.concatenate(parts, axis=1)
         valid = np.take_along_axis(masks, self._starts + wanted, axis=1)
         if valid.all():
@@ -214,7 +211,7 @@ class View:
             np.broadcast_to(timeout[:, None], pools).astype(np.int64),
             np.broadcast_to(headroom[:, None], pools).astype(np.int64),
             np.zeros((batch, 0), np.int64) if placement is None else placement.astype(np.int64),
-            *(np.zeros(pools, np.int64) for _ in LEVERS),
+            {lever.name: np.zeros(pools, np.int64) for lever in LEVERS},
         )
 
     def reserve_for(self, wanted_nodes: Floats) -> Ints:

@@ -40,7 +40,7 @@ class ZeusCaps(Rule):
         energy, time = self.facts.array(ENERGY), self.facts.array(TIME)
         price = self.constant(WEIGHT)[:, None, None] * float(self.facts.array("usd_per_waiting_gpu_hour"))
         caps = (energy + price * time).argmin(axis=2)  # [B or 1, pools of the cluster]
-        choices.power_cap[:, : caps.shape[1]] = caps
+        choices.levers["power_cap"][:, : caps.shape[1]] = caps
 
 
 BASELINE = Baseline(tune=ZeusCaps.tune, needs=("power_caps",), group=LITERATURE)

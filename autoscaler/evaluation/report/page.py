@@ -263,14 +263,22 @@ def _settings(comparison: Comparison) -> list[tuple[str, str]]:
     for name, result in comparison.results.items():
         contender = result.contender
         if contender.settings:
-            lines.append((name, ", ".join(f"{key} {_plain(value)}" for key, value in contender.settings.items())))
+            told = {key: value for key, value in contender.settings.items() if not _is_table(value)}
+            lines.append((name, ", ".join(f"{key} {_plain(value)}" for key, value in told.items())))
         kept = [f" {kept_text(each)}" for each in contender.kept] or [""] * len(contender.sources)
         if contender.sources:
             lines.append((name, "; ".join(map("".join, zip(contender.sources, kept, strict=True)))))
     return lines
 
 
+def _is_table(value: Any) -> bool:
+    """Whether a value is too large for a line: a list of lists."""
+    return isinstance(value, list) and any(isinstance(row, list) for row in value)
+
+
 def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " / ".join(f"{key} {_plain(each)}" for key, each in value.items())
     if isinstance(value, float):
         return f"{value:g}"
     return " / ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
