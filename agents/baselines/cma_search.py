@@ -118,7 +118,9 @@ def _evolve(trial: _Trial, budget_jobs: int, seeds: int) -> list[NDArray[np.floa
     if len(start) < 2:  # CMA-ES has no covariance to learn there
         raise ValueError(f"{trial.rule.label} has {len(start)} knob(s); a grid is enough for less than two")
     settings: dict[str, Any] = {"bounds": [0.0, 1.0], "verbose": -9, "verb_log": 0}
-    strategies = [cma.CMAEvolutionStrategy(start, SIGMA, {**settings, "seed": seed + 1}) for seed in range(seeds)]
+    # Each seed has its own generator: `cma` would seed and draw from NumPy's global one.
+    settings |= {"seed": np.nan}
+    strategies = [cma.CMAEvolutionStrategy(start, SIGMA, {**settings, "randn": _randn(seed)}) for seed in range(seeds)]
     generator = np.random.default_rng(seeds)
     population = seeds * strategies[0].popsize
     best = [(np.inf, start)] * seeds
@@ -133,6 +135,16 @@ def _evolve(trial: _Trial, budget_jobs: int, seeds: int) -> list[NDArray[np.floa
     for strategy, (_, point) in zip(strategies, best, strict=True):
         ends += [np.clip(np.asarray(strategy.result.xfavorite), 0.0, 1.0), np.asarray(point)]
     return ends
+
+
+def _randn(seed: int) -> Callable[..., NDArray[np.float64]]:
+    """Normal numbers in a shape, as `cma` asks for them."""
+    generator = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> NDArray[np.float64]:
+        return generator.standard_normal(shape)
+
+    return draw
 
 
 def _windows(
