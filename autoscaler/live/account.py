@@ -142,9 +142,9 @@ class LiveAccount:
     def use(self, config: LiveConfig, signals: Pieces | None) -> None:
         """Let another config count from the next look on; pools that it does not have keep what they spent."""
         self._config, self._signals = config, signals
-        for pool in config.pools:
-            self._known[pool.name] = pool
-            self._pools.setdefault(pool.name, PoolAccount())
+        self._known = {**self._known, **{pool.name: pool for pool in config.pools}}
+        # A new mapping: threads that show the account may be going through the old one.
+        self._pools = {**{pool.name: PoolAccount() for pool in config.pools}, **self._pools}
 
     def observe(self, view: ClusterView, wall_seconds: float, is_measured: bool = False) -> None:
         """Count the time since the last look, and remember what is on now.
@@ -322,7 +322,7 @@ class LiveAccount:
         pools = {name: _pool_account(each) for name, each in stored.items() if name in self._known}
         self.since_wall_seconds, self.until_wall_seconds, self.measured_kwh = since, until, measured
         self.observed_ms, self.unobserved_ms, self.waited_milli_ms = times
-        self._pools.update(pools)
+        self._pools = {**self._pools, **pools}
         self._last_ms = None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubernetes import client
 
-from autoscaler.live.names import CONFIG_MAP, STATUS_CONFIG_MAP
+from autoscaler.live.names import CONFIG_MAP, SIGNALS_CONFIG_MAP, STATUS_CONFIG_MAP
 from tests.cluster import rest
 from tests.cluster.constants import SYSTEM_NAMESPACES
 from tests.cluster.waiting import wait_until
@@ -106,7 +106,7 @@ def _custom_collections(api: client.ApiClient) -> list[str]:
 
 def _kept(collection: str, metadata: dict[str, Any]) -> bool:
     name, namespace = metadata["name"], metadata.get("namespace")
-    if collection.endswith("/configmaps") and name in (STATUS_CONFIG_MAP, CONFIG_MAP):
+    if collection.endswith("/configmaps") and name in (STATUS_CONFIG_MAP, CONFIG_MAP, SIGNALS_CONFIG_MAP):
         return False  # the next test would see this one's status, and remember its cooldowns
     if "kubernetes.io/bootstrapping" in metadata.get("labels", {}):
         return True

@@ -19,11 +19,12 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.policy.pool_signals import UnknownSignals
 from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
-from autoscaler.live.signals.live import LiveSignals
+from autoscaler.live.signals.base import Around, SourceError
+from autoscaler.live.signals.live import LiveSignals, check_sources
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.metrics import Metrics
 from envs.gpu_cluster.codec import PoolSignal, signal_row
-from tests.live.signals.web import serving, vector
+from tests.live.signals.web import Answer, serving, vector
 from traces.signals import Signal, make_forecaster
 
 START = 1_772_409_600.0  # 2026-03-02 00:00 UTC
@@ -177,3 +178,18 @@ def test_a_config_with_other_signals_begins_anew_and_the_same_ones_go_on(config:
     assert len(rig.signals.signals_now(rig.clock.now())) == 1
     rig.books.use(LiveConfig((LivePool("z", 3),)))
     assert rig.books.signals is None
+
+
+@pytest.mark.parametrize(("status", "passes"), [(401, False), (403, False), (503, True), (429, True)])
+def test_before_the_start_only_what_does_not_pass_by_itself_is_refused(status: int, passes: bool) -> None:
+    with serving() as web:
+        web.answers["/api/v1/query"] = Answer({}, status)
+        source = SignalSource("prometheus", {"url": web.url, "query": "q"})
+        made = LiveConfig((LivePool("a", 2),), signals=SignalSettings((LiveRegion("west", carbon=source),)))
+        around = Around(lambda: START)
+        if passes:
+            (problem,) = check_sources(made, around)
+            assert str(problem).startswith("region west: carbon: ")
+        else:
+            with pytest.raises(SourceError, match=f"region west: carbon: .*status {status}"):
+                check_sources(made, around)

@@ -1,6 +1,7 @@
 """The status ConfigMap: what stands in it, and when it is written."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -17,6 +18,8 @@ from autoscaler.live.guardrails import (
 )
 from autoscaler.live.names import STATUS_CONFIG_MAP
 from autoscaler.live.telemetry import status_map
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
+from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.status_map import StatusWriter, cluster_status
 from tests.live.fake_api import FakeApi
 from tests.live.views import NOW, booting, config, decision, gang, node, order, unready, view
@@ -220,3 +223,39 @@ def test_an_odd_memory_costs_one_waiting_time_at_most(written):
     assert restored(api) == GuardrailState(
         scaled_up={"a": NOW}, consolidated={"a": NOW}, backoffs={"a": PoolBackoff(NOW + longest, longest, NOW)}
     )
+
+
+def kept_books(api, nows, text=None):
+    """Books over some looks at one idle node, written to the status; a text takes the place of what stands there."""
+    clock = ManualClock(nows[0])
+    books = Bookkeeper(config(), clock, Metrics())
+    writer = StatusWriter(api, config(), clock, "", books)
+    writer.restore()
+    for now in nows:
+        clock.seconds = now
+        cluster = replace(view([node("n")]), now_seconds=now)
+        books.observe(cluster)
+        writer.update(cluster, evaluate(cluster, decision(a=1), GuardrailState(), config()), GuardrailState())
+    writer.flush()
+    if text is not None:
+        api.objects[PATH]["data"]["account"] = text
+    return books
+
+
+def test_the_account_stands_in_the_status_and_a_restart_goes_on_with_it():
+    api = FakeApi()
+    first = kept_books(api, [NOW, NOW + 100.0])
+    shown = yaml.safe_load(api.objects[PATH]["data"]["status"])
+    assert shown["account"]["energyKwh"]["idle"] == pytest.approx(578.4 * 100 / 3.6e6)
+    assert shown["signals"] == []
+    second = kept_books(api, [NOW + 160.0, NOW + 260.0])
+    assert second.account.energy.idle == pytest.approx(2 * first.account.energy.idle)
+    assert second.report()["unobservedSeconds"] == 60.0
+
+
+def test_a_damaged_account_begins_at_zero(caplog):
+    api = FakeApi()
+    kept_books(api, [NOW, NOW + 100.0], text="{")
+    books = kept_books(api, [NOW + 160.0])
+    assert books.account.energy.total == 0.0
+    assert "the account begins at zero" in caplog.text
