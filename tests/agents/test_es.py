@@ -97,7 +97,8 @@ def test_a_network_is_searched_likewise_and_starts_as_the_constants(tmp_path: Pa
 def test_another_run_is_a_start_if_its_features_are_the_same(tmp_path: Path) -> None:
     trained(tmp_path / "first", proof=0.0)
     init = {"init_from": str(tmp_path / "first")}
-    (tmp_path / "second").mkdir()
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
     assert train(task_of(train=init), tmp_path / "second").finished
     with pytest.raises(ArtifactError, match="other features"):
         train(task_of(train=init, features=("since_submit",)), tmp_path / "third")

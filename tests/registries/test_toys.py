@@ -90,8 +90,10 @@ def test_a_packer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 
 def test_the_settings_of_an_agent(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(AGENTS, "brisk-a2c", f"{TOYS}.agent:BriskA2C")
-    assert load_experiment("experiment/quickstart", ["agent.name=brisk-a2c"]).agent == BriskA2C()
-    assert main(["train", "experiment/quickstart", "--set", "agent.name=brisk-a2c", "--set", "agent.n_steps=0"]) == 2
+    assert load_experiment("experiment/quickstart-ppo", ["agent.name=brisk-a2c"]).agent == BriskA2C()
+    assert (
+        main(["train", "experiment/quickstart-ppo", "--set", "agent.name=brisk-a2c", "--set", "agent.n_steps=0"]) == 2
+    )
     assert "n_steps" in capsys.readouterr().err
 
 
@@ -102,7 +104,7 @@ def test_an_agent_trains_and_its_policy_runs(
     monkeypatch.setitem(AGENTS, "brisk-a2c", f"{TOYS}.agent:BriskA2C")
     small = ["agent.name=brisk-a2c", "train.total_steps=128", "train.num_envs=4", "train.validation_windows=2"]
     changes = [word for change in small for word in ("--set", change)]
-    train = ["train", "experiment/quickstart", "--trace", "synthetic:quickstart?days=3&seed=0", "--quiet"]
+    train = ["train", "experiment/quickstart-ppo", "--trace", "synthetic:quickstart?days=3&seed=0", "--quiet"]
     assert main([*train, "--out", str(tmp_path), "--name", "toy", *changes]) == 0
     capsys.readouterr()
     document = simulate(capsys, "--policy", str(tmp_path / "toy"))
