@@ -67,12 +67,13 @@ class Planning(Results):
             )
         scratch = np.stack([scratch_for(policies)] * self.num_clusters)
         levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
+        kept = np.zeros((self.num_clusters, st.TERM_COLUMNS))
         is_plain = not (levers[RULE_SETPOINT + 1 :].any() or self._has_caps or self.problem.settings.debug)
 
         def replay(first: int, end: int) -> bool:
             if is_plain:
                 return bool(replay_by_policy(self._world, first, end, policies, which, scratch, decisions))
-            arguments = (self._world, first, end, policies, which, scratch, levers, decisions)
+            arguments = (self._world, first, end, policies, which, scratch, levers, kept, decisions)
             return bool(replay_by_policy_with_levers(*arguments))
 
         done = all(share(replay, self.num_clusters, self._replay_threads))

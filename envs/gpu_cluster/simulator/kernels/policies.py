@@ -129,6 +129,7 @@ def replay_by_policy_with_levers(
     numbers: NDArray[np.int64],
     scratch: NDArray[np.float64],
     rule: NDArray[np.int64],
+    kept: NDArray[np.float64],
     decisions: int,
 ) -> bool:
     """Do the same with constant choices of the levers, and through the whole codec.
@@ -141,6 +142,7 @@ def replay_by_policy_with_levers(
         numbers: [N] int64, which of them each cluster follows.
         scratch: [N, 2, most units] float64.
         rule: [RULE_SIZE] int64, of which only the levers count.
+        kept: [N, TERM_COLUMNS] float64, scratch.
         decisions: how many.
 
     Returns:
@@ -162,7 +164,12 @@ def replay_by_policy_with_levers(
             for pool in range(world.tables.max_pools):
                 choice = learned_setpoint(policies, numbers[index], observation, pool, scratch[index])
                 action[pool] = chosen_setpoint(snapshot, pool, choice)
+            # A step begins to count anew what it costs; `take_costs` counts since the beginning.
+            for term in range(kept.shape[1]):
+                kept[index, term] = world.outcome.terms[index, term]
             decide(world, index, cluster, snapshot, plan)
+            for term in range(kept.shape[1]):
+                world.outcome.terms[index, term] += kept[index, term]
         observe(world, index, snapshot, plan)
         done = done and cluster.clock[st.DONE] != 0
     return done

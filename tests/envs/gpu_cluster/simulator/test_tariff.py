@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.baselines import ConstantSetpoint
+from agents.setpoints import LearnedSetpoints
 from envs.errors import ClusterError, EnvironmentConfigError
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import ObjectiveConfig
 from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig, align_regions
+from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem
 from tests.envs.gpu_cluster.builders import Job, Play, make_trace, small_problem
 from tests.envs.gpu_cluster.side_by_side import both_simulators, keep_nodes, step_both, whole
@@ -177,6 +180,20 @@ def test_a_replay_by_rule_spends_what_steps_do(tmp_path: Path) -> None:
     replayed.replay(np.array([replayed.problem.config.codec.setpoint(600.0, 0.0)]))
     np.testing.assert_array_equal(replayed.spendings(), stepped.spendings())
     assert replayed.account() == stepped.account()
+
+
+@pytest.mark.parametrize("consolidation", [0, 1])
+def test_costs_of_a_replay_by_policy_are_those_of_every_hour(tmp_path: Path, consolidation: int) -> None:
+    here = region(tmp_path, price=[0.1, 0.3, 0.2] * 40, step_minutes=3)
+    jobs = [(97.0 * index, 301.0 + 13 * index, 1.0 + index % 4) for index in range(25)]
+    codec = CodecLayout(max_pools=1, window_slots=3, consolidation=True)
+    problem = small_problem(jobs, [PoolConfig("gpu", 4, 0, 4, power=POWER)], codec=codec, regions=(here,))
+    start = ConstantSetpoint(codec, consolidation=consolidation)
+    policy = LearnedSetpoints("p", start, ("since_submit",), (), np.zeros(4))
+    simulator = Simulator.from_problem(problem)
+    simulator.reset_all()
+    simulator.replay_policies(policy.policies, np.array([0]), policy.rule)
+    assert simulator.take_costs().sum() == pytest.approx(float(simulator.decided_usd()[0]), rel=1e-9)
 
 
 def test_after_its_end_a_signal_goes_on_with_its_last_week(tmp_path: Path) -> None:
