@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import traces
 from autoscaler.progress import Reporter
+from configs.files import write_text
 from traces import Nodes
+from traces.catalogue import CATALOGUE, Release
+from traces.comparison import Comparison, compare
+from traces.download import cache_folder, download
 from traces.errors import TraceURIError
+from traces.faults import rows as fault_rows
+from traces.fitting import fit
 from traces.options import Option
 from traces.signals import align
 from traces.signals.summary import summarize_signal
@@ -19,6 +26,8 @@ LIST_SCHEMA = "autoscaler.traces.list/1"
 INFO_SCHEMA = "autoscaler.traces.info/1"
 NODES_SCHEMA = "autoscaler.traces.nodes/1"
 SIGNAL_SCHEMA = "autoscaler.traces.signal/1"
+FAULTS_SCHEMA = "autoscaler.traces.faults/1"
+COMPARISON_SCHEMA = "autoscaler.traces.comparison/1"
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -64,6 +73,9 @@ def describe(uri: str, signal_uri: str | None = None) -> tuple[dict[str, Any], l
     if kind == "nodes":
         nodes = traces.load_nodes(uri)
         return {"schema": NODES_SCHEMA, "uri": uri, **_node_counts(nodes)}, _node_rows(nodes)
+    if kind == "faults":
+        faults = traces.load_faults(uri).summary()
+        return {"schema": FAULTS_SCHEMA, "uri": uri, **asdict(faults)}, fault_rows(faults)
     if kind == "signal":
         signal = summarize_signal(traces.load_signal(uri))
         return {"schema": SIGNAL_SCHEMA, **asdict(signal)}, signal.rows()
@@ -100,6 +112,75 @@ def found_uri(uri: str, reporter: Reporter) -> str:
     if reason:
         reporter.note(f"read as {found}: {reason}")
     return found
+
+
+def comparison(a: str, b: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """How alike two traces are: the document for other tools, and rows for humans.
+
+    Raises:
+        TraceError: one cannot be loaded, or has fewer than two jobs.
+    """
+    found = compare(traces.load(a), traces.load(b))
+    return {"schema": COMPARISON_SCHEMA, **asdict(found)}, _comparison_rows(found)
+
+
+def _comparison_rows(found: Comparison) -> list[tuple[str, str]]:
+    rows = [(f"KS distance, {name}", f"{value:.3f}") for name, value in found.ks.items()]
+    for scale, (first, second) in found.dispersion.items():
+        rows.append((f"dispersion over {_length(float(scale))}", f"{first:.4g} and {second:.4g}"))
+    for lag, (first, second) in found.autocorrelation.items():
+        rows.append((f"autocorrelation at {lag} h", f"{first:.2f} and {second:.2f}"))
+    return rows
+
+
+def fit_model(uri: str, output: str, reporter: Reporter) -> None:
+    """Write the model of a trace as JSON, for `synthetic:FILE`.
+
+    Raises:
+        TraceError: it cannot be loaded, or has too few jobs.
+        OutputFileError: the file cannot be written.
+    """
+    model = fit(traces.load(uri))
+    write_text(output, model.to_json())
+    reporter.note(f"wrote a model of {uri} to {output}; use it as synthetic:{output}?days={model.days:g}&seed=0")
+
+
+def releases_text() -> str:
+    """The public releases that can be fetched, for humans."""
+    lines = []
+    for release in CATALOGUE.values():
+        lines += [f"{release.name:12} {release.description}, about {release.megabytes:g} MB"]
+        lines += [f"{'':12} licence: {release.licence}; cite {release.citation}"]
+    return "\n".join(lines)
+
+
+def release_terms(release: Release) -> str:
+    """What a user agrees to before a release is fetched."""
+    addresses = "\n".join(f"  {file.url}" for file in release.files)
+    return (
+        f"{release.name}: {release.description}, about {release.megabytes:g} MB\n"
+        f"licence: {release.licence}\ncite: {release.citation}\n{addresses}"
+    )
+
+
+def fetch(release: Release, folder: str | None, reporter: Reporter) -> str:
+    """Fetch a release; returns the URI of its trace.
+
+    Raises:
+        TraceError: it cannot be fetched, or is not what it was.
+    """
+    place = cache_folder() / release.name if folder is None else Path(folder)
+    told = {"percent": -1}
+
+    def progress(name: str, size: int, total: int | None) -> None:
+        percent = 10 * (10 * size // total) if total else size >> 24
+        if percent != told["percent"]:
+            told["percent"] = percent
+            reporter.note(f"{name}: {size / 1e6:,.1f} MB" + (f" of {total / 1e6:,.1f} MB" if total else ""))
+
+    for text in download(release, place, progress):
+        reporter.note(text)
+    return release.uri.format(folder=place)
 
 
 def convert(uri: str, output: str, reporter: Reporter) -> None:

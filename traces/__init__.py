@@ -6,6 +6,7 @@
 
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
+from traces.faults import Faults
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import (
     FormatInfo,
@@ -13,6 +14,7 @@ from traces.registry import (
     formats,
     kind_of,
     load,
+    load_faults,
     load_nodes,
     load_signal,
     shared_options,
@@ -28,6 +30,7 @@ __all__ = [
     "OPTIONAL",
     "SCHEMA",
     "Enrichment",
+    "Faults",
     "FormatInfo",
     "Nodes",
     "Signal",
@@ -42,6 +45,7 @@ __all__ = [
     "formats",
     "kind_of",
     "load",
+    "load_faults",
     "load_nodes",
     "load_signal",
     "shared_options",

@@ -10,6 +10,7 @@ from configs.errors import did_you_mean
 from traces.detection import detect
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceURIError, TraceValueError
+from traces.faults import Faults
 from traces.format import Format, Kind
 from traces.formats import FORMATS
 from traces.inputs import ARCHIVES, find_inputs
@@ -21,7 +22,12 @@ from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
 
-LOADERS = {"jobs": "traces.load", "nodes": "traces.load_nodes", "signal": "traces.load_signal"}
+LOADERS = {
+    "jobs": "traces.load",
+    "nodes": "traces.load_nodes",
+    "signal": "traces.load_signal",
+    "faults": "traces.load_faults",
+}
 """Kind of format -> the function that reads it, for messages."""
 
 
@@ -140,6 +146,20 @@ def load_nodes(uri: str) -> Nodes:
     _check_names(parsed, {item.name for item in fields(form.options)})
     nodes: Nodes = form.load(parsed.path, parse(form.options, parsed.options, uri))
     return nodes
+
+
+def load_faults(uri: str) -> Faults:
+    """The faults at `uri`, such as `infinitehbd:fault_trace.json?nodes=400`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid.
+    """
+    parsed, form = _parse(uri, "faults")
+    _check_names(parsed, {item.name for item in fields(form.options)})
+    faults: Faults = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    return faults
 
 
 def load_signal(uri: str) -> Signal:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.cli._common import JsonOption, ParquetOption, QuietOption, write_json
+from autoscaler.cli._common import JsonOption, ParquetOption, QuietOption, checked_output, write_json
 from autoscaler.cli._lazy import plain_group
 from autoscaler.progress import make_reporter
 
@@ -77,3 +77,56 @@ def generate(
     from autoscaler.trace_tables import convert, synthetic_uri
 
     convert(synthetic_uri(preset, days=days, seed=seed, jobs_per_day=jobs_per_day), output, make_reporter(not quiet))
+
+
+@app.command("compare")
+def compare_traces(
+    a: Annotated[str, typer.Argument(metavar="A", help="URI of a trace.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="URI of another.")],
+    json_to: JsonOption = None,
+) -> None:
+    """Compare two traces: KS distance per marginal, bursts by time scale, autocorrelation of arrivals."""
+    from autoscaler.trace_tables import comparison
+
+    document, rows = comparison(a, b)
+    if json_to is not None:
+        write_json(document, json_to)
+    if json_to != "-":
+        from autoscaler.cli._table import print_pairs
+
+        print_pairs(f"{document['a']} and {document['b']}", rows)
+
+
+@app.command("fit")
+def fit(
+    uri: URIArgument,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", callback=checked_output, help="JSON file to write.")
+    ],
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a generator to a trace: the file that is written is a preset, `synthetic:FILE`."""
+    from autoscaler.trace_tables import fit_model
+
+    fit_model(uri, output, make_reporter(not quiet))
+
+
+@app.command("download")
+def download(
+    name: Annotated[str | None, typer.Argument(help="Name of a release; without one, they are listed.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to the licence without being asked.")] = False,
+    folder: Annotated[str | None, typer.Option(help="Where to; else the platform's cache folder.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Fetch a public release of a trace and print its URI. A download that broke off goes on where it stopped."""
+    from autoscaler.trace_tables import fetch, release_terms, releases_text
+    from traces.catalogue import find_release
+
+    if name is None:
+        typer.echo(releases_text())
+        return
+    release = find_release(name)
+    if not yes:
+        typer.echo(release_terms(release), err=True)
+        typer.confirm("Fetch it under these terms?", abort=True, err=True)
+    typer.echo(fetch(release, folder, make_reporter(not quiet)))

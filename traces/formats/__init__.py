@@ -2,13 +2,17 @@
 
 FORMATS = {
     "acme": "traces.formats.acme",
+    "alibaba-spot": "traces.formats.alibaba_spot",
     "csv": "traces.formats.csv_table",
     "csv-signal": "traces.formats.csv_signal",
     "eia": "traces.formats.eia",
     "electricity-maps": "traces.formats.electricity_maps",
+    "gavel": "traces.formats.gavel",
     "helios": "traces.formats.helios",
+    "infinitehbd": "traces.formats.infinitehbd",
     "itp": "traces.formats.itp",
     "kubernetes": "traces.formats.kubernetes",
+    "muri": "traces.formats.muri",
     "openb": "traces.formats.openb",
     "openb-nodes": "traces.formats.openb_nodes",
     "pai": "traces.formats.pai",
@@ -19,5 +23,6 @@ FORMATS = {
     "swf": "traces.formats.swf",
     "synthetic": "traces.formats.synthetic",
     "synthetic-signal": "traces.formats.synthetic_signal",
+    "tiresias": "traces.formats.tiresias",
 }
 """Scheme -> module that holds the format as `FORMAT`."""

@@ -1,6 +1,7 @@
 """Generated traces, by the name of a preset."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +9,11 @@ from configs.errors import did_you_mean
 from traces.errors import TraceError, TraceURIError
 from traces.format import Format
 from traces.generators import LICENCE, generate
-from traces.presets import PRESETS
+from traces.inputs import check_readable
+from traces.model import Model
+from traces.model_generator import generate_model
+from traces.models import MODELS
+from traces.presets import PRESETS, Preset
 from traces.trace import Trace
 from traces.uri import TraceURI
 
@@ -23,14 +28,15 @@ class Options:
 
 
 def load(path: str, options: Options) -> Trace:
-    """The trace of a preset; its URI carries the seed and the length, also those that nobody gave.
+    """The trace of a preset, or of a model that `autoscaler traces fit` wrote (a path that ends in .json).
+
+    Its URI carries the seed and the length, also those that nobody gave.
 
     Raises:
         TraceURIError: the preset is unknown or an option is out of range.
+        TraceError: the model cannot be read.
     """
-    if path not in PRESETS:
-        raise TraceURIError(f"there is no preset {path!r}{did_you_mean(path, PRESETS)}")
-    preset = PRESETS[path]
+    preset = _preset(path)
     days = preset.days if options.days is None else options.days
     seed = int(np.random.default_rng().integers(2**32)) if options.seed is None else options.seed
     given = {"days": _text(days), "seed": str(seed)}
@@ -41,10 +47,23 @@ def load(path: str, options: Options) -> Trace:
         raise TraceURIError(f"{uri}: option seed takes a whole number from 0 on")
     try:
         rng = np.random.default_rng(seed)
-        trace = generate(preset, days=days, rng=rng, jobs_per_day=options.jobs_per_day, name=path)
+        if isinstance(preset, Model):
+            trace = generate_model(preset, days=days, rng=rng, jobs_per_day=options.jobs_per_day, name=path)
+        else:
+            trace = generate(preset, days=days, rng=rng, jobs_per_day=options.jobs_per_day, name=path)
     except TraceError as error:
         raise TraceURIError(f"{uri}: {error}") from error
     return replace(trace, uri=uri)
+
+
+def _preset(path: str) -> Preset | Model:
+    if path.endswith(".json"):
+        check_readable(path)
+        return Model.from_json(Path(path).read_text(encoding="utf-8"), path)
+    known = {**PRESETS, **MODELS}
+    if path not in known:
+        raise TraceURIError(f"there is no preset {path!r}{did_you_mean(path, known)}")
+    return known[path]
 
 
 def _text(number: float) -> str:
@@ -55,7 +74,7 @@ def _text(number: float) -> str:
 FORMAT = Format(
     name="synthetic",
     kind="jobs",
-    description=f"generated jobs, by preset: {', '.join(PRESETS)}",
+    description=f"generated jobs, by preset: {', '.join([*PRESETS, *MODELS])}; or FILE.json of `fit`",
     options=Options,
     load=load,
     licence=LICENCE,

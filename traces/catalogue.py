@@ -1,0 +1,126 @@
+"""Public releases of traces: where they are, and what their publishers allow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from configs.errors import did_you_mean
+from traces.errors import TraceURIError
+
+NO_LICENCE = "the publisher states no licence"
+"""What `Release.licence` says where nobody allowed anything: ask before you publish what you derive."""
+
+_RAW = "https://raw.githubusercontent.com"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a release.
+
+    Attributes:
+        url: its address.
+        name: under which it is kept.
+        sha256: of its content, lower-case hexadecimal; None: not known here, so the first download decides, and each
+            later one must be the same.
+    """
+
+    url: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A public release.
+
+    Attributes:
+        name: for `autoscaler traces download NAME`.
+        description: one line.
+        licence: of the data, as the publisher says.
+        citation: what to cite.
+        files: its files.
+        uri: how to read it, where `{folder}` stands for the folder of its files.
+        megabytes: about how much is fetched.
+    """
+
+    name: str
+    description: str
+    licence: str
+    citation: str
+    files: tuple[File, ...]
+    uri: str
+    megabytes: float
+
+
+def _github(repository: str, branch: str, *paths: str) -> tuple[File, ...]:
+    return tuple(File(f"{_RAW}/{repository}/{branch}/{path}", path.rpartition("/")[2]) for path in paths)
+
+
+_OPENB = "cluster-trace-gpu-v2023/csv"
+
+CATALOGUE: Mapping[str, Release] = {
+    release.name: release
+    for release in (
+        Release(
+            "itp",
+            "Microsoft ITP: seven production clusters, 60 days of 2021",
+            "MIT",
+            "Gu et al., ElasticFlow, ASPLOS 2023",
+            _github("microsoft/elasticflow-traces", "main", "data/elasticflow-traces.tar.gz"),
+            "itp:{folder}/elasticflow-traces.tar.gz",
+            1,
+        ),
+        Release(
+            "philly",
+            "Microsoft Philly: the whole release, jobs and utilisation",
+            "CC BY 4.0",
+            "Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters, ATC 2019",
+            (File("https://github.com/msr-fiddle/philly-traces/raw/master/trace-data.tar.gz", "trace-data.tar.gz"),),
+            "philly-json:{folder}/trace-data.tar.gz",
+            980,
+        ),
+        Release(
+            "helios",
+            "SenseTime Helios: Earth, Saturn, Uranus and Venus, six months of 2020",
+            "CC BY 4.0",
+            "Hu et al., Characterization and Prediction of Deep Learning Workloads in GPU Datacenters, SC 2021",
+            (File("https://github.com/S-Lab-System-Group/HeliosData/raw/master/data.zip", "data.zip"),),
+            "helios:{folder}/data.zip?cluster=Venus",
+            36,
+        ),
+        Release(
+            "openb",
+            "Alibaba GPU cluster of 2023: pods that share GPUs, and the nodes",
+            "research and study use (Alibaba clusterdata)",
+            "Weng et al., Beware of Fragmentation, ATC 2023",
+            _github(
+                "alibaba/clusterdata",
+                "master",
+                f"{_OPENB}/openb_pod_list_default.csv",
+                f"{_OPENB}/openb_node_list_gpu_node.csv",
+            ),
+            "openb:{folder}/openb_pod_list_default.csv",
+            1,
+        ),
+        Release(
+            "infinitehbd",
+            "faults of 400 GPU servers over 348 days (StepFun, 2025)",
+            "Apache-2.0",
+            "InfiniteHBD: Building Datacenter-Scale High-Bandwidth Domain for LLM, SIGCOMM 2025",
+            _github("stepfun-ai/InfiniteHBD-Trace", "main", "fault_trace.json"),
+            "infinitehbd:{folder}/fault_trace.json",
+            1,
+        ),
+    )
+}
+"""Release by name. A branch may move: the pin of the first download then says that the data changed."""
+
+
+def find_release(name: str) -> Release:
+    """The release of that name.
+
+    Raises:
+        TraceURIError: there is none; the nearest name is proposed.
+    """
+    if name not in CATALOGUE:
+        raise TraceURIError(f"there is no release {name!r}{did_you_mean(name, CATALOGUE)}; has {', '.join(CATALOGUE)}")
+    return CATALOGUE[name]
