@@ -19,7 +19,7 @@ from traces.fitting import fit
 from traces.options import Option
 from traces.signals import align
 from traces.signals.summary import summarize_signal
-from traces.summary import TraceSummary, summarize
+from traces.summary import OfferedLoad, TraceSummary, offered_load, summarize
 from traces.uri import TraceURI
 
 LIST_SCHEMA = "autoscaler.traces.list/1"
@@ -28,6 +28,11 @@ NODES_SCHEMA = "autoscaler.traces.nodes/1"
 SIGNAL_SCHEMA = "autoscaler.traces.signal/1"
 FAULTS_SCHEMA = "autoscaler.traces.faults/1"
 COMPARISON_SCHEMA = "autoscaler.traces.comparison/1"
+_KINDS = {
+    "real": "real, as recorded",
+    "derived": "derived: recorded, then changed or with attributes that were drawn",
+    "synthetic": "synthetic: generated",
+}
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -57,17 +62,22 @@ def _option_line(option: Option) -> str:
     return f"{'':12}   {option.name}={option.kind}: {option.description}{default}"
 
 
-def describe(uri: str, signal_uri: str | None = None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def describe(
+    uri: str, signal_uri: str | None = None, nodes_uri: str | None = None
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """What jobs, a list of nodes or a signal hold: the document for other tools, and rows for humans.
 
     Args:
         uri: what to describe.
         signal_uri: for jobs: a signal that they are laid over, by the default rule of `traces.signals.align`.
+        nodes_uri: for jobs: nodes whose offered load is told.
 
     Raises:
         TraceError: it cannot be loaded, or the signal does not cover the jobs.
     """
     kind = traces.kind_of(uri)
+    if kind != "jobs" and nodes_uri is not None:
+        raise TraceURIError(f"{uri}: holds {kind}; only jobs are a load of nodes")
     if kind != "jobs" and signal_uri is not None:
         raise TraceURIError(f"{uri}: holds {kind}; only jobs are laid over a signal")
     if kind == "nodes":
@@ -82,12 +92,21 @@ def describe(uri: str, signal_uri: str | None = None) -> tuple[dict[str, Any], l
     trace = traces.load(uri)
     summary = summarize(trace)
     document, rows = {"schema": INFO_SCHEMA, **asdict(summary)}, _job_rows(summary)
+    if nodes_uri is not None:
+        loads = offered_load(trace, traces.load_nodes(nodes_uri))
+        document["offered_load"] = [asdict(load) for load in loads]
+        rows = [*rows, *((f"load of {load.gpu_model}", _load_text(load)) for load in loads)]
     if signal_uri is not None:
         span = (trace.first_submit_seconds, trace.last_submit_seconds)
         found = align(traces.load_signal(signal_uri), trace_start=trace.metadata.start_time, span_seconds=span)
         document["alignment"] = {"signal": signal_uri, **found.to_dict()}
         rows = [*rows, ("signal", f"{signal_uri}: {found.describe()}")]
     return document, rows
+
+
+def _load_text(load: OfferedLoad) -> str:
+    text = f"{load.load:.2f} ({load.gpu_hours:,.0f} GPU-hours on {load.gpus:,} GPUs)"
+    return f"{text}: above 1 the queue never drains while jobs come" if load.load > 1 else text
 
 
 def synthetic_uri(preset: str, **options: float | None) -> str:
@@ -205,6 +224,7 @@ def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
     hours = "local time" if summary.start_time else "from second 0"
     rows = [
         ("source", f"{summary.source}; licence: {summary.licence}"),
+        ("data", _KINDS[summary.kind]),
         ("second 0", summary.start_time or "local time not known"),
         ("jobs", f"{summary.jobs:,}{per_day}"),
         ("span", _length(summary.span_seconds)),

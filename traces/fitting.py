@@ -82,7 +82,7 @@ def _correlation(trace: Trace) -> float:
     scores = [_scores(values) for values in (trace.gpu_milli.astype(np.float64), trace.duration_seconds)]
     if min(score.std() for score in scores) < 1e-9:
         return 0.0
-    return float(np.clip(np.corrcoef(*scores)[0, 1], -0.95, 0.95).round(3))
+    return float(np.clip(np.corrcoef(scores[0], scores[1])[0, 1], -0.95, 0.95).round(3))
 
 
 def _scores(values: NDArray[np.float64]) -> NDArray[np.float64]:

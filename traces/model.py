@@ -111,7 +111,9 @@ class Model:
             if values.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
             known = {item.name for item in fields(cls)}
-            made = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+            made: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+            }
             unknown = sorted(set(made) - known)
             if unknown:
                 raise ValueError(f"unknown key {unknown[0]}")
@@ -140,7 +142,8 @@ class Model:
         weights = np.outer(days / days.mean(), hours / hours.mean()).ravel()
         # Not quite 0 anywhere: operational time must go on.
         floor: NDArray[np.float64] = np.maximum(weights, 1e-3)
-        return floor / floor.mean()
+        even: NDArray[np.float64] = floor / floor.mean()
+        return even
 
 
 SCHEMA = "autoscaler.traces.model/1"

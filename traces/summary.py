@@ -1,13 +1,19 @@
 """What a trace holds, in numbers for humans and for other tools."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow.compute as pc
 
+from configs.errors import did_you_mean
+from traces.errors import TraceValueError
+from traces.nodes import Nodes
 from traces.schema import OPTIONAL
 from traces.trace import Trace
+from traces.uri import TraceURI
 
 SHARED = "<1"
 """Label of the jobs that request a share of one GPU."""
@@ -34,6 +40,8 @@ class TraceSummary:
 
     Attributes:
         uri: the URI that gives the trace again.
+        kind: `real` as recorded; `derived`: recorded, then changed by transforms or with attributes that were drawn;
+            `synthetic`: generated.
         source: the data set.
         licence: licence of the data.
         start_time: local time of second 0, ISO 8601; None where unknown.
@@ -55,6 +63,7 @@ class TraceSummary:
     """
 
     uri: str
+    kind: Literal["real", "derived", "synthetic"]
     source: str
     licence: str
     start_time: str | None
@@ -82,6 +91,7 @@ def summarize(trace: Trace) -> TraceSummary:
     by_hour = np.bincount((local_seconds // 3600).astype(np.int64) % 24, minlength=24)
     return TraceSummary(
         uri=trace.uri,
+        kind=kind_of_data(trace),
         source=trace.metadata.source,
         licence=trace.metadata.licence,
         start_time=None if start is None else start.isoformat(),
@@ -99,6 +109,61 @@ def summarize(trace: Trace) -> TraceSummary:
         synthetic_columns=trace.metadata.synthetic_columns,
         dropped=dict(trace.metadata.dropped),
         bad_rows=dict(trace.metadata.bad_rows),
+    )
+
+
+def kind_of_data(trace: Trace) -> Literal["real", "derived", "synthetic"]:
+    """Whether jobs are as they were recorded."""
+    if trace.metadata.source.startswith("synthetic"):
+        return "synthetic"
+    options = {name for uri in (trace.uri, trace.metadata.origin) if ":" in uri for name in TraceURI.parse(uri).options}
+    changed = options & {"map_gpus", "resample", "warp", "load"}
+    return "derived" if changed or trace.metadata.synthetic_columns else "real"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedLoad:
+    """Work of jobs against the GPUs that may do it.
+
+    Attributes:
+        gpu_model: the model; "all" for all GPUs and all jobs.
+        gpus: GPUs of that model.
+        gpu_hours: work of the jobs that may run on no other model; of all jobs for "all".
+        load: that work over what the GPUs can do from the first to the last submission; above 1 the queue never drains
+            while jobs come.
+    """
+
+    gpu_model: str
+    gpus: int
+    gpu_hours: float
+    load: float
+
+
+def offered_load(trace: Trace, nodes: Nodes) -> tuple[OfferedLoad, ...]:
+    """The load of all nodes, then of each GPU model.
+
+    Raises:
+        TraceValueError: all jobs are submitted at once, or a job takes only models that no node has.
+    """
+    if not trace.span_seconds > 0:
+        raise TraceValueError(f"{trace.uri}: all jobs are submitted at once; an offered load needs some time")
+    gpus: Counter[str] = Counter()
+    for model, count in zip(nodes.table["gpu_model"].to_pylist(), nodes.gpus.tolist(), strict=True):
+        gpus[model] += count
+    bound: dict[str, float] = dict.fromkeys(gpus, 0.0)
+    hours = trace.gpu_milli * trace.duration_seconds / 3.6e6
+    for models, work in zip(trace.table["gpu_models"].to_pylist(), hours.tolist(), strict=True):
+        usable = [model for model in models if model in gpus] if models else []
+        if models and not usable:
+            problem = f"a job takes only {', '.join(models)}, which no node has{did_you_mean(models[0], gpus)}"
+            raise TraceValueError(f"{trace.uri}: {problem}; map_gpus gives models other names")
+        if len(usable) == 1:
+            bound[usable[0]] += work
+    bound["all"] = float(hours.sum())
+    counts = {"all": nodes.total_gpus, **dict(sorted(gpus.items()))}
+    span_hours = trace.span_seconds / 3600
+    return tuple(
+        OfferedLoad(name, n, float(bound[name]), float(bound[name] / (n * span_hours))) for name, n in counts.items()
     )
 
 

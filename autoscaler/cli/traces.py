@@ -35,12 +35,16 @@ def list_formats(json_to: JsonOption = None) -> None:
 
 @app.command("info")
 def info(
-    uri: URIArgument, signal: SignalOption = None, strict: StrictOption = False, json_to: JsonOption = None
+    uri: URIArgument,
+    signal: SignalOption = None,
+    nodes: Annotated[str | None, typer.Option(metavar="URI", help="Tell the offered load of these nodes.")] = None,
+    strict: StrictOption = False,
+    json_to: JsonOption = None,
 ) -> None:
     """Show what a trace of jobs, a list of nodes or a signal holds."""
     from autoscaler.trace_tables import describe, strict_uri
 
-    document, rows = describe(strict_uri(uri) if strict else uri, signal)
+    document, rows = describe(strict_uri(uri) if strict else uri, signal, nodes)
     if json_to is not None:
         write_json(document, json_to)
     if json_to != "-":
@@ -130,3 +134,19 @@ def download(
         typer.echo(release_terms(release), err=True)
         typer.confirm("Fetch it under these terms?", abort=True, err=True)
     typer.echo(fetch(release, folder, make_reporter(not quiet)))
+
+
+@app.command("plot")
+def plot(
+    uri: URIArgument,
+    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="Another trace to hold it against.")] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", callback=checked_output, help="HTML page to write.")
+    ] = "trace.html",
+    quiet: QuietOption = False,
+) -> None:
+    """Write one page: arrivals, run times, GPUs, load, users and bursts of a trace."""
+    from autoscaler.trace_page import write_page
+
+    write_page([uri] if other is None else [uri, other], output)
+    make_reporter(not quiet).note(f"wrote {output}")

@@ -156,3 +156,43 @@ def test_jobs_are_laid_over_a_signal_by_a_rule_that_is_told(capsys: pytest.Captu
     assert "rule season, moved by" in " ".join(capsys.readouterr().out.split())
     assert main(["traces", "info", "synthetic-signal:flat", "--signal", "synthetic:flat"]) == 2
     assert "only jobs are laid over a signal" in capsys.readouterr().err
+
+
+def test_one_page_shows_a_trace_or_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, uri = tmp_path / "trace.html", "synthetic:bursty?days=3&seed=0"
+    assert main(["traces", "plot", uri, "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "Run times" in text
+    assert "synthetic:bursty?days=3&amp;seed=0" in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert main(["traces", "plot", uri, "synthetic:itp?days=3&seed=0", "-o", str(page), "-q"]) == 0
+    assert "synthetic, model itp" in page.read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["traces", "plot", f"{uri}&limit=1", "-o", str(page)]) == 2
+    assert "a picture needs two at least" in capsys.readouterr().err
+
+
+def test_info_says_whether_data_are_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,0,600,1\nb,60,700,2\n")
+    uri, copy = f"itp:{tmp_path}/x.csv", str(tmp_path / "x.parquet")
+    assert main(["traces", "import", f"{uri}?load=2", "-q", "-o", copy]) == 0
+    kinds = {uri: "real", f"{uri}?window=0..30": "real", f"{uri}?load=2": "derived", copy: "derived"}
+    kinds |= {f"{uri}?elastic=1": "derived", "synthetic:steady?days=1&seed=0": "synthetic"}
+    for each, kind in kinds.items():
+        assert main(["traces", "info", each, "--json", "-"]) == 0
+        assert json.loads(capsys.readouterr().out)["kind"] == kind
+
+
+def test_info_tells_the_load_of_each_gpu_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\na,1000,1000,1,T4\nb,1000,1000,3,A10\n")
+    path = str(tmp_path / "x.parquet")
+    columns = {"submit_time_seconds": [0.0, 3600.0, 0.0], "duration_seconds": [7200.0, 3600.0, 3600.0]}
+    models = [["T4"], ["T4", "A10"], None]
+    traces.Trace.from_columns({**columns, "gpu_milli": [1000] * 3, "gpu_models": models}).to_parquet(path)
+    assert main(["traces", "info", path, "--nodes", f"openb-nodes:{tmp_path}/n.csv", "--json", "-"]) == 0
+    loads = {item["gpu_model"]: item["load"] for item in json.loads(capsys.readouterr().out)["offered_load"]}
+    assert loads == {"all": 1.0, "A10": 0.0, "T4": 2.0}
+    assert main(["traces", "info", path, "--nodes", f"openb-nodes:{tmp_path}/n.csv"]) == 0
+    assert "the queue never drains" in capsys.readouterr().out
+    assert main(["traces", "info", f"{path}?map_gpus=T4:T40", "--nodes", f"openb-nodes:{tmp_path}/n.csv"]) == 2
+    assert "a job takes only T40, which no node has; did you mean 'T4'" in capsys.readouterr().err

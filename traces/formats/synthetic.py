@@ -60,7 +60,7 @@ def _preset(path: str) -> Preset | Model:
     if path.endswith(".json"):
         check_readable(path)
         return Model.from_json(Path(path).read_text(encoding="utf-8"), path)
-    known = {**PRESETS, **MODELS}
+    known: dict[str, Preset | Model] = {**PRESETS, **MODELS}
     if path not in known:
         raise TraceURIError(f"there is no preset {path!r}{did_you_mean(path, known)}")
     return known[path]

@@ -1,0 +1,147 @@
+"""How fast traces are read and generated: jobs a second of each format, from made files of its layout.
+
+Philly, openb and ITP are also read from the real files where `AUTOSCALER_TEST_DATA` (or ../shared/data) has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from _common import Measurement, describe, measure, parse, parser, report
+
+import traces
+
+DAY = "2024-05-01"
+REAL = {
+    "philly": "traces/philly/philly_until_2017-11-01.csv.gz",
+    "openb": "traces/openb/openb_pod_list_default.csv.gz",
+    "itp": "traces/itp/cluster08.csv.gz",
+}
+
+
+def _clock(second: int) -> str:
+    return f"{DAY} {second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}"
+
+
+def _lines(header: str, rows: int, line: Callable[[int], str]) -> str:
+    return header + "".join(line(row) for row in range(rows))
+
+
+def _philly_json(rows: int) -> str:
+    attempt = {"start_time": _clock(0), "end_time": _clock(600), "detail": [{"ip": "m1", "gpus": ["gpu0", "gpu1"]}]}
+    return json.dumps(
+        [
+            {
+                "status": "Pass",
+                "vc": "6214e9",
+                "jobid": f"application_{row}",
+                "attempts": [attempt],
+                "submitted_time": _clock(0),
+                "user": "7f04ca",
+            }
+            for row in range(rows)
+        ]
+    )
+
+
+def _pods(rows: int) -> str:
+    limits = {"nvidia.com/gpu": "1", "cpu": "4", "memory": "16Gi"}
+    ended = [{"state": {"terminated": {"finishedAt": f"{DAY}T01:00:00Z"}}}]
+    return json.dumps(
+        {
+            "items": [
+                {
+                    "metadata": {"name": f"p{row}", "namespace": "n", "creationTimestamp": f"{DAY}T00:00:00Z"},
+                    "spec": {"containers": [{"resources": {"limits": limits}}]},
+                    "status": {"startTime": f"{DAY}T00:01:00Z", "containerStatuses": ended},
+                }
+                for row in range(rows)
+            ]
+        }
+    )
+
+
+def samples(rows: int) -> dict[str, tuple[str, str]]:
+    """Format -> name of a file and its text."""
+    sacct = "JobID|User|Account|State|Submit|Start|End|ElapsedRaw|Timelimit|AllocTRES\n"
+    tres = "cpu=16,gres/gpu=4,mem=128G,node=1"
+    times = f"{_clock(0)},{_clock(60)},{_clock(660)},600,60"
+    return {
+        "itp": (
+            "itp.csv",
+            _lines("job_id,submission_time,duration,num_gpu\n", rows, lambda row: f"j{row},{row},600,1\n"),
+        ),
+        "sacct": (
+            "sacct.txt",
+            _lines(
+                sacct,
+                rows,
+                lambda row: f"{row}|u|a|COMPLETED|{_clock(0)}|{_clock(60)}|{_clock(660)}|600|1:00:00|{tres}\n",
+            ),
+        ),
+        "swf": ("x.swf", _lines("", rows, lambda row: f"{row} {row} 10 600 4 -1 -1 4 900 -1 1 3 2 -1 1 1 -1 -1\n")),
+        "philly-json": ("cluster_job_log", _philly_json(rows)),
+        "helios": (
+            "cluster_log.csv",
+            _lines(
+                "job_id,user,vc,gpu_num,cpu_num,node_num,state,submit_time,start_time,end_time,duration,queue\n",
+                rows,
+                lambda row: f"{row},u,v,8,32,1,COMPLETED,{times}\n",
+            ),
+        ),
+        "pai": (
+            "pai_task_table.csv",
+            _lines("", rows, lambda row: f"j{row},worker,1.0,Terminated,{1000 + row},{9000 + row},600,29.3,50,V100\n"),
+        ),
+        "acme": (
+            "acme.csv",
+            _lines(
+                "job_id,user,node_num,gpu_num,cpu_num,type,state,submit_time,start_time,end_time,duration,queue,gpu_time\n",
+                rows,
+                lambda row: f"{row},u,1,8,128,SFT,COMPLETED,{_zoned()},600,60,9\n",
+            ),
+        ),
+        "kubernetes": ("pods.json", _pods(rows)),
+    }
+
+
+def _zoned() -> str:
+    return f"{_clock(0)}+08:00,{_clock(60)}+08:00,{_clock(660)}+08:00"
+
+
+def imported(name: str, uri: str, repeats: int) -> Measurement:
+    """Rows of one file, read again and again; the first time is to import what is needed."""
+    jobs = traces.load(uri).num_jobs
+    return measure(name, "jobs/s", jobs, lambda: traces.load(uri), repeats)
+
+
+def main() -> None:
+    """Read, generate and print."""
+    options = parser(__doc__, repeats=3)
+    options.add_argument("--rows", type=int, default=100_000, help="rows of each made file (default %(default)s)")
+    arguments = parse(options, rows=1000)
+    before, found = describe(), []
+    data = Path(os.environ.get("AUTOSCALER_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    for name, path in REAL.items():
+        if (data / path).exists():
+            found.append(imported(f"{name}, real", f"{name}:{data / path}", arguments.repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (file, text) in samples(arguments.rows).items():
+            place = Path(folder) / name
+            place.mkdir()
+            (place / file).write_text(text, encoding="utf-8")
+            path = place if name == "pai" else place / file
+            found.append(imported(name, f"{name}:{path}", arguments.repeats))
+    rate = arguments.rows / 28
+    found.append(imported("generated, philly", f"synthetic:philly?seed=0&jobs_per_day={rate}", arguments.repeats))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report("Importers of traces", before, found, arguments.json, rows=arguments.rows, peak_memory_mib=peak)
+
+
+if __name__ == "__main__":
+    main()
