@@ -61,7 +61,7 @@ class TunedCombination(ClassAware):
             PACKER: Choice(packers, float(TRIED_PACKERS.index(start.packer))),
         }
         for lever in LEVERS:
-            if getattr(layout, lever.switch):
+            if getattr(layout, lever.switch) and hasattr(start, lever.name):  # those that the heuristic chooses
                 values = tuple(float(choice) for choice in range(len(lever.choices)))
                 knobs[lever.name] = Choice(values, float(getattr(start, lever.name)))
         if layout.signals and layout.job_hints:
