@@ -83,6 +83,7 @@ class LiveSide:
                 boot_seconds=pool.boot_seconds,
                 power=pool.power,
                 usd_per_kwh=float(problem.template[index, Pool.USD_PER_KWH]),
+                usd_per_node_hour=pool.usd_per_node_hour,
             )
             for index, pool in enumerate(problem.cluster.pools)
         )
@@ -490,15 +491,20 @@ def test_the_same_while_nodes_fail_and_are_taken_back(policy: str, seed: int) ->
 
 @pytest.mark.parametrize("policy", ["reactive", "random"])
 @pytest.mark.parametrize("window_slots", [0, 2])
-@pytest.mark.parametrize("balanced", [False, True])
-def test_the_same_while_jobs_overflow(policy: str, window_slots: int, balanced: bool) -> None:
+@pytest.mark.parametrize("placement", ["cost", "order", "balanced"])
+def test_the_same_while_jobs_overflow(policy: str, window_slots: int, placement: str) -> None:
     """Pools that are full, whose boots fail, or that lose nodes; and where each job behind the window goes."""
-    layout = CodecLayout(max_pools=3, window_slots=window_slots, balance_similar_pools=balanced)
+    layout = CodecLayout(
+        max_pools=3,
+        window_slots=window_slots,
+        balance_similar_pools=placement == "balanced",
+        cost_aware_placement=placement == "cost",
+    )
     boot = BootConfig(failure_probability=0.5, timeout_seconds=200.0, backoff_seconds=300.0)
     pools = (
         PoolConfig("a", max_nodes=3, boot=boot),
         PoolConfig("b", max_nodes=2, min_nodes=1, failures=FailureConfig(6000.0, 900.0, 0.5)),
-        PoolConfig("c", max_nodes=3),
+        PoolConfig("c", max_nodes=3, usd_per_node_hour=2.0 if placement == "cost" else 0.0),
     )
     problem = make_problem(make_trace(4, 80), ClusterConfig(pools), EnvironmentConfig(codec=layout))
     simulator = ToldSimulator(problem, LiveSide(problem, layout))

@@ -99,6 +99,7 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
     row[Pool.IDLE_NODE_WATTS] = pue * watts.idle_node
     row[Pool.BUSY_GPU_WATTS] = pue * (watts.busy_gpu - watts.unused_gpu)
     row[Pool.USD_PER_KWH] = settings.usd_per_kwh
+    row[Pool.USD_PER_NODE_HOUR] = settings.usd_per_node_hour
     idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
     row[Pool.IDLE_NODES] = len(idle)
     row[Pool.BUSY_NODES] = len(busy)
@@ -183,7 +184,8 @@ def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapsho
     for row, gang in zip(allowed, behind, strict=True):
         row[[rows[pool] for pool in gang.allowed_pools]] = 1.0
     gpus = [gang.pending_gpu_milli / 1000.0 for gang in behind]
-    pools = backlog_pools(snapshot, config.codec.tables(), empty_plan(config.codec), gpus, allowed)
+    predicted = [milliseconds(gang.predicted_seconds) / 1000.0 for gang in behind]
+    pools = backlog_pools(snapshot, config.codec.tables(), empty_plan(config.codec), gpus, allowed, predicted)
     backlog = np.zeros(len(view.pools), np.int64)
     for gang, pool in zip(behind, pools, strict=True):
         backlog[pool] += gang.pending_gpu_milli

@@ -14,7 +14,7 @@ from envs.gpu_cluster.codec.packing import (
     most_nodes,
     place,
     place_backlog,
-    place_default,
+    place_slot,
     start_plan,
 )
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
@@ -71,12 +71,13 @@ def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPla
     if choice == HOLD and may_hold(snapshot, tables, slot):
         return -1
     gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
+    predicted = snapshot.queue[slot, Slot.PREDICTED_SECONDS]
     if 0 < choice <= tables.max_pools and allowed[choice - 1] > 0.0:
         if can_take(snapshot, plan, choice - 1, gpus):
             return choice - 1
-        other = default_pool(snapshot, tables, plan, gpus, allowed)
+        other = default_pool(snapshot, tables, plan, gpus, allowed, predicted)
         return other if can_take(snapshot, plan, other, gpus) else choice - 1
-    return default_pool(snapshot, tables, plan, gpus, allowed)
+    return default_pool(snapshot, tables, plan, gpus, allowed, predicted)
 
 
 def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
@@ -161,5 +162,4 @@ def default_action(
     for slot in range(tables.window_slots):
         action[tables.max_pools + slot] = HOLD
         if snapshot.queue[slot, Slot.PRESENT] > 0.0:
-            gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
-            action[tables.max_pools + slot] = place_default(snapshot, tables, plan, gpus, allowed) + 1
+            action[tables.max_pools + slot] = place_slot(snapshot, tables, plan, slot) + 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 5
+CODEC_VERSION = 6
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
@@ -89,6 +89,7 @@ class Pool(_Field):
     BOOT_SECONDS = auto()  # mean time from order to ready
     IDLE_NODE_WATTS = auto()  # a node that is on and runs nothing, times PUE
     USD_PER_KWH = auto()
+    USD_PER_NODE_HOUR = auto()  # of a node that is on or boots, beside its energy
     IDLE_NODES = auto()  # ready, no job
     BUSY_NODES = auto()  # at least one job
     BOOTING_NODES = auto()  # ordered, not ready
@@ -181,6 +182,8 @@ class CodecTables(NamedTuple):
     has_job_hints: bool
     balances_pools: bool
     has_signals: bool
+    places_by_cost: bool
+    expected_run_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,9 @@ class CodecLayout:
             `--balance-similar-node-groups`.
         signals: show for each pool the price and the carbon of energy, now and as they are expected, and decide at the
             beginning of each hour.
+        cost_aware_placement: a job goes by default where it is cheapest to run, see `packing.cheapest_pool`; False: to
+            the first pool that runs it soonest, so that the order of the pools is their priority.
+        expected_run_seconds: of a job of which nothing better is known, for `cost_aware_placement`.
     """
 
     max_pools: int = 4
@@ -215,6 +221,8 @@ class CodecLayout:
     job_hints: bool = False
     balance_similar_pools: bool = False
     signals: bool = False
+    cost_aware_placement: bool = True
+    expected_run_seconds: float = 3600.0
 
     def __post_init__(self) -> None:
         """Refuse sizes that have no meaning.
@@ -233,6 +241,8 @@ class CodecLayout:
                 f"codec.consolidation_interval_seconds is {self.consolidation_interval_seconds}; it must be finite and "
                 ">= 0"
             )
+        if not 0.0 < self.expected_run_seconds < float("inf"):
+            raise ValueError(f"codec.expected_run_seconds is {self.expected_run_seconds}; it must be finite and > 0")
 
     @property
     def setpoints(self) -> tuple[tuple[float, float], ...]:
@@ -296,6 +306,8 @@ class CodecLayout:
             bool(self.job_hints),
             bool(self.balance_similar_pools),
             bool(self.signals),
+            bool(self.cost_aware_placement),
+            float(self.expected_run_seconds),
         )
 
     def to_dict(self) -> dict[str, float]:

@@ -44,6 +44,7 @@ from envs.gpu_cluster.codec.layout import (
     Slot,
 )
 from envs.gpu_cluster.codec.packing import default_pool, fits_now, place, place_backlog, start_plan
+from envs.gpu_cluster.codec.prices import price_of_run, run_hours
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
 
 AGE_EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -289,23 +290,6 @@ def write_signals(snapshot: ClusterSnapshot, pool: int, at: int, observation: ND
     observation[at + SignalFeature.LOWEST_PRICE_IN] = hours / 24.0
 
 
-def run_hours(snapshot: ClusterSnapshot, slot: int) -> int:
-    """How many hours the job of a slot is expected to run, from 1 to `HORIZON_HOURS`; 1 where nothing is known."""
-    seconds = snapshot.queue[slot, Slot.PREDICTED_SECONDS]
-    hours = int(min(seconds / 3600.0, HORIZON_HOURS))
-    if hours < HORIZON_HOURS and hours * 3600.0 < seconds:
-        hours += 1
-    return max(hours, 1)
-
-
-def price_of_run(snapshot: ClusterSnapshot, pool: int, hours: int) -> float:
-    """The mean price of a kWh that is expected over so many hours from this one on."""
-    total = 0.0
-    for hour in range(hours):
-        total += snapshot.pool_signals[pool, PoolSignal.USD_PER_KWH + hour]
-    return total / hours
-
-
 def best_start_price(snapshot: ClusterSnapshot, tables: CodecTables, slot: int, hours: int) -> float:
     """The lowest such price of all pools of a job and all hours until it has to start."""
     slack = snapshot.queue[slot, Slot.SLACK_SECONDS]
@@ -382,7 +366,7 @@ def write_starts(
     snapshot: ClusterSnapshot, tables: CodecTables, slot: int, at: int, observation: NDArray[np.float32]
 ) -> None:
     """Write how the best start of a slot's job compares with each pool now; the pairs begin at index `at`."""
-    hours = run_hours(snapshot, slot)
+    hours = run_hours(snapshot.queue[slot, Slot.PREDICTED_SECONDS])
     best = best_start_price(snapshot, tables, slot, hours)
     for pool in range(tables.max_pools):
         at += slot_pool_features(tables)
@@ -418,7 +402,9 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
                 write_hints(snapshot, slot, slot_at + SLOT_FEATURES, observation)
             gpus = snapshot.queue[slot, Slot.GPUS]
             slot_at += slot_features(tables)
-            default = default_pool(snapshot, tables, plan, gpus, snapshot.allowed[slot])
+            default = default_pool(
+                snapshot, tables, plan, gpus, snapshot.allowed[slot], snapshot.queue[slot, Slot.PREDICTED_SECONDS]
+            )
             write_pairs(snapshot, tables, plan, slot, default, slot_at, observation)
             if tables.has_signals:
                 write_starts(snapshot, tables, slot, slot_at, observation)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
+from envs.gpu_cluster.codec.layout import CodecTables, Pool, Signal, Slot
+from envs.gpu_cluster.codec.prices import energy_price
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
 
 
@@ -140,6 +141,7 @@ def are_similar(snapshot: ClusterSnapshot, allowed: NDArray[np.float64], pool: i
         and row[Pool.IDLE_NODE_WATTS] == others[Pool.IDLE_NODE_WATTS]
         and row[Pool.BUSY_GPU_WATTS] == others[Pool.BUSY_GPU_WATTS]
         and row[Pool.USD_PER_KWH] == others[Pool.USD_PER_KWH]
+        and row[Pool.USD_PER_NODE_HOUR] == others[Pool.USD_PER_NODE_HOUR]
     )
 
 
@@ -173,10 +175,84 @@ def growing_pool(
     return chosen
 
 
-def default_pool(
+def run_cost(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, speed: float, seconds: float) -> float:
+    """USD for each GPU of a job that runs `seconds` at speed 1: energy, nodes, and the delay where it runs slower."""
+    row, runs = snapshot.pools[pool], seconds / speed
+    watts = row[Pool.IDLE_NODE_WATTS] / row[Pool.GPUS_PER_NODE] + row[Pool.BUSY_GPU_WATTS]
+    energy = watts / 1000.0 * energy_price(snapshot, tables, pool, runs)
+    node = row[Pool.USD_PER_NODE_HOUR] / row[Pool.GPUS_PER_NODE]
+    return float(runs / 3600.0 * (energy + node + snapshot.signals[Signal.USD_PER_GPU_HOUR]))
+
+
+def boot_cost(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, nodes: float, gpus: float) -> float:
+    """USD for each GPU of a job that waits for nodes of a pool: its delay, and the boots of `nodes` new ones.
+
+    Nodes that are on their way already are ready, at a guess, after half of their boot.
+    """
+    row = snapshot.pools[pool]
+    hours = row[Pool.BOOT_SECONDS] / 3600.0
+    delay = hours * snapshot.signals[Signal.USD_PER_GPU_HOUR]
+    if nodes == 0.0:
+        return float(delay / 2.0)
+    energy = row[Pool.IDLE_NODE_WATTS] / 1000.0 * energy_price(snapshot, tables, pool, row[Pool.BOOT_SECONDS])
+    return float(delay + nodes * hours * (energy + row[Pool.USD_PER_NODE_HOUR]) / gpus)
+
+
+def cheapest_pool(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    gpus: float,
+    allowed: NDArray[np.float64],
+    seconds: float,
+) -> int:
+    """The pool where a job is cheapest, of those that run it at once or can get nodes for it; -1: none.
+
+    Between pools of equal cost it is the one that runs the job soonest, then the one with the fewest nodes where pools
+    are balanced, then the first.
+    """
+    chosen, least, chosen_steps = -1, 0.0, 0
+    for pool in range(tables.max_pools):
+        if allowed[pool] > 0.0:
+            gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
+            cost, steps = run_cost(snapshot, tables, pool, allowed[pool], seconds), 0
+            if not fits_now(plan, pool, gpus, gpus_per_node):
+                nodes = missing_nodes(plan, pool, gpus, gpus_per_node)
+                if not can_grow(snapshot, plan, pool, nodes):
+                    continue
+                cost, steps = cost + boot_cost(snapshot, tables, pool, nodes, gpus), 1 if nodes == 0.0 else 2
+            if chosen < 0 or cost < least or (cost == least and steps < chosen_steps):
+                chosen, least, chosen_steps = pool, cost, steps
+            elif (
+                tables.balances_pools
+                and cost == least
+                and steps == chosen_steps == 2
+                and are_similar(snapshot, allowed, chosen, pool)
+                and planned_nodes(snapshot, plan, pool) < planned_nodes(snapshot, plan, chosen)
+            ):
+                chosen = pool
+    return chosen
+
+
+def soonest_pool(
     snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, gpus: float, allowed: NDArray[np.float64]
 ) -> int:
-    """Where a job goes unless a policy says otherwise: it overflows to the next pool where the first cannot take it.
+    """The first allowed pool where a job starts at once, else `growing_pool`."""
+    for pool in range(tables.max_pools):
+        if allowed[pool] > 0.0 and fits_now(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE])):
+            return pool
+    return growing_pool(snapshot, tables, plan, gpus, allowed)
+
+
+def default_pool(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    gpus: float,
+    allowed: NDArray[np.float64],
+    predicted_seconds: float,
+) -> int:
+    """Where a job goes unless a policy says otherwise: it overflows to another pool where one cannot take it.
 
     Args:
         snapshot: the cluster now.
@@ -184,30 +260,45 @@ def default_pool(
         plan: what is left after the jobs before it.
         gpus: GPUs that the job requests.
         allowed: [P] float64, a row of `ClusterSnapshot.allowed`.
+        predicted_seconds: the run time that is expected, 0: unknown.
 
     Returns:
-        The first allowed pool where it starts at once, else `growing_pool`, else the first allowed one, else -1.
+        `cheapest_pool`, or `soonest_pool` where the order of the pools is their priority, else the first allowed pool,
+        else -1.
     """
     first, last = -1, -1
     for pool in range(tables.max_pools):
         if allowed[pool] > 0.0:
-            if fits_now(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE])):
-                return pool
             first, last = pool if first < 0 else first, pool
     if first == last:
         return first
-    growing = growing_pool(snapshot, tables, plan, gpus, allowed)
-    return growing if growing >= 0 else first
+    if tables.places_by_cost:
+        seconds = predicted_seconds if predicted_seconds > 0.0 else tables.expected_run_seconds
+        chosen = cheapest_pool(snapshot, tables, plan, gpus, allowed, seconds)
+    else:
+        chosen = soonest_pool(snapshot, tables, plan, gpus, allowed)
+    return chosen if chosen >= 0 else first
 
 
 def place_default(
-    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, gpus: float, allowed: NDArray[np.float64]
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    plan: PackingPlan,
+    gpus: float,
+    allowed: NDArray[np.float64],
+    predicted_seconds: float,
 ) -> int:
     """Add a job to the plan of its default pool, and return that; -1: no pool may run it."""
-    pool = default_pool(snapshot, tables, plan, gpus, allowed)
+    pool = default_pool(snapshot, tables, plan, gpus, allowed, predicted_seconds)
     if pool >= 0:
         place(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE]))
     return pool
+
+
+def place_slot(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, slot: int) -> int:
+    """Add the job of a slot to the plan of its default pool, and return that; -1: no pool may run it."""
+    row = snapshot.queue[slot]
+    return place_default(snapshot, tables, plan, row[Slot.GPUS], snapshot.allowed[slot], row[Slot.PREDICTED_SECONDS])
 
 
 def plan_window(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:
@@ -215,7 +306,7 @@ def plan_window(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPla
     start_plan(snapshot, tables, plan)
     for slot in range(tables.window_slots):
         if snapshot.queue[slot, Slot.PRESENT] > 0.0:
-            place_default(snapshot, tables, plan, snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot])
+            place_slot(snapshot, tables, plan, slot)
 
 
 def is_exhausted(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> bool:
@@ -239,6 +330,7 @@ def backlog_pools(
     plan: PackingPlan,
     gpus: Sequence[float],
     allowed: NDArray[np.float64],
+    predicted_seconds: Sequence[float],
 ) -> list[int]:
     """The default pools of the jobs behind the window. The simulator's kernels do the same on their own queue.
 
@@ -248,15 +340,16 @@ def backlog_pools(
         plan: scratch memory.
         gpus: GPUs that each of the B jobs requests, in the order of the queue.
         allowed: [B, P] float64, as `ClusterSnapshot.allowed`; each job has a pool.
+        predicted_seconds: the run time that is expected of each, 0: unknown.
     """
     if not (np.count_nonzero(allowed, axis=1) > 1).any():
         return [int(pool) for pool in (allowed > 0.0).argmax(axis=1)]
     pools: list[int] = []
     plan_window(snapshot, tables, plan)
-    for requested, row in zip(gpus, allowed, strict=True):
+    for requested, row, seconds in zip(gpus, allowed, predicted_seconds, strict=True):
         if is_exhausted(snapshot, tables, plan):
             return pools + [int(pool) for pool in (allowed[len(pools) :] > 0.0).argmax(axis=1)]
-        pools.append(place_default(snapshot, tables, plan, requested, row))
+        pools.append(place_default(snapshot, tables, plan, requested, row, seconds))
     return pools
 
 

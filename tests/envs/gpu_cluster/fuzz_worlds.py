@@ -227,6 +227,8 @@ def draw_problem(draw: Draw) -> Problem:
             elastic_width=has_curves and draw.chance(0.7),
             job_hints=draw.chance(0.5),
             balance_similar_pools=draw.chance(0.3),
+            cost_aware_placement=draw.chance(0.7),
+            expected_run_seconds=draw.of(60.0, 3600.0),
             consolidation_interval_seconds=draw.of(0.0, 60.0) if draw.is_loose else draw.of(0.0, 60.0, 1800.0),
         ),
         objective=ObjectiveConfig(

@@ -254,6 +254,8 @@ def problems(
             job_hints=draw(st.booleans()),
             signals=draw(st.booleans()),
             balance_similar_pools=draw(st.booleans()),
+            cost_aware_placement=draw(st.booleans()),
+            expected_run_seconds=draw(st.sampled_from([60.0, 3600.0])),
             consolidation_interval_seconds=draw(st.sampled_from([0.0, 60.0, 1800.0])),
         ),
         objective=ObjectiveConfig(

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel
-from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool, Slot
+from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_queue, fill_setpoint
+from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_pool_signals, fill_queue, fill_setpoint
 from envs.gpu_cluster.simulator.kernels.starts import start_waiting
 from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, finish_backlog, put_in_force, scale
 from envs.gpu_cluster.simulator.kernels.timeline import advance
@@ -25,8 +25,8 @@ from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster
 
-start_plan, place_default, place_backlog, target_nodes, chosen_setpoint = (
-    codec[name] for name in ("start_plan", "place_default", "place_backlog", "target_nodes", "chosen_setpoint")
+start_plan, place_slot, place_backlog, target_nodes, chosen_setpoint = (
+    codec[name] for name in ("start_plan", "place_slot", "place_backlog", "target_nodes", "chosen_setpoint")
 )
 
 
@@ -61,14 +61,14 @@ def plan_queue(
         snapshot.pools[pool, Pool.SHARED_FREE_GPUS] = cluster.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
         for free in range(world.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = cluster.pool[pool, st.FREE_COUNT + free]
+    fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     prepare_queue(cluster, world.jobs, world.settings)
     slots = min(world.tables.window_slots, cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD])
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, slots)
     finish_backlog(world, cluster, snapshot, plan)
     start_plan(snapshot, world.tables, plan)
     for slot in range(slots):
-        gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
-        placement[slot] = place_default(snapshot, world.tables, plan, gpus, allowed)
+        placement[slot] = place_slot(snapshot, world.tables, plan, slot)
     place_backlog(snapshot, world.tables, plan)
 
 

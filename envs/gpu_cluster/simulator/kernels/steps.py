@@ -84,7 +84,9 @@ def offer_pools(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan:
         job = cluster.queue[at, st.QUEUE_JOB]
         if not (world.settings.queue.has_quotas and cluster.queue[at, st.QUEUE_POOL] < 0):
             fill_allowed(world.jobs, world.curves, world.settings, job, world.pools.shape[0], plan.allowed)
-            pool = place_default(snapshot, world.tables, plan, world.jobs[job, st.MILLI] / 1000.0, plan.allowed)
+            predicted = world.jobs[job, st.PREDICTED_MS] / 1000.0 if world.settings.queue.has_facts else 0.0
+            gpus = world.jobs[job, st.MILLI] / 1000.0
+            pool = place_default(snapshot, world.tables, plan, gpus, plan.allowed, predicted)
             snapshot.pools[world.jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= world.jobs[job, st.MILLI]
             snapshot.pools[pool, Pool.BACKLOG_GPUS] += world.jobs[job, st.MILLI]
             cluster.queue[at, st.QUEUE_POOL] = pool
@@ -107,10 +109,10 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, pla
     """Bring the queue in order and write the snapshot of a cluster."""
     prepare_queue(cluster, world.jobs, world.settings)
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
-    fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
-    finish_backlog(world, cluster, snapshot, plan)
     fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
+    fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
+    finish_backlog(world, cluster, snapshot, plan)  # last, for it reads all of the others
 
 
 @helper

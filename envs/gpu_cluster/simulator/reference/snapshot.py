@@ -72,7 +72,8 @@ def fill_backlog(state: State, snapshot: ClusterSnapshot) -> None:
     tables, over_quota = state.problem.tables, jobs_over_quota(state)
     behind = [job for job in state.queue[tables.window_slots :] if job.number not in over_quota]
     allowed = np.array([allowed_row(state, job) for job in behind]).reshape(-1, tables.max_pools)
-    pools = backlog_pools(snapshot, tables, state.plan, [job.milli / 1000 for job in behind], allowed)
+    gpus, predicted = [job.milli / 1000 for job in behind], [job.predicted_ms / 1000 for job in behind]
+    pools = backlog_pools(snapshot, tables, state.plan, gpus, allowed, predicted)
     state.offers = {job.number: pool for job, pool in zip(behind, pools, strict=True)}
     for pool in range(len(state.totals)):
         milli = sum(job.milli for job in behind if state.offers[job.number] == pool)
@@ -132,7 +133,7 @@ def make_snapshot(state: State) -> ClusterSnapshot:
             snapshot.allowed[slot] = allowed_row(state, job)
         if state.problem.settings.has_curves:
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
-    fill_backlog(state, snapshot)
     fill_signals(state, snapshot.signals)
     fill_pool_signals(state, snapshot.pool_signals)
+    fill_backlog(state, snapshot)
     return snapshot

@@ -184,10 +184,11 @@ def test_balanced_pools_share_the_jobs_of_one_decision() -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["gpus_per_node", "boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh"]
+    "column", ["gpus_per_node", "boot_seconds", "idle_node_watts", "busy_gpu_watts", "usd_per_kwh", "usd_per_node_hour"]
 )
 def test_pools_that_differ_are_not_balanced(column: str) -> None:
-    assert places(pools({"busy_nodes": 2}, {column: 16.0}), 8.0, layout=BALANCED) == [A]
+    layout = replace(BALANCED, cost_aware_placement=False)  # else the cheaper one is taken
+    assert places(pools({"busy_nodes": 2}, {column: 16.0}), 8.0, layout=layout) == [A]
 
 
 def test_pools_in_which_a_job_differs_in_speed_are_not_balanced() -> None:
@@ -210,7 +211,7 @@ def behind(snapshot: ClusterSnapshot, gpus: list[float], allowed: list[tuple[int
     rows = np.zeros((len(gpus), 3))
     for row, pool in zip(rows, allowed or [(A, B)] * len(gpus), strict=True):
         row[list(pool)] = 1.0
-    return backlog_pools(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), gpus, rows)
+    return backlog_pools(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), gpus, rows, [0.0] * len(gpus))
 
 
 def test_jobs_behind_the_window_overflow_after_those_before_them() -> None:
@@ -246,5 +247,6 @@ def test_when_nothing_is_left_no_pool_can_take_any_job() -> None:
         if is_exhausted(snapshot, tables, plan):
             exhausted += 1
             present = snapshot.pools[:, Pool.PRESENT]
-            assert [default_pool(snapshot, tables, plan, gpus, present) for gpus in (0.001, 1.0, 8.0, 40.0)] == [0] * 4
+            found = [default_pool(snapshot, tables, plan, gpus, present, 0.0) for gpus in (0.001, 1.0, 8.0, 40.0)]
+            assert found == [0] * 4
     assert exhausted > 20
