@@ -61,6 +61,7 @@ GPUS_PER_NODE = 8
 KARPENTER, TUNED = "karpenter", "tuned:"
 BOOT_SECONDS = 60.0
 IDLE_SECONDS = 600.0
+KUBERNETES_BACKOFF_LIMIT = 6  # of a Job that says nothing, so that one whose pod is evicted begins again
 LEAD_SECONDS = 120.0  # clock seconds from the start of the autoscaler to the first submission
 MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
@@ -177,6 +178,7 @@ def submit(
             pods=work.pods,
             gpus_per_pod=work.gpus_per_pod,
             run_seconds=work.run_seconds / pace,
+            backoff_limit=KUBERNETES_BACKOFF_LIMIT,
             pod_spec=GATED if gated else {},
         )
         created[work.name] = clock.now()
