@@ -21,9 +21,11 @@ FAST_POOL = {"idle_node_watts": 800.0, "busy_gpu_watts": 300.0}
 SLOW_POOL = {"idle_node_watts": 160.0, "busy_gpu_watts": 80.0}
 
 
-def fleet(fast: dict[str, float] | None = None, slow: dict[str, float] | None = None) -> ClusterSnapshot:
+def fleet(
+    fast: dict[str, float] | None = None, slow: dict[str, float] | None = None, layout: CodecLayout = LAYOUT
+) -> ClusterSnapshot:
     """A fast and a slow pool with an idle node each, unless it is said otherwise."""
-    snapshot = empty_snapshot(LAYOUT)
+    snapshot = empty_snapshot(layout)
     add_pool(snapshot, FAST, **{"idle_nodes": 1.0, **FAST_POOL, **(fast or {})})
     add_pool(snapshot, SLOW, **{"idle_nodes": 1.0, **SLOW_POOL, **(slow or {})})
     snapshot.signals[Signal.USD_PER_GPU_HOUR] = USD_PER_GPU_HOUR
@@ -85,7 +87,8 @@ def test_the_price_of_nodes_decides_between_pools_of_equal_power() -> None:
 
 def test_where_signals_are_shown_their_price_over_the_run_decides() -> None:
     """Energy costs 0.2 USD/kWh now in both; from the third hour on it is dear in the first pool."""
-    layout, snapshot = replace(LAYOUT, signals=True), fleet(slow=FAST_POOL)
+    layout = replace(LAYOUT, signals=True)
+    snapshot = fleet(slow=FAST_POOL, layout=layout)
     snapshot.pool_signals[:, PoolSignal.USD_PER_KWH :] = 0.2
     snapshot.pool_signals[FAST, PoolSignal.USD_PER_KWH + 2 :] = 0.9
     assert choice(snapshot, 1.0, 7200.0, layout) == FAST

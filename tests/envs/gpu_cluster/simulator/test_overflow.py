@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,7 @@ def test_another_pool_takes_over_while_the_first_is_out_of_stock(codec: CodecLay
     """
     jobs: list[Job] = [(0.0, 5000.0, 8.0), (1000.0, 5000.0, 8.0), (1300.0, 5000.0, 8.0)]
     pools = [PoolConfig("a", 4, boot=NO_STOCK), PoolConfig("b", 4, boot_seconds=60.0)]
+    codec = replace(codec, cost_aware_placement=False)  # the second pool, which boots sooner, would be cheaper
     both = Both(small_problem(jobs, pools, codec=codec))
     assert both.starts == [160.0, 1160.0, 1360.0]
     assert both.added == [2, 3]
