@@ -19,6 +19,7 @@ from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_REMOVAL_STEP,
     LABEL_POOL,
+    METRIC_ENERGY,
     METRIC_ERRORS,
     METRIC_GUARDRAIL,
     METRIC_HELD_DECISIONS,
@@ -30,6 +31,7 @@ from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.replay import replay, summarize
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
+from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health
 from autoscaler.live.view.store import Resource, Store
@@ -87,6 +89,7 @@ class Rig:
         self.stale: tuple[str, ...] = ()
         self.observer.stale = lambda: self.stale  # type: ignore[method-assign]
         self.decided_at: list[float] = []
+        books = self.books = Bookkeeper(self.config, self.clock, self.metrics)
         self.lead = True
         self.loop = Loop(
             self.config,
@@ -100,6 +103,7 @@ class Rig:
             self.wake,
             audit,
             self.check,
+            books=books,
         )
 
     @property
@@ -258,9 +262,30 @@ def test_each_decision_is_in_the_audit_before_it_is_carried_out(tmp_path: Path) 
     rig.store.replace(Resource.PODS, [raw.pod("a")])
     rig.run(1)
     audit.close()
-    assert seen == [["header", "decision", "verdicts"]]
+    assert seen == [["header", "decision", "verdicts", "account"]]
     records = [record for _, record in read_audit(path)]
     assert records[2]["orders"] == {"gpu": 1}
+
+
+def test_what_was_spent_is_counted_while_data_are_stale_too_and_a_replay_passes_over_it(tmp_path: Path) -> None:
+    path, layout = tmp_path / "audit.jsonl", CodecLayout()
+    audit = AuditWriter(path, Header(layout, fingerprint(layout), "reactive", False, raw.config()))
+    rig = Rig(None, audit)
+    rig.store.replace(Resource.NODES, [raw.node("n", "gpu")])
+    rig.run(2)
+    rig.stale = ("pods",)
+    rig.loop.reconcile()
+    rig.clock.seconds += 10.0
+    rig.loop.reconcile()
+    audit.close()
+    watts, seconds = 578.4, rig.books.account.observed_ms / 1000.0
+    assert seconds == rig.clock.seconds - START
+    assert rig.metrics.value(METRIC_ENERGY, "gpu", "idle") == pytest.approx(watts * seconds / 3.6e6)
+    spent = [record for _, record in read_audit(path) if record["kind"] == "account"]
+    assert [record["observedSeconds"] for record in spent] == [0.0, rig.decided_at[1]]
+    assert spent[1]["energyKwh"]["idle"] == pytest.approx(watts * rig.decided_at[1] / 3.6e6)
+    summary = summarize(replay(path, lambda header: make_decider("reactive", header.layout)))
+    assert (summary.decisions, summary.different) == (2, [])
 
 
 def test_jobs_behind_the_window_go_to_their_default_pools() -> None:
