@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agents.loading import load_policy as load_policy
+    from autoscaler.bench.grid import run_bench as run_bench
+    from autoscaler.bench.table import bench_table as bench_table
     from autoscaler.evaluation.comparison import Comparison as Comparison
     from autoscaler.evaluation.evaluate import evaluate as evaluate
     from autoscaler.experiment import ExperimentConfig as ExperimentConfig
@@ -38,10 +40,12 @@ LAZY_NAMES = {
     "ExperimentConfig": "autoscaler.experiment",
     "Hooks": "autoscaler.training",
     "Reporter": "autoscaler.progress",
+    "bench_table": "autoscaler.bench.table",
     "evaluate": "autoscaler.evaluation.evaluate",
     "load_experiment": "autoscaler.experiment",
     "load_policy": "agents.loading",
     "resume": "autoscaler.training",
+    "run_bench": "autoscaler.bench.grid",
     "simulate": "autoscaler.simulation",
     "sweep": "autoscaler.sweeps.study",
     "train": "autoscaler.training",
@@ -52,10 +56,12 @@ __all__ = [
     "ExperimentConfig",
     "Hooks",
     "Reporter",
+    "bench_table",
     "evaluate",
     "load_experiment",
     "load_policy",
     "resume",
+    "run_bench",
     "simulate",
     "sweep",
     "train",

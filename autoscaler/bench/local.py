@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -35,36 +36,43 @@ class ProcessEngine:
 
     def run(self, tasks: Sequence[Task], folder: str, note: Callable[[str], None]) -> Iterator[Outcome]:
         """See `Engine.run`."""
-        waiting, tries = deque(tasks), Counter[str]()
-        while waiting:
+        waiting, suspects, tries = deque(tasks), deque[Task](), Counter[str]()
+        while waiting or suspects:
+            # A pool does not say whose process was killed: all tasks that ran are tried again, one at a time.
+            queue, workers = (suspects, 1) if suspects else (waiting, self._workers)
             running: dict[Future[Outcome], Task] = {}
             # Spawned, not forked: threads of torch and numba do not survive a fork.
-            pool = ProcessPoolExecutor(min(self._workers, len(waiting)), multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(min(workers, len(queue)), context, initializer=_leave_interrupts)
             try:
-                yield from self._until_broken(pool, waiting, running, folder)
+                yield from _until_broken(pool, queue, running, folder, workers)
             except BrokenProcessPool:
-                # The pool does not say whose process was killed, so all that ran are tried again.
                 lost = list(running.values())
                 note(f"a worker was killed; its tasks run again: {', '.join(task.describe() for task in lost)}")
-                tries.update(task.key for task in lost)
+                tries.update(task.key for task in lost if len(lost) == 1)
                 yield from (given_up(task) for task in lost if tries[task.key] >= TRIES)
-                waiting.extendleft(task for task in lost if tries[task.key] < TRIES)
+                suspects.extend(task for task in lost if tries[task.key] < TRIES)
             finally:
                 _stop(pool)
 
-    def _until_broken(
-        self, pool: ProcessPoolExecutor, waiting: deque[Task], running: dict[Future[Outcome], Task], folder: str
-    ) -> Iterator[Outcome]:
-        """No more tasks are handed out than there are workers, so that a kill costs as few."""
-        while waiting or running:
-            while waiting and len(running) < self._workers:
-                task = waiting[0]
-                running[pool.submit(outcome_of, task, folder)] = task
-                waiting.popleft()
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                outcome = future.result()
-                del running[future]
-                yield outcome
+
+def _until_broken(
+    pool: ProcessPoolExecutor, queue: deque[Task], running: dict[Future[Outcome], Task], folder: str, workers: int
+) -> Iterator[Outcome]:
+    """No more tasks are handed out than there are workers, so that a kill costs as few."""
+    while queue or running:
+        while queue and len(running) < workers:
+            running[pool.submit(outcome_of, queue[0], folder)] = queue[0]
+            queue.popleft()
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            outcome = future.result()
+            del running[future]
+            yield outcome
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches the whole group of processes; the one that handed out the tasks ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def outcome_of(task: Task, folder: str) -> Outcome:

@@ -150,6 +150,36 @@ def run(
     return execute(policy, simulator, windows, samples=samples, on_jobs=on_jobs, always_step=always_step)
 
 
+def replay_rules(
+    rules: NDArray[np.int64], scenario: Scenario, windows: Sequence[Window], batch: int = 25
+) -> list[list[Rollout]]:
+    """Replay many fixed rules over windows, side by side.
+
+    Args:
+        rules: [R, RULE_SIZE] int64, see `envs.gpu_cluster.codec`.
+        scenario: trace, cluster and settings.
+        windows: at least one.
+        batch: rules in memory at once.
+
+    Returns:
+        For each rule a rollout per window, without timelines.
+
+    Raises:
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    problem, found = scenario.problem(), []
+    spans = np.array([(window.start_ms, NEVER, window.last_job) for window in windows], np.int64)
+    for part in np.split(rules, range(batch, len(rules), batch)):
+        simulator = Simulator.from_problem(problem, num_clusters=len(part) * len(windows), log_rows=0)
+        simulator.reset(np.arange(simulator.num_clusters), np.tile(spans, (len(part), 1)))
+        simulator.replay(np.repeat(part, len(windows), axis=0))
+        done = [
+            _rollout(simulator, index, windows[index % len(windows)], None) for index in range(simulator.num_clusters)
+        ]
+        found += [done[first : first + len(windows)] for first in range(0, len(done), len(windows))]
+    return found
+
+
 def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_rows: int | None = 0) -> Simulator:
     """A batch of clusters at the start of their windows.
 

@@ -95,6 +95,19 @@ def course(timeline: Timeline, cluster: ClusterConfig, edges_ms: NDArray[np.floa
     )
 
 
+def pool_watts(timeline: Timeline, cluster: ClusterConfig, edges_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[B, P] float64, mean power of each pool between given moments, PUE included.
+
+    Args:
+        timeline: of a run on `cluster`.
+        cluster: the pools.
+        edges_ms: [B + 1] float64, ascending.
+    """
+    length, deltas = np.diff(edges_ms), np.diff(timeline.resample(edges_ms)[0], axis=0)
+    kwh = [_kwh(deltas[:, index], index, cluster, length) for index in range(deltas.shape[1])]
+    return np.asarray(np.stack(kwh, axis=1) * 1000.0 * MS_PER_HOUR / length[:, None], np.float64)
+
+
 def _kwh(
     deltas: NDArray[np.float64], index: int, cluster: ClusterConfig, length_ms: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -27,8 +27,8 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 
 SECTIONS = [
-    "headline", "policies", "cost", "energy-against-wait", "energy-parts", "over-time", "nodes", "waits", "windows",
-    "terms", "provenance",
+    "headline", "policies", "cost", "gap", "energy-against-wait", "front", "energy-parts", "over-time", "nodes",
+    "waits", "windows", "terms", "provenance",
 ]  # fmt: skip
 VOID = ("meta", "link", "br", "img", "hr", "input")
 
@@ -91,7 +91,7 @@ def test_it_is_html_with_every_section(page: str) -> None:
     assert checker.open == []
     assert [name for name in checker.ids if name in SECTIONS] == SECTIONS
     assert len(set(checker.ids)) == len(checker.ids)
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 8
 
 
 def test_it_refers_to_nothing_outside_itself(page: str) -> None:

@@ -185,27 +185,33 @@ def bound_energy_kwh(comparison: Comparison) -> float | None:
     return float(watt_hours * pool.power.pue / 1000.0)
 
 
-def energy_parts(comparison: Comparison) -> Figure:
-    """Energy of a window by its parts: all of it, and the part that decisions change."""
+def parts_of(comparison: Comparison, quantity: str, unit: str) -> Figure:
+    """Energy or carbon of a window by its parts: all of it, and what is left without GPUs at work.
+
+    Args:
+        comparison: gives the policies.
+        quantity: `energy_kwh` or `carbon_kg`.
+        unit: of it, for the axes.
+    """
     results = comparison.ranking[::-1]
     figure = Figure(figsize=(WIDTH_INCHES, 1.25 + 0.42 * len(results)), layout="constrained")
     whole, rest = figure.subplots(1, 2, sharey=True)
-    parts = [name for name in PART_NAMES if any(result.estimates[f"energy_kwh.{name}"].mean > 0 for result in results)]
+    parts = [name for name in PART_NAMES if any(result.estimates[f"{quantity}.{name}"].mean > 0 for result in results)]
     for axes, names in ((whole, parts), (rest, parts[1:])):
         left = np.zeros(len(results))
         for name in names:
-            kwh = np.array([result.estimates[f"energy_kwh.{name}"].mean for result in results])
-            axes.barh(range(len(results)), kwh, left=left, color=PARTS[name], height=0.62, label=name)
-            left += kwh
+            amounts = np.array([result.estimates[f"{quantity}.{name}"].mean for result in results])
+            axes.barh(range(len(results)), amounts, left=left, color=PARTS[name], height=0.62, label=name)
+            left += amounts
         for at, total in enumerate(left.tolist()):
             axes.annotate(
                 number(total), (total, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5
             )
-        axes.set_xlim(0.0, 1.16 * left.max())
+        axes.set_xlim(0.0, 1.2 * max(float(left.max()), 1e-9))
         axes.xaxis.set_major_formatter(TICKS)
-        axes.set_xlabel("kWh per window")
+        axes.set_xlabel(f"{unit} per window")
         plain_axis(axes, grid="x")
-    whole.set_title("All energy")
+    whole.set_title("All")
     rest.set_title("Without GPUs at work")
     whole.set_yticks(range(len(results)), [result.contender.name for result in results])
     whole.tick_params(axis="y", labelcolor=INK)

@@ -8,14 +8,18 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from autoscaler.evaluation.comparison import Comparison, Result
 from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.fronts import rule_front
 from autoscaler.evaluation.kept import kept_label, kept_text
 from autoscaler.evaluation.lanes import Lanes, busiest_span, lanes_of
 from autoscaler.evaluation.report import figures
 from autoscaler.evaluation.report.course_figures import over_time
+from autoscaler.evaluation.report.front_figures import gap_closed, gap_rows, pareto
 from autoscaler.evaluation.report.lane_figures import node_lanes
+from autoscaler.evaluation.report.signal_figures import day_of_decisions
 from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
 from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
 from autoscaler.evaluation.report.words import cards, headline, main_result, opponent_of
@@ -50,6 +54,7 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         figures=_figures(comparison, lanes),
         nodes=_nodes(comparison, lanes),
         shown=_shown(comparison),
+        bases=", ".join(comparison.scenario.problem().prices.bases) or "as given",
         reference=comparison.reference,
         windows=_windows(comparison),
         settings=_settings(comparison),
@@ -100,20 +105,49 @@ def _figures(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Ma
     with figure_style():
         drawn = {
             "energy-wait": (figures.energy_against_wait(comparison, colours), "Energy against wait of all policies"),
-            "energy-parts": (figures.energy_parts(comparison), "Energy of each policy by its parts"),
+            "energy-parts": (
+                figures.parts_of(comparison, "energy_kwh", "kWh"),
+                "Energy of each policy by its parts",
+            ),
             "waits": (figures.wait_distribution(comparison, colours), "Distribution of waits of all policies"),
         }
         if any(result.versus is not None for result in comparison.results.values()):
             title = f"Cost of each policy against {comparison.reference}"
             drawn["cost"] = (figures.cost_against_reference(comparison, colours), title)
+        drawn |= _possible(comparison, colours)
         if lanes:
             figure = over_time(comparison, chosen(comparison), window_shown(comparison), colours)
             drawn["course"] = (figure, "Queue, nodes and power over time")
             figure = node_lanes(lanes, comparison.scenario.trace.metadata.start_time)
             title = f"What each node did under {' and under '.join(lanes)}; the table below sums it up"
             drawn["nodes"] = (figure, title)
+            day = next(iter(lanes.values())).edges_ms[[0, -1]].tolist()
+            decisions = day_of_decisions(
+                comparison, chosen(comparison), window_shown(comparison), (day[0], day[1]), colours
+            )
+            if decisions is not None:
+                drawn["decisions"] = (decisions, "Signals, power by region and queue on the busiest day")
     # to_svg escapes the title and takes everything else from matplotlib, which escapes its texts.
     return {name: Markup(to_svg(figure, name, title)) for name, (figure, title) in drawn.items()}  # noqa: S704
+
+
+def _possible(comparison: Comparison, colours: dict[str, int]) -> dict[str, tuple[Figure, str]]:
+    """Figures about what can be had: the gap to the bound, the front of fixed rules, and carbon by its parts."""
+    drawn = {}
+    if gap_rows(comparison):
+        drawn["gap"] = (
+            gap_closed(comparison, colours),
+            f"Share of the gap between {comparison.reference} and the bound",
+        )
+    if (front := rule_front(comparison)) is not None:
+        drawn["front"] = (
+            pareto(comparison, front, colours),
+            "Energy, carbon and money against the 95th percentile of waits",
+        )
+    if any(result.estimates["carbon_kg.operational"].mean > 0.0 for result in comparison.results.values()):
+        figure = figures.parts_of(comparison, "carbon_kg", "kgCO2e")
+        drawn["carbon-parts"] = (figure, "Carbon of operation of each policy by its parts")
+    return drawn
 
 
 COLUMNS = (

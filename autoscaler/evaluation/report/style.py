@@ -41,6 +41,11 @@ PARTS = {
 
 PARTS_DARK = {"busy": "#667c92", "fragmentation": "#dd7f90", "idle": "#e2bb5c", "boot": "#58a6d3", "off": "#565d66"}
 
+PLACES = ("#4477ab", "#c9a227", "#7f3f98", "#2f8f5b", "#bb5566", "#5aa9c7")
+"""Colours of regions, after Paul Tol's bright palette; the order is theirs in the cluster."""
+
+PLACES_DARK = ("#7fb0e0", "#e0c45c", "#b98ad0", "#66c490", "#e08a98", "#8fd0e8")
+
 _PARAMETERS: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -75,10 +80,11 @@ _PARAMETERS: dict[Any, Any] = {
 
 def css_variables(dark: bool = False) -> dict[str, str]:
     """The CSS variables that figures refer to, by name, for a light or a dark page."""
-    series, parts = (SERIES_DARK, PARTS_DARK) if dark else (SERIES, PARTS)
+    series, parts, places = (SERIES_DARK, PARTS_DARK, PLACES_DARK) if dark else (SERIES, PARTS, PLACES)
     return {
         **{f"series-{index}": colour for index, colour in enumerate(series)},
         **{f"part-{name}": colour for name, colour in parts.items()},
+        **{f"place-{index}": colour for index, colour in enumerate(places)},
     }
 
 
