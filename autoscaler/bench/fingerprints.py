@@ -17,7 +17,7 @@ CODE = (
 )
 """What numbers come from: simulator, codec, traces, policies, and how these are tuned, trained and measured."""
 
-NO_NUMBERS = ("autoscaler/evaluation/report",)
+NO_NUMBERS = ("autoscaler/evaluation/report", "autoscaler/evaluation/fronts.py")
 """Below `CODE`, what only shows numbers."""
 
 

@@ -27,7 +27,7 @@ SIGNALS = (("carbon_g", "Carbon intensity, gCO2e/kWh"), ("energy_usd", "Price of
 
 
 def signals_of(problem: Problem, spending: str) -> dict[str, NDArray[np.float64]]:
-    """What a kWh emits or costs in each region, for each piece of the tariff; without those that never change.
+    """What a kWh emits or costs in each region, for each piece of the tariff; nothing where none of them ever changes.
 
     Args:
         problem: with its prices.
@@ -36,9 +36,8 @@ def signals_of(problem: Problem, spending: str) -> dict[str, NDArray[np.float64]
     tariff, found = problem.prices.tariff, {}
     for index, pool in enumerate(problem.cluster.pools):
         rates = tariff.spending_rates[:, index, USED, SPENDINGS.index(spending)] / kwh_rates(pool)[USED]
-        if np.ptp(rates) > 0.0:
-            found.setdefault(pool.region or pool.name, rates)
-    return found
+        found.setdefault(pool.region or pool.name, rates)
+    return found if any(np.ptp(rates) > 0.0 for rates in found.values()) else {}
 
 
 def day_of_decisions(
