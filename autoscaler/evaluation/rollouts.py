@@ -173,9 +173,7 @@ def replay_rules(
         simulator = Simulator.from_problem(problem, num_clusters=len(part) * len(windows), log_rows=0)
         simulator.reset(np.arange(simulator.num_clusters), np.tile(spans, (len(part), 1)))
         simulator.replay(np.repeat(part, len(windows), axis=0))
-        done = [
-            _rollout(simulator, index, windows[index % len(windows)], None) for index in range(simulator.num_clusters)
-        ]
+        done = [rollout_of(simulator, index, windows[index % len(windows)]) for index in range(simulator.num_clusters)]
         found += [done[first : first + len(windows)] for first in range(0, len(done), len(windows))]
     return found
 
