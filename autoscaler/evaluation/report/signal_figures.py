@@ -33,7 +33,8 @@ def signals_of(problem: Problem, spending: str) -> dict[str, NDArray[np.float64]
         problem: with its prices.
         spending: of `envs.gpu_cluster.accounting.SPENDINGS`.
     """
-    tariff, found = problem.prices.tariff, {}
+    tariff = problem.prices.tariff
+    found: dict[str, NDArray[np.float64]] = {}
     for index, pool in enumerate(problem.cluster.pools):
         rates = tariff.spending_rates[:, index, USED, SPENDINGS.index(spending)] / kwh_rates(pool)[USED]
         found.setdefault(pool.region or pool.name, rates)
@@ -112,7 +113,7 @@ def _powers(
     for axes, name in zip(panels, names, strict=True):
         watts = pool_watts(comparison.results[name].timelines[window], cluster, edges) / 1000.0
         stacked = [watts[:, [other == place for other in of_pool]].sum(axis=1) for place in places]
-        highest = max(highest, float(sum(stacked).max()))  # type: ignore[union-attr]
+        highest = max(highest, float(sum(stacked).max()))
         steps = [np.append(values, values[-1]) for values in stacked]
         colours = [PLACES[index % len(PLACES)] for index in places.values()]
         axes.stackplot(edges, steps, colors=colours, step="post", linewidth=0.0, alpha=0.75)
