@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"features": ("since_submitt",)}, "did you mean since_submit"),
+        ({"features": ("since_submitt",)}, "did you mean .since_submit"),
         ({"features": ()}, "empty"),
         ({"features": ("weekend", "weekend")}, "twice"),
         ({"hidden": (0,)}, "hidden"),
