@@ -75,7 +75,7 @@ def test_the_gap_can_be_counted_against_the_look_ahead() -> None:
 
 
 def test_a_reference_that_there_is_not_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="did you mean .clairvoyant"):
+    with pytest.raises(EvaluationError, match=r"did you mean .clairvoyant"):
         autoscaler.evaluate(baselines="reactive-tuned", trace=TRACE, reference="clairvoyan")
     with pytest.raises(EvaluationError, match="looks ahead from reactive-tuned"):
         autoscaler.evaluate(baselines="reactive", trace=TRACE, reference="clairvoyant")
