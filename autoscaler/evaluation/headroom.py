@@ -155,4 +155,5 @@ def _decidable(rollout: Rollout, problem: Problem) -> list[float]:
     idle = energy.idle + energy.boot + energy.off
     fragmentation = energy.fragmentation - bound.fragmentation_usd
     rest = own.total_usd - bound.total_usd - own.delay_usd - idle - fragmentation
-    return [own.delay_usd, idle, fragmentation, rest]
+    # What is left where there is nothing else is the rounding of the sum.
+    return [own.delay_usd, idle, fragmentation, rest if abs(rest) > 1e-9 * own.total_usd else 0.0]
