@@ -18,7 +18,6 @@ from envs.gpu_cluster.codec import (
     RULE_CONSOLIDATION,
     RULE_POWER_CAP,
     RULE_SETPOINT,
-    RULE_SIZE,
     RULE_WIDTH,
     WIDTH_CHOICES,
     CodecLayout,
@@ -129,8 +128,7 @@ def tune(
     training = TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)
     layout = config.codec
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
-    rules = np.zeros((len(moves) * len(layout.setpoints), RULE_SIZE), np.int64)
-    rules[:, : RULE_CONSOLIDATION + 1] = [(each, move) for move in moves for each in range(len(layout.setpoints))]
+    rules = np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
     costs = np.stack([_replayed(training, packer, rules, progress) for packer in TRIED_PACKERS])
     best = _cheapest(costs)
     packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
@@ -174,9 +172,7 @@ def _best_of_others(
     layout = training.config.codec
     caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
     widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
-    rules = np.array(
-        [(*rule[:RULE_POWER_CAP], cap, width, *rule[RULE_WIDTH + 1 :]) for cap in caps for width in widths]
-    )
+    rules = np.array([(*rule[:RULE_POWER_CAP], cap, width) for cap in caps for width in widths])
     means = _replayed(training, packer, rules, None).mean(axis=1)
     return rules[means.argmin()], float(means.min()), len(rules)
 

@@ -126,7 +126,6 @@ class Simulator(Planning):
             template=self.problem.template,
             tariff=self.problem.prices.tariff,
             outlook=self.problem.prices.outlook,
-            events=self.problem.events,
             settings=st.specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )
@@ -323,8 +322,7 @@ class Simulator(Planning):
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
         has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._has_caps
-        settings = self.problem.settings
-        is_plain = not (has_levers or settings.debug or settings.has_grid)
+        is_plain = not (has_levers or self.problem.settings.debug)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:
@@ -390,10 +388,8 @@ def _run_columns(settings: st.Settings) -> int:
 
 
 def _queue_columns(settings: st.Settings) -> int:
-    if settings.suspends:
-        return st.QUEUE_COLUMNS
     if settings.is_stochastic:
-        return st.SUSPENDED_JOB
+        return st.QUEUE_COLUMNS
     if settings.queue.goes_in_turn or settings.overflows:
         return st.JOB_LOSSES
     return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from envs.gpu_cluster.simulator.reference.objects import Reservation
-from envs.gpu_cluster.simulator.reference.power import may_draw
 from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.reservations import make_way, reserve, start_behind
 from envs.gpu_cluster.simulator.reference.state import State
@@ -21,7 +20,7 @@ def start_waiting(state: State) -> None:
     for slot, job in enumerate(list(state.queue)):
         in_window = slot < len(state.decision.placement)
         pool = int(state.decision.placement[slot]) if in_window else state.offers.get(job.number, job.pools[0])
-        if pool < 0 or job.number in over_quota or not may_draw(state, job, pool):
+        if pool < 0 or job.number in over_quota:
             continue
         if pool not in heads:
             started = start(state, job, pool) or make_way(state, job, pool)
@@ -38,5 +37,5 @@ def start_waiting(state: State) -> None:
         if started:
             state.queue.remove(job)
             if job.number >= state.first_job:
-                job.has_run, job.is_suspended = True, False
+                job.has_run = True
                 state.job_starts.setdefault(job.number, state.now)
