@@ -12,7 +12,7 @@ from autoscaler.evaluation.metrics import energy, spent, waits_seconds
 from autoscaler.evaluation.rollouts import Rollout, replay_rules
 from autoscaler.evaluation.windows import jobs_of
 from envs.gpu_cluster.accounting import MILLI_MS_PER_GPU_HOUR
-from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, CodecLayout
+from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, RULE_CONSOLIDATION, RULE_SETPOINT, RULE_SIZE, CodecLayout
 from envs.gpu_cluster.simulator.problem import Problem
 
 MOST_JOBS = 30_000_000
@@ -67,7 +67,10 @@ def money_usd(result: Result) -> float:
 
 def _rules(layout: CodecLayout) -> NDArray[np.int64]:
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
-    return np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))], np.int64)
+    choices = [(setpoint, move) for move in moves for setpoint in range(len(layout.setpoints))]
+    rules = np.zeros((len(choices), RULE_SIZE), np.int64)
+    rules[:, [RULE_SETPOINT, RULE_CONSOLIDATION]] = choices
+    return rules
 
 
 def _point(rollouts: list[Rollout], problem: Problem) -> list[float]:

@@ -34,7 +34,7 @@ def test_the_policy_and_its_onnx_file_choose_the_same(tmp_path: Path, monkeypatc
     write_artifact(tmp_path / "runs" / "first" / "policy", "maskable-ppo")
     observations, masks = observations_and_masks(LAYOUTS["maskable-ppo"], 1)
     names = {"observation": observations[0], "action_mask": masks[0]}
-    loaded, exported = examples("python")
+    loaded, exported, *_ = examples("python")
     exec(loaded, names)
     first = names["action"]
     exec(exported, names)

@@ -149,4 +149,4 @@ def test_a_restart_goes_on_in_the_same_file_until_it_is_full(tmp_path: Path) -> 
     assert [record["kind"] for _, record in read_audit(path)].count("header") == 2
     assert again(path).verdicts == 2
     deployed(path, reconciles=1, max_file_bytes=1)
-    assert [record["kind"] for _, record in read_audit(path)] == ["header", "decision", "verdicts"]
+    assert [record["kind"] for _, record in read_audit(path)] == ["header", "decision", "verdicts", "account"]

@@ -72,7 +72,7 @@ def test_the_loop_goes_on_and_what_is_in_the_file_can_be_replayed(tmp_path: Path
     loop.reconcile(3)
     disk.full = False
     loop.reconcile(1)
-    assert loop.kinds() == ["header", *["decision", "verdicts"] * 3]
+    assert loop.kinds() == ["header", *["decision", "verdicts", "account"] * 3]
     assert loop.lost == 6
     assert loop.replayed() == (3, 3, 0)
 
@@ -83,7 +83,7 @@ def test_a_disk_that_is_full_at_the_start_costs_no_header(tmp_path: Path, disk: 
     loop.reconcile(1)
     disk.full = False
     loop.reconcile(1)
-    assert loop.kinds() == ["header", "decision", "verdicts"]
+    assert loop.kinds() == ["header", "decision", "verdicts", "account"]
 
 
 def test_verdicts_whose_decision_is_lost_are_not_written(tmp_path: Path, disk: Disk) -> None:
