@@ -29,12 +29,18 @@ def test_every_yaml_example_is_an_experiment(text: str, tmp_path: Path) -> None:
     load_config(path, ExperimentConfig)
 
 
+def test_the_example_that_replays_many_policies_runs() -> None:
+    names: dict[str, object] = {}
+    exec(examples("python")[0], names)
+    assert "simulator" in names
+
+
 def test_the_policy_and_its_onnx_file_choose_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_artifact(tmp_path / "runs" / "first" / "policy", "maskable-ppo")
     observations, masks = observations_and_masks(LAYOUTS["maskable-ppo"], 1)
     names = {"observation": observations[0], "action_mask": masks[0]}
-    loaded, exported, *_ = examples("python")
+    _, loaded, exported = examples("python")
     exec(loaded, names)
     first = names["action"]
     exec(exported, names)

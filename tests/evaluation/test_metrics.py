@@ -89,7 +89,8 @@ def test_energy_parts_sum_to_the_total() -> None:
     got = measured(scenario([(0.0, 600.0, 3.0), (50.0, 5000.0, 1.0), (4000.0, 60.0, 8.0)]))
     parts = [got[f"energy_kwh.{name}"] for name in ("busy", "fragmentation", "idle", "boot", "off")]
     assert sum(parts) == got["energy_kwh.total"]
-    assert all(math.isfinite(value) for value in got.values())
+    unknown = {name for name, value in got.items() if not math.isfinite(value)}
+    assert unknown <= {name for name in got if name.startswith("references.")}
 
 
 def moving(jobs: list[tuple[float, float, float]], move_seconds: float) -> Measures:
