@@ -28,7 +28,7 @@ def test_the_example_of_the_readme_trains_evaluates_and_looks_at_a_policy(
     assert "200_000" in example
     exec(example.replace("200_000", "2_000"), {})
     captured = capsys.readouterr()
-    assert "kept the policy" in captured.out
+    assert "the tuned constants are kept" in captured.out  # so few steps prove nothing
     assert "USD" in captured.out
     assert "train: " in captured.err
     assert Path("report.html").is_file()
