@@ -70,8 +70,8 @@ def test_seeds_are_trained_once_and_compared(run, tmp_path: Path, capsys: pytest
     captured = capsys.readouterr()
     assert "2 of 2" in captured.err
     document = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert document["policies"]["maskable-ppo"]["seeds"] == [0, 1]
+    assert document["policies"]["cma-es"]["seeds"] == [0, 1]
     assert (tmp_path / "out" / "report.html").is_file()
-    assert "maskable-ppo (2 seeds)" in captured.out
+    assert "cma-es (2 seeds)" in captured.out
     run("seeds.py", *arguments)
     assert capsys.readouterr().err.count("finished before") == 2
