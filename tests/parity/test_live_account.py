@@ -32,7 +32,7 @@ from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.reference.costs import spendings
 from envs.gpu_cluster.simulator.state import NEVER
-from tests.parity.test_live_snapshot import MONDAY, LiveSide, ToldSimulator, make_trace, tell_live
+from tests.parity.live_side import MONDAY, LiveSide, ToldSimulator, make_trace, tell_live
 
 __all__ = ["tell_live"]  # the fixture, which every test of this file uses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,7 +107,7 @@ class Around:
     namespace: str = "kube-system"
 
 
-class SourceKind(Generic[S]):
+class SourceKind(ABC, Generic[S]):
     """What the live loop has to know of a source; one module has one, called `KIND`.
 
     Attributes:
@@ -132,9 +133,9 @@ class SourceKind(Generic[S]):
         """The rights in the cluster that it needs."""
         return ()
 
+    @abstractmethod
     def make(self, source: SignalSource, quantity: Quantity, around: Around) -> Source:
         """The source; it has read nothing yet."""
-        raise NotImplementedError
 
     def parse(self, source: SignalSource) -> S:
         """The settings of a source, which its region has checked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -20,14 +21,14 @@ REPLAY_CHUNK = 200_000
 """Decisions between two calls of a replay's progress function: some tens of milliseconds."""
 
 
-class Planning(Results):
+class Planning(Results, ABC):
     """What a search asks of a batch of clusters; `Simulator` is one."""
 
     _replay_threads: int
 
+    @abstractmethod
     def _after(self) -> None:
         """Look at what the kernels left for Python."""
-        raise NotImplementedError
 
     def replay_policies(
         self,

@@ -29,7 +29,8 @@ from envs.gpu_cluster.simulator.packing.settings import (
     write_requests,
 )
 from envs.gpu_cluster.simulator.queues import queue_settings, write_facts
-from envs.gpu_cluster.simulator.state import Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Table
 from envs.gpu_cluster.simulator.tariff import Prices, make_prices
 from traces.trace import Trace
 

@@ -11,7 +11,8 @@ from envs.gpu_cluster.config import BACKFILL_POLICIES, EnvironmentConfig, QueueC
 from envs.gpu_cluster.registry import QUEUE_ORDERS
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.orders import JobFacts, QueueOrder
-from envs.gpu_cluster.simulator.state import Cluster, QueueSettings, Settings, Table
+from envs.gpu_cluster.simulator.settings import QueueSettings, Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 from traces.trace import Trace
 
 ANY, NONE, BACKFILL = range(3)  # indices into `envs.gpu_cluster.config.BACKFILL_POLICIES`

@@ -28,6 +28,7 @@ from envs.gpu_cluster.simulator.packing.custom import CustomPacker
 from envs.gpu_cluster.simulator.planning import REPLAY_CHUNK, Planning
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.queues import BACKFILL
+from envs.gpu_cluster.simulator.settings import Settings, specialized
 from traces.trace import Trace
 
 LEAST_LOG_ROWS = 65_536
@@ -126,7 +127,7 @@ class Simulator(Planning):
             template=self.problem.template,
             tariff=self.problem.prices.tariff,
             outlook=self.problem.prices.outlook,
-            settings=st.specialized(settings) if REMOVES_DISABLED else settings,
+            settings=specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )
         self._link_packer()
@@ -362,7 +363,7 @@ def enough_rows(running: int, nodes: int) -> int:
     return max(2 * len(KINDS) * (parts + 1), LEAST_LOG_ROWS)
 
 
-def _node_columns(settings: st.Settings) -> int:
+def _node_columns(settings: Settings) -> int:
     if settings.pulls_images:
         return st.NODE_COLUMNS
     if settings.is_stochastic:
@@ -377,7 +378,7 @@ def _detailed_columns(problem: Problem) -> int:
     return ns.NODE_COLUMNS
 
 
-def _run_columns(settings: st.Settings) -> int:
+def _run_columns(settings: Settings) -> int:
     if settings.is_detailed:
         return st.RUN_COLUMNS
     if settings.queue.preempts or settings.queue.backfill_policy == BACKFILL:
@@ -387,7 +388,7 @@ def _run_columns(settings: st.Settings) -> int:
     return st.RUN_LEFT if settings.moves_jobs else st.RUN_NEXT
 
 
-def _queue_columns(settings: st.Settings) -> int:
+def _queue_columns(settings: Settings) -> int:
     if settings.is_stochastic:
         return st.QUEUE_COLUMNS
     if settings.queue.goes_in_turn or settings.overflows:

@@ -16,6 +16,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import make_problem
+from envs.gpu_cluster.simulator.settings import PlainSettings, specialized
 
 TRACE = traces.load("synthetic:quickstart?days=3&seed=4")
 CLUSTER = ClusterConfig((PoolConfig("gpu", max_nodes=20, gpus_per_node=8, boot_seconds=300.0),))
@@ -91,7 +92,7 @@ def fixed(settings: Any) -> dict[str, bool]:
 def test_what_a_class_of_settings_fixes_is_what_they_say(config: EnvironmentConfig, expected: set[str]) -> None:
     """A class that fixed a flag as off which is on would leave out what was asked for."""
     settings = make_problem(TRACE, CLUSTER, config).settings
-    special = st.specialized(settings)
+    special = specialized(settings)
     assert special == settings
     assert fixed(settings) == {}
     values = special._asdict() | special.queue._asdict() | special.detail._asdict()
@@ -107,7 +108,7 @@ def play(monkeypatch: pytest.MonkeyPatch, kind: str, log_rows: int | None) -> di
             patch.setattr(st, "specialized", lambda settings: settings)
         config = EnvironmentConfig()
         simulator = Simulator(TRACE, CLUSTER, config, num_clusters=2, log_rows=log_rows)
-        assert isinstance(simulator._world.settings, st.PlainSettings) == (kind == "plain")
+        assert isinstance(simulator._world.settings, PlainSettings) == (kind == "plain")
         simulator.reset_all()
         generator = np.random.default_rng(0)
         sizes = np.array(config.codec.action_sizes)

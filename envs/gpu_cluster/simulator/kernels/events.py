@@ -9,7 +9,8 @@ from envs.gpu_cluster.simulator.log import JOB_END, record_parts
 from envs.gpu_cluster.simulator.packing.counted import wrap
 from envs.gpu_cluster.simulator.packing.detailed import release
 from envs.gpu_cluster.simulator.queues import add_deferred, move_waiting, precedes
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
 EDGES_MS = tuple(round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS)

@@ -14,7 +14,8 @@ from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import parent
 from envs.gpu_cluster.simulator.packing.bits import lowest_node, next_node
 from envs.gpu_cluster.simulator.packing.detailed import part_of
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 RULES = (
     "every rule holds",

@@ -15,7 +15,8 @@ from envs.gpu_cluster.simulator.packing.bits import clear_bit, lowest_node, next
 from envs.gpu_cluster.simulator.packing.choice import set_open
 from envs.gpu_cluster.simulator.packing.counted import link_part, move_node, unlink_part
 from envs.gpu_cluster.simulator.packing.detailed import retake_part, write_request
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

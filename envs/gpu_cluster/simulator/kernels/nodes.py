@@ -22,7 +22,8 @@ from envs.gpu_cluster.simulator.log import (
 )
 from envs.gpu_cluster.simulator.packing.bits import clear_bit, next_node, set_bit
 from envs.gpu_cluster.simulator.packing.counted import drop_oldest, push_idle, remove_idle, wrap
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

@@ -6,7 +6,8 @@ from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.reservations import change_job, fits_trial, open_trial
 from envs.gpu_cluster.simulator.kernels.work import preempt
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

@@ -13,7 +13,8 @@ from envs.gpu_cluster.simulator.kernels.work import delay, finish_time, set_pace
 from envs.gpu_cluster.simulator.log import JOB_RESIZE, record
 from envs.gpu_cluster.simulator.packing.counted import link_part, move_node
 from envs.gpu_cluster.simulator.packing.detailed import most_more_gpus, retake_part
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

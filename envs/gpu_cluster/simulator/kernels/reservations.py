@@ -17,7 +17,8 @@ from envs.gpu_cluster.simulator.kernels.trials import (
 )
 from envs.gpu_cluster.simulator.packing.counted import busy_node, fitting_share, takes_idle_first, wrap
 from envs.gpu_cluster.simulator.packing.detailed import NO_PLACE, find_place, predicted_end
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+from envs.gpu_cluster.simulator.settings import DetailSettings, Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

@@ -14,7 +14,8 @@ from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_e
 from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
 from envs.gpu_cluster.simulator.outlook import Outlook
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 write_setpoint = codec["write_setpoint"]
 

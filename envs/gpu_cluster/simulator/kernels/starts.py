@@ -25,7 +25,8 @@ from envs.gpu_cluster.simulator.packing.detailed import (
     predicted_end,
 )
 from envs.gpu_cluster.simulator.queues import BACKFILL, NONE, add_in_use, count_deferred, move_waiting
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+from envs.gpu_cluster.simulator.settings import DetailSettings, Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

@@ -33,7 +33,8 @@ from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.packing.bits import set_bit
 from envs.gpu_cluster.simulator.packing.detailed import clear_detail, nodes_for_stuck
 from envs.gpu_cluster.simulator.queues import prepare_queue
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 encode, decode, write_mask, default_action = (
     codec[name] for name in ("encode", "decode", "write_mask", "default_action")

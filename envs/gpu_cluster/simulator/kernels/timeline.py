@@ -14,7 +14,8 @@ from envs.gpu_cluster.simulator.kernels.nodes import end_boot, in_backoff, node_
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.queues import count_deferred
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 decision_time = codec["decision_time"]
 

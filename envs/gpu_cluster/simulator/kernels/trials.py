@@ -18,7 +18,8 @@ from envs.gpu_cluster.simulator.packing.detailed import (
     part_gpus,
     write_request,
 )
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Table
+from envs.gpu_cluster.simulator.settings import DetailSettings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

@@ -12,7 +12,8 @@ from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import change_finish, enqueue, remove_running
 from envs.gpu_cluster.simulator.log import JOB_PREEMPT, record_parts
 from envs.gpu_cluster.simulator.packing.detailed import release
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 
 @helper

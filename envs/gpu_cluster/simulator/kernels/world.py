@@ -11,7 +11,8 @@ from envs.compiled.compiler import helper
 from envs.gpu_cluster.codec import ClusterSnapshot, CodecTables, PackingPlan
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator.outlook import Outlook
-from envs.gpu_cluster.simulator.state import Cluster, Outcome, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Outcome, Table
 from envs.gpu_cluster.simulator.tariff import Tariff
 
 

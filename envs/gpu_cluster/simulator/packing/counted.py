@@ -14,7 +14,8 @@ from envs.gpu_cluster.registry import PACKERS
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.packing.bits import clear_bit, lowest_bit, set_bit
 from envs.gpu_cluster.simulator.packing.chain import chain
-from envs.gpu_cluster.simulator.state import Cluster, Settings, Table
+from envs.gpu_cluster.simulator.settings import Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 COUNTED = {name: PACKERS[name] for name in PACKERS.listed if PACKERS[name].counted is not None}
 """The packers that need to know the number of free GPUs of each node only; kernels know them by their position."""

@@ -18,7 +18,8 @@ from envs.gpu_cluster.simulator.packing.counted import move_node, release_counte
 from envs.gpu_cluster.simulator.packing.custom import FAILED, RAISED, WRONG_GPUS, are_free, ask_custom
 from envs.gpu_cluster.simulator.packing.gpus import lowest_gpus_compiled
 from envs.gpu_cluster.simulator.queues import add_in_use
-from envs.gpu_cluster.simulator.state import Cluster, DetailSettings, Settings, Table
+from envs.gpu_cluster.simulator.settings import DetailSettings, Settings
+from envs.gpu_cluster.simulator.state import Cluster, Table
 
 NO_NODE, NEWEST_IDLE, NO_PLACE = -1, -2, -3
 """What `find_place` says other than a node: the job has no part of a node, it gets an idle node, it cannot start."""

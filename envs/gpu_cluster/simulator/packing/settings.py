@@ -15,7 +15,8 @@ from envs.gpu_cluster.simulator.packing.choice import PACKER_NUMBERS
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.packing.fragmentation import make_tables
 from envs.gpu_cluster.simulator.packing.packer import Packer
-from envs.gpu_cluster.simulator.state import DetailSettings, Table
+from envs.gpu_cluster.simulator.settings import DetailSettings
+from envs.gpu_cluster.simulator.state import Table
 from traces.trace import Trace
 
 MOST_CPU_LEVELS = 1024
