@@ -14,7 +14,7 @@ from envs.compiled.compiler import OPTIONS, REMOVES_DISABLED
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig
 from envs.gpu_cluster.simulator import Simulator
-from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator import simulator as module
 from envs.gpu_cluster.simulator.problem import make_problem
 from envs.gpu_cluster.simulator.settings import PlainSettings, specialized
 
@@ -105,7 +105,7 @@ def play(monkeypatch: pytest.MonkeyPatch, kind: str, log_rows: int | None) -> di
     """All memory after a batch of steps, of kernels of one kind."""
     with monkeypatch.context() as patch:
         if kind == "general":
-            patch.setattr(st, "specialized", lambda settings: settings)
+            patch.setattr(module, "specialized", lambda settings: settings)
         config = EnvironmentConfig()
         simulator = Simulator(TRACE, CLUSTER, config, num_clusters=2, log_rows=log_rows)
         assert isinstance(simulator._world.settings, PlainSettings) == (kind == "plain")
