@@ -197,7 +197,7 @@ class SearchRun:
             **self._task.world(),
             seed=self._task.seed,
             kept_step=self._kept_step,
-            total_steps=self._task.train.total_steps,
+            total_steps=max(self._task.train.total_steps, self.steps),  # the last generation is a whole one
         )
 
     def _checkpoint(self) -> None:
