@@ -208,6 +208,9 @@ EVENT_TRIGGERED_SCALE_UP: Final = _name(
 EVENT_NOT_TRIGGER_SCALE_UP: Final = _name(
     "event", "NotTriggerScaleUp", "Job or pod: no pool can or may grow for it; says why."
 )
+EVENT_WAITING_FOR_NODES: Final = _name(
+    "event", "WaitingForNodes", "Job or pod: nodes that it waits for are booting; says how many, and until when."
+)
 EVENT_PLACED: Final = _name("event", "Placed", "Job or pod: its gates were removed; says for which pool.")
 EVENT_SCALED_UP: Final = _name("event", "ScaledUpGroup", "Node: it was ordered; says for which pool.")
 EVENT_FAILED_TO_SCALE_UP: Final = _name(

@@ -236,6 +236,17 @@ def test_rules_that_bite_are_counted_and_told_to_waiting_jobs() -> None:
     ]
 
 
+def test_a_job_whose_node_is_booting_hears_that_it_waits_for_it() -> None:
+    rig = Rig(pools=(LivePool("gpu", max_nodes=1),))
+    rig.store.replace(Resource.PODS, [raw.pod("first"), raw.pod("second")])
+    rig.store.replace(Resource.NODES, [raw.node("gpu-0", gpus=None)])
+    rig.run(1)
+    assert {(reason, words.split(":")[0]) for reason, words in rig.recorder.events} == {
+        ("WaitingForNodes", "first"),
+        ("NotTriggerScaleUp", "second"),
+    }
+
+
 def test_a_pod_that_no_pool_can_serve_is_told_what_of_it() -> None:
     rig = Rig()
     slices = {"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}]}

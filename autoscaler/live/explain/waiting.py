@@ -51,7 +51,7 @@ class Waiting:
         pods: its pods that have no node.
         reason: why, whatever the pools say; empty: `pools` says it.
         pools: why it does not start in each pool, by the pool's name in the config's order.
-        coming: nodes come for it.
+        coming: nodes that it waits for are booting.
         ordered: of these, some are ordered in this very reconcile.
         temporary: False: nothing but a change of the job or of the config helps.
     """
@@ -131,13 +131,16 @@ class Reasons:
             return self._waiting(gang, _worded(verdict), {})
         pools = self._pool_reasons(gang)
         chosen = self._chosen.get(gang.key)
-        coming = any(self._coming(self._view.pool(name)) for name in ([chosen] if chosen else gang.allowed_pools))
-        if chosen is None and gang.gated and not coming:
+        hopes = [name for name in ([chosen] if chosen else gang.allowed_pools) if self._coming(self._view.pool(name))]
+        if chosen is None and gang.gated and not hopes:
             latest = gang.latest_start_seconds
             until = "" if latest is None else f", until {self._when(latest)} at the latest"
             return self._waiting(gang, f"held back by the policy{until}", pools)
         orders = {} if self._allowed is None else self._allowed.orders
         ordered = bool(orders.keys() & ([chosen] if chosen else gang.allowed_pools))
+        # The nodes that boot in a full pool are for those whom they were ordered for.
+        wanted = {} if self._allowed is None else self._allowed.state.wanted
+        coming = bool(hopes) and (gang.key in wanted or not all(self._is_full(name) for name in hopes))
         return replace(self._waiting(gang, "", pools), coming=coming, ordered=ordered)
 
     def _waiting(self, gang: GangView, reason: str, pools: Mapping[str, str]) -> Waiting:
@@ -180,6 +183,11 @@ class Reasons:
         if exist < settings.max_nodes:
             return ""
         return f"pool at max: the pool has max_nodes {settings.max_nodes}, {exist} exist or are ordered"
+
+    def _is_full(self, pool: str) -> bool:
+        return self._allowed is not None and bool(
+            self._full(self._view.pool(pool), self._config.pool(pool), self._allowed)
+        )
 
     def _no_order(self, gang: GangView) -> str:
         """Why nothing is ordered in a pool that may grow."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from autoscaler.live.clock import Clock
 from autoscaler.live.explain.waiting import Waiting, When
-from autoscaler.live.names import EVENT_NOT_TRIGGER_SCALE_UP
+from autoscaler.live.names import EVENT_NOT_TRIGGER_SCALE_UP, EVENT_WAITING_FOR_NODES
 from autoscaler.live.objects import ObjectRef
 from autoscaler.live.telemetry.events import EventType, Recorder
 
@@ -25,10 +25,11 @@ def times_of(clock: Clock) -> When:
 
 
 def tell_waiting(jobs: Iterable[Waiting], recorder: Recorder) -> None:
-    """Tell each job why no node is ordered for it; who orders one tells those that it is for."""
+    """Tell each job which nodes it waits for, or why none is ordered; who orders one tells those that it is for."""
     for job in (job for job in jobs if not job.ordered):
-        event_type: EventType = "Normal" if job.coming or job.temporary else "Warning"
-        tell_job(job.ref, job.pods, event_type, EVENT_NOT_TRIGGER_SCALE_UP, job.message, recorder)
+        event_type: EventType = "Normal" if job.temporary else "Warning"
+        reason = EVENT_WAITING_FOR_NODES if job.coming else EVENT_NOT_TRIGGER_SCALE_UP
+        tell_job(job.ref, job.pods, event_type, reason, job.message, recorder)
 
 
 def tell_job(

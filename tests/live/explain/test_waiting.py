@@ -65,6 +65,7 @@ def test_a_full_pool_whose_nodes_boot_says_both() -> None:
     for found in reasons(seen, config(a={"boot_seconds": 300.0, "max_nodes": 1}), a=1, placement=[0, 0]):
         assert found.pools["a"].startswith("pool at max: the pool has max_nodes 1")
         assert found.pools["a"].endswith("; 1 node of it is booting, the first to be ready at t+240")
+        assert found.coming == (found.ref.name == "j"), "the node was ordered for the first of them"
 
 
 def test_a_job_whose_nodes_are_ordered_now_is_told_by_who_orders_them() -> None:
