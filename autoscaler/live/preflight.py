@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from autoscaler.live.config import LiveConfig
+from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.gangs import kueue, registry
 from autoscaler.live.kube import rights
 from autoscaler.live.kube.client import ClusterAccessError, ForbiddenError, Json, KubeClient, KubeError, NotFoundError
@@ -14,6 +14,7 @@ from autoscaler.live.kube.rights import Right
 from autoscaler.live.providers import used_kinds
 from autoscaler.live.providers.cluster_api import node_group
 from autoscaler.live.registry import load_source
+from autoscaler.live.repair_config import RebootRequest
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 PROVISIONING_REQUESTS = "/apis/autoscaling.x-k8s.io/v1"
@@ -38,6 +39,8 @@ def check_cluster(client: KubeClient, config: LiveConfig) -> str:
     _check_rights(client, config)
     for name, kind in used_kinds(config).items():
         kind.check(client, [pool for pool in config.pools if pool.provider == name])
+    for pool in config.pools:
+        _check_reboot_request(client, pool)
     if config.leader_election.enabled and not config.dry_run:
         _check_namespace(client, config.leader_election.namespace)
     if config.signals.regions:
@@ -61,9 +64,31 @@ def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
         *rights.status(),
         *rights.switch(),
         *(right for kind in used for right in kind.act),
+        *_reboot_rights(config),
     ]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)
+
+
+def _reboot_request(pool: LivePool) -> RebootRequest | None:
+    """What has the nodes of a pool rebooted, if they ever are."""
+    return pool.repair.reboot_request if pool.repair.enabled and pool.repair.reboot else None
+
+
+def _reboot_rights(config: LiveConfig) -> tuple[Right, ...]:
+    """What asks others to reboot nodes."""
+    asked = (request for pool in config.pools if (request := _reboot_request(pool)) is not None)
+    purpose = "ask for the reboot of broken nodes"
+    return tuple(dict.fromkeys(Right(each.group, each.plural, "create", purpose) for each in asked))
+
+
+def _check_reboot_request(client: KubeClient, pool: LivePool) -> None:
+    request = _reboot_request(pool)
+    if request is not None and request.kind not in kinds(client, f"/apis/{request.api_version}"):
+        raise ClusterAccessError(
+            f"pool {pool.name}: the cluster has no CRD for {request.kind} of {request.api_version}; install what "
+            "serves it, or leave out repair.reboot_request"
+        )
 
 
 def _signal_rights(config: LiveConfig) -> tuple[Right, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from configs.checks import check_number
@@ -88,6 +89,61 @@ Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class RebootRequest:
+    """An object that asks another controller to reboot a node; the defaults are those of NVSentinel's Janitor.
+
+    Attributes:
+        api_version: its API group and version.
+        kind: its kind.
+        plural: its plural name, as in its address.
+        namespace: where it is created; empty: the kind is cluster-wide.
+        node_field: the field of its `spec` that names the node.
+        spec: other fields of its `spec`, as text.
+
+    Source:
+        https://docs.nvidia.com/nvsentinel (Janitor: RebootNode)
+    """
+
+    api_version: str = "janitor.dgxc.nvidia.com/v1alpha1"
+    kind: str = "RebootNode"
+    plural: str = "rebootnodes"
+    namespace: str = ""
+    node_field: str = "nodeName"
+    spec: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            RepairConfigError: an empty name, or an API version without a group.
+        """
+        group, slash, version = self.api_version.partition("/")
+        if not (group and slash and version) or "/" in version:
+            raise RepairConfigError(
+                f"repair.reboot_request: api_version is {self.api_version!r}; write GROUP/VERSION, such as "
+                "janitor.dgxc.nvidia.com/v1alpha1"
+            )
+        for name in ("kind", "plural", "node_field"):
+            if not getattr(self, name):
+                raise RepairConfigError(f"repair.reboot_request: {name} is empty; leave it out for that of NVSentinel")
+        if self.node_field in self.spec:
+            raise RepairConfigError(
+                f"repair.reboot_request: spec sets {self.node_field!r}, which is to name the node; take it out of spec"
+            )
+
+    @property
+    def group(self) -> str:
+        """Its API group."""
+        return self.api_version.partition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """Where such objects are created."""
+        where = f"/namespaces/{self.namespace}" if self.namespace else ""
+        return f"/apis/{self.api_version}{where}/{self.plural}"
+
+
+@dataclass(frozen=True, slots=True)
 class Repair:
     """How broken nodes of a pool are repaired.
 
@@ -96,7 +152,8 @@ class Repair:
         conditions: what says that a node is broken; the default knows node-problem-detector, NVSentinel (DCGM) and the
             monitoring agent of EKS.
         healthy_seconds: a node that was unwell must be without any of them for so long before its clock starts anew.
-        reboot: reboot a node before it is replaced, where its provider can.
+        reboot: reboot a node before it is replaced, where its provider or a `reboot_request` can.
+        reboot_request: an object that is created to have a node rebooted; None: the provider reboots it.
         reboot_seconds: a node that was rebooted gets so long to become well.
         max_share: most nodes of the pool under repair at a time, rounded up. Karpenter: 20 %.
         evict_accelerator_pods: also repair nodes on which pods use GPUs or other accelerators.
@@ -106,6 +163,7 @@ class Repair:
     conditions: tuple[UnhealthyCondition, ...] = DEFAULT_CONDITIONS
     healthy_seconds: float = 300.0
     reboot: bool = True
+    reboot_request: RebootRequest | None = None
     reboot_seconds: float = 900.0
     max_share: float = 0.2
     evict_accelerator_pods: bool = False

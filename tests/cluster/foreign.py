@@ -11,7 +11,7 @@ MACHINE_DEPLOYMENTS = "/apis/cluster.x-k8s.io/v1beta2/namespaces/default/machine
 PROVISIONING_REQUESTS = "/apis/autoscaling.x-k8s.io/v1/namespaces/default/provisioningrequests"
 
 
-def crd(group: str, version: str, kind: str) -> Manifest:
+def crd(group: str, version: str, kind: str, scope: str = "Namespaced") -> Manifest:
     """Return a CustomResourceDefinition whose objects may hold anything."""
     plural = f"{kind.lower()}s"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -26,7 +26,7 @@ def crd(group: str, version: str, kind: str) -> Manifest:
         },
         "spec": {
             "group": group,
-            "scope": "Namespaced",
+            "scope": scope,
             "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
             "versions": [served],
         },

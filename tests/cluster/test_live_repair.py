@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.kube.client import ClusterAccessError, connect
 from autoscaler.live.names import ANNOTATION_REBOOTED_AT, EVENT_REPAIR, LABEL_POOL, TAINT_REPAIR, TAINT_TO_BE_DELETED
+from autoscaler.live.preflight import check_cluster
 from autoscaler.live.providers.kwok.names import ANNOTATION_KWOK_BOOT_STARTED
+from tests.cluster import foreign
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import GATED, TIME_SCALE, Running, deployed, live_settings
 
@@ -122,6 +125,29 @@ def test_a_broken_node_is_rebooted_and_comes_back_when_that_helped(cluster: Cont
     assert ANNOTATION_REBOOTED_AT not in after["metadata"]["annotations"]
     events = cluster.request("GET", "/api/v1/events")["items"]
     assert len([event for event in events if event["reason"] == EVENT_REPAIR]) >= 2
+
+
+def test_another_controller_is_asked_to_reboot_a_broken_node(cluster: ControlPlane) -> None:
+    foreign.install(cluster, foreign.crd("janitor.dgxc.nvidia.com", "v1alpha1", "RebootNode", scope="Cluster"))
+    path = "/apis/janitor.dgxc.nvidia.com/v1alpha1/rebootnodes"
+    with deployed(cluster, repairing("pools.0.max_nodes=1", "pools.0.repair.reboot_request={}")):
+        node = ready_node(cluster)
+        boot = cluster.node(node)["metadata"]["annotations"][ANNOTATION_KWOK_BOOT_STARTED]
+        said(cluster, node, "GpuMemWatch", "True")
+        (asked,) = cluster.wait_until(lambda: cluster.request("GET", path)["items"], "it is asked")
+        assert asked["spec"] == {"nodeName": node}
+        assert TAINT_REPAIR in taints(cluster, node)
+        assert cluster.node(node)["metadata"]["annotations"][ANNOTATION_KWOK_BOOT_STARTED] == boot, (
+            "not by its provider"
+        )
+        said(cluster, node, "GpuMemWatch", "False")
+        cluster.wait_until(lambda: TAINT_REPAIR not in taints(cluster, node) or None, "it is given back")
+
+
+def test_without_the_kind_that_asks_for_reboots_it_is_one_line(cluster: ControlPlane) -> None:
+    cluster.remove_crds()
+    with pytest.raises(ClusterAccessError, match=r"no CRD for RebootNode of janitor\.dgxc\.nvidia\.com/v1alpha1"):
+        check_cluster(connect(str(cluster.kubeconfig)), repairing("pools.0.repair.reboot_request={}"))
 
 
 def test_a_node_that_a_reboot_does_not_help_is_replaced(cluster: ControlPlane) -> None:

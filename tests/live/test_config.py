@@ -15,6 +15,7 @@ from autoscaler.live.names import LEASE_NAME
 from autoscaler.live.preflight import needed_rights
 from autoscaler.live.providers import kind_of
 from autoscaler.live.registry import PROVIDERS
+from autoscaler.live.repair_config import RebootRequest, Repair
 from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
@@ -106,6 +107,14 @@ def test_the_manifest_grants_what_any_provider_needs_and_nothing_else() -> None:
     assert granted(ROOT / "deploy" / "rbac.yaml") == wanted
     assert all(each.verb != "*" and each.resource != "*" for each in wanted)
     assert LEASE_NAME in {each.name for each in wanted}
+
+
+def test_the_manifest_of_reboots_grants_what_the_request_asks_for() -> None:
+    asks, asks_not = (
+        LivePool("a", 1, repair=Repair(enabled=each, reboot_request=RebootRequest())) for each in (True, False)
+    )
+    with_it, without = (plain(needed_rights(raw.config(pool, dry_run=False))) for pool in (asks, asks_not))
+    assert granted(ROOT / "deploy" / "reboot.yaml") == with_it - without
 
 
 def test_the_manifest_of_signals_grants_what_the_source_configmap_asks_for() -> None:

@@ -203,7 +203,8 @@ class LiveActor:
     def _repair(self, action: RepairAction, state: GuardrailState) -> GuardrailState:
         """Reboot a node or give it back; what fails is tried again, or the node is replaced when its time is over."""
         try:
-            if not carry_out(self._client, self._clock, self._providers, action):
+            request = self._config.pool(action.pool).repair.reboot_request
+            if not carry_out(self._client, self._clock, self._providers, request, action):
                 return state
         except (KubeError, ProviderError) as error:
             self._metrics.add(METRIC_ERRORS, 1, "repair")

@@ -98,7 +98,7 @@ class Repairs:
         age = self._view.now_seconds - ailment.since_seconds
         what = f"its conditions say {', '.join(node.faults)}" if node.faults else "it did not come back"
         reason = f"{what}, and it has been unwell for {age:.0f} s"
-        can_reboot = kind_of(self._config.pool(pool.name).provider).can_reboot
+        can_reboot = settings.reboot_request is not None or kind_of(self._config.pool(pool.name).provider).can_reboot
         # Pods that would have to be evicted are: a reboot would end them without asking anybody.
         if settings.reboot and can_reboot and ailment.rebooted_seconds is None and not evictable_pods(node, self._view):
             self.actions.append(RepairAction(RepairKind.REBOOT, pool.name, node, reason, ailment.since_seconds))

@@ -10,7 +10,7 @@ from autoscaler.live.model import Taint
 from autoscaler.live.moments import Moment, moments
 from autoscaler.live.names import TAINT_REPAIR
 from autoscaler.live.objects import NodeState
-from autoscaler.live.repair_config import Repair, RepairConfigError, UnhealthyCondition
+from autoscaler.live.repair_config import RebootRequest, Repair, RepairConfigError, UnhealthyCondition
 from tests.live.views import NOW, REPLICA_SET, booting, config, decision, node, pod, spare, view
 
 REPAIR = Repair(enabled=True)
@@ -92,6 +92,13 @@ def test_where_nobody_can_or_may_reboot_it_is_replaced_at_once(change):
         change["provider_settings"] |= {"node_class_name": "default"}
     settings = config(a={"repair": REPAIR, **change})
     assert done(judged(sick(), state=unwell(), settings=settings)) == {"n": "replace"}
+
+
+def test_where_another_controller_can_reboot_it_is_asked_first():
+    karpenter = {"node_class_kind": "A", "node_class_group": "a.b", "node_class_name": "c"}
+    asked = replace(REPAIR, reboot_request=RebootRequest())
+    settings = config(a={"repair": asked, "provider": "karpenter", "provider_settings": karpenter})
+    assert done(judged(sick(), state=unwell(), settings=settings)) == {"n": "reboot"}
 
 
 def test_a_node_with_pods_that_may_move_is_drained_and_not_rebooted_under_them():
