@@ -27,6 +27,8 @@ INFO_SCHEMA = "autoscaler.traces.info/1"
 NODES_SCHEMA = "autoscaler.traces.nodes/1"
 SIGNAL_SCHEMA = "autoscaler.traces.signal/1"
 FAULTS_SCHEMA = "autoscaler.traces.faults/1"
+PLACES_SCHEMA = "autoscaler.traces.{kind}/1"
+_PLACES = {"mobility": traces.load_mobility, "roads": traces.load_roads, "sites": traces.load_sites}
 COMPARISON_SCHEMA = "autoscaler.traces.comparison/1"
 _KINDS = {
     "real": "real, as recorded",
@@ -86,6 +88,10 @@ def describe(
     if kind == "faults":
         faults = traces.load_faults(uri).summary()
         return {"schema": FAULTS_SCHEMA, "uri": uri, **asdict(faults)}, fault_rows(faults)
+    if kind in _PLACES:
+        loader: Any = _PLACES[kind]
+        places = loader(uri).summary()
+        return {"schema": PLACES_SCHEMA.format(kind=kind), "uri": uri, **asdict(places)}, places.rows()
     if kind == "signal":
         signal = summarize_signal(traces.load_signal(uri))
         return {"schema": SIGNAL_SCHEMA, **asdict(signal)}, signal.rows()

@@ -7,6 +7,7 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.faults import Faults
+from traces.mobility.paths import Mobility
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import (
     FormatInfo,
@@ -15,13 +16,18 @@ from traces.registry import (
     kind_of,
     load,
     load_faults,
+    load_mobility,
     load_nodes,
+    load_roads,
     load_signal,
+    load_sites,
     shared_options,
     text_options,
 )
+from traces.roads.graph import RoadGraph
 from traces.schema import OPTIONAL, SCHEMA
 from traces.signals.signal import Signal
+from traces.sites import Sites
 from traces.trace import NO_DEADLINE, Trace, TraceMetadata
 
 __all__ = [
@@ -32,8 +38,11 @@ __all__ = [
     "Enrichment",
     "Faults",
     "FormatInfo",
+    "Mobility",
     "Nodes",
+    "RoadGraph",
     "Signal",
+    "Sites",
     "Trace",
     "TraceError",
     "TraceFileError",
@@ -46,8 +55,11 @@ __all__ = [
     "kind_of",
     "load",
     "load_faults",
+    "load_mobility",
     "load_nodes",
+    "load_roads",
     "load_signal",
+    "load_sites",
     "shared_options",
     "text_options",
 ]

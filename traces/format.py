@@ -7,9 +7,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 OptionsT = TypeVar("OptionsT")
 
-Kind = Literal["jobs", "nodes", "invocations", "faults", "signal", "mobility"]
+Kind = Literal["jobs", "nodes", "invocations", "faults", "signal", "mobility", "roads", "sites"]
 """What a format holds: jobs of a cluster (`traces.Trace`), its nodes (`traces.Nodes`), calls of functions, failures of
-machines, a number over time such as the carbon intensity of a grid, or positions of people and vehicles."""
+machines, a number over time such as the carbon intensity of a grid, positions of people and vehicles, the roads of a
+city, or the places of servers at the edge of a network."""
 
 
 @dataclass(frozen=True, slots=True)

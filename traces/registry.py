@@ -15,9 +15,12 @@ from traces.format import Format, Kind
 from traces.formats import FORMATS
 from traces.inputs import ARCHIVES, find_inputs
 from traces.merging import merge
+from traces.mobility.paths import Mobility
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
+from traces.roads.graph import RoadGraph
 from traces.signals.signal import Signal
+from traces.sites import Sites
 from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
@@ -27,6 +30,9 @@ LOADERS = {
     "nodes": "traces.load_nodes",
     "signal": "traces.load_signal",
     "faults": "traces.load_faults",
+    "mobility": "traces.load_mobility",
+    "roads": "traces.load_roads",
+    "sites": "traces.load_sites",
 }
 """Kind of format -> the function that reads it, for messages."""
 
@@ -142,9 +148,7 @@ def load_nodes(uri: str) -> Nodes:
         TraceFileError: the file is missing or damaged.
         TraceValueError: a value is not valid.
     """
-    parsed, form = _parse(uri, "nodes")
-    _check_names(parsed, {item.name for item in fields(form.options)})
-    nodes: Nodes = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    nodes: Nodes = _load(uri, "nodes")
     return nodes
 
 
@@ -156,10 +160,44 @@ def load_faults(uri: str) -> Faults:
         TraceFileError: the file is missing or damaged.
         TraceValueError: a value is not valid.
     """
-    parsed, form = _parse(uri, "faults")
-    _check_names(parsed, {item.name for item in fields(form.options)})
-    faults: Faults = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    faults: Faults = _load(uri, "faults")
     return faults
+
+
+def load_roads(uri: str) -> RoadGraph:
+    """The road network at `uri`, such as `json-roads:manhattan_network.json.gz` or `grid-roads:town`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid, or the graph is not connected.
+    """
+    roads: RoadGraph = _load(uri, "roads")
+    return roads
+
+
+def load_sites(uri: str) -> Sites:
+    """The edge sites at `uri`, such as `csv-sites:site-optus-melbCBD.csv`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid.
+    """
+    sites: Sites = _load(uri, "sites")
+    return sites
+
+
+def load_mobility(uri: str) -> Mobility:
+    """The positions of users at `uri`, such as `sumo-fcd:fcd.xml` or `trips:grid-roads:town?users=500`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid, or time goes backwards.
+    """
+    mobility: Mobility = _load(uri, "mobility")
+    return mobility
 
 
 def load_signal(uri: str) -> Signal:
@@ -180,6 +218,13 @@ def load_signal(uri: str) -> Signal:
     _check_names(parsed, {item.name for item in fields(form.options)})
     signal: Signal = form.load(parsed.path, parse(form.options, parsed.options, uri))
     return replace(signal, uri=uri)
+
+
+def _load(uri: str, kind: Kind) -> Any:
+    """What a format without shared options reads."""
+    parsed, form = _parse(uri, kind)
+    _check_names(parsed, {item.name for item in fields(form.options)})
+    return form.load(parsed.path, parse(form.options, parsed.options, uri))
 
 
 def _parse(uri: str, kind: Kind) -> tuple[TraceURI, Format[Any]]:

@@ -41,7 +41,7 @@ def info(
     strict: StrictOption = False,
     json_to: JsonOption = None,
 ) -> None:
-    """Show what a trace of jobs, a list of nodes or a signal holds."""
+    """Show what a trace of jobs, a list of nodes, a signal, a road network, sites or positions of users hold."""
     from autoscaler.trace_tables import describe, strict_uri
 
     document, rows = describe(strict_uri(uri) if strict else uri, signal, nodes)
