@@ -18,12 +18,16 @@ from traces.merging import merge
 from traces.mobility.paths import Mobility
 from traces.nodes import Nodes
 from traces.options import Option, SelectionOptions, describe, parse
+from traces.prediction.run_times import Predicting, with_predictions
 from traces.roads.graph import RoadGraph
 from traces.signals.signal import Signal
 from traces.sites import Sites
 from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
+
+SHARED = (Predicting, Transforms, SelectionOptions, Enrichment)
+"""What every format of jobs takes besides its own options, in the order in which they apply."""
 
 LOADERS = {
     "jobs": "traces.load",
@@ -68,8 +72,8 @@ def formats() -> list[FormatInfo]:
 
 
 def shared_options() -> tuple[Option, ...]:
-    """The options that every format of jobs takes: those of `Transforms`, `SelectionOptions`, then of `Enrichment`."""
-    return (*describe(Transforms), *describe(SelectionOptions), *describe(Enrichment))
+    """The options that every format of jobs takes, in the order in which they apply."""
+    return tuple(option for schema in SHARED for option in describe(schema))
 
 
 def text_options() -> tuple[Option, ...]:
@@ -92,10 +96,10 @@ def load(uri: str) -> Trace:
     """The jobs at `uri`, such as `itp:data/cluster02.csv.gz?end_seconds=864000`.
 
     Relative paths start at the working directory. Where a path holds several files of the format, their jobs are
-    merged. Every format takes the fields of `Transforms`, such as `window=7d..14d&load=1.5`; then `SelectionOptions`:
-    `start_seconds` and `end_seconds` (jobs submitted from the one until before the other), and `limit` (the first of
-    these jobs); and the fields of `Enrichment`, such as `checkpointable=0.8&deferrable=0.5`, for what the data do not
-    say.
+    merged. Every format takes `predict=history` (run times predicted from jobs that ended before); the fields of
+    `Transforms`, such as `window=7d..14d&load=1.5`; then `SelectionOptions`: `start_seconds` and `end_seconds` (jobs
+    submitted from the one until before the other), and `limit` (the first of these jobs); and the fields of
+    `Enrichment`, such as `checkpointable=0.8&deferrable=0.5`, for what the data do not say.
 
     Raises:
         TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
@@ -104,21 +108,17 @@ def load(uri: str) -> Trace:
     """
     parsed, form = _parse(uri, "jobs")
     own = _given(parsed, form.options)
-    chosen = {**_given(parsed, Transforms), **_given(parsed, SelectionOptions)}
-    added = _given(parsed, Enrichment)
-    known = (*fields(form.options), *fields(Transforms), *fields(SelectionOptions), *fields(Enrichment))
-    _check_names(parsed, {item.name for item in known})
-    selection, enrichment = (
-        parse(SelectionOptions, _given(parsed, SelectionOptions), uri),
-        parse(Enrichment, added, uri),
-    )
-    changes = parse(Transforms, _given(parsed, Transforms), uri)
+    shared = {name: text for schema in SHARED for name, text in _given(parsed, schema).items()}
+    _check_names(parsed, {item.name for schema in (form.options, *SHARED) for item in fields(schema)})
+    predicting, changes, selection, enrichment = (parse(schema, _given(parsed, schema), uri) for schema in SHARED)
     trace = _load_files(form, parsed.path, parse(form.options, own, uri), changes.files)
     # A format may resolve its URI (a seed that was drawn); what selects and enriches jobs is added to it.
     base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))
-    resolved = str(TraceURI(base.scheme, base.path, {**base.options, **chosen, **added}))
+    resolved = str(TraceURI(base.scheme, base.path, {**base.options, **shared}))
     metadata = replace(trace.metadata, origin=trace.metadata.origin or resolved)
-    changed = _transform(replace(trace, uri=resolved, metadata=metadata), changes)
+    # Before anything is left out: what ended before a window began is known in it.
+    predicted = with_predictions(replace(trace, uri=resolved, metadata=metadata), predicting)
+    changed = _transform(predicted, changes)
     return _enrich(_select(changed, selection), enrichment)
 
 

@@ -101,6 +101,20 @@ def compare_traces(
         print_pairs(f"{document['a']} and {document['b']}", rows)
 
 
+@app.command("predict")
+def predict(uri: URIArgument, json_to: JsonOption = None) -> None:
+    """Show how well run times and arrivals can be predicted from what came before."""
+    from autoscaler.prediction_tables import measured
+
+    document, rows = measured(uri)
+    if json_to is not None:
+        write_json(document, json_to)
+    if json_to != "-":
+        from autoscaler.cli._table import print_pairs
+
+        print_pairs(document["uri"], rows)
+
+
 @app.command("fit")
 def fit(
     uri: URIArgument,

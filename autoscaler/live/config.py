@@ -12,6 +12,7 @@ from autoscaler.live.constraints import Taint
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
+from autoscaler.live.prediction_config import PredictionSettings
 from autoscaler.live.registry import load_provider
 from autoscaler.live.repair_config import Repair
 from autoscaler.live.signal_config import LiveRegion, SignalSettings
@@ -359,6 +360,7 @@ class LiveConfig:
         codec: the layout; a trained policy must have the same.
         usd_per_gpu_hour: what an hour of waiting costs, per requested GPU; likewise.
         signals: what energy costs and emits, region by region.
+        prediction: how run times are predicted.
         dry_run: decide and explain, change nothing.
         audit_path: file to which each decision is appended as JSON; None: none.
         audit: how large the audit may become.
@@ -377,6 +379,7 @@ class LiveConfig:
     codec: CodecLayout = field(default_factory=CodecLayout)
     usd_per_gpu_hour: float = 1.0
     signals: SignalSettings = field(default_factory=SignalSettings)
+    prediction: PredictionSettings = field(default_factory=PredictionSettings)
     dry_run: bool = True
     audit_path: str | None = None
     audit: AuditSettings = field(default_factory=AuditSettings)

@@ -36,6 +36,7 @@ from autoscaler.live.switch import Switch, SwitchStore
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.pauses import with_pauses
+from autoscaler.live.view.run_times import RunTimes
 from autoscaler.live.view.store import Store, Trigger
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
@@ -87,6 +88,7 @@ class Observer:
         self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped, self._machines)
         self._views = ViewBuilder(config, clock)
         self._submissions = Submissions(clock.now())
+        self._run_times = None if config.prediction.method == "none" else RunTimes(config.prediction)
         self._watchers = Watchers(())
 
     def start(self, client: KubeClient) -> None:
@@ -146,7 +148,11 @@ class Observer:
             state: what was ordered and is not visible yet, and which pools cannot grow now.
             setpoints: which are in force; None: none is.
         """
-        view, submissions = self._views.build(self.store.contents(), self.stale(), state.starting_since)
+        contents = self.store.contents()
+        view, submissions = self._views.build(contents, self.stale(), state.starting_since)
+        if self._run_times is not None:
+            self._run_times.note(contents)
+            view = self._run_times.expected(view)
         view = with_pauses(view, self._switch.everything, self._switch.pools)
         self._submissions.note(submissions, view.now_seconds)
         full = {pool.name for pool in self._config.pools if state.in_backoff(pool.name, view.now_seconds)}

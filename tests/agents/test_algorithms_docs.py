@@ -29,6 +29,7 @@ def test_every_yaml_example_is_an_experiment(text: str, tmp_path: Path) -> None:
     load_config(path, ExperimentConfig)
 
 
+@pytest.mark.slow
 def test_the_example_that_replays_many_policies_runs() -> None:
     names: dict[str, object] = {}
     exec(examples("python")[0], names)

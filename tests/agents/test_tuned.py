@@ -158,6 +158,7 @@ def consolidating(**flags: bool) -> EnvironmentConfig:
     return replace(CONFIG, codec=codec, move_seconds=1.0)
 
 
+@pytest.mark.slow
 def test_cheap_moves_are_chosen_and_dear_ones_are_not() -> None:
     trace = traces.load("synthetic:quickstart?days=3&seed=0&checkpointable=1.0")
     start = trace.first_submit_seconds

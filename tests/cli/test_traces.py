@@ -196,3 +196,16 @@ def test_info_tells_the_load_of_each_gpu_model(tmp_path: Path, capsys: pytest.Ca
     assert "the queue never drains" in capsys.readouterr().out
     assert main(["traces", "info", f"{path}?map_gpus=T4:T40", "--nodes", f"openb-nodes:{tmp_path}/n.csv"]) == 2
     assert "a job takes only T40, which no node has; did you mean 'T4'" in capsys.readouterr().err
+
+
+def test_predict_shows_the_errors_of_each_predictor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traces", "predict", "synthetic:quickstart?days=10&seed=0&estimated=1", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["run_times"].keys() == {"one value", "the trace's own", "history", "rolling"}
+    assert document["run_times"]["the trace's own"]["median_factor"] == pytest.approx(1.0, abs=0.05)
+    arrivals = document["arrivals"]
+    assert arrivals["self-exciting"]["rms_error"] < arrivals["as many as yesterday"]["rms_error"]
+    assert main(["traces", "predict", "synthetic:quickstart?days=1&seed=0"]) == 0
+    out = capsys.readouterr().out
+    assert "run time by history" in out
+    assert "too few to learn arrivals from" in " ".join(out.split())

@@ -70,6 +70,7 @@ def test_a_baseline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert document["objective_usd"] != simulate(capsys)["objective_usd"]
 
 
+@pytest.mark.slow
 def test_a_queue_order(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, scarce: str) -> None:
     monkeypatch.setitem(QUEUE_ORDERS, "widest", f"{TOYS}.queue_order:ORDER")
     first = simulate(capsys, "--cluster", scarce)

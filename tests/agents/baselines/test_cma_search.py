@@ -49,6 +49,7 @@ def test_generations_share_the_budget() -> None:
     assert len(_windows(jobs, 30, 10**9, np.random.default_rng(0))) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0, 20_000])
 def test_the_combination_is_not_worse_than_the_tuned_heuristic_and_the_same_each_time(budget: int) -> None:
     trace = traces.load("synthetic:quickstart?days=2&seed=0&jobs_per_day=60")

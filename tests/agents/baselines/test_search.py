@@ -52,6 +52,7 @@ def test_a_grid_is_tried_in_full_or_sampled_with_its_default() -> None:
     assert grid_sets(grid, 0) == [{"a": 1.0, "b": 5.0}]
 
 
+@pytest.mark.slow
 def test_it_is_the_cheapest_set_and_costs_what_it_says(trace: Trace) -> None:
     tuned = found(trace)
     start, cluster = trace.first_submit_seconds, auto_cluster(trace)

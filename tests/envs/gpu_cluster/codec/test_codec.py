@@ -90,6 +90,7 @@ def test_every_entry_is_between_0_and_1(codec: CodecLayout) -> None:
         assert ((values >= 0.0) & (values <= 1.0)).all()
 
 
+@pytest.mark.slow
 @kernel_property(examples=40)
 @given(problem=problems(), seed=st.integers(0, 1000))
 def test_every_entry_is_between_0_and_1_in_any_world(problem, seed: int) -> None:

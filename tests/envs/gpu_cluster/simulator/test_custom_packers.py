@@ -173,6 +173,7 @@ def test_a_copy_of_best_fit_does_what_best_fit_does(packer: str, problem: Proble
     assert_same(replayed(own), replayed(problem))
 
 
+@pytest.mark.slow
 def test_the_node_with_the_lowest_key_is_taken_as_worked_out_by_hand() -> None:
     """Of two busy nodes with two free GPUs and one, the emptiest is the first, the fullest the second; one is idle."""
     jobs: list[Job] = [(0.0, 9000.0, 2.0), (0.0, 9000.0, 3.0), (100.0, 9000.0, 1.0)]
@@ -239,6 +240,7 @@ def test_another_process_compiles_no_kernels_and_none_are_needed() -> None:
     assert run_script(NUMBA_DISABLE_JIT="1") == [-1, compiled[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", ["anything", "any-python"])
 def test_threads_and_pickled_simulators_give_the_same_bits(packer: str) -> None:
     problem = pickle.loads(pickle.dumps(problem_with(packer)))
@@ -266,6 +268,7 @@ def test_environments_take_it_by_its_name(packer: str) -> None:
     assert environment.step(np.zeros(len(problem.config.codec.action_sizes), np.int64))[1] <= 0.0
 
 
+@pytest.mark.slow
 def test_the_same_functions_serve_node_packing() -> None:
     one, other, tables, pods = openb_like(5)
     placed = NodePacker(one, tables, "plain-best-fit").place(pods[:80])
@@ -357,6 +360,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         make_problem(make_trace(SHARES), ClusterConfig((PoolConfig("gpu", 4),)), config)
 
 
+@pytest.mark.slow
 def test_it_looks_at_cpus_where_they_count() -> None:
     config = EnvironmentConfig(packer="emptiest", physics=PhysicsConfig(second_resources=True))
     pool = PoolConfig("gpu", 2, 2, gpus_per_node=8, cpus_per_node=4.0)

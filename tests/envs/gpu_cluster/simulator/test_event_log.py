@@ -35,6 +35,7 @@ def rows(simulator: Simulator, event: str) -> list[dict[str, object]]:
     return log.filter(pc.equal(log["event"].cast("string"), event)).to_pylist()
 
 
+@pytest.mark.slow
 def test_a_gang_has_a_row_for_each_node_and_nodes_have_a_life() -> None:
     problem = small_problem([(0.0, 3600.0, 12.0)], pools=[PoolConfig("gpu", max_nodes=3, boot_seconds=300.0)])
     simulator = replay(problem)

@@ -300,6 +300,7 @@ def play_random(problem: Problem, seed: int) -> Iterator[Simulator]:
         yield simulator
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(is_stochastic=True), seed=SEEDS)
 def test_nodes_are_in_one_state_each_and_node_time_adds_up(problem: Problem, seed: int) -> None:
@@ -321,6 +322,7 @@ def test_nodes_are_in_one_state_each_and_node_time_adds_up(problem: Problem, see
     assert min(parts.values()) >= 0.0
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(is_stochastic=True), setpoint=st.integers(0, 23))
 def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem: Problem, setpoint: int) -> None:

@@ -69,6 +69,7 @@ def replayed(several: list[LearnedSetpoints], problem: Problem, episodes: NDArra
     return simulator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(), (32, 32)], ids=["linear", "network"])
 @pytest.mark.parametrize("world", [one_pool, two_pools])
 def test_a_replay_decides_as_the_policy_does_step_by_step(world: object, hidden: tuple[int, ...]) -> None:
@@ -86,6 +87,7 @@ def test_a_replay_decides_as_the_policy_does_step_by_step(world: object, hidden:
     assert len({row.tobytes() for row in batch.energy_integrals}) == len(several) * len(episodes)
 
 
+@pytest.mark.slow
 def test_the_levers_of_the_start_are_pulled_in_a_replay_too() -> None:
     problem = two_pools()
     episodes = windows(problem, 1)

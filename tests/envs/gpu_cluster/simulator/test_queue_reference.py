@@ -48,6 +48,7 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
     assert_same_times(fast, slow)
 
 
+@pytest.mark.slow
 @kernel_property(examples=150)
 @given(problem=queues_with_reservations(detailed=False) | queues_with_reservations(detailed=True))
 def test_reservations_are_the_same(problem: Problem) -> None:

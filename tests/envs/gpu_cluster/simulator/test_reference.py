@@ -22,6 +22,7 @@ SCRATCH = {"pool": columns.TRIAL, "run": columns.RUN_TARGET, "pod": 0}
 """The first column that is scratch: snapshots that the shortcut leaves out write there too."""
 
 
+@pytest.mark.slow
 @kernel_property(examples=150)
 @given(problem=problems(is_stochastic=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
 def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: str) -> None:
@@ -97,6 +98,7 @@ def test_clusters_of_a_batch_do_not_touch_each_other(problem: Problem, clusters:
         np.testing.assert_array_equal(batch._world.clusters.clock[index], alone._world.clusters.clock[0])
 
 
+@pytest.mark.slow
 @kernel_property(examples=60)
 @given(st.booleans().flatmap(lambda any_lot: problems(is_stochastic=any_lot)), st.integers(0, 10**6), st.integers(1, 3))
 def test_the_shortcut_of_a_replay_decides_as_the_codec(problem: Problem, setpoint: int, stride: int) -> None:
