@@ -48,6 +48,8 @@ test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba w
 		$(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
+	@echo "Leaves out: tests on a control plane, kernels on stock numba with bounds checks, and tests marked slow (properties of"
+	@echo "kernels with all physics, custom packers, searches and trainings to the end). make test runs them all."
 	$(PYTEST) $(PARALLEL) -m "not slow and not cluster" $(PYTEST_ARGS)
 
 lint: .venv/.stamp-dev ## Check style, types and the layers of imports

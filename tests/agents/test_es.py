@@ -37,6 +37,7 @@ def trained(folder: Path, **config: object) -> LearnedSetpoints:
     return policy
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_policy_and_the_same_curve(tmp_path: Path) -> None:
     first, again, other = (
         trained(tmp_path / name, seed=seed, proof=0.0) for name, seed in (("a", 0), ("b", 0), ("c", 1))

@@ -174,6 +174,7 @@ def test_cheap_moves_are_chosen_and_dear_ones_are_not() -> None:
     assert Tuned.from_dict(cheap.to_dict()) == cheap
 
 
+@pytest.mark.slow
 def test_its_policy_with_levers_costs_what_it_says() -> None:
     """Moves and the overhead that they cause are in the price, as in the sum of rewards."""
     trace = traces.load("synthetic:quickstart?days=3&seed=0&checkpointable=1.0")

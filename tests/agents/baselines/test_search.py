@@ -71,6 +71,7 @@ def test_it_is_the_cheapest_set_and_costs_what_it_says(trace: Trace) -> None:
     assert tuned.simulated_jobs == tuned.tried * window.jobs
 
 
+@pytest.mark.slow
 def test_the_budget_bounds_what_is_simulated_and_is_kept(trace: Trace) -> None:
     tuned = found(trace, HorizontalAutoscaler, budget_jobs=600)
     assert 0 < tuned.simulated_jobs <= tuned.budget_jobs == 600

@@ -127,6 +127,7 @@ def test_copies_that_cannot_be_are_refused() -> None:
         simulator.copy_clusters(np.array([0]), np.array([0]), origin=elsewhere)
 
 
+@pytest.mark.slow
 def test_the_look_ahead_is_cheaper_than_the_rule_that_it_falls_back_on() -> None:
     problem = problem_of(trace_of())
     rules = np.zeros((len(SETPOINTS), RULE_SIZE), np.int64)

@@ -255,6 +255,7 @@ def test_threads_and_pickled_simulators_give_the_same_bits(packer: str) -> None:
         np.testing.assert_array_equal(getattr(simulator._world.clusters, name), getattr(alone._world.clusters, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", ["anything", "any-python"])
 def test_environments_take_it_by_its_name(packer: str) -> None:
     problem = problem_with(packer)
@@ -282,6 +283,7 @@ def broken(n: Nodes, f: Tables, pod: Pod, node: int) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_what_a_plain_packer_raises_comes_out_with_its_traceback() -> None:
     simulator = Simulator.from_problem(problem_with(Packer(broken, compiled=False)), 2)
     for _ in range(2):

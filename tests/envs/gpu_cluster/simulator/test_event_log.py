@@ -65,6 +65,7 @@ def test_a_move_is_logged_with_its_new_node() -> None:
     assert move["value"] == start["value"]
 
 
+@pytest.mark.slow
 @kernel_property(examples=40)
 @given(problem=problems(max_jobs=20))
 def test_it_changes_nothing_and_agrees_with_the_records_of_the_jobs(problem: Problem) -> None:

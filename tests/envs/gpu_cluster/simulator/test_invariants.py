@@ -113,6 +113,7 @@ def test_a_start_stays_what_it_was(problem: Problem, seed: int) -> None:
         before, finished = starts.copy(), int(clock[columns.FINISHED])
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(), seed=SEEDS)
 def test_nodes_stay_within_their_limits_and_gpus_within_the_nodes_that_are_on(problem: Problem, seed: int) -> None:
@@ -178,6 +179,7 @@ def test_energy_and_money_add_up(problem: Problem, seed: int) -> None:
         assert -rewards == pytest.approx(simulator.decided_usd()[0], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 @WORLD
 @given(problem=problems(), seed=SEEDS, data=st.data())
 def test_what_comes_later_changes_nothing_before(problem: Problem, seed: int, data: st.DataObject) -> None:

@@ -19,6 +19,7 @@ POD_FACTS = (
 )
 
 
+@pytest.mark.slow
 def test_a_packer_sees_what_nodes_have_and_pods_request() -> None:
     """A whole node stays idle, so the third job finds one busy node: 2.5 of its 4 GPUs are taken by two jobs."""
     seen: list[dict[str, int]] = []

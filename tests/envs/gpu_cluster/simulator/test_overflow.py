@@ -154,6 +154,7 @@ def test_balanced_pools_get_the_same_number_of_nodes() -> None:
     assert Both(small_problem(jobs, [PoolConfig("a", 6), PoolConfig("b", 6)], codec=codec)).added == [3, 3]
 
 
+@pytest.mark.slow
 @kernel_property(examples=40)
 @given(problems(is_stochastic=True), st.integers(0, 2**32 - 1), st.sampled_from(["valid", "crowded"]))
 def test_no_job_waits_for_a_full_pool_while_another_one_can_grow(problem: Problem, seed: int, style: str) -> None:

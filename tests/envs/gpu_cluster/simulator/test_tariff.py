@@ -182,6 +182,7 @@ def test_a_replay_by_rule_spends_what_steps_do(tmp_path: Path) -> None:
     assert replayed.account() == stepped.account()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consolidation", [0, 1])
 def test_costs_of_a_replay_by_policy_are_those_of_every_hour(tmp_path: Path, consolidation: int) -> None:
     here = region(tmp_path, price=[0.1, 0.3, 0.2] * 40, step_minutes=3)
