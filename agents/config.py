@@ -68,6 +68,7 @@ class AgentConfig(Tagged):
         engine: package that trains it; its module `training` has `train(task, folder, hooks, resume) -> Result`, its
             module `files` has `load_trained(folder, manifest) -> Policy`.
         action_spaces: names of the Gymnasium action spaces that it can play.
+        clusters_only: it trains on GPU clusters alone, whatever their action space.
         has_onnx: whether its policy is also saved as ONNX, which a cluster then runs; else NumPy alone runs it.
         masked: whether it sees the action mask. Where it does not, a choice outside the mask means the default, in
             training, in the saved policy and on a cluster: see `envs.gpu_cluster.codec.decode`.
@@ -75,6 +76,7 @@ class AgentConfig(Tagged):
 
     engine: ClassVar[str]
     action_spaces: ClassVar[tuple[str, ...]]
+    clusters_only: ClassVar[bool] = False
     masked: ClassVar[bool] = False
     has_onnx: ClassVar[bool] = True
 

@@ -86,13 +86,18 @@ def make_agent(name: str, /, **settings: Any) -> AgentConfig:
     return schema(**{"name": name, **settings})
 
 
-def agents_for(action_space: str) -> list[str]:
+def agents_for(action_space: str, clusters: bool = False) -> list[str]:
     """Names of the agents that can play an action space.
 
     Args:
         action_space: name of Gymnasium's class, such as `MultiDiscrete`.
+        clusters: it is that of a GPU cluster.
     """
-    return [name for name in AGENTS if action_space in AGENTS[name].action_spaces]
+    return [
+        name
+        for name, agent in ((name, AGENTS[name]) for name in AGENTS)
+        if action_space in agent.action_spaces or (clusters and agent.clusters_only)
+    ]
 
 
 def make_baseline(name: str, layout: CodecLayout, seed: int = 0) -> Policy:

@@ -26,7 +26,7 @@ from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
 
-SHARED = (Predicting, Transforms, SelectionOptions, Enrichment)
+SHARED: tuple[type[Any], ...] = (Predicting, Transforms, SelectionOptions, Enrichment)
 """What every format of jobs takes besides its own options, in the order in which they apply."""
 
 LOADERS = {
@@ -110,7 +110,10 @@ def load(uri: str) -> Trace:
     own = _given(parsed, form.options)
     shared = {name: text for schema in SHARED for name, text in _given(parsed, schema).items()}
     _check_names(parsed, {item.name for schema in (form.options, *SHARED) for item in fields(schema)})
-    predicting, changes, selection, enrichment = (parse(schema, _given(parsed, schema), uri) for schema in SHARED)
+    predicting = parse(Predicting, _given(parsed, Predicting), uri)
+    changes = parse(Transforms, _given(parsed, Transforms), uri)
+    selection = parse(SelectionOptions, _given(parsed, SelectionOptions), uri)
+    enrichment = parse(Enrichment, _given(parsed, Enrichment), uri)
     trace = _load_files(form, parsed.path, parse(form.options, own, uri), changes.files)
     # A format may resolve its URI (a seed that was drawn); what selects and enriches jobs is added to it.
     base = TraceURI.parse(trace.uri or str(TraceURI(parsed.scheme, parsed.path, own)))

@@ -61,6 +61,7 @@ class CmaES(AgentConfig):
 
     engine: ClassVar[str] = "agents.es"
     action_spaces: ClassVar[tuple[str, ...]] = ()
+    clusters_only: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     has_onnx: ClassVar[bool] = False
 

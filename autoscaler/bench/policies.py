@@ -114,10 +114,9 @@ def _rule(name: str, seeds: int) -> BenchPolicy:
 
 
 def _agent(name: str, agent: str, options: str, seeds: int) -> BenchPolicy:
-    if agent not in agents_for(ACTION_SPACE):
-        raise BenchError(
-            f"agent {agent} cannot play {ACTION_SPACE}; choose one of {', '.join(agents_for(ACTION_SPACE))}"
-        )
+    able = agents_for(ACTION_SPACE, clusters=True)
+    if agent not in able:
+        raise BenchError(f"agent {agent} cannot play {ACTION_SPACE}; choose one of {', '.join(able)}")
     overrides = tuple(option for option in options.split("&") if option)
     for option in overrides:
         if not option.startswith(TRAINABLE):

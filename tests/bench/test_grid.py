@@ -84,8 +84,11 @@ def test_the_key_of_a_task_follows_its_content(tmp_path: Path, monkeypatch: pyte
     assert Task(scenario, plain, 0).key not in keys
 
 
-def test_an_agent_is_trained_within_its_task_and_kept(tmp_path: Path) -> None:
-    policy = "ppo?train.total_steps=512&train.num_envs=4&agent.n_steps=16&agent.batch_size=64&train.validations=1"
+PPO = "ppo?train.total_steps=512&train.num_envs=4&agent.n_steps=16&agent.batch_size=64&train.validations=1"
+
+
+@pytest.mark.parametrize("policy", [PPO, "cma-es?train.total_steps=512&agent.window_days=0.5"], ids=["ppo", "cma-es"])
+def test_an_agent_is_trained_within_its_task_and_kept(tmp_path: Path, policy: str) -> None:
     done = run_bench([small_scenario(tmp_path)], policies=policy, out=tmp_path / "out", workers=1)
     row = pq.read_table(done.results).to_pylist()[0]
     assert row["policy"] == policy

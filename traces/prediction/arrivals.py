@@ -109,12 +109,14 @@ def moments_between(start_seconds: float, end_seconds: float) -> NDArray[np.floa
 def counts(submits: NDArray[np.float64], moments: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
     """Jobs submitted in (moment, moment + seconds], [moments] float64; before it where `seconds` is negative."""
     ends = np.searchsorted(submits, moments + seconds, side="right")
-    return np.abs(ends - np.searchsorted(submits, moments, side="right")).astype(np.float64)
+    jobs: NDArray[np.int64] = np.abs(ends - np.searchsorted(submits, moments, side="right"))
+    return jobs.astype(np.float64)
 
 
 def hour_of_week(moments: NDArray[np.float64], week_offset_seconds: float) -> NDArray[np.int64]:
     """The hour of the week of each moment, [moments] int64, from Monday 00:00."""
-    return ((moments + week_offset_seconds) // 3600.0).astype(np.int64) % WEEK_HOURS
+    hours: NDArray[np.int64] = ((moments + week_offset_seconds) // 3600.0).astype(np.int64) % WEEK_HOURS
+    return hours
 
 
 def decayed(submits: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
