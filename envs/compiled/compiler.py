@@ -25,6 +25,8 @@ from envs.compiled.choice import FAST, chosen_compiler
 ENVIRONMENTS = Path(__file__).parents[1]
 CALLERS = ("env.py", "vector.py", "parallel.py")
 """Modules of an environment that only call kernels: a change of one compiles nothing anew."""
+BUILT_ON = {"serverless": ("containers",), "edge": ("containers",)}
+"""Environment -> folders of `envs` that its kernels are made of too."""
 
 
 @cache
@@ -39,7 +41,8 @@ def source_digest(environment: str) -> str:
     """
     settings: Any = numba.config
     digest = hashlib.sha256(f"{numba.__version__} {chosen_compiler()} {settings.BOUNDSCHECK}".encode())
-    for folder in (Path(__file__).parent, ENVIRONMENTS / environment):
+    own = (environment, *BUILT_ON.get(environment, ()))
+    for folder in (Path(__file__).parent, *(ENVIRONMENTS / name for name in own)):
         for path in sorted(folder.rglob("*.py")):
             if path.parent != folder or path.name not in CALLERS:
                 digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())

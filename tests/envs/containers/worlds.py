@@ -1,0 +1,96 @@
+"""Small worlds of containers, made so that many things happen at the same ms."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as some
+
+from envs.containers import state as st
+from envs.containers.problem import make_requests
+from envs.containers.state import FOREVER, Problem
+
+
+def function_row(draw) -> list[int]:
+    row = [0] * st.FUNCTION_COLUMNS
+    row[st.MEMORY], row[st.CPU], row[st.GPU] = (
+        draw(some.integers(1, 6)),
+        draw(some.integers(0, 4)),
+        draw(some.integers(0, 3)),
+    )
+    row[st.START_MS], row[st.CONCURRENCY] = draw(some.integers(0, 6)), draw(some.sampled_from([1, 1, 2]))
+    row[st.DEADLINE_MS] = draw(some.sampled_from([0, 0, 5, 15]))
+    row[st.REQUEST_BYTES] = draw(some.sampled_from([0, 0, 3]))
+    row[st.START_MW], row[st.WARM_MW], row[st.BUSY_MW] = 3, 2, 7
+    return row
+
+
+def node_row(draw, place: int) -> list[int]:
+    row = [0] * st.NODE_COLUMNS
+    row[st.PLACE], row[st.NODE_MEMORY] = place, draw(some.integers(6, 14))
+    row[st.NODE_CPU], row[st.NODE_GPU] = draw(some.integers(4, 12)), draw(some.integers(3, 8))
+    row[st.OFF_MW], row[st.IDLE_MW], row[st.BOOT_MW] = draw(some.sampled_from([0, 1])), 50, 60
+    row[st.BOOT_MS], row[st.PULL_RATE] = draw(some.integers(0, 7)), draw(some.integers(1, 4))
+    row[st.CACHE_BYTES] = draw(some.integers(2, 20))
+    return row
+
+
+@some.composite
+def problems(draw) -> Problem:
+    functions, layers = draw(some.integers(1, 4)), draw(some.integers(1, 4))
+    places, origins = draw(some.integers(1, 2)), draw(some.integers(1, 2))
+    nodes, place_rows = [], []
+    for place in range(places):
+        count = draw(some.integers(1, 3))
+        place_rows.append([len(nodes), len(nodes) + count, draw(some.sampled_from([0, 0, 2]))])
+        nodes += [node_row(draw, place) for _ in range(count)]
+    images = [draw(some.lists(some.integers(0, layers - 1), unique=True, max_size=3)) for _ in range(functions)]
+    times = sorted(draw(some.lists(some.integers(0, 60), max_size=25)))
+    count = len(times)
+
+    def column(low: int, high: int) -> np.ndarray:
+        return np.array(draw(some.lists(some.integers(low, high), min_size=count, max_size=count)), np.int64)
+
+    pieces = draw(some.integers(1, 3))
+    return Problem(
+        function=np.array([function_row(draw) for _ in range(functions)], np.int64),
+        layer_first=np.cumsum([0, *map(len, images)]).astype(np.int64),
+        layer_of=np.array([layer for image in images for layer in image] or [0], np.int64),
+        layer_bytes=np.array([draw(some.integers(1, 8)) for _ in range(layers)], np.int64),
+        node=np.array(nodes, np.int64),
+        place=np.array(place_rows, np.int64),
+        request=make_requests(
+            np.array(times, np.int64),
+            column(0, functions - 1),
+            column(0, 9),
+            column(0, origins - 1),
+            column(0, origins - 1),
+        ),
+        latency_ms=np.array([[draw(some.sampled_from([0, 0, 3])) for _ in range(places)] for _ in range(origins)]),
+        edges_ms=np.array([-(1 << 62), 20, 40][:pieces], np.int64),
+        usd_per_uj=np.array([[0.1, 0.3]] * 3)[:pieces, :places] * np.arange(1, pieces + 1)[:, None],
+        g_per_uj=np.ones((pieces, places)),
+        admits_all=draw(some.booleans()),
+    )
+
+
+TIMES = some.sampled_from([0, 0, 1, 3, 8, 20, FOREVER])
+
+
+@some.composite
+def controls(draw, problem: Problem) -> np.ndarray:
+    keys = len(problem.function) * len(problem.place)
+    rows = [[draw(TIMES), draw(TIMES), draw(some.sampled_from([0, 0, 0, 1, 2]))] for _ in range(keys)]
+    return np.array(rows, np.int64)
+
+
+@some.composite
+def routes(draw, problem: Problem) -> np.ndarray:
+    shape = len(problem.latency_ms), len(problem.function)
+    return np.array(
+        [[draw(some.integers(0, len(problem.place) - 1)) for _ in range(shape[1])] for _ in range(shape[0])]
+    )
+
+
+@some.composite
+def sleeps(draw, problem: Problem) -> np.ndarray:
+    return np.array([draw(TIMES) for _ in problem.node], np.int64)
