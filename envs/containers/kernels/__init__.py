@@ -1,0 +1,1 @@
+"""What happens to requests, containers and nodes, compiled. Environments make their own kernels of these helpers."""
