@@ -119,7 +119,7 @@ def drop(problem: Problem, world: World, slot: int) -> None:
 
 
 @helper
-def plan_sleep(problem: Problem, world: World, node: int) -> None:
+def plan_sleep(problem: Problem, world: World, node: int) -> None:  # noqa: ARG001 (one signature)
     """Set the timer after which a node sleeps, if it is on and has no container."""
     row = world.node[node]
     if row[st.NODE_CONTAINERS] == 0 and row[st.NODE_STATE] == st.ON:
