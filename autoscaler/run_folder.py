@@ -6,6 +6,7 @@ metrics.jsonl  the learning curve, one line per entry
 checkpoints/   the last ones, to resume from
 policy/        the policy artifact that scored best on the training window
 tensorboard/   the learning curve for TensorBoard
+recording/     what its policy does, for the dashboard, where `evaluate --record` wrote that
 wandb/         files of Weights & Biases, where that is on
 """
 

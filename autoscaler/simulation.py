@@ -17,11 +17,13 @@ from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
 from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compiled, prepare, warm_up
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
+from autoscaler.recordings.simulated import Recorded, record_policies
 from configs.files import check_output_file
 from configs.loader import to_dict
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, load_cluster
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import Simulator, write_log
+from envs.recording import check_folder
 from traces.trace import Trace
 
 SCHEMA = "autoscaler.simulate/1"
@@ -94,6 +96,7 @@ def simulate(
     packer: str | None = None,
     seed: int = 0,
     events: str | Path | None = None,
+    record: str | Path | None = None,
     progress: bool | Reporter = False,
 ) -> Simulation:
     """Replay a whole trace with one policy, from its first submission until its last job has ended.
@@ -108,6 +111,7 @@ def simulate(
         packer: in-pool packer; None: the policy's own.
         seed: for rules that draw at random.
         events: where the event log goes as Parquet; None: nothing is logged.
+        record: folder of a recording for `autoscaler dashboard`, for which the policy runs once more; None: none.
         progress: see `autoscaler.progress`.
 
     Raises:
@@ -118,10 +122,13 @@ def simulate(
         ClusterError: trace and cluster do not fit together.
         PolicyFitError: the codec of the policy has fewer pools than the cluster.
         SimulatorError: an invariant does not hold, in debug mode (`overrides=["debug=true"]`).
-        OutputFileError: the event log cannot be written.
+        RecordingError: the folder of the recording is not empty.
+        OutputFileError: the event log or the recording cannot be written.
     """
     if events is not None:
         check_output_file(events)
+    if record is not None:
+        check_folder(record)
     jobs = traces.load(trace) if isinstance(trace, str) else trace
     reporter = make_reporter(progress)
     note_bad_rows(reporter, jobs)
@@ -129,7 +136,11 @@ def simulate(
     pools = cluster if isinstance(cluster, ClusterConfig) else _pools(cluster, jobs, candidate.environment)
     scenario = Scenario(jobs, pools, candidate.environment)
     source = "given" if isinstance(cluster, ClusterConfig) else cluster
-    return _replay(candidate.policy, scenario, source, seed, events, reporter)
+    done = _replay(candidate.policy, scenario, source, seed, events, reporter)
+    if record is not None:
+        window = whole_trace(jobs)
+        record_policies(record, scenario, window, [Recorded(candidate.policy.name, candidate.policy)], jobs.uri)
+    return done
 
 
 def note_compiling(reporter: Reporter) -> None:

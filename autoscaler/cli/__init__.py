@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "results": ("autoscaler.cli.results", "Ask the results of `bench run` in SQL."),
     "headroom": ("autoscaler.cli.headroom", "Say what a scenario has to win, before anything is trained."),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
+    "dashboard": ("autoscaler.cli.dashboard", "Show what a policy does, recorded or live, on a page in the browser."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),

@@ -41,6 +41,25 @@ JsonOption = Annotated[
         help="Write the result as JSON to this file; - is stdout.",
     ),
 ]
+
+
+def _new_folder(path: str | None) -> str | None:
+    if path is not None:
+        from envs.recording import check_folder
+
+        check_folder(path)
+    return path
+
+
+RecordOption = Annotated[
+    str | None,
+    typer.Option(
+        "--record",
+        metavar="FOLDER",
+        callback=_new_folder,
+        help="Write a recording for `autoscaler dashboard` into a new folder.",
+    ),
+]
 OverridesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the config by its dotted key."),

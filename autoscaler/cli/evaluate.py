@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, checked_output, write_json
+from autoscaler.cli._common import (
+    JsonOption,
+    OverridesOption,
+    QuietOption,
+    RecordOption,
+    checked_output,
+    write_json,
+)
 
 
 def _picture_path(path: str | None) -> str | None:
@@ -46,6 +53,7 @@ def command(
     figure: Annotated[
         str | None, typer.Option("--figure", metavar="PATH", callback=_picture_path, help="Write one .png or .svg.")
     ] = None,
+    record: RecordOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -65,6 +73,8 @@ def command(
         comparison.write_report(report)
     if figure is not None:
         comparison.write_figure(figure)
+    if record is not None:
+        comparison.write_recording(record)
     if json_to is not None:
         write_json(comparison.document(), json_to)
     if json_to != "-":

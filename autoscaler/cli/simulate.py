@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption, checked_output, write_json
+from autoscaler.cli._common import (
+    JsonOption,
+    OverridesOption,
+    QuietOption,
+    RecordOption,
+    checked_output,
+    write_json,
+)
 
 
 def command(
@@ -38,6 +45,7 @@ def command(
     debug: Annotated[
         bool, typer.Option("--debug", help="Check every invariant after every event; many times slower.")
     ] = False,
+    record: RecordOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -50,7 +58,7 @@ def command(
 
     done = simulate(
         policy, trace, cluster=cluster, overrides=[*(overrides or []), *(["debug=true"] if debug else [])],
-        packer=packer, seed=seed, events=events, progress=not quiet,
+        packer=packer, seed=seed, events=events, record=record, progress=not quiet,
     )  # fmt: skip
     if json_to is not None:
         write_json(done.document(), json_to)

@@ -178,6 +178,26 @@ class Comparison:
 
         write_picture(self, path)
 
+    def write_recording(self, folder: str | Path, window: int = 0) -> None:
+        """Run every policy once more, the first seed of each, and record what it does, for `autoscaler dashboard`.
+
+        Args:
+            folder: of the recording; it must be empty or missing.
+            window: number of the window.
+
+        Raises:
+            RecordingError: the folder is not empty.
+            OutputFileError: it cannot be written.
+        """
+        from autoscaler.recordings.simulated import Recorded, record_policies
+
+        policies = [
+            Recorded(name, result.contender.policies[0], name == self.reference)
+            for name, result in self.results.items()
+        ]
+        title = f"window {window + 1} of {len(self.windows)} of {self.scenario.trace.uri}"
+        record_policies(folder, self.scenario, self.windows[window], policies, title)
+
     @property
     def incidents(self) -> dict[str, str]:
         """The measures of `INCIDENTS`, with their words, of which any policy has some."""

@@ -11,7 +11,7 @@ from envs.recording.schema import (
     Track,
     check_columns,
 )
-from envs.recording.writer import RecordingWriter
+from envs.recording.writer import RecordingWriter, check_folder
 
 __all__ = [
     "JOB_EVENTS",
@@ -25,5 +25,6 @@ __all__ = [
     "RecordingWriter",
     "Track",
     "check_columns",
+    "check_folder",
     "read_head",
 ]

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from configs.errors import UserError, did_you_mean
 
 SCHEMA = "autoscaler.recording/1"
-KINDS = ("cluster", "city")
+KINDS = ("cluster", "city", "training")
 SHARED = ""
 """The track of what is the same for every policy."""
 
@@ -62,7 +61,8 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
 """Columns of each table with their types; docs/dashboard.md says what they mean. One without a time does not change."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-Columns = Mapping[str, NDArray[Any]]
+Columns = Mapping[str, Any]
+"""Column -> its values, [rows]: an array, or a sequence."""
 
 
 class RecordingError(UserError, ValueError):
@@ -89,7 +89,7 @@ class Head:
     """What a reader needs before the first row.
 
     Attributes:
-        kind: "cluster" or "city".
+        kind: "cluster", "city", or "training" for the learning curve of a run.
         title: one line.
         tracks: the policies; they share one clock.
         start_seconds: where the clock begins.

@@ -24,6 +24,18 @@ def table_path(folder: Path, track: str, table: str) -> Path:
     return folder / (track or SHARED_FOLDER) / f"{table}{SUFFIX}"
 
 
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder that no recording can be written into.
+
+    Raises:
+        RecordingError: the folder is not empty.
+        OutputFileError: nothing can be written there.
+    """
+    check_output_folder(folder)
+    if Path(folder).is_dir() and any(Path(folder).iterdir()):
+        raise RecordingError(f"{folder}: is not empty; choose another folder for the recording")
+
+
 class _TableFile:
     """One table: an Arrow IPC stream that grows batch by batch."""
 
@@ -81,10 +93,8 @@ class RecordingWriter:
     """
 
     def __init__(self, folder: str | Path, head: Head) -> None:
-        check_output_folder(folder)
+        check_folder(folder)
         self.head, self._folder = head, Path(folder)
-        if self._folder.is_dir() and any(self._folder.iterdir()):
-            raise RecordingError(f"{folder}: is not empty; choose another folder for the recording")
         self._tracks = {SHARED, *(track.name for track in head.tracks)}
         self._files: dict[tuple[str, str], _TableFile] = {}
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,54 @@
+"""Puts the dashboard together: what is shown, the page, and the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from autoscaler.dashboard.errors import DashboardError
+from autoscaler.dashboard.page import find_page
+from autoscaler.dashboard.sources import demo_sources, find_sources
+from autoscaler.progress import Reporter, make_reporter
+
+if TYPE_CHECKING:
+    from autoscaler.dashboard.server import DashboardServer
+
+
+def prepare(
+    paths: Sequence[str],
+    *,
+    demo: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | None = None,
+    names: Sequence[str] = (),
+    progress: bool | Reporter = False,
+) -> DashboardServer:
+    """A server that is ready to run.
+
+    Args:
+        paths: recordings, run folders and audit files.
+        demo: also the recordings that are part of the package.
+        host: address to listen on.
+        port: its port; 0: any free one.
+        token: that every request must carry; None: none.
+        names: further names under which this machine is asked.
+        progress: see `autoscaler.progress`; the page may have to be built.
+
+    Raises:
+        DashboardError: there is nothing to show, the page is missing, or it cannot listen there.
+    """
+    try:
+        from autoscaler.dashboard.server import Address, DashboardServer
+    except ImportError as error:
+        raise DashboardError(
+            f"the dashboard needs the package {error.name}, which its extra brings: "
+            "pip install 'green-gpu-autoscaler[dashboard]'"
+        ) from error
+    address = Address(host, port, token, tuple(names))
+    sources = find_sources(paths)
+    if demo:
+        sources += demo_sources()
+    if not sources:
+        raise DashboardError("there is nothing to show; give a recording or a run folder, or --demo")
+    return DashboardServer(find_page(make_reporter(progress)), sources, address)

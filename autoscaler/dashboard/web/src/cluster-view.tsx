@@ -1,0 +1,152 @@
+import { useMemo, useRef, useState } from "preact/hooks";
+import { sized, useDraw, type Animation } from "./animation";
+import { Bars } from "./bars";
+import type { Clock } from "./clock";
+import { drawGantt, drawNodes, layoutNodes, nodeAt, type Viewport } from "./draw";
+import { moment, number } from "./format";
+import { useWidth } from "./hooks";
+import { NODE_STATES, type Recording, type Track } from "./recording";
+import { isDark, theme } from "./theme";
+import { nodeFacts } from "./why";
+
+const GANTT_HEIGHT = 240;
+const GANTT_SECONDS = 12 * 3600;
+const LEGEND = ["off", "booting", "idle", "busy", "draining", "failed"] as const;
+
+export function ClusterView({ recording, track, clock, animation }: {
+  recording: Recording; track: Track; clock: Clock; animation: Animation;
+}) {
+  const [selected, setSelected] = useState(-1);
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const head = recording.head!;
+  const nodes = track.table("nodes");
+  const layout = useMemo(() => layoutNodes(track, head.pools, Math.max(width, 1)), [track, width, nodes.rows]);
+  const jobs = track.table("jobs");
+  const bars = useMemo(() => new Bars(jobs), [jobs]);
+  bars.update();
+  useDraw(animation, () => {
+    if (canvas.current === null || width === 0) return;
+    bars.update();
+    drawNodes(sized(canvas.current, width, layout.height), layout, track, clock.time, theme(), selected);
+  });
+  const pick = (event: MouseEvent) => {
+    const box = canvas.current!.getBoundingClientRect();
+    setSelected(nodeAt(layout, event.clientX - box.left, event.clientY - box.top));
+  };
+  const step = (event: KeyboardEvent) => {
+    const across = Math.max(1, Math.floor(width / layout.cell));
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    const at = layout.node.indexOf(selected);
+    setSelected(layout.node[Math.min(Math.max(at < 0 ? 0 : at + by, 0), layout.node.length - 1)] ?? -1);
+  };
+  const facts = selected < 0 ? null : nodeFacts(head, track, bars, selected, clock.time);
+  return (
+    <div ref={ref}>
+      <ul class="legend">
+        {LEGEND.map((state) => <li key={state}><span class={`key ${state}`} aria-hidden="true" />{state}</li>)}
+      </ul>
+      <canvas
+        ref={canvas} tabIndex={0} role="application" style={{ width: `${width}px`, height: `${layout.height}px` }}
+        aria-label={`nodes of ${track.head.title || track.head.name}: ${summary(track, clock.time)}. Arrow keys choose a node.`}
+        onClick={pick} onKeyDown={step}
+      />
+      <div aria-live="polite">
+        {facts !== null && (
+          <div class="panel">
+            <h3>{facts.name}: {facts.state}</h3>
+            {facts.sentences.map((text) => <p key={text}>{text}</p>)}
+            <details>
+              <summary>History</summary>
+              <ul>{facts.history.map(({ time, state, gpus }, index) => <li key={index}>{moment(time, head.start_time)} {state}{gpus > 0 && `, ${number(gpus, 2)} GPUs in use`}</li>)}</ul>
+            </details>
+            <button type="button" onClick={() => setSelected(-1)}>Close</button>
+          </div>
+        )}
+      </div>
+      <Gantt recording={recording} track={track} bars={bars} clock={clock} animation={animation} width={width} />
+    </div>
+  );
+}
+
+/** How many nodes are in each state, for readers of screens. */
+function summary(track: Track, time: number): string {
+  const view = track.latest("node_states");
+  view.seek(time);
+  const states = view.table.numbers("state");
+  const counts = NODE_STATES.map(() => 0);
+  for (let node = 0; node < view.subjects; node++) if (view.rowOf(node) >= 0) counts[states[view.rowOf(node)]]++;
+  return NODE_STATES.flatMap((state, index) => (counts[index] > 0 && state !== "off" ? [`${counts[index]} ${state}`] : [])).join(", ") || "all off";
+}
+
+function Gantt({ recording, track, bars, clock, animation, width }: {
+  recording: Recording; track: Track; bars: Bars; clock: Clock; animation: Animation; width: number;
+}) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const nodes = track.table("nodes");
+  const pools = recording.head!.pools;
+  const [order, gpus] = useMemo(() => {
+    const numbers = nodes.numbers("node");
+    const most = nodes.rows === 0 ? 0 : Math.max(...numbers.subarray(0, nodes.rows)) + 1;
+    const places = new Int32Array(most);
+    const sizes = new Float32Array(most).fill(1);
+    for (let row = 0; row < nodes.rows; row++) {
+      places[numbers[row]] = row;
+      sizes[numbers[row]] = pools[nodes.numbers("pool")[row]]?.gpus_per_node ?? 1;
+    }
+    return [places, sizes];
+  }, [nodes, nodes.rows]);
+  const [seconds, setSeconds] = useState(GANTT_SECONDS);
+  const [shown, setShown] = useState(40);
+  const [top, setTop] = useState(0);
+  const [behind, setBehind] = useState(0);
+  const most = Math.max(1, nodes.rows);
+  const count = Math.min(shown, most);
+  const view = (): Viewport => {
+    const to = clock.time - behind + 0.05 * seconds;
+    return { from: to - seconds, to, top: Math.min(top, Math.max(0, most - count)), nodes: count };
+  };
+  useDraw(animation, () => {
+    if (canvas.current === null || width === 0) return;
+    drawGantt(sized(canvas.current, width, GANTT_HEIGHT), width, GANTT_HEIGHT, bars, view(), order, gpus, clock.time, theme(), isDark());
+  });
+  const zoom = (factor: number) => setSeconds(Math.min(Math.max(seconds * factor, 600), 60 * 86_400));
+  const scroll = (by: number) => setTop(Math.min(Math.max(top + by, 0), Math.max(0, most - count)));
+  const back = (by: number) => setBehind(Math.max(0, behind + by));
+  const onKey = (event: KeyboardEvent) => {
+    const action = {
+      "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-count / 4), ArrowDown: () => scroll(count / 4),
+      ArrowLeft: () => back(seconds / 4), ArrowRight: () => back(-seconds / 4),
+      PageUp: () => setShown(Math.max(4, count / 2)), PageDown: () => setShown(Math.min(most, count * 2)),
+    }[event.key];
+    if (action === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  };
+  const onWheel = (event: WheelEvent) => {
+    if (!event.ctrlKey && !event.shiftKey) return;
+    event.preventDefault();
+    if (event.ctrlKey) zoom(event.deltaY > 0 ? 1.25 : 0.8);
+    else scroll((event.deltaY / GANTT_HEIGHT) * count);
+  };
+  return (
+    <div class="gantt">
+      <h3>Jobs on nodes</h3>
+      <canvas
+        ref={canvas} tabIndex={0} role="application" style={{ width: `${width}px`, height: `${GANTT_HEIGHT}px` }} onKeyDown={onKey} onWheel={onWheel}
+        aria-label={`jobs as bars over ${count} of ${most} nodes. Plus and minus zoom in time, page up and down in nodes, arrows scroll.`}
+      />
+      <div class="buttons">
+        <button type="button" onClick={() => zoom(0.5)}>Zoom in</button>
+        <button type="button" onClick={() => zoom(2)}>Zoom out</button>
+        <button type="button" onClick={() => back(seconds / 4)}>Earlier</button>
+        <button type="button" disabled={behind === 0} onClick={() => back(-seconds / 4)}>Later</button>
+        {most > count && <button type="button" onClick={() => scroll(-count / 2)}>Up</button>}
+        {most > count && <button type="button" onClick={() => scroll(count / 2)}>Down</button>}
+      </div>
+    </div>
+  );
+}

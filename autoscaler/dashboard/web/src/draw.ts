@@ -1,0 +1,152 @@
+/** What the canvases show: pure functions of rows and a moment. `autoscaler/dashboard/pictures` draws by the same rules. */
+
+import type { Bars } from "./bars";
+import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, OFF, SUSPENDED, type Pool, type Track } from "./recording";
+import { jobColour, type Theme } from "./theme";
+
+export interface Layout {
+  width: number;
+  height: number;
+  cell: number;
+  /** Place of each node, by its row in the table of nodes. */
+  x: Float32Array;
+  y: Float32Array;
+  node: Int32Array;
+  gpus: Float32Array;
+  labels: { text: string; y: number }[];
+}
+
+const LABEL = 18;
+const LARGEST = 26;
+const SMALLEST = 6;
+const MOST_AREA = 420;
+
+/** Where cells of nodes go: pool by pool, line by line, as large as fits. */
+export function layoutNodes(track: Track, pools: Pool[], width: number): Layout {
+  const nodes = track.table("nodes");
+  const count = nodes.rows;
+  const pool = nodes.numbers("pool");
+  const members: number[][] = pools.map(() => []);
+  for (let row = 0; row < count; row++) members[pool[row]]?.push(row);
+  const area = Math.max(60, MOST_AREA - LABEL * pools.length);
+  const fitting = Math.sqrt((width * area) / Math.max(count, 1));
+  const cell = Math.max(SMALLEST, Math.min(LARGEST, Math.floor(fitting)));
+  const across = Math.max(1, Math.floor(width / cell));
+  const layout: Layout = {
+    width, height: 0, cell,
+    x: new Float32Array(count), y: new Float32Array(count),
+    node: Int32Array.from(nodes.numbers("node").subarray(0, count)),
+    gpus: new Float32Array(count), labels: [],
+  };
+  let top = 0;
+  pools.forEach((own, index) => {
+    const model = own.gpu_model ? `, ${own.gpu_model}` : "";
+    layout.labels.push({ text: `${own.name}: ${members[index].length} nodes of ${own.gpus_per_node} GPUs${model}`, y: top + 13 });
+    top += LABEL;
+    members[index].forEach((row, place) => {
+      layout.x[row] = (place % across) * cell;
+      layout.y[row] = top + Math.floor(place / across) * cell;
+      layout.gpus[row] = own.gpus_per_node;
+    });
+    top += Math.ceil(members[index].length / across) * cell + 6;
+  });
+  layout.height = Math.max(top, 40);
+  return layout;
+}
+
+/** Nodes as cells: colour and mark say the state, the filled part how many of the GPUs work. */
+export function drawNodes(
+  context: CanvasRenderingContext2D, layout: Layout, track: Track, time: number, theme: Theme, selected: number,
+): void {
+  const view = track.latest("node_states");
+  view.seek(time);
+  const states = view.table.numbers("state");
+  const used = view.table.numbers("used_gpus");
+  const { cell, x, y, node, gpus } = layout;
+  const size = cell - (cell > 8 ? 2 : 1);
+  context.clearRect(0, 0, layout.width, layout.height);
+  const paths = theme.states.map(() => new Path2D());
+  const levels = new Path2D();
+  const marks = new Path2D();
+  for (let row = 0; row < node.length; row++) {
+    const latest = view.rowOf(node[row]);
+    const state = latest < 0 ? OFF : states[latest];
+    paths[state].rect(x[row], y[row], size, size);
+    if (state === BUSY) {
+      const level = Math.round((size * Math.min(used[latest] / gpus[row], 1)) * 2) / 2;
+      levels.rect(x[row], y[row] + size - level, size, level);
+    } else if (state === BOOTING) {
+      marks.rect(x[row] + size / 3, y[row] + size / 3, size / 3, size / 3);
+    } else if (state === DRAINING || state === FAILED || state === GONE) {
+      marks.rect(x[row], y[row] + size / 2 - 0.75, size, 1.5);
+      if (state !== DRAINING) marks.rect(x[row] + size / 2 - 0.75, y[row], 1.5, size);
+    }
+  }
+  paths.forEach((path, state) => {
+    if (state === OFF || state === SUSPENDED) {
+      context.strokeStyle = theme.states[state];
+      context.lineWidth = 1;
+      context.stroke(path);
+    } else {
+      context.fillStyle = state === BUSY ? theme.states[IDLE] : theme.states[state];
+      context.fill(path);
+    }
+  });
+  context.fillStyle = theme.states[BUSY];
+  context.fill(levels);
+  context.fillStyle = theme.ink;
+  context.fill(marks);
+  context.font = "12px system-ui, sans-serif";
+  for (const label of layout.labels) context.fillText(label.text, 0, label.y);
+  const at = node.indexOf(selected);
+  if (at >= 0) {
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 2;
+    context.strokeRect(x[at] - 1, y[at] - 1, size + 2, size + 2);
+  }
+}
+
+export function nodeAt(layout: Layout, x: number, y: number): number {
+  for (let row = 0; row < layout.node.length; row++) {
+    const [dx, dy] = [x - layout.x[row], y - layout.y[row]];
+    if (dx >= 0 && dx < layout.cell && dy >= 0 && dy < layout.cell) return layout.node[row];
+  }
+  return -1;
+}
+
+export interface Viewport {
+  from: number;
+  to: number;
+  /** First node that is shown, and how many: not whole. */
+  top: number;
+  nodes: number;
+}
+
+/** Jobs as bars over nodes in time, with the moment as a line. */
+export function drawGantt(
+  context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, order: Int32Array,
+  gpus: Float32Array, time: number, theme: Theme, isDark: boolean,
+): void {
+  context.clearRect(0, 0, width, height);
+  const row = height / view.nodes;
+  const scale = width / (view.to - view.from);
+  const [first, last] = bars.range(view.from, view.to);
+  for (let bar = first; bar < last; bar++) {
+    const start = bars.start[bar];
+    if (start > time) break;
+    const end = Math.min(bars.end[bar], time);
+    if (end < view.from) continue;
+    const place = order[bars.node[bar]] - view.top;
+    if (place < -1 || place > view.nodes) continue;
+    const lane = row / gpus[bars.node[bar]];
+    const x = Math.max(0, (start - view.from) * scale);
+    const w = Math.max(0.5, Math.min(width, (end - view.from) * scale) - x);
+    const h = Math.max(0.5, lane * bars.gpus[bar]);
+    context.fillStyle = jobColour(bars.job[bar], isDark);
+    context.fillRect(x, place * row + lane * bars.lane[bar], w, h > 3 ? h - 0.5 : h);
+  }
+  context.fillStyle = theme.line;
+  if (row > 6) for (let line = Math.ceil(view.top); line < view.top + view.nodes; line++) context.fillRect(0, (line - view.top) * row, width, 0.5);
+  context.fillStyle = theme.accent;
+  context.fillRect((time - view.from) * scale - 0.75, 0, 1.5, height);
+}

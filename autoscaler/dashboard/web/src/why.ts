@@ -1,0 +1,100 @@
+/** Why a node is as it is, in words; only what the recording says. */
+
+import type { Bars } from "./bars";
+import { duration, number } from "./format";
+import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, SUSPENDED, type Head, type Track } from "./recording";
+
+export interface NodeFacts {
+  name: string;
+  pool: number;
+  state: string;
+  sentences: string[];
+  history: { time: number; state: string; gpus: number }[];
+}
+
+/** What the last decision about a pool aimed at, and why; null: none so far. */
+export function lastDecision(track: Track, pool: number, time: number): { time: number; target: number; reason: string } | null {
+  const table = track.table("decisions");
+  const pools = table.numbers("pool");
+  for (let row = table.rowAt(time); row >= 0; row--) {
+    if (pools[row] !== pool) continue;
+    return { time: table.numbers("time_seconds")[row], target: table.numbers("target")[row], reason: table.text("reason", row) };
+  }
+  return null;
+}
+
+/** Reasons that hold of a subject at a moment: the last text of each rule, unless it is empty. */
+export function reasonsOf(track: Track, subject: string, id: number, time: number): string[] {
+  const table = track.table("reasons");
+  const ids = table.numbers("id");
+  const found = new Map<string, string>();
+  for (let row = table.rowAt(time); row >= 0; row--) {
+    if (ids[row] !== id || table.text("subject", row) !== subject) continue;
+    const rule = table.text("rule", row);
+    if (!found.has(rule)) found.set(rule, table.text("text", row));
+  }
+  return [...found.values()].filter((text) => text !== "");
+}
+
+export function jobName(track: Track, job: number): string {
+  const table = track.table("job_names");
+  const jobs = table.numbers("job");
+  for (let row = table.rows - 1; row >= 0; row--) if (jobs[row] === job) return table.text("name", row);
+  return `job ${job}`;
+}
+
+export function nodeFacts(head: Head, track: Track, bars: Bars, node: number, time: number): NodeFacts | null {
+  const nodes = track.table("nodes");
+  const numbers = nodes.numbers("node");
+  const at = numbers[node] === node ? node : numbers.subarray(0, nodes.rows).indexOf(node);
+  if (at < 0) return null;
+  const pool = nodes.numbers("pool")[at];
+  const view = track.latest("node_states");
+  view.seek(time);
+  const states = view.table;
+  const times = states.numbers("time_seconds");
+  let row = view.rowOf(node);
+  const state = row < 0 ? OFF : states.numbers("state")[row];
+  let since = row < 0 ? head.start_seconds : times[row];
+  const history: NodeFacts["history"] = [];
+  for (let each = row; each >= 0 && history.length < 30; each = view.before(each)) {
+    const own = states.numbers("state")[each];
+    history.push({ time: times[each], state: NODE_STATES[own], gpus: states.numbers("used_gpus")[each] });
+    if (own === state && row >= 0) {
+      since = times[each];
+      row = each;
+    } else row = -1;
+  }
+  const sentences = [...reasonsOf(track, "node", node, time), ...sentencesOf(head, track, bars, node, pool, state, since, time)];
+  return { name: nodes.text("name", at), pool, state: NODE_STATES[state], sentences, history };
+}
+
+function sentencesOf(
+  head: Head, track: Track, bars: Bars, node: number, pool: number, state: number, since: number, time: number,
+): string[] {
+  const settings = head.pools[pool];
+  const for_ = `for ${duration(time - since)}`;
+  const decided = lastDecision(track, pool, time);
+  const aims = decided === null ? "" : `The last change of the target, ${duration(time - decided.time)} ago, was to ${decided.target} nodes: ${decided.reason || "no reason is recorded"}.`;
+  switch (state) {
+    case BUSY: {
+      const running = bars.running(node, time);
+      const jobs = running.slice(0, 8).map((bar) => `${jobName(track, bars.job[bar])} (${number(bars.gpus[bar], 2)} GPUs)`);
+      const more = running.length > 8 ? ` and ${running.length - 8} more` : "";
+      return [`It stays because it is busy: ${jobs.join(", ")}${more}.`];
+    }
+    case IDLE: {
+      const least = settings !== undefined && settings.min_nodes > 0 ? [`The pool keeps at least ${settings.min_nodes} nodes.`] : [];
+      return [`Idle ${for_}: nothing runs here, and no decision has removed it yet.`, ...least, ...(aims ? [aims] : [])];
+    }
+    case BOOTING: {
+      const takes = settings === undefined ? "" : ` A boot takes about ${duration(settings.boot_seconds)}.`;
+      return [`Booting ${for_}.${takes}`, ...(aims ? [aims] : [])];
+    }
+    case DRAINING: return [`Draining ${for_}: it takes no new job, and goes when it is empty.`];
+    case FAILED: return [`Failed ${for_}: it is in repair.`];
+    case GONE: return [`Taken back by its provider ${for_}.`];
+    case SUSPENDED: return [`Suspended ${for_}: it wakes more quickly than it boots.`];
+    default: return [`Off ${for_}.`, ...(aims ? [aims] : [])];
+  }
+}

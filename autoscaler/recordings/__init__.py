@@ -1,0 +1,1 @@
+"""What the dashboard plays: recordings of simulated runs, of event logs and of audits."""

@@ -1,0 +1,170 @@
+"""An event log of the simulator as rows of a recording: states of nodes, events of jobs, and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from envs.recording import JOB_EVENTS, NODE_STATES
+
+OFF, BOOTING, IDLE, BUSY, DRAINING, FAILED, GONE, _ = range(len(NODE_STATES))
+SUBMIT, START, END, PREEMPT, _, _, RESIZE, _ = range(len(JOB_EVENTS))
+
+Rows = list[tuple[Any, ...]]
+
+_NODE_EVENTS = {
+    "node_order": BOOTING,
+    "node_ready": IDLE,
+    "node_off": OFF,
+    "node_boot_fail": OFF,
+    "node_fail": FAILED,
+    "node_reclaim": DRAINING,
+    "node_gone": GONE,
+    "node_return": OFF,
+}
+"""Event of the log -> the state that the node has then."""
+
+
+@dataclass(slots=True)
+class _Node:
+    state: int = OFF
+    milli: int = 0
+    parts: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Pool:
+    target: int = -1
+    on: int = 0
+    busy: int = 0
+    seen_on: int = 0
+    seen_busy: int = 0
+
+
+@dataclass(slots=True)
+class LogRows:
+    """Rows of a recording that an event log comes down to; columns as in `envs.recording.TABLES`."""
+
+    node_states: Rows = field(default_factory=list)
+    jobs: Rows = field(default_factory=list)
+    decisions: Rows = field(default_factory=list)
+
+
+class LogReader:
+    """Follows an event log row by row.
+
+    Args:
+        submits: [J, 3] float64: time in s, number of the job and the GPUs that it requests, in order of time.
+    """
+
+    def __init__(self, submits: NDArray[np.float64] | None = None) -> None:
+        self.rows = LogRows()
+        self._submits = np.zeros((0, 3)) if submits is None else submits
+        self._next = 0
+        self._nodes: dict[int, _Node] = {}
+        self._pools: dict[int, _Pool] = {}
+        self._waiting: dict[int, float] = {}
+        self._places: dict[int, set[int]] = {}
+        self._emptied, self._now = -1, float("-inf")
+
+    def read(self, log: pa.Table) -> LogRows:
+        """Add the rows of a log, a table of `envs.gpu_cluster.simulator.EVENT_SCHEMA`, and return all rows so far."""
+        columns = [log.column(name).to_pylist() for name in ("time_ms", "event", "pool", "job", "node", "value")]
+        handlers: dict[str, Callable[..., None]] = {
+            "job_start": self._start,
+            "job_end": self._stop,
+            "job_preempt": self._stop,
+            "job_move": self._move,
+            "job_resize": self._resize,
+            "decision": self._decide,
+        }
+        for time_ms, event, pool, job, node, value in zip(*columns, strict=True):
+            time = time_ms / 1000.0
+            self._submit_until(time)
+            if time > self._now:  # the log has what a decision orders before the decision itself
+                self._now = time
+                for counts in self._pools.values():
+                    counts.seen_on, counts.seen_busy = counts.on, counts.busy
+            if event != "job_move":
+                self._emptied = -1
+            handlers.get(event, self._change)(time, event, pool, job, node, value)
+        return self.rows
+
+    def _submit_until(self, time: float) -> None:
+        while self._next < len(self._submits) and self._submits[self._next, 0] <= time:
+            at, job, gpus = self._submits[self._next].tolist()
+            self.rows.jobs.append((at, int(job), SUBMIT, -1, gpus))
+            self._waiting[int(job)] = gpus
+            self._next += 1
+
+    def _change(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        self._set(time, pool, node, _NODE_EVENTS[event])
+
+    def _set(self, time: float, pool: int, node: int, state: int) -> None:
+        own, counts = self._nodes.setdefault(node, _Node()), self._pools.setdefault(pool, _Pool())
+        counts.on += (state in (BOOTING, IDLE, BUSY)) - (own.state in (BOOTING, IDLE, BUSY))
+        counts.busy += (state == BUSY) - (own.state == BUSY)
+        own.state = state
+        self.rows.node_states.append((time, node, state, own.milli / 1000.0))
+
+    def _hold(self, time: float, pool: int, job: int, node: int, milli: int) -> None:
+        """Let a job have so many thousandths of a node's GPUs from now on."""
+        own = self._nodes.setdefault(node, _Node())
+        own.milli += milli - own.parts.pop(job, 0)
+        places = self._places.setdefault(job, set())
+        places.discard(node)
+        if milli:
+            own.parts[job] = milli
+            places.add(node)
+        stays = own.state not in (IDLE, BUSY)  # one that drains or failed does so until the log says otherwise
+        self._set(time, pool, node, own.state if stays else BUSY if own.milli else IDLE)
+
+    def _start(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        self._waiting.pop(job, None)
+        self.rows.jobs.append((time, job, START, node, value / 1000.0))
+        self._hold(time, pool, job, node, value)
+
+    def _stop(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        ends = event == "job_end"
+        if not ends:
+            self._waiting[job] = self._waiting.get(job, 0.0) + value / 1000.0
+        self.rows.jobs.append((time, job, END if ends else PREEMPT, node, value / 1000.0))
+        self._hold(time, pool, job, node, 0)
+
+    def _move(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        """The log names the new node only; the parts of one node move together, so it is left by all of them."""
+        sources = [place for place in self._places.get(job, ()) if place != node]
+        same = [place for place in sources if self._nodes[place].parts[job] == value] or sources
+        if same:
+            source = self._emptied if self._emptied in same else min(same, key=lambda place: self._nodes[place].milli)
+            self._emptied = source
+            self.rows.jobs.append((time, job, END, source, value / 1000.0))
+            self._hold(time, pool, job, source, 0)
+        held = self._nodes.setdefault(node, _Node()).parts.get(job, 0)
+        self.rows.jobs.append((time, job, START, node, (held + value) / 1000.0))
+        self._hold(time, pool, job, node, held + value)
+
+    def _resize(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        self.rows.jobs.append((time, job, RESIZE, node, value / 1000.0))
+        self._hold(time, pool, job, node, value)
+
+    def _decide(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        counts = self._pools.setdefault(pool, _Pool())
+        if value == counts.target:
+            return
+        waiting = f"{len(self._waiting):,} jobs wait for {sum(self._waiting.values()):,.4g} GPUs"
+        reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy; {waiting}"
+        before = counts.seen_on if counts.target < 0 else counts.target
+        self.rows.decisions.append((time, pool, before, value, reason))
+        counts.target = value
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, Any]:
+    """Rows as columns by name; empty ones where there are no rows."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return dict(zip(names, map(list, columns), strict=True))

@@ -1,0 +1,213 @@
+"""Records simulated policies: the same window of a trace under each of them, on one clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+from autoscaler.evaluation.provenance import provenance
+from autoscaler.evaluation.rollouts import Scenario, execute, prepare
+from autoscaler.evaluation.windows import Window
+from autoscaler.recordings.event_log import LogReader, columns_of
+from envs.gpu_cluster.accounting import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, kwh_rates
+from envs.gpu_cluster.simulator import NEVER, Problem, Simulator
+from envs.recording import TABLES, Head, RecordingWriter, Track
+
+MOST_SAMPLES = 6000
+"""Of a track: 2 for each pixel of a wide screen, and four days of minutes."""
+
+JOULES_HOURS = 1000.0 * MS_PER_HOUR
+"""W per kWh/ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A policy to record.
+
+    Attributes:
+        name: for humans; the name of its track is made of it.
+        policy: who decides.
+        is_reference: whether the others are compared with it.
+    """
+
+    name: str
+    policy: Policy
+    is_reference: bool = False
+
+
+def record_policies(
+    folder: str | Path, scenario: Scenario, window: Window, policies: Sequence[Recorded], title: str
+) -> None:
+    """Record what policies do in a window, from its start until the last job of it has ended.
+
+    Args:
+        folder: of the recording; it must be empty or missing.
+        scenario: trace, cluster and settings.
+        window: the window.
+        policies: at least one.
+        title: one line.
+
+    Raises:
+        RecordingError: the folder is not empty.
+        OutputFileError: it cannot be written.
+        PolicyFitError: the codec of a policy has fewer pools than the cluster.
+        ClusterError: trace, cluster and codec do not fit together.
+    """
+    tracks = tuple(
+        Track(track_name(each.name, number), each.name, each.is_reference) for number, each in enumerate(policies)
+    )
+    problem = scenario.problem()
+    with RecordingWriter(folder, _head(scenario, window, tracks, title)) as writer:
+        writer.add("nodes", _nodes(problem))
+        ends = []
+        for track, each in zip(tracks, policies, strict=True):
+            ends.append(_record_track(writer, track.name, each.policy, scenario, window))
+            writer.flush()
+        writer.add("signals", _signals(problem, window.start_ms, round(max(ends) * 1000)))
+        writer.close(end_seconds=max(ends))
+
+
+def track_name(name: str, number: int) -> str:
+    """A name for the folder of a track: what of a policy's name may stand there, after its number."""
+    return f"{number}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-') or 'policy'}"
+
+
+class _Sampler:
+    """Samples one cluster at some of its decisions; what `execute` calls."""
+
+    def __init__(self, simulator: Simulator, stride: int) -> None:
+        self.stride = stride
+        self._simulator = simulator
+        self.rows: list[tuple[float, ...]] = []
+
+    def record(self) -> None:
+        simulator = self._simulator
+        account = simulator.account(0)
+        grams = account.carbon_g.total + account.embodied_g
+        used = sum(pool.used_milli_ms for pool in simulator.pool_totals(0))
+        self.rows.append(
+            (
+                float(simulator.time_ms[0]), simulator.energy(0).total, grams, account.total_usd,
+                float(simulator.waited_milli_ms[0]), float(used), float(simulator.waiting_jobs[0]),
+                float(simulator.running_jobs[0]), float(simulator.finished_jobs[0]),
+                float(simulator.deadline_misses[0]),
+            )
+        )  # fmt: skip
+
+
+def _record_track(writer: RecordingWriter, name: str, policy: Policy, scenario: Scenario, window: Window) -> float:
+    """Run a policy and write its track; the time when it ended, in s."""
+    simulator = prepare(policy, scenario, [window], log_rows=None)
+    decisions = (window.end_ms - window.start_ms) / 1000.0 / scenario.config.decision_interval_seconds
+    sampler = _Sampler(simulator, max(1, round(decisions / MOST_SAMPLES)))
+    execute(policy, simulator, [window], sampler=sampler)
+    jobs = simulator.job_times(0)
+    order = jobs.first_job + np.arange(len(jobs.submit_ms))
+    submits = np.column_stack([jobs.submit_ms / 1000.0, order, jobs.gpu_milli / 1000.0])
+    rows = LogReader(submits).read(simulator.event_log())
+    for table, found in (("node_states", rows.node_states), ("jobs", rows.jobs), ("decisions", rows.decisions)):
+        writer.add(table, columns_of(found, list(TABLES[table])), name)
+    started = np.sort(jobs.start_ms[jobs.start_ms != NEVER])
+    waits = np.cumsum((jobs.start_ms - jobs.submit_ms)[np.argsort(jobs.start_ms, kind="stable")][: len(started)])
+    writer.add("samples", _samples(np.array(sampler.rows), started, waits), name)
+    return float(simulator.time_ms[0]) / 1000.0
+
+
+def _samples(rows: NDArray[np.float64], started_ms: NDArray[np.int64], waits_ms: NDArray[np.int64]) -> dict[str, Any]:
+    """Columns of `samples`: sums up to each moment, and means of power and GPUs until the next one.
+
+    Args:
+        rows: [S, 10] of `_Sampler`.
+        started_ms: [J] when jobs started, ascending.
+        waits_ms: [J] sum of the waits of these jobs, so far.
+    """
+    rows = rows[np.append(np.diff(rows[:, 0]) > 0, True)]
+    time, kwh, waited, used = rows[:, 0], rows[:, 1], rows[:, 4], rows[:, 5]
+    length = np.diff(time)
+
+    def rate(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.append(np.diff(values) / length, 0.0)
+
+    count = np.searchsorted(started_ms, time, side="right")
+    sums = np.append(0, waits_ms)[count] / 1000.0
+    return {
+        "time_seconds": time / 1000.0,
+        "kwh": kwh,
+        "grams": rows[:, 2],
+        "usd": rows[:, 3],
+        "waited_gpu_hours": waited / MILLI_MS_PER_GPU_HOUR,
+        "mean_wait_seconds": sums / np.maximum(count, 1),
+        "watts": rate(kwh) * JOULES_HOURS,
+        "used_gpus": rate(used) / 1000.0,
+        "waiting_gpus": rate(waited) / 1000.0,
+        "waiting": rows[:, 6],
+        "running": rows[:, 7],
+        "finished": rows[:, 8],
+        "slo_missed": rows[:, 9],
+    }
+
+
+def _head(scenario: Scenario, window: Window, tracks: tuple[Track, ...], title: str) -> Head:
+    zones = _zones(scenario.problem())
+    made, started = provenance(), scenario.trace.metadata.start_time
+    return Head(
+        kind="cluster",
+        title=title,
+        tracks=tracks,
+        start_seconds=window.start_ms / 1000.0,
+        start_time=None if started is None else started.isoformat(),
+        source={"command": made["command"], "version": made["version"], "trace": scenario.trace.uri},
+        zones=tuple(zones),
+        pools=tuple(
+            {
+                "name": pool.name,
+                "gpu_model": pool.gpu_model or "",
+                "gpus_per_node": pool.gpus_per_node,
+                "min_nodes": pool.min_nodes,
+                "max_nodes": pool.max_nodes,
+                "boot_seconds": pool.boot_seconds,
+                "zone": list(zones).index(pool.region or next(iter(zones))),
+            }
+            for pool in scenario.cluster.pools
+        ),
+    )
+
+
+def _zones(problem: Problem) -> dict[str, int]:
+    """Region -> its first pool. Pools that name none are in the first region, if there is any."""
+    regions = problem.config.regions
+    first = regions[0].name if regions else "everywhere"
+    found: dict[str, int] = {}
+    for number, pool in enumerate(problem.cluster.pools):
+        found.setdefault(pool.region or first, number)
+    return found
+
+
+def _nodes(problem: Problem) -> dict[str, Any]:
+    pools = problem.cluster.pools
+    numbers = [number for number, pool in enumerate(pools) for _ in range(pool.max_nodes)]
+    names = [f"{pool.name}-{index}" for pool in pools for index in range(pool.max_nodes)]
+    return {"node": range(len(names)), "pool": numbers, "name": names}
+
+
+def _signals(problem: Problem, start_ms: int, end_ms: int) -> dict[str, Any]:
+    """Price and carbon intensity of each zone, where they change between two moments."""
+    tariff = problem.prices.tariff
+    rows: list[tuple[float, int, float, float]] = []
+    first = int(np.searchsorted(tariff.edges_ms, start_ms, side="right")) - 1
+    last = int(np.searchsorted(tariff.edges_ms, end_ms, side="right"))
+    for zone, pool in enumerate(_zones(problem).values()):
+        rates = kwh_rates(problem.cluster.pools[pool])
+        amount = int(rates.argmax())
+        for piece in range(first, last):
+            usd, grams = tariff.spending_rates[piece, pool, amount] / rates[amount]
+            rows.append((max(int(tariff.edges_ms[piece]), start_ms) / 1000.0, zone, grams, usd))
+    rows.sort()
+    return columns_of(rows, list(TABLES["signals"]))

@@ -1,0 +1,202 @@
+"""The server streams recordings to those who may ask, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from autoscaler.cli import main
+from autoscaler.dashboard.errors import DashboardError
+from autoscaler.dashboard.server import Address, DashboardServer
+from tests.dashboard.conftest import write_cluster
+
+TOKEN = "0123456789abcdef"
+Start = Callable[..., DashboardServer]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "index.html").write_text("<title>page</title>")
+    return folder
+
+
+def ask(
+    server: DashboardServer, path: str = "/", method: str = "GET", **headers: str
+) -> tuple[int, str, dict[str, str]]:
+    class Stays(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", headers=headers, method=method)
+    try:
+        with urllib.request.build_opener(Stays).open(request, timeout=10) as answer:
+            return answer.status, answer.read().decode(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(), dict(error.headers)
+
+
+def read(server: DashboardServer, source: str, **more: Any) -> tuple[list[dict[str, Any]], dict[tuple[str, str], int]]:
+    """The messages of a stream up to its end, and the rows of each table."""
+    messages, rows = [], {}
+    with connect(f"ws://127.0.0.1:{server.port}/api/stream?source={source}", **more) as socket:
+        for message in socket:
+            if isinstance(message, bytes):
+                header = decode(message)
+                key = header["track"], header["table"]
+                rows[key] = rows.get(key, 0) + header["rows"]
+                continue
+            messages.append(json.loads(message))
+            if messages[-1]["kind"] in ("end", "problem"):
+                break
+    return messages, rows
+
+
+def decode(frame: bytes) -> dict[str, Any]:
+    length = int.from_bytes(frame[:4], "little")
+    assert (4 + length) % 8 == 0
+    header = json.loads(frame[4 : 4 + length])
+    kinds = {"f64": np.float64, "f32": np.float32, "i32": np.int32, "u8": np.uint8, "text": np.int32}
+    for column in header["columns"]:
+        values = np.frombuffer(frame, kinds[column["type"]], header["rows"], 4 + length + column["offset"])
+        column["values"] = [column["strings"][at] for at in values] if "strings" in column else values.tolist()
+    return header
+
+
+def test_a_recording_is_streamed_whole_and_as_it_is(start: Start, page: Path, cluster_recording: Path) -> None:
+    server = start(page, [cluster_recording])
+    assert json.loads(ask(server, "/api/sources")[1]) == [{"name": "cluster", "title": "cluster"}]
+    messages, rows = read(server, "cluster")
+    assert [message["kind"] for message in messages] == ["head", "end"]
+    assert messages[0]["head"]["pools"][0]["gpus_per_node"] == 8
+    assert rows["", "nodes"] == 4
+    assert rows["learned", "samples"] == rows["reactive", "samples"] == 61
+    with connect(f"ws://127.0.0.1:{server.port}/api/stream?source=cluster") as socket:
+        assert json.loads(socket.recv())["kind"] == "head"
+        shared = {header["table"]: header for header in (decode(socket.recv()) for _ in range(2))}
+    columns = {column["name"]: column["values"] for column in shared["nodes"]["columns"]}
+    assert columns == {"node": [0, 1, 2, 3], "pool": [0] * 4, "name": ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]}
+
+
+def test_what_is_written_later_comes_later(start: Start, page: Path, tmp_path: Path) -> None:
+    writer = write_cluster(tmp_path / "growing", finished=False)
+    server = start(page, [tmp_path / "growing"])
+    with connect(f"ws://127.0.0.1:{server.port}/api/stream?source=growing") as socket:
+        while json.loads(message if isinstance(message := socket.recv(10), str) else "{}").get("kind") != "caught-up":
+            pass
+        writer.add("decisions", {"time_seconds": [5000.0], "pool": [0], "before": [3], "target": [4], "reason": ["x"]},
+                   "learned")  # fmt: skip
+        writer.close(end_seconds=5000.0)
+        found = []
+        while not isinstance(message := socket.recv(10), bytes):
+            found.append(json.loads(message)["kind"])
+        assert decode(message)["columns"][0]["values"] == [5000.0]
+        assert json.loads(socket.recv(10))["kind"] == "end"
+    assert "head" in found
+
+
+def test_a_damaged_recording_says_what_is_wrong(start: Start, page: Path, cluster_recording: Path) -> None:
+    path = cluster_recording / "learned" / "jobs.arrows"
+    path.write_bytes(path.read_bytes()[:-40])
+    messages, _ = read(start(page, [cluster_recording]), "cluster")
+    assert "jobs.arrows: is damaged" in messages[-1]["text"]
+
+
+def test_the_curve_of_a_run_is_followed(start: Start, page: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").touch()
+    curve = run / "metrics.jsonl"
+    curve.write_text('{"step": 10, "validation/usd": 5.0, "note": "x"}\n{"step": 20, "valid')
+    server = start(page, [run])
+    with connect(f"ws://127.0.0.1:{server.port}/api/stream?source=run") as socket:
+        assert json.loads(socket.recv(10))["head"]["kind"] == "training"
+        assert decode(socket.recv(10))["columns"][0]["values"] == [10.0]
+        with curve.open("a") as file:
+            file.write('ation/usd": 4.0}\n')
+        while isinstance(message := socket.recv(10), str):
+            assert json.loads(message)["kind"] == "caught-up"
+        assert [column["values"] for column in decode(message)["columns"]] == [[20.0], ["validation/usd"], [4.0]]
+
+
+def test_every_request_needs_the_token(start: Start, page: Path, cluster_recording: Path) -> None:
+    server = start(page, [cluster_recording], Address(token=TOKEN))
+    for path in ("/", "/api/sources", "/?token=wrong", "/nothing"):
+        status, text, _ = ask(server, path)
+        assert (status, "token" in text) == (401, True), path
+    with pytest.raises(InvalidStatus, match="403"):
+        read(server, "cluster")
+    status, _, headers = ask(server, f"/?token={TOKEN}&x=1")
+    assert (status, headers["location"]) == (303, "/?x=1")
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=strict" in headers["set-cookie"]
+    cookie = headers["set-cookie"].partition(";")[0]
+    assert ask(server, "/", Cookie=cookie)[0] == 200
+    assert ask(server, "/api/sources", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert read(server, "cluster", additional_headers={"Cookie": cookie})[0][-1]["kind"] == "end"
+    assert ask(server, f"//evil.example/?token={TOKEN}")[2]["location"] == "/evil.example/"
+
+
+def test_other_pages_and_rebound_names_are_refused(start: Start, page: Path, cluster_recording: Path) -> None:
+    server = start(page, [cluster_recording])
+    port = server.port
+    assert ask(server, Host="evil.example")[0] == 421
+    assert ask(server, Host=f"localhost:{port}")[0] == 200
+    assert ask(server, Origin="http://evil.example")[0] == 403
+    assert ask(server, Origin=f"http://127.0.0.1:{port}")[0] == 200
+    assert ask(server, method="POST")[0] == 405
+    with pytest.raises(InvalidStatus, match="403"):
+        read(server, "cluster", origin="http://evil.example")
+    headers = ask(server)[2]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_files_outside_the_page_are_not_served(start: Start, page: Path, cluster_recording: Path) -> None:
+    server = start(page, [cluster_recording])
+    assert ask(server, "/../cluster/recording.json")[0] == 404
+    assert ask(server, "/%2e%2e/cluster/recording.json")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ({"host": "0.0.0.0"}, "give --token"),
+        ({"token": "short"}, "shorter than 16"),
+        ({"host": "0.0.0.0", "token": "0123"}, "shorter than 16"),
+    ],
+)
+def test_an_address_that_all_can_reach_is_refused(address: dict[str, Any], message: str) -> None:
+    with pytest.raises(DashboardError, match=message):
+        Address(**address)
+
+
+def test_a_port_that_is_taken_is_refused(start: Start, page: Path, cluster_recording: Path) -> None:
+    server = start(page, [cluster_recording])
+    with pytest.raises(DashboardError, match="choose another --port"):
+        DashboardServer(page, [], Address(port=server.port))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "there is nothing to show"),
+        (["nowhere"], "nowhere: is neither a recording nor a run folder"),
+        (["--host", "0.0.0.0", "--demo"], "give --token"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
