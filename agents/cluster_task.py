@@ -41,6 +41,7 @@ class ClusterTask(Task):
         tuned: the tuned heuristic of the training window: where maskable-ppo starts from and what it is compared with.
         seed: of everything.
         config_text: the resolved configuration, saved with the policy.
+        others: training windows of further traces and of versions of them, for agents that train on several.
     """
 
     agent: AgentConfig
@@ -50,6 +51,7 @@ class ClusterTask(Task):
     tuned: Tuned
     seed: int
     config_text: str
+    others: tuple[Problem, ...] = ()
 
     rate = ("hour", 3600.0)
 

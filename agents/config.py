@@ -72,6 +72,7 @@ class AgentConfig(Tagged):
         has_onnx: whether its policy is also saved as ONNX, which a cluster then runs; else NumPy alone runs it.
         masked: whether it sees the action mask. Where it does not, a choice outside the mask means the default, in
             training, in the saved policy and on a cluster: see `envs.gpu_cluster.codec.decode`.
+        trains_on_several: whether it trains one policy on several traces, `train.traces` and `train.variations`.
     """
 
     engine: ClassVar[str]
@@ -79,6 +80,7 @@ class AgentConfig(Tagged):
     clusters_only: ClassVar[bool] = False
     masked: ClassVar[bool] = False
     has_onnx: ClassVar[bool] = True
+    trains_on_several: ClassVar[bool] = False
 
     name: str
 
@@ -131,6 +133,39 @@ class CallbackConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VariationConfig:
+    """Further versions of each trace that is trained on, so that a policy meets clusters that it has not seen.
+
+    Each copy draws its own value of each quantity, uniformly in its logarithm between two bounds.
+
+    Attributes:
+        copies: further versions of each trace; 0: none.
+        load: factors on the rate of submissions.
+        boot_seconds: boot times of the nodes of all pools; None: as they are.
+        usd_per_gpu_hour: prices of waiting; None: as it is.
+    """
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    load: tuple[Positive, Positive] = (1.0, 1.0)
+    boot_seconds: tuple[Positive, Positive] | None = None
+    usd_per_gpu_hour: tuple[Positive, Positive] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            AgentConfigError: a value is out of its range, or a lower bound above its upper one.
+        """
+        check_fields(self, "train.variations")
+        for name in ("load", "boot_seconds", "usd_per_gpu_hour"):
+            bounds = getattr(self, name)
+            if bounds is not None and bounds[0] > bounds[1]:
+                raise AgentConfigError(
+                    f"train.variations.{name} is {list(bounds)}; the lower bound comes first: {sorted(bounds)}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """How long and on what to train.
 
@@ -144,6 +179,9 @@ class TrainConfig:
         reward: `module:function` that makes the reward from the terms of a step; None: the environment's own.
         callbacks: callbacks of the user, called after each step.
         init_from: folder of a run or an artifact whose policy the training starts from; None: new weights.
+        traces: URIs of further traces that one policy is trained on, each with a cluster of its own where that is
+            `auto`; agents that search only.
+        variations: further versions of each trace; likewise.
     """
 
     total_steps: Count = 3_000_000
@@ -155,6 +193,13 @@ class TrainConfig:
     reward: str | None = None
     callbacks: tuple[CallbackConfig, ...] = ()
     init_from: str | None = None
+    traces: tuple[str, ...] = ()
+    variations: VariationConfig = field(default_factory=VariationConfig)
+
+    @property
+    def is_on_several(self) -> bool:
+        """Whether the policy is trained on more than the experiment's own trace."""
+        return bool(self.traces or self.variations.copies)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.artifact import Manifest
 from agents.config import AgentConfig, TrainConfig
+from agents.errors import AgentConfigError
 from envs.gpu_cluster.codec import CodecLayout
 from envs.training import Actor, Metric
 from envs.vec_env import TrainingVecEnv
@@ -141,6 +142,11 @@ def check(agent: AgentConfig, train: TrainConfig) -> None:
     Raises:
         AgentConfigError: a name in them names nothing, or something else than it must.
     """
+    if train.is_on_several and not agent.trains_on_several:
+        raise AgentConfigError(
+            f"agent {agent.name} trains on the experiment's own trace only: leave out train.traces and "
+            "train.variations, or set agent.name=cma-es"
+        )
     import_module(f"{agent.engine}.training").check(agent, train)
 
 

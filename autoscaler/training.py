@@ -13,8 +13,8 @@ from stable_baselines3.common.logger import KVWriter
 
 import traces
 from agents.artifact import find_artifact, read_manifest
-from agents.baselines.training_window import TRIED_PACKERS
-from agents.baselines.tuned import Tuned, tune
+from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
+from agents.baselines.tuned import Tuned, tune_together
 from agents.cluster_task import ClusterTask
 from agents.environment_task import EnvironmentTask
 from agents.training import Hooks as EngineHooks
@@ -24,10 +24,9 @@ from autoscaler.evaluation.provenance import provenance
 from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
+from autoscaler.several_traces import further_problems, training_problem
 from configs.loader import dump_yaml, to_yaml
 from envs.gpu_cluster.episodes import RandomEpisodes, equal_episodes
-from envs.gpu_cluster.regions import align_regions
-from envs.gpu_cluster.simulator.problem import make_problem
 from envs.training import training_of
 
 SCHEMA = "autoscaler.run/1"
@@ -208,7 +207,7 @@ def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = Fal
     """The best heuristic of the training window of an experiment.
 
     Args:
-        experiment: trace, cluster, split and settings.
+        experiment: trace, cluster, split and settings; with `train.traces` it is the best one on all of them.
         progress: see `autoscaler.progress`.
 
     Raises:
@@ -216,26 +215,42 @@ def tune_heuristic(experiment: ExperimentConfig, progress: bool | Reporter = Fal
         ClusterError: trace, cluster and codec do not fit together.
     """
     reporter = make_reporter(progress)
-    trace = traces.load(experiment.trace)
-    note_bad_rows(reporter, trace)
-    start, end = experiment.training_window(trace)
-    cluster, windows = experiment.described_cluster(trace), experiment.train.validation_windows
-    with reporter.progress("tune the heuristic", len(TRIED_PACKERS), "packers") as bar:
-        tuned = tune(trace, cluster, experiment.environment, start, end, windows, bar.advance)
+    windows = training_windows(experiment, reporter)
+    with reporter.progress("tune the heuristic", len(TRIED_PACKERS) * len(windows), "packers") as bar:
+        tuned = tune_together(windows, bar.advance)
     reporter.note(f"reactive-tuned: {tuned.describe()}")
     return tuned
 
 
+def training_windows(experiment: ExperimentConfig, progress: bool | Reporter = False) -> list[TrainingWindow]:
+    """The training window of an experiment's trace, and of each of `train.traces`; no version of them.
+
+    Args:
+        experiment: traces, cluster, split and settings.
+        progress: see `autoscaler.progress`.
+
+    Raises:
+        TraceError: a trace cannot be loaded.
+    """
+    reporter, parts = make_reporter(progress), experiment.train.validation_windows
+    windows = []
+    for uri in (experiment.trace, *experiment.train.traces):
+        trace = traces.load(uri)
+        note_bad_rows(reporter, trace)
+        window, cluster = experiment.training_window(trace), experiment.described_cluster(trace)
+        windows.append(TrainingWindow(trace, cluster, experiment.environment, *window, parts))
+    return windows
+
+
 def _cluster_task(experiment: ExperimentConfig, tuned: Tuned) -> ClusterTask:
-    """The training window with the tuned packer."""
+    """The training window with the tuned packer, and those of further traces and versions."""
     trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
-    regions = align_regions(experiment.environment.regions, trace)  # by the whole trace, not by its training window
-    config = replace(experiment.environment, packer=tuned.packer, regions=regions)
-    problem = make_problem(trace.window(None, end), experiment.described_cluster(trace), config)
+    problem = training_problem(experiment, trace, tuned.packer)
     validation = equal_episodes(problem, start, end, experiment.train.validation_windows)
     text = to_yaml(experiment.plain_values())
-    return ClusterTask(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, text)
+    others = tuple(further_problems(experiment, trace, tuned.packer))
+    return ClusterTask(experiment.agent, experiment.train, problem, validation, tuned, experiment.seed, text, others)
 
 
 def _run(

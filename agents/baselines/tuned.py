@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,32 +125,74 @@ def tune(
     Raises:
         ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
-    training = TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)
-    layout = config.codec
+    return tune_together([TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)], progress)
+
+
+def tune_together(trainings: Sequence[TrainingWindow], progress: Callable[[int], None] | None = None) -> Tuned:
+    """The same for the choice that is best on several traces, each of which counts by shares of its own lowest cost.
+
+    Args:
+        trainings: a training window of each trace, with one codec.
+        progress: called with 1 after each packer of each trace.
+
+    Raises:
+        ClusterError: as `tune`.
+    """
+    rules = grid_rules(trainings[0].config.codec)
+    return choose_together(trainings, [grid_costs(training, rules, progress) for training in trainings])
+
+
+def grid_rules(layout: CodecLayout) -> NDArray[np.int64]:
+    """[rules, RULE_SIZE] int64, all setpoints, each with all choices of consolidation where that lever is on."""
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
-    rules = np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
-    costs = np.stack([_replayed(training, packer, rules, progress) for packer in TRIED_PACKERS])
-    best = _cheapest(costs)
-    packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(costs[best].mean())
-    tried = costs.shape[0] * costs.shape[1]
+    return np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
+
+
+def grid_costs(
+    training: TrainingWindow, rules: NDArray[np.int64], progress: Callable[[int], None] | None = None
+) -> NDArray[np.float64]:
+    """[packers, rules, windows] float64, USD of every rule with each of `TRIED_PACKERS`."""
+    return np.stack([_replayed(training, packer, rules, progress) for packer in TRIED_PACKERS])
+
+
+def choose_together(trainings: Sequence[TrainingWindow], costs: Sequence[NDArray[np.float64]]) -> Tuned:
+    """The cheapest choice on average over several traces, from what the grid cost on each.
+
+    Args:
+        trainings: as in `tune_together`.
+        costs: of `grid_costs`, one for each.
+    """
+    layout = trainings[0].config.codec
+    rules, scales = grid_rules(layout), _scales(costs)
+    joined = np.concatenate([each * scale for each, scale in zip(costs, scales, strict=True)], axis=2)
+    best = _cheapest(joined)
+    packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(joined[best].mean())
+    jobs = sum(training.jobs for training in trainings)
+    simulated = joined.shape[0] * joined.shape[1] * jobs
     if layout.power_caps or layout.elastic_width:
-        rule, usd, others = _best_of_others(training, packer, rule)
-        tried += others
-    halves = [_cheapest(costs[:, :, half::2] if costs.shape[2] > 1 else costs) for half in (0, 1)]
+        rule, usd, others = _best_of_others(trainings, scales, packer, rule)
+        simulated += others * jobs
+    halves = [_cheapest(joined[:, :, half::2] if joined.shape[2] > 1 else joined) for half in (0, 1)]
     timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
     return Tuned(
         idle_timeout_seconds=timeout,
         headroom=headroom,
         packer=packer,
         usd_per_window=usd,
-        usd_per_hour=training.per_hour(usd),
-        half_usd_per_window=(float(costs[halves[0]].mean()), float(costs[halves[1]].mean())),
+        usd_per_hour=float(np.mean([training.per_hour(usd) for training in trainings])),
+        half_usd_per_window=(float(joined[halves[0]].mean()), float(joined[halves[1]].mean())),
         half_choices=(_text(layout, halves[0], rules), _text(layout, halves[1], rules)),
         consolidation=int(rule[RULE_CONSOLIDATION]),
         power_cap=int(rule[RULE_POWER_CAP]),
         width=int(rule[RULE_WIDTH]),
-        simulated_jobs=tried * training.jobs,
+        simulated_jobs=simulated,
     )
+
+
+def _scales(costs: Sequence[NDArray[np.float64]]) -> list[float]:
+    """Factors by which each trace counts, so that the cheapest choice of each costs the same; 1 for one trace."""
+    lowest = [max(float(each.mean(axis=2).min()), 1e-9) for each in costs]
+    return [float(np.mean(lowest)) / each for each in lowest] if len(lowest) > 1 else [1.0]
 
 
 def _cheapest(costs: NDArray[np.float64]) -> tuple[int, int]:
@@ -166,14 +208,15 @@ def _text(layout: CodecLayout, choice: tuple[int, int], rules: NDArray[np.int64]
 
 
 def _best_of_others(
-    training: TrainingWindow, packer: str, rule: NDArray[np.int64]
+    trainings: Sequence[TrainingWindow], scales: Sequence[float], packer: str, rule: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], float, int]:
     """The best choices of the power and the width lever together with a rule, the mean cost, how many there were."""
-    layout = training.config.codec
+    layout = trainings[0].config.codec
     caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
     widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
     rules = np.array([(*rule[:RULE_POWER_CAP], cap, width) for cap in caps for width in widths])
-    means = _replayed(training, packer, rules, None).mean(axis=1)
+    costs = [_replayed(each, packer, rules, None) * scale for each, scale in zip(trainings, scales, strict=True)]
+    means = np.concatenate(costs, axis=1).mean(axis=1)
     return rules[means.argmin()], float(means.min()), len(rules)
 
 

@@ -7,12 +7,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines.constant import ConstantSetpoint
 from agents.cluster_task import ClusterTask
 from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.codec import make_policies, number_of_weights, start_of
 from envs.gpu_cluster.episodes import equal_edges_ms
 from envs.gpu_cluster.simulator import Simulator
+from envs.gpu_cluster.simulator.problem import Problem
 
 DAY_MS = 86_400_000
 FEWEST_VALIDATIONS, MOST_VALIDATIONS = 6, 60
@@ -22,30 +24,31 @@ MOST_CLUSTERS = 512
 """Replayed side by side, which bounds the memory."""
 
 
-class Arena:
-    """The training part of a task, cut in time: the first part is searched on, the last one validates.
+Windows = tuple[NDArray[np.int64], ...]
+"""Windows of each ground, [W, 3] int64 each; none of a ground that is not played."""
+
+
+class Ground:
+    """The training window of one trace, cut in time: the first part is searched on, the last one validates.
 
     Windows end at their end, whether their jobs are done or not: setpoints defer no job, and so all windows are equally
     long.
 
     Args:
-        task: what is trained.
+        problem: trace, cluster and settings.
+        settings: of the agent.
+        start: the constants that policies begin from.
 
     Attributes:
-        start: the tuned constants.
         validation: [V, 3] int64, about a day each.
-        steps: decisions taken on windows of the search.
+        steps: decisions taken so far.
     """
 
-    def __init__(self, task: ClusterTask) -> None:
-        settings = task.agent
-        assert isinstance(settings, CmaES)
-        self._problem, self._settings = task.problem, settings
-        self.start = task.tuned.policy(task.problem.config)
-        self.size = number_of_weights(len(settings.features), settings.hidden)
-        self._constants = start_of(*task.layout.setpoints[self.start.setpoint])
-        submit = task.problem.submit_ms
-        begin, end = int(task.validation[0, 0]), int(submit[-1]) + 1
+    def __init__(self, problem: Problem, settings: CmaES, start: ConstantSetpoint) -> None:
+        self._problem, self._settings, self._rule = problem, settings, start.rule
+        self._constants = start_of(*start.layout.setpoints[start.setpoint])
+        submit = problem.submit_ms
+        begin, end = int(submit[0]), int(submit[-1]) + 1
         cut = end - round((end - begin) * settings.validation)
         self._begin, self._cut = begin, cut
         self._window = min(round(settings.window_days * DAY_MS), max((cut - begin) // WINDOWS_OF_SEARCH, 1))
@@ -59,17 +62,11 @@ class Arena:
         last = np.full(len(start), self._problem.num_jobs)
         return np.stack([start, end, last], axis=1).astype(np.int64)
 
-    def draw(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """[windows, 3] int64: windows of the search, one from each equal stretch of it, so that all of it counts."""
-        count = self._settings.windows
+    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """[count, 3] int64: windows of the search, one from each equal stretch of it, so that all of it counts."""
         latest = self._cut - self._window - self._begin
-        start = self._begin + ((np.arange(count) + generator.random(count)) / count * latest).astype(np.int64)
+        start = self._begin + ((np.arange(count) + generator.random(count)) / max(count, 1) * latest).astype(np.int64)
         return self._episodes(start, start + self._window)
-
-    def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
-        """The policy of some weights."""
-        settings = self._settings
-        return LearnedSetpoints(settings.name, self.start, settings.features, settings.hidden, weights, packer)
 
     def costs(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         """What candidates cost.
@@ -94,10 +91,68 @@ class Arena:
             self._simulators[count, seconds] = Simulator.from_problem(self._problem, count, episode_seconds=seconds)
         simulator = self._simulators[count, seconds]
         simulator.reset(np.arange(count), np.tile(episodes, (len(weights), 1)))
-        simulator.replay_policies(policies, np.repeat(np.arange(len(weights)), len(episodes)), self.start.rule)
+        simulator.replay_policies(policies, np.repeat(np.arange(len(weights)), len(episodes)), self._rule)
         self.steps += int(simulator.decisions.sum())
         usd: NDArray[np.float64] = simulator.take_costs().sum(axis=1)
         return usd.reshape(len(weights), len(episodes))
+
+
+class Arena:
+    """All grounds of a task: one of its trace, and one of each further trace and version.
+
+    Args:
+        task: what is trained.
+
+    Attributes:
+        start: the tuned constants.
+        size: weights of a policy.
+        validation: windows that no search sees.
+    """
+
+    def __init__(self, task: ClusterTask) -> None:
+        settings = task.agent
+        assert isinstance(settings, CmaES)
+        self._settings = settings
+        self.start = task.tuned.policy(task.problem.config)
+        self.size = number_of_weights(len(settings.features), settings.hidden)
+        self._grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
+        self.validation: Windows = tuple(ground.validation for ground in self._grounds)
+
+    @property
+    def steps(self) -> int:
+        """Decisions taken so far."""
+        return sum(ground.steps for ground in self._grounds)
+
+    def draw(self, generator: np.random.Generator) -> Windows:
+        """Windows of the search: as many of each ground, or of as many grounds as there are windows."""
+        grounds, windows = len(self._grounds), self._settings.windows
+        counts = np.zeros(grounds, np.int64)
+        played = np.arange(grounds) if grounds <= windows else generator.permutation(grounds)[:windows]
+        counts[played] = max(windows // grounds, 1)
+        return tuple(ground.draw(generator, int(count)) for ground, count in zip(self._grounds, counts, strict=True))
+
+    def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
+        """The policy of some weights."""
+        settings = self._settings
+        return LearnedSetpoints(settings.name, self.start, settings.features, settings.hidden, weights, packer)
+
+    def costs(self, weights: NDArray[np.float64], windows: Windows) -> NDArray[np.float64]:
+        """What candidates cost, each ground by the same measure.
+
+        Args:
+            weights: [K, number of weights] float64; the first is what the others are measured by.
+            windows: of each ground.
+
+        Returns:
+            [K, all windows] float64, USD that decisions changed; times a factor for each ground, so that the first
+            candidate costs as much on all of them.
+        """
+        played = zip(self._grounds, windows, strict=True)
+        costs = [ground.costs(weights, episodes) for ground, episodes in played if len(episodes)]
+        if len(costs) == 1:
+            return costs[0]
+        means = np.array([max(abs(float(usd[0].mean())), 1e-9) for usd in costs])
+        return np.concatenate([usd * (means.mean() / mean) for usd, mean in zip(costs, means, strict=True)], axis=1)
 
 
 def start_weights(settings: CmaES, seed: int) -> NDArray[np.float64]:

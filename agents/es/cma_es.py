@@ -44,12 +44,15 @@ class CmaES(AgentConfig):
     of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
     that no search sees. Where that does not prove a gain, the constants stay. `train.total_steps` counts decisions.
 
+    With several traces one policy is searched for all of them, each of which counts by shares of what the constants
+    cost on it. A training that starts from another policy stays near that one instead of the constants.
+
     Attributes:
         hidden: units of each hidden layer of the policy; empty: it is linear.
         features: what the policy reads, names of `envs.gpu_cluster.codec.feature_choices`.
         restarts: searches, which differ in their random numbers.
         population: candidates of a generation; None: 4 + 3 ln(weights).
-        windows: that each candidate is replayed on.
+        windows: that each candidate is replayed on, shared by the traces where there are several.
         window_days: length of a window, and at most a quarter of what is searched on.
         sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
             choice of the time-out or of the reserve.
@@ -64,6 +67,7 @@ class CmaES(AgentConfig):
     clusters_only: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     has_onnx: ClassVar[bool] = False
+    trains_on_several: ClassVar[bool] = True
 
     name: str = "cma-es"
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...] = ()

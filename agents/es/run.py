@@ -24,10 +24,15 @@ from agents.sb3.run import KEEP_CHECKPOINTS, POLICY, checkpoints
 from agents.sb3.training import CURVE, TENSORBOARD
 from agents.training import Hooks, Result
 from configs.serialize import to_dict
+from envs.gpu_cluster.codec import RULE_SETPOINT, number_of_weights, start_of
+from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS
 
 STATE, TOLD = "state.json", "told.npz"
 SEARCHES, WINDOWS = 1, 2
 """Streams of random numbers of an experiment's seed."""
+
+
+CONSTANTS, START = "the tuned constants are", "the policy that it started from is"
 
 
 class Choice(NamedTuple):
@@ -35,11 +40,12 @@ class Choice(NamedTuple):
 
     Attributes:
         weights: [number of weights] float64.
-        factor: by which the mean of the searches was shrunk; 0: the tuned constants.
+        factor: by which the mean of the searches was shrunk; 0: `base` is kept.
         usd: mean cost of a validation window.
         tuned_usd: that of the tuned constants.
-        gain: mean saving on a window by the best factor, as a share of the constants' cost.
+        gain: mean saving on a window by the best factor against `base`, as a share of the constants' cost.
         error: standard error of it.
+        base: what is kept where nothing better is proved.
     """
 
     weights: NDArray[np.float64]
@@ -48,12 +54,13 @@ class Choice(NamedTuple):
     tuned_usd: float
     gain: float
     error: float
+    base: str = CONSTANTS
 
     def describe(self) -> str:
         """In words, for the record of the run."""
         found = f"{self.gain:+.1%} of the constants' cost saved on the validation part, standard error {self.error:.1%}"
         if self.factor == 0.0:
-            return f"the tuned constants are kept: {found} is no proof"
+            return f"{self.base} kept: {found} is no proof"
         return f"the mean of the searches times {self.factor:g}: {found}"
 
 
@@ -70,7 +77,7 @@ class SearchRun:
     def __init__(self, task: ClusterTask, settings: CmaES, folder: Path, hooks: Hooks) -> None:
         self._task, self._settings, self._folder, self._hooks = task, settings, folder, hooks
         self._arena = Arena(task)
-        self._zero = start_weights(settings, task.seed)
+        self._zero = self._anchor = start_weights(settings, task.seed)
         self._searches = self._make_searches(self._zero)
         self._curve = CurveWriter(folder / CURVE)
         board = TensorBoardOutputFormat(str(folder / TENSORBOARD))
@@ -86,7 +93,9 @@ class SearchRun:
         return [Search(mean, settings.sigma, settings.population, generator) for generator in generators]
 
     def start_from(self, path: str) -> None:
-        """Let every search begin at the weights of another run.
+        """Let every search begin at another run's policy and stay near it.
+
+        Its weights count from its own constants, so what lies between those and the constants here goes into biases.
 
         Raises:
             ArtifactError: there are none, or they belong to another agent, other features or another codec.
@@ -96,11 +105,17 @@ class SearchRun:
         if manifest.agent != self._settings.name:
             raise ArtifactError(f"{folder}: its policy is of agent {manifest.agent}; cma-es starts from its own only")
         self._task.check_start(folder, manifest)
-        weights, _ = read_weights(folder)
+        weights, rule = read_weights(folder)
         theirs = [list(manifest.settings[name]) for name in ("features", "hidden")]
         if theirs != [list(self._settings.features), list(self._settings.hidden)] or len(weights) != len(self._zero):
             raise ArtifactError(f"{folder}: its policy has other features or hidden layers; set agent.features as it")
-        self._searches = self._make_searches(weights)
+        setpoints = self._task.layout.setpoints
+        between = start_of(*setpoints[rule[RULE_SETPOINT]]) - start_of(*setpoints[self._arena.start.setpoint])
+        last = (len(self._settings.features), *self._settings.hidden)[-1]
+        biases = len(weights) - number_of_weights(last, ()) + np.arange(OUTPUTS)
+        self._anchor = weights.copy()
+        self._anchor[biases] += between
+        self._searches = self._make_searches(self._anchor)
 
     def search(self) -> None:
         """Search until the steps are done, or the caller wants to stop."""
@@ -135,7 +150,7 @@ class SearchRun:
         usd = self._arena.costs(np.vstack([self._zero, candidates]), episodes).mean(axis=1)
         steps = self._arena.steps - before
         relative = (usd[1:] - usd[0]) / max(abs(usd[0]), 1e-9)
-        distance = np.square(candidates - self._zero).mean(axis=1)
+        distance = np.square(candidates - self._anchor).mean(axis=1)
         search.tell(relative + settings.penalty * distance)
         self.steps, self._generation = self.steps + steps, self._generation + 1
         self._hooks.advance(steps)
@@ -156,17 +171,25 @@ class SearchRun:
         """The shrinkage that costs least on the validation part, where the gain is larger than chance explains."""
         settings = self._settings
         mean = np.mean([search.mean for search in self._searches], axis=0)
-        factors = np.array([0.0, *settings.shrinkage])
-        tried = self._zero + factors[:, None] * (mean - self._zero)
+        factors = np.array(settings.shrinkage)
+        bases = [self._zero] if self._anchor is self._zero else [self._zero, self._anchor]
+        tried = np.vstack([*bases, self._anchor + factors[:, None] * (mean - self._anchor)])
         usd = self._arena.costs(tried, self._arena.validation)
-        best = 1 + int(usd[1:].mean(axis=1).argmin())
-        saved, tuned_usd = usd[0] - usd[best], float(usd[0].mean())
+        base = int(usd[: len(bases)].mean(axis=1).argmin())
+        best = len(bases) + int(usd[len(bases) :].mean(axis=1).argmin())
+        factor, saved, tuned_usd = float(factors[best - len(bases)]), usd[base] - usd[best], float(usd[0].mean())
         scale = max(abs(tuned_usd), 1e-9)
         gain, error = float(saved.mean()), float(saved.std(ddof=1) / np.sqrt(len(saved)))
         if not gain > settings.proof * error:
-            best = 0
+            best, factor = base, 0.0
         return Choice(
-            tried[best], float(factors[best]), float(usd[best].mean()), tuned_usd, gain / scale, error / scale
+            weights=tried[best],
+            factor=factor,
+            usd=float(usd[best].mean()),
+            tuned_usd=tuned_usd,
+            gain=gain / scale,
+            error=error / scale,
+            base=START if base else CONSTANTS,
         )
 
     def _validate(self) -> None:

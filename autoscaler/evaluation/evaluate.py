@@ -105,7 +105,7 @@ def evaluate(
         check_fit(policy, scenario.cluster)
     chosen = equal_windows(jobs, experiment.split.train if start is None else start, until, windows)
     _tell_differences(runs, experiment, chosen[0].start_ms / 1000.0, jobs, reporter)
-    saved = runs[0].tuned if runs and not overrides and environment is None else None
+    saved = _saved_heuristic(runs, experiment) if not overrides and environment is None else None
     contenders = [
         *contenders_of(runs),
         *(Contender(policy.name, (policy,), "given") for policy in given),
@@ -136,6 +136,14 @@ def _split(policies: str | Path | Policy | Sequence[str | Path | Policy]) -> tup
     several = policies if isinstance(policies, Sequence) and not isinstance(policies, str) else [policies]
     runs = [load_run(str(each)) for each in several if isinstance(each, str | Path)]
     return runs, [each for each in several if not isinstance(each, str | Path)]
+
+
+def _saved_heuristic(runs: Sequence[Run], experiment: ExperimentConfig) -> Tuned | None:
+    """What was tuned beside the first run, where that was on the trace of this comparison alone."""
+    if not runs:
+        return None
+    theirs = runs[0].experiment
+    return None if theirs.train.traces or theirs.trace != experiment.trace else runs[0].tuned
 
 
 def _experiment(
