@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import ArtifactError
+from agents.pretrained import is_pretrained, pretrained_folder
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 SCHEMA = 3
@@ -123,15 +124,20 @@ def save_artifact(folder: Path, manifest: Manifest, write_files: Callable[[Path]
 
 
 def find_artifact(path: str | Path) -> Path:
-    """The artifact's folder of a run folder, or the path itself.
+    """The artifact's folder of a run folder, or the path itself; of `pretrained:NAME`, a policy of the package.
 
     Raises:
         ArtifactError: there is no artifact.
     """
+    if is_pretrained(path):
+        return pretrained_folder(path)
     for folder in (Path(path) / "policy", Path(path)):
         if (folder / MANIFEST).is_file():
             return folder
-    raise ArtifactError(f"{path}: there is no policy artifact; give the folder that `autoscaler train` made")
+    raise ArtifactError(
+        f"{path}: there is no policy artifact; give the folder that `autoscaler train` made, or "
+        "a name of `autoscaler policies list`"
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

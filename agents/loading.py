@@ -13,7 +13,7 @@ from agents.registry import AGENTS
 
 
 def load_policy(path: str | Path) -> Policy | EnvironmentPolicy:
-    """Load the trained policy of a run folder or an artifact folder.
+    """Load the trained policy of a run folder or an artifact folder, or `pretrained:NAME` of the package.
 
     One that was trained on another environment than GPU clusters is an `EnvironmentPolicy`.
 

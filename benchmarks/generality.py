@@ -35,7 +35,11 @@ from autoscaler.run_folder import read_record
 from autoscaler.training import training_windows
 from configs.files import json_text, write_text
 
-QUICK = ["synthetic:quickstart?days=8&seed=0", "synthetic:quickstart?days=8&seed=1", "synthetic:quickstart?days=8&seed=2"]
+QUICK = [
+    "synthetic:quickstart?days=8&seed=0",
+    "synthetic:quickstart?days=8&seed=1",
+    "synthetic:quickstart?days=8&seed=2",
+]
 KINDS = ("constants", "general", "fine-tuned", "alone")
 
 

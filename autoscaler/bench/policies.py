@@ -9,6 +9,7 @@ from typing import Literal
 
 from agents.artifact import find_artifact
 from agents.errors import UnknownPolicyError
+from agents.pretrained import is_pretrained
 from agents.registry import AGENTS, BASELINES, agents_for
 from autoscaler.bench.errors import BenchError
 from autoscaler.bench.fingerprints import folder_digest, module_digest
@@ -135,7 +136,7 @@ def _runs(folders: Sequence[str]) -> Iterator[BenchPolicy]:
             yield BenchPolicy(
                 name=f"{run.experiment.agent.name} ({first})",
                 kind="run",
-                target=str(Path(source).absolute()),
+                target=source if is_pretrained(source) else str(Path(source).absolute()),
                 digest=folder_digest(find_artifact(source)),
                 seeds=(run.experiment.seed,),
                 max_pools=run.policy.layout.max_pools,

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dashboard": ("autoscaler.cli.dashboard", "Show what a policy does, recorded or live, on a page in the browser."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
+    "policies": ("autoscaler.cli.policies", "List the trained policies of the package, and show their cards."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
     "envs": ("autoscaler.cli.envs", "List the environments, and check that one keeps Gymnasium's rules."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),

@@ -12,7 +12,8 @@ from autoscaler.cli._common import OverridesOption, note
 def command(
     config: Annotated[str, typer.Option("--config", help="Live config: a file, or a preset such as live/kwok.")],
     policy: Annotated[
-        str, typer.Option("--policy", help="Folder of a trained policy, or a baseline such as reactive.")
+        str,
+        typer.Option("--policy", help="Folder of a trained policy, pretrained:NAME, or a rule such as reactive."),
     ] = "reactive",
     kubeconfig: Annotated[
         str | None,

@@ -24,7 +24,8 @@ def _picture_path(path: str | None) -> str | None:
 
 def command(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Folders of trained runs; seeds of one policy join.")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Folders of trained runs, or pretrained:NAME; seeds of one join."),
     ] = None,
     trace: Annotated[str | None, typer.Option("--trace", metavar="URI", help="Jobs; else those of the run.")] = None,
     cluster: Annotated[

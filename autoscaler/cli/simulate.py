@@ -19,7 +19,7 @@ from autoscaler.cli._common import (
 def command(
     trace: Annotated[str, typer.Option("--trace", metavar="URI", help="Jobs to replay, see `autoscaler traces list`.")],
     policy: Annotated[
-        str, typer.Option("--policy", metavar="NAME|RUN", help="A fixed rule or a trained run.")
+        str, typer.Option("--policy", metavar="NAME|RUN", help="A fixed rule, a trained run, or pretrained:NAME.")
     ] = "reactive",
     cluster: Annotated[
         str,

@@ -10,6 +10,7 @@ import traces
 from agents.baselines.baseline import GROUPS, TunedRule
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
+from agents.pretrained import is_pretrained
 from agents.registry import BASELINES, check_levers, make_baseline
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.errors import PolicyFitError
@@ -53,8 +54,8 @@ def load_candidate(
     """The policy that a user names, for one replay.
 
     Args:
-        name: a fixed rule (`module:NAME` of a custom one), or the folder of a run or artifact; what a rule needs of the
-            codec is switched on.
+        name: a fixed rule (`module:NAME` of a custom one), the folder of a run or artifact, or `pretrained:NAME`; what
+            a rule needs of the codec is switched on.
         trace: the jobs; `reactive-tuned` is tuned on the first part of them, as a default experiment splits it.
         environment: settings; None: those that a run was trained with, else the defaults.
         seed: for stochastic rules.
@@ -120,8 +121,8 @@ def is_rule(name: str) -> bool:
 
 
 def is_run(name: str) -> bool:
-    """Whether a user means a folder by a name."""
-    return "/" in name or Path(name).exists()
+    """Whether a user means a trained policy by a name: a folder, or `pretrained:NAME`."""
+    return is_pretrained(name) or "/" in name or Path(name).exists()
 
 
 def environment_config(settings: EnvironmentConfig, overrides: Sequence[str] = ()) -> EnvironmentConfig:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agents.artifact import CONFIG, find_artifact, read_manifest
 from agents.errors import ArtifactError
 from agents.loading import load_cluster_policy
+from agents.pretrained import is_pretrained
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.kept import Kept
 from autoscaler.experiment import ExperimentConfig, LoggingConfig
@@ -77,7 +78,8 @@ def _tuned(folder: Path) -> Tuned | None:
 def contenders_of(runs: Sequence[Run]) -> list[Contender]:
     """One contender for all runs of the same experiment: they are seeds of one policy, in the order given.
 
-    A policy has the name of its agent; where two policies would have the same, that of its first run folder too.
+    A policy has the name of its agent; where two policies would have the same, that of its first run folder too. A
+    policy of the package has its own.
     """
     groups: dict[ExperimentConfig, list[Run]] = {}
     for run in runs:
@@ -87,7 +89,9 @@ def contenders_of(runs: Sequence[Run]) -> list[Contender]:
     contenders = []
     for experiment, seeds in groups.items():
         name = experiment.agent.name
-        if agents.count(name) > 1:
+        if is_pretrained(seeds[0].source):
+            name = seeds[0].source
+        elif agents.count(name) > 1:
             name = f"{name} ({Path(seeds[0].source).name})"
         contenders.append(
             Contender(

@@ -57,9 +57,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @cache
-def small_problem(layout: CodecLayout) -> Problem:
+def small_problem(layout: CodecLayout, uri: str = "synthetic:quickstart?days=2&seed=0") -> Problem:
     """Two days of jobs, episodes of six hours."""
-    trace = traces.load("synthetic:quickstart?days=2&seed=0")
+    trace = traces.load(uri)
     return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=layout, episode_seconds=21_600.0))
 
 

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from agents.cluster_task import ClusterTask
+from agents.config import VariationConfig
 from agents.errors import AgentConfigError, ArtifactError
+from agents.es.arena import Arena
+from agents.es.run import SearchRun
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.setpoints import LearnedSetpoints
 from agents.training import Hooks, check, train
 from autoscaler.live.policy.artifact import load_artifact
-from tests.agents.builders import ONE_COMPONENT, small_task
+from tests.agents.builders import ONE_COMPONENT, small_problem, small_task
 
 SMALL = {"restarts": 2, "windows": 2, "window_days": 0.2, "population": 6}
 STEPS = 12_000
@@ -145,3 +148,72 @@ def test_settings_without_meaning_are_refused(settings: dict[str, object], messa
 def test_a_reward_of_the_user_is_refused() -> None:
     with pytest.raises(AgentConfigError, match="whole windows"):
         check(make_agent("cma-es"), replace(task_of().train, reward="module:reward"))
+
+
+def test_one_policy_is_searched_on_several_traces_and_each_counts_by_its_own_costs(tmp_path: Path) -> None:
+    task = task_of(proof=0.0, windows=4)
+    other = small_problem(ONE_COMPONENT, uri="synthetic:quickstart?days=2&seed=5")
+    both = replace(task, others=(other,))
+    arena, alone = Arena(both), Arena(task)
+    windows = arena.draw(np.random.default_rng(0))
+    assert [len(part) for part in windows] == [2, 2]
+    generator = np.random.default_rng(1)
+    weights = np.vstack([np.zeros(arena.size), generator.normal(0.0, 0.3, (3, arena.size))])
+    costs = arena.costs(weights, windows)
+    assert costs.shape == (4, 4)
+    np.testing.assert_allclose(costs[0, :2].mean(), costs[0, 2:].mean())  # the constants cost as much on each
+    own = alone.costs(weights, windows[:1])
+    np.testing.assert_allclose(costs[:, :2] / costs[0, 0], own / own[0, 0])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    assert train(both, folder).finished
+
+
+def test_windows_are_of_some_traces_only_where_there_are_more_traces_than_windows() -> None:
+    others = (small_problem(ONE_COMPONENT),) * 4
+    arena = Arena(replace(task_of(windows=3), others=others))
+    drawn = [[len(part) for part in arena.draw(np.random.default_rng(seed))] for seed in range(20)]
+    assert all(sum(counts) == 3 and max(counts) == 1 for counts in drawn)
+    assert np.array(drawn).sum(axis=0).all()
+
+
+def test_a_training_from_another_policy_keeps_it_where_nothing_better_is_proved(tmp_path: Path) -> None:
+    # The other policy counts from other constants: its choices must stay, not its weights.
+    first = trained(tmp_path / "first", proof=0.0)
+    folder = tmp_path / "second"
+    folder.mkdir()
+    task = task_of(train={"init_from": str(tmp_path / "first")}, proof=1e9)
+    better = replace(task.tuned, idle_timeout_seconds=900.0, headroom=0.15)
+    result = train(replace(task, tuned=better), folder)
+    kept = load_policy(folder)
+    observations = np.random.default_rng(0).random((200, 400), np.float32)
+    masks = np.ones((200, ONE_COMPONENT.mask_size), np.bool_)
+    if "the policy that it started from is kept" in result.describe():
+        np.testing.assert_array_equal(kept.act(observations, masks), first.act(observations, masks))
+    else:
+        assert "the tuned constants are kept" in result.describe()
+        assert not kept.policies.weights.any()
+    moved = SearchRun(replace(task, tuned=better), task.agent, folder, Hooks())
+    moved.start_from(str(tmp_path / "first"))
+    policy = moved._arena.policy(moved._anchor)
+    np.testing.assert_array_equal(policy.act(observations, masks), first.act(observations, masks))
+
+
+def test_an_agent_that_trains_on_one_trace_refuses_several() -> None:
+    config = replace(task_of().train, traces=("synthetic:quickstart",))
+    with pytest.raises(AgentConfigError, match=r"train\.traces"):
+        check(make_agent("ppo"), config)
+    check(make_agent("cma-es"), config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"load": (2.0, 1.0)}, "the lower bound comes first"),
+        ({"boot_seconds": (0.0, 10.0)}, "boot_seconds"),
+        ({"copies": -1}, "copies"),
+    ],
+)
+def test_variations_without_meaning_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(AgentConfigError, match=message):
+        VariationConfig(**settings)

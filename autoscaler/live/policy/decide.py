@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
+from agents.pretrained import is_pretrained
 from agents.registry import make_baseline
 from autoscaler.live.policy.artifact import PolicyOutputError, load_artifact
 from configs.errors import UserError
@@ -128,14 +129,14 @@ class Decider:
 
 
 def load_policy(source: str, layout: CodecLayout) -> Policy:
-    """A policy artifact by its folder, or a baseline by its name.
+    """A policy artifact by its folder or as `pretrained:NAME`, or a baseline by its name.
 
     Raises:
         UnknownPolicyError: no baseline has this name.
         ArtifactError: the artifact is damaged or of another codec.
     """
     path = Path(source)
-    if path.exists() or path.name != source:
+    if is_pretrained(source) or path.exists() or path.name != source:
         return load_artifact(path, layout)
     return make_baseline(source, layout)
 
