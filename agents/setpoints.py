@@ -27,6 +27,7 @@ class LearnedSetpoints:
 
     Attributes:
         start: as given.
+        features: as given.
         policies: it alone, as `Simulator.replay_policies` takes it.
         rule: [RULE_SIZE] int64, the constant choices of the levers.
 
@@ -43,7 +44,7 @@ class LearnedSetpoints:
         weights: NDArray[np.float64],
         packer: str | None = None,
     ) -> None:
-        self.name, self.packer, self.start = name, packer, start
+        self.name, self.packer, self.start, self.features = name, packer, start, tuple(features)
         self.layout: CodecLayout = start.layout
         self.masked = True
         self.codec_fingerprint = fingerprint(start.layout)

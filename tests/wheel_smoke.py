@@ -74,11 +74,29 @@ def main() -> None:
     run("gymnasium.make", python, "-W", "error", "-c", MAKE_ENVIRONMENT)
     doctor = json.loads(run("doctor", autoscaler, "doctor", "--json", "-"))
     assert doctor["problems"] == [], doctor["problems"]
+    listed = json.loads(run("policies", autoscaler, "policies", "list", "--json", "-"))["policies"]
+    assert listed, "no trained policy in the wheel"
+    for entry in listed:
+        card = run("card", autoscaler, "policies", "show", entry["name"])
+        assert "## Limits" in card, f"{entry['name']}: no model card in the wheel"
     preset = "configs/experiment/quickstart.yaml"
     run("train", autoscaler, "train", preset, "--seed", "0", "--name", "smoke", "--out", "runs", *TRAIN_OVERRIDES)
     run("evaluate", autoscaler, "evaluate", "runs/smoke", "--report", "r.html", "--json", "r.json")
     assert json.loads(Path("r.json").read_text(encoding="utf-8"))["policies"], "no policies in the result"
     assert "<html" in Path("r.html").read_text(encoding="utf-8"), "no report"
+    run(
+        "pretrained",
+        autoscaler,
+        "evaluate",
+        listed[0]["name"],
+        "--baselines",
+        "none",
+        "--windows",
+        "1",
+        "--json",
+        "p.json",
+    )
+    assert listed[0]["name"] in json.loads(Path("p.json").read_text(encoding="utf-8"))["policies"], "not evaluated"
     sys.stderr.write("wheel: all steps passed\n")
 
 

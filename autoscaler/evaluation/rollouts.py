@@ -263,12 +263,7 @@ def execute(
     recorder = Recorder(simulator, samples) if samples > 0 and sampler is None else None
     looks = sampler or recorder
     report = _Report(simulator, on_jobs)
-    if isinstance(policy, ConstantSetpoint) and not always_step:
-        advance = _replay(policy, simulator)
-    elif isinstance(policy, LearnedSetpoints) and not always_step:
-        advance = _replay_learned(policy, simulator)
-    else:
-        advance = _step(policy, simulator)
+    advance = advance_of(policy, simulator, always_step)
     done = bool(simulator.done.all())
     while not done:
         if looks is not None:
@@ -297,6 +292,21 @@ def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -
 
 Advance = Callable[[int | None], bool]
 """Run for a number of decisions (None: for a while) and return whether every cluster is done."""
+
+
+def advance_of(policy: Policy, simulator: Simulator, always_step: bool = False) -> Advance:
+    """How a policy plays a batch of clusters: inside compiled calls where it can.
+
+    Args:
+        policy: who decides; reset.
+        simulator: of `prepare`.
+        always_step: step by step all the same.
+    """
+    if isinstance(policy, ConstantSetpoint) and not always_step:
+        return _replay(policy, simulator)
+    if isinstance(policy, LearnedSetpoints) and not always_step:
+        return _replay_learned(policy, simulator)
+    return _step(policy, simulator)
 
 
 def _replay(policy: ConstantSetpoint, simulator: Simulator) -> Advance:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.accounting import ENERGY_INTEGRALS, MS_PER_HOUR, energy_units, kwh_rates
+from envs.gpu_cluster.accounting import AMOUNTS, ENERGY_INTEGRALS, MS_PER_HOUR, energy_units, kwh_rates
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.simulator import Simulator
 
@@ -93,6 +93,23 @@ def course(timeline: Timeline, cluster: ClusterConfig, edges_ms: NDArray[np.floa
         queue_gpus=np.diff(waited) / length / 1000.0,
         watts=np.asarray(kwh) * 1000.0 * MS_PER_HOUR / length,
     )
+
+
+def unused_kwh(timeline: Timeline, cluster: ClusterConfig, edges_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[B] float64, energy of all nodes between given moments but for their GPUs at work, PUE included.
+
+    Args:
+        timeline: of a run on `cluster`.
+        cluster: the pools.
+        edges_ms: [B + 1] float64, ascending.
+    """
+    length, deltas = np.diff(edges_ms), np.diff(timeline.resample(edges_ms)[0], axis=0)
+    parts = []
+    for index, pool in enumerate(cluster.pools):
+        rates = kwh_rates(pool)
+        rates[AMOUNTS.index("used_milli_ms") :] = 0.0
+        parts.append(energy_units(pool, deltas[:, index], length) @ rates)
+    return np.asarray(np.sum(parts, axis=0), np.float64)
 
 
 def pool_watts(timeline: Timeline, cluster: ClusterConfig, edges_ms: NDArray[np.float64]) -> NDArray[np.float64]:
