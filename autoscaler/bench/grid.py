@@ -123,11 +123,14 @@ def _plan(scenarios: Sequence[NamedScenario], policies: Sequence[BenchPolicy], r
     for scenario in scenarios:
         config = scenario.config
         pools = len(config.cluster.pools) if not isinstance(config.cluster, str) else 1
+        left_out: dict[str, list[str]] = {}
         for policy in policies:
             if (reason := policy.reason_against(config.environment.codec, pools)) is not None:
-                reporter.note(f"skipped {policy.name} on {scenario.name}: it {reason}")
+                left_out.setdefault(reason, []).append(policy.name)
                 continue
             tasks += [Task(scenario, policy, seed) for seed in policy.seeds]
+        for reason, names in left_out.items():
+            reporter.note(f"skipped on {scenario.name}, {reason}: {', '.join(names)}")
     if not tasks:
         raise BenchError("nothing can run: no scenario has its data and the levers of a policy; see `bench list`")
     return tasks

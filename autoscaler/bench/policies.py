@@ -59,9 +59,9 @@ class BenchPolicy:
         """
         missing = [f"codec.{switch}" for switch in self.needs if not getattr(layout, switch)]
         if missing:
-            return f"needs {', '.join(missing)}"
+            return f"which lacks {', '.join(missing)}"
         if self.max_pools is not None and self.max_pools < pools:
-            return f"was made for at most {self.max_pools} pools, there are {pools}"
+            return f"made for at most {self.max_pools} pools, there are {pools}"
         return None
 
 
