@@ -1,10 +1,14 @@
 """Step times that Pollux measured by placement: scaling, and the cost of spreading GPUs over nodes."""
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from traces.arrow import to_numpy
 from traces.curves.arrays import column_medians
@@ -75,6 +79,89 @@ def load_pollux_scaling(folder: str) -> ScalingTable:
     names = tuple(sorted(curves))
     speedup = np.array([[curves[name].get(gpus, np.nan) for gpus in widths] for name in names])
     return ScalingTable(names, widths, speedup.reshape(len(names), len(widths)), f"Pollux {folder}")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How long one application trains to the end, as it was measured.
+
+    Attributes:
+        batches: [B] float64, total batch sizes with which it was trained to the end, ascending.
+        iterations: [B] float64, iterations that it took with each.
+        speeds: (GPUs, batch of each GPU) -> samples per second, on as few nodes as possible.
+    """
+
+    batches: NDArray[np.float64]
+    iterations: NDArray[np.float64]
+    speeds: Mapping[tuple[int, int], float]
+
+    @property
+    def most_gpus(self) -> int:
+        """The most GPUs that it was measured on."""
+        return max(gpus for gpus, _ in self.speeds)
+
+    def run_seconds(self, gpus: int, batch: float) -> float:
+        """The time until it is trained, seconds; NaN: it was not measured on so many GPUs.
+
+        Iterations between two measured batch sizes are interpolated by powers; beyond them they are those of the
+        nearest. The speed is that of the measured batch of each GPU that is nearest, by its ratio.
+
+        Args:
+            gpus: on which it runs, >= 1.
+            batch: of all GPUs together, > 0.
+        """
+        local = [size for count, size in self.speeds if count == gpus]
+        if not local:
+            return math.nan
+        nearest = min(local, key=lambda size: abs(math.log(size * gpus / batch)))
+        iterations = math.exp(np.interp(math.log(batch), np.log(self.batches), np.log(self.iterations)))
+        return iterations * batch / self.speeds[gpus, nearest]
+
+
+def load_pollux_training(folder: str) -> dict[str, Training]:
+    """Application, by its name in lower case -> how long it trains.
+
+    From `placements.csv`, `scalability.csv` and the `validation-BATCH.csv` of each application: the last row of each of
+    these is the end of its training.
+
+    Source: as `load_pollux_spread`.
+
+    Raises:
+        TraceFileError: the folder or a file cannot be read.
+        TraceValueError: a cell is not valid.
+    """
+    found = {}
+    for application in _applications(folder):
+        points = _placements(application / "placements.csv")
+        for key, speeds in _scalability(application / "scalability.csv").items():
+            points.setdefault(key, []).extend(speeds)
+        runs = _medians(points)
+        packed = {
+            (gpus, size): speed for (nodes, gpus, size), speed in runs.items() if nodes == -(-gpus // GPUS_PER_NODE)
+        }
+        ends = sorted((_batch(file), _last_iteration(file)) for file in application.glob("validation-*.csv"))
+        if not ends:
+            raise TraceFileError(f"{application}: has no validation-BATCH.csv, which says when a training ends")
+        batches, iterations = np.array(ends, np.float64).T
+        found[application.name.lower()] = Training(batches, iterations, packed)
+    return found
+
+
+def _batch(file: Path) -> int:
+    size = file.stem.partition("-")[2]
+    if not size.isdigit() or int(size) < 1:
+        raise TraceFileError(f"{file}: its name has no batch size; it is validation-128.csv for 128")
+    return int(size)
+
+
+def _last_iteration(file: Path) -> float:
+    table = read_csv(str(file), {"iteration": pa.float64()})
+    origin = Origin(str(file))
+    check(present(table["iteration"], "iteration"), origin)
+    iterations = to_numpy(table["iteration"])
+    if not len(iterations) or not iterations.max() > 0:
+        raise TraceFileError(f"{file}: holds no iteration; fetch the file again")
+    return float(iterations.max())
 
 
 def _applications(folder: str) -> list[Path]:

@@ -26,6 +26,7 @@ FORMATS = {
     "parquet": "traces.formats.parquet",
     "philly": "traces.formats.philly",
     "philly-json": "traces.formats.philly_json",
+    "pollux": "traces.formats.pollux",
     "sacct": "traces.formats.sacct",
     "sumo-fcd": "traces.formats.sumo_fcd",
     "swf": "traces.formats.swf",
