@@ -79,3 +79,34 @@ def start() -> Iterator[Callable[..., DashboardServer]]:
     for server, thread in running:
         server.stop()
         thread.join(10)
+
+
+def write_city(folder: Path) -> None:
+    """A city of three sites in two zones, and of three users, one of whom moves and one of whom leaves."""
+    head = Head("city", "a small city", (Track("nearest"),), end_seconds=600.0, zones=("north", "south"),
+                services=("detector",), attribution=("© OpenStreetMap contributors",))  # fmt: skip
+    with RecordingWriter(folder, head) as writer:
+        writer.add("roads", {"x1": [0, 0], "y1": [0, 500], "x2": [1000, 1000], "y2": [0, 500], "kind": [0, 4]})
+        writer.add("sites", {"site": range(3), "name": ["Mitte", "Nord", "Süd"], "x": [0, 500, 1000],
+                             "y": [0, 500, 0], "zone": [0, 0, 1], "cpu_cores": [8] * 3, "memory_gb": [32] * 3, "gpus": [1, 0, 1]})  # fmt: skip
+        writer.add("signals", {"time_seconds": [0.0, 0.0], "zone": [0, 1], "grams_per_kwh": [50, 600],
+                               "usd_per_kwh": [0, 0]})  # fmt: skip
+        writer.add("users", {"time_seconds": [0.0, 0.0, 0.0, 300.0, 400.0], "user": [0, 1, 2, 0, 2],
+                             "x": [0, 600, 900, 900, np.nan], "y": [10, 400, 50, 10, np.nan]})  # fmt: skip
+        writer.add("site_states", {
+            "time_seconds": [0.0, 0.0, 0.0, 300.0], "site": [0, 1, 2, 0], "on": [1, 1, 0, 1], "cpu_cores": [4, 1, 0, 2],
+            "memory_gb": [8, 4, 0, 8], "gpus": [1, 0, 0, 1], "watts": [120, 60, 0, 90], "pulling": [1, 0, 0, 0],
+            "starting": [0, 1, 0, 0], "warm": [1, 0, 0, 2], "busy": [2, 1, 0, 1], "queue": [3, 0, 0, 0],
+        }, "nearest")  # fmt: skip
+        writer.add("containers", {"time_seconds": [0.0], "container": [0], "site": [0], "service": [0], "state": [4]},
+                   "nearest")  # fmt: skip
+        writer.add("links", {"time_seconds": [0.0, 0.0, 0.0, 200.0], "user": [0, 1, 2, 0], "site": [0, 1, -1, 1],
+                             "latency_ms": [5, 30, 0, 80]}, "nearest")  # fmt: skip
+        writer.add("decisions", {"time_seconds": [120.0], "pool": [1], "before": [0], "target": [1],
+                                 "reason": ["two users come"]}, "nearest")  # fmt: skip
+
+
+@pytest.fixture
+def city_recording(tmp_path: Path) -> Path:
+    write_city(tmp_path / "city")
+    return tmp_path / "city"

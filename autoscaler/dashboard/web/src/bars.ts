@@ -41,7 +41,7 @@ export class Bars {
 
   /** Bars that are on screen between two moments: the first of them, and the one behind the last. */
   range(from: number, to: number): [number, number] {
-    return [this.find(from - Math.max(this.longest, this.longestOpen())), this.find(to)];
+    return [Math.min(this.find(from - this.longest), this.oldestOpen()), this.find(to)];
   }
 
   /** The bars of a node that run at a moment. */
@@ -54,12 +54,11 @@ export class Bars {
     return found;
   }
 
-  private longestOpen(): number {
-    let longest = 0;
-    for (const bars of this.open.values()) {
-      for (const bar of bars.values()) longest = Math.max(longest, this.start[this.count - 1] - this.start[bar]);
-    }
-    return longest;
+  /** The first bar of a job that still runs at the end of what is known. */
+  private oldestOpen(): number {
+    let oldest = this.count;
+    for (const bars of this.open.values()) for (const bar of bars.values()) oldest = Math.min(oldest, bar);
+    return oldest;
   }
 
   private find(time: number): number {

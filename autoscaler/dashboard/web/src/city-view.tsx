@@ -20,6 +20,7 @@ export function CityView({ recording, track, clock, animation }: {
   const fitted = useMemo(() => fit(track, Math.max(width, 1), height), [track, width, rows]);
   const view = moved ?? fitted;
   const users = useMemo(() => new Users(), [track]);
+  users.update(track, clock.time);
   const roads = useMemo(() => {
     const picture = document.createElement("canvas");
     if (width > 0) drawRoads(sized(picture, width, height), track, view, width, height, theme());

