@@ -39,7 +39,7 @@ quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate a
 	$(BIN)/autoscaler evaluate runs/quickstart --report report.html --json result.json --record runs/quickstart/recording
 	@echo "Open report.html in a browser. To see what the policies do: $(BIN)/autoscaler dashboard runs/quickstart"
 
-test: .venv/.stamp-dev lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
+test: .venv/.stamp-dev .venv/.stamp-browser lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
 	@echo "== Tests without a cluster"
 	$(PYTEST) $(PARALLEL) -m "not cluster" $(PYTEST_ARGS) $(OR_NONE)
 	@echo "== Tests on a Kubernetes control plane, whose programs are built on first use"
@@ -98,6 +98,12 @@ clean: ## Remove the environment and all caches; runs/ stays
 	@echo "Installing into .venv, with the tools for development: about a minute after the downloads."
 	$(INSTALL) .venv --editable '.[dev]'
 	@touch $@ .venv/.stamp-run
+
+# Tests of pages look at them in a browser; where none can be had they are skipped, and say so.
+.venv/.stamp-browser: | .venv/.stamp-dev
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+		$(BIN)/playwright install chromium-headless-shell >.cache/browser.log 2>&1 || tail -n 1 .cache/browser.log >&2
+	@touch $@
 
 # Debian's python3 has no ensurepip without the package python3-venv; then its pip alone will do.
 .cache/uv/bin/uv:

@@ -88,8 +88,8 @@ def write_city(folder: Path) -> None:
     with RecordingWriter(folder, head) as writer:
         writer.add("roads", {"x1": [0, 0], "y1": [0, 500], "x2": [1000, 1000], "y2": [0, 500], "kind": [0, 4]})
         writer.add("sites", {
-            "site": range(3), "name": ["Mitte", "Nord", "Süd"], "x": [0, 500, 1000], "y": [0, 500, 0], "zone": [0, 0, 1],
-            "cpu_cores": [8] * 3, "memory_gb": [32] * 3, "gpus": [1, 0, 1],
+            "site": range(3), "name": ["Mitte", "Nord", "Süd"], "x": [0, 500, 1000], "y": [0, 500, 0],
+            "zone": [0, 0, 1], "cpu_cores": [8] * 3, "memory_gb": [32] * 3, "gpus": [1, 0, 1],
         })  # fmt: skip
         writer.add("signals", {"time_seconds": [0.0, 0.0], "zone": [0, 1], "grams_per_kwh": [50, 600],
                                "usd_per_kwh": [0, 0]})  # fmt: skip
