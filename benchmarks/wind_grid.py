@@ -50,7 +50,7 @@ def kilograms(trace: Trace, grid: str, uri: str, policy: Policy, forecast: str) 
 def main() -> None:
     """Print a table for each trace and grid."""
     options = parser(__doc__)
-    data = Path(os.environ.get("AUTOSCALER_DATA", "data"))
+    data = Path(os.environ.get("AUTOSCALER_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     options.add_argument(
         "traces", nargs="*", default=["synthetic:itp?days=40&seed=0"], help="URIs (default %(default)s)"
     )
@@ -58,6 +58,9 @@ def main() -> None:
     options.add_argument("--grids", nargs="+", default=["ERCO", "PJM", "CISO"], help="default: %(default)s")
     options.add_argument("--margin", type=float, default=0.02, help="least saving that is waited for (%(default)s)")
     arguments = parse(options, traces=["synthetic:itp?days=5&seed=0"], grids=["ERCO"])
+    if not (arguments.data / "carbon").is_dir():
+        print(f"skipped: no carbon intensities in {arguments.data / 'carbon'}")
+        return
     before, rows = describe(), []
     print(f"{heading(before)}\n")
     layout = CodecLayout(max_pools=1, window_slots=SLOTS, job_hints=True, signals=True)
