@@ -18,7 +18,7 @@ from agents.training import Task
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
-from envs.training import Actor, Metric
+from envs.scores import Actor, Metric
 
 USD = Metric(
     name="usd",

@@ -11,7 +11,8 @@ from agents.config import AgentConfig, TrainConfig
 from agents.errors import ArtifactError
 from agents.spaces import space_to_dict
 from agents.training import Task
-from envs.training import Actor, EnvironmentTraining, Metric
+from envs.scores import Actor, Metric
+from envs.training import EnvironmentTraining
 from envs.vec_env import TrainingVecEnv
 
 

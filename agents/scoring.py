@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.training import Actor
+from envs.scores import Actor
 
 
 def score(policy: Actor, problem: Problem, episodes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from agents.artifact import Manifest
 from agents.config import AgentConfig, TrainConfig
 from agents.errors import AgentConfigError
 from envs.gpu_cluster.codec import CodecLayout
-from envs.training import Actor, Metric
+from envs.scores import Actor, Metric
 from envs.vec_env import TrainingVecEnv
 
 if TYPE_CHECKING:

@@ -20,13 +20,19 @@ GPU_CLUSTER = {
 }
 SCALING_ONLY = {"max_pools": 1, "window_slots": 0}
 
+EDGE_CITY = {
+    "entry_point": "envs.edge.env:EdgeCityEnv",
+    "vector_entry_point": "envs.edge.vector:EdgeCityVectorEnv",
+}
+
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "autoscaler/GpuCluster-v0": GPU_CLUSTER,
+    "autoscaler/EdgeCity-v0": EDGE_CITY,
     "autoscaler/GpuClusterScaling-v0": {**GPU_CLUSTER, "kwargs": {"default_codec": SCALING_ONLY}},
 }
 """Id: arguments of `gymnasium.register`. The second one has a single discrete action, as DQN needs."""
 
-TRAINING: dict[str, str] = {}
+TRAINING: dict[str, str] = {"autoscaler/EdgeCity-v0": "envs.edge.training:EdgeTraining"}
 """Id: `module:NAME` of how it is trained on, see `envs.training`; where there is none, it is `GymnasiumTraining`.
 
 GPU clusters have no line: an experiment without `env` describes one, with trace, heuristic and codec."""

@@ -9,11 +9,12 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
+from envs.autoreset import ResetNeededError
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.spaces import ActionCheck, ResetNeededError
+from envs.gpu_cluster.spaces import ActionCheck
 
 INFO_KEYS = (*COST_TERMS, "step_seconds", "time_seconds")
 """What `info` holds: the terms of the cost in USD, how long the step took, and the time of the trace."""

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.autoreset import ResetNeededError
 from envs.gpu_cluster.arguments import (
     DEFAULT_TRACE,
     ClusterArgument,
@@ -20,7 +21,7 @@ from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.render import RENDER_MODES, render_cluster
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
-from envs.gpu_cluster.spaces import ActionCheck, ResetNeededError, action_space, observation_space
+from envs.gpu_cluster.spaces import ActionCheck, action_space, observation_space
 
 ONLY_CLUSTER = np.zeros(1, np.int64)
 

@@ -10,7 +10,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from configs.errors import did_you_mean
+from envs.autoreset import ResetNeededError
+from envs.autoreset import autoreset_mode as resolved_mode
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.arguments import (
     DEFAULT_TRACE,
@@ -23,7 +24,7 @@ from envs.gpu_cluster.arguments import (
 from envs.gpu_cluster.batch import ClusterBatch
 from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.render import RENDER_MODES, render_cluster
-from envs.gpu_cluster.spaces import ResetNeededError, action_space, observation_space
+from envs.gpu_cluster.spaces import action_space, observation_space
 
 StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
@@ -62,7 +63,7 @@ class GpuClusterVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
     ) -> None:
-        self.autoreset_mode = _mode(autoreset_mode)
+        self.autoreset_mode = resolved_mode(autoreset_mode)
         self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         problem = problem_from_arguments(trace, cluster, config, codec, default_codec)
         self.config, self.num_envs, self.render_mode = problem.config, num_envs, render_mode
@@ -194,12 +195,3 @@ class GpuClusterVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         if len(seed) != self.num_envs:
             raise EnvironmentConfigError(f"there are {len(seed)} seeds for {self.num_envs} environments; give one each")
         return seed[cluster]
-
-
-def _mode(mode: AutoresetMode | str) -> AutoresetMode:
-    names = [known.value for known in AutoresetMode]
-    if isinstance(mode, AutoresetMode):
-        return mode
-    if mode not in names:
-        raise EnvironmentConfigError(f"unknown autoreset_mode {mode!r}{did_you_mean(str(mode), names)}")
-    return AutoresetMode(mode)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from configs.errors import UserError
 from envs.errors import InvalidActionError
 from envs.gpu_cluster.codec import CodecLayout, observation_size
 
 ActionSpace = spaces.Discrete | spaces.MultiDiscrete
 INT64 = np.dtype(np.int64)
-
-
-class ResetNeededError(UserError, gymnasium.error.ResetNeeded):
-    """A step before the first reset, or after the end of an episode.
-
-    It stands here and not in `envs.errors`, which imports no Gymnasium.
-    """
 
 
 def observation_space(layout: CodecLayout) -> spaces.Box:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.monitor import Monitor
 
+from envs.autoreset import ResetNeededError
 from envs.errors import ClusterError, EnvironmentConfigError, InvalidActionError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.render import BOOTING, BUSY, IDLE, OFF, RUNNING, WAITING, describe_cluster
-from envs.gpu_cluster.spaces import ResetNeededError
 from envs.registry import ENVIRONMENTS, register_envs
 from tests.envs.gpu_cluster.builders import make_trace
 
@@ -34,7 +34,7 @@ Maker = Callable[..., gymnasium.Env[Any, Any]]
 Steps = list[tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]]
 
 
-@pytest.fixture(params=sorted(ENVIRONMENTS))
+@pytest.fixture(params=sorted(name for name in ENVIRONMENTS if "GpuCluster" in name))
 def make(request: pytest.FixtureRequest) -> Maker:
     """Makes one registered environment, on a short trace unless told otherwise."""
     register_envs()

@@ -17,6 +17,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecCheckNan, VecNormalize
 
 import traces
+from envs.autoreset import ResetNeededError
 from envs.errors import EnvironmentConfigError, InvalidActionError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout
@@ -24,7 +25,6 @@ from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
-from envs.gpu_cluster.spaces import ResetNeededError
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from tests.envs.gpu_cluster.builders import drawn_episodes
 from traces.trace import Trace

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.training import Actor, GymnasiumTraining, Metric
+from envs.scores import Actor, Metric
+from envs.training import GymnasiumTraining
 
 
 class GoOn:

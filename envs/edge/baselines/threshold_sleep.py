@@ -1,0 +1,56 @@
+"""A baseline: a zone with little to do is served by its hub, so that its own site sleeps; else by its own site.
+
+As cells are switched off by thresholds of traffic, which is averaged so that they do not flap.
+
+Source: Oh, Son and Krishnamachari, "Dynamic Base Station Switching-On/Off Strategies for Green Cellular
+Networks", IEEE Transactions on Wireless Communications 2013.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.edge.baselines.rule import SiteBaseline
+from envs.edge.codec import FEATURES, feature_names
+from envs.edge.tables import CLOUD, HUB, OWN
+
+REQUESTS, IS_HUB = feature_names().index("zone_requests_10min"), feature_names().index("is_hub")
+
+
+class ThresholdSleep:
+    """The rule.
+
+    Args:
+        per_minute: requests a minute from which a zone is served by its own site.
+        keep_alive: choice of every site.
+        batch: where requests without a deadline go.
+    """
+
+    def __init__(self, per_minute: float, keep_alive: int, batch: int) -> None:
+        self._keep_alive, self._batch = keep_alive, batch
+        self._least = per_minute / (per_minute + FEATURES[REQUESTS].scale)
+
+    def reset(self, num_envs: int, /) -> None:
+        """Remember nothing."""
+
+    def act(self, observations: NDArray[Any], action_masks: Any = None, /) -> NDArray[np.int64]:
+        """[rows, 5]."""
+        is_busy = observations[:, REQUESTS] >= self._least
+        actions = np.empty((len(observations), 5), np.int64)
+        actions[:, 0] = np.where(is_busy, OWN, HUB)
+        actions[:, 1] = self._batch
+        actions[:, 2], actions[:, 3], actions[:, 4] = self._keep_alive, 0, 1
+        return actions
+
+
+def make(per_minute: float = 1.0, keep_alive: int = 2, batch: int = HUB) -> ThresholdSleep:
+    """The rule, see `ThresholdSleep`."""
+    return ThresholdSleep(per_minute, keep_alive, batch)
+
+
+BASELINE = SiteBaseline(
+    make, {"per_minute": (1.0, 0.3, 3.0, 10.0, 1e9), "keep_alive": (2, 1, 3), "batch": (HUB, CLOUD)}
+)

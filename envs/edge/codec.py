@@ -1,0 +1,59 @@
+"""What a site sees: the same features for every site of every city, so that one policy plays them all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from envs.edge.tables import CHOICES, COMPONENTS
+
+
+class Feature(NamedTuple):
+    """One entry of a site's observation, in [0, 1].
+
+    Attributes:
+        name: of the feature.
+        meaning: what it says, with its unit.
+        scale: a count x is shown as x / (x + scale); 0: it is a share already.
+    """
+
+    name: str
+    meaning: str
+    scale: float = 0.0
+
+
+FEATURES = (
+    Feature("hour_sin", "(1 + sin of the hour's angle) / 2"),
+    Feature("hour_cos", "(1 + cos of the hour's angle) / 2"),
+    Feature("zone_requests", "requests a minute from its zone in the last step", 2.0),
+    Feature("zone_requests_10min", "the same, averaged over 10 minutes", 2.0),
+    Feature("zone_requests_1h", "the same, averaged over an hour", 2.0),
+    Feature("zone_users", "users in its zone", 10.0),
+    Feature("site_requests_10min", "requests a minute that it serves, averaged over 10 minutes", 4.0),
+    Feature("late_10min", "share of its answers that were late, averaged over 10 minutes"),
+    Feature("running", "requests that run", 2.0),
+    Feature("queued", "requests that wait for a container", 1.0),
+    Feature("starting", "containers that pull layers or start", 1.0),
+    Feature("idle", "containers that are warm and idle", 2.0),
+    Feature("memory_used", "share of its memory that containers hold"),
+    Feature("is_on", "share of its nodes that are on"),
+    Feature("is_booting", "share of its nodes that boot"),
+    Feature("is_hub", "whether it is a hub"),
+    Feature("hub_is_on", "share of its hub's nodes that are on"),
+    Feature("hub_load", "requests that run or wait at its hub, per container that fits there", 0.5),
+    Feature("city_load", "requests that run or wait at all sites, per container that fits at the hubs", 0.5),
+    Feature("energy_price", "price of a kWh with its carbon here now, USD", 0.2),
+)
+"""In the order of the observation."""
+
+NUM_FEATURES = len(FEATURES)
+ACTION_SIZES = CHOICES
+
+
+def feature_names() -> list[str]:
+    """Names of a site's features, in order."""
+    return [feature.name for feature in FEATURES]
+
+
+def component_names() -> list[str]:
+    """Names of the components of a site's action, in order."""
+    return list(COMPONENTS)

@@ -1,0 +1,64 @@
+"""What the kernels of a city read beyond the containers' problem, and what they keep of each world."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+
+# Components of a site's action, and their choices.
+ROUTE, ROUTE_BATCH, KEEP_ALIVE, PRE_WARM, SLEEP = range(5)
+COMPONENTS = ("route", "route_batch", "keep_alive", "pre_warm", "sleep")
+OWN, LEAST_LOADED, HUB, CLOUD = range(4)
+ROUTES = ("own site", "least loaded of the nearest sites that are on", "hub", "cloud")
+FOREVER_MS = 1 << 60
+KEEP_MS = (0, 60_000, 600_000, FOREVER_MS, -1)
+"""How long an idle container is kept; -1: by the hazard of the function's next request."""
+HAZARD = len(KEEP_MS) - 1
+RESERVES = (0, 1, 2)
+SLEEP_MS = (0, 60_000, 300_000, FOREVER_MS)
+CHOICES = (len(ROUTES), len(ROUTES), len(KEEP_MS), len(RESERVES), len(SLEEP_MS))
+
+NEIGHBOURS = 4
+"""Sites among which the least loaded is looked for, the own one included."""
+
+# What is kept of each site: averages of requests by minute, and the last moment.
+(SENT_NOW, SENT_10, SENT_60, SERVED_10, LATE_10, LAST_REQUESTS, LAST_LATE, LAST_FINISHED, LAST_USD) = range(9)
+MEMORY_COLUMNS = 9
+
+# Costs of a step.
+COST_TERMS = ("energy_usd", "waiting_usd", "late_usd")
+
+
+class CityTables(NamedTuple):
+    """S sites, which are zones too; P places: the sites, then the cloud where there is one; F functions.
+
+    Attributes:
+        routes: [S, 4] int64, place that each choice of `ROUTES` stands for; the second is looked for at each decision.
+        neighbours: [S, NEIGHBOURS] int64, the nearest sites, its own first; repeated where there are fewer.
+        is_hub: [S] int64.
+        interactive: [F] int64, whether a function has a deadline.
+        capacity: [P] int64, containers of the largest function that its nodes hold together.
+        users: [moments, S] int32, users in each zone.
+        users_ms: [2] int64, first moment of `users` and the time between two.
+        cold_usd: [F] float64, what a cold start costs on average: waiting and lateness.
+        keep_usd_per_ms: [F] float64, what keeping an idle container costs.
+        prices: [3] float64, USD per ms waited, per late request, and USD per kWh of the default carbon and price.
+        interval_ms: [1] int64, time between decisions.
+    """
+
+    routes: Integers
+    neighbours: Integers
+    is_hub: Integers
+    interactive: Integers
+    capacity: Integers
+    users: NDArray[np.int32]
+    users_ms: Integers
+    cold_usd: Numbers
+    keep_usd_per_ms: Numbers
+    prices: Numbers
+    interval_ms: Integers

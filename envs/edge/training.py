@@ -1,0 +1,71 @@
+"""How a city is trained on: a policy of one site, whose score is what the whole city costs in an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.edge.arguments import city_of
+from envs.edge.baselines import nearest
+from envs.edge.episodes import steps_of
+from envs.edge.rows import SiteRowsVecEnv
+from envs.errors import EnvironmentConfigError
+from envs.scores import VALIDATION_SEEDS, Actor, Metric
+
+USD_PER_HOUR = Metric(
+    name="usd_per_hour",
+    description="what the city costs in an hour, USD: energy with its carbon, waiting and late answers",
+    higher_is_better=False,
+    baseline="the nearest site",
+    baseline_key="nearest",
+)
+
+
+class EdgeTraining:
+    """Training on a city; `train.num_envs` counts cities, whose sites are rows of the batch.
+
+    Args:
+        env: id of the environment.
+        kwargs: its argument `scenario`.
+        episodes: of one validation.
+
+    Raises:
+        EnvironmentConfigError: there is another argument.
+    """
+
+    metric = USD_PER_HOUR
+
+    def __init__(self, env: str, kwargs: Mapping[str, Any], episodes: int) -> None:
+        for name in kwargs:
+            if name != "scenario":
+                raise EnvironmentConfigError(f"env_kwargs: {env} has no argument {name!r} in training; it has scenario")
+        self.city, self.episodes = city_of(kwargs.get("scenario")), episodes
+        self._validation: SiteRowsVecEnv | None = None
+
+    def make_vec(self, num_envs: int, seed: int) -> SiteRowsVecEnv:
+        """A batch of cities, whose sites are its rows."""
+        return SiteRowsVecEnv(self.city, num_envs, seed)
+
+    def score(self, actor: Actor) -> float:
+        """The mean cost of an hour, USD, over the validation episodes."""
+        return float(self.usd_per_hour(actor).mean())
+
+    def usd_per_hour(self, actor: Actor) -> NDArray[np.float64]:
+        """[episodes] cost of an hour of each validation episode under a policy of one site, USD."""
+        if self._validation is None:
+            self._validation = SiteRowsVecEnv(self.city, self.episodes, VALIDATION_SEEDS)
+        vec = self._validation
+        observations = vec.begin([VALIDATION_SEEDS + index for index in range(self.episodes)])
+        actor.reset(vec.num_envs)
+        usd = np.zeros(self.episodes)
+        for _ in range(steps_of(self.city)):
+            observations, _, _, _ = vec.step(actor.act(observations, None))  # type: ignore[assignment]
+            usd += vec.batch.costs.sum(axis=1)
+        return usd / (self.city.config.episode_seconds / 3600.0)
+
+    def baseline_score(self) -> float:
+        """That of the nearest site."""
+        return self.score(nearest.make())
