@@ -65,18 +65,10 @@ def command(
     decider, caveat = choose_decider(policy, published, settings)
     found = inspect(client, settings, wanted, decider, published)
     if json_to is not None:
-        verdicts = [{"rule": str(each.rule), "kind": each.kind, "reason": each.reason} for each in found.verdicts]
-        document = {
-            "schema": SCHEMA,
-            "target": str(found.target),
-            "state": found.state,
-            "sentences": list(found.sentences),
-            "pools": dict(found.pools),
-            "verdicts": verdicts,
-            "policy": decider.policy.name,
-            "autoscaler": published.summary,
-        }
-        write_json(document, json_to)
+        write_json(
+            {"schema": SCHEMA, **found.document(), "policy": decider.policy.name, "autoscaler": published.summary},
+            json_to,
+        )
     if json_to != "-":
         typer.echo(f"{found.target}: {found.state}")
         for sentence in found.sentences:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 
 UNKNOWN = "–"
+MS_PER_DAY = 86_400_000.0
 
 
 def duration(seconds: float) -> str:
@@ -37,3 +39,18 @@ def percent(share: float, signed: bool = False) -> str:
     value = round(100 * share, digits) or 0.0
     text = f"{value:{'+' if signed and value else ''},.{digits if value else 0}f}"
     return f"{text.replace('-', '−')} %"
+
+
+def moment_text(start_time: datetime | None, time_ms: float, clock: bool = False) -> str:
+    """A moment of a trace for people: `3 Oct 2017`, or `day 12`.
+
+    Args:
+        start_time: local time of second 0 of the trace, None where unknown.
+        time_ms: the moment.
+        clock: with hours and minutes.
+    """
+    if start_time is None:
+        day = time_ms / MS_PER_DAY
+        return f"day {day:.1f}" if clock and day % 1 else f"day {day:.0f}"
+    when = start_time + timedelta(milliseconds=time_ms)
+    return f"{when.day} {when:%b %Y}" + (f" {when:%H:%M}" if clock else "")

@@ -14,11 +14,11 @@ import traces
 from agents.registry import make_baseline
 from autoscaler.evaluation.comparison import Comparison, Contender, compare
 from autoscaler.evaluation.errors import EvaluationError
+from autoscaler.evaluation.formats import moment_text
 from autoscaler.evaluation.kept import Kept
 from autoscaler.evaluation.report import render, write_picture
 from autoscaler.evaluation.report.figures import bound_energy_kwh
 from autoscaler.evaluation.report.style import spread_labels
-from autoscaler.evaluation.report.timeaxis import moment_text
 from autoscaler.evaluation.report.words import headline
 from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import equal_windows

@@ -14,7 +14,7 @@ from agents.baselines import ConstantSetpoint
 from agents.policy import Policy
 from autoscaler.evaluation.candidates import TUNED
 from autoscaler.evaluation.comparison import Comparison
-from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.formats import duration, moment_text, number, percent
 from autoscaler.evaluation.insight.choices import (
     DecisionMap,
     Difference,
@@ -26,7 +26,6 @@ from autoscaler.evaluation.insight.choices import (
 from autoscaler.evaluation.insight.influence import Influence, influences
 from autoscaler.evaluation.insight.moments import moments_of, reserves_of, timeouts_of
 from autoscaler.evaluation.insight.turning import Turn, turns
-from autoscaler.evaluation.report.timeaxis import moment_text
 from autoscaler.evaluation.tables import Table
 from autoscaler.progress import Reporter
 
@@ -82,10 +81,16 @@ class Explanation:
         }
 
     @property
+    def heuristic_choice(self) -> tuple[int, int]:
+        """Indices of the time-out and the reserve of the tuned heuristic."""
+        setpoint = np.array(self.heuristic)
+        return int(timeouts_of(setpoint)), int(reserves_of(setpoint))
+
+    @property
     def heuristic_text(self) -> str:
         """The setpoint of the tuned heuristic."""
-        setpoint = np.array(self.heuristic)
-        return f"{timeout_text(int(timeouts_of(setpoint)))}, reserve {reserve_text(int(reserves_of(setpoint)))}"
+        timeout, reserve = self.heuristic_choice
+        return f"{timeout_text(timeout)}, reserve {reserve_text(reserve)}"
 
     def cell(self, row: int, column: int) -> str:
         """The choice in a cell of the map; empty: too few moments."""
@@ -123,11 +128,15 @@ class Explanation:
     def _turn_text(self, turn: Turn) -> str:
         span = f"{moment_text(self.start_time, turn.start_ms, clock=True)} (window {turn.window + 1})"
         verb = "saved" if turn.saved_usd >= 0.0 else "lost"
-        waits, idles = turn.waited_gpu_hours, turn.idle_node_hours
         hours = (turn.end_ms - turn.start_ms) / 3.6e6
+        parts = (
+            (turn.waited_gpu_hours, "GPU-hours of jobs that waited"),
+            (turn.idle_node_hours, "node-hours idle"),
+            (turn.unused_gpu_hours, "GPU-hours unused on busy nodes"),
+        )
+        told = "; ".join(f"{number(ours)} and {number(theirs)} {words}" for (ours, theirs), words in parts)
         return (
-            f"{span}: {verb} {abs(turn.saved_usd):,.2f} USD in {hours:g} h: jobs waited {number(waits[0])} GPU-hours, "
-            f"under the heuristic {number(waits[1])}; nodes idled {number(idles[0])} and {number(idles[1])} h; "
+            f"{span}: {verb} {abs(turn.saved_usd):,.2f} USD in {hours:g} h: {told}; "
             f"{number(turn.submitted_gpus)} GPUs were submitted."
         )
 

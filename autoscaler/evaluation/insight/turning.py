@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.evaluation.comparison import Comparison, Result
-from autoscaler.evaluation.timeline import Course, course, unused_kwh
+from autoscaler.evaluation.timeline import BUSY, USED, Course, Timeline, course, unused_kwh
 
 STRETCH_MS = 3_600_000 * 3
 """Three hours: what a decision costs shows at once, what it saves when the next jobs come."""
@@ -26,7 +26,7 @@ class Turn:
         saved_usd: by the policy; below 0 it lost.
         waited_gpu_hours: (policy, other): GPU-hours of waiting jobs.
         idle_node_hours: (policy, other): hours of nodes that were on and ran nothing.
-        booted_node_hours: (policy, other): hours of nodes that booted.
+        unused_gpu_hours: (policy, other): hours of GPUs without work on nodes that work.
         submitted_gpus: GPUs of the jobs that were submitted.
     """
 
@@ -36,7 +36,7 @@ class Turn:
     saved_usd: float
     waited_gpu_hours: tuple[float, float]
     idle_node_hours: tuple[float, float]
-    booted_node_hours: tuple[float, float]
+    unused_gpu_hours: tuple[float, float]
     submitted_gpus: float
 
 
@@ -63,8 +63,9 @@ def turns(comparison: Comparison, name: str, other: str, most: int = MOST) -> li
             _usd(comparison, comparison.results[each], index, part)
             for each, part in zip((name, other), courses, strict=True)
         ]
+        unused = [_unused_gpu_hours(line, comparison, edges) for line in (ours, theirs)]
         found += [
-            _turn(comparison, index, edges, courses, float(costs[1][at] - costs[0][at]), at)
+            _turn(comparison, index, edges, courses, unused, float(costs[1][at] - costs[0][at]), at)
             for at in range(len(edges) - 1)
         ]
     found.sort(key=lambda turn: -abs(turn.saved_usd))
@@ -80,11 +81,20 @@ def _usd(comparison: Comparison, result: Result, window: int, part: Course) -> N
     return np.asarray(unused * price + waited * comparison.scenario.config.objective.usd_per_gpu_hour)
 
 
+def _unused_gpu_hours(line: Timeline, comparison: Comparison, edges: NDArray[np.float64]) -> list[float]:
+    """[B] hours of GPUs without work on nodes that work."""
+    deltas = np.diff(line.resample(edges)[0], axis=0)  # [B, P, 5]
+    gpus = np.array([pool.gpus_per_node for pool in comparison.scenario.cluster.pools], np.float64)
+    hours: list[float] = ((deltas[:, :, BUSY] * gpus - deltas[:, :, USED] / 1000.0).sum(axis=1) / 3.6e6).tolist()
+    return hours
+
+
 def _turn(
     comparison: Comparison,
     window: int,
     edges: NDArray[np.float64],
     courses: list[Course],
+    unused: list[list[float]],
     saved: float,
     at: int,
 ) -> Turn:
@@ -104,6 +114,6 @@ def _turn(
         saved_usd=saved,
         waited_gpu_hours=pair("queue_gpus"),
         idle_node_hours=pair("idle_nodes"),
-        booted_node_hours=pair("booting_nodes"),
+        unused_gpu_hours=(unused[0][at], unused[1][at]),
         submitted_gpus=float(trace.gpu_milli[first:last].sum()) / 1000.0,
     )

@@ -11,17 +11,18 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from autoscaler.evaluation.comparison import Comparison, Result
-from autoscaler.evaluation.formats import duration, number, percent
+from autoscaler.evaluation.formats import MS_PER_DAY, duration, moment_text, number, percent
 from autoscaler.evaluation.fronts import rule_front
+from autoscaler.evaluation.insight.explanation import Explanation, explanation_of
 from autoscaler.evaluation.kept import kept_label, kept_text
 from autoscaler.evaluation.lanes import Lanes, busiest_span, lanes_of
 from autoscaler.evaluation.report import figures
 from autoscaler.evaluation.report.course_figures import over_time
 from autoscaler.evaluation.report.front_figures import gap_closed, gap_rows, pareto
+from autoscaler.evaluation.report.insight_figures import chosen_when, what_moves
 from autoscaler.evaluation.report.lane_figures import node_lanes
 from autoscaler.evaluation.report.signal_figures import day_of_decisions
 from autoscaler.evaluation.report.style import css_variables, figure_style, policy_colours, to_svg
-from autoscaler.evaluation.report.timeaxis import MS_PER_DAY, moment_text
 from autoscaler.evaluation.report.words import cards, headline, main_result, opponent_of
 from autoscaler.evaluation.rollouts import event_log
 from autoscaler.evaluation.statistics import Estimate
@@ -42,7 +43,7 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(source.read_text(encoding="utf-8"))
-    lanes = shown_lanes(comparison)
+    lanes, told = shown_lanes(comparison), _explanation(comparison)
     return template.render(
         headline=headline(comparison),
         main=main_result(comparison).contender.name,
@@ -51,7 +52,8 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         columns=_columns(comparison),
         rows=_rows(comparison),
         incidents=_incidents(comparison),
-        figures=_figures(comparison, lanes),
+        figures=_figures(comparison, lanes, told),
+        explanation=None if told is None else {"policy": told.policy, "sentences": told.sentences()},
         nodes=_nodes(comparison, lanes),
         shown=_shown(comparison),
         bases=", ".join(comparison.scenario.problem().prices.bases) or "as given",
@@ -100,7 +102,13 @@ def shown_lanes(comparison: Comparison) -> dict[str, Lanes]:
     return lanes
 
 
-def _figures(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Markup]:
+def _explanation(comparison: Comparison) -> Explanation | None:
+    """Why the main policy decides as it does, where it was trained."""
+    main = main_result(comparison).contender
+    return None if main.kind == "rule" else explanation_of(comparison, main.name)
+
+
+def _figures(comparison: Comparison, lanes: Mapping[str, Lanes], told: Explanation | None) -> dict[str, Markup]:
     colours = colours_of(comparison)
     with figure_style():
         drawn = {
@@ -115,6 +123,9 @@ def _figures(comparison: Comparison, lanes: Mapping[str, Lanes]) -> dict[str, Ma
             title = f"Cost of each policy against {comparison.reference}"
             drawn["cost"] = (figures.cost_against_reference(comparison, colours), title)
         drawn |= _possible(comparison, colours)
+        if told is not None and told.influences:
+            drawn["moves"] = (what_moves(told.influences), f"What moves the choices of {told.policy}")
+            drawn["choices"] = (chosen_when(told.map, told.heuristic_choice), "What it chooses over load and hour")
         if lanes:
             figure = over_time(comparison, chosen(comparison), window_shown(comparison), colours)
             drawn["course"] = (figure, "Queue, nodes and power over time")

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from matplotlib.axes import Axes
 
-MS_PER_DAY = 86_400_000.0
+from autoscaler.evaluation.formats import MS_PER_DAY
+
 STEPS_DAYS = (1 / 24, 1 / 8, 1 / 4, 1 / 2, 1, 2, 5, 7, 14, 30, 60, 120)
 MOST_TICKS = 8
 
@@ -32,21 +33,6 @@ DURATION_TICKS = {
     864_000.0: "10 d",
 }
 """Round durations for logarithmic axes, seconds."""
-
-
-def moment_text(start_time: datetime | None, time_ms: float, clock: bool = False) -> str:
-    """A moment of a trace for people: `3 Oct 2017`, or `day 12`.
-
-    Args:
-        start_time: local time of second 0 of the trace, None where unknown.
-        time_ms: the moment.
-        clock: with hours and minutes.
-    """
-    if start_time is None:
-        day = time_ms / MS_PER_DAY
-        return f"day {day:.1f}" if clock and day % 1 else f"day {day:.0f}"
-    when = start_time + timedelta(milliseconds=time_ms)
-    return f"{when.day} {when:%b %Y}" + (f" {when:%H:%M}" if clock else "")
 
 
 def set_time_axis(axes: Axes, start_time: datetime | None, start_ms: float, end_ms: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.explain.staying import Staying
@@ -59,6 +60,12 @@ class Answer:
     sentences: tuple[str, ...]
     pools: Mapping[str, str] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        verdicts = [{"rule": str(each.rule), "kind": each.kind, "reason": each.reason} for each in self.verdicts]
+        said = {"sentences": list(self.sentences), "pools": dict(self.pools), "verdicts": verdicts}
+        return {"target": str(self.target), "state": self.state, **said}
 
 
 def answer(target: Target, seen: Seen) -> Answer:

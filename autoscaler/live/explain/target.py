@@ -61,9 +61,8 @@ def parse_target(text: str, namespace: str = "default") -> Target:
         return Target(parts[0], "", namespace)
     kind = KINDS.get(parts[0].lower())
     if kind is None:
-        raise TargetError(
-            f"{text!r}: there is no kind {parts[0]!r} here{did_you_mean(parts[0], ('node', 'pod', 'job'))}"
-        )
+        nearest = did_you_mean(parts[0], ("node", "pod", "job"))
+        raise TargetError(f"{text!r}: is not the folder of a run, and there is no kind {parts[0]!r} here{nearest}")
     if kind == "Node":
         if len(parts) == 3:
             raise TargetError(f"{text!r}: a node has no namespace; write node/{parts[2]}")
