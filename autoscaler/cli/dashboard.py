@@ -14,6 +14,10 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[RUN]...", help="Recordings, run folders, or audit files of `autoscaler deploy`."),
     ] = None,
+    live: Annotated[
+        list[str] | None,
+        typer.Option("--live", metavar="URL", help="An autoscaler that runs with http.stream on."),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Play the recordings that are part of this package.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs --token.")] = (
         "127.0.0.1"
@@ -31,13 +35,13 @@ def command(
 ) -> None:
     """Show what a policy does, recorded or live, on a page in the browser.
 
-    The page plays recordings (`simulate --record`, `evaluate --record`) and follows a run that is trained. It only
-    reads, and asks no other machine for anything.
+    The page plays recordings (`simulate --record`, `evaluate --record`) follows a run that is trained, and shows an
+    autoscaler that runs. It only reads, and asks no other machine for anything.
     """
     from autoscaler.dashboard import serve
 
     server = serve.prepare(
-        paths or [], demo=demo, host=host, port=port, token=token, names=names or [],
+        paths or [], live=live or [], demo=demo, host=host, port=port, token=token, names=names or [],
         progress=not quiet,
     )  # fmt: skip
     note(f"dashboard: {server.url} (Ctrl-C ends it)")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def prepare(
     paths: Sequence[str],
     *,
+    live: Sequence[str] = (),
     demo: bool = False,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -28,6 +29,7 @@ def prepare(
 
     Args:
         paths: recordings, run folders and audit files.
+        live: URLs of autoscalers that run with `http.stream` on.
         demo: also the recordings that are part of the package.
         host: address to listen on.
         port: its port; 0: any free one.
@@ -46,9 +48,11 @@ def prepare(
             "pip install 'green-gpu-autoscaler[dashboard]'"
         ) from error
     address = Address(host, port, token, tuple(names))
-    sources = find_sources(paths)
+    from autoscaler.dashboard.live import LiveSource
+
+    sources = find_sources(paths, [LiveSource(url) for url in live])
     if demo:
         sources += demo_sources()
     if not sources:
-        raise DashboardError("there is nothing to show; give a recording or a run folder, or --demo")
+        raise DashboardError("there is nothing to show; give a recording or a run folder, --live URL, or --demo")
     return DashboardServer(find_page(make_reporter(progress)), sources, address)

@@ -1,4 +1,4 @@
-"""What the dashboard shows: recordings and runs that are trained; they are read, never written."""
+"""What the dashboard shows: recordings, runs that are trained, audits and autoscalers; they are read, never written."""
 
 from __future__ import annotations
 
@@ -141,9 +141,13 @@ def _sources_of(path: Path) -> Iterator[Source]:
         if (path / RECORDING / HEAD).is_file():
             yield RecordingSource(f"{name}-recording", f"{name}: what it does", path / RECORDING)
         yield CurveSource(name, f"{name}: training", path)
+    elif path.is_file() and path.suffix == ".jsonl":
+        from autoscaler.dashboard.live import AuditSource
+
+        yield AuditSource(name, name, path)
     else:
         raise DashboardError(
-            f"{path}: is neither a recording nor a run folder; record one with "
+            f"{path}: is neither a recording, nor a run folder, nor an audit file (.jsonl); record one with "
             "`autoscaler simulate --record FOLDER` or `evaluate --record FOLDER`, or look at --demo"
         )
 

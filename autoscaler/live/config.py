@@ -256,11 +256,14 @@ class HttpSettings:
         port: its port; 0: any free one; None: no server.
         activity_timeout_seconds: wall seconds without a reconcile until /healthz fails; at least
             `resync_interval_seconds`.
+        stream: /stream shows the last records of the audit to whoever reaches the server: names of nodes and jobs, and
+            every decision; `autoscaler dashboard --live` reads it.
     """
 
     host: str = "127.0.0.1"
     port: int | None = 8085
     activity_timeout_seconds: float = 600.0
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

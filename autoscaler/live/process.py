@@ -46,6 +46,7 @@ from autoscaler.live.telemetry.events import EventRecorder, EventType, LogRecord
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health, HealthServer
 from autoscaler.live.telemetry.status_map import cluster_status
+from autoscaler.live.telemetry.stream import RecordRing
 from autoscaler.live.wake import Wake
 from envs.gpu_cluster.codec import fingerprint
 
@@ -251,6 +252,8 @@ class Process:
         http = self.config.http
         if http.port is None:
             return
+        if http.stream:
+            self.health.ring = RecordRing()
         server = HealthServer(http.host, http.port, self.health, self.metrics)
         stack.callback(server.close)
         _LOG.info("serving", extra={"host": http.host, "port": server.port})
@@ -335,11 +338,13 @@ class Process:
         return recorder
 
     def _audit(self, stack: contextlib.ExitStack) -> AuditWriter | None:
-        if self.config.audit_path is None:
+        path, ring = self.config.audit_path, self.health.ring
+        if path is None and ring is None:
             return None
         layout = self.config.codec
         header = Header(layout, fingerprint(layout), self.options.policy, self.config.dry_run, self.config)
-        audit = AuditWriter(Path(self.config.audit_path), header, self.config.audit, self._audit_lost)
+        file = None if path is None else Path(path)
+        audit = AuditWriter(file, header, self.config.audit, self._audit_lost, ring)
         stack.callback(audit.close)
         return audit
 

@@ -18,7 +18,8 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Verdict
 from autoscaler.live.guardrails.record import pack
 from autoscaler.live.model import ClusterView
 from autoscaler.live.policy.decide import Decided
-from autoscaler.live.telemetry.durable import DurableLog, SizeMemory
+from autoscaler.live.telemetry.durable import DurableLog, NoLog, SizeMemory
+from autoscaler.live.telemetry.stream import RecordRing
 from configs.errors import ConfigError, UserError
 from configs.loader import build_config
 from configs.serialize import to_dict
@@ -67,10 +68,11 @@ class AuditWriter:
     tried: what stands in the file can always be replayed.
 
     Args:
-        path: the file; it is created where it is missing.
+        path: the file, which is created where it is missing; None: the records go to `ring` alone.
         header: what stands before the decisions of this process.
         settings: when a file is full, and how many are kept.
         on_lost: called for each line that is lost.
+        ring: keeps the last records for those who look on; None: nobody does.
 
     Raises:
         OSError: it cannot be opened for writing.
@@ -78,14 +80,15 @@ class AuditWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         header: Header,
         settings: AuditSettings | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        ring: RecordRing | None = None,
     ) -> None:
         self._path, self._header, self._settings = path, header, settings or AuditSettings()
-        self._log = DurableLog(path)
-        self._on_lost = on_lost
+        self._log = NoLog() if path is None else DurableLog(path)
+        self._on_lost, self._ring = on_lost, ring
         self._needs_header = True
         self._decision_lost = False  # its verdicts must not be replayed with the decision before
         self._skip = SizeMemory(self._settings.max_view_bytes)
@@ -200,6 +203,8 @@ class AuditWriter:
         except OSError as error:
             self._lose(error)
             return 0
+        if self._ring is not None:
+            self._ring.add(line, record["kind"] == "header")
         if self._losing:
             _LOG.warning("the audit goes on", extra={"path": str(self._path)})
             self._losing = False

@@ -69,6 +69,21 @@ class DurableLog:
         self._file.close()
 
 
+class NoLog:
+    """In place of a `DurableLog` where no file is wanted."""
+
+    size = 0
+
+    def append(self, line: bytes) -> None:
+        """Keep nothing."""
+
+    def rotate(self, keep_files: int) -> None:
+        """There is nothing to set aside."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def rotated(path: Path, number: int) -> Path:
     """Where a full file goes: 1 is the one before."""
     return path.with_name(f"{path.name}.{number}")

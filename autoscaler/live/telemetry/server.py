@@ -1,4 +1,4 @@
-"""/healthz, /readyz, /metrics and /status over HTTP."""
+"""/healthz, /readyz, /metrics, /status and, where it is wanted, /stream over HTTP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.stream import RecordRing
 from configs.errors import UserError
 
 SOCKET_TIMEOUT_SECONDS = 10.0
@@ -31,6 +32,7 @@ class Health:
         not_ready: says why the process is not ready, empty: it is.
         status: what /status shows, as JSON.
         before_metrics: called before metrics are shown, for those that change by themselves.
+        ring: what /stream shows; None: there is no such page.
     """
 
     def __init__(self, activity_timeout_seconds: float) -> None:
@@ -39,6 +41,7 @@ class Health:
         self.not_ready: Callable[[], str] = lambda: "starting"
         self.before_metrics: Callable[[], object] = lambda: None
         self.status: Callable[[], dict[str, object]] = dict
+        self.ring: RecordRing | None = None
 
     def active(self) -> None:
         """Tell that the loop is alive."""
@@ -64,7 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
             "/metrics": self._metrics,
             "/status": lambda: (200, json.dumps(self.health.status(), indent=2) + "\n"),
         }
-        page = pages.get(self.path.partition("?")[0])
+        path, _, query = self.path.partition("?")
+        if (ring := self.health.ring) is not None:
+            pages["/stream"] = lambda: (200, ring.answer(query))
+        page = pages.get(path)
         status, text = page() if page is not None else (404, "not found\n")
         body = text.encode()
         self.send_response(status)
