@@ -7,6 +7,7 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.faults import Faults
+from traces.invocations import Invocations
 from traces.mobility.paths import Mobility
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import (
@@ -16,6 +17,7 @@ from traces.registry import (
     kind_of,
     load,
     load_faults,
+    load_invocations,
     load_mobility,
     load_nodes,
     load_roads,
@@ -38,6 +40,7 @@ __all__ = [
     "Enrichment",
     "Faults",
     "FormatInfo",
+    "Invocations",
     "Mobility",
     "Nodes",
     "RoadGraph",
@@ -55,6 +58,7 @@ __all__ = [
     "kind_of",
     "load",
     "load_faults",
+    "load_invocations",
     "load_mobility",
     "load_nodes",
     "load_roads",

@@ -14,6 +14,7 @@ from traces.faults import Faults
 from traces.format import Format, Kind
 from traces.formats import FORMATS
 from traces.inputs import ARCHIVES, find_inputs
+from traces.invocations import Invocations
 from traces.merging import merge
 from traces.mobility.paths import Mobility
 from traces.nodes import Nodes
@@ -34,6 +35,7 @@ LOADERS = {
     "nodes": "traces.load_nodes",
     "signal": "traces.load_signal",
     "faults": "traces.load_faults",
+    "invocations": "traces.load_invocations",
     "mobility": "traces.load_mobility",
     "roads": "traces.load_roads",
     "sites": "traces.load_sites",
@@ -189,6 +191,18 @@ def load_sites(uri: str) -> Sites:
     """
     sites: Sites = _load(uri, "sites")
     return sites
+
+
+def load_invocations(uri: str) -> Invocations:
+    """The invocations of functions at `uri`, such as `synthetic-functions:mixed?seed=1`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: a file is missing or damaged.
+        TraceValueError: a value is not valid.
+    """
+    invocations: Invocations = _load(uri, "invocations")
+    return invocations
 
 
 def load_mobility(uri: str) -> Mobility:

@@ -1,8 +1,8 @@
 """Histograms of the gaps between requests: what keep-alive rules and policies know of a function. Compiled.
 
-A gap of level j is the time since the demand of a key (requests that run or wait) was last at `THRESHOLDS[j]` or above,
-counted when it comes there again. Level 0 is the time that a function was idle; the others say for how long a second,
-third and further container was not needed. They do not depend on what was kept, so any rule can learn from them.
+A gap at demand d is the time since the demand of a key (requests that run or wait) was last d or more, counted when it
+comes to d again. At demand 1 it is the time that a function was idle; the others say for how long a second, third and
+further container was not needed. Gaps do not depend on what was kept, so any rule can learn from them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ BINS = SHORT_BINS + MIDDLE_BINS + LONG_BINS + 1
 
 Source of the 4 hours: Shahrad et al., "Serverless in the Wild", ATC 2020, whose bins are all of a minute.
 """
-LEVELS = 4
-THRESHOLDS = (1, 2, 3, 5)
+LEVELS = 6
+"""Histograms of a key: of demand 1, 2, 3 to 4, 5 to 8, 9 to 16, and more."""
+DEMANDS = 32
+"""Demands up to which it is kept when each was last there."""
 
 
 @helper
@@ -47,13 +49,8 @@ def bin_start(index: int) -> int:
 
 @helper
 def level_of(demand: int) -> int:
-    """The level whose container a demand needs; demands above the last threshold share the last level."""
-    if demand <= 3:
-        return max(demand, 1) - 1
-    return LEVELS - 1
-
-
-@helper
-def is_threshold(demand: int) -> bool:
-    """Whether a level begins at this demand."""
-    return demand in THRESHOLDS
+    """The histogram that a gap at a demand, at least 1, is counted in."""
+    level = 0
+    while level < LEVELS - 1 and 1 << level < demand:
+        level += 1
+    return level

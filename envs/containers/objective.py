@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from configs.checks import check_number
 from envs.errors import EnvironmentConfigError
 
@@ -39,6 +42,19 @@ class ContainerPrices:
     usd_per_late: float = 0.0
     usd_per_rejection: float = 0.01
     usd_per_gpu_second_billed: float = 0.0
+
+    def flat(self) -> NDArray[np.float64]:
+        """[6] float64, as kernels read them: USD per MiB ms, milli-GPU ms, waited ms, late and rejected; billed."""
+        return np.array(
+            [
+                self.usd_per_gib_hour / (MIB_PER_GIB * MS_PER_HOUR),
+                self.usd_per_gpu_hour / (MILLI_PER_GPU * MS_PER_HOUR),
+                self.usd_per_waited_hour / MS_PER_HOUR,
+                self.usd_per_late,
+                self.usd_per_rejection,
+                self.usd_per_gpu_second_billed / (MILLI_PER_GPU * 1000.0),
+            ]
+        )
 
     def __post_init__(self) -> None:
         """Refuse prices that have no meaning.

@@ -45,6 +45,7 @@ def make_requests(
     run_ms: NDArray[np.int64],
     origin: NDArray[np.int64] | None = None,
     end_origin: NDArray[np.int64] | None = None,
+    deadline_ms: NDArray[np.int64] | None = None,
 ) -> Table:
     """Requests as `Problem.request` has them.
 
@@ -54,6 +55,7 @@ def make_requests(
         run_ms: [I] int64, how long a container takes.
         origin: [I] int64, where it is sent from; None: 0 for all.
         end_origin: [I] int64, where its user is when it ends; None: where it was sent from.
+        deadline_ms: [I] int64, in which it is to be answered, 0: that of its function; None: likewise for all.
 
     Raises:
         EnvironmentConfigError: times go backwards or a run time is negative.
@@ -71,6 +73,8 @@ def make_requests(
     if origin is not None:
         rows[:, st.ORIGIN] = origin
     rows[:, st.END_ORIGIN] = rows[:, st.ORIGIN] if end_origin is None else end_origin
+    if deadline_ms is not None:
+        rows[:, st.DEADLINE_MS] = deadline_ms
     return rows
 
 
@@ -111,7 +115,7 @@ def make_problem(
         layer_bytes=np.array([_bytes(layer.mib) for layer in layers] or [0], np.int64),
         node=node,
         place=place,
-        request=np.ascontiguousarray(request, np.int64),
+        request=np.array(request, np.int64),
         latency_ms=latency,
         edges_ms=np.concatenate([[FIRST_MS], tariff.edges_ms[1:]]).astype(np.int64),
         usd_per_uj=(tariff.usd_per_kwh + tariff.g_per_kwh * (usd_per_tonne / GRAMS_PER_TONNE)) / UJ_PER_KWH,
@@ -120,6 +124,9 @@ def make_problem(
     )
     _check_fits(problem, functions)
     _check_requests(problem)
+    deadlines = np.array([round(1000 * (function.deadline_seconds or 0.0)) for function in functions], np.int64)
+    column = problem.request[:, st.DEADLINE_MS]
+    column[:] = np.where(column == 0, deadlines[problem.request[:, st.FUNCTION]], column)
     return problem
 
 
@@ -133,7 +140,6 @@ def _functions(functions: Sequence[FunctionConfig]) -> Table:
         row[st.MEMORY], row[st.CPU], row[st.GPU] = round(function.memory_mib), function.cpu_milli, function.gpu_milli
         row[st.START_MS] = round(1000 * function.start_seconds) + round(1000 * function.load_seconds)
         row[st.CONCURRENCY] = function.concurrency
-        row[st.DEADLINE_MS] = round(1000 * (function.deadline_seconds or 0.0))
         row[st.REQUEST_BYTES] = round(1024 * function.request_kib)
         row[st.START_MW] = round(1000 * function.start_power_watts)
         row[st.WARM_MW] = round(1000 * function.warm_power_watts)

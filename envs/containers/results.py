@@ -30,6 +30,7 @@ class Results:
         energy_uj: [P, ENERGIES] int64, the same, exact.
         energy_usd: [P] float64, its price and that of its carbon.
         carbon_g: [P] float64, gCO2e.
+        busy_usd: [P] float64, the part of `energy_usd` that busy containers add, which no decision changes.
         spare_mib_ms: [P] int64, memory held by containers that serve nobody.
         spare_milli_ms: [P] int64, thousandths of GPUs held by them.
         counts: [P, len(COUNTS)] int64, see `envs.containers.state.COUNTS`.
@@ -41,6 +42,7 @@ class Results:
     energy_uj: NDArray[np.int64]
     energy_usd: NDArray[np.float64]
     carbon_g: NDArray[np.float64]
+    busy_usd: NDArray[np.float64]
     spare_mib_ms: NDArray[np.int64]
     spare_milli_ms: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -57,6 +59,7 @@ class Results:
             energy_uj=energy,
             energy_usd=batch.spent[world, :, 0].copy(),
             carbon_g=batch.spent[world, :, 1].copy(),
+            busy_usd=batch.spent[world, :, 2].copy(),
             spare_mib_ms=amount[:, st.SPARE_MIB_MS].copy(),
             spare_milli_ms=amount[:, st.SPARE_MILLI_MS].copy(),
             counts=batch.counts[world, :, : len(st.COUNTS)].copy(),
@@ -89,6 +92,10 @@ class Results:
             "rejected": self.total("rejected") * prices.usd_per_rejection,
             "billed": -self.total("busy_gpu_milli_ms") / 1e6 * prices.usd_per_gpu_second_billed,
         }
+
+    def decidable_usd(self, prices: ContainerPrices) -> float:
+        """The sum of the costs without the energy of requests that run: what rewards are made of."""
+        return self.usd(prices) - float(self.busy_usd.sum())
 
     def usd(self, prices: ContainerPrices) -> float:
         """The sum of the costs."""

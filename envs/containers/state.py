@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.containers.history import BINS, LEVELS
+from envs.containers.history import BINS, DEMANDS, LEVELS
 
 Table = NDArray[np.int64]
 
@@ -18,8 +18,8 @@ FOREVER = 1 << 60
 """A time that never comes: a keep-alive or an idle time-out without end, a pre-warm that is off."""
 
 # Problem.function
-MEMORY, CPU, GPU, START_MS, CONCURRENCY, DEADLINE_MS, REQUEST_BYTES, START_MW, WARM_MW, BUSY_MW = range(10)
-FUNCTION_COLUMNS = 10
+MEMORY, CPU, GPU, START_MS, CONCURRENCY, REQUEST_BYTES, START_MW, WARM_MW, BUSY_MW = range(9)
+FUNCTION_COLUMNS = 9
 # Problem.node
 PLACE, NODE_MEMORY, NODE_CPU, NODE_GPU, OFF_MW, IDLE_MW, BOOT_MW, BOOT_MS, PULL_RATE, CACHE_BYTES = range(10)
 NODE_COLUMNS = 10
@@ -27,8 +27,8 @@ NODE_COLUMNS = 10
 FIRST_NODE, END_NODE, LINK_RATE = range(3)
 PLACE_COLUMNS = 3
 # Problem.request
-SENT_MS, FUNCTION, RUN_MS, ORIGIN, END_ORIGIN = range(5)
-REQUEST_COLUMNS = 5
+SENT_MS, FUNCTION, RUN_MS, ORIGIN, END_ORIGIN, DEADLINE_MS = range(6)
+REQUEST_COLUMNS = 6
 
 # World.clock
 (NOW, NEXT_REQUEST, END_REQUEST, RUNS, TIMERS, BORN, SLOTS, FREE_SLOT, PENDING, PIECE, LOGGED, EVENTS) = range(12)
@@ -36,7 +36,8 @@ CLOCK_COLUMNS = 12
 # World.key
 (FIRST_AVAILABLE, QUEUE_FIRST, QUEUE_LAST, QUEUED, RUNNING, STARTING, CONTAINERS, IN_LINE, NEXT_IN_LINE) = range(9)
 (ARRIVED, LAST_GAP, GAP_BEFORE, RECENT_FROM, RECENT, RECENT_BEFORE, LAST_ABOVE) = range(9, 16)
-KEY_COLUMNS = LAST_ABOVE + LEVELS
+KEY_COLUMNS = LAST_ABOVE + DEMANDS
+"""From `LAST_ABOVE` on: when the demand was last 1, 2, ... or more; -1: never, or it is now."""
 # World.control
 KEEP, PRE_WARM, RESERVE = range(3)
 CONTROL_COLUMNS = 3
@@ -103,7 +104,8 @@ class Problem(NamedTuple):
         layer_bytes: [L] int64.
         node: [N, NODE_COLUMNS] int64, those of a place one after the other.
         place: [P, PLACE_COLUMNS] int64.
-        request: [I, REQUEST_COLUMNS] int64, by the time at which they are sent.
+        request: [I, REQUEST_COLUMNS] int64, by the time at which they are sent; `DEADLINE_MS` is
+            how long after that the answer may come, 0: it has no deadline.
         latency_ms: [Z, P] int64, from an origin to a place, one way.
         edges_ms: [B] int64, when each piece of the tariff begins; the first before every time.
         usd_per_uj: [B, P] float64, energy and its carbon.
@@ -145,7 +147,7 @@ class World(NamedTuple):
         rate: [P, AMOUNTS] int64, what is added to `amount` each ms.
         amount: [P, AMOUNTS] int64, integrals up to `FLUSHED_MS`.
         booked: [P, ENERGIES] int64, `amount` at the beginning of the piece of the tariff that is in force.
-        spent: [P, 2] float64, USD and gCO2e of the energy of earlier pieces.
+        spent: [P, 3] float64, USD and gCO2e of energy, and the USD of what busy containers add, up to the last `book`.
         counts: [P, COUNT_COLUMNS] int64.
         response: [P, RESPONSE_BINS] int64, histogram of response times.
         answer: [I, ANSWER_COLUMNS] int64, what became of each request; without rows where nobody asks.
@@ -213,7 +215,7 @@ def allocate(size: Capacity) -> World:
         "rate": (size.places, AMOUNTS),
         "amount": (size.places, AMOUNTS),
         "booked": (size.places, ENERGIES),
-        "spent": (size.places, 2),
+        "spent": (size.places, 3),
         "counts": (size.places, COUNT_COLUMNS),
         "response": (size.places, RESPONSE_BINS),
         "answer": (size.answers, ANSWER_COLUMNS),

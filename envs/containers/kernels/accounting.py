@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from envs.compiled.compiler import helper, rare
 from envs.containers import state as st
 from envs.containers.state import Problem, World
@@ -41,12 +44,31 @@ def book(problem: Problem, world: World) -> None:
     piece = world.clock[st.PIECE]
     for place in range(problem.place.shape[0]):
         flush(world, place)
-        energy = 0
+        energy, busy = 0, world.amount[place, st.BUSY_UJ] - world.booked[place, st.BUSY_UJ]
         for part in range(st.ENERGIES):
             energy += world.amount[place, part] - world.booked[place, part]
             world.booked[place, part] = world.amount[place, part]
         world.spent[place, 0] += energy * problem.usd_per_uj[piece, place]
+        world.spent[place, 2] += busy * problem.usd_per_uj[piece, place]
         world.spent[place, 1] += energy * problem.g_per_uj[piece, place]
+
+
+@helper
+def usd_of(world: World, prices: NDArray[np.float64]) -> float:
+    """What a world cost up to the last `book`, without the energy of requests that run, which no decision changes.
+
+    Args:
+        world: what changes.
+        prices: `envs.containers.objective.ContainerPrices.flat()`.
+    """
+    usd = 0.0
+    for place in range(world.spent.shape[0]):
+        count, amount = world.counts[place], world.amount[place]
+        usd += world.spent[place, 0] - world.spent[place, 2]
+        usd += amount[st.SPARE_MIB_MS] * prices[0] + amount[st.SPARE_MILLI_MS] * prices[1]
+        usd += count[st.WAITED_MS] * prices[2] + count[st.LATE] * prices[3] + count[st.REJECTED] * prices[4]
+        usd -= count[st.BUSY_MILLI_MS] * prices[5]
+    return usd
 
 
 @helper

@@ -9,7 +9,7 @@ from __future__ import annotations
 from envs.compiled.compiler import helper, rare
 from envs.containers import log
 from envs.containers import state as st
-from envs.containers.history import bin_of, is_threshold, level_of
+from envs.containers.history import DEMANDS, bin_of, level_of
 from envs.containers.kernels.accounting import book, flush, next_edge
 from envs.containers.kernels.containers import add_available
 from envs.containers.kernels.heaps import clear_timer, pop_run, push_run, set_timer
@@ -46,17 +46,14 @@ def note_arrival(world: World, key: int) -> None:
         row[st.RECENT], row[st.RECENT_FROM] = 0, window
     row[st.RECENT] += 1
     demand = row[st.RUNNING] + row[st.QUEUED] + 1
-    if not is_threshold(demand):
-        return
-    level = level_of(demand)
-    since = row[st.LAST_ABOVE + level]
+    since = row[st.LAST_ABOVE + demand - 1] if demand <= DEMANDS else -1
     if since < 0:
         return
     gap = now - since
-    if level == 0:
+    if demand == 1:
         row[st.GAP_BEFORE], row[st.LAST_GAP] = row[st.LAST_GAP], gap
     if world.history.shape[0] > 0:
-        world.history[key, level, bin_of(gap)] += 1
+        world.history[key, level_of(demand), bin_of(gap)] += 1
 
 
 @helper
@@ -64,8 +61,8 @@ def note_end(world: World, key: int) -> None:
     """Note that the demand of a key falls by one."""
     row = world.key[key]
     demand = row[st.RUNNING] + row[st.QUEUED]
-    if is_threshold(demand):
-        row[st.LAST_ABOVE + level_of(demand)] = world.clock[st.NOW]
+    if demand <= DEMANDS:
+        row[st.LAST_ABOVE + demand - 1] = world.clock[st.NOW]
 
 
 @rare
@@ -77,7 +74,7 @@ def misses_deadline(problem: Problem, world: World, request: int, place: int) ->
     """
     about = problem.request[request]
     function = about[st.FUNCTION]
-    deadline = problem.function[function, st.DEADLINE_MS]
+    deadline = about[st.DEADLINE_MS]
     if deadline == 0:
         return False
     node = best_fit(problem, world, function, place)
@@ -153,7 +150,7 @@ def count_end(problem: Problem, world: World, slot: int, request: int) -> None:
     function = problem.function[about[st.FUNCTION]]
     place = problem.node[world.container[slot, st.NODE], st.PLACE]
     response = now + problem.latency_ms[about[st.END_ORIGIN], place] - about[st.SENT_MS]
-    is_late = function[st.DEADLINE_MS] > 0 and response > function[st.DEADLINE_MS]
+    is_late = about[st.DEADLINE_MS] > 0 and response > about[st.DEADLINE_MS]
     count = world.counts[place]
     count[st.FINISHED] += 1
     count[st.LATE] += int(is_late)

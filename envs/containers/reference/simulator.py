@@ -58,7 +58,7 @@ class ReferenceSimulator:
         self.requests = [index for index, row in enumerate(problem.request) if row[st.SENT_MS] >= start_ms]
         self.reached: dict[int, int] = {}
         self.amount = np.zeros((places, st.AMOUNTS), np.int64)
-        self.spent = np.zeros((places, 2))
+        self.spent = np.zeros((places, 3))
         self.count = np.zeros((places, len(st.COUNTS)), np.int64)
         self.answers = np.zeros((len(problem.request), st.ANSWER_COLUMNS), np.int64)
         for key in self.keys:
@@ -103,6 +103,7 @@ class ReferenceSimulator:
                 self.amount[place] += gained
                 energy = sum(gained[: st.ENERGIES])
                 self.spent[place, 0] += energy * self.problem.usd_per_uj[piece, place]
+                self.spent[place, 2] += gained[st.BUSY_UJ] * self.problem.usd_per_uj[piece, place]
                 self.spent[place, 1] += energy * self.problem.g_per_uj[piece, place]
             self.now = end
 
@@ -224,11 +225,10 @@ class ReferenceSimulator:
         self.reached[request] = self.now
         self.add(place, st.REQUESTS)
         demand = key.running + len(key.queue) + 1
-        if demand in history.THRESHOLDS:
-            level = history.THRESHOLDS.index(demand)
-            if level in key.last_above:
-                where = level, history.bin_of(self.now - key.last_above[level])
-                key.gaps[where] = key.gaps.get(where, 0) + 1
+        if demand in key.last_above:
+            level = next(number for number, most in enumerate((1, 2, 4, 8, 16, len(self.problem.request))) if demand <= most)
+            where = level, history.bin_of(self.now - key.last_above[demand])
+            key.gaps[where] = key.gaps.get(where, 0) + 1
         if key.available:
             self.run(key.available[0], request, is_cold=False)
         elif not self.problem.admits_all and self.misses_deadline(key, request):
@@ -242,7 +242,7 @@ class ReferenceSimulator:
     def misses_deadline(self, key: Key, request: int) -> bool:
         """Whether a new container would answer too late."""
         about, function = self.problem.request[request], self.problem.function[key.function]
-        if not function[st.DEADLINE_MS]:
+        if not about[st.DEADLINE_MS]:
             return False
         node = self.find_node(key, evicts=True)
         if node is None:
@@ -257,7 +257,7 @@ class ReferenceSimulator:
             ready = max(ready, pulled)
         back = int(self.problem.latency_ms[about[st.END_ORIGIN], key.place])
         end = ready + boot + int(function[st.START_MS]) + int(about[st.RUN_MS]) + back
-        return bool(end > about[st.SENT_MS] + function[st.DEADLINE_MS])
+        return bool(end > about[st.SENT_MS] + about[st.DEADLINE_MS])
 
     def needs_container(self, key: Key) -> bool:
         """Whether more requests wait than the containers that start can take."""
@@ -285,15 +285,15 @@ class ReferenceSimulator:
         key, about = self.keys[container.key], self.problem.request[request]
         function = self.problem.function[key.function]
         response = self.now + int(self.problem.latency_ms[about[st.END_ORIGIN], key.place]) - int(about[st.SENT_MS])
-        is_late = bool(function[st.DEADLINE_MS]) and response > function[st.DEADLINE_MS]
+        is_late = bool(about[st.DEADLINE_MS]) and response > about[st.DEADLINE_MS]
         for column, value in ((st.FINISHED, 1), (st.LATE, int(is_late)), (st.RESPONSE_MS, response)):
             self.add(key.place, column, value)
         self.add(key.place, st.BUSY_MILLI_MS, int(about[st.RUN_MS]) * int(function[st.GPU]))
         self.answers[request, st.ANSWER_END_MS] = int(about[st.SENT_MS]) + response
         self.answers[request, st.ANSWER_FLAGS] |= st.WAS_FINISHED | (st.WAS_LATE if is_late else 0)
         demand = key.running + len(key.queue)
-        if demand in history.THRESHOLDS:
-            key.last_above[history.THRESHOLDS.index(demand)] = self.now
+        if demand <= history.DEMANDS:
+            key.last_above[demand] = self.now
         key.running -= 1
         container.running.remove(request)
         if key.queue:

@@ -25,6 +25,7 @@ def assert_equal(simulator: Simulator, reference: ReferenceSimulator) -> None:
     assert (results.spare_mib_ms == reference.amount[:, st.SPARE_MIB_MS]).all()
     assert (results.spare_milli_ms == reference.amount[:, st.SPARE_MILLI_MS]).all()
     np.testing.assert_allclose(results.energy_usd, reference.spent[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(results.busy_usd, reference.spent[:, 2], rtol=1e-9)
     np.testing.assert_allclose(results.carbon_g, reference.spent[:, 1], rtol=1e-9)
     for key in reference.keys:
         gaps = {(level, index): count for (level, index), count in key.gaps.items()}

@@ -18,7 +18,6 @@ def function_row(draw) -> list[int]:
         draw(some.integers(0, 3)),
     )
     row[st.START_MS], row[st.CONCURRENCY] = draw(some.integers(0, 6)), draw(some.sampled_from([1, 1, 2]))
-    row[st.DEADLINE_MS] = draw(some.sampled_from([0, 0, 5, 15]))
     row[st.REQUEST_BYTES] = draw(some.sampled_from([0, 0, 3]))
     row[st.START_MW], row[st.WARM_MW], row[st.BUSY_MW] = 3, 2, 7
     return row
@@ -64,6 +63,7 @@ def problems(draw) -> Problem:
             column(0, 9),
             column(0, origins - 1),
             column(0, origins - 1),
+            5 * column(0, 3),
         ),
         latency_ms=np.array([[draw(some.sampled_from([0, 0, 3])) for _ in range(places)] for _ in range(origins)]),
         edges_ms=np.array([-(1 << 62), 20, 40][:pieces], np.int64),

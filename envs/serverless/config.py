@@ -1,0 +1,129 @@
+"""Settings of Serverless-v0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from configs.checks import check_choice, check_number
+from envs.containers.config import NodeConfig
+from envs.containers.objective import ContainerPrices
+from envs.errors import EnvironmentConfigError
+
+PARTS = ("all", "train", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What a container of a function is made of, where the workload does not say it.
+
+    Attributes:
+        runtimes: number of base images, which functions share; each function has one of them.
+        runtime_mib: size of the layer of a base image.
+        code_mib: size of the layer of a function itself.
+        weights_share: size of a further layer with a model, as a share of the function's memory, where it needs a GPU.
+        start_seconds: start of a container whose layers are there.
+        load_seconds_per_gib: time to load a model, for each GiB of memory of a function that needs a GPU.
+            Source: Alibaba GenAI trace 2026: half of the base models load within 22.7 s.
+        cpu_milli: thousandths of a CPU for each container.
+        concurrency: requests that a container runs at once.
+    """
+
+    runtimes: int = 4
+    runtime_mib: float = 400.0
+    code_mib: float = 50.0
+    weights_share: float = 0.5
+    start_seconds: float = 1.0
+    load_seconds_per_gib: float = 2.0
+    cpu_milli: int = 100
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: a number is out of range.
+        """
+        for name, low in (("runtimes", 1), ("concurrency", 1), ("cpu_milli", 0)):
+            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, low=low)
+        for name in ("runtime_mib", "code_mib"):
+            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, above=0.0)
+        for name in ("weights_share", "start_seconds", "load_seconds_per_gib"):
+            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalsConfig:
+    """Signals of the pool's region; what has none costs the same always.
+
+    Attributes:
+        price: URI of a price signal, USD per MWh or kWh, such as `synthetic:spiky?seed=0`; None: `prices.usd_per_kwh`.
+        carbon: URI of a carbon signal; None: `prices.carbon_g_per_kwh`.
+        start_hours: hours of the signal that pass before the workload begins.
+    """
+
+    price: str | None = None
+    carbon: str | None = None
+    start_hours: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a start before the signal.
+
+        Raises:
+            EnvironmentConfigError: it is negative.
+        """
+        check_number("signals.start_hours", self.start_hours, EnvironmentConfigError, low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerlessConfig:
+    """Everything about the environment but its workload.
+
+    Attributes:
+        pool: the nodes.
+        images: what containers are made of.
+        prices: what energy, capacity and delay cost.
+        signals: of the region.
+        overrides: function -> fields of `envs.containers.config.FunctionConfig` that replace what `images` gives.
+        admission: whether requests that cannot meet their deadline are rejected at once.
+        deadline_seconds: of requests whose workload has none; None: they have none.
+        part: which functions there are: `train`, `test` or `all`.
+        train_share: share of the functions that are for training; which ones is drawn by `split_seed`.
+        split_seed: as above.
+        episode_seconds: length of an episode, at most that of the workload.
+        warm_up_seconds: at the beginning of an episode, in which costs do not count: nodes boot and histories begin.
+            Until then the hazard rule decides in the environment, and in evaluations each rule itself.
+        prior_gaps: how many gaps the prior of a function's histogram is worth.
+    """
+
+    pool: tuple[NodeConfig, ...] = (
+        NodeConfig(count=16, memory_mib=524_288.0, cpu_milli=96_000, gpus=8, idle_watts=540.0, boot_seconds=120.0),
+    )
+    images: ImageConfig = field(default_factory=ImageConfig)
+    prices: ContainerPrices = field(default_factory=lambda: ContainerPrices(usd_per_waited_hour=30.0))
+    signals: SignalsConfig = field(default_factory=SignalsConfig)
+    overrides: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    admission: bool = False
+    deadline_seconds: float | None = None
+    part: str = "all"
+    train_share: float = 0.6
+    split_seed: int = 0
+    episode_seconds: float = 28_800.0
+    warm_up_seconds: float = 3600.0
+    prior_gaps: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: there is no such part, or a number is out of range.
+        """
+        check_choice("part", self.part, PARTS, EnvironmentConfigError)
+        check_number("train_share", self.train_share, EnvironmentConfigError, above=0.0, below=1.0)
+        check_number("split_seed", self.split_seed, EnvironmentConfigError, low=0)
+        check_number("deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001)
+        check_number("episode_seconds", self.episode_seconds, EnvironmentConfigError, low=1.0)
+        check_number("warm_up_seconds", self.warm_up_seconds, EnvironmentConfigError, low=0.0)
+        check_number("prior_gaps", self.prior_gaps, EnvironmentConfigError, above=0.0)
+        if not self.pool:
+            raise EnvironmentConfigError("pool is empty; it needs at least one kind of node")

@@ -1,0 +1,147 @@
+"""What becomes of an idle container by rule: a row of numbers says which rule, and its constants. Compiled.
+
+Baselines (`agents.baselines.serverless`) are such rows; the learned policy is one whose constants come from its weights
+and the observation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compiler import helper, rare
+from envs.containers import state as st
+from envs.containers.history import BINS, DEMANDS, LONG_END, bin_of, bin_start, level_of
+from envs.containers.state import World
+from envs.serverless import state as sv
+from envs.serverless.state import Serverless
+
+
+@helper
+def idle_age(world: World, key: int) -> int:
+    """How long the demand is below what would need the container that is idle now, ms."""
+    row = world.key[key]
+    demand = row[st.RUNNING] + row[st.QUEUED] + 1
+    since = row[st.LAST_ABOVE + demand - 1] if demand <= DEMANDS else -1
+    return world.clock[st.NOW] - since if since >= 0 else 0
+
+
+@rare
+def hazard_windows(world: World, about: Serverless, key: int, keep_factor: float, warm_factor: float) -> tuple[int, int]:
+    """Keep-alive and pre-warm by the chance that a request comes in the next bin of the function's histogram.
+
+    A container is worth its keep in a bin where the chance of a request in it, given none before, times what a cold
+    start costs is more than keeping it for the bin. It is kept until the first bin where it is not, and started again
+    for the next one where it is. A prior, Lomax with a median of 10 minutes, stands in for gaps not seen yet.
+
+    Args:
+        world: what changes.
+        about: of functions and prices.
+        key: of the idle container.
+        keep_factor: of what a cold start costs, for the bins in which it is kept.
+        warm_factor: the same for the bins for which it is started again.
+    """
+    row, function, age = world.key[key], about.about[key], idle_age(world, key)
+    level = level_of(row[st.RUNNING] + row[st.QUEUED] + 1)
+    first, counted = bin_of(age), world.history[key, level]
+    tail = about.prior_tail[first]
+    for index in range(first, BINS):
+        tail += counted[index]
+    keep_until, is_kept = st.FOREVER, True
+    factor = keep_factor
+    for index in range(first, BINS - 1):
+        mass = counted[index] + about.prior_mass[index]
+        width = bin_start(index + 1) - bin_start(index)
+        is_worth = mass * function[sv.COLD_USD] * factor > tail * width * function[sv.KEEP_USD_PER_MS]
+        if is_kept and not is_worth:
+            keep_until, is_kept, factor = bin_start(index), False, warm_factor
+        elif not is_kept and is_worth and level == 0:
+            keep = max(keep_until - age, 0)
+            lead = int(function[sv.COLD_MS])
+            return keep, max(bin_start(index) - age - keep - lead, 1)
+        tail -= mass
+    if is_kept:
+        keep_until = LONG_END
+    return max(keep_until - age, 0), st.FOREVER
+
+
+@rare
+def histogram_windows(world: World, key: int, head: float, tail: float, least: float) -> tuple[int, int]:
+    """Pre-warm before the head of the function's idle times and keep until their tail, with a margin of 10 %.
+
+    Where the histogram is not representative, because it has too few gaps or they are spread as evenly as chance would
+    have it, the container is kept for as long as the histogram reaches.
+
+    Source: Shahrad et al., "Serverless in the Wild", ATC 2020, section 4. Their bins are minutes, ours are narrower
+    below 2 minutes and wider above an hour; the forecast by ARIMA for gaps beyond 4 hours is left out.
+
+    Args:
+        world: what changes.
+        key: of the idle container.
+        head: quantile before which it is not needed, 0.05 in the paper.
+        tail: quantile until which it is kept, 0.99.
+        least: coefficient of variation of the bins' counts from which the histogram is used, 2.
+    """
+    counted = world.history[key, level_of(world.key[key, st.RUNNING] + world.key[key, st.QUEUED] + 1)]
+    total, squares = 0.0, 0.0
+    for index in range(BINS):
+        total += counted[index]
+        squares += float(counted[index]) * counted[index]
+    mean = total / BINS
+    if total < 2 or squares / BINS - mean * mean < least * least * mean * mean or counted[BINS - 1] > 0.5 * total:
+        return LONG_END, st.FOREVER
+    low, high, seen = -1, 0, 0.0
+    for index in range(BINS):
+        seen += counted[index]
+        if low < 0 and seen >= head * total and counted[index] > 0:
+            low = index
+        if counted[index] > 0 and seen - counted[index] < tail * total:
+            high = index
+    begin, end = int(0.9 * bin_start(low)), int(1.1 * bin_start(high + 1))
+    age = idle_age(world, key)
+    if age == 0 and begin >= 60_000:
+        return 0, begin
+    return max(end - age, 0), st.FOREVER
+
+
+@helper
+def autoscaler_windows(world: World, key: int, window: float, grace: float) -> tuple[int, int]:
+    """When Knative would remove the container: as the mean concurrency of a window falls; the last one after a grace.
+
+    The mean over the stable window is taken to fall evenly from what runs now. Panic mode only adds containers, which
+    requests do here at once.
+
+    Source: Knative Serving, configuration of the Pod Autoscaler: a stable window of 60 s, a grace of 30 s before zero.
+
+    Args:
+        world: what changes.
+        key: of the idle container.
+        window: the stable window, ms.
+        grace: time without any request before the last container goes, ms.
+    """
+    row = world.key[key]
+    if row[st.CONTAINERS] <= 1:
+        return int(window + grace), st.FOREVER
+    return int(window * (row[st.CONTAINERS] - row[st.RUNNING]) / row[st.CONTAINERS]), st.FOREVER
+
+
+@rare
+def windows_of(world: World, about: Serverless, slot: int, rule: NDArray[np.float64]) -> tuple[int, int]:
+    """Keep-alive and pre-warm of an idle container by a rule, ms.
+
+    Args:
+        world: what changes.
+        about: of functions and prices.
+        slot: the idle container.
+        rule: [RULE_COLUMNS] float64: its kind, then its constants.
+    """
+    key, kind = world.container[slot, st.KEY], int(rule[sv.RULE_KIND])
+    if kind == sv.HAZARD:
+        return hazard_windows(world, about, key, rule[sv.FIRST], rule[sv.SECOND])
+    if kind == sv.HISTOGRAM:
+        return histogram_windows(world, key, rule[sv.FIRST], rule[sv.SECOND], rule[sv.THIRD])
+    if kind == sv.AUTOSCALER:
+        return autoscaler_windows(world, key, rule[sv.FIRST], rule[sv.SECOND])
+    if kind == sv.PER_FUNCTION:
+        return world.control[key, st.KEEP], st.FOREVER
+    return int(rule[sv.FIRST]), st.FOREVER

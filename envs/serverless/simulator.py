@@ -1,0 +1,145 @@
+"""Serverless-v0 as a library: a batch of pools, stepped by one compiled call, and whole episodes by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.threads import default_threads, share
+from envs.containers import state as st
+from envs.containers.results import Results
+from envs.containers.simulator import capacity_of
+from envs.serverless import kernels
+from envs.serverless import state as sv
+from envs.serverless.problem import ServerlessProblem
+
+ENVIRONMENTS_PER_THREAD = 32
+
+
+class ServerlessSimulator:
+    """Pools that serve one workload, independently of each other.
+
+    Args:
+        problem: the workload, the pool and the settings.
+        num_envs: in the batch.
+        threads: how many share them; None: as many cores as have environments enough. Results do not depend on it.
+
+    Attributes:
+        problem: as above.
+        num_envs: in the batch.
+        observations: [num_envs, features] float32, of the function that is to be decided about.
+        rewards: [num_envs] float64, minus the USD since the last decision.
+    """
+
+    def __init__(self, problem: ServerlessProblem, num_envs: int = 1, threads: int | None = None) -> None:
+        self.problem, self.num_envs = problem, num_envs
+        size = capacity_of(problem.containers, num_envs, history=True, answers=False, log_rows=0)
+        self._batch = st.allocate(size)
+        self._batch.control[:, :, st.PRE_WARM] = st.FOREVER
+        self._play = _allocate(num_envs)
+        self.observations, self.rewards = self._play.observation, self._play.reward
+        self.threads = default_threads(num_envs, ENVIRONMENTS_PER_THREAD) if threads is None else threads
+
+    def begin(self, index: int, start_ms: int, end_ms: int) -> None:
+        """Begin an episode in an environment of the batch and run to its first decision."""
+        self._batch.node[index, :, st.SLEEP_MS] = self.problem.sleep_ms
+        episode = self.problem.episode(start_ms, end_ms)
+        kernels.begin_episode(
+            self.problem.containers, self._batch, self.problem.serverless, self._play, index, *episode
+        )
+
+    def step(self, actions: NDArray[np.int64]) -> None:
+        """Carry out an action in each environment that is not done, [num_envs, components] int64."""
+
+        def task(first: int, end: int) -> None:
+            problem = self.problem
+            kernels.step_worlds(problem.containers, self._batch, problem.serverless, self._play, actions, first, end)
+
+        share(task, self.num_envs, self.threads)
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """[num_envs] bool, whether each episode is over."""
+        return self._play.clock[:, sv.IS_DONE] != 0.0
+
+    @property
+    def time_seconds(self) -> NDArray[np.float64]:
+        """[num_envs] float64, since the workload began."""
+        return self._batch.clock[:, st.NOW] / 1000.0
+
+    def results(self, index: int = 0) -> Results:
+        """What happened in an environment since its episode began."""
+        return Results.of(self._batch, index)
+
+
+class RulePlayer:
+    """Plays whole episodes by rules or weights, as fast as the simulator goes.
+
+    Args:
+        problem: the workload, the pool and the settings.
+        threads: how many episodes are played at once.
+    """
+
+    def __init__(self, problem: ServerlessProblem, threads: int = 1) -> None:
+        self.problem, self.threads = problem, threads
+        size = capacity_of(problem.containers, threads, history=True, answers=False, log_rows=0)
+        self._batch = st.allocate(size)
+        self._batch.control[:, :, st.PRE_WARM] = st.FOREVER
+        self.decisions = 0
+
+    def keep_by_function(self, keep_ms: NDArray[np.int64]) -> None:
+        """Set the keep-alive of each function, which the rule `PER_FUNCTION` reads: [F] int64."""
+        self._batch.control[:, :, st.KEEP] = keep_ms
+
+    def usd(
+        self,
+        rules: Sequence[Sequence[float]] | NDArray[np.float64],
+        weights: NDArray[np.float64] | None,
+        windows: NDArray[np.int64],
+        sleep_ms: int | None = None,
+    ) -> NDArray[np.float64]:
+        """[candidates, windows] float64, the decidable cost of each window by each rule.
+
+        Args:
+            rules: [candidates, RULE_COLUMNS].
+            weights: [candidates, WEIGHTS] float64 of those that are learned; None: none is.
+            windows: [windows, 4] int64, see `ServerlessProblem.windows`.
+            sleep_ms: idle time-out of all nodes; None: each its own.
+        """
+        count = len(rules) * len(windows)
+        own = np.zeros((len(rules), kernels.WEIGHTS)) if weights is None else weights
+        arrays = (
+            np.repeat(np.asarray(rules, np.float64), len(windows), axis=0),
+            np.repeat(own, len(windows), axis=0),
+            np.tile(windows, (len(rules), 1)),
+        )
+        self._batch.node[:, :, st.SLEEP_MS] = self.problem.sleep_ms if sleep_ms is None else sleep_ms
+        play, problem = _allocate(count), self.problem
+
+        def task(first: int, end: int) -> None:
+            memory = first * self.threads // count
+            kernels.play_worlds(problem.containers, self._batch, problem.serverless, play, *arrays, memory, first, end)
+
+        share(task, count, min(self.threads, count))
+        self.decisions += int(play.clock[:, sv.DECISIONS].sum())
+        return -play.reward.reshape(len(rules), len(windows))
+
+    def results(self) -> Results:
+        """Totals of the episode that was played last, by the first thread."""
+        return Results.of(self._batch, 0)
+
+
+def rule(kind: int, *constants: float) -> list[float]:
+    """A row of numbers that says a rule, see `envs.serverless.rules`."""
+    return [float(kind), *constants, *[0.0] * (sv.RULE_COLUMNS - 1 - len(constants))]
+
+
+def _allocate(count: int) -> sv.Play:
+    return sv.Play(
+        np.zeros((count, sv.PLAY_COLUMNS)), np.zeros((count, kernels.SIZE), np.float32), np.zeros(count)
+    )
+
+

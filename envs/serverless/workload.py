@@ -1,0 +1,92 @@
+"""From invocations to functions with images, and the requests for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import did_you_mean
+from envs.containers.config import FunctionConfig, LayerConfig
+from envs.containers.problem import make_requests
+from envs.containers.state import Table
+from envs.errors import EnvironmentConfigError
+from envs.serverless.config import ServerlessConfig
+from traces.invocations import Invocations
+
+MEDIAN_MEMORY_MIB = 170.0
+"""Where the workload does not say it. Source: Shahrad et al., "Serverless in the Wild", ATC 2020, figure 8."""
+
+
+def select_part(invocations: Invocations, config: ServerlessConfig) -> Invocations:
+    """The functions of the part that the settings name.
+
+    Raises:
+        EnvironmentConfigError: there are too few functions to split.
+    """
+    if config.part == "all":
+        return invocations
+    count = invocations.num_functions
+    cut = round(count * config.train_share)
+    if not 0 < cut < count:
+        raise EnvironmentConfigError(
+            f"part is {config.part}, and train_share {config.train_share:g} of {count} functions leaves one part empty"
+        )
+    order = np.random.default_rng(config.split_seed).permutation(count)
+    return invocations.select(np.sort(order[:cut] if config.part == "train" else order[cut:]).tolist())
+
+
+def functions_of(
+    invocations: Invocations, config: ServerlessConfig
+) -> tuple[list[FunctionConfig], list[LayerConfig]]:
+    """Functions and the layers of their images.
+
+    Raises:
+        EnvironmentConfigError: `overrides` names a function or a field that there is not.
+    """
+    images = config.images
+    layers = [LayerConfig(f"runtime-{number}", images.runtime_mib) for number in range(images.runtimes)]
+    functions = []
+    _check_overrides(config.overrides, invocations.function_id)
+    for index, name in enumerate(invocations.function_id):
+        memory = float(np.nan_to_num(invocations.memory_mib[index], nan=MEDIAN_MEMORY_MIB))
+        gpu = int(invocations.gpu_milli[index])
+        own = [LayerConfig(f"code-{index}", images.code_mib)]
+        if gpu > 0 and images.weights_share > 0:
+            own.append(LayerConfig(f"weights-{index}", images.weights_share * memory))
+        layers += own
+        values: dict[str, Any] = {
+            "name": name,
+            "layers": (f"runtime-{index % images.runtimes}", *(layer.name for layer in own)),
+            "memory_mib": max(1.0, memory),
+            "cpu_milli": images.cpu_milli,
+            "gpu_milli": gpu,
+            "start_seconds": images.start_seconds,
+            "load_seconds": images.load_seconds_per_gib * memory / 1024.0 if gpu else 0.0,
+            "concurrency": images.concurrency,
+            "deadline_seconds": config.deadline_seconds,
+        }
+        functions.append(FunctionConfig(**{**values, **config.overrides.get(name, {})}))
+    return functions, layers
+
+
+def _check_overrides(overrides: Mapping[str, Mapping[str, float]], names: tuple[str, ...]) -> None:
+    known = [entry.name for entry in fields(FunctionConfig) if entry.name not in ("name", "layers")]
+    for function, values in overrides.items():
+        if function not in names:
+            raise EnvironmentConfigError(f"overrides: unknown function {function!r}{did_you_mean(function, names)}")
+        for name in values:
+            if name not in known:
+                raise EnvironmentConfigError(f"overrides.{function}: unknown field {name!r}{did_you_mean(name, known)}")
+
+
+def requests_of(invocations: Invocations) -> Table:
+    """The requests of a workload, see `envs.containers.problem.make_requests`."""
+    return make_requests(
+        invocations.time_ms, invocations.function, invocations.duration_ms, deadline_ms=invocations.deadline_ms
+    )
+
+
