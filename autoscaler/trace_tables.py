@@ -28,7 +28,12 @@ NODES_SCHEMA = "autoscaler.traces.nodes/1"
 SIGNAL_SCHEMA = "autoscaler.traces.signal/1"
 FAULTS_SCHEMA = "autoscaler.traces.faults/1"
 PLACES_SCHEMA = "autoscaler.traces.{kind}/1"
-_PLACES = {"invocations": traces.load_invocations, "mobility": traces.load_mobility, "roads": traces.load_roads, "sites": traces.load_sites}
+_PLACES = {
+    "invocations": traces.load_invocations,
+    "mobility": traces.load_mobility,
+    "roads": traces.load_roads,
+    "sites": traces.load_sites,
+}
 COMPARISON_SCHEMA = "autoscaler.traces.comparison/1"
 _KINDS = {
     "real": "real, as recorded",

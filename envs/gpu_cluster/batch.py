@@ -9,12 +9,12 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
+from envs.actions import ActionCheck
 from envs.autoreset import ResetNeededError
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem
-from envs.gpu_cluster.spaces import ActionCheck
 
 INFO_KEYS = (*COST_TERMS, "step_seconds", "time_seconds")
 """What `info` holds: the terms of the cost in USD, how long the step took, and the time of the trace."""
@@ -51,7 +51,7 @@ class ClusterBatch:
         self._episodes = RandomEpisodes(problem)
         self._episodes.log()
         self.episode_seconds = self._episodes.seconds
-        self._check = ActionCheck(problem.config.codec, num_envs)
+        self._check = ActionCheck(problem.config.codec.action_sizes, num_envs)
         self._has_begun = np.zeros(num_envs, np.bool_)
 
     def seed(self, cluster: int, seed: int | None) -> None:

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.actions import ActionCheck
 from envs.autoreset import ResetNeededError
 from envs.gpu_cluster.arguments import (
     DEFAULT_TRACE,
@@ -21,7 +22,7 @@ from envs.gpu_cluster.cluster import AUTO
 from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.render import RENDER_MODES, render_cluster
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
-from envs.gpu_cluster.spaces import ActionCheck, action_space, observation_space
+from envs.gpu_cluster.spaces import action_space, observation_space
 
 ONLY_CLUSTER = np.zeros(1, np.int64)
 
@@ -139,7 +140,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.render_mode = render_mode
         self.observation_space: Any = observation_space(self.config.codec)
         self.action_space = action_space(self.config.codec)
-        self._check_action = ActionCheck(self.config.codec)
+        self._check_action = ActionCheck(self.config.codec.action_sizes)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -58,7 +58,15 @@ def run_to_decision(problem: Problem, world: World, about: Serverless, play: Pla
 
 @kernel
 def begin_episode(
-    problem: Problem, batch: World, about: Serverless, play: Play, index: int, start_ms: int, end_ms: int, first: int, end: int
+    problem: Problem,
+    batch: World,
+    about: Serverless,
+    play: Play,
+    index: int,
+    start_ms: int,
+    end_ms: int,
+    first: int,
+    end: int,
 ) -> None:
     """Begin an episode in an environment and run to its first decision."""
     world, clock = world_of(batch, index), play.clock[index]

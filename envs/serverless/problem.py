@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class ServerlessProblem:
     def windows(self, count: int) -> NDArray[np.int64]:
         """[count, 4] int64, equal windows of the workload."""
         edges = [self.span_ms * number // count for number in range(count + 1)]
-        return np.array([self.episode(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)], np.int64)
+        return np.array([self.episode(low, high) for low, high in pairwise(edges)], np.int64)
 
 
 def serverless_problem(invocations: Invocations, config: ServerlessConfig) -> ServerlessProblem:
@@ -135,13 +136,16 @@ def _tariff(invocations: Invocations, config: ServerlessConfig) -> Tariff:
             continue
         signal = traces.load_signal(uri)
         if signal.quantity != quantity:
-            raise EnvironmentConfigError(f"signals.{quantity}: {uri} is a signal of {signal.quantity}; give one of {quantity}")
+            raise EnvironmentConfigError(
+                f"signals.{quantity}: {uri} is a signal of {signal.quantity}; give one of {quantity}"
+            )
         seconds = signal.first_seconds + 3600.0 * (signals.start_hours + hours)
         at = np.searchsorted(signal.start_seconds, seconds, side="right") - 1
         if seconds[-2] >= signal.end_seconds:
+            length, needed = (signal.end_seconds - signal.first_seconds) / 3600.0, signals.start_hours + hours[-2]
             raise EnvironmentConfigError(
-                f"signals.{quantity}: {uri} ends after {(signal.end_seconds - signal.first_seconds) / 3600.0:g} h, and the "
-                f"workload needs {signals.start_hours + hours[-2]:g} h; give a longer one, or an earlier start_hours"
+                f"signals.{quantity}: {uri} ends after {length:g} h, and the workload needs {needed:g} h; give a longer "
+                "one, or an earlier start_hours"
             )
         columns[quantity] = signal.values[np.minimum(at, len(signal.values) - 1)]
     return Tariff(hours * 3_600_000, columns["price"][:, None], columns["carbon"][:, None])

@@ -27,7 +27,9 @@ def idle_age(world: World, key: int) -> int:
 
 
 @rare
-def hazard_windows(world: World, about: Serverless, key: int, keep_factor: float, warm_factor: float) -> tuple[int, int]:
+def hazard_windows(
+    world: World, about: Serverless, key: int, keep_factor: float, warm_factor: float
+) -> tuple[int, int]:
     """Keep-alive and pre-warm by the chance that a request comes in the next bin of the function's histogram.
 
     A container is worth its keep in a bin where the chance of a request in it, given none before, times what a cold

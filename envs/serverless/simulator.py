@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,8 +137,4 @@ def rule(kind: int, *constants: float) -> list[float]:
 
 
 def _allocate(count: int) -> sv.Play:
-    return sv.Play(
-        np.zeros((count, sv.PLAY_COLUMNS)), np.zeros((count, kernels.SIZE), np.float32), np.zeros(count)
-    )
-
-
+    return sv.Play(np.zeros((count, sv.PLAY_COLUMNS)), np.zeros((count, kernels.SIZE), np.float32), np.zeros(count))

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from envs.containers.config import FunctionConfig, LayerConfig
@@ -39,9 +38,7 @@ def select_part(invocations: Invocations, config: ServerlessConfig) -> Invocatio
     return invocations.select(np.sort(order[:cut] if config.part == "train" else order[cut:]).tolist())
 
 
-def functions_of(
-    invocations: Invocations, config: ServerlessConfig
-) -> tuple[list[FunctionConfig], list[LayerConfig]]:
+def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[list[FunctionConfig], list[LayerConfig]]:
     """Functions and the layers of their images.
 
     Raises:
@@ -88,5 +85,3 @@ def requests_of(invocations: Invocations) -> Table:
     return make_requests(
         invocations.time_ms, invocations.function, invocations.duration_ms, deadline_ms=invocations.deadline_ms
     )
-
-

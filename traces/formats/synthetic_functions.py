@@ -113,7 +113,7 @@ def load(path: str, options: Options) -> Invocations:
 def _shares(rng: np.random.Generator, median: int, count: int) -> Integers:
     """Shares of a GPU: half, the median or twice of it, at most a whole one where the median is below."""
     drawn = median * rng.choice([0.5, 1.0, 1.0, 2.0], count)
-    return np.rint(drawn).astype(np.int64)
+    return np.asarray(np.rint(drawn), np.int64)
 
 
 def _timer(rng: np.random.Generator, span: float) -> NDArray[np.float64]:

@@ -226,7 +226,9 @@ class ReferenceSimulator:
         self.add(place, st.REQUESTS)
         demand = key.running + len(key.queue) + 1
         if demand in key.last_above:
-            level = next(number for number, most in enumerate((1, 2, 4, 8, 16, len(self.problem.request))) if demand <= most)
+            level = next(
+                number for number, most in enumerate((1, 2, 4, 8, 16, len(self.problem.request))) if demand <= most
+            )
             where = level, history.bin_of(self.now - key.last_above[demand])
             key.gaps[where] = key.gaps.get(where, 0) + 1
         if key.available:
