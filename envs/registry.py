@@ -27,12 +27,19 @@ EDGE_CITY = {
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "autoscaler/GpuCluster-v0": GPU_CLUSTER,
-    "autoscaler/EdgeCity-v0": EDGE_CITY,
     "autoscaler/GpuClusterScaling-v0": {**GPU_CLUSTER, "kwargs": {"default_codec": SCALING_ONLY}},
+    "autoscaler/EdgeCity-v0": EDGE_CITY,
+    "autoscaler/Serverless-v0": {
+        "entry_point": "envs.serverless.env:ServerlessEnv",
+        "vector_entry_point": "envs.serverless.vector:ServerlessVectorEnv",
+    },
 }
 """Id: arguments of `gymnasium.register`. The second one has a single discrete action, as DQN needs."""
 
-TRAINING: dict[str, str] = {"autoscaler/EdgeCity-v0": "envs.edge.training:EdgeTraining"}
+TRAINING: dict[str, str] = {
+    "autoscaler/EdgeCity-v0": "envs.edge.training:EdgeTraining",
+    "autoscaler/Serverless-v0": "envs.serverless.training:ServerlessTraining",
+}
 """Id: `module:NAME` of how it is trained on, see `envs.training`; where there is none, it is `GymnasiumTraining`.
 
 GPU clusters have no line: an experiment without `env` describes one, with trace, heuristic and codec."""

@@ -66,7 +66,8 @@ FEATURES = (
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 KEEP_MS = (0, 10_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 60 * MINUTE, 240 * MINUTE, st.FOREVER)
-MULTIPLIERS = (0.125, 0.25, 0.5, 0.7071, 1.0, 1.4142, 2.0, 4.0, 8.0)
+HALF_OCTAVES = 8
+MULTIPLIERS = tuple(2.0 ** (step / 2.0) for step in range(-HALF_OCTAVES, HALF_OCTAVES + 1))
 """Of what a cold start costs in the hazard rule."""
 KEEP_CHOICES = len(KEEP_MS) + len(MULTIPLIERS)
 DEFAULT_KEEP = len(KEEP_MS) + MULTIPLIERS.index(1.0)

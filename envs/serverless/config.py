@@ -90,6 +90,8 @@ class ServerlessConfig:
         part: which functions there are: `train`, `test` or `all`.
         train_share: share of the functions that are for training; which ones is drawn by `split_seed`.
         split_seed: as above.
+        most_per_hour: functions that are called more often on average are left out: they are never idle, so there is
+            nothing to decide; None: none is.
         episode_seconds: length of an episode, at most that of the workload.
         warm_up_seconds: at the beginning of an episode, in which costs do not count: nodes boot and histories begin.
             Until then the hazard rule decides in the environment, and in evaluations each rule itself.
@@ -108,6 +110,7 @@ class ServerlessConfig:
     part: str = "all"
     train_share: float = 0.6
     split_seed: int = 0
+    most_per_hour: float | None = None
     episode_seconds: float = 28_800.0
     warm_up_seconds: float = 3600.0
     prior_gaps: float = 2.0
@@ -122,6 +125,7 @@ class ServerlessConfig:
         check_number("train_share", self.train_share, EnvironmentConfigError, above=0.0, below=1.0)
         check_number("split_seed", self.split_seed, EnvironmentConfigError, low=0)
         check_number("deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001)
+        check_number("most_per_hour", self.most_per_hour, EnvironmentConfigError, above=0.0)
         check_number("episode_seconds", self.episode_seconds, EnvironmentConfigError, low=1.0)
         check_number("warm_up_seconds", self.warm_up_seconds, EnvironmentConfigError, low=0.0)
         check_number("prior_gaps", self.prior_gaps, EnvironmentConfigError, above=0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from envs.containers.state import Problem, World
 from envs.serverless import state as sv
 from envs.serverless.codec import (
     FEATURES,
+    HALF_OCTAVES,
     KEEP_MS,
     KEEP_TABLE,
     MULTIPLIER_TABLE,
@@ -29,7 +32,7 @@ SIZE = len(FEATURES)
 FIXED_KEEPS = len(KEEP_MS)
 OUTPUTS = 2
 WEIGHTS = OUTPUTS * (SIZE + 1)
-MOST_OCTAVES = 6.0
+MOST_OCTAVES = HALF_OCTAVES / 2.0
 """A learned factor of what a cold start costs is at most 2 to this."""
 
 
@@ -124,19 +127,22 @@ def learned_windows(
     world: World,
     about: Serverless,
     slot: int,
-    rule: NDArray[np.float64],
     weights: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> tuple[int, int]:
-    """The hazard rule with factors that the observation moves: 2 to the power of a linear function of it."""
+    """The hazard rule with a factor that is 2 to a linear function of the observation; another says if it pre-warms.
+
+    The factor is the nearest of the actions: this is the policy `envs.serverless.training.LinearPolicy`, compiled.
+    """
     observe(problem, world, about, slot, out)
     keep, warm = weights[SIZE], weights[2 * SIZE + 1]
     for index in range(SIZE):
         keep += weights[index] * out[index]
         warm += weights[SIZE + 1 + index] * out[index]
-    keep, warm = min(max(keep, -MOST_OCTAVES), MOST_OCTAVES), min(max(warm, -MOST_OCTAVES), MOST_OCTAVES)
-    key = world.container[slot, st.KEY]
-    return hazard_windows(world, about, key, rule[sv.FIRST] * 2.0**keep, rule[sv.SECOND] * 2.0**warm)
+    step = math.floor(2.0 * min(max(keep, -MOST_OCTAVES), MOST_OCTAVES) + 0.5)
+    factor = MULTIPLIER_TABLE[step + HALF_OCTAVES]
+    keep_ms, pre_warm_ms = hazard_windows(world, about, world.container[slot, st.KEY], factor, factor)
+    return keep_ms, pre_warm_ms if warm >= 0.0 else st.FOREVER
 
 
 @rare
@@ -155,7 +161,7 @@ def play_until(
     while advance(problem, world, until, True) == st.IDLE:
         slot = world.clock[st.PENDING]
         if int(rule[sv.RULE_KIND]) == sv.LEARNED:
-            keep, pre_warm = learned_windows(problem, world, about, slot, rule, weights, play.observation[index])
+            keep, pre_warm = learned_windows(problem, world, about, slot, weights, play.observation[index])
         else:
             keep, pre_warm = windows_of(world, about, slot, rule)
         go_idle(problem, world, slot, keep, pre_warm)

@@ -18,7 +18,7 @@ from envs.errors import EnvironmentConfigError
 from envs.serverless import state as sv
 from envs.serverless.config import ServerlessConfig
 from envs.serverless.state import Serverless
-from envs.serverless.workload import functions_of, requests_of, select_part
+from envs.serverless.workload import check_overrides, functions_of, requests_of, select_part
 from traces.invocations import Invocations
 
 KWH_PER_MWH = 1000.0
@@ -71,6 +71,7 @@ def serverless_problem(invocations: Invocations, config: ServerlessConfig) -> Se
     Raises:
         EnvironmentConfigError: a function fits no node, `overrides` names none, or a signal cannot be used.
     """
+    check_overrides(config.overrides, invocations.function_id)
     chosen = select_part(invocations, config)
     functions, layers = functions_of(chosen, config)
     prices = config.prices
@@ -144,8 +145,8 @@ def _tariff(invocations: Invocations, config: ServerlessConfig) -> Tariff:
         if seconds[-2] >= signal.end_seconds:
             length, needed = (signal.end_seconds - signal.first_seconds) / 3600.0, signals.start_hours + hours[-2]
             raise EnvironmentConfigError(
-                f"signals.{quantity}: {uri} ends after {length:g} h, and the workload needs {needed:g} h; give a longer "
-                "one, or an earlier start_hours"
+                f"signals.{quantity}: {uri} ends after {length:g} h, and the workload needs {needed:g} h; give a "
+                "longer one, or less start_hours"
             )
         columns[quantity] = signal.values[np.minimum(at, len(signal.values) - 1)]
     return Tariff(hours * 3_600_000, columns["price"][:, None], columns["carbon"][:, None])

@@ -21,11 +21,19 @@ MEDIAN_MEMORY_MIB = 170.0
 
 
 def select_part(invocations: Invocations, config: ServerlessConfig) -> Invocations:
-    """The functions of the part that the settings name.
+    """The functions that the settings choose.
 
     Raises:
         EnvironmentConfigError: there are too few functions to split.
     """
+    if config.most_per_hour is not None:
+        counts = np.bincount(invocations.function, minlength=invocations.num_functions)
+        kept = np.flatnonzero(counts <= config.most_per_hour * invocations.span_ms / 3.6e6)
+        if not len(kept):
+            raise EnvironmentConfigError(
+                f"most_per_hour is {config.most_per_hour:g}: every function is called more often"
+            )
+        invocations = invocations.select(kept.tolist())
     if config.part == "all":
         return invocations
     count = invocations.num_functions
@@ -47,7 +55,6 @@ def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[li
     images = config.images
     layers = [LayerConfig(f"runtime-{number}", images.runtime_mib) for number in range(images.runtimes)]
     functions = []
-    _check_overrides(config.overrides, invocations.function_id)
     for index, name in enumerate(invocations.function_id):
         memory = float(np.nan_to_num(invocations.memory_mib[index], nan=MEDIAN_MEMORY_MIB))
         gpu = int(invocations.gpu_milli[index])
@@ -70,7 +77,12 @@ def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[li
     return functions, layers
 
 
-def _check_overrides(overrides: Mapping[str, Mapping[str, float]], names: tuple[str, ...]) -> None:
+def check_overrides(overrides: Mapping[str, Mapping[str, float]], names: tuple[str, ...]) -> None:
+    """Refuse settings of functions and fields that there are not.
+
+    Raises:
+        EnvironmentConfigError: as above.
+    """
     known = [entry.name for entry in fields(FunctionConfig) if entry.name not in ("name", "layers")]
     for function, values in overrides.items():
         if function not in names:
