@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.scores import Actor, Metric
 from envs.serverless import state as sv
 from envs.serverless.arguments import DEFAULT_WORKLOAD, problem_from_arguments, serverless_config
 from envs.serverless.codec import DEFAULT_KEEP, FEATURES, HALF_OCTAVES
@@ -16,7 +17,7 @@ from envs.serverless.kernels import WEIGHTS
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, rule
 from envs.serverless.workload import select_part
-from envs.training import Actor, GymnasiumTraining, Metric
+from envs.training import GymnasiumTraining
 
 VALIDATION_SHARE = 1.0 / 3.0
 """Share of the functions that only choose among the policies that a search found."""
