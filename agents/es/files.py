@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors
@@ -17,6 +18,9 @@ from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
 from configs.errors import ConfigError
 from configs.loader import build_config
+
+if TYPE_CHECKING:
+    from agents.es.environment import SearchedPolicy
 
 
 def save_trained(folder: Path, policy: LearnedSetpoints, manifest: Manifest, config_text: str) -> None:
@@ -48,12 +52,16 @@ def read_weights(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         raise ArtifactError(f"{folder / WEIGHTS}: the weights cannot be read ({reason}); train it again") from error
 
 
-def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints:
+def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | SearchedPolicy:
     """Load the policy of an artifact whose manifest was read.
 
     Raises:
         ArtifactError: the weights do not fit the policy that the manifest describes.
     """
+    if manifest.environment is not None:
+        from agents.es.environment import load_searched  # it imports what imports this module
+
+        return load_searched(folder, manifest)
     layout = manifest.cluster_layout(folder)
     weights, rule = read_weights(folder)
     try:

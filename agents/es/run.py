@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 
 from agents.artifact import Manifest, find_artifact, new_folder, read_manifest
-from agents.cluster_task import ClusterTask
 from agents.errors import ArtifactError
 from agents.es.arena import Arena, start_weights
 from agents.es.cma_es import CmaES
@@ -72,12 +71,22 @@ class SearchRun:
         settings: of the agent.
         folder: the run folder.
         hooks: of the caller.
+        arena: where candidates compete; None: windows of the task's traces.
+        zero: weights of a policy that is the baseline; None: those of the tuned constants.
     """
 
-    def __init__(self, task: ClusterTask, settings: CmaES, folder: Path, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        task: Any,
+        settings: CmaES,
+        folder: Path,
+        hooks: Hooks,
+        arena: Any = None,
+        zero: NDArray[np.float64] | None = None,
+    ) -> None:
         self._task, self._settings, self._folder, self._hooks = task, settings, folder, hooks
-        self._arena = Arena(task)
-        self._zero = self._anchor = start_weights(settings, task.seed)
+        self._arena: Any = Arena(task) if arena is None else arena
+        self._zero = self._anchor = start_weights(settings, task.seed) if zero is None else zero
         self._searches = self._make_searches(self._zero)
         self._curve = CurveWriter(folder / CURVE)
         board = TensorBoardOutputFormat(str(folder / TENSORBOARD))
@@ -197,9 +206,7 @@ class SearchRun:
         self._choice = self._choose()
         self._validated_at = self.steps
         self._kept_step = self.steps if self._choice.factor > 0.0 else 0
-        packer = self._task.problem.config.packer
-        policy = self._arena.policy(self._choice.weights, packer)
-        save_trained(self._folder / POLICY, policy, self._manifest(), self._task.config_text)
+        self._save_policy()
         metric = self._task.metric
         self._write(
             {
@@ -210,6 +217,10 @@ class SearchRun:
                 "validation/gain_error": self._choice.error,
             }
         )
+
+    def _save_policy(self) -> None:
+        policy = self._arena.policy(self._choice.weights, self._task.problem.config.packer)
+        save_trained(self._folder / POLICY, policy, self._manifest(), self._task.config_text)
 
     def _manifest(self) -> Manifest:
         settings = to_dict(self._settings)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from agents.cluster_task import ClusterTask
 from agents.config import AgentConfig, TrainConfig
+from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError
 from agents.es.cma_es import CmaES
+from agents.es.environment import EnvironmentSearchRun
 from agents.es.run import SearchRun
 from agents.training import Hooks, Result, Task
 from configs.errors import did_you_mean
@@ -41,10 +43,12 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     """Train; see `agents.training.train`."""
     settings = task.agent
     assert isinstance(settings, CmaES)
-    if not isinstance(task, ClusterTask):
-        raise AgentConfigError("agent cma-es plays GPU clusters only; choose another, such as ppo")
-    _check_features(settings, task.layout)
-    run = SearchRun(task, settings, folder, hooks)
+    if isinstance(task, ClusterTask):
+        _check_features(settings, task.layout)
+        run = SearchRun(task, settings, folder, hooks)
+    else:
+        assert isinstance(task, EnvironmentTask)
+        run = EnvironmentSearchRun(task, settings, folder, hooks)
     if resume:
         run.resume()
         hooks.advance(run.steps)

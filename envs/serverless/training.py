@@ -76,7 +76,7 @@ class ServerlessSearch:
 
     def __init__(self, searched: ServerlessProblem, validated: ServerlessProblem) -> None:
         self._players = RulePlayer(searched), RulePlayer(validated)
-        counts = [max(1, problem.span_ms // problem.episode_ms) for problem in (searched, validated)]
+        counts = [max(2, problem.span_ms // problem.episode_ms) for problem in (searched, validated)]
         self._windows = tuple(
             problem.windows(count) for problem, count in zip((searched, validated), counts, strict=True)
         )
@@ -86,20 +86,18 @@ class ServerlessSearch:
         """Decisions made so far."""
         return sum(player.decisions for player in self._players)
 
-    def search_costs(self, weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-        """[candidates] float64, USD of each on one window, the same for all, as a share of what zero weights cost."""
-        windows = self._windows[0]
-        chosen = windows[[int(rng.integers(len(windows)))]]
-        costs = self._usd(0, np.concatenate([np.zeros((1, WEIGHTS)), weights]), chosen)
-        return np.asarray(costs[1:, 0] / max(costs[0, 0], 1e-9))
+    @property
+    def num_windows(self) -> int:
+        """Windows that may be searched on."""
+        return len(self._windows[0])
+
+    def search_costs(self, weights: NDArray[np.float64], windows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[candidates, windows] float64, USD on the functions to search on, in windows by number."""
+        return self._usd(0, weights, self._windows[0][windows])
 
     def validation_costs(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """[candidates, windows] float64, USD on the functions for validation."""
         return self._usd(1, weights, self._windows[1])
-
-    def actions(self, weights: NDArray[np.float64], observations: NDArray[np.float32]) -> NDArray[np.int64]:
-        """[N, components] int64, what a policy does."""
-        return linear_actions(weights, observations)
 
     def _usd(self, which: int, weights: NDArray[np.float64], windows: NDArray[np.int64]) -> NDArray[np.float64]:
         return self._players[which].usd([rule(sv.LEARNED)] * len(weights), weights, windows)
@@ -109,6 +107,7 @@ class ServerlessTraining(GymnasiumTraining):
     """Training on Serverless-v0; see `envs.training.GymnasiumTraining` for the arguments."""
 
     metric = USD
+    searched_actions = staticmethod(linear_actions)
 
     def score(self, actor: Actor) -> float:
         """The mean USD of the validation episodes."""
