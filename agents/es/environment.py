@@ -15,7 +15,8 @@ from agents.artifact import CONFIG, WEIGHTS, Manifest, find_artifact, read_manif
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
 from agents.es.cma_es import CmaES
-from agents.es.run import POLICY, SearchRun
+from agents.es.run import SearchRun
+from agents.sb3.run import POLICY
 from agents.training import Hooks
 from configs.registry import import_object
 from envs.registry import TRAINING
@@ -91,13 +92,11 @@ class EnvironmentSearchRun(SearchRun):
 
     def __init__(self, task: EnvironmentTask, settings: CmaES, folder: Path, hooks: Hooks) -> None:
         if settings.hidden:
-            raise AgentConfigError(
-                f"agent.hidden is {list(settings.hidden)}; on {task.env} the policy is linear: set []"
-            )
+            raise AgentConfigError(f"agent.hidden is {list(settings.hidden)}; {task.env} has linear policies: set []")
         make = getattr(task.training, "search", None)
         if make is None:
             raise AgentConfigError(
-                f"agent cma-es cannot play {task.env}, which brings no search; choose another, such as ppo"
+                f"agent cma-es cannot play {task.env}, which brings no search; choose ppo or another"
             )
         arena = EnvironmentArena(make(), settings.windows)
         super().__init__(task, settings, folder, hooks, arena, np.zeros(arena.size))
@@ -115,9 +114,7 @@ class EnvironmentSearchRun(SearchRun):
         self._task.check_start(folder, manifest)
         weights = read_environment_weights(folder)
         if weights.shape != self._zero.shape:
-            raise ArtifactError(
-                f"{folder}: its policy has {len(weights)} weights, not {len(self._zero)}; train it again"
-            )
+            raise ArtifactError(f"{folder}: its policy has {len(weights)} weights, not {len(self._zero)}; train anew")
         self._anchor = weights
         self._searches = self._make_searches(weights)
 
