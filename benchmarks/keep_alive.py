@@ -1,14 +1,13 @@
 """Compare keep-alive rules and searched policies on functions that neither was tuned nor trained on.
 
-Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. Intervals are of the paired
-difference over draws of functions, with replacement: each function is played alone on its own pool.
+Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. Intervals are of the
+difference over draws of functions with replacement, each played alone on nodes that cost nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 import traces
 from agents.baselines.keep_alive.registry import KEEP_ALIVES
-from agents.baselines.keep_alive.rule import tuned_row
+from agents.baselines.keep_alive.rule import tuned
 from agents.loading import load_policy
 from envs.serverless.arguments import DEFAULT_WORKLOAD, serverless_config
+from envs.serverless.config import DEFAULT_NODES
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, rule
 from envs.serverless.state import LEARNED
@@ -29,23 +29,59 @@ REFERENCE = "hazard, tuned"
 
 
 def windows_of(problem: ServerlessProblem) -> NDArray[np.int64]:
+    """Equal windows, about as long as an episode."""
     return problem.windows(max(1, problem.span_ms // problem.episode_ms))
 
 
-def costs_by_function(
-    problems: Sequence[ServerlessProblem], row, weights=None, by_function=None
-) -> NDArray[np.float64]:
-    """[F] USD of each function alone."""
-    costs = []
-    for problem in problems:
-        player = RulePlayer(problem)
+class Table:
+    """Costs of rules: of all functions together, and of each function alone where nodes cost nothing.
+
+    Args:
+        problem: the functions that are tested.
+    """
+
+    def __init__(self, problem: ServerlessProblem) -> None:
+        self.problem, self._player = problem, RulePlayer(problem)
+        free = replace(DEFAULT_NODES, idle_watts=0.0, boot_seconds=0.0)
+        config = replace(problem.config, part="all", most_per_hour=None, pool=(free,))
+        called = np.unique(problem.invocations.function)
+        self._alone = [serverless_problem(problem.invocations.select([number]), config) for number in called]
+        self.totals: dict[str, float] = {}
+        self.alone: dict[str, NDArray[np.float64]] = {}
+        self.cold: dict[str, float] = {}
+
+    def add(self, name: str, row, weights=None, by_function=None, sleep_ms=None) -> None:
+        """Play a rule."""
+        self.totals[name] = float(self._play(self._player, self.problem, row, weights, by_function, sleep_ms))
+        found = self._player.results()
+        self.cold[name] = found.total("cold") / max(found.total("finished"), 1)
+        self.alone[name] = np.array(
+            [self._play(RulePlayer(each), each, row, weights, by_function, sleep_ms) for each in self._alone]
+        )
+
+    def _play(self, player: RulePlayer, problem: ServerlessProblem, row, weights, by_function, sleep_ms) -> float:
         if by_function is not None:
             player.keep_by_function(by_function(problem))
-        costs.append(player.usd([row], None if weights is None else weights[None, :], windows_of(problem)).sum())
-    return np.array(costs)
+        given = None if weights is None else weights[None, :]
+        return player.usd([row], given, windows_of(problem), sleep_ms).sum()
+
+    def show(self, seed: int) -> None:
+        """Print it; intervals by drawing functions with replacement."""
+        count = len(self._alone)
+        drawn = np.random.default_rng(seed).integers(count, size=(DRAWS, count))
+        print(f"| rule | USD | against {REFERENCE} | functions alone [95 %] | cold |")
+        print("|---|---|---|---|---|")
+        reference = self.alone[REFERENCE]
+        for name, total in self.totals.items():
+            own = self.alone[name]
+            low, high = np.quantile(own[drawn].sum(axis=1) / reference[drawn].sum(axis=1) - 1.0, [0.025, 0.975])
+            interval = f"{own.sum() / reference.sum() - 1.0:+.1%} [{low:+.1%}, {high:+.1%}]"
+            change = total / self.totals[REFERENCE] - 1.0
+            print(f"| {name} | {total:.2f} | {change:+.1%} | {interval} | {self.cold[name]:.2%} |")
 
 
 def main() -> None:
+    """Tune, play and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", help="folders of runs of cma-es on Serverless-v0")
     parser.add_argument("--workload", default=DEFAULT_WORKLOAD)
@@ -55,48 +91,18 @@ def main() -> None:
     invocations = traces.load_invocations(arguments.workload)
     config = serverless_config(json.loads(arguments.config))
     train, test = (serverless_problem(invocations, replace(config, part=part)) for part in ("train", "test"))
-    whole = RulePlayer(test)
-    alone = [
-        serverless_problem(test.invocations.select([number]), replace(config, part="all", most_per_hour=None))
-        for number in range(test.invocations.num_functions)
-        if (test.invocations.function == number).any()
-    ]
-    totals: dict[str, float] = {}
-    results = {}
-    by_function: dict[str, NDArray[np.float64]] = {}
-
-    def play(name: str, row, weights=None, keep=None) -> None:
-        if keep is not None:
-            whole.keep_by_function(keep(test))
-        windows = windows_of(test)
-        totals[name] = float(whole.usd([row], None if weights is None else weights[None, :], windows).sum())
-        results[name] = whole.results()
-        by_function[name] = costs_by_function(alone, row, weights, keep)
-
+    table = Table(test)
     for name in KEEP_ALIVES:
         known = KEEP_ALIVES[name]
-        play(name, known.rows[0], keep=known.by_function)
+        table.add(name, known.rows[0], by_function=known.by_function)
         if len(known.rows) > 1:
-            play(f"{name}, tuned", tuned_row(known, train, windows_of(train)), keep=known.by_function)
+            row, sleep_ms = tuned(known, train, windows_of(train))
+            table.add(f"{name}, tuned", row, by_function=known.by_function, sleep_ms=sleep_ms)
     for folder in arguments.runs:
-        play(Path(folder).name, rule(LEARNED), load_policy(folder).weights)
-    rng = np.random.default_rng(arguments.seed)
-    drawn = rng.integers(len(alone), size=(DRAWS, len(alone)))
-    rows = []
-    for name, total in totals.items():
-        change = by_function[name][drawn].sum(axis=1) / by_function[REFERENCE][drawn].sum(axis=1) - 1.0
-        low, high = np.quantile(change, [0.025, 0.975])
-        found = results[name]
-        cold = found.total("cold") / max(found.total("finished"), 1)
-        alone_change = by_function[name].sum() / by_function[REFERENCE].sum() - 1.0
-        interval = f"{alone_change:+.1%} [{low:+.1%}, {high:+.1%}]"
-        rows.append((name, f"{total:.2f}", f"{total / totals[REFERENCE] - 1.0:+.1%}", interval, f"{cold:.2%}"))
-    print(f"| rule | USD | against {REFERENCE} | each function alone [95 %] | cold |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+        table.add(Path(folder).name, rule(LEARNED), load_policy(folder).weights)
+    table.show(arguments.seed)
     if len(arguments.runs) > 1:
-        changes = [totals[Path(folder).name] / totals[REFERENCE] - 1.0 for folder in arguments.runs]
+        changes = [table.totals[Path(folder).name] / table.totals[REFERENCE] - 1.0 for folder in arguments.runs]
         error = 1.96 * np.std(changes, ddof=1) / np.sqrt(len(changes))
         spread = f"{min(changes):+.1%} to {max(changes):+.1%}"
         print(f"{len(changes)} seeds: {np.mean(changes):+.1%} +- {error:.1%} (95 %), {spread}")

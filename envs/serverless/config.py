@@ -11,6 +11,16 @@ from envs.containers.objective import ContainerPrices
 from envs.errors import EnvironmentConfigError
 
 PARTS = ("all", "train", "test")
+DEFAULT_NODES = NodeConfig(
+    count=16,
+    memory_mib=524_288.0,
+    cpu_milli=96_000,
+    gpus=8,
+    idle_watts=540.0,
+    boot_seconds=120.0,
+    sleep_seconds=3600.0,
+)
+"""A server of 8 GPUs that stays on for an hour: a boot makes many wait, an idle hour costs 0.08 USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,7 @@ class ServerlessConfig:
         prior_gaps: how many gaps the prior of a function's histogram is worth.
     """
 
-    pool: tuple[NodeConfig, ...] = (
-        NodeConfig(count=16, memory_mib=524_288.0, cpu_milli=96_000, gpus=8, idle_watts=540.0, boot_seconds=120.0),
-    )
+    pool: tuple[NodeConfig, ...] = (DEFAULT_NODES,)
     images: ImageConfig = field(default_factory=ImageConfig)
     prices: ContainerPrices = field(default_factory=lambda: ContainerPrices(usd_per_waited_hour=30.0))
     signals: SignalsConfig = field(default_factory=SignalsConfig)

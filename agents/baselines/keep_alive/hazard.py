@@ -10,9 +10,9 @@ from envs.serverless.state import HAZARD
 
 FACTORS = (1.0, 0.25, 0.35, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0, 2.8, 4.0)
 
+WARM_SHARES = (0.0, 0.5, 1.0, 2.0)
+"""Of the factor for keeping, for pre-warming."""
+
 RULE = KeepAlive(
-    (
-        rule(HAZARD, 1.0, 1.0),
-        *(rule(HAZARD, keep, warm) for keep in FACTORS for warm in (0.0, 0.5 * keep, keep, 2.0 * keep)),
-    )
+    (rule(HAZARD, 1.0, 1.0), *(rule(HAZARD, keep, share * keep) for keep in FACTORS for share in WARM_SHARES))
 )

@@ -1,6 +1,6 @@
 """A keep-alive for each function, as long as a cold start of it is worth: the break-even of renting and buying.
 
-Source: Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988: keeping for as long as the cost of fetching again
+Source: Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988: keeping for as long as fetching again would cost
 costs at most twice what the best keep-alive would.
 """
 
