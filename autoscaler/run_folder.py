@@ -22,8 +22,9 @@ from typing import Any
 from autoscaler.experiment import ExperimentConfig, ExperimentError
 from configs.files import check_output_folder, write_text
 from configs.loader import load_config
+from envs.recording.writer import HEAD
 
-CONFIG, RUN = "config.yaml", "run.json"
+CONFIG, RUN, RECORDING = "config.yaml", "run.json", "recording"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -77,6 +78,20 @@ def saved_experiment(folder: Path) -> ExperimentConfig:
     if not (folder / CONFIG).is_file():
         raise ExperimentError(f"{folder}: is no run folder (it has no {CONFIG}); give the folder that train printed")
     return load_config(folder / CONFIG, ExperimentConfig)
+
+
+def recording_of(path: Path) -> Path:
+    """The folder of the recording that a path names: itself, or that of a run.
+
+    Raises:
+        ExperimentError: there is none.
+    """
+    for folder in (path, path / RECORDING):
+        if (folder / HEAD).is_file():
+            return folder
+    raise ExperimentError(
+        f"{path}: has no recording; write one with `autoscaler evaluate RUN --record FOLDER`, or `simulate --record`"
+    )
 
 
 def read_record(folder: Path) -> dict[str, Any]:

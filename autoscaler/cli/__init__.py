@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "headroom": ("autoscaler.cli.headroom", "Say what a scenario has to win, before anything is trained."),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
     "dashboard": ("autoscaler.cli.dashboard", "Show what a policy does, recorded or live, on a page in the browser."),
+    "render": ("autoscaler.cli.render", "Draw a recording: an animated GIF, a film, or one picture."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
     "policies": ("autoscaler.cli.policies", "List the trained policies of the package, and show their cards."),

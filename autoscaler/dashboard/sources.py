@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoscaler.dashboard.errors import DashboardError
-from autoscaler.run_folder import CONFIG
+from autoscaler.run_folder import CONFIG, RECORDING
 from envs.recording import SHARED, Batch, Head, Recording, check_columns
 from envs.recording.writer import HEAD
 
 CURVE = "metrics.jsonl"
-RECORDING = "recording"
-"""Folder of a recording inside a run folder."""
 
 
 class Feed(Protocol):

@@ -103,7 +103,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
             `config.codec`.
         default_codec: sizes in place of the defaults of `CodecLayout`, which `config` and `codec` replace: what the
             registered id stands for.
-        render_mode: None, "ansi" (one line) or "rgb_array" (bars of nodes by state, and of running and waiting jobs).
+        render_mode: None, "ansi" (one line) or "rgb_array" (nodes as cells by state).
 
     Mappings and names keep `env.spec.to_json()` complete: `gymnasium.make(EnvSpec.from_json(text))` is the same
     environment. So do the configuration objects, but not a `Trace` object; use its URI there.

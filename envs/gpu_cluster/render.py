@@ -1,18 +1,31 @@
-"""What a cluster looks like: a line of text, or a picture of bars."""
+"""What a cluster looks like: a line of text, or a picture of its nodes."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
+from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import Pool
 from envs.gpu_cluster.simulator import Simulator
+from envs.recording.pictures import (
+    BOOTING,
+    BUSY,
+    IDLE,
+    INK,
+    LABEL,
+    OFF,
+    PAPER,
+    Cells,
+    cell_size,
+    draw_cells,
+    font,
+)
 
 RENDER_MODES = ("ansi", "rgb_array")
 
-WIDTH, BAR, GAP = 320, 24, 4
-BUSY, IDLE, BOOTING, OFF = (44, 123, 182), (253, 174, 97), (255, 255, 191), (225, 225, 225)
-RUNNING, WAITING, PAPER = (26, 150, 65), (215, 25, 28), (255, 255, 255)
+WIDTH, MOST_HEIGHT = 320, 400
 
 
 def render_cluster(simulator: Simulator, mode: str | None, cluster: int = 0) -> str | NDArray[np.uint8] | None:
@@ -35,29 +48,31 @@ def describe_cluster(simulator: Simulator, cluster: int = 0) -> str:
 
 
 def draw_cluster(simulator: Simulator, cluster: int = 0) -> NDArray[np.uint8]:
-    """A bar for each pool (its nodes: busy, idle, booting, off), and below them one for the jobs (running, waiting).
+    """Nodes as cells, as the dashboard draws them, and how many jobs run and wait.
+
+    The cells of a pool are in the order busy, idle, booting, off: a snapshot counts nodes and does not name them. The
+    GPUs in use fill busy nodes one after the other.
 
     Returns:
-        [(pools + 1) * 28, 320, 3] uint8.
+        [height, 320, 3] uint8, of one shape for a cluster.
     """
     pools = simulator.problem.cluster.pools
-    image = np.full(((len(pools) + 1) * (BAR + GAP), WIDTH, 3), PAPER, np.uint8)
-    columns = (Pool.BUSY_NODES, Pool.IDLE_NODES, Pool.BOOTING_NODES)
-    for index, (pool, row) in enumerate(zip(pools, simulator.snapshot(cluster).pools, strict=False)):
-        on = [float(row[column]) for column in columns]
-        _draw_bar(image, index, [*on, max(0.0, pool.max_nodes - sum(on))], (BUSY, IDLE, BOOTING, OFF))
-    jobs = [float(simulator.running_jobs[cluster]), float(simulator.waiting_jobs[cluster])]
-    _draw_bar(image, len(pools), jobs, (RUNNING, WAITING))
-    return image
+    cells = [_cells(pool, row) for pool, row in zip(pools, simulator.snapshot(cluster).pools, strict=False)]
+    counts = [len(each.states) for each in cells]
+    cell = cell_size(counts, WIDTH, MOST_HEIGHT)
+    height = sum(LABEL + -(-count // (WIDTH // cell)) * cell for count in counts)
+    image = Image.new("RGB", (WIDTH, height + LABEL + 4), PAPER)
+    draw_cells(image, cells, (0, 2, WIDTH, MOST_HEIGHT))
+    jobs = f"{simulator.running_jobs[cluster]:,} jobs run, {simulator.waiting_jobs[cluster]:,} wait"
+    ImageDraw.Draw(image).text((0, height + 4), f"{jobs}; {simulator.time_seconds[cluster]:,.0f} s", INK, font(12))
+    return np.asarray(image)
 
 
-def _draw_bar(
-    image: NDArray[np.uint8], index: int, amounts: list[float], colours: tuple[tuple[int, int, int], ...]
-) -> None:
-    """Fill one bar with parts in proportion to `amounts`; nothing where all are zero."""
-    whole, top, edge, done = sum(amounts), index * (BAR + GAP), 0, 0.0
-    for amount, colour in zip(amounts, colours, strict=True):
-        done += amount
-        end = round(WIDTH * done / whole) if whole > 0.0 else 0
-        image[top : top + BAR, edge:end] = colour
-        edge = end
+def _cells(pool: PoolConfig, row: NDArray[np.float64]) -> Cells:
+    states = np.full(pool.max_nodes, OFF, np.uint8)
+    busy, idle, booting = (int(row[column]) for column in (Pool.BUSY_NODES, Pool.IDLE_NODES, Pool.BOOTING_NODES))
+    states[: busy + idle + booting] = BOOTING
+    states[: busy + idle] = IDLE
+    states[:busy] = BUSY
+    gpus = np.clip(float(row[Pool.USED_GPUS]) - pool.gpus_per_node * np.arange(pool.max_nodes), 0, pool.gpus_per_node)
+    return Cells(pool.name, states, gpus / pool.gpus_per_node)

@@ -191,7 +191,7 @@ def test_a_port_that_is_taken_is_refused(start: Start, page: Path, cluster_recor
     ("words", "message"),
     [
         ([], "there is nothing to show"),
-        (["nowhere"], "nowhere: is neither a recording nor a run folder"),
+        (["nowhere"], "nowhere: is neither a recording, nor a run folder"),
         (["--host", "0.0.0.0", "--demo"], "give --token"),
     ],
 )

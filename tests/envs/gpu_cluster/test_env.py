@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
+from PIL import ImageColor
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.monitor import Monitor
 
@@ -23,7 +24,8 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.env import GpuClusterEnv
-from envs.gpu_cluster.render import BOOTING, BUSY, IDLE, OFF, RUNNING, WAITING, describe_cluster
+from envs.gpu_cluster.render import describe_cluster
+from envs.recording.pictures import BOOTING, BUSY, IDLE, LABEL, OFF, STATES, cell_size
 from envs.registry import ENVIRONMENTS, register_envs
 from tests.envs.gpu_cluster.builders import make_trace
 
@@ -271,25 +273,26 @@ def test_one_line_of_text_shows_the_cluster(make: Maker) -> None:
         assert word in text
 
 
-def test_a_picture_shows_the_shares_of_nodes_and_jobs(make: Maker) -> None:
+def test_a_picture_shows_each_node_in_its_state(make: Maker) -> None:
     env = make(render_mode="rgb_array")
     env.reset(options={"start_seconds": 43_200.0})
     line = describe_cluster(env.unwrapped._simulator)  # type: ignore[attr-defined]
     busy, idle, booting, whole = (int(number) for number in re.findall(r"gpu: (\d+).*?(\d+).*?(\d+).*?(\d+)", line)[0])
-    waiting, running = (int(number) for number in re.findall(r"(\d+) jobs wait, (\d+) run", line)[0])
     image: Any = env.render()
     assert image.dtype == np.uint8
-    assert image.shape == (56, 320, 3)
+    cell = cell_size([whole], 320, 400)
+    across = 320 // cell
+    assert image.shape == (LABEL + -(-whole // across) * cell + LABEL + 4, 320, 3)
     assert busy > 0
-    assert running > 0
-
-    def width(row: int, colour: tuple[int, int, int]) -> int:
-        return int((image[row] == colour).all(axis=-1).sum())
-
-    for colour, nodes in ((BUSY, busy), (IDLE, idle), (BOOTING, booting), (OFF, whole - busy - idle - booting)):
-        assert width(10, colour) == pytest.approx(320 * nodes / whole, abs=1)
-    assert width(38, RUNNING) == pytest.approx(320 * running / (running + waiting), abs=1)
-    assert width(38, WAITING) == pytest.approx(320 * waiting / (running + waiting), abs=1)
+    for node in range(whole):
+        x, y = node % across * cell, LABEL + 2 + node // across * cell
+        # The upper edge says the state, unless GPUs in use fill the cell up to it.
+        state = (
+            BUSY if node < busy else IDLE if node < busy + idle else BOOTING if node < busy + idle + booting else OFF
+        )
+        shown = tuple(image[y, x + 2].tolist())
+        wanted = {ImageColor.getrgb(STATES[state]), *([ImageColor.getrgb(STATES[IDLE])] if state == BUSY else [])}
+        assert shown in wanted, node
 
 
 @pytest.mark.parametrize("value", [-1, 10**6, np.uint64(2**64 - 1)])
