@@ -5,6 +5,8 @@ FORMATS = {
     "alibaba-spot": "traces.formats.alibaba_spot",
     "azure-functions-2019": "traces.formats.azure_functions_2019",
     "azure-functions-2021": "traces.formats.azure_functions_2021",
+    "azure-llm": "traces.formats.azure_llm",
+    "burstgpt": "traces.formats.burstgpt",
     "csv": "traces.formats.csv_table",
     "csv-mobility": "traces.formats.csv_mobility",
     "csv-signal": "traces.formats.csv_signal",
