@@ -6,12 +6,12 @@ difference over draws of functions with replacement, each played alone on nodes 
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from _common import parse, parser, tell
 from numpy.typing import NDArray
 
 import traces
@@ -82,25 +82,29 @@ class Table:
 
 def main() -> None:
     """Tune, play and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="*", help="folders of runs of cma-es on Serverless-v0")
-    parser.add_argument("--workload", default=DEFAULT_WORKLOAD)
-    parser.add_argument("--config", default="{}", help="settings of the environment, JSON")
-    parser.add_argument("--seed", type=int, default=0, help="of the intervals")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("runs", nargs="*", help="folders of runs of cma-es on Serverless-v0")
+    options.add_argument("--workload", default=DEFAULT_WORKLOAD)
+    options.add_argument("--config", default="{}", help="settings of the environment, JSON")
+    options.add_argument("--seed", type=int, default=0, help="of the intervals")
+    arguments = parse(options, workload="synthetic-functions:mixed?functions=20&hours=16&seed=0")
     invocations = traces.load_invocations(arguments.workload)
     config = serverless_config(json.loads(arguments.config))
     train, test = (serverless_problem(invocations, replace(config, part=part)) for part in ("train", "test"))
     table = Table(test)
     for name in KEEP_ALIVES:
+        tell(name)
         known = KEEP_ALIVES[name]
         table.add(name, known.rows[0], by_function=known.by_function)
         if len(known.rows) > 1:
             row, sleep_ms = tuned(known, train, windows_of(train))
             table.add(f"{name}, tuned", row, by_function=known.by_function, sleep_ms=sleep_ms)
     for folder in arguments.runs:
+        tell(folder)
         table.add(Path(folder).name, rule(LEARNED), load_policy(folder).weights)
     table.show(arguments.seed)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"usd": table.totals, "cold_share": table.cold}, indent=2))
     if len(arguments.runs) > 1:
         changes = [table.totals[Path(folder).name] / table.totals[REFERENCE] - 1.0 for folder in arguments.runs]
         error = 1.96 * np.std(changes, ddof=1) / np.sqrt(len(changes))

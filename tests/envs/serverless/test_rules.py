@@ -1,0 +1,176 @@
+"""What rules do, what a pool costs, and that the compiled policy is the one that loads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from configs.errors import ConfigError
+from envs.containers import state as st
+from envs.containers.config import FunctionConfig, NodeConfig
+from envs.containers.objective import ContainerPrices
+from envs.errors import EnvironmentConfigError
+from envs.serverless.arguments import problem_from_arguments, serverless_config
+from envs.serverless.config import ServerlessConfig
+from envs.serverless.kernels import WEIGHTS
+from envs.serverless.problem import serverless_problem
+from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
+from envs.serverless.state import AUTOSCALER, FIXED, HAZARD, HISTOGRAM, LEARNED, PER_FUNCTION
+from envs.serverless.training import linear_actions
+from traces.invocations import Invocations
+
+MINUTE = 60_000
+POOL = (NodeConfig(count=2, memory_mib=4096.0, cpu_milli=8000, gpus=2, boot_seconds=10.0, sleep_seconds=60.0),)
+
+
+def calls(times_ms, functions=None, **columns) -> Invocations:
+    count = len(times_ms)
+    function = np.zeros(count, np.int64) if functions is None else np.array(functions, np.int64)
+    names = [f"f{number}" for number in range(int(function.max()) + 1)]
+    columns = {"span_ms": 4 * 3_600_000, "memory_mib": np.full(len(names), 512.0), **columns}
+    return Invocations.from_columns(names, np.array(times_ms), function, np.full(count, 1000), **columns)
+
+
+def problem_of(invocations, **settings):
+    values = {"pool": POOL, "warm_up_seconds": 0.0, "prices": ContainerPrices(usd_per_waited_hour=10.0), **settings}
+    return serverless_problem(invocations, ServerlessConfig(**values))
+
+
+def played(problem, row, **how):
+    player = RulePlayer(problem)
+    player.usd([row], None, problem.windows(1), **how)
+    return player.results()
+
+
+def test_a_pool_without_requests_takes_no_energy_and_costs_nothing():
+    problem = problem_of(calls([3 * 3_600_000]))
+    windows = np.array([problem.episode(0, 2 * 3_600_000)])
+    player = RulePlayer(problem)
+    assert player.usd([rule(FIXED, float(st.FOREVER))], None, windows)[0, 0] == 0.0
+    assert player.results().energy_uj.sum() == 0
+
+
+def test_nodes_go_to_zero_when_the_last_container_is_gone():
+    results = played(problem_of(calls([0, 3_600_000])), rule(FIXED, 0.0))
+    assert results.total("boots") == 2
+    on_ms = results.energy_uj[0, st.IDLE_NODE_UJ] / (100 * 1000)
+    assert on_ms < 4 * MINUTE
+
+
+def test_the_hazard_rule_drops_a_timers_container_and_warms_it_again_in_time():
+    problem = problem_of(calls([1000 + 10 * MINUTE * number for number in range(24)]))
+    hazard = played(problem, rule(HAZARD, 1.0, 1.0), sleep_ms=st.FOREVER)
+    kept = played(problem, rule(FIXED, 20.0 * MINUTE), sleep_ms=st.FOREVER)
+    assert hazard.total("pre_warmed_used") > 10
+    assert hazard.total("cold") < 8
+    assert hazard.spare_mib_ms.sum() < 0.6 * kept.spare_mib_ms.sum()
+
+
+def test_the_hybrid_histogram_warms_a_timers_container_before_the_head_of_its_gaps():
+    problem = problem_of(calls([1000 + 10 * MINUTE * number for number in range(24)]))
+    results = played(problem, rule(HISTOGRAM, 0.05, 0.99, 2.0), sleep_ms=st.FOREVER)
+    assert results.total("pre_warmed_used") > 15
+    assert results.total("cold") <= 3
+
+
+def test_knative_drops_the_last_container_after_its_window_and_grace():
+    problem = problem_of(calls([0, 80_000, 300_000]))
+    results = played(problem, rule(AUTOSCALER, 60_000.0, 30_000.0), sleep_ms=st.FOREVER)
+    assert results.total("cold") == 2
+
+
+def test_each_function_can_have_a_keep_alive_of_its_own():
+    problem = problem_of(calls([0, 0, 5 * MINUTE, 5 * MINUTE], [0, 1, 0, 1]))
+    player = RulePlayer(problem)
+    player.keep_by_function(np.array([MINUTE, 10 * MINUTE]))
+    player.usd([rule(PER_FUNCTION)], None, problem.windows(1))
+    assert player.results().total("cold") == 3
+
+
+def test_a_rejected_request_is_one_that_could_not_meet_its_deadline():
+    deadlines = np.array([2_000, 60_000, 2_500], np.int64)
+    invocations = calls([0, 1, 100_000], deadline_ms=deadlines)
+    strict = played(problem_of(invocations, admission=True), rule(FIXED, float(st.FOREVER)))
+    assert strict.total("rejected") == 1  # a boot and a start take longer; the last one finds a warm container
+    assert strict.total("late") == 0
+    assert played(problem_of(invocations), rule(FIXED, float(st.FOREVER))).total("late") == 1
+
+
+def test_gpu_seconds_are_billed_where_they_have_a_price():
+    invocations = calls([0], gpu_milli=np.array([500]))
+    prices = ContainerPrices(usd_per_gpu_second_billed=0.01)
+    problem = problem_of(invocations, prices=prices)
+    assert played(problem, rule(FIXED, 0.0)).costs(prices)["billed"] == pytest.approx(-0.005)
+
+
+def test_rewards_of_an_episode_are_what_the_rule_player_says_it_costs():
+    problem = problem_of(calls(np.sort(np.random.default_rng(0).integers(0, 3_600_000 * 3, 200)), np.arange(200) % 5))
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    total, action = 0.0, np.array([[5, 0, 0]])
+    while not simulator.done[0]:
+        simulator.step(action)
+        total += simulator.rewards[0]
+    usd = RulePlayer(problem).usd([rule(FIXED, 10.0 * MINUTE)], None, problem.windows(1))[0, 0]
+    assert -total == pytest.approx(usd, rel=1e-9)
+    assert usd == pytest.approx(simulator.results().decidable_usd(problem.config.prices), rel=1e-9)
+
+
+def test_the_policy_that_kernels_play_is_the_one_that_loads():
+    rng = np.random.default_rng(1)
+    problem = problem_of(calls(np.sort(rng.integers(0, 3_600_000 * 3, 300)), np.arange(300) % 4))
+    weights = rng.normal(0.0, 1.0, WEIGHTS)
+    expected = RulePlayer(problem).usd([rule(LEARNED)], weights[None, :], problem.windows(1))[0, 0]
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    while not simulator.done[0]:
+        simulator.step(linear_actions(weights, simulator.observations))
+    assert simulator.results().decidable_usd(problem.config.prices) == pytest.approx(expected, rel=1e-9)
+
+
+def test_observations_are_within_the_space():
+    problem = problem_of(calls(np.sort(np.random.default_rng(2).integers(0, 3_600_000 * 3, 300)), np.arange(300) % 4))
+    simulator, rng = ServerlessSimulator(problem), np.random.default_rng(3)
+    simulator.begin(0, 0, problem.span_ms)
+    while not simulator.done[0]:
+        assert ((simulator.observations >= 0.0) & (simulator.observations <= 1.0)).all()
+        simulator.step(rng.integers(0, [27, 2, 6])[None, :])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pool": (NodeConfig(memory_mib=100.0),)}, "function f0: its memory_mib is 512"),
+        ({"overrides": {"f9": {"cpu_milli": 1}}}, "unknown function 'f9'; valid: f0"),
+        ({"overrides": {"f0": {"cpu_mili": 1}}}, "unknown field 'cpu_mili'; did you mean 'cpu_milli'"),
+        ({"part": "trian"}, "unknown part 'trian'; did you mean 'train'"),
+        ({"part": "test"}, "leaves one part empty"),
+        ({"most_per_hour": 0.1}, "every function is called more often"),
+        ({"pool": ()}, "pool is empty"),
+    ],
+)
+def test_settings_without_meaning_are_refused_in_one_line(settings, message):
+    with pytest.raises(EnvironmentConfigError, match=message) as caught:
+        problem_of(calls([0, 10]), **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_setting_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'admission'"):
+        serverless_config({"admision": True})
+
+
+def test_a_workload_that_is_none_is_refused():
+    with pytest.raises(EnvironmentConfigError, match="workload is 3"):
+        problem_from_arguments(3, None)
+
+
+def test_a_function_names_an_unknown_layer():
+    from envs.containers.config import LayerConfig, PlaceConfig
+    from envs.containers.problem import constant_tariff, make_problem, make_requests
+
+    function = FunctionConfig("train", layers=("basse",))
+    request = make_requests(np.array([0]), np.array([0]), np.array([1]))
+    layers, places, tariff = [LayerConfig("base", 1.0)], [PlaceConfig("pool")], constant_tariff(0.1, 0.0, 1)
+    with pytest.raises(EnvironmentConfigError, match="unknown layer 'basse'; did you mean 'base'"):
+        make_problem([function], layers, places, request, tariff)
