@@ -20,6 +20,7 @@ BASELINES: Registry[Baseline] = Registry(
         "always-on": "agents.baselines.always_on:BASELINE",
         "reactive": "agents.baselines.reactive:BASELINE",
         "consolidating": "agents.baselines.consolidating:BASELINE",
+        "tiers-in-order": "agents.baselines.tiers_in_order:BASELINE",
         "random": "agents.baselines.random:BASELINE",
         "reactive-tuned": "agents.baselines.reactive_tuned:BASELINE",
         "cluster-autoscaler": "agents.baselines.cluster_autoscaler:BASELINE",

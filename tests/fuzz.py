@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from envs.gpu_cluster.codec import LEVERS
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.problem import Problem
@@ -57,7 +58,7 @@ def check_log(problem: Problem, fast: Simulator) -> collections.Counter[str]:
             old = next(other for other, milli in held[job].items() if milli == value and other != node)
             used[old] -= held[job].pop(old)
             held[job][node] = value
-        elif event in ("job_end", "job_preempt"):
+        elif event in ("job_end", "job_preempt", "job_suspend"):
             assert held[job].pop(node) == value, (event, job, node)
         elif event in ("node_off", "node_boot_fail", "node_gone"):
             assert used[node] == 0, (event, node)
@@ -105,8 +106,8 @@ def play(seed: int, tally: Tally) -> None:
         step_both(fast, slow, action)
         tally.decisions += 1
         tally.rules.update(count_rules(fast, slow, turns))
-        for name in ("consolidation", "power_cap", "width"):
-            tally.choices[name] += int((getattr(slow.decision, name) > 0).sum())
+        for lever in LEVERS:
+            tally.choices[lever.name] += int((getattr(slow.decision, lever.name) > 0).sum())
     assert_same_times(fast, slow)
     tally.rules["late"] += slow.deadline_misses
     if slow.detail is not None:

@@ -32,7 +32,7 @@ Source of the shape: Tsafrir, Etsion and Feitelson, "Modeling User Runtime Estim
 _Uniform: TypeAlias = Mapping[str, NDArray[np.float64]]
 _STREAMS = (
     *("checkpointable", "deferrable", "slack", "with_deadline", "deadline", "elastic", "estimated", "priority"),
-    *("workload", "image", "estimate_radius", "estimate_angle", "spare_0", "spare_1", "spare_2", "spare_3"),
+    *("workload", "image", "estimate_radius", "estimate_angle", "flexibility", "spare_1", "spare_2", "spare_3"),
 )
 """Uses of the 16 words of a job's hash, in their order: a new one takes a spare, so that the others stay."""
 
@@ -64,6 +64,7 @@ class Enrichment:
         estimate_rounding: `second`: to whole seconds; `usual`: up to the next of `USUAL_SECONDS`, above the last
             one to whole days.
         priorities: priority -> weight.
+        flexibility: flexibility tier (0 to 3, see `traces.Trace`) -> weight.
         workloads: workload -> weight.
         images: number of container images, `image-0` being the most popular; 0: none.
         image_exponent: the n-th most popular image is used in proportion to n ** -`image_exponent` (Zipf).
@@ -88,12 +89,13 @@ class Enrichment:
         "second", "round estimates to seconds, or up to usual values"
     )
     priorities: Mapping[int, float] = _option(None, "mix of priorities, PRIORITY:WEIGHT,PRIORITY:WEIGHT")
+    flexibility: Mapping[int, float] = _option(None, "mix of flexibility tiers, TIER:WEIGHT,TIER:WEIGHT")
     workloads: Mapping[str, float] = _option(None, "mix of workloads, NAME:WEIGHT,NAME:WEIGHT")
     images: int = _option(0, "number of container images")
     image_exponent: float = _option(1.0, "skew of their popularity (Zipf)")
 
     def __post_init__(self) -> None:
-        for name in ("priorities", "workloads"):
+        for name in ("priorities", "flexibility", "workloads"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
             _check_mix(name, getattr(self, name))
         check = partial(check_number, error=TraceValueError)
@@ -116,7 +118,7 @@ class Enrichment:
     def adds_anything(self) -> bool:
         """Whether any job gets any attribute."""
         shares = (self.checkpointable, self.deferrable, self.with_deadline, self.elastic, self.estimated, self.images)
-        return any(shares) or bool(self.priorities) or bool(self.workloads)
+        return any(shares) or bool(self.priorities) or bool(self.flexibility) or bool(self.workloads)
 
 
 def enrich(trace: Trace, config: Enrichment) -> Trace:
@@ -183,12 +185,18 @@ def _numbers(trace: Trace, config: Enrichment, uniform: _Uniform) -> dict[str, t
     if config.estimated:
         estimates = _estimates(duration, config, uniform)
         drawn["predicted_duration_seconds"] = estimates, uniform["estimated"] < config.estimated
+    everybody = np.ones(trace.num_jobs, np.bool_)
     if config.priorities:
-        levels = sorted(config.priorities)
-        chosen_level = _pick([config.priorities[level] for level in levels], uniform["priority"])
-        everybody = np.ones(trace.num_jobs, np.bool_)
-        drawn["priority"] = np.array(levels, dtype=np.int64)[chosen_level], everybody
+        drawn["priority"] = _drawn_levels(config.priorities, uniform["priority"]), everybody
+    if config.flexibility:
+        drawn["flexibility"] = _drawn_levels(config.flexibility, uniform["flexibility"]), everybody
     return drawn
+
+
+def _drawn_levels(mix: Mapping[int, float], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole numbers chosen in proportion to their weights, [jobs] int64."""
+    levels = sorted(mix)
+    return np.array(levels, dtype=np.int64)[_pick([mix[level] for level in levels], uniform)]
 
 
 def _uniform(trace: Trace, seed: int) -> _Uniform:

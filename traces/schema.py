@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("workload", pa.string()),
         pa.field("checkpoint_interval_seconds", pa.float64()),
         pa.field("image", pa.string()),
+        pa.field("flexibility", pa.int64()),
         pa.field("energy_kwh", pa.float64()),
     ]
 )

@@ -132,6 +132,10 @@ class Trace:
                                                         stop loses at most that much. Null: the job cannot
                                                         be checkpointed, so neither moved nor preempted
             image                        string?        container image, for caches on nodes; not ""
+            flexibility                  int64?         what may be done to it while it runs, each tier with those
+                                                        below: 0 nothing, 1 its power is capped, 2 its width changes,
+                                                        3 it is suspended, moved or preempted. Null: what it can: 3
+                                                        with checkpoints, else 2 if elastic, else 1
             energy_kwh                   float64?       measured energy of the job's nodes, kWh; finite, >= 0
             ===========================  =============  ==================================================
 
@@ -279,6 +283,13 @@ class Trace:
     def checkpoint_interval_milliseconds(self) -> NDArray[np.int64]:
         """Time between checkpoints, [jobs] int64, milliseconds, at least 1; 0: it cannot be checkpointed."""
         return _interval(self.checkpoint_interval_seconds)
+
+    @property
+    def flexibility(self) -> NDArray[np.int64]:
+        """Flexibility tiers, [jobs] int64, 0 to 3; where null what the job can, see `table`."""
+        is_elastic = (self.min_gpu_milli < self.gpu_milli) | (self.max_gpu_milli > self.gpu_milli)
+        can = np.where(self.checkpoint_interval_seconds > 0, 3, np.where(is_elastic, 2, 1))
+        return self._filled("flexibility", can)
 
     def codes(self, column: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """A column of strings as numbers.

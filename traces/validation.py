@@ -6,6 +6,7 @@ A rule yields a `Violation` for each way in which rows break it. `check` makes t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,9 @@ MAX_GPUS = 1e6
 MAX_PRIORITY = 2**31 - 1
 """Largest size of a priority; Kubernetes keeps them in 32 bits too."""
 
+
+MAX_FLEXIBILITY = 3
+"""Highest tier of a job's flexibility."""
 
 _INTERVALS = {
     "predicted_duration_seconds": "estimates of run times",
@@ -210,10 +214,14 @@ def optional(
     for name in ("cpu_milli", "memory_mib"):
         if name in given:
             yield from _not_negative(given[name], name)
-    if "priority" in given:
-        yield from _priority(filled(given["priority"], np.zeros_like(gpus)))
-    if "energy_kwh" in given:
-        yield from _energy(filled(given["energy_kwh"], np.zeros(len(gpus))))
+    rules: dict[str, tuple[Callable[[NDArray[Any]], Violations], type]] = {
+        "priority": (_priority, np.int64),
+        "flexibility": (_flexibility, np.int64),
+        "energy_kwh": (_energy, np.float64),
+    }
+    for name, (rule, kind) in rules.items():
+        if name in given:
+            yield from rule(filled(given[name], np.zeros(len(gpus), kind)))
     for name in ("workload", "image"):
         if name in given:
             yield from _not_blank(given[name], name)
@@ -230,6 +238,12 @@ def _energy(values: NDArray[np.float64]) -> Violations:
     yield Violation(
         "energy_kwh", ~(values >= 0) | np.isinf(values), "is no energy", lambda index: f"{values[index]} {fix}"
     )
+
+
+def _flexibility(tiers: NDArray[np.int64]) -> Violations:
+    limits = f"is no flexibility tier; they are 0 to {MAX_FLEXIBILITY}"
+    outside = (tiers < 0) | (tiers > MAX_FLEXIBILITY)
+    yield Violation("flexibility", outside, "is no flexibility tier", lambda index: f"{tiers[index]} {limits}")
 
 
 def _not_blank(values: pa.ChunkedArray, column: str) -> Violations:

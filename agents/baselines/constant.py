@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_names
+from envs.gpu_cluster.codec import LEVERS, CodecLayout, fingerprint, observation_names
 
 CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
 """Cluster Autoscaler's default `--scale-down-unneeded-time`. Source: its FAQ."""
@@ -27,6 +27,7 @@ class ConstantSetpoint:
         consolidation: index into the codec's `CONSOLIDATION_CHOICES`, used in every pool whenever that is valid.
         power_cap: index into `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS`.
         width: index into `envs.gpu_cluster.codec.WIDTH_CHOICES`, used whenever that is valid.
+        suspension: index into `envs.gpu_cluster.codec.SUSPENSION_CHOICES`, used whenever that is valid.
 
     Attributes:
         setpoint: index into the layout's setpoints.
@@ -46,6 +47,7 @@ class ConstantSetpoint:
         consolidation: int = 0,
         power_cap: int = 0,
         width: int = 0,
+        suspension: int = 0,
     ) -> None:
         self.name = name
         self.packer = packer
@@ -54,7 +56,8 @@ class ConstantSetpoint:
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
         self._setpoints = (layout.max_pools, len(layout.setpoints))
-        self.rule = np.array([self.setpoint, consolidation, power_cap, width], dtype=np.int64)
+        of_levers = (consolidation, power_cap, width, suspension)
+        self.rule = np.array([self.setpoint, *of_levers], dtype=np.int64)
         names = {entry: index for index, entry in enumerate(observation_names(layout))}
         pools, slots = range(layout.max_pools), range(layout.window_slots)
         shape = (layout.window_slots, layout.max_pools)
@@ -62,8 +65,8 @@ class ConstantSetpoint:
         self._default = np.array(default, dtype=np.int64).reshape(shape)
         levers = [size for size in layout.lever_sizes for _ in pools]
         ends = np.cumsum([0, *levers])
-        choices = (layout.consolidation, consolidation), (layout.power_caps, power_cap), (layout.elastic_width, width)
-        wanted = [choice for is_on, choice in choices if is_on for _ in pools]
+        on = [getattr(layout, lever.switch) for lever in LEVERS]
+        wanted = [choice for is_on, choice in zip(on, of_levers, strict=True) if is_on for _ in pools]
         self._levers = np.array(wanted, dtype=np.int64)
         self._valid = layout.mask_size - ends[-1] + ends[:-1] + self._levers
 

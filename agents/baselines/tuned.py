@@ -18,6 +18,7 @@ from envs.gpu_cluster.codec import (
     RULE_CONSOLIDATION,
     RULE_POWER_CAP,
     RULE_SETPOINT,
+    RULE_SIZE,
     RULE_WIDTH,
     WIDTH_CHOICES,
     CodecLayout,
@@ -145,7 +146,9 @@ def tune_together(trainings: Sequence[TrainingWindow], progress: Callable[[int],
 def grid_rules(layout: CodecLayout) -> NDArray[np.int64]:
     """[rules, RULE_SIZE] int64, all setpoints, each with all choices of consolidation where that lever is on."""
     moves = range(len(CONSOLIDATION_CHOICES) if layout.consolidation else 1)
-    return np.array([(setpoint, move, 0, 0) for move in moves for setpoint in range(len(layout.setpoints))])
+    rules = np.zeros((len(moves) * len(layout.setpoints), RULE_SIZE), np.int64)
+    rules[:, : RULE_CONSOLIDATION + 1] = [(each, move) for move in moves for each in range(len(layout.setpoints))]
+    return rules
 
 
 def grid_costs(
@@ -214,7 +217,9 @@ def _best_of_others(
     layout = trainings[0].config.codec
     caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
     widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
-    rules = np.array([(*rule[:RULE_POWER_CAP], cap, width) for cap in caps for width in widths])
+    rules = np.array(
+        [(*rule[:RULE_POWER_CAP], cap, width, *rule[RULE_WIDTH + 1 :]) for cap in caps for width in widths]
+    )
     costs = [_replayed(each, packer, rules, None) * scale for each, scale in zip(trainings, scales, strict=True)]
     means = np.concatenate(costs, axis=1).mean(axis=1)
     return rules[means.argmin()], float(means.min()), len(rules)

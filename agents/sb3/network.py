@@ -13,15 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from envs.gpu_cluster.codec import (
-    RULE_CONSOLIDATION,
-    RULE_POWER_CAP,
-    RULE_SETPOINT,
-    RULE_WIDTH,
-    CodecLayout,
-    observation_size,
-)
-from envs.gpu_cluster.codec.observation import CLUSTER_FEATURES, pool_features, slot_features, slot_pool_features
+from envs.gpu_cluster.codec import LEVERS, RULE_SETPOINT, CodecLayout, observation_size
+from envs.gpu_cluster.codec.observation import cluster_features, pool_features, slot_features, slot_pool_features
 
 DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
 
@@ -40,13 +33,12 @@ class SharedNetwork(nn.Module):
         self.latent_dim_pi, self.latent_dim_vf = layout.mask_size, hidden
         tables, setpoints = layout.tables(), len(layout.setpoints)
         self.per_pool, self.per_slot = pool_features(tables), slot_features(tables)
-        self.per_pair = slot_pool_features(tables)
-        self.pool_encoder = _mlp(CLUSTER_FEATURES + self.per_pool, hidden, hidden)
-        self.context = _mlp(CLUSTER_FEATURES + hidden, hidden)
+        self.per_pair, self.of_cluster = slot_pool_features(tables), cluster_features(tables)
+        self.pool_encoder = _mlp(self.of_cluster + self.per_pool, hidden, hidden)
+        self.context = _mlp(self.of_cluster + hidden, hidden)
         self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
-        on = (layout.consolidation, layout.power_caps, layout.elastic_width)
-        columns = (RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH)
-        self.rule_columns = [column for column, is_on in zip(columns, on, strict=True) if is_on]
+        on = [getattr(layout, lever.switch) for lever in LEVERS]
+        self.rule_columns = [RULE_SETPOINT + 1 + lever for lever, is_on in enumerate(on) if is_on]
         self.lever_scores = nn.ModuleList([nn.Linear(2 * hidden, choices) for choices in layout.lever_sizes])
         # A sum of linear maps, each computed once per cluster, pool, slot or pair: cheaper than one map of all of them.
         narrow = max(hidden // 2, 1)
@@ -57,10 +49,10 @@ class SharedNetwork(nn.Module):
         self.pool_score = nn.Linear(narrow, 1)
         self.hold_score = nn.Linear(narrow, 1)
         self.default_weight = nn.Parameter(torch.zeros(1))
-        self.value_encoder = _mlp(CLUSTER_FEATURES + hidden + self.per_slot, hidden, hidden)
+        self.value_encoder = _mlp(self.of_cluster + hidden + self.per_slot, hidden, hidden)
         _orthogonal(self)
         self._split = [
-            CLUSTER_FEATURES,
+            self.of_cluster,
             self.pools * self.per_pool,
             self.slots * (self.per_slot + self.per_pair * self.pools),
         ]

@@ -16,7 +16,8 @@ holds only up to that.
 for free at any moment (the migration-packed bound of `autoscaler.evaluation.bounds`), at the least price of the window.
 It holds where jobs start when they are submitted; a policy that lets jobs wait could fall slightly below in principle.
 
-Power caps and elastic width change the work itself; with them no bound is known here.
+Power caps and elastic width change the work itself, and suspension lets any job do parts of its work at other hours;
+with them no bound is known here.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def cost_bound(problem: Problem, window: Window) -> CostBound:
         window: the window.
     """
     codec = problem.config.codec
-    if codec.power_caps or codec.elastic_width:
+    if codec.power_caps or codec.elastic_width or codec.suspension:
         return CostBound(float("nan"), float("nan"))
     jobs = _alive(problem, window)
     if not jobs.submit_ms.size:

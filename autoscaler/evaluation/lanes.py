@@ -126,7 +126,7 @@ class _Story:
         if event == "job_move":  # the part that moved is the only one of its size: the others are whole nodes
             old = next(other for other, milli in held.items() if milli == value)
             self.nodes[old].change(time, more=-held.pop(old))
-        is_gone = event in ("job_end", "job_preempt")
+        is_gone = event in ("job_end", "job_preempt", "job_suspend")
         self.nodes[node].change(time, more=(0 if is_gone else value) - held.pop(node, 0))
         if not is_gone:
             held[node] = value

@@ -165,9 +165,11 @@ INCIDENTS = {
     "metrics.spot_reclaims": "nodes taken back",
     "metrics.node_hours_unavailable": "node-hours unavailable",
     "metrics.preemptions": "jobs stopped",
+    "metrics.suspensions": "jobs suspended",
     "metrics.lost_gpu_hours": "GPU-hours of work lost",
     "metrics.resizes": "widths changed",
     "metrics.deadline_misses": "deadlines missed",
+    "metrics.excess_kw_seconds": "kW s above the power budget",
 }
 """What happens in some worlds only, and is shown to humans only where it happened: measure -> words."""
 
@@ -180,9 +182,11 @@ def _incidents(rollout: Rollout) -> Measures:
         "metrics.spot_reclaims": totals.spot_reclaims,
         "metrics.node_hours_unavailable": totals.down_node_ms / MS_PER_HOUR,
         "metrics.preemptions": totals.preemptions,
+        "metrics.suspensions": totals.suspensions,
         "metrics.lost_gpu_hours": totals.lost_milli_ms / MILLI_MS_PER_GPU_HOUR,
         "metrics.resizes": totals.resizes,
         "metrics.deadline_misses": rollout.deadline_misses,
+        "metrics.excess_kw_seconds": rollout.excess_kw_seconds,
     }
 
 

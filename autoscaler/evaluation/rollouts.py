@@ -74,6 +74,7 @@ class Rollout:
         decisions: how often the policy decided.
         waited_milli_ms: integral of the GPUs that waiting jobs request.
         deadline_misses: jobs that ended after their deadline, where that is counted.
+        excess_kw_seconds: power above the budget of grid events, over time.
         pools: counters and integrals of each pool.
         spendings: [P, len(AMOUNTS), len(SPENDINGS)] float64, what the energy cost and emitted.
         submit_ms: [J] int64, submission of the window's own jobs.
@@ -89,6 +90,7 @@ class Rollout:
     decisions: int
     waited_milli_ms: int
     deadline_misses: int
+    excess_kw_seconds: float
     pools: tuple[PoolTotals, ...]
     spendings: NDArray[np.float64]
     submit_ms: NDArray[np.int64]
@@ -368,6 +370,7 @@ def rollout_of(simulator: Simulator, index: int, window: Window, recorder: Recor
         decisions=int(simulator.decisions[index]),
         waited_milli_ms=int(simulator.waited_milli_ms[index]),
         deadline_misses=int(simulator.deadline_misses[index]),
+        excess_kw_seconds=float(simulator.excess_kw_seconds[index]),
         pools=simulator.pool_totals(index),
         spendings=simulator.spendings(index),
         submit_ms=jobs.submit_ms,

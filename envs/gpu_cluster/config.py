@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from configs.checks import check_choice, check_number
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.grid import GridEventConfig, check_grid_events
 from envs.gpu_cluster.regions import RegionConfig, check_regions
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 
@@ -165,6 +166,7 @@ class PhysicsConfig:
     Attributes:
         tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
+        max_suspend_seconds: for how long in all a job may be suspended.
         max_fresh_restarts: how often nodes that go may cost a job all its work, in an episode that lasts until all jobs
             are done; once more is an error, for it would hardly ever end.
         curves: what makes jobs faster or slower.
@@ -176,6 +178,7 @@ class PhysicsConfig:
 
     tracks_work: bool = False
     restart_seconds: float = 60.0
+    max_suspend_seconds: float = 14400.0
     max_fresh_restarts: int = 1000
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     seed: int = 0
@@ -191,6 +194,7 @@ class PhysicsConfig:
         check_number("physics.seed", self.seed, EnvironmentConfigError, low=0, high=2**63 - 1)
         check_number("physics.max_fresh_restarts", self.max_fresh_restarts, EnvironmentConfigError, low=1)
         check_number("physics.restart_seconds", self.restart_seconds, EnvironmentConfigError, low=0.0)
+        check_number("physics.max_suspend_seconds", self.max_suspend_seconds, EnvironmentConfigError, low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +209,14 @@ class EnvironmentConfig:
         episode_seconds: length of a training episode.
         packer: which nodes of a pool a job gets, a name in `envs.gpu_cluster.registry.PACKERS`, or `module:NAME` of a
             custom packer.
-        move_seconds: how long a job that is moved to another node makes no progress (checkpoint and restart).
+        move_seconds: how long a job that is moved to another node, or goes on after it was suspended, makes no progress
+            (checkpoint and restart).
         debug: check every invariant of the simulator after every event (many times slower).
         physics: what happens beyond jobs that run for their duration on nodes that boot.
         codec: sizes of observation and action.
         objective: prices.
         regions: what energy costs and emits by place and hour; a pool names its region.
+        grid_events: times in which the cluster may draw no more than a budget of power, in order of time.
     """
 
     settle_seconds: float = 1.0
@@ -224,6 +230,7 @@ class EnvironmentConfig:
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     regions: tuple[RegionConfig, ...] = ()
+    grid_events: tuple[GridEventConfig, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -242,3 +249,4 @@ class EnvironmentConfig:
         check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
         PACKERS.require(self.packer, "packer")
         check_regions(self.regions)
+        check_grid_events(self.grid_events, settle)

@@ -52,6 +52,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | `consolidation` of pool p | 3 | empty no node, the emptiest, or all that can be, by moving their jobs |
     | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS` |
     | `elastic_width` of pool p | 3 | keep, shrink or grow the elastic jobs |
+    | `suspension` of pool p | 3 | none; suspend the jobs that may be; let those that are go on |
 
     `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see
     `envs.gpu_cluster.codec.decode`.
@@ -67,8 +68,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | per pool | 32 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
     | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
 
-    Each lever adds what it needs to know of a pool (3, 2 and 2 entries), and `job_hints` 6 entries per slot and one per
-    slot and pool: the expected run time, slack, priority, width range and speed.
+    Each lever adds what it needs to know of a pool (3, 2, 2 and 3 entries), and `job_hints` 6 entries per slot and one
+    per slot and pool: the expected run time, slack, priority, width range and speed.
 
     ## Rewards
 

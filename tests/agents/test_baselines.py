@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,9 +26,10 @@ from envs.gpu_cluster.codec import (
     write_setpoint,
 )
 from tests.envs.gpu_cluster.builders import Play, small_problem
+from tests.envs.gpu_cluster.codec import snapshots as examples
 from tests.envs.gpu_cluster.codec.snapshots import random_snapshot
 
-FULL = CodecLayout(max_pools=3, window_slots=4, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
+FULL = replace(examples.FULL, max_pools=3, window_slots=4)
 LAYOUTS = [CodecLayout(max_pools=3, window_slots=4), CodecLayout(max_pools=1, window_slots=0), CodecLayout(), FULL]
 
 
@@ -50,7 +53,7 @@ def all_valid(actions: np.ndarray, masks: np.ndarray, layout: CodecLayout) -> bo
 def test_a_constant_setpoint_is_the_codecs_default_action(layout: CodecLayout) -> None:
     """From the observation alone it says what `default_action` says from the snapshot."""
     observations, masks, snapshots = seen(layout, 200)
-    policy = ConstantSetpoint(layout, 300.0, 0.05, consolidation=2, power_cap=1, width=2)
+    policy = ConstantSetpoint(layout, 300.0, 0.05, consolidation=2, power_cap=1, width=2, suspension=1)
     actions = policy.act(observations, masks)
     assert actions.dtype == np.int64
     expected = np.zeros_like(actions)

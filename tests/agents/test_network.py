@@ -14,7 +14,7 @@ from tests.envs.gpu_cluster.codec.snapshots import add_job, add_pool, random_sna
 
 LAYOUT = CodecLayout(max_pools=3, window_slots=4)
 SETPOINTS = len(LAYOUT.setpoints)
-FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
+FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, suspension=True, job_hints=True)
 
 
 def network(layout: CodecLayout = LAYOUT, hidden: int = 16) -> SharedNetwork:

@@ -20,12 +20,13 @@ EVERYTHING = Enrichment(
     estimated=0.9,
     estimate_sigma=0.7,
     priorities={0: 0.7, 5: 0.3},
+    flexibility={0: 1, 3: 3},
     workloads={"resnet50": 2, "bert": 1},
     images=20,
 )
 COLUMNS = (
     *("priority", "predicted_duration_seconds", "latest_start_seconds", "deadline_seconds"),
-    *("min_gpus", "max_gpus", "workload", "checkpoint_interval_seconds", "image"),
+    *("min_gpus", "max_gpus", "workload", "checkpoint_interval_seconds", "image", "flexibility"),
 )
 
 
@@ -68,6 +69,8 @@ def test_jobs_get_the_attributes_in_the_shares_of_the_options() -> None:
     ):
         assert share(trace, column) == pytest.approx(expected, abs=4 * math.sqrt(0.25 / 4000)), column
     assert np.mean(trace.priority == 5) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(trace.flexibility == 3) == pytest.approx(0.75, abs=0.03)
+    assert set(trace.flexibility.tolist()) == {0, 3}
     names, codes = trace.codes("workload")
     assert names == ("bert", "resnet50")
     assert np.mean(codes) == pytest.approx(2 / 3, abs=0.03)

@@ -101,6 +101,7 @@ OPTIONALS = {
     "workload": ["resnet50", None, "bert"],
     "checkpoint_interval_seconds": [600.0, None, 0.0001],
     "image": [None, "train:1", "train:1"],
+    "flexibility": [None, None, 0],
 }
 
 
@@ -117,6 +118,7 @@ def test_facts_of_some_jobs_are_arrays_with_a_default_for_the_others() -> None:
     assert trace.min_gpu_milli.tolist() == [1000, 4000, 500]
     assert trace.max_gpu_milli.tolist() == [4000, 8000, 500]
     assert trace.checkpoint_interval_milliseconds.tolist() == [600_000, 0, 1]
+    assert trace.flexibility.tolist() == [3, 2, 0]
     assert trace.codes("workload")[0] == ("bert", "resnet50")
     assert trace.codes("workload")[1].tolist() == [1, -1, 0]
     assert trace.codes("user")[0] == ()
@@ -223,6 +225,7 @@ def test_a_parquet_file_from_before_these_facts_still_loads(tmp_path: Path) -> N
         ("max_gpus", 1, 3, "3 is no width of this job; it must be at least the 4 GPUs requested"),
         ("max_gpus", 2, 10**9, ".* and at most 1000000"),
         ("workload", 2, "", "is an empty text"),
+        ("flexibility", 3, 4, "4 is no flexibility tier; they are 0 to 3"),
         ("checkpoint_interval_seconds", 2, -1.0, "-1.0 is negative; checkpoint intervals must be > 0"),
         ("image", 3, "", "is an empty text"),
     ],

@@ -43,6 +43,7 @@ class Options(TextOptions):
         default=None, metadata={"help": "column of seconds between checkpoints; empty: cannot be checkpointed"}
     )
     image: str | None = field(default=None, metadata={"help": "column of container images"})
+    flexibility_tier: str | None = field(default=None, metadata={"help": "column of flexibility tiers, 0 to 3"})
     start_time: datetime | None = field(
         default=None, metadata={"help": "local time of second 0 (2021-03-04T00:00), where submit times are seconds"}
     )
@@ -91,6 +92,7 @@ _OPTIONAL: Mapping[str, tuple[str, pa.DataType | None]] = {
     "max_gpus": ("max_gpus", pa.int64()),
     "workload": ("workload", pa.string()),
     "checkpoint_interval_seconds": ("checkpoint_interval", pa.float64()),
+    "flexibility": ("flexibility_tier", pa.int64()),
     "image": ("image", pa.string()),
 }
 """Our column -> option that names the user's, and its dtype; None: a time, in seconds or as a timestamp."""

@@ -60,6 +60,15 @@ class ClusterFeature(Feature):
     USED_GPUS = "GPUs", 64.0
 
 
+class GridFeature(Feature):
+    """What grid events add to the cluster; the budget is known from its notice on."""
+
+    BUDGET_KNOWN = "0 or 1"
+    BUDGET_AGAINST_POWER = "share"
+    BUDGET_STARTS = "seconds", 3600.0
+    BUDGET_ENDS = "seconds", 3600.0
+
+
 class PoolFeature(Feature):
     """A pool."""
 
@@ -121,6 +130,14 @@ class WidthFeature(Feature):
     GROWABLE_GPUS = "GPUs", 8.0
 
 
+class SuspensionFeature(Feature):
+    """What the suspension lever adds to a pool."""
+
+    SUSPENDABLE_GPUS = "GPUs", 8.0
+    SUSPENDED_GPUS = "GPUs", 8.0
+    NEXT_RESUME = "seconds", 3600.0
+
+
 class SignalFeature(Feature):
     """What signals add to a pool: energy and its carbon at the prices of the objective. Equal prices are one half."""
 
@@ -156,6 +173,12 @@ class HintFeature(Feature):
     WIDER_GPUS = "GPUs", 4.0
 
 
+class FlexibilityFeature(Feature):
+    """What the suspension lever adds to a slot."""
+
+    FLEXIBILITY = "share of the highest tier"
+
+
 class PairFeature(Feature):
     """A slot and a pool together."""
 
@@ -188,15 +211,16 @@ class Part(NamedTuple):
     switch: str | None = None
 
 
-CLUSTER_PARTS = (Part(ClusterFeature),)
+CLUSTER_PARTS = (Part(ClusterFeature), Part(GridFeature, "grid_events"))
 POOL_PARTS = (
     Part(PoolFeature),
     Part(ConsolidationFeature, "consolidation"),
     Part(PowerCapFeature, "power_caps"),
     Part(WidthFeature, "elastic_width"),
+    Part(SuspensionFeature, "suspension"),
     Part(SignalFeature, "signals"),
 )
-SLOT_PARTS = (Part(SlotFeature), Part(HintFeature, "job_hints"))
+SLOT_PARTS = (Part(SlotFeature), Part(HintFeature, "job_hints"), Part(FlexibilityFeature, "suspension"))
 PAIR_PARTS = (Part(PairFeature), Part(HintPairFeature, "job_hints"), Part(SignalPairFeature, "signals"))
 
 ALL_PARTS = {"cluster": CLUSTER_PARTS, "pool": POOL_PARTS, "slot": SLOT_PARTS, "slot and pool": PAIR_PARTS}

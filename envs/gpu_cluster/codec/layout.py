@@ -48,6 +48,9 @@ POWER_CAP_FRACTIONS = (1.0, 0.85, 0.7, 0.55)
 WIDTH_CHOICES = ("keep", "shrink", "grow")
 """What a pool's width lever does to its elastic jobs: nothing, narrow them, or widen them into free GPUs."""
 
+SUSPENSION_CHOICES = ("none", "suspend", "resume")
+"""What a pool's suspension lever does: nothing, suspend all running jobs that may be, or let those suspended go on."""
+
 
 class Lever(NamedTuple):
     """What a policy can decide for each pool beside its setpoint.
@@ -67,6 +70,7 @@ LEVERS = (
     Lever("consolidation", "consolidation", CONSOLIDATION_CHOICES),
     Lever("power_cap", "power_caps", POWER_CAP_FRACTIONS),
     Lever("width", "elastic_width", WIDTH_CHOICES),
+    Lever("suspension", "suspension", SUSPENSION_CHOICES),
 )
 """The levers in the order of the action."""
 
@@ -107,6 +111,9 @@ class Pool(_Field):
     SETPOINT = auto()  # the one in force, `NO_SETPOINT` before the first
     SINCE_SETPOINT_SECONDS = auto()  # since it came into force, or since the episode began
     SETPOINT_HELD = auto()  # 1 while it cannot be changed
+    SUSPENDABLE_GPUS = auto()  # that running jobs hold which may be suspended now
+    SUSPENDED_GPUS = auto()  # requested by the jobs that were suspended here
+    NEXT_RESUME_SECONDS = auto()  # until the first of them goes on whatever is decided; 0: there is none
 
 
 class Slot(_Field):
@@ -120,6 +127,7 @@ class Slot(_Field):
     PRIORITY = auto()
     MIN_GPUS = auto()  # the width range of an elastic job; both are GPUS where it is not
     MAX_GPUS = auto()
+    FLEXIBILITY = auto()  # the tier of the job: 0 untouched, 1 capped, 2 narrowed, 3 suspended
 
 
 class Signal(_Field):
@@ -136,6 +144,11 @@ class Signal(_Field):
     QUEUE_GPUS = auto()
     RUNNING_JOBS = auto()
     USD_PER_GPU_HOUR = auto()  # what an hour of waiting costs, per requested GPU
+    POWER_WATTS = auto()  # that the cluster draws now; where there are grid events
+    BUDGET_KNOWN = auto()  # 1 where a budget of power is in force or announced
+    BUDGET_WATTS = auto()
+    BUDGET_STARTS_SECONDS = auto()  # until it starts, 0 from then on
+    BUDGET_ENDS_SECONDS = auto()
 
 
 class PoolSignal(_Field):
@@ -164,6 +177,8 @@ class CodecTables(NamedTuple):
         has_consolidation: whether the consolidation lever is on.
         has_power_caps: whether the power lever is on.
         has_width: whether the width lever is on.
+        has_suspension: whether the suspension lever is on.
+        has_grid: whether the power budget of grid events is shown.
         has_job_hints: whether slots show what is known of a job beyond its size.
         balances_pools: whether similar pools grow evenly.
         has_signals: whether price and carbon of energy are shown, now and as they are expected.
@@ -179,6 +194,8 @@ class CodecTables(NamedTuple):
     has_consolidation: bool
     has_power_caps: bool
     has_width: bool
+    has_suspension: bool
+    has_grid: bool
     has_job_hints: bool
     balances_pools: bool
     has_signals: bool
@@ -200,6 +217,9 @@ class CodecLayout:
         consolidation_interval_seconds: least time between two uses of it in a pool.
         power_caps: a lever per pool that caps the power of its GPUs, see `POWER_CAP_FRACTIONS`.
         elastic_width: a lever per pool that changes the width of elastic jobs, see `WIDTH_CHOICES`.
+        suspension: a lever per pool that suspends jobs and lets them go on, see `SUSPENSION_CHOICES`; slots show the
+            flexibility of their job.
+        grid_events: show the power that is drawn, and the budget of a grid event from its notice on.
         job_hints: show for each slot the expected run time, slack, priority, width range and speed in each pool.
         balance_similar_pools: where a new node is needed, it comes from the pool with the fewest nodes among those that
             are equal in size, boot time, power and price, and not always from the first; as Cluster Autoscaler's
@@ -218,6 +238,8 @@ class CodecLayout:
     consolidation_interval_seconds: float = 1800.0
     power_caps: bool = False
     elastic_width: bool = False
+    suspension: bool = False
+    grid_events: bool = False
     job_hints: bool = False
     balance_similar_pools: bool = False
     signals: bool = False
@@ -303,6 +325,8 @@ class CodecLayout:
             bool(self.consolidation),
             bool(self.power_caps),
             bool(self.elastic_width),
+            bool(self.suspension),
+            bool(self.grid_events),
             bool(self.job_hints),
             bool(self.balance_similar_pools),
             bool(self.signals),

@@ -14,6 +14,7 @@ from envs.gpu_cluster.codec.layout import (
     CONSOLIDATION_CHOICES,
     LEVERS,
     POWER_CAP_FRACTIONS,
+    SUSPENSION_CHOICES,
     WIDTH_CHOICES,
     CodecLayout,
     CodecTables,
@@ -25,8 +26,10 @@ CONSOLIDATIONS = len(CONSOLIDATION_CHOICES)
 POWER_CAPS = len(POWER_CAP_FRACTIONS)
 WIDTHS = len(WIDTH_CHOICES)
 KEEP, SHRINK, GROW = range(WIDTHS)
+SUSPENSIONS = len(SUSPENSION_CHOICES)
+GO_ON, SUSPEND, RESUME = range(SUSPENSIONS)
 RULE_SIZE = 1 + len(LEVERS)
-RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH = range(RULE_SIZE)
+RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH, RULE_SUSPENSION = range(RULE_SIZE)
 
 
 class Decision(NamedTuple):
@@ -39,6 +42,7 @@ class Decision(NamedTuple):
         consolidation: [P] int64, index into `CONSOLIDATION_CHOICES`.
         power_cap: [P] int64, index into `POWER_CAP_FRACTIONS`.
         width: [P] int64, index into `WIDTH_CHOICES`.
+        suspension: [P] int64, index into `SUSPENSION_CHOICES`.
         setpoint: [P] int64, the setpoint that is in force from now on; 0 for an absent pool.
     """
 
@@ -47,6 +51,7 @@ class Decision(NamedTuple):
     consolidation: NDArray[np.int64]
     power_cap: NDArray[np.int64]
     width: NDArray[np.int64]
+    suspension: NDArray[np.int64]
     setpoint: NDArray[np.int64]
 
 
@@ -76,6 +81,15 @@ def may_resize(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
     return choice == KEEP
 
 
+def may_suspend(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
+    """Whether a choice of the suspension lever is valid."""
+    if choice == SUSPEND:
+        return bool(snapshot.pools[pool, Pool.SUSPENDABLE_GPUS] > 0.0)
+    if choice == RESUME:
+        return bool(snapshot.pools[pool, Pool.SUSPENDED_GPUS] > 0.0)
+    return choice == GO_ON
+
+
 def write_lever_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, mask: NDArray[np.bool_]) -> None:
     """Mark the valid choices of the levers that are on, from index `at` on."""
     if tables.has_consolidation:
@@ -93,6 +107,11 @@ def write_lever_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, ma
             for choice in range(WIDTHS):
                 mask[at + choice] = may_resize(snapshot, pool, choice)
             at += WIDTHS
+    if tables.has_suspension:
+        for pool in range(tables.max_pools):
+            for choice in range(SUSPENSIONS):
+                mask[at + choice] = may_suspend(snapshot, pool, choice)
+            at += SUSPENSIONS
 
 
 def decode_levers(
@@ -100,10 +119,10 @@ def decode_levers(
 ) -> None:
     """Write the levers' part of a decision; a choice outside the mask does nothing."""
     at = tables.max_pools + tables.window_slots
-    for pool in range(tables.max_pools):
-        decision.consolidation[pool] = 0
-        decision.power_cap[pool] = 0
-        decision.width[pool] = KEEP
+    decision.consolidation[:] = 0
+    decision.power_cap[:] = 0
+    decision.width[:] = KEEP
+    decision.suspension[:] = GO_ON
     if tables.has_consolidation:
         for pool in range(tables.max_pools):
             if may_consolidate(snapshot, pool, action[at + pool]):
@@ -118,6 +137,11 @@ def decode_levers(
         for pool in range(tables.max_pools):
             if may_resize(snapshot, pool, action[at + pool]):
                 decision.width[pool] = action[at + pool]
+        at += tables.max_pools
+    if tables.has_suspension:
+        for pool in range(tables.max_pools):
+            if may_suspend(snapshot, pool, action[at + pool]):
+                decision.suspension[pool] = action[at + pool]
 
 
 def default_levers(
@@ -139,3 +163,8 @@ def default_levers(
         for pool in range(tables.max_pools):
             choice = rule[RULE_WIDTH]
             action[at + pool] = choice if may_resize(snapshot, pool, choice) else KEEP
+        at += tables.max_pools
+    if tables.has_suspension:
+        for pool in range(tables.max_pools):
+            choice = rule[RULE_SUSPENSION]
+            action[at + pool] = choice if may_suspend(snapshot, pool, choice) else GO_ON

@@ -16,6 +16,8 @@ from envs.gpu_cluster.codec.features import (
     SLOT_PARTS,
     ClusterFeature,
     ConsolidationFeature,
+    FlexibilityFeature,
+    GridFeature,
     HintFeature,
     HintPairFeature,
     PairFeature,
@@ -24,6 +26,7 @@ from envs.gpu_cluster.codec.features import (
     SignalFeature,
     SignalPairFeature,
     SlotFeature,
+    SuspensionFeature,
     WidthFeature,
     part_names,
     scales,
@@ -55,27 +58,38 @@ HAT_HOURS = 24.0 / HOUR_CENTRES
 
 # Sizes and scales as constants, for numba.
 CLUSTER_FEATURES = len(ClusterFeature)
+GRID_FEATURES = len(GridFeature)
 POOL_FEATURES = len(PoolFeature)
 CONSOLIDATION_FEATURES = len(ConsolidationFeature)
 POWER_CAP_FEATURES = len(PowerCapFeature)
 WIDTH_FEATURES = len(WidthFeature)
+SUSPENSION_FEATURES = len(SuspensionFeature)
 SIGNAL_FEATURES = len(SignalFeature)
 SLOT_FEATURES = len(SlotFeature)
 HINT_FEATURES = len(HintFeature)
+FLEXIBILITY_FEATURES = len(FlexibilityFeature)
+HIGHEST_TIER = 3.0
 PAIR_FEATURES = len(PairFeature)
 HINT_PAIR_FEATURES = len(HintPairFeature)
 SIGNAL_PAIR_FEATURES = len(SignalPairFeature)
 FORECASTS = len(FORECAST_HOURS)
 
 CLUSTER_SCALES = scales(ClusterFeature)
+GRID_SCALES = scales(GridFeature)
 POOL_SCALES = scales(PoolFeature)
 CONSOLIDATION_SCALES = scales(ConsolidationFeature)
 POWER_CAP_SCALES = scales(PowerCapFeature)
 WIDTH_SCALES = scales(WidthFeature)
+SUSPENSION_SCALES = scales(SuspensionFeature)
 SIGNAL_SCALES = scales(SignalFeature)
 SLOT_SCALES = scales(SlotFeature)
 HINT_SCALES = scales(HintFeature)
 HINT_PAIR_SCALES = scales(HintPairFeature)
+
+
+def cluster_features(tables: CodecTables) -> int:
+    """Features of the cluster as a whole."""
+    return CLUSTER_FEATURES + GRID_FEATURES if tables.has_grid else CLUSTER_FEATURES
 
 
 def pool_features(tables: CodecTables) -> int:
@@ -87,6 +101,8 @@ def pool_features(tables: CodecTables) -> int:
         size += POWER_CAP_FEATURES
     if tables.has_width:
         size += WIDTH_FEATURES
+    if tables.has_suspension:
+        size += SUSPENSION_FEATURES
     if tables.has_signals:
         size += SIGNAL_FEATURES
     return size
@@ -94,7 +110,12 @@ def pool_features(tables: CodecTables) -> int:
 
 def slot_features(tables: CodecTables) -> int:
     """Features of a slot, without its pools."""
-    return SLOT_FEATURES + HINT_FEATURES if tables.has_job_hints else SLOT_FEATURES
+    size = SLOT_FEATURES
+    if tables.has_job_hints:
+        size += HINT_FEATURES
+    if tables.has_suspension:
+        size += FLEXIBILITY_FEATURES
+    return size
 
 
 def slot_pool_features(tables: CodecTables) -> int:
@@ -116,6 +137,21 @@ def share(part: float, rest: float) -> float:
     """Return part / (part + rest), 0 when both are 0."""
     total = part + rest
     return part / total if total > 0.0 else 0.0
+
+
+def write_grid(snapshot: ClusterSnapshot, at: int, observation: NDArray[np.float32]) -> None:
+    """Write what is known of a power budget, from index `at` on."""
+    signals = snapshot.signals
+    observation[at + GridFeature.BUDGET_KNOWN] = signals[Signal.BUDGET_KNOWN]
+    observation[at + GridFeature.BUDGET_AGAINST_POWER] = share(
+        signals[Signal.BUDGET_WATTS], signals[Signal.POWER_WATTS]
+    )
+    observation[at + GridFeature.BUDGET_STARTS] = squash(
+        signals[Signal.BUDGET_STARTS_SECONDS], GRID_SCALES[GridFeature.BUDGET_STARTS]
+    )
+    observation[at + GridFeature.BUDGET_ENDS] = squash(
+        signals[Signal.BUDGET_ENDS_SECONDS], GRID_SCALES[GridFeature.BUDGET_ENDS]
+    )
 
 
 def signed_squash(value: float, scale: float) -> float:
@@ -169,7 +205,9 @@ def write_global(snapshot: ClusterSnapshot, tables: CodecTables, observation: ND
         signals[Signal.RUNNING_JOBS], CLUSTER_SCALES[ClusterFeature.RUNNING_JOBS]
     )
     observation[ClusterFeature.USED_GPUS] = squash(used_gpus, CLUSTER_SCALES[ClusterFeature.USED_GPUS])
-    return CLUSTER_FEATURES
+    if tables.has_grid:
+        write_grid(snapshot, CLUSTER_FEATURES, observation)
+    return cluster_features(tables)
 
 
 def write_pool(
@@ -267,6 +305,17 @@ def write_levers(
         )
         observation[at + WidthFeature.GROWABLE_GPUS] = squash(
             row[Pool.GROWABLE_GPUS], WIDTH_SCALES[WidthFeature.GROWABLE_GPUS]
+        )
+        at += WIDTH_FEATURES
+    if tables.has_suspension:
+        observation[at + SuspensionFeature.SUSPENDABLE_GPUS] = squash(
+            row[Pool.SUSPENDABLE_GPUS], SUSPENSION_SCALES[SuspensionFeature.SUSPENDABLE_GPUS]
+        )
+        observation[at + SuspensionFeature.SUSPENDED_GPUS] = squash(
+            row[Pool.SUSPENDED_GPUS], SUSPENSION_SCALES[SuspensionFeature.SUSPENDED_GPUS]
+        )
+        observation[at + SuspensionFeature.NEXT_RESUME] = squash(
+            row[Pool.NEXT_RESUME_SECONDS], SUSPENSION_SCALES[SuspensionFeature.NEXT_RESUME]
         )
 
 
@@ -400,6 +449,11 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
             write_slot(snapshot, slot, slot_at, observation)
             if tables.has_job_hints:
                 write_hints(snapshot, slot, slot_at + SLOT_FEATURES, observation)
+            if tables.has_suspension:
+                at_end = slot_at + slot_features(tables) - FLEXIBILITY_FEATURES
+                observation[at_end + FlexibilityFeature.FLEXIBILITY] = (
+                    snapshot.queue[slot, Slot.FLEXIBILITY] / HIGHEST_TIER
+                )
             gpus = snapshot.queue[slot, Slot.GPUS]
             slot_at += slot_features(tables)
             default = default_pool(
@@ -439,4 +493,4 @@ def observation_size(layout: CodecLayout) -> int:
     """Length of the observation of a layout."""
     tables = layout.tables()
     per_slot = slot_features(tables) + slot_pool_features(tables) * layout.max_pools
-    return CLUSTER_FEATURES + layout.max_pools * pool_features(tables) + layout.window_slots * per_slot
+    return cluster_features(tables) + layout.max_pools * pool_features(tables) + layout.window_slots * per_slot

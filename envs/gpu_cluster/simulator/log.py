@@ -23,11 +23,12 @@ KINDS = (
     *("job_start", "job_end", "job_move", "job_preempt", "job_resize"),
     *("node_order", "node_ready", "node_off", "decision"),
     *("node_boot_fail", "node_fail", "node_reclaim", "node_gone", "node_return"),
+    *("job_suspend", "job_resume"),
 )
 """What happens, by number."""
 
 JOB_START, JOB_END, JOB_MOVE, JOB_PREEMPT, JOB_RESIZE, NODE_ORDER, NODE_READY, NODE_OFF, DECISION = range(9)
-NODE_BOOT_FAIL, NODE_FAIL, NODE_RECLAIM, NODE_GONE, NODE_RETURN = range(9, len(KINDS))
+NODE_BOOT_FAIL, NODE_FAIL, NODE_RECLAIM, NODE_GONE, NODE_RETURN, JOB_SUSPEND, JOB_RESUME = range(9, len(KINDS))
 
 
 @helper
@@ -110,6 +111,8 @@ event           rows, and the meaning of `value`
 job_start       one for each node that the job got: thousandths of its GPUs
 job_end         one for each node that it had: likewise
 job_preempt     likewise: it was stopped and waits again
+job_suspend     likewise: it is suspended
+job_resume      one: it waits to go on; `value` 0
 job_move        one for each part that moved: `node` is the new one, `value` thousandths of its GPUs
 job_resize      one: `node` is the node where the width changed, `value` the thousandths that it has there now
 node_order      one: ordered, not ready yet; `value` 0

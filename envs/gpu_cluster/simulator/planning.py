@@ -68,8 +68,8 @@ class Planning(Results, ABC):
             )
         scratch = np.stack([scratch_for(policies)] * self.num_clusters)
         levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
-        kept = np.zeros((self.num_clusters, st.TERM_COLUMNS))
-        is_plain = not (levers[RULE_SETPOINT + 1 :].any() or self._has_caps or self.problem.settings.debug)
+        kept, settings = np.zeros((self.num_clusters, st.TERM_COLUMNS)), self.problem.settings
+        is_plain = not (levers[RULE_SETPOINT + 1 :].any() or self._has_caps or settings.debug or settings.has_grid)
 
         def replay(first: int, end: int) -> bool:
             if is_plain:

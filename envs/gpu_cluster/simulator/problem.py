@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import ClusterError
+from envs.gpu_cluster.accounting import WATT_MS_PER_KWH, kwh_rates
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecTables, Pool
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
@@ -35,6 +36,10 @@ from envs.gpu_cluster.simulator.tariff import Prices, make_prices
 from traces.trace import Trace
 
 WORD_BITS = 64
+MICRO = 1e6
+
+NARROWED_TIER, SUSPENDED_TIER = 2, 3
+"""Flexibility tiers from which on a job's width may change, and it may be suspended; see `traces.Trace`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Problem:
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         prices: what energy, carbon, nodes and waiting cost, and when.
+        events: [E, 5] int64, the grid events; the columns have names in `envs.gpu_cluster.simulator.state`.
         settings: numbers of the environment.
         tables: the codec's layout.
         cluster: the cluster as described.
@@ -61,6 +67,7 @@ class Problem:
     curves: Curves
     template: NDArray[np.float64]
     prices: Prices
+    events: Table
     settings: Settings
     tables: CodecTables
     cluster: ClusterConfig
@@ -104,6 +111,11 @@ class Problem:
         if self.jobs.shape[1] > st.CHECKPOINT_MS:
             return self.jobs[:-1, st.CHECKPOINT_MS]
         return np.where(self.jobs[:-1, st.FLAGS] & st.MOVABLE, 1, 0)
+
+    @property
+    def flexibility(self) -> NDArray[np.int64]:
+        """[J] int64, the flexibility tier of each job, 0 to 3."""
+        return self.jobs[:-1, st.FLAGS] >> st.TIER_SHIFT
 
     @property
     def free_until_ms(self) -> NDArray[np.int64]:
@@ -209,6 +221,9 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
         table[:, st.NODE_CPU] = [node_cpu_milli(pool) for pool in pools]
         table[:, st.NODE_MEMORY] = [node_memory_mib(pool) for pool in pools]
     table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
+    table[:, st.IDLE_UW : st.POOL_QUANTILES] = [
+        np.round(kwh_rates(pool) * (WATT_MS_PER_KWH * MICRO)).astype(np.int64) for pool in pools
+    ]
     table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
     if is_stochastic:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
@@ -219,6 +234,21 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
         table[:, st.NOTICE_MS] = [round(pool.spot.notice_seconds * 1000) for pool in pools]
         table[:, st.POOL_QUANTILES :] = [draws.tables(pool) for pool in pools]
     return table, sum(nodes)
+
+
+def _events(config: EnvironmentConfig, cluster: ClusterConfig) -> Table:
+    """[E, 5] int64, the grid events; the columns have names in `envs.gpu_cluster.simulator.state`."""
+    peak_kw = sum(
+        pool.max_nodes * pool.gpus_per_node * pool.power.watts(pool.gpus_per_node).busy_gpu * pool.power.pue / 1000.0
+        for pool in cluster.pools
+    )
+    rows = np.zeros((len(config.grid_events), st.EVENT_UW + 1), np.int64)
+    for row, event in zip(rows, config.grid_events, strict=True):
+        start, kw = event.start_seconds, event.power_kw
+        moments = (start - event.notice_seconds, start, start + event.ramp_seconds, event.end_seconds)
+        row[: st.EVENT_UW] = [round(1000.0 * moment) for moment in moments]
+        row[st.EVENT_UW] = round((peak_kw * (event.fraction or 0.0) if kw is None else kw) * 1000.0 * MICRO)
+    return rows
 
 
 def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
@@ -265,12 +295,16 @@ def _jobs(
     table[:-1, st.ALLOWED_BITS] = allowed @ (1 << np.arange(allowed.shape[1]))
     table[:-1, st.DEFAULT_POOL] = allowed.argmax(axis=1)
     checkpoint_ms = trace.checkpoint_interval_milliseconds
-    table[:-1, st.FLAGS] = np.where(checkpoint_ms > 0, st.MOVABLE, 0)
+    tier = trace.flexibility
+    table[:-1, st.FLAGS] = tier << st.TIER_SHIFT
+    table[:-1, st.FLAGS] |= np.where((checkpoint_ms > 0) & (tier == SUSPENDED_TIER), st.MOVABLE, 0)
+    table[:-1, st.FLAGS] |= np.where(tier == 0, st.UNTOUCHED, 0)
     if columns > st.CHECKPOINT_MS:
         table[:-1, st.CHECKPOINT_MS] = checkpoint_ms
         table[:-1, st.WORKLOAD] = workload
-        table[:-1, st.MIN_MILLI] = np.minimum(trace.min_gpu_milli, trace.gpu_milli)
-        table[:-1, st.MAX_MILLI] = np.maximum(trace.max_gpu_milli, trace.gpu_milli)
+        is_fixed = tier < NARROWED_TIER
+        table[:-1, st.MIN_MILLI] = np.where(is_fixed, trace.gpu_milli, np.minimum(trace.min_gpu_milli, trace.gpu_milli))
+        table[:-1, st.MAX_MILLI] = np.where(is_fixed, trace.gpu_milli, np.maximum(trace.max_gpu_milli, trace.gpu_milli))
         table[:-1, st.IMAGE] = _image_numbers(trace)
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
@@ -296,11 +330,12 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     pools, num_nodes = _pools(cluster, second_resources)
     curves, workload = make_curves(trace, cluster, config.physics.curves)
     price = make_prices(trace, cluster, config)
-    has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width
+    has_grid = bool(config.grid_events)
+    has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width or has_grid
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
     loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
     tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
-    tracks_work = tracks_work or config.physics.queue.preemption
+    tracks_work = tracks_work or config.physics.queue.preemption or config.codec.suspension
     queue = queue_settings(config)
     is_detailed = has_detailed_nodes(config)
     jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), is_detailed)
@@ -329,6 +364,9 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         max_fresh_restarts=config.physics.max_fresh_restarts,
         move_ms=round(config.move_seconds * 1000),
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
+        suspends=bool(config.codec.suspension) or has_grid,
+        max_suspend_ms=round(config.physics.max_suspend_seconds * 1000),
+        has_grid=has_grid,
         queue=queue,
         overflows=int((allowed.sum(axis=1) > 1).any()),
         is_detailed=is_detailed,
@@ -340,6 +378,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         curves=curves,
         template=_template(cluster, config.objective),
         prices=price,
+        events=_events(config, cluster),
         settings=settings,
         tables=config.codec.tables(),
         cluster=cluster,

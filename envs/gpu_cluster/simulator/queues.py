@@ -32,7 +32,7 @@ def queue_settings(config: EnvironmentConfig) -> QueueSettings:
     goes_in_turn = has_quotas or queue.preemption or queue.backfill_policy != "any"
     is_default = queue == QueueConfig(estimates=queue.estimates)
     return QueueSettings(
-        has_facts=not is_default or bool(config.codec.job_hints),
+        has_facts=not is_default or bool(config.codec.job_hints or config.codec.suspension or config.grid_events),
         is_ordered=is_ordered,
         has_priorities=queue.priorities,
         by_usage=by_usage,

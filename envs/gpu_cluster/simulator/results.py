@@ -29,6 +29,7 @@ from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.problem import Problem
 
 MS_PER_SECOND = 1000.0
+MW_MS_PER_KW_SECOND = 1e9  # milliwatts times milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class PoolTotals:
         moves: jobs moved to another node.
         resizes: jobs made wider or narrower.
         preemptions: jobs stopped, for more urgent ones or because their node went.
+        suspensions: jobs suspended.
         boot_failures: boots that failed.
         node_failures: nodes that failed.
         spot_reclaims: nodes that the provider took back.
@@ -71,6 +73,7 @@ class PoolTotals:
     moves: int
     resizes: int
     preemptions: int
+    suspensions: int
     boot_failures: int
     node_failures: int
     spot_reclaims: int
@@ -106,7 +109,8 @@ _POOL_COLUMNS = [
     *(st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.DOWN_NODE_MS),
     *(st.USED_MILLI_MS, st.OVERHEAD_MILLI_MS, st.SAVED_MILLI_MS, st.LOST_MILLI_MS),
     *(st.NODES_ADDED, st.NODES_REMOVED, st.SCALE_UPS, st.SCALE_DOWNS),
-    *(st.MOVES, st.RESIZES, st.PREEMPTIONS, st.BOOT_FAILURES, st.FAILURES, st.RECLAIMS),
+    *(st.MOVES, st.RESIZES, st.PREEMPTIONS, st.SUSPENSIONS),
+    *(st.BOOT_FAILURES, st.FAILURES, st.RECLAIMS),
 ]
 """The columns of `PoolTotals`, in the order of its fields."""
 
@@ -227,13 +231,18 @@ class Results:
 
     @cached_property
     def waited_milli_ms(self) -> NDArray[np.int64]:
-        """[N] int64, a view: integral of the GPUs of waiting jobs, in thousandths of a GPU times ms."""
+        """[N] int64, a view: integral of the GPUs of waiting and suspended jobs, in thousandths of a GPU times ms."""
         return self._clock[:, st.WAITED_MILLI_MS]
 
     @cached_property
     def deadline_misses(self) -> NDArray[np.int64]:
         """[N] int64, a view: jobs that ended after their deadline, where `physics.queue.deadlines` counts them."""
         return self._clock[:, st.DEADLINE_MISSES]
+
+    @property
+    def excess_kw_seconds(self) -> NDArray[np.float64]:
+        """[N] float64: power above the budget of grid events after their ramps, over time, kW s."""
+        return self._clock[:, st.EXCESS_MW_MS] / MW_MS_PER_KW_SECOND
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -259,6 +268,11 @@ class Results:
     def waiting_jobs(self) -> NDArray[np.int64]:
         """[N] int64: jobs in the queue."""
         return self._clock[:, st.QUEUE_TAIL] - self._clock[:, st.QUEUE_HEAD]
+
+    @property
+    def suspended_jobs(self) -> NDArray[np.int64]:
+        """[N] int64: jobs that are suspended; they stand in no queue."""
+        return self._clock[:, st.SUSPENDED]
 
     @property
     def waited_gpu_hours(self) -> NDArray[np.float64]:

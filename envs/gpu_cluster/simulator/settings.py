@@ -108,6 +108,9 @@ class Settings(NamedTuple):
         usd_per_useful_milli_ms: the price of a working GPU's energy in the pool where it is least.
         move_ms: how long a job that is moved makes no progress.
         consolidation_ms: least time between two consolidations of a pool.
+        suspends: whether running jobs may be suspended.
+        max_suspend_ms: for how long in all a job may be.
+        has_grid: whether there are grid events.
         queue: numbers of the queue.
         overflows: 1 where a job may run in several pools: those behind the window are then planned one by one. No flag,
             for plain clusters of several pools have the plain kernels too.
@@ -135,6 +138,9 @@ class Settings(NamedTuple):
     usd_per_useful_milli_ms: float
     move_ms: int
     consolidation_ms: int
+    suspends: Flag
+    max_suspend_ms: int
+    has_grid: Flag
     queue: QueueSettings
     overflows: int
     is_detailed: Flag

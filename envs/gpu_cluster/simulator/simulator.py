@@ -127,6 +127,7 @@ class Simulator(Planning):
             template=self.problem.template,
             tariff=self.problem.prices.tariff,
             outlook=self.problem.prices.outlook,
+            events=self.problem.events,
             settings=specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,
         )
@@ -323,7 +324,8 @@ class Simulator(Planning):
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
         has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._has_caps
-        is_plain = not (has_levers or self.problem.settings.debug)
+        settings = self.problem.settings
+        is_plain = not (has_levers or settings.debug or settings.has_grid)
         kernel = replay_by_rule if is_plain else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:
@@ -389,8 +391,10 @@ def _run_columns(settings: Settings) -> int:
 
 
 def _queue_columns(settings: Settings) -> int:
-    if settings.is_stochastic:
+    if settings.suspends:
         return st.QUEUE_COLUMNS
+    if settings.is_stochastic:
+        return st.SUSPENDED_JOB
     if settings.queue.goes_in_turn or settings.overflows:
         return st.JOB_LOSSES
     return st.QUEUE_POOL if settings.tracks_work else st.QUEUE_LEFT

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS
 from envs.gpu_cluster.codec import (
+    LEVERS,
     MAX_GPUS_PER_NODE,
     POWER_CAP_FRACTIONS,
     SUBMIT_WINDOWS_SECONDS,
@@ -54,7 +55,12 @@ PACKER_FAULT = 26  # what a custom packer did wrong first, see `simulator.packin
 SLOTS = 27  # the running slots that had a job in this episode, which are the first; memory behind them is never touched
 PIECE, PIECE_END = range(28, 30)  # the piece of the tariff that is in force, and when the next one begins
 OFFERED = 30  # how many jobs of the queue, the window included, have a pool in QUEUE_POOL; the others take DEFAULT_POOL
-SUBMIT_WINDOW = 31  # and the next entries: the oldest job inside each sliding window
+# Suspended jobs, their GPUs whose waiting costs something, and when the first of them goes on.
+SUSPENDED, SUSPENDED_MILLI, NEXT_RESUME = range(31, 34)
+# The grid event to come or in force, in which phase it is and when that ends, its start, end and budget (microwatts);
+# and by how much the power was above the budget after the ramp, in mW times ms.
+GRID_EVENT, GRID_PHASE, NEXT_GRID, GRID_START, GRID_END, BUDGET_UW, EXCESS_MW_MS = range(34, 41)
+SUBMIT_WINDOW = 41  # and the next entries: the oldest job inside each sliding window
 CLOCK_SIZE = SUBMIT_WINDOW + len(SUBMIT_WINDOWS_SECONDS)
 
 # Columns of `Cluster.pool`. A ring's head is an index, its tail the head plus
@@ -77,7 +83,8 @@ LOWEST_OFF = 41  # no node below is off
 # Until when nothing is ordered because boots failed, how long that lasts, 0: no boot has failed yet; the last failure.
 BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(42, 45)
 SETPOINT, SETPOINT_MS = range(45, 47)  # the setpoint in force, and when it came into force
-FREE_COUNT = 47  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+SUSPENSIONS = 47
+FREE_COUNT = 48  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -125,7 +132,11 @@ HEAP_ARITY = 1 << HEAP_SHIFT  # children of a position: half as many levels as w
 # Where nodes come and go at random, how often nodes that went cost a job all its work; jobs from before the episode
 # have the last rows.
 QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
-QUEUE_COLUMNS = 6
+# Suspended jobs, in the first rows: the work that is left, the pool, since when and until when at most. And again for
+# job FIRST_JOB + row how long it was suspended before, and 1 until it goes on. Only where `Settings.suspends`.
+SUSPENDED_JOB, SUSPENDED_LEFT, SUSPENDED_POOL, SUSPENDED_SINCE, SUSPENDED_UNTIL = range(6, 11)
+JOB_SUSPENDED_MS, JOB_IS_SUSPENDED = range(11, 13)
+QUEUE_COLUMNS = 13
 JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
@@ -154,7 +165,9 @@ RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range
 # CPUs (thousandths) and MiB of memory of the whole job, and its predicted run time; on detailed nodes.
 CPU_MILLI, MEMORY_MIB, LIFETIME_MS = range(19, 22)
 JOB_COLUMNS = 22
-MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed and moved
+MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed, and may be moved, preempted and suspended
+UNTOUCHED = 2  # a bit of FLAGS: it is not even capped
+TIER_SHIFT = 2  # the bits of FLAGS from there on are its flexibility tier
 
 # Columns of `Problem.pools`.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
@@ -163,7 +176,14 @@ NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
 # Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only
 # there.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, FIRST_BACKOFF_MS, MOST_BACKOFF_MS, BACKOFF_RESET_MS = range(8, 15)
-POOL_QUANTILES = 15
+# Power in microwatts, PUE included, for each unit of `objective.AMOUNTS`.
+IDLE_UW, UNUSED_UW, BOOT_UW, OFF_UW, USED_UW, SAVED_UW = range(15, 21)
+POOL_QUANTILES = 21
+
+# Columns of `World.events`: when a grid event is known, starts, binds and ends, in ms; and its budget in microwatts.
+EVENT_KNOWN, EVENT_STARTS, EVENT_BINDS, EVENT_ENDS, EVENT_UW = range(5)
+# Values of GRID_PHASE: how many of the first three moments have passed.
+UNKNOWN, KNOWN, ACTIVE, BINDING = range(4)
 
 LOG_COLUMNS = 3
 """Columns of `Cluster.log`. A row is packed, for it costs what its memory costs: the time in ms; above 16 bits of the
@@ -236,7 +256,7 @@ class Outcome(NamedTuple):
         action: [N, components] int64, the action to carry out next.
         target_nodes: [N, P] int64, of the last `Decision`.
         placement: [N, W] int64, of the last `Decision`.
-        levers: [N, 3, P] int64, consolidation, power cap and width of the last `Decision`.
+        levers: [N, L, P] int64, the levers of the last `Decision`, in the order of `LEVERS`.
         setpoint: [N, P] int64, of the last `Decision`.
         observation: [N, observation size] float32.
         mask: [N, mask size] bool.
@@ -327,7 +347,7 @@ def allocate_outcome(clusters: int, num_pools: int, layout: CodecLayout) -> Outc
         action=np.zeros((clusters, len(layout.action_sizes)), np.int64),
         target_nodes=np.zeros((clusters, pools), np.int64),
         placement=np.zeros((clusters, slots), np.int64),
-        levers=np.zeros((clusters, 3, pools), np.int64),
+        levers=np.zeros((clusters, len(LEVERS), pools), np.int64),
         setpoint=np.zeros((clusters, pools), np.int64),
         observation=np.zeros((clusters, observation_size(layout)), np.float32),
         mask=np.zeros((clusters, layout.mask_size), np.bool_),

@@ -22,6 +22,7 @@ from envs.gpu_cluster.config import (
     PhysicsConfig,
     QueueConfig,
 )
+from envs.gpu_cluster.grid import GridEventConfig
 from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator import NEVER
@@ -44,6 +45,23 @@ FAILURES = (*FAILURE_CONFIGS, FailureConfig(10_000.0, 60.0))
 SPOTS = (*SPOT_CONFIGS, SpotConfig(10_000.0))
 
 
+def _grid_events(generator: np.random.Generator) -> tuple[GridEventConfig, ...]:
+    """One to four grid events, after each other."""
+    events: list[GridEventConfig] = []
+    end = 0.0
+    for _ in range(int(generator.integers(1, 5))):
+        event = GridEventConfig(
+            start_seconds=end + round(float(generator.exponential(2000.0)), 3),
+            duration_seconds=61.0 + round(float(generator.exponential(3000.0)), 3),
+            fraction=float(generator.choice([0.0, 0.1, 0.3, 0.6])),
+            notice_seconds=float(generator.choice([0.0, 600.0])),
+            ramp_seconds=60.0,
+        )
+        events.append(event)
+        end = event.end_seconds
+    return tuple(events)
+
+
 class Draw:
     """Random draws of one world, and what kind of world it is.
 
@@ -54,6 +72,9 @@ class Draw:
         is_tight: jobs are small and request CPUs and memory of which nodes have few.
         has_queue: the queue has rules.
         is_crowded: there are few nodes, so that jobs wait.
+        max_suspend_seconds: for how long a job may be suspended, None: jobs are not; some then have a flexibility tier.
+        tiers: of the next jobs.
+        grid_events: times of limited power.
     """
 
     def __init__(self, generator: np.random.Generator) -> None:
@@ -63,6 +84,10 @@ class Draw:
         self.is_tight = self.is_detailed and self.chance(0.5)
         self.has_queue = self.chance(0.7)
         self.is_crowded = self.has_queue and self.chance(0.4 if self.is_tight else 0.8)
+        others = generator.spawn(1)[0]  # so that worlds without suspension stay what they were
+        self.max_suspend_seconds = float(others.choice([60.0, 600.0, 14400.0])) if others.random() < 0.4 else None
+        self.tiers = others.integers(-4, 4, 200) if self.max_suspend_seconds else np.full(200, -1)
+        self.grid_events = _grid_events(others) if others.random() < 0.4 else ()
 
     def of(self, *options: Any) -> Any:
         """One of the options, each as likely."""
@@ -120,7 +145,7 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
     pace = draw.of(5.0, 60.0) if draw.is_tight else draw.of(5.0, 60.0, 600.0)
     columns: dict[str, list[Any]] = collections.defaultdict(list)
     now = 0.0
-    for _ in range(count):
+    for number in range(count):
         now += 0.0 if draw.chance(0.3) else draw.seconds(pace, draw.of(0, 3))
         home = draw.of(*cluster.pools)
         model = home.gpu_model if draw.chance(0.5) else None
@@ -142,6 +167,7 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
             "min_gpus": draw.between(1, milli // 1000) if is_elastic else None,
             "max_gpus": draw.between(milli // 1000, milli // 250) if is_elastic else None,
             "checkpoint_interval_seconds": draw.of(60.0, 600.0, 3600.0) if draw.chance(movable) else None,
+            "flexibility": int(draw.tiers[number]) if draw.tiers[number] >= 0 else None,
         }
         for name, value in (row | draw_facts(draw, row) | draw_requests(draw, row)).items():
             columns[name].append(value)
@@ -211,6 +237,7 @@ def draw_problem(draw: Draw) -> Problem:
         physics=PhysicsConfig(
             tracks_work=draw.chance(0.5),
             restart_seconds=draw.of(0.0, 60.0),
+            max_suspend_seconds=draw.max_suspend_seconds or 0.0,
             seed=draw.between(0, 2**62),
             curves=CurvesConfig(**(curves if has_curves else {}), resize_seconds=draw.of(0.0, 30.0)),
             queue=draw_queue(draw, max(trace.gpu_milli) / 1000) if draw.has_queue else QueueConfig(),
@@ -225,6 +252,8 @@ def draw_problem(draw: Draw) -> Problem:
             consolidation=draw.is_loose or draw.chance(0.5),
             power_caps=has_curves and draw.chance(0.5),
             elastic_width=has_curves and draw.chance(0.7),
+            suspension=draw.max_suspend_seconds is not None,
+            grid_events=bool(draw.grid_events),
             job_hints=draw.chance(0.5),
             balance_similar_pools=draw.chance(0.3),
             cost_aware_placement=draw.chance(0.7),
@@ -235,6 +264,7 @@ def draw_problem(draw: Draw) -> Problem:
             usd_per_kwh=0.2, usd_per_gpu_hour=draw.of(0.0, 0.1), usd_per_tonne=draw.of(0.0, 90.0)
         ),
         regions=draw.of((), (HOURLY,), (HOURLY, PRICED)),
+        grid_events=draw.grid_events,
     )
     return make_problem(trace, in_regions(cluster, config), config)
 

@@ -21,8 +21,10 @@ def assert_equal(fast: Simulator, slow: ReferenceSimulator) -> None:
     assert fast.finished_jobs[0] == slow.finished
     assert fast.running_jobs[0] == len(slow.running)
     assert fast.waiting_jobs[0] == len(slow.queue)
+    assert fast.suspended_jobs[0] == len(slow.suspended)
     assert fast.waited_milli_ms[0] == slow.waited_milli_ms
     assert fast.deadline_misses[0] == slow.deadline_misses
+    assert fast.excess_kw_seconds[0] == slow.excess_mw_ms / 1e9
     assert fast.is_done() == slow.done
     assert fast.is_truncated() == slow.truncated
     np.testing.assert_array_equal(fast.spendings(), spendings(slow))

@@ -24,6 +24,7 @@ from envs.gpu_cluster.config import (
     PhysicsConfig,
     QueueConfig,
 )
+from envs.gpu_cluster.grid import GridEventConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig
@@ -40,6 +41,7 @@ DURATIONS_SECONDS = st.sampled_from([0.001, 60.0, 61.5, 300.0, 600.0, 1234.567, 
 INTERVALS = st.sampled_from([0.0, 10.0, 100.0, 600.0])
 INTERVALS_SECONDS = st.sampled_from([None, 600.0, 600.0])
 PREDICTIONS_SECONDS = st.sampled_from([None, None, 60.0, 5000.0])
+TIERS = st.sampled_from([None, None, 0, 1, 2, 3])
 CPUS_MILLI = st.sampled_from([None, 0, 100, 1000, 3001, 3001, 8000, 16500, 33000])
 MEMORY_MIB = st.sampled_from([None, 0, 100, 5001, 20000, 50000])
 MODELS = ("P100", "V100")
@@ -193,14 +195,34 @@ def job_facts(draw: st.DrawFn, submit: NDArray[np.float64]) -> dict[str, list[An
 
 
 @st.composite
+def grid_events(draw: st.DrawFn) -> tuple[GridEventConfig, ...]:
+    """Up to three grid events, some right after each other; some with no power at all."""
+    events: list[GridEventConfig] = []
+    end = 0.0
+    for _ in range(draw(st.integers(0, 3))):
+        start = end + draw(st.sampled_from([0.0, 60.0, 1000.0, 9000.0]))
+        event = GridEventConfig(
+            start_seconds=start,
+            duration_seconds=draw(st.sampled_from([61.0, 2000.0, 20000.0])),
+            fraction=draw(st.sampled_from([0.0, 0.1, 0.3, 0.7])),
+            notice_seconds=draw(st.sampled_from([0.0, 600.0])),
+            ramp_seconds=60.0,
+        )
+        events.append(event)
+        end = event.end_seconds
+    return tuple(events)
+
+
+@st.composite
 def problems(
     draw: st.DrawFn,
     max_jobs: int = 40,
     is_stochastic: bool = False,
     detailed: bool | None = None,
     packers: Sequence[str] = (),
+    has_grid: bool = False,
 ) -> Problem:
-    """A whole problem; if `is_stochastic`, nodes may boot late, fail or be taken back.
+    """A whole problem; if `is_stochastic`, nodes may boot late, fail or be taken back; if `has_grid`, power is limited.
 
     Nodes are detailed, or not, or either. It has one of these `packers`, which need detailed nodes, or any.
     """
@@ -223,6 +245,7 @@ def problems(
         "max_gpus": [row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         "image": draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
         "checkpoint_interval_seconds": draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
+        "flexibility": draw(st.lists(TIERS, min_size=len(rows), max_size=len(rows))),
         **draw(requests(len(rows))),
         "predicted_duration_seconds": draw(st.lists(PREDICTIONS_SECONDS, min_size=len(rows), max_size=len(rows))),
         **(draw(job_facts(submit)) if has_facts else {}),
@@ -237,6 +260,7 @@ def problems(
         physics=PhysicsConfig(
             tracks_work=draw(st.booleans()),
             restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
+            max_suspend_seconds=draw(st.sampled_from([0.0, 60.0, 3600.0])),
             seed=draw(st.integers(0, 2**63 - 1)),
             curves=draw(curves()),
             queue=draw(queues(max(row[2] for row in rows) / 1000)) if has_facts else QueueConfig(),
@@ -251,6 +275,8 @@ def problems(
             consolidation=draw(st.booleans()),
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
+            suspension=draw(st.booleans()),
+            grid_events=draw(st.booleans()),
             job_hints=draw(st.booleans()),
             signals=draw(st.booleans()),
             balance_similar_pools=draw(st.booleans()),
@@ -264,6 +290,7 @@ def problems(
             usd_per_tonne=draw(st.sampled_from([0.0, 90.0])),
         ),
         regions=draw(st.sampled_from([(), (), (HOURLY,), (HOURLY, PRICED)])),
+        grid_events=draw(grid_events()) if has_grid else (),
     )
     return make_problem(trace, in_regions(cluster, config), config)
 
@@ -306,6 +333,11 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
         physics=PhysicsConfig(
             queue=draw(queues(max(row[2] for row in rows) / 1000)), second_resources=second_resources
         ),
-        codec=CodecLayout(max_pools=2, window_slots=draw(st.sampled_from([0, 3])), max_hold_seconds=600.0),
+        codec=CodecLayout(
+            max_pools=2,
+            window_slots=draw(st.sampled_from([0, 3])),
+            max_hold_seconds=600.0,
+            suspension=draw(st.booleans()),
+        ),
     )
     return make_problem(trace, cluster, config)

@@ -54,6 +54,12 @@ def test_facts_of_jobs_are_read_and_empty_cells_are_null(tmp_path: Path) -> None
         facts(tmp_path, "1,5,4,,,,soon,,,,,\n")
 
 
+def test_flexibility_tiers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("at,s,n,tier\n0,5,1,0\n1,5,1,\n")
+    trace = traces.load(f"csv:{tmp_path}/x.csv?submit=at&duration=s&gpus=n&flexibility_tier=tier")
+    assert trace.table["flexibility"].to_pylist() == [0, None]
+
+
 def test_deadlines_may_be_timestamps_as_submit_times_are(tmp_path: Path) -> None:
     day = "2024-05-01 00:"
     trace = facts(tmp_path, f"{day}01:00,5,1,,,,,,,,,\n{day}00:00,5,1,,,{day}00:30,{day}02:00.5,,,,,\n")

@@ -49,6 +49,20 @@ def copy_table(source: NDArray[Any], target: NDArray[Any]) -> None:
 
 
 @helper
+def copy_suspensions(source: Cluster, target: Cluster, jobs: int) -> None:
+    """Copy the suspended jobs, and what is kept of those jobs that came until now; the others were never suspended."""
+    for at in range(source.clock[st.SUSPENDED]):
+        for column in range(st.SUSPENDED_JOB, st.SUSPENDED_UNTIL + 1):
+            target.queue[at, column] = source.queue[at, column]
+    known = source.clock[st.NEXT_JOB] - source.clock[st.FIRST_JOB]
+    for row in range(jobs):
+        for column in range(st.JOB_SUSPENDED_MS, st.JOB_IS_SUSPENDED + 1):
+            target.queue[row, column] = source.queue[row, column] if row < known else 0
+        if row < known:
+            target.queue[row, st.JOB_START] = source.queue[row, st.JOB_START]
+
+
+@helper
 def copy_queue(source: Cluster, target: Cluster) -> None:
     """Copy the waiting jobs, and of the times of jobs those that the future of a copy depends on."""
     first, old_next = source.clock[st.FIRST_JOB], target.clock[st.NEXT_JOB] - target.clock[st.FIRST_JOB]
@@ -61,6 +75,8 @@ def copy_queue(source: Cluster, target: Cluster) -> None:
     # What an earlier copy started that came in the meantime has not started yet.
     for row in range(source.clock[st.NEXT_JOB] - first, old_next):
         target.queue[row, st.JOB_START] = target.queue[row, st.JOB_END] = st.NEVER
+    if source.queue.shape[1] > st.JOB_IS_SUSPENDED:
+        copy_suspensions(source, target, max(old_next, source.clock[st.NEXT_JOB] - first))
 
 
 @helper
@@ -71,6 +87,9 @@ def copy_state(source: Cluster, target: Cluster, has_all_times: bool) -> None:
         copy_rows(source.queue, target.queue, 0, rows)
         target.queue[rows:, st.JOB_START] = st.NEVER
         target.queue[rows:, st.JOB_END] = st.NEVER
+        if target.queue.shape[1] > st.JOB_IS_SUSPENDED:
+            target.queue[rows:, st.JOB_SUSPENDED_MS] = 0
+            target.queue[rows:, st.JOB_IS_SUSPENDED] = 0
     else:
         copy_queue(source, target)
     slots = source.clock[st.SLOTS]

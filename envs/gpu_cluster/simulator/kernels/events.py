@@ -5,6 +5,7 @@ from __future__ import annotations
 from envs.compiled.compiler import helper
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.power import count_excess
 from envs.gpu_cluster.simulator.log import JOB_END, record_parts
 from envs.gpu_cluster.simulator.packing.counted import wrap
 from envs.gpu_cluster.simulator.packing.detailed import release
@@ -130,7 +131,7 @@ def heapify(cluster: Cluster) -> None:
 
 
 @helper
-def integrate(cluster: Cluster, settings: Settings, until: int) -> None:
+def integrate(cluster: Cluster, pools: Table, settings: Settings, until: int) -> None:
     """Add the time from now to `until` to every integral and move the clock."""
     elapsed = until - cluster.clock[st.NOW]
     if elapsed == 0:
@@ -150,6 +151,10 @@ def integrate(cluster: Cluster, settings: Settings, until: int) -> None:
     cluster.clock[st.WAITED_MILLI_MS] += elapsed * cluster.clock[st.PENDING_MILLI]
     if settings.queue.defers:
         cluster.clock[st.WAITED_MILLI_MS] -= elapsed * cluster.clock[st.DEFERRED_MILLI]
+    if settings.suspends:
+        cluster.clock[st.WAITED_MILLI_MS] += elapsed * cluster.clock[st.SUSPENDED_MILLI]
+    if settings.has_grid:
+        count_excess(cluster, pools, elapsed)
     cluster.clock[st.NOW] = until
 
 

@@ -12,6 +12,7 @@ from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import parent
+from envs.gpu_cluster.simulator.kernels.suspension import paying_milli
 from envs.gpu_cluster.simulator.packing.bits import lowest_node, next_node
 from envs.gpu_cluster.simulator.packing.detailed import part_of
 from envs.gpu_cluster.simulator.settings import Settings
@@ -32,6 +33,7 @@ RULES = (
     "no job runs or waits twice",
     "no node gives more CPUs, memory or GPUs than it has, and as many GPUs of it are free as are counted",
     "the CPUs and the memory in use are those that the running jobs request",
+    "a suspended job neither runs nor waits, and its waiting is paid for",
 )
 """What each rule requires, by number; rule 0 is no rule."""
 
@@ -179,6 +181,21 @@ def broken_times(cluster: Cluster, jobs: Table) -> int:
     return 0
 
 
+@helper
+def broken_suspensions(cluster: Cluster, jobs: Table, settings: Settings) -> int:
+    """The number of a rule about suspended jobs that does not hold, else 0."""
+    paying = 0
+    for at in range(cluster.clock[st.SUSPENDED]):
+        job = cluster.queue[at, st.SUSPENDED_JOB]
+        paying += paying_milli(jobs, settings, job)
+        if is_running(cluster, job) or cluster.queue[at, st.SUSPENDED_UNTIL] < cluster.clock[st.NOW]:
+            return 14
+        for waiting in range(cluster.clock[st.QUEUE_HEAD], cluster.clock[st.QUEUE_TAIL]):
+            if cluster.queue[waiting, st.QUEUE_JOB] == job:
+                return 14
+    return 14 if paying != cluster.clock[st.SUSPENDED_MILLI] else 0
+
+
 @rare
 def check(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> None:
     """Keep the number of the first rule that did not hold, and when."""
@@ -191,6 +208,8 @@ def check(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> No
         rule = broken_times(cluster, jobs)
     if rule == 0 and settings.is_detailed:
         rule = broken_nodes(cluster, jobs, pools, settings)
+    if rule == 0 and settings.suspends:
+        rule = broken_suspensions(cluster, jobs, settings)
     for pool in range(pools.shape[0]):
         if rule == 0:
             rule = broken_counts(cluster, pools, pool)

@@ -39,7 +39,7 @@ def write_features(
     """Write the features of cluster and pools into the observation, and the plan; slots stay as they are."""
     observation = world.outcome.observation[index]
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
-    fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
+    fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     if waiting:
         plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])

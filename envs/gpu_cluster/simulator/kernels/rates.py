@@ -42,7 +42,9 @@ def pace(cluster: Cluster, jobs: Table, curves: Table, slot: int) -> None:
     # The order of the columns is that of `Curves.flat`. Each factor is rounded down on its own, as in the reference.
     spread_at = pools
     scaling_at = spread_at + st.MAX_SPREAD_NODES + 1
-    cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS + cluster.pool[pool, st.POWER_CAP]
+    cap_at = scaling_at + st.MAX_WIDTH_GPUS + 1 + pool * st.POWER_CAPS
+    if jobs[job, st.FLAGS] & st.UNTOUCHED == 0:
+        cap_at += cluster.pool[pool, st.POWER_CAP]
     rate = times(st.PPM, row[pool])
     rate = times(rate, row[spread_at + min(count_nodes(cluster, slot), st.MAX_SPREAD_NODES)])
     if milli != jobs[job, st.MILLI]:
@@ -140,15 +142,24 @@ def next_to_resize(cluster: Cluster, jobs: Table, pools: Table, settings: Settin
 
 
 @rare
+def shrink_next(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> bool:
+    """Narrow the first elastic job of a pool that can be; False: there is none."""
+    slot = next_to_resize(cluster, jobs, pools, settings, pool, False)
+    if slot < 0:
+        return False
+    gpus = shrinkable(cluster, jobs, pools, slot)
+    if cluster.run[slot, st.RUN_GPUS] == 0:
+        open_last_node(cluster, jobs, pools, settings, slot)
+    resize(cluster, jobs, pools, curves, settings, slot, -gpus)
+    return True
+
+
+@rare
 def shrink_jobs(cluster: Cluster, jobs: Table, pools: Table, curves: Table, settings: Settings, pool: int) -> None:
     """Narrow all elastic jobs of a pool, in order of submission: it decides which GPUs of a node they keep."""
-    slot = next_to_resize(cluster, jobs, pools, settings, pool, False)
-    while slot >= 0:
-        gpus = shrinkable(cluster, jobs, pools, slot)
-        if cluster.run[slot, st.RUN_GPUS] == 0:
-            open_last_node(cluster, jobs, pools, settings, slot)
-        resize(cluster, jobs, pools, curves, settings, slot, -gpus)
-        slot = next_to_resize(cluster, jobs, pools, settings, pool, False)
+    more = True
+    while more:
+        more = shrink_next(cluster, jobs, pools, curves, settings, pool)
 
 
 @rare

@@ -12,7 +12,9 @@ from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
 from envs.gpu_cluster.simulator.kernels.moves import count_emptiable, first_to_empty, is_due
 from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
+from envs.gpu_cluster.simulator.kernels.power import drawn_uw
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
+from envs.gpu_cluster.simulator.kernels.suspension import fill_suspension
 from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.settings import Settings
 from envs.gpu_cluster.simulator.state import Cluster, Table
@@ -95,6 +97,8 @@ def fill_pools(
             out[Pool.POWER_CAP] = row[st.POWER_CAP]
         if settings.resizes_jobs:
             fill_width(cluster, jobs, pools, settings, pool, out)
+        if settings.suspends:
+            fill_suspension(cluster, jobs, settings, pool, out)
         for edge in range(EDGES):
             if idle > 0:
                 idle = idle_for(cluster, pools, pool, EDGES_MS[edge], idle)
@@ -152,6 +156,8 @@ def fill_queue(
         out[Slot.PRESENT] = 1.0
         out[Slot.GPUS] = out[Slot.MIN_GPUS] = out[Slot.MAX_GPUS] = jobs[job, st.MILLI] / 1000.0
         out[Slot.WAITED_SECONDS] = (cluster.clock[st.NOW] - submitted) / 1000.0
+        if settings.suspends:
+            out[Slot.FLEXIBILITY] = jobs[job, st.FLAGS] >> st.TIER_SHIFT
         if settings.queue.has_facts:
             fill_hints(cluster, jobs, settings, job, out)
         is_over_quota = settings.queue.has_quotas and cluster.queue[head + slot, st.QUEUE_POOL] < 0
@@ -169,7 +175,18 @@ def fill_queue(
 
 
 @helper
-def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
+def fill_grid(cluster: Cluster, pools: Table, signals: NDArray[np.float64]) -> None:
+    """Write the power that is drawn, and the budget once it is known."""
+    now, is_known = cluster.clock[st.NOW], cluster.clock[st.GRID_PHASE] >= st.KNOWN
+    signals[Signal.POWER_WATTS] = drawn_uw(cluster, pools) / 1e6
+    signals[Signal.BUDGET_KNOWN] = 1.0 if is_known else 0.0
+    signals[Signal.BUDGET_WATTS] = cluster.clock[st.BUDGET_UW] / 1e6 if is_known else 0.0
+    signals[Signal.BUDGET_STARTS_SECONDS] = max(0, cluster.clock[st.GRID_START] - now) / 1000.0 if is_known else 0.0
+    signals[Signal.BUDGET_ENDS_SECONDS] = (cluster.clock[st.GRID_END] - now) / 1000.0 if is_known else 0.0
+
+
+@helper
+def fill_signals(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, signals: NDArray[np.float64]) -> None:
     """Write the signals of the snapshot."""
     now, submitted = cluster.clock[st.NOW], cluster.clock[st.NEXT_JOB]
     signals[Signal.WEEK_SECONDS] = (now + settings.week_offset_ms) % WEEK_MS / 1000.0
@@ -188,6 +205,8 @@ def fill_signals(cluster: Cluster, jobs: Table, settings: Settings, signals: NDA
     signals[Signal.QUEUE_GPUS] = cluster.clock[st.PENDING_MILLI] / 1000.0
     signals[Signal.RUNNING_JOBS] = cluster.clock[st.RUNNING]
     signals[Signal.USD_PER_GPU_HOUR] = settings.usd_per_gpu_hour
+    if settings.has_grid:
+        fill_grid(cluster, pools, signals)
 
 
 @helper

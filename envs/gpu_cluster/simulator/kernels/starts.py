@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from envs.compiled.compiler import helper, rare
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.events import free_slot, push_running
+from envs.gpu_cluster.simulator.kernels.power import may_draw
 from envs.gpu_cluster.simulator.kernels.preemption import make_way
 from envs.gpu_cluster.simulator.kernels.rates import pace
 from envs.gpu_cluster.simulator.kernels.reservations import may_pass, reserve
@@ -31,9 +32,13 @@ from envs.gpu_cluster.simulator.state import Cluster, Table
 
 @helper
 def restart_delay(cluster: Cluster, settings: Settings, job: int) -> int:
-    """How long a job that starts now makes no progress, because it was preempted before."""
+    """How long a job that starts now makes no progress, because it was preempted or suspended before."""
     row = job - cluster.clock[st.FIRST_JOB]
-    return settings.restart_ms if row >= 0 and cluster.queue[row, st.JOB_START] != st.NEVER else 0
+    if row < 0 or cluster.queue[row, st.JOB_START] == st.NEVER:
+        return 0
+    if settings.suspends and cluster.queue[row, st.JOB_IS_SUSPENDED] > 0:
+        return settings.move_ms  # the checkpoint that it wrote, and the restart
+    return settings.restart_ms
 
 
 @helper
@@ -156,7 +161,7 @@ def start_job(
 
 
 @helper
-def leave_queue(cluster: Cluster, jobs: Table, job: int) -> None:
+def leave_queue(cluster: Cluster, jobs: Table, settings: Settings, job: int) -> None:
     """Take a job out of the queue's sums and record its start."""
     cluster.clock[st.PENDING_MILLI] -= jobs[job, st.MILLI]
     if jobs[job, st.MILLI] < 1000:
@@ -165,6 +170,8 @@ def leave_queue(cluster: Cluster, jobs: Table, job: int) -> None:
     row = job - cluster.clock[st.FIRST_JOB]
     if row >= 0 and cluster.queue[row, st.JOB_START] == st.NEVER:
         cluster.queue[row, st.JOB_START] = cluster.clock[st.NOW]
+    if settings.suspends and row >= 0:
+        cluster.queue[row, st.JOB_IS_SUSPENDED] = 0
 
 
 @helper
@@ -234,6 +241,8 @@ def start_jobs(
         index = at - head
         pool = offered_pool(cluster, jobs, placement, index)
         started = False
+        if settings.has_grid and pool >= 0 and not may_draw(cluster, jobs, pools, settings, job, pool):
+            pool = -1
         if pool >= 0 and may_fit(cluster, jobs, pools, settings, job, pool):
             started = start_job(
                 cluster, jobs, pools, curves, settings, job, pool, work_left(cluster, jobs, settings, at)
@@ -244,7 +253,7 @@ def start_jobs(
             note_stuck(cluster, jobs, pools, job, pool)
         at += 1
         if started:
-            leave_queue(cluster, jobs, job)
+            leave_queue(cluster, jobs, settings, job)
         else:
             move_waiting(cluster, settings, at - 1, stay)
             stay += 1
@@ -310,12 +319,14 @@ def start_in_turn(
         is_behind = pool >= 0 and cluster.pool[pool, st.HEAD_JOB] >= 0
         is_shown = seen < placement.shape[0]  # jobs beyond the window are decided on later
         seen += 0 if pool == st.JUST_QUEUED else 1
+        if settings.has_grid and pool >= 0 and not may_draw(cluster, jobs, pools, settings, job, pool):
+            pool = -1
         if pool >= 0 and start_at(cluster, jobs, pools, curves, settings, job, pool, left):
             head = cluster.clock[st.QUEUE_HEAD]  # preempted jobs may have moved the queue; they are behind this one
             for waiting in range(head + passed - 1, head - 1, -1):
                 move_waiting(cluster, settings, waiting, waiting + 1)
             cluster.clock[st.QUEUE_HEAD] = head + 1
-            leave_queue(cluster, jobs, job)
+            leave_queue(cluster, jobs, settings, job)
         else:
             passed += 1
             if (

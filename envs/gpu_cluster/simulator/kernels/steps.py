@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
 from envs.gpu_cluster.codec import NO_SETPOINT, ClusterSnapshot, Decision, PackingPlan, Pool
-from envs.gpu_cluster.codec.levers import GROW, SHRINK
+from envs.gpu_cluster.codec.levers import GROW, RESUME, SHRINK, SUSPEND
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import begin_charges, charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue
+from envs.gpu_cluster.simulator.kernels.grid import curb, find_event
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.moves import consolidate
 from envs.gpu_cluster.simulator.kernels.nodes import begin_service, in_backoff, order_node, switch_off_oldest, switch_on
+from envs.gpu_cluster.simulator.kernels.power import may_order
 from envs.gpu_cluster.simulator.kernels.rates import cap_power, grow_jobs, shrink_jobs
 from envs.gpu_cluster.simulator.kernels.snapshots import (
     fill_allowed,
@@ -27,6 +29,7 @@ from envs.gpu_cluster.simulator.kernels.snapshots import (
     fill_signals,
 )
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
+from envs.gpu_cluster.simulator.kernels.suspension import resume_jobs, suspend_jobs
 from envs.gpu_cluster.simulator.kernels.timeline import advance
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
@@ -59,6 +62,8 @@ def scale(cluster: Cluster, pools: Table, settings: Settings, pool: int, target:
     if settings.is_detailed:
         target = nodes_for_stuck(cluster, pools, pool, target)
     add = min(target, pools[pool, st.MAX_NODES] - row[st.DRAINING] - row[st.DOWN]) - nodes
+    if settings.has_grid and add > 0:
+        add = may_order(cluster, pools, settings, pool, add)
     if add > 0 and not in_backoff(cluster, pool):
         for _ in range(add):
             order_node(cluster, pools, settings, pool)
@@ -110,7 +115,7 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, pla
     """Bring the queue in order and write the snapshot of a cluster."""
     prepare_queue(cluster, world.jobs, world.settings)
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
-    fill_signals(cluster, world.jobs, world.settings, snapshot.signals)
+    fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
     finish_backlog(world, cluster, snapshot, plan)  # last, for it reads all of the others
@@ -122,6 +127,7 @@ def clear(cluster: Cluster, pools: Table, settings: Settings, seed: int) -> None
     # Only what is read before it is written: `run`, `heap` and most of `node` may be large and stay as they are.
     cluster.clock[:] = 0
     cluster.clock[st.NEXT_LATEST] = st.NEVER
+    cluster.clock[st.NEXT_RESUME] = st.NEVER
     cluster.pool[:] = 0
     cluster.owner[:] = 0
     cluster.bits[:] = 0
@@ -137,6 +143,9 @@ def clear(cluster: Cluster, pools: Table, settings: Settings, seed: int) -> None
         cluster.queue[:, st.JOB_LOSSES] = 0
         cluster.node[:, st.NODE_LIFE] = 0
         cluster.node[:, st.NODE_EVENT] = st.NEVER
+    if settings.suspends:
+        cluster.queue[:, st.JOB_SUSPENDED_MS] = 0
+        cluster.queue[:, st.JOB_IS_SUSPENDED] = 0
     cluster.clock[st.UNUSED_SHARES] = cluster.share.shape[0]
     for share in range(cluster.share.shape[0]):
         cluster.share[share, st.SHARE_STACK] = cluster.share.shape[0] - 1 - share
@@ -214,23 +223,49 @@ def observe(world: World, index: int, snapshot: ClusterSnapshot, plan: PackingPl
 
 
 @helper
+def pull_levers(world: World, cluster: Cluster, decision: Decision, is_curbed: bool) -> None:
+    """Carry out what frees GPUs or power, before jobs start; and keep a budget of power that is in force."""
+    jobs, pools, curves, settings = world.jobs, world.pools, world.curves, world.settings
+    if world.settings.has_curves:
+        for pool in range(pools.shape[0]):
+            cap_power(cluster, jobs, curves, pool, decision.power_cap[pool])
+            if decision.width[pool] == SHRINK:
+                shrink_jobs(cluster, jobs, pools, curves, settings, pool)
+    if world.settings.suspends:
+        for pool in range(pools.shape[0]):
+            if decision.suspension[pool] == SUSPEND:
+                suspend_jobs(cluster, jobs, pools, settings, pool)
+            elif decision.suspension[pool] == RESUME:
+                resume_jobs(cluster, pool)
+    if world.settings.has_grid and is_curbed:
+        curb(cluster, jobs, pools, curves, settings)
+
+
+@helper
+def pull_late_levers(world: World, cluster: Cluster, decision: Decision, is_curbed: bool) -> None:
+    """Carry out what takes free GPUs, after jobs started."""
+    jobs, pools, curves, settings = world.jobs, world.pools, world.curves, world.settings
+    for pool in range(pools.shape[0]):
+        if world.settings.has_curves and decision.width[pool] == GROW and not is_curbed:
+            grow_jobs(cluster, jobs, pools, curves, settings, pool)
+        if world.settings.moves_jobs and decision.consolidation[pool] > 0:
+            consolidate(cluster, jobs, pools, settings, pool, decision.consolidation[pool])
+    if world.settings.has_grid and is_curbed:  # once more, for a node that was emptied may draw more than a busy one
+        curb(cluster, jobs, pools, curves, settings)
+
+
+@helper
 def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan) -> None:
     """Carry out an action, then run to the next decision."""
     target_nodes, placement = world.outcome.target_nodes[index], world.outcome.placement[index]
     levers = world.outcome.levers[index]
-    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2], world.outcome.setpoint[index])
+    setpoint = world.outcome.setpoint[index]
+    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2], levers[3], setpoint)
     decode(world.outcome.action[index], snapshot, world.tables, plan, decision)
-    if world.settings.has_curves:
-        for pool in range(world.pools.shape[0]):
-            cap_power(cluster, world.jobs, world.curves, pool, decision.power_cap[pool])
-            if decision.width[pool] == SHRINK:
-                shrink_jobs(cluster, world.jobs, world.pools, world.curves, world.settings, pool)
+    is_curbed = world.settings.has_grid and cluster.clock[st.GRID_PHASE] >= st.ACTIVE
+    pull_levers(world, cluster, decision, is_curbed)
     start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, placement)
-    for pool in range(world.pools.shape[0]):
-        if decision.width[pool] == GROW and world.settings.has_curves:
-            grow_jobs(cluster, world.jobs, world.pools, world.curves, world.settings, pool)
-        if world.settings.moves_jobs and decision.consolidation[pool] > 0:
-            consolidate(cluster, world.jobs, world.pools, world.settings, pool, decision.consolidation[pool])
+    pull_late_levers(world, cluster, decision, is_curbed)
     for pool in range(world.pools.shape[0]):
         put_in_force(cluster, pool, decision.setpoint[pool])
         scale(cluster, world.pools, world.settings, pool, target_nodes[pool])
@@ -262,6 +297,8 @@ def reset_clusters(
         plan = plan_of(world.plans, index)
         reset(cluster, world.jobs, world.pools, world.curves, world.settings, episodes[k], seeds[k])
         begin_charges(world, index, cluster)
+        if world.settings.has_grid:
+            find_event(cluster, world.events)
         fill_snapshot(world, cluster, snapshot, plan)
         observe(world, index, snapshot, plan)
 

@@ -9,8 +9,10 @@ from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import book_piece, charge_energy, set_piece_end
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue, finish_job, integrate, next_age, next_ready
+from envs.gpu_cluster.simulator.kernels.grid import find_event
 from envs.gpu_cluster.simulator.kernels.invariants import check
 from envs.gpu_cluster.simulator.kernels.nodes import end_boot, in_backoff, node_events
+from envs.gpu_cluster.simulator.kernels.suspension import end_suspensions
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.queues import count_deferred
@@ -22,7 +24,7 @@ decision_time = codec["decision_time"]
 
 @helper
 def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) -> int:
-    """When the next job ends, node boots, fails, goes or comes back, backoff ends, job is submitted or has to start."""
+    """When a job ends, comes, has to start or go on; a node boots, fails, goes or comes; backoff or event changes."""
     time = cluster.clock[st.NEXT_NODE_EVENT] if settings.is_stochastic else st.NEVER
     if cluster.clock[st.RUNNING] > 0:
         time = min(time, cluster.heap[0, st.HEAP_FINISH])
@@ -34,6 +36,10 @@ def next_event(cluster: Cluster, jobs: Table, pools: Table, settings: Settings) 
             time = min(time, cluster.pool[pool, st.BACKOFF_UNTIL_MS])
     if settings.queue.defers:
         time = min(time, cluster.clock[st.NEXT_LATEST])
+    if settings.suspends:
+        time = min(time, cluster.clock[st.NEXT_RESUME])
+    if settings.has_grid:
+        time = min(time, cluster.clock[st.NEXT_GRID])
     return time
 
 
@@ -45,8 +51,8 @@ def next_change(cluster: Cluster, outlook: Outlook) -> int:
 
 
 @helper
-def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, time: int) -> None:
-    """Let everything of this moment happen: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
+def process(cluster: Cluster, jobs: Table, pools: Table, events: Table, settings: Settings, time: int) -> None:
+    """Let all of this moment happen: jobs end; nodes fail, go or come back; boots end; jobs go on or are submitted."""
     # This order is part of what the simulator means: a job that ends when its node fails has ended, and one that is
     # submitted when GPUs become free finds them free.
     while cluster.clock[st.RUNNING] > 0 and cluster.heap[0, st.HEAP_FINISH] <= time:
@@ -56,6 +62,8 @@ def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, tim
     for pool in range(cluster.pool.shape[0]):
         while next_ready(cluster, pools, pool) <= time:
             end_boot(cluster, pools, settings, pool)
+    if settings.suspends and cluster.clock[st.NEXT_RESUME] <= time:
+        end_suspensions(cluster, jobs, settings)
     while (
         cluster.clock[st.NEXT_JOB] < cluster.clock[st.LAST_JOB]
         and jobs[cluster.clock[st.NEXT_JOB], st.SUBMIT_MS] <= time
@@ -70,23 +78,27 @@ def process(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, tim
         cluster.clock[st.NEXT_JOB] += 1
     if settings.queue.defers and cluster.clock[st.NEXT_LATEST] <= time:
         count_deferred(cluster, jobs, settings)
+    if settings.has_grid and cluster.clock[st.NEXT_GRID] <= time:
+        find_event(cluster, events)
 
 
 @helper
 def pass_time(world: World, index: int, cluster: Cluster, until: int) -> None:
     """Let time pass in which nothing happens but that a new piece of the tariff may begin."""
     while cluster.clock[st.PIECE_END] <= until:
-        integrate(cluster, world.settings, cluster.clock[st.PIECE_END])
+        integrate(cluster, world.pools, world.settings, cluster.clock[st.PIECE_END])
         charge_energy(world, index, cluster)
         book_piece(world, index, cluster)
         cluster.clock[st.PIECE] += 1
         set_piece_end(world, cluster)
-    integrate(cluster, world.settings, until)
+    integrate(cluster, world.pools, world.settings, until)
 
 
 @helper
-def is_finished(cluster: Cluster) -> bool:
+def is_finished(cluster: Cluster, settings: Settings) -> bool:
     """Whether every job of the episode has ended."""
+    if settings.suspends and cluster.clock[st.SUSPENDED] > 0:
+        return False
     return (
         cluster.clock[st.NEXT_JOB] == cluster.clock[st.LAST_JOB]
         and cluster.clock[st.PENDING_MILLI] == 0
@@ -117,10 +129,10 @@ def advance(world: World, index: int, cluster: Cluster) -> None:
         cluster.clock[st.TRUNCATED] = 1
     while event <= decision:
         pass_time(world, index, cluster, event)
-        process(cluster, jobs, pools, settings, event)
+        process(cluster, jobs, pools, world.events, settings, event)
         if settings.debug:
             check(cluster, jobs, pools, settings)
-        if is_finished(cluster):
+        if is_finished(cluster, settings):
             cluster.clock[st.DONE] = 1
             cluster.clock[st.TRUNCATED] = 0
             return

@@ -113,6 +113,24 @@ def count_loss(cluster: Cluster, settings: Settings, job: int) -> None:
         cluster.clock[st.ENDLESS] = job + 1
 
 
+@helper
+def stop_work(cluster: Cluster, slot: int) -> int:
+    """Let a running job make no more progress; return the work that is left of it."""
+    settle(cluster, slot)
+    hold(
+        cluster, slot, min(0, cluster.clock[st.NOW] - cluster.run[slot, st.RUN_SINCE])
+    )  # a delay that it does not live to see
+    return cluster.run[slot, st.RUN_LEFT]
+
+
+@helper
+def give_up(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, kind: int) -> None:
+    """Take from a job that was stopped what it holds; `kind` says in the log why."""
+    record_parts(cluster, jobs, pools, kind, slot)
+    remove_running(cluster, slot)
+    release(cluster, jobs, pools, settings, slot)
+
+
 @rare
 def preempt(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slot: int, has_notice: bool) -> None:
     """Stop a running job and put it back in the queue with the work since its last checkpoint to be done again.
@@ -125,12 +143,8 @@ def preempt(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slo
         slot: of the job.
         has_notice: the job could write a checkpoint just before, if it writes any: then nothing is lost.
     """
-    settle(cluster, slot)
-    hold(
-        cluster, slot, min(0, cluster.clock[st.NOW] - cluster.run[slot, st.RUN_SINCE])
-    )  # a delay that it does not live to see
+    left = stop_work(cluster, slot)
     job, pool = cluster.run[slot, st.RUN_JOB], cluster.run[slot, st.RUN_POOL]
-    left = cluster.run[slot, st.RUN_LEFT]
     if not (has_notice and jobs[job, st.CHECKPOINT_MS] > 0):
         lost = work_lost(jobs, job, jobs[job, st.DURATION_MS] * st.PPM - left)
         cluster.pool[pool, st.OVERHEAD_MILLI_MS] += lost // st.PPM * jobs[job, st.MILLI]
@@ -139,7 +153,5 @@ def preempt(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slo
         if settings.is_stochastic and left == jobs[job, st.DURATION_MS] * st.PPM:
             count_loss(cluster, settings, job)
     cluster.pool[pool, st.PREEMPTIONS] += 1
-    record_parts(cluster, jobs, pools, JOB_PREEMPT, slot)
-    remove_running(cluster, slot)
-    release(cluster, jobs, pools, settings, slot)
+    give_up(cluster, jobs, pools, settings, slot, JOB_PREEMPT)
     enqueue(cluster, jobs, settings, job, left)

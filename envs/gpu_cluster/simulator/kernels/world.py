@@ -30,6 +30,7 @@ class World(NamedTuple):
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
         tariff: what a unit of energy costs and emits, and when.
         outlook: what a policy is told of that, and when it changes.
+        events: [E, 5] int64, the grid events, see `Problem.events`.
         settings: numbers of the environment.
         tables: the codec's layout.
     """
@@ -44,6 +45,7 @@ class World(NamedTuple):
     template: NDArray[np.float64]
     tariff: Tariff
     outlook: Outlook
+    events: Table
     settings: Settings
     tables: CodecTables
 

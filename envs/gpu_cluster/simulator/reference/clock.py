@@ -6,8 +6,10 @@ from envs.gpu_cluster.codec import decision_time
 from envs.gpu_cluster.simulator.reference.costs import book_piece, charge_energy
 from envs.gpu_cluster.simulator.reference.failures import happen
 from envs.gpu_cluster.simulator.reference.nodes import end_boot
+from envs.gpu_cluster.simulator.reference.power import count_excess, next_phase_ms
 from envs.gpu_cluster.simulator.reference.queue import count_usage, deferred_jobs, submit
 from envs.gpu_cluster.simulator.reference.state import EDGES_MS, State
+from envs.gpu_cluster.simulator.reference.suspension import end_suspensions, waits_free
 from envs.gpu_cluster.simulator.reference.work import finish
 from envs.gpu_cluster.simulator.state import NEVER
 
@@ -39,6 +41,9 @@ def integrate(state: State, until: int) -> None:
         totals.saved_milli_ms += elapsed * sum(run.saved_milli for run in running)
     deferred = deferred_jobs(state) if state.problem.settings.queue.waits_free else []
     state.waited_milli_ms += elapsed * sum(job.milli for job in state.queue if job not in deferred)
+    paying = [suspended.job.milli for suspended in state.suspended if not waits_free(state, suspended.job)]
+    state.waited_milli_ms += elapsed * sum(paying)
+    count_excess(state, elapsed)
     count_usage(state, until)
     state.now = until
 
@@ -51,6 +56,8 @@ def next_event_ms(state: State) -> int:
     times += [backoff.until_ms for backoff in state.backoffs if backoff.until_ms > state.now]
     times += [job.submit_ms for job in state.trace[state.next_job : state.last_job][:1]]
     times += [job.latest_ms for job in deferred_jobs(state)]
+    times += [suspended.until_ms for suspended in state.suspended]
+    times.append(next_phase_ms(state))
     return min(times, default=NEVER)
 
 
@@ -67,7 +74,7 @@ def next_change_ms(state: State) -> int:
 
 
 def process(state: State, time: int) -> None:
-    """All that happens at one moment: jobs end; nodes fail, go or come back; boots end; jobs are submitted."""
+    """All of one moment: jobs end; nodes fail, go or come back; boots end; jobs go on or are submitted."""
     pass_time(state, time)
     ended = [run for run in state.running if run.finish_ms <= time]
     for run in sorted(ended, key=lambda run: (run.finish_ms, run.job.number)):
@@ -78,6 +85,7 @@ def process(state: State, time: int) -> None:
     ready = [node for node in state.nodes if node.state == "booting" and node.ready_ms <= time]
     for node in sorted(ready, key=lambda node: (node.pool, node.turn)):
         end_boot(state, node)
+    end_suspensions(state)
     submit(state)
 
 
@@ -90,7 +98,7 @@ def advance(state: State) -> None:
         decision, state.truncated = state.end, True
     while next_event_ms(state) <= decision:
         process(state, next_event_ms(state))
-        if state.next_job == state.last_job and not state.queue and not state.running:
+        if state.next_job == state.last_job and not (state.queue or state.running or state.suspended):
             state.done, state.truncated = True, False
             return
     pass_time(state, decision)

@@ -38,7 +38,7 @@ def busy_nodes(state: State, pool: int) -> tuple[list[Node], list[BusyNode]]:
     known = []
     for node in nodes:
         parts = parts_on(state, node)
-        is_movable = node not in shared and all(run.job.checkpoint > 0 for run, _ in parts)
+        is_movable = node not in shared and all(run.job.is_movable for run, _ in parts)
         parts_there = tuple(part_of(state, run, node, gpus) for run, gpus in parts)
         known.append(BusyNode(free_of(state, node), parts_there, is_movable))
     return nodes, known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envs.gpu_cluster.simulator.reference.draws import boot_fails, boot_ms, drawn_ms
 from envs.gpu_cluster.simulator.reference.objects import Backoff, Node
+from envs.gpu_cluster.simulator.reference.power import may_order
 from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.state import DRAW_FAILURE, DRAW_RECLAIM, NEVER
 
@@ -72,6 +73,7 @@ def scale(state: State, pool: int, target: int) -> None:
     add = min(target, config.max_nodes - state.unavailable_nodes(pool)) - nodes
     if state.in_backoff(pool):
         add = 0
+    add = may_order(state, pool, add) if add > 0 else add
     for _ in range(add):
         node = switch_on(state, pool)
         node.state, node.turn = "booting", state.next_turn()

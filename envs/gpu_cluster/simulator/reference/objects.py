@@ -24,8 +24,11 @@ class Job:
     pools: list[int]
     checkpoint: int = 0
     image: int = 0
+    flexibility: int = 3
     has_run: bool = False
     losses: int = 0  # how often it lost all its work
+    suspended_ms: int = 0  # for how long it was suspended
+    is_suspended: bool = False  # it was, and has not gone on yet
     workload: int = -1  # row of the curves
     min_milli: int = 0
     max_milli: int = 0
@@ -36,6 +39,11 @@ class Job:
     quota_milli: int = NEVER
     latest_ms: int = 0  # until when it may be deferred, 0: it may not
     deadline_ms: int = NEVER
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether it may be moved, preempted and suspended."""
+        return self.checkpoint > 0 and self.flexibility == 3
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +118,16 @@ class Running:
         return self.milli - self.job.milli * self.rate // PPM
 
 
+@dataclass(slots=True, eq=False)
+class Suspended:
+    """A job that was suspended in a pool, since when, and until when at most."""
+
+    job: Job
+    pool: int
+    since_ms: int
+    until_ms: int
+
+
 @dataclass(slots=True)
 class Reservation:
     """The first job that did not fit in a pool, when it is expected to fit, and which jobs will have ended by then."""
@@ -147,6 +165,7 @@ class Totals:
     moves: int = 0
     resizes: int = 0
     preemptions: int = 0
+    suspensions: int = 0
     boot_failures: int = 0
     node_failures: int = 0
     spot_reclaims: int = 0

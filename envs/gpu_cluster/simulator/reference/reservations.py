@@ -11,7 +11,7 @@ from envs.gpu_cluster.simulator.reference.nodes import become_idle
 from envs.gpu_cluster.simulator.reference.objects import Job, Reservation, Running
 from envs.gpu_cluster.simulator.reference.placement import release
 from envs.gpu_cluster.simulator.reference.state import State
-from envs.gpu_cluster.simulator.reference.work import preempt, start
+from envs.gpu_cluster.simulator.reference.work import preempt, restart_ms, start
 from envs.gpu_cluster.simulator.state import NEVER, PPM
 
 
@@ -55,8 +55,7 @@ def reserve(state: State, job: Job, pool: int) -> Reservation:
 
 def start_behind(state: State, job: Job, pool: int, head: Reservation) -> bool:
     """Start a job that fits, unless the head of its pool would then not fit at its time."""
-    delay_ms = state.problem.settings.restart_ms if job.has_run else 0
-    end = expected_end(state, job, state.now + delay_ms - (-job.left // PPM))
+    end = expected_end(state, job, state.now + restart_ms(state, job) - (-job.left // PPM))
     if end <= head.time:
         head.ending.add(job.number)
         return start(state, job, pool)
@@ -79,7 +78,7 @@ def make_way(state: State, job: Job, pool: int) -> bool:
     settings = state.problem.settings.queue
     if not settings.preempts:
         return False
-    victims = [run for run in state.running if run.pool == pool and run.job.checkpoint > 0]
+    victims = [run for run in state.running if run.pool == pool and run.job.is_movable]
     victims = [run for run in victims if run.job.priority < job.priority]
     victims.sort(key=lambda run: (-run.job.priority, run.job.number))
     if not fits_without(state, victims, job, pool):

@@ -7,20 +7,30 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec import CONSOLIDATION_CHOICES, WIDTH_CHOICES, decode, encode, write_mask
+from envs.gpu_cluster.codec import (
+    CONSOLIDATION_CHOICES,
+    SUSPENSION_CHOICES,
+    WIDTH_CHOICES,
+    decode,
+    encode,
+    write_mask,
+)
 from envs.gpu_cluster.simulator.reference.clock import advance
 from envs.gpu_cluster.simulator.reference.consolidation import consolidate
 from envs.gpu_cluster.simulator.reference.costs import begin_charges, reward_of
+from envs.gpu_cluster.simulator.reference.grid import curb
 from envs.gpu_cluster.simulator.reference.nodes import scale, switch_on_at_once
 from envs.gpu_cluster.simulator.reference.objects import Job
+from envs.gpu_cluster.simulator.reference.power import event_now
 from envs.gpu_cluster.simulator.reference.queue import enqueue, submit, turn_of
 from envs.gpu_cluster.simulator.reference.snapshot import make_snapshot
 from envs.gpu_cluster.simulator.reference.starts import start_waiting
 from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.reference.stuck import with_stuck
+from envs.gpu_cluster.simulator.reference.suspension import resume_jobs, suspend_jobs
 from envs.gpu_cluster.simulator.reference.width import change_widths
 from envs.gpu_cluster.simulator.reference.work import cap_power, start
-from envs.gpu_cluster.simulator.state import PPM
+from envs.gpu_cluster.simulator.state import EVENT_STARTS, PPM
 
 
 class ReferenceSimulator(State):
@@ -52,14 +62,22 @@ class ReferenceSimulator(State):
                 cap_power(self, pool, int(self.decision.power_cap[pool]))
                 if WIDTH_CHOICES[self.decision.width[pool]] == "shrink":
                     change_widths(self, pool, grow=False)
-        start_waiting(self)
         for pool in pools:
-            if self.problem.settings.has_curves and WIDTH_CHOICES[self.decision.width[pool]] == "grow":
+            if SUSPENSION_CHOICES[self.decision.suspension[pool]] == "suspend":
+                suspend_jobs(self, pool)
+            elif SUSPENSION_CHOICES[self.decision.suspension[pool]] == "resume":
+                resume_jobs(self, pool)
+        curb(self)
+        start_waiting(self)
+        may_grow = self.problem.settings.has_curves and event_now(self, EVENT_STARTS) is None
+        for pool in pools:
+            if may_grow and WIDTH_CHOICES[self.decision.width[pool]] == "grow":
                 change_widths(self, pool, grow=True)
         for pool in pools:
             choice = CONSOLIDATION_CHOICES[self.decision.consolidation[pool]]
             if choice != "none":
                 consolidate(self, pool, choice)
+        curb(self)
         for pool in pools:
             put_in_force(self, pool, int(self.decision.setpoint[pool]))
             scale(self, pool, with_stuck(self, pool, int(self.decision.target_nodes[pool])))

@@ -19,9 +19,12 @@ from envs.gpu_cluster.codec import (
 )
 from envs.gpu_cluster.simulator.reference.consolidation import busy_nodes
 from envs.gpu_cluster.simulator.reference.objects import Job
+from envs.gpu_cluster.simulator.reference.power import drawn_uw, event_now
 from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.state import EDGES_MS, State
+from envs.gpu_cluster.simulator.reference.suspension import suspendable, suspended_in
 from envs.gpu_cluster.simulator.reference.width import growable, shrinkable
+from envs.gpu_cluster.simulator.state import EVENT_ENDS, EVENT_STARTS, EVENT_UW
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -60,6 +63,12 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
         running = [run for run in state.running if run.pool == pool]
         row[Pool.SHRINKABLE_GPUS] = sum(shrinkable(run) for run in running)
         row[Pool.GROWABLE_GPUS] = sum(growable(state, run) for run in running)
+    if state.problem.settings.suspends:
+        waiting = suspended_in(state, pool)
+        row[Pool.SUSPENDABLE_GPUS] = sum(run.milli for run in suspendable(state, pool)) / 1000
+        row[Pool.SUSPENDED_GPUS] = sum(suspended.job.milli for suspended in waiting) / 1000
+        next_ms = min((suspended.until_ms for suspended in waiting), default=state.now)
+        row[Pool.NEXT_RESUME_SECONDS] = (next_ms - state.now) / 1000
     for index, edge in enumerate(EDGES_MS):
         snapshot.idle_age_nodes[pool, index] = sum(node.is_idle and state.now - node.since_ms >= edge for node in nodes)
     for node in nodes:
@@ -114,6 +123,17 @@ def fill_pool_signals(state: State, pool_signals: NDArray[np.float64]) -> None:
         pool_signals[: len(state.totals)] = outlook.rows[latest]
 
 
+def fill_grid(state: State, signals: NDArray[np.float64]) -> None:
+    """The power that is drawn, and the budget once it is known."""
+    signals[Signal.POWER_WATTS] = drawn_uw(state) / 1e6
+    event = event_now(state)
+    if event is not None:
+        signals[Signal.BUDGET_KNOWN] = 1.0
+        signals[Signal.BUDGET_WATTS] = event[EVENT_UW] / 1e6
+        signals[Signal.BUDGET_STARTS_SECONDS] = max(0, event[EVENT_STARTS] - state.now) / 1000
+        signals[Signal.BUDGET_ENDS_SECONDS] = (event[EVENT_ENDS] - state.now) / 1000
+
+
 def make_snapshot(state: State) -> ClusterSnapshot:
     """All that a policy is told now."""
     snapshot = empty_snapshot(state.problem.config.codec)
@@ -126,6 +146,8 @@ def make_snapshot(state: State) -> ClusterSnapshot:
         snapshot.queue[slot, Slot.WAITED_SECONDS] = (state.now - max(job.submit_ms, state.start)) / 1000
         snapshot.queue[slot, Slot.PREDICTED_SECONDS] = job.predicted_ms / 1000
         snapshot.queue[slot, Slot.PRIORITY] = job.priority
+        if state.problem.settings.suspends:
+            snapshot.queue[slot, Slot.FLEXIBILITY] = job.flexibility
         if state.problem.settings.queue.defers and job.latest_ms > 0:
             slack_ms = job.latest_ms - state.now
             snapshot.queue[slot, Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000
@@ -135,5 +157,7 @@ def make_snapshot(state: State) -> ClusterSnapshot:
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
     fill_signals(state, snapshot.signals)
     fill_pool_signals(state, snapshot.pool_signals)
+    if state.problem.settings.has_grid:
+        fill_grid(state, snapshot.signals)
     fill_backlog(state, snapshot)
     return snapshot

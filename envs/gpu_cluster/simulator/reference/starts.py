@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envs.gpu_cluster.simulator.reference.objects import Reservation
+from envs.gpu_cluster.simulator.reference.power import may_draw
 from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.reservations import make_way, reserve, start_behind
 from envs.gpu_cluster.simulator.reference.state import State
@@ -20,7 +21,7 @@ def start_waiting(state: State) -> None:
     for slot, job in enumerate(list(state.queue)):
         in_window = slot < len(state.decision.placement)
         pool = int(state.decision.placement[slot]) if in_window else state.offers.get(job.number, job.pools[0])
-        if pool < 0 or job.number in over_quota:
+        if pool < 0 or job.number in over_quota or not may_draw(state, job, pool):
             continue
         if pool not in heads:
             started = start(state, job, pool) or make_way(state, job, pool)
@@ -37,5 +38,5 @@ def start_waiting(state: State) -> None:
         if started:
             state.queue.remove(job)
             if job.number >= state.first_job:
-                job.has_run = True
+                job.has_run, job.is_suspended = True, False
                 state.job_starts.setdefault(job.number, state.now)

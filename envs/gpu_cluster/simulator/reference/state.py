@@ -18,7 +18,7 @@ from envs.gpu_cluster.codec import (
 from envs.gpu_cluster.simulator.packing.plain import PlainPod
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
-from envs.gpu_cluster.simulator.reference.objects import Backoff, Job, Node, Running, SharedGpu, Totals
+from envs.gpu_cluster.simulator.reference.objects import Backoff, Job, Node, Running, SharedGpu, Suspended, Totals
 from envs.gpu_cluster.simulator.state import IMAGE, PPM, RANK, WORKLOAD
 
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
@@ -30,6 +30,7 @@ def job_of(problem: Problem, number: int) -> Job:
     pools = [pool for pool in range(len(problem.pools)) if bits >> pool & 1]
     checkpoint = int(problem.checkpoint_ms[number]) * PPM
     job = Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
+    job.flexibility = int(problem.flexibility[number])
     if problem.settings.has_curves:
         job.workload, job.min_milli, job.max_milli = (int(x) for x in problem.jobs[number, WORKLOAD:][:3])
     if problem.settings.pulls_images:
@@ -78,6 +79,8 @@ class State:
         self.shares: list[SharedGpu] = []
         self.queue: list[Job] = []
         self.running: list[Running] = []
+        self.suspended: list[Suspended] = []
+        self.excess_mw_ms = 0  # power above the budget of grid events after their ramps
         self.totals = [Totals() for _ in self.problem.pools]
         self.waited_milli_ms = self.finished = self.decisions = self.deadline_misses = 0
         self.usage: defaultdict[int, int] = defaultdict(int)  # GPU time in thousandths by owner

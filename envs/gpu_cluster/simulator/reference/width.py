@@ -48,6 +48,16 @@ def resize(state: State, run: Running, gpus: int) -> None:
     hold(state, run, state.problem.settings.resize_ms)
 
 
+def shrink_next(state: State, pool: int) -> bool:
+    """Narrow the first elastic job of a pool that can be; False: there is none."""
+    runs = [run for run in state.running if run.pool == pool and shrinkable(run) > 0]
+    if not runs:
+        return False
+    run = min(runs, key=lambda run: run.job.number)
+    resize(state, run, -shrinkable(run))
+    return True
+
+
 def change_widths(state: State, pool: int, grow: bool) -> None:
     """Narrow all elastic jobs of a pool, or widen them, in order of submission."""
     for run in sorted((run for run in state.running if run.pool == pool), key=lambda run: run.job.number):

@@ -35,7 +35,8 @@ def pace(state: State, run: Running) -> None:
     """Work out the speed of a job: what its GPU model, its nodes, its width and the power cap make of it."""
     if not state.problem.settings.has_curves:
         return
-    curves, job, cap = state.problem.curves, run.job, state.power_cap[run.pool]
+    curves, job = state.problem.curves, run.job
+    cap = state.power_cap[run.pool] if job.flexibility > 0 else 0
     nodes = len({id(node) for node, _ in run.parts}) or 1
     rate = int(curves.speed[job.workload, run.pool])
     rate = rate * int(curves.spread[job.workload, min(nodes, MAX_SPREAD_NODES)]) // PPM
@@ -60,6 +61,13 @@ def pull_ms(state: State, nodes: list[Node], job: Job) -> int:
     return max(0, *(node.images[job.image] - state.now for node in nodes)) if is_ours else 0
 
 
+def restart_ms(state: State, job: Job) -> int:
+    """How long a job that starts now makes no progress, because it was preempted or suspended before."""
+    if job.is_suspended:
+        return state.problem.settings.move_ms  # the checkpoint that it wrote, and the restart
+    return state.problem.settings.restart_ms if job.has_run else 0
+
+
 def start(state: State, job: Job, pool: int) -> bool:
     """Start a job on a pool if all of it fits."""
     run = Running(job, pool, state.now, job.milli)
@@ -67,7 +75,7 @@ def start(state: State, job: Job, pool: int) -> bool:
         return False
     state.running.append(run)
     pace(state, run)
-    hold(state, run, (state.problem.settings.restart_ms if job.has_run else 0) + pull_ms(state, run.nodes, job))
+    hold(state, run, restart_ms(state, job) + pull_ms(state, run.nodes, job))
     return True
 
 
@@ -80,10 +88,15 @@ def cap_power(state: State, pool: int, level: int) -> None:
             pace(state, run)
 
 
-def preempt(state: State, run: Running, has_notice: bool) -> None:
-    """Stop a job and queue it again; work since its last checkpoint is lost, unless it could write one in time."""
+def stop_work(state: State, run: Running) -> None:
+    """Let a running job make no more progress."""
     settle(state, run)
     hold(state, run, min(0, state.now - run.since_ms))  # a delay that it does not live to see
+
+
+def preempt(state: State, run: Running, has_notice: bool) -> None:
+    """Stop a job and queue it again; work since its last checkpoint is lost, unless it could write one in time."""
+    stop_work(state, run)
     job = run.job
     if not (has_notice and job.checkpoint > 0):
         done = job.work - job.left

@@ -22,7 +22,8 @@ from envs.gpu_cluster.codec import (
 )
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=2, max_hold_seconds=600.0)
-FULL = replace(LAYOUT, consolidation=True, power_caps=True, elastic_width=True, job_hints=True)
+LEVERS_ON = {"consolidation": True, "power_caps": True, "elastic_width": True, "suspension": True}
+FULL = replace(LAYOUT, **LEVERS_ON, grid_events=True, job_hints=True)
 """The same with every lever and the hints: its snapshots have the same shapes."""
 
 
@@ -82,6 +83,9 @@ def _add_levers(row: Any, busy: int, generator: Any) -> None:
     row[Pool.BUSY_GPU_WATTS] = generator.random() * 400.0
     row[Pool.SHRINKABLE_GPUS] = generator.choice([0.0, 1.0, 12.0])
     row[Pool.GROWABLE_GPUS] = generator.choice([0.0, 3.0, 40.0])
+    row[Pool.SUSPENDABLE_GPUS] = generator.choice([0.0, 0.5, 24.0])
+    row[Pool.SUSPENDED_GPUS] = generator.choice([0.0, 2.0])
+    row[Pool.NEXT_RESUME_SECONDS] = generator.choice([0.0, 0.001, 3600.0])
     row[Pool.SETPOINT] = generator.choice([NO_SETPOINT, 0, 12, 24])
     row[Pool.SINCE_SETPOINT_SECONDS] = generator.choice([0.0, 9.999, 10.0, 1e6])
     row[Pool.SETPOINT_HELD] = float(row[Pool.SETPOINT] != NO_SETPOINT and generator.random() < 0.5)
@@ -100,6 +104,7 @@ def _add_hints(snapshot: ClusterSnapshot, slot: int, generator: Any) -> None:
     row[Slot.PREDICTED_SECONDS] = generator.choice([0.0, 61.7, 86400.0])
     row[Slot.SLACK_SECONDS] = generator.choice([0.0, 0.001, 7200.0])
     row[Slot.PRIORITY] = generator.choice([-1.0, 0.0, 1.0, 3.0])
+    row[Slot.FLEXIBILITY] = generator.integers(0, 4)
     row[Slot.MIN_GPUS] = generator.choice([0.5, 1.0]) * row[Slot.GPUS]
     row[Slot.MAX_GPUS] = generator.choice([1.0, 2.0]) * row[Slot.GPUS]
     snapshot.allowed[slot] *= generator.choice([0.4, 1.0, 1.7])
@@ -132,5 +137,6 @@ def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
         add_job(snapshot, slot, float(gpus), float(generator.choice([0.0, 59.9, 600.0, 1e6])), pools)
         _add_hints(snapshot, slot, generator)
     snapshot.signals[:] = generator.exponential(50.0, len(Signal)) * generator.integers(0, 2, len(Signal))
+    snapshot.signals[Signal.BUDGET_KNOWN] = float(snapshot.signals[Signal.BUDGET_KNOWN] > 0.0)
     snapshot.signals[Signal.WEEK_SECONDS] = generator.random() * 7 * 86400.0
     return snapshot

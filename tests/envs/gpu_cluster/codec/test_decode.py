@@ -334,7 +334,8 @@ def test_any_target_keeps_busy_and_booting_nodes_and_the_limits(setpoint: int) -
 # Levers
 
 
-LEVERS = ("consolidation", "power_cap", "width")
+LEVERS = ("consolidation", "power_cap", "width", "suspension")
+SWITCHES = ["consolidation", "power_caps", "elastic_width", "suspension"]
 
 
 def levers_of(snapshot: ClusterSnapshot, levers: list[int]) -> dict[str, list[int]]:
@@ -346,28 +347,29 @@ def levers_of(snapshot: ClusterSnapshot, levers: list[int]) -> dict[str, list[in
 
 def all_levers(**columns: float) -> ClusterSnapshot:
     """A first pool in which every choice of every lever is valid, and a second that is absent."""
-    valid = {"consolidatable": 1.0, "shrinkable_gpus": 2.0, "growable_gpus": 2.0}
+    gpus = ("shrinkable_gpus", "growable_gpus", "suspendable_gpus", "suspended_gpus")
+    valid = {"consolidatable": 1.0, **dict.fromkeys(gpus, 2.0)}
     return one_pool(**{**valid, **columns})
 
 
 def test_the_levers_follow_the_placements_in_the_action() -> None:
-    """Two components each: consolidation, power caps, width."""
-    assert FULL.action_sizes == (*LAYOUT.action_sizes, 3, 3, 4, 4, 3, 3)
-    chosen = levers_of(all_levers(), [2, 0, 3, 0, 1, 0])
-    assert chosen == {"consolidation": [2, 0], "power_cap": [3, 0], "width": [1, 0]}
+    """Two components each: consolidation, power caps, width, suspension."""
+    assert FULL.action_sizes == (*LAYOUT.action_sizes, 3, 3, 4, 4, 3, 3, 3, 3)
+    chosen = levers_of(all_levers(), [2, 0, 3, 0, 1, 0, 2, 0])
+    assert chosen == {"consolidation": [2, 0], "power_cap": [3, 0], "width": [1, 0], "suspension": [2, 0]}
     snapshot = all_levers()
-    add_pool(snapshot, 1, consolidatable=1.0, growable_gpus=1.0)
-    chosen = levers_of(snapshot, [0, 1, 1, 2, 0, 2])
-    assert chosen == {"consolidation": [0, 1], "power_cap": [1, 2], "width": [0, 2]}
+    add_pool(snapshot, 1, consolidatable=1.0, growable_gpus=1.0, suspendable_gpus=1.0)
+    chosen = levers_of(snapshot, [0, 1, 1, 2, 0, 2, 0, 1])
+    assert chosen == {"consolidation": [0, 1], "power_cap": [1, 2], "width": [0, 2], "suspension": [0, 1]}
 
 
-@pytest.mark.parametrize("flag", ["consolidation", "power_caps", "elastic_width"])
+@pytest.mark.parametrize("flag", SWITCHES)
 def test_a_lever_alone_stands_right_after_the_placements(flag: str) -> None:
     codec = replace(LAYOUT, **{flag: True})
     decision = empty_decision(codec)
     decode(np.array([KEEP, KEEP, 1, 1, 2, 0]), all_levers(), codec.tables(), empty_plan(codec), decision)
     chosen = {name: getattr(decision, name).tolist() for name in LEVERS}
-    moved = LEVERS[["consolidation", "power_caps", "elastic_width"].index(flag)]
+    moved = LEVERS[SWITCHES.index(flag)]
     assert chosen == {name: [2 if name == moved else 0, 0] for name in LEVERS}
 
 
@@ -378,25 +380,28 @@ def test_a_lever_that_is_off_does_nothing() -> None:
 
 @pytest.mark.parametrize("choice", [-1, 9])
 def test_a_choice_of_a_lever_outside_its_range_does_nothing(choice: int) -> None:
-    assert levers_of(all_levers(), [choice] * 6) == {name: [0, 0] for name in LEVERS}
+    assert levers_of(all_levers(), [choice] * 8) == {name: [0, 0] for name in LEVERS}
 
 
 @pytest.mark.parametrize(
-    ("columns", "consolidation", "width"),
+    ("columns", "consolidation", "width", "suspension"),
     [
-        ({}, [True] * 3, [True] * 3),
-        ({"consolidatable": 0.0, "emptiable_nodes": 3.0}, [True, False, False], [True] * 3),
-        ({"shrinkable_gpus": 0.0}, [True] * 3, [True, False, True]),
-        ({"growable_gpus": 0.0}, [True] * 3, [True, True, False]),
+        ({}, [True] * 3, [True] * 3, [True] * 3),
+        ({"consolidatable": 0.0, "emptiable_nodes": 3.0}, [True, False, False], [True] * 3, [True] * 3),
+        ({"shrinkable_gpus": 0.0}, [True] * 3, [True, False, True], [True] * 3),
+        ({"growable_gpus": 0.0}, [True] * 3, [True, True, False], [True] * 3),
+        ({"suspendable_gpus": 0.0}, [True] * 3, [True] * 3, [True, False, True]),
+        ({"suspended_gpus": 0.0}, [True] * 3, [True] * 3, [True, True, False]),
     ],
 )
 def test_the_mask_of_the_levers_is_exact(
-    columns: dict[str, float], consolidation: list[bool], width: list[bool]
+    columns: dict[str, float], consolidation: list[bool], width: list[bool], suspension: list[bool]
 ) -> None:
     """A cap can always be chosen where there is a pool; an absent pool has choice 0 only."""
     first = [True, False, False]
     mask = mask_of(all_levers(**columns), FULL)
-    assert mask[4:] == [consolidation, first, [True] * 4, [True, False, False, False], width, first]
+    caps = [True] * 4, [True, False, False, False]
+    assert mask[4:] == [consolidation, first, *caps, width, first, suspension, first]
     assert mask[:4] == mask_of(all_levers(**columns))
 
 
@@ -406,21 +411,21 @@ def test_a_choice_of_a_lever_is_carried_out_exactly_if_the_mask_allows_it() -> N
     for _ in range(300):
         snapshot = random_snapshot(FULL, generator)
         action = generator.integers(FULL.action_sizes)
-        valid = [mask_of(snapshot, FULL)[at][action[at]] for at in range(4, 10)]
+        valid = [mask_of(snapshot, FULL)[at][action[at]] for at in range(4, 12)]
         chosen = levers_of(snapshot, action[4:].tolist())
         expected = [int(choice) if ok else 0 for choice, ok in zip(action[4:], valid, strict=True)]
-        assert chosen["consolidation"] + chosen["power_cap"] + chosen["width"] == expected
+        assert [choice for name in LEVERS for choice in chosen[name]] == expected
         refused += valid.count(False)
     assert refused > 200
 
 
 def test_a_rule_uses_each_lever_wherever_that_is_valid() -> None:
-    action = np.full(10, -9)
-    rule = np.array([6, 2, 1, 2])
+    action = np.full(12, -9)
+    rule = np.array([6, 2, 1, 2, 1])
     default_action(all_levers(), FULL.tables(), empty_plan(FULL), rule, action)
-    assert action.tolist() == [6, 0, HOLD, HOLD, 2, 0, 1, 0, 2, 0]
+    assert action.tolist() == [6, 0, HOLD, HOLD, 2, 0, 1, 0, 2, 0, 1, 0]
     default_action(one_pool(), FULL.tables(), empty_plan(FULL), rule, action)
-    assert action.tolist() == [6, 0, HOLD, HOLD, 0, 0, 1, 0, 0, 0]
+    assert action.tolist() == [6, 0, HOLD, HOLD, 0, 0, 1, 0, 0, 0, 0, 0]
 
 
 def test_a_job_with_slack_may_be_held_for_longer() -> None:

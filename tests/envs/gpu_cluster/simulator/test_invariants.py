@@ -65,7 +65,9 @@ def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed:
     starts, ends = starts_of(simulator), ends_of(simulator)
     preemptions = pools[:, columns.PREEMPTIONS].sum()
     assert preemptions == 0 or problem.settings.queue.preempts
-    if not problem.settings.has_curves and preemptions == 0:
+    suspensions = pools[:, columns.SUSPENSIONS].sum()
+    assert suspensions == 0 or problem.config.codec.suspension
+    if not problem.settings.has_curves and preemptions == suspensions == 0:
         _check_run_times(simulator, starts, ends)
     if not problem.config.codec.consolidation:
         assert pools[:, columns.MOVES].sum() == 0
@@ -75,7 +77,11 @@ def test_every_job_runs_once_and_for_as_long_as_it_asked(problem: Problem, seed:
     if problem.settings.queue.waits_free:
         due = np.maximum(due, jobs[:, columns.LATEST_MS])
     waited = np.maximum(starts - due, 0) @ jobs[:, columns.MILLI]
-    assert clock[columns.WAITED_MILLI_MS] == waited if preemptions == 0 else clock[columns.WAITED_MILLI_MS] >= waited
+    assert (
+        clock[columns.WAITED_MILLI_MS] == waited
+        if preemptions + suspensions == 0
+        else clock[columns.WAITED_MILLI_MS] >= waited
+    )
     assert clock[columns.NOW] == ends.max()
 
 
@@ -106,9 +112,10 @@ def test_a_start_stays_what_it_was(problem: Problem, seed: int) -> None:
         np.testing.assert_array_equal(starts[known], before[known])
         started = int((starts != columns.NEVER).sum())
         waiting = clock[columns.QUEUE_TAIL] - clock[columns.QUEUE_HEAD]
+        waiting += clock[columns.SUSPENDED]
         assert clock[columns.RUNNING] + clock[columns.FINISHED] + waiting == clock[columns.NEXT_JOB]
         again = started - clock[columns.RUNNING] - clock[columns.FINISHED]
-        assert 0 <= again <= sum(pool.preemptions for pool in simulator.pool_totals())
+        assert 0 <= again <= sum(pool.preemptions + pool.suspensions for pool in simulator.pool_totals())
         assert clock[columns.FINISHED] >= finished
         before, finished = starts.copy(), int(clock[columns.FINISHED])
 

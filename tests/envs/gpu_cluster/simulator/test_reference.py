@@ -24,7 +24,9 @@ SCRATCH = {"pool": columns.TRIAL, "run": columns.RUN_TARGET, "pod": 0}
 
 @pytest.mark.slow
 @kernel_property(examples=150)
-@given(problem=problems(is_stochastic=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES))
+@given(
+    problem=problems(is_stochastic=True, has_grid=True), seed=st.integers(0, 2**32 - 1), style=st.sampled_from(STYLES)
+)
 def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: str) -> None:
     """Also actions outside the mask, which `decode` maps to the default; and levers wherever they may be used."""
     player = Player(problem.config.codec, style, np.random.default_rng(seed))
@@ -39,7 +41,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: s
 
 
 @kernel_property(examples=60)
-@given(problem=problems(is_stochastic=True), data=st.data())
+@given(problem=problems(is_stochastic=True, has_grid=True), data=st.data())
 def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
     """Jobs that ran before are running, the rest of the trace counts or not, time runs out."""
     last_ms = int(problem.jobs[-2, columns.SUBMIT_MS])
