@@ -36,6 +36,7 @@ BASELINES: Registry[Baseline] = Registry(
         "lets-wait-awhile": "agents.baselines.lets_wait_awhile:BASELINE",
         "gaia": "agents.baselines.gaia:BASELINE",
         "carbon-scaler": "agents.baselines.carbon_scaler:BASELINE",
+        "suspend-resume": "agents.baselines.suspend_resume:BASELINE",
         "gavel": "agents.baselines.gavel:BASELINE",
         "class-aware": "agents.baselines.class_aware:BASELINE",
         "tuned-combination": "agents.baselines.tuned_combination:BASELINE",

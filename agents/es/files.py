@@ -67,10 +67,16 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
     try:
         settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
         assert isinstance(settings, CmaES)
-        setpoint, consolidation, power_cap, width = rule.tolist()
+        setpoint, consolidation, power_cap, width, suspension = rule.tolist()
         timeout, headroom = layout.setpoints[setpoint]
         start = ConstantSetpoint(
-            layout, timeout, headroom, consolidation=consolidation, power_cap=power_cap, width=width
+            layout,
+            timeout,
+            headroom,
+            consolidation=consolidation,
+            power_cap=power_cap,
+            width=width,
+            suspension=suspension,
         )
         policy = LearnedSetpoints(
             manifest.agent, start, settings.features, settings.hidden, np.asarray(weights, np.float64), manifest.packer

@@ -79,13 +79,13 @@ def test_permuting_the_pools_permutes_the_scores_of_their_levers() -> None:
     model, seen, order = network(FULL), observations(FULL), [2, 0, 1]
     scores = lever_scores(model(seen)[0])
     others = lever_scores(model(seen[:, pool_permutation(order, FULL)])[0])
-    assert [part.shape[2] for part in scores] == [3, 4, 3]
+    assert [part.shape[2] for part in scores] == [3, 4, 3, 3]
     for ours, theirs in zip(scores, others, strict=True):
         assert (ours[:, 0] - ours[:, 1]).abs().max() > 1e-2
         torch.testing.assert_close(theirs, ours[:, order], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("rule", [(7, 0, 0, 0), (3, 2, 1, 2)])
+@pytest.mark.parametrize("rule", [(7, 0, 0, 0, 0), (3, 2, 1, 2, 1)])
 def test_the_untrained_network_prefers_the_lever_choices_of_a_rule(rule: tuple[int, ...]) -> None:
     torch.manual_seed(1)
     model = SharedNetwork(FULL, 16)
@@ -101,10 +101,10 @@ def test_the_untrained_network_does_nothing_where_the_mask_forbids_the_lever_cho
     """As the fixed rule does: jobs that cannot be narrowed are not widened instead."""
     torch.manual_seed(1)
     model = SharedNetwork(FULL, 16)
-    model.prefer((3, 2, 1, 2), 4.0)
+    model.prefer((3, 2, 1, 2, 1), 4.0)
     with torch.no_grad():
         scores = model.forward_actor(observations(FULL))
-    for part, choice in zip(lever_scores(scores), (2, 1, 2), strict=True):
+    for part, choice in zip(lever_scores(scores), (2, 1, 2, 1), strict=True):
         part[:, :, choice] = -torch.inf
         assert (part.argmax(dim=2) == 0).all()
 
@@ -112,7 +112,7 @@ def test_the_untrained_network_does_nothing_where_the_mask_forbids_the_lever_cho
 def test_a_lever_that_is_off_takes_no_choice_of_a_rule() -> None:
     layout = replace(LAYOUT, elastic_width=True)
     model = SharedNetwork(layout, 16)
-    model.prefer((3, 2, 1, 2), 4.0)
+    model.prefer((3, 2, 1, 2, 1), 4.0)
     with torch.no_grad():
         (width,) = lever_scores(model.forward_actor(observations(layout)), layout)
     assert (width.argmax(dim=2) == 2).all()

@@ -11,17 +11,28 @@ from agents.baselines.carbon_scaler import CLEAN, DIRTY, GROW, KEEP, SHRINK, Car
 from agents.baselines.gaia import Gaia
 from agents.baselines.lets_wait_awhile import MARGIN, LetsWaitAwhile
 from agents.baselines.rule import Facts
+from agents.baselines.suspend_resume import CLEAN as RESUME_BELOW
+from agents.baselines.suspend_resume import DIRTY as SUSPEND_ABOVE
+from agents.baselines.suspend_resume import NONE, RESUME, SUSPEND, SuspendResume
 from agents.baselines.tuned_combination import TunedCombination
-from envs.gpu_cluster.codec import ClusterSnapshot, PoolSignal, Slot
+from envs.gpu_cluster.codec import ClusterSnapshot, CodecLayout, PoolSignal, Slot
 from tests.agents.baselines.test_placing_rules import FACTS
 from tests.agents.baselines.worlds import LAYOUT, decide, moment
 
 SIGNALS = replace(LAYOUT, signals=True)
+SUSPENDING = replace(SIGNALS, suspension=True)
 
 
-def priced(now: float, later: Mapping[int, float], slack_hours: float = 0.0, run_hours: float = 1.0) -> ClusterSnapshot:
+def priced(
+    now: float,
+    later: Mapping[int, float],
+    slack_hours: float = 0.0,
+    run_hours: float = 1.0,
+    layout: CodecLayout = SIGNALS,
+    **columns: float,
+) -> ClusterSnapshot:
     """A job of 4 GPUs that fits now; energy costs `now`, and from each hour of `later` on what that says."""
-    snapshot = moment(queue=[4.0], layout=SIGNALS, idle_nodes=1, shrinkable_gpus=4, growable_gpus=4)
+    snapshot = moment(queue=[4.0], layout=layout, idle_nodes=1, shrinkable_gpus=4, growable_gpus=4, **columns)
     price = now
     for hour in range(25):
         price = later.get(hour, price)
@@ -74,6 +85,21 @@ def test_gaia_does_not_wait_for_an_hour_that_a_long_run_does_not_feel() -> None:
 def test_carbon_scaler_widens_while_energy_is_clean(now: float, width: int) -> None:
     rule = CarbonScaler(SIGNALS, {CLEAN: 0.7, DIRTY: 1.5})
     assert decide(rule, priced(now, {1: 0.2})).width[0] == width
+
+
+@pytest.mark.parametrize(
+    ("now", "tier", "suspension", "placement"),
+    [(0.1, 3, RESUME, STARTED), (0.2, 3, NONE, STARTED), (0.4, 3, SUSPEND, HELD), (0.4, 2, SUSPEND, STARTED)],
+)
+def test_suspend_resume_stops_jobs_while_energy_is_dirty_and_starts_none_that_it_would_stop(
+    now: float, tier: int, suspension: int, placement: int
+) -> None:
+    rule = SuspendResume(SUSPENDING, {RESUME_BELOW: 0.7, SUSPEND_ABOVE: 1.5})
+    snapshot = priced(now, {1: 0.2}, layout=SUSPENDING, suspendable_gpus=8, suspended_gpus=8)
+    snapshot.queue[0, Slot.FLEXIBILITY] = tier
+    decision = decide(rule, snapshot)
+    assert decision.suspension[0] == suspension
+    assert decision.placement[0] == placement
 
 
 def test_the_combination_waits_for_the_saving_that_it_was_tuned_to() -> None:

@@ -78,8 +78,8 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
 
 def fill_backlog(state: State, snapshot: ClusterSnapshot) -> None:
     """Offer each job behind the window its default pool, and sum them up there."""
-    tables, over_quota = state.problem.tables, jobs_over_quota(state)
-    behind = [job for job in state.queue[tables.window_slots :] if job.number not in over_quota]
+    tables = state.problem.tables
+    behind = [job for job in state.queue[tables.window_slots :] if job.number not in state.over_quota]
     allowed = np.array([allowed_row(state, job) for job in behind]).reshape(-1, tables.max_pools)
     gpus, predicted = [job.milli / 1000 for job in behind], [job.predicted_ms / 1000 for job in behind]
     pools = backlog_pools(snapshot, tables, state.plan, gpus, allowed, predicted)
@@ -137,7 +137,7 @@ def fill_grid(state: State, signals: NDArray[np.float64]) -> None:
 def make_snapshot(state: State) -> ClusterSnapshot:
     """All that a policy is told now."""
     snapshot = empty_snapshot(state.problem.config.codec)
-    over_quota = jobs_over_quota(state)
+    state.over_quota = jobs_over_quota(state)
     for pool in range(len(state.totals)):
         fill_pool(state, snapshot, pool)
     for slot, job in enumerate(state.queue[: state.problem.tables.window_slots]):
@@ -151,7 +151,7 @@ def make_snapshot(state: State) -> ClusterSnapshot:
         if state.problem.settings.queue.defers and job.latest_ms > 0:
             slack_ms = job.latest_ms - state.now
             snapshot.queue[slot, Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000
-        if job.number not in over_quota:
+        if job.number not in state.over_quota:
             snapshot.allowed[slot] = allowed_row(state, job)
         if state.problem.settings.has_curves:
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000

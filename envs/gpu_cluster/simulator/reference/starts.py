@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from envs.gpu_cluster.simulator.reference.objects import Reservation
 from envs.gpu_cluster.simulator.reference.power import may_draw
-from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.reservations import make_way, reserve, start_behind
 from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.reference.stuck import note_stuck
@@ -16,12 +15,11 @@ def start_waiting(state: State) -> None:
     """Offer each waiting job, in order, the pool of its slot, or its default pool behind the window."""
     state.stuck = [[] for _ in state.stuck]
     policy = state.problem.config.physics.queue.backfill_policy
-    over_quota = jobs_over_quota(state)
     heads: dict[int, Reservation] = {}
     for slot, job in enumerate(list(state.queue)):
         in_window = slot < len(state.decision.placement)
         pool = int(state.decision.placement[slot]) if in_window else state.offers.get(job.number, job.pools[0])
-        if pool < 0 or job.number in over_quota or not may_draw(state, job, pool):
+        if pool < 0 or job.number in state.over_quota or not may_draw(state, job, pool):
             continue
         if pool not in heads:
             started = start(state, job, pool) or make_way(state, job, pool)

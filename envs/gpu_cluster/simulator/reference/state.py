@@ -74,6 +74,7 @@ class State:
         ]
         self.detail = DetailedNodes(self.problem) if self.problem.settings.is_detailed else None
         self.offers: dict[int, int] = {}  # the default pool of waiting jobs behind the window, by number
+        self.over_quota: set[int] = set()  # waiting jobs for which there was no quota when the policy was told of them
         self.backoffs = [Backoff() for _ in self.problem.pools]
         self.stuck: list[list[PlainPod]] = [[] for _ in self.problem.pools]
         self.shares: list[SharedGpu] = []
