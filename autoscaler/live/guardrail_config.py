@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from autoscaler.live.disruption_config import DisruptionConfig
+from autoscaler.live.grid_config import LiveGridEvent, check_live_grid_events
 from configs.checks import check_number
 from configs.errors import UserError
 
@@ -230,6 +231,7 @@ class GuardrailConfig:
         protection: which pods hold their node.
         removal: times of one removal.
         disruption: when nodes may be removed or emptied, and how many at once.
+        grid_events: times in which the pools may draw no more than a budget of power, in order of time.
     """
 
     totals: TotalLimits = field(default_factory=TotalLimits)
@@ -240,3 +242,12 @@ class GuardrailConfig:
     protection: Protection = field(default_factory=Protection)
     removal: RemovalTimes = field(default_factory=RemovalTimes)
     disruption: DisruptionConfig = field(default_factory=DisruptionConfig)
+    grid_events: tuple[LiveGridEvent, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse grid events that do not follow each other.
+
+        Raises:
+            GridEventError: as above.
+        """
+        check_live_grid_events(self.grid_events)

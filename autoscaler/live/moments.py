@@ -29,6 +29,7 @@ class Moment(StrEnum):
     DISRUPTION = "disruption"  # a window opens or closes, or a budget begins or ends
     REPAIR = "repair"  # a broken node is to be repaired, or counts as well
     LATEST_START = "latest-start"  # a job can be deferred no longer
+    GRID_EVENT = "grid-event"  # a grid event becomes known, starts or ends
     SIGNALS = "signals"  # an hour begins, and with it another price of energy
 
 
@@ -53,6 +54,9 @@ def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Ite
         yield Moment.REPAIR, seconds
     if config.codec.signals:
         yield Moment.SIGNALS, next_change_seconds(view.now_seconds)
+    for event in config.guardrails.grid_events:
+        for seconds in (event.known_seconds, event.start_seconds, event.end_seconds):
+            yield Moment.GRID_EVENT, seconds
     for gang in view.queue:
         if gang.latest_start_seconds is not None:
             yield Moment.LATEST_START, gang.latest_start_seconds

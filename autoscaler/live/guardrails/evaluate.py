@@ -14,6 +14,7 @@ from autoscaler.live.guardrails.groups import keep_for_pods_to_come
 from autoscaler.live.guardrails.orders import Orders
 from autoscaler.live.guardrails.overflow import overflow
 from autoscaler.live.guardrails.placement import releases
+from autoscaler.live.guardrails.power_budget import PowerBudget
 from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.repairs import Repairs
 from autoscaler.live.guardrails.state import GuardrailState, refresh
@@ -45,9 +46,10 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         return Allowed({}, (), (), (stop,), state)
     capacity = Capacity(view, state, config.counted_resources)
     keep_for_pods_to_come(view, state, capacity)
+    power = PowerBudget(view, state, config, capacity)
     decision, moved = overflow(view, decision, state, config, capacity)
-    released, refused = releases(view, decision, state, capacity)
-    orders = Orders(view, state, config, capacity)
+    released, refused = releases(view, decision, state, capacity, power)
+    orders = Orders(view, state, config, capacity, power)
     decision = orders.choose(decision, released)
     disruptions = Disruptions(view, guardrails.disruption)
     removals = Removals(view, state, config, capacity, orders, disruptions)

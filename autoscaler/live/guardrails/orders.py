@@ -10,6 +10,7 @@ from autoscaler.live.guardrail_config import BackoffTimes
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.need import Need, need
 from autoscaler.live.guardrails.placement import chosen_pools
+from autoscaler.live.guardrails.power_budget import PowerBudget
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, PoolView
@@ -56,6 +57,7 @@ class Orders:
         state: orders that the view does not show yet, and backoffs; refreshed with this view.
         config: pools and guardrails.
         capacity: what is free after the gangs of `released` took theirs.
+        power: what the budget of a grid event leaves after them.
 
     Attributes:
         nodes: nodes to order by pool, only pools with at least one.
@@ -63,7 +65,9 @@ class Orders:
         verdicts: what the rules changed.
     """
 
-    def __init__(self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity) -> None:
+    def __init__(
+        self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity, power: PowerBudget
+    ) -> None:
         self.nodes: dict[str, int] = {}
         self.needs: dict[str, Need] = {}
         self.verdicts: list[Verdict] = []
@@ -71,6 +75,7 @@ class Orders:
         self._state = state
         self._config = config
         self._capacity = capacity
+        self._power = power
         self._waiting: dict[str, list[GangView]] = {pool.name: [] for pool in view.pools}
         existing = {pool.name: existing_nodes(pool, state) for pool in view.pools}
         gpus = sum(count * config.pool(name).gpus_per_node for name, count in existing.items())
@@ -95,6 +100,7 @@ class Orders:
             nodes = self._order(pool, settings, int(targets[pool.index]))
             if nodes > 0:
                 self.nodes[pool.name] = nodes
+                self._power.ordered(pool.name, nodes)
                 if self._nodes_left is not None:
                     self._nodes_left -= nodes
                 if self._gpus_left is not None:
@@ -162,6 +168,10 @@ class Orders:
         if self._gpus_left is not None:
             reason = f"totals.max_gpus leaves {self._gpus_left} GPUs"
             nodes = self._limit(Rule.TOTAL_MAX_GPUS, pool, nodes, self._gpus_left // settings.gpus_per_node, reason)
+        if self._power.event is not None:
+            event, kw = self._power.event, max(0.0, self._power.left_watts) / 1000.0
+            reason = f"the grid event of {event.start} has a budget of {event.power_kw:g} kW and leaves {kw:.3g} kW"
+            nodes = self._limit(Rule.POWER_BUDGET, pool, nodes, self._power.most_orders(pool.name, nodes), reason)
         if not 0 < nodes < wanted:
             return nodes
         # Nodes for a part of a gang would idle until they are taken away again.

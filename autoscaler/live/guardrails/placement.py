@@ -8,6 +8,7 @@ import numpy as np
 
 from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.power_budget import PowerBudget
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView
@@ -67,7 +68,7 @@ def with_backlog(decision: Decision, view: ClusterView) -> Decision:
 
 
 def releases(
-    view: ClusterView, decision: Decision, state: GuardrailState, capacity: Capacity
+    view: ClusterView, decision: Decision, state: GuardrailState, capacity: Capacity, power: PowerBudget
 ) -> tuple[list[Release], list[Verdict]]:
     """The gangs that go now.
 
@@ -78,6 +79,7 @@ def releases(
         decision: what the policy wants.
         state: what was released recently.
         capacity: what is free; what a released gang takes is taken from it.
+        power: what the budget of a grid event leaves, likewise; a gang of which a part has gone is not held for it.
     """
     released: list[Release] = []
     verdicts: list[Verdict] = []
@@ -94,8 +96,10 @@ def releases(
             continue
         # For the pods to come of a gang that has begun, `groups` has reserved what they need.
         needed = pods if fixed is not None else (*pods, *gang.expected)
-        refusal = _paused(gang, pool, view) or _refusal(gang, needed, pool, capacity)
+        refusal = _paused(gang, pool, view) or (_over_budget(gang, pool, power) if fixed is None else None)
+        refusal = refusal or _refusal(gang, needed, pool, capacity)
         if refusal is None:
+            power.started(gang, pool)
             released.append(Release(gang, pool, (*pods, *gated_companions(gang, state))))
         else:
             verdicts.append(refusal)
@@ -110,6 +114,11 @@ def _paused(gang: GangView, pool: str, view: ClusterView) -> Verdict | None:
     if pool not in view.paused_pools:
         return None
     return Verdict(Rule.PAUSED, "gang", gang_name(gang), 1, 0, f"pool {pool}: {view.paused_pools[pool]}")
+
+
+def _over_budget(gang: GangView, pool: str, power: PowerBudget) -> Verdict | None:
+    reason = power.refusal(gang, pool)
+    return Verdict(Rule.POWER_BUDGET, "gang", gang_name(gang), 1, 0, reason) if reason else None
 
 
 def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity) -> Verdict | None:

@@ -27,6 +27,7 @@ class Rule(StrEnum):
     BACKOFF = "backoff"
     IN_FLIGHT = "in-flight"
     WHOLE_GANGS = "whole-gangs"
+    POWER_BUDGET = "power-budget"  # also of placements
     # Removals.
     PROVISION_TIMEOUT = "provision-timeout"
     TOTAL_MIN_NODES = "total-min-nodes"

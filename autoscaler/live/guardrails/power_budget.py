@@ -1,0 +1,97 @@
+"""What the budget of a grid event leaves: nodes that may be ordered, and jobs that may start.
+
+Power is what the simulator's model says of what is on (`PowerConfig`), with what was ordered, promised or released and
+is not there yet. Nothing that runs is touched: no job is capped, narrowed or stopped.
+"""
+
+from __future__ import annotations
+
+from autoscaler.live.account import counts_of
+from autoscaler.live.config import LiveConfig
+from autoscaler.live.grid_config import event_at, utc_text
+from autoscaler.live.guardrails.capacity import Capacity
+from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.model import ClusterView, GangView, PoolView
+from autoscaler.live.objects import NodeState
+
+
+class PowerBudget:
+    """The power that is left. It belongs to one evaluation.
+
+    Args:
+        view: the cluster.
+        state: orders that the view does not show yet; refreshed with this view.
+        config: pools, their power, and the events.
+        capacity: with the pods that were promised a node and are not bound yet.
+
+    Attributes:
+        event: the event that is known and not over; None: there is no budget.
+        left_watts: what is left of its budget, below 0 where it is broken; 0 without one.
+        is_on: whether it has started, so that it counts for starts of jobs too.
+    """
+
+    def __init__(self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity) -> None:
+        self._config = config
+        self.event = event_at(config.guardrails.grid_events, view.now_seconds)
+        self.is_on = self.event is not None and self.event.start_seconds <= view.now_seconds
+        self.left_watts = 0.0
+        if self.event is not None:
+            drawn = sum(self._watts(pool, state) for pool in view.pools)
+            self.left_watts = 1000.0 * self.event.power_kw - drawn - self._promised_watts(view, capacity)
+
+    def order_watts(self, pool: str) -> float:
+        """What one more node of a pool draws, while it boots or when it is on and idle, whichever is more."""
+        settings = self._config.pool(pool)
+        watts = settings.power.watts(settings.gpus_per_node)
+        return settings.power.pue * (max(watts.boot_node, watts.idle_node) - watts.off_node)
+
+    def most_orders(self, pool: str, nodes: int) -> int:
+        """How many of `nodes` more nodes the budget has power for."""
+        each = self.order_watts(pool)
+        if self.event is None or each <= 0.0:
+            return nodes
+        return min(nodes, int(max(0.0, self.left_watts) // each))
+
+    def ordered(self, pool: str, nodes: int) -> None:
+        """Take the power of ordered nodes."""
+        self.left_watts -= nodes * self.order_watts(pool)
+
+    def start_watts(self, pool: str, gpu_milli: int) -> float:
+        """What GPUs that start to work draw more, on nodes that are idle."""
+        settings = self._config.pool(pool)
+        watts, node_milli = settings.power.watts(settings.gpus_per_node), 1000 * settings.gpus_per_node
+        more = gpu_milli / 1000.0 * (watts.busy_gpu - watts.unused_gpu)
+        opened = -(-gpu_milli // node_milli) * max(0.0, settings.gpus_per_node * watts.unused_gpu - watts.idle_node)
+        return settings.power.pue * (more + opened)
+
+    def refusal(self, gang: GangView, pool: str) -> str:
+        """Why a gang may not start in a pool now; empty: it may."""
+        if self.event is None or not self.is_on:
+            return ""
+        needed = self.start_watts(pool, gang.pending_gpu_milli)
+        if needed <= self.left_watts:
+            return ""
+        return (
+            f"it would draw {needed / 1000.0:.3g} kW more, and the grid event until {utc_text(self.event.end_seconds)} "
+            f"leaves {max(0.0, self.left_watts) / 1000.0:.3g} kW of {self.event.power_kw:g} kW"
+        )
+
+    def started(self, gang: GangView, pool: str) -> None:
+        """Take the power of a gang that goes."""
+        self.left_watts -= self.start_watts(pool, gang.pending_gpu_milli)
+
+    def _watts(self, pool: PoolView, state: GuardrailState) -> float:
+        """What a pool draws when the nodes that boot or were ordered are on."""
+        settings, counts = self._config.pool(pool.name), counts_of(pool)
+        watts, coming = settings.power.watts(settings.gpus_per_node), counts.booting + state.unseen(pool)
+        used = counts.used_milli / 1000.0
+        unused = max(0.0, counts.busy * settings.gpus_per_node - used)
+        off = max(0, settings.max_nodes - counts.idle - counts.busy - coming)
+        total = counts.idle * watts.idle_node + coming * max(watts.boot_node, watts.idle_node) + off * watts.off_node
+        return settings.power.pue * (total + unused * watts.unused_gpu + used * watts.busy_gpu)
+
+    def _promised_watts(self, view: ClusterView, capacity: Capacity) -> float:
+        """What pods draw that are about to start on ready nodes."""
+        pools = {node.name: pool.name for pool in view.pools for node in pool.in_state(NodeState.IDLE, NodeState.BUSY)}
+        promised = [(pools[node], uid) for uid, node in capacity.placed.items() if node in pools and uid in view.pods]
+        return sum(self.start_watts(pool, view.pods[uid].gpu_milli) for pool, uid in promised)
