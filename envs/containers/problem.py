@@ -122,7 +122,7 @@ def make_problem(
         g_per_uj=tariff.g_per_kwh / UJ_PER_KWH,
         admits_all=admits_all,
     )
-    _check_fits(problem, functions)
+    _check_fits(problem, functions, [place.name for place in places])
     _check_requests(problem)
     deadlines = np.array([round(1000 * (function.deadline_seconds or 0.0)) for function in functions], np.int64)
     column = problem.request[:, st.DEADLINE_MS]
@@ -199,7 +199,7 @@ def sleep_ms(places: Sequence[PlaceConfig]) -> NDArray[np.int64]:
     return np.array(times, np.int64)
 
 
-def _check_fits(problem: Problem, functions: Sequence[FunctionConfig]) -> None:
+def _check_fits(problem: Problem, functions: Sequence[FunctionConfig], places: Sequence[str]) -> None:
     """Refuse functions that could never start."""
     names = {
         "memory_mib": (st.MEMORY, st.NODE_MEMORY),
@@ -218,10 +218,10 @@ def _check_fits(problem: Problem, functions: Sequence[FunctionConfig]) -> None:
             if problem.function[number, ours] > most:
                 raise EnvironmentConfigError(
                     f"function {functions[number].name}: its {name} is {problem.function[number, ours]}, and the "
-                    f"largest node of place {place} has {most}; give it less, or a larger node"
+                    f"largest node of {places[place]} has {most}; give it less, or a larger node"
                 )
         raise EnvironmentConfigError(
-            f"function {functions[number].name}: no node of place {place} has its memory, CPUs and GPUs together"
+            f"function {functions[number].name}: no node of {places[place]} has its memory, CPUs and GPUs together"
         )
 
 

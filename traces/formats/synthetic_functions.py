@@ -147,7 +147,7 @@ FORMAT: Format[Any] = Format(
     description=f"generated functions, by preset: {', '.join(PRESETS)}",
     options=Options,
     load=load,
-    licence="generated, no licence needed",
+    licence="Apache-2.0 (generated)",
     citation="calibrated to Shahrad et al., Serverless in the Wild, ATC 2020",
     example="synthetic-functions:mixed?functions=200&seed=0",
 )
