@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import traces
 from agents.baselines.keep_alive.registry import KEEP_ALIVES
-from agents.baselines.keep_alive.rule import tuned
+from agents.baselines.keep_alive.rule import tuned_row
 from agents.loading import load_policy
 from envs.serverless.arguments import DEFAULT_WORKLOAD, serverless_config
 from envs.serverless.config import DEFAULT_NODES
@@ -50,20 +50,20 @@ class Table:
         self.alone: dict[str, NDArray[np.float64]] = {}
         self.cold: dict[str, float] = {}
 
-    def add(self, name: str, row, weights=None, by_function=None, sleep_ms=None) -> None:
+    def add(self, name: str, row, weights=None, by_function=None) -> None:
         """Play a rule."""
-        self.totals[name] = float(self._play(self._player, self.problem, row, weights, by_function, sleep_ms))
+        self.totals[name] = float(self._play(self._player, self.problem, row, weights, by_function))
         found = self._player.results()
         self.cold[name] = found.total("cold") / max(found.total("finished"), 1)
         self.alone[name] = np.array(
-            [self._play(RulePlayer(each), each, row, weights, by_function, sleep_ms) for each in self._alone]
+            [self._play(RulePlayer(each), each, row, weights, by_function) for each in self._alone]
         )
 
-    def _play(self, player: RulePlayer, problem: ServerlessProblem, row, weights, by_function, sleep_ms) -> float:
+    def _play(self, player: RulePlayer, problem: ServerlessProblem, row, weights, by_function) -> float:
         if by_function is not None:
             player.keep_by_function(by_function(problem))
         given = None if weights is None else weights[None, :]
-        return player.usd([row], given, windows_of(problem), sleep_ms).sum()
+        return player.usd([row], given, windows_of(problem)).sum()
 
     def show(self, seed: int) -> None:
         """Print it; intervals by drawing functions with replacement."""
@@ -97,8 +97,8 @@ def main() -> None:
         known = KEEP_ALIVES[name]
         table.add(name, known.rows[0], by_function=known.by_function)
         if len(known.rows) > 1:
-            row, sleep_ms = tuned(known, train, windows_of(train))
-            table.add(f"{name}, tuned", row, by_function=known.by_function, sleep_ms=sleep_ms)
+            row = tuned_row(known, train, windows_of(train))
+            table.add(f"{name}, tuned", row, by_function=known.by_function)
     for folder in arguments.runs:
         tell(folder)
         table.add(Path(folder).name, rule(LEARNED), load_policy(folder).weights)

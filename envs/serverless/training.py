@@ -76,7 +76,9 @@ class ServerlessSearch:
 
     def __init__(self, searched: ServerlessProblem, validated: ServerlessProblem) -> None:
         self._players = RulePlayer(searched), RulePlayer(validated)
-        counts = [max(2, problem.span_ms // problem.episode_ms) for problem in (searched, validated)]
+        counts = [
+            max(least, problem.span_ms // problem.episode_ms) for least, problem in ((1, searched), (2, validated))
+        ]
         self._windows = tuple(
             problem.windows(count) for problem, count in zip((searched, validated), counts, strict=True)
         )

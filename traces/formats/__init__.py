@@ -23,6 +23,7 @@ FORMATS = {
     "infinitehbd": "traces.formats.infinitehbd",
     "itp": "traces.formats.itp",
     "json-roads": "traces.formats.json_roads",
+    "job-functions": "traces.formats.job_functions",
     "kubernetes": "traces.formats.kubernetes",
     "muri": "traces.formats.muri",
     "openb": "traces.formats.openb",

@@ -103,6 +103,18 @@ def test_gpu_functions_have_run_times_and_deadlines_of_each_job(tmp_path):
         traces.load_invocations(f"gpu-functions:{tmp_path}")
 
 
+def test_jobs_of_a_cluster_are_calls_of_functions_of_their_user_and_size(tmp_path):
+    path = tmp_path / "jobs.csv"
+    path.write_text(
+        "submit_time_seconds,duration_seconds,gpus,user\n100,60,1,ada\n160,30,20,ada\n400,5,0.5,bob\n500,7,1,ada\n"
+    )
+    found = traces.load_invocations(f"job-functions:csv:{path}")
+    calls = [(found.function_id[f], int(t)) for f, t in zip(found.function, found.time_ms, strict=True)]
+    # A job of 20 GPUs is three requests for nodes of 8; csv names no user unless an option does.
+    assert calls == [("all-1", 0), *[("all-8", 60_000)] * 3, ("all-0.5", 300_000), ("all-1", 400_000)]
+    assert found.gpu_milli[found.function_id.index("all-0.5")] == 500
+
+
 def test_generated_functions_have_the_published_skew():
     summary = traces.load_invocations("synthetic-functions:web?functions=400&hours=24&seed=1").summary()
     per_day = summary.per_function
