@@ -39,6 +39,7 @@ BASELINES: Registry[Baseline] = Registry(
         "suspend-resume": "agents.baselines.suspend_resume:BASELINE",
         "gavel": "agents.baselines.gavel:BASELINE",
         "class-aware": "agents.baselines.class_aware:BASELINE",
+        "tuned-placement": "agents.baselines.tuned_placement:BASELINE",
         "tuned-combination": "agents.baselines.tuned_combination:BASELINE",
     },
     UnknownPolicyError,

@@ -30,6 +30,8 @@ class ConstantSetpoint:
         suspension: index into `envs.gpu_cluster.codec.SUSPENSION_CHOICES`, used whenever that is valid.
 
     Attributes:
+        placement_prices: USD per node-hour of each pool, on top of what a node costs, by which the environment places
+            jobs for this policy; empty: those of the cluster.
         setpoint: index into the layout's setpoints.
         rule: [RULE_SIZE] int64, the same as `envs.gpu_cluster.codec.default_action` takes it.
 
@@ -51,6 +53,7 @@ class ConstantSetpoint:
     ) -> None:
         self.name = name
         self.packer = packer
+        self.placement_prices: tuple[float, ...] = ()
         self.layout = layout
         self.masked = True
         self.codec_fingerprint = fingerprint(layout)

@@ -13,7 +13,10 @@ from agents.baselines.constant import ConstantSetpoint
 from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.codec import (
+    ALWAYS_ON,
     CONSOLIDATION_CHOICES,
+    HEADROOM_FRACTIONS,
+    IDLE_AGE_EDGES_SECONDS,
     POWER_CAP_FRACTIONS,
     RULE_CONSOLIDATION,
     RULE_POWER_CAP,
@@ -26,6 +29,8 @@ from envs.gpu_cluster.codec import (
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import Simulator
 from traces.trace import Trace
+
+OPTIMUM = "grid_optimum"
 
 BATCH_RULES = 25
 """Rules that are replayed side by side, which bounds the memory."""
@@ -48,6 +53,8 @@ class Tuned:
         power_cap: of the power lever, likewise.
         width: of the width lever, likewise.
         simulated_jobs: jobs that the search simulated.
+        grid_usd: [reserves][time-outs] what each setpoint cost with the best packer and the same consolidation, on a
+            window of the training part.
     """
 
     idle_timeout_seconds: float
@@ -61,6 +68,25 @@ class Tuned:
     power_cap: int = 0
     width: int = 0
     simulated_jobs: int = 0
+    grid_usd: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The ends of the grid at which the choice lies, where a wider grid might have a better one; empty: inside.
+
+        No time-out and no reserve are no such ends: there is nothing below them. Nor is always on.
+        """
+        at = []
+        if self.headroom != ALWAYS_ON and self.idle_timeout_seconds == IDLE_AGE_EDGES_SECONDS[-1]:
+            at.append("time-out")
+        if self.headroom == HEADROOM_FRACTIONS[-1]:
+            at.append("reserve")
+        return tuple(at)
+
+    @property
+    def optimum(self) -> str:
+        """Where in the grid the choice lies, in words."""
+        return f"at the edge: {' and '.join(self.edges)}" if self.edges else "inside"
 
     def policy(self, config: EnvironmentConfig) -> ConstantSetpoint:
         """The policy, for the codec layout of `config`."""
@@ -83,18 +109,21 @@ class Tuned:
             ("width", WIDTH_CHOICES[self.width], self.width),
         )
         chosen = "".join(f", {name} {text}" for name, text, choice in levers if choice > 0)
-        rule = f"{self.packer}, idle time-out {self.idle_timeout_seconds:g} s, headroom {self.headroom:g}{chosen}"
+        edge = f", {self.optimum} of the grid" if self.edges else ""
+        rule = f"{self.packer}, idle time-out {self.idle_timeout_seconds:g} s, headroom {self.headroom:g}{chosen}{edge}"
         return f"{rule} ({self.simulated_jobs:,} jobs simulated)" if self.simulated_jobs else rule
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
         """The inverse of `to_dict`."""
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        grid = tuple(tuple(row) for row in values.get("grid_usd", ()))
+        named = {name: value for name, value in {**values, **lists}.items() if name != OPTIMUM}
+        return cls(**{**named, "grid_usd": grid})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Plain values, for JSON, and whether the optimum lies inside the grid."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, OPTIMUM: self.optimum}
 
 
 def tune(
@@ -189,7 +218,15 @@ def choose_together(trainings: Sequence[TrainingWindow], costs: Sequence[NDArray
         power_cap=int(rule[RULE_POWER_CAP]),
         width=int(rule[RULE_WIDTH]),
         simulated_jobs=simulated,
+        grid_usd=_grid(joined[best[0]].mean(axis=1), rules, int(rule[RULE_CONSOLIDATION])),
     )
+
+
+def _grid(usd: NDArray[np.float64], rules: NDArray[np.int64], consolidation: int) -> tuple[tuple[float, ...], ...]:
+    """What the setpoints of one choice of consolidation cost, a row for each reserve; always on is left out."""
+    same = usd[rules[:, RULE_CONSOLIDATION] == consolidation]
+    timeouts = len(IDLE_AGE_EDGES_SECONDS)
+    return tuple(tuple(row) for row in same[: timeouts * len(HEADROOM_FRACTIONS)].reshape(-1, timeouts).tolist())
 
 
 def _scales(costs: Sequence[NDArray[np.float64]]) -> list[float]:

@@ -14,7 +14,7 @@ import traces
 from agents.baselines.tuned import Tuned
 from autoscaler.evaluation.clairvoyant import LookAhead, run_clairvoyant
 from autoscaler.evaluation.cost_bounds import cost_bound
-from autoscaler.evaluation.formats import number, percent
+from autoscaler.evaluation.formats import duration, number, percent
 from autoscaler.evaluation.metrics import spent
 from autoscaler.evaluation.provenance import provenance, trace_digest
 from autoscaler.evaluation.rollouts import Rollout, Scenario, run
@@ -24,6 +24,7 @@ from autoscaler.experiment import ExperimentConfig, load_experiment
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.simulation import note_compiling
 from autoscaler.training import tune_heuristic
+from envs.gpu_cluster.codec import HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS
 from envs.gpu_cluster.simulator.problem import Problem
 
 SCHEMA = "autoscaler.headroom/1"
@@ -95,7 +96,21 @@ class Headroom:
             f"{self.scenario.trace.uri}: decidable USD per window, mean of {len(self.windows)}; the look-ahead knows "
             f"{hours:g} h"
         )
-        return [Table(title, ["part", "reactive-tuned", "clairvoyant", "to win", "share"], rows)]
+        found = Table(title, ["part", "reactive-tuned", "clairvoyant", "to win", "share"], rows)
+        return [found, *([_grid_table(self.tuned)] if self.tuned.grid_usd else [])]
+
+
+def _grid_table(tuned: Tuned) -> Table:
+    """What each constant cost on the training part, the choice in brackets."""
+    rows = []
+    for reserve, costs in zip(HEADROOM_FRACTIONS, tuned.grid_usd, strict=True):
+        chosen = [
+            (timeout, reserve) == (tuned.idle_timeout_seconds, tuned.headroom) for timeout in IDLE_AGE_EDGES_SECONDS
+        ]
+        cells = [f"[{number(usd)}]" if here else number(usd) for usd, here in zip(costs, chosen, strict=True)]
+        rows.append([percent(reserve), *cells])
+    title = f"The grid of reactive-tuned, USD per training window without GPUs at work; optimum {tuned.optimum}"
+    return Table(title, ["reserve", *(duration(timeout) for timeout in IDLE_AGE_EDGES_SECONDS)], rows)
 
 
 def _parts(row: NDArray[np.float64]) -> dict[str, float]:

@@ -50,18 +50,20 @@ class Scenario:
         """The checked inputs of the simulator.
 
         Args:
-            policy: what it brings along, its codec layout and its packer, takes the place of the environment's own;
-                physics, prices and cluster stay those of the scenario.
+            policy: what it brings along, its codec layout, its packer and by which prices of pools it places, takes the
+                place of the environment's own; physics, costs and cluster stay those of the scenario.
 
         Raises:
             ClusterError: trace, cluster and codec do not fit together.
             PolicyFitError: the codec of the policy has fewer pools than the cluster.
         """
-        config = self.config
+        config, cluster = self.config, self.cluster
         if policy is not None:
-            check_fit(policy, self.cluster)
+            check_fit(policy, cluster)
             config = replace(config, codec=policy.layout, packer=policy.packer or config.packer)
-        return make_problem(self.trace, self.cluster, config)
+        if isinstance(policy, ConstantSetpoint) and policy.placement_prices:
+            cluster = _priced(policy, cluster)
+        return make_problem(self.trace, cluster, config)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +129,19 @@ def check_fit(policy: Policy, cluster: ClusterConfig) -> None:
             f"{len(cluster.pools)} pools; train it with codec.max_pools {len(cluster.pools)} or more, "
             f"or choose another cluster with --cluster"
         )
+
+
+def _priced(policy: ConstantSetpoint, cluster: ClusterConfig) -> ClusterConfig:
+    """The cluster with the prices of a policy, by which jobs are placed.
+
+    Raises:
+        PolicyFitError: the policy was tuned on another number of pools.
+    """
+    prices, pools = policy.placement_prices, cluster.pools
+    if len(prices) != len(pools):
+        raise PolicyFitError(f"policy {policy.name} was tuned on {len(prices)} pools, the cluster has {len(pools)}")
+    priced = [replace(pool, placement_usd_per_node_hour=price) for pool, price in zip(pools, prices, strict=True)]
+    return replace(cluster, pools=tuple(priced))
 
 
 def run(

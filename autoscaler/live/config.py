@@ -113,6 +113,7 @@ class LivePool:
         region: name of its place in `signals.regions`; None: the first of them, if there is any.
         usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
+        placement_usd_per_node_hour: on top of `usd_per_node_hour` where the default placement compares pools; no cost.
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
@@ -135,6 +136,7 @@ class LivePool:
     region: str | None = None
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
+    placement_usd_per_node_hour: float = 0.0
     provider: str = "kwok"
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
@@ -154,7 +156,8 @@ class LivePool:
         _check(f"{where}: gpus_per_node", self.gpus_per_node, low=1, high=MAX_GPUS_PER_NODE)
         _check(f"{where}: max_nodes", self.max_nodes, low=1)
         _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
-        for name in ("boot_seconds", "usd_per_kwh", "usd_per_node_hour", "embodied_g_per_node_hour"):
+        prices = ("usd_per_kwh", "usd_per_node_hour", "placement_usd_per_node_hour")
+        for name in ("boot_seconds", *prices, "embodied_g_per_node_hour"):
             _check(f"{where}: {name}", getattr(self, name), low=0.0)
         self._check_resources(where)
         settings_of(self, load_provider(self.provider).settings)

@@ -43,6 +43,8 @@ class PoolConfig:
         region: the name of its place in `environment.regions`; None: the first of them, if there is any.
         usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
+        placement_usd_per_node_hour: on top of `usd_per_node_hour` where the default placement compares pools, because
+            later jobs may need this one more; no cost.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PoolConfig:
     region: str | None = None
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
+    placement_usd_per_node_hour: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -80,6 +83,7 @@ class PoolConfig:
         check_number(f"{where} linked_gpus", self.linked_gpus, ClusterError, low=1, high=self.gpus_per_node)
         check_number(f"{where} usd_per_node_hour", self.usd_per_node_hour, ClusterError, low=0.0)
         check_number(f"{where} embodied_g_per_node_hour", self.embodied_g_per_node_hour, ClusterError, low=0.0)
+        check_number(f"{where} placement_usd_per_node_hour", self.placement_usd_per_node_hour, ClusterError, low=0.0)
 
     @property
     def loses_nodes(self) -> bool:

@@ -16,7 +16,7 @@ from agents.registry import make_baseline
 from agents.scoring import score
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import auto_cluster
-from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
@@ -184,3 +184,15 @@ def test_its_policy_with_levers_costs_what_it_says() -> None:
     episodes = equal_episodes(problem, start, start + DAY, 1)
     assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
     assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width]
+
+
+def test_a_choice_says_whether_it_lies_at_an_end_of_the_grid() -> None:
+    inside = Tuned(600.0, 0.05, "best-fit", 1.0, 1.0, (1.0, 1.0), ("", ""))
+    assert inside.optimum == "inside"
+    assert "edge" not in inside.describe()
+    assert replace(inside, idle_timeout_seconds=0.0, headroom=0.0).optimum == "inside"  # nothing is below that
+    longest = replace(inside, idle_timeout_seconds=14400.0, headroom=1.0)
+    assert longest.optimum == "at the edge: time-out and reserve"
+    assert "at the edge: time-out and reserve of the grid" in longest.describe()
+    assert replace(longest, headroom=ALWAYS_ON).optimum == "inside"
+    assert Tuned.from_dict(json.loads(json.dumps(longest.to_dict()))) == longest

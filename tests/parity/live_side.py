@@ -71,6 +71,7 @@ class LiveSide:
                 power=pool.power,
                 usd_per_kwh=float(problem.template[index, Pool.USD_PER_KWH]),
                 usd_per_node_hour=pool.usd_per_node_hour,
+                placement_usd_per_node_hour=pool.placement_usd_per_node_hour,
             )
             for index, pool in enumerate(problem.cluster.pools)
         )

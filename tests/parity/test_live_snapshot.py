@@ -217,7 +217,13 @@ def test_the_same_while_jobs_overflow(policy: str, window_slots: int, placement:
     boot = BootConfig(failure_probability=0.5, timeout_seconds=200.0, backoff_seconds=300.0)
     pools = (
         PoolConfig("a", max_nodes=3, boot=boot),
-        PoolConfig("b", max_nodes=2, min_nodes=1, failures=FailureConfig(6000.0, 900.0, 0.5)),
+        PoolConfig(
+            "b",
+            max_nodes=2,
+            min_nodes=1,
+            failures=FailureConfig(6000.0, 900.0, 0.5),
+            placement_usd_per_node_hour=1.0 if placement == "cost" else 0.0,
+        ),
         PoolConfig("c", max_nodes=3, usd_per_node_hour=2.0 if placement == "cost" else 0.0),
     )
     problem = make_problem(make_trace(4, 80), ClusterConfig(pools), EnvironmentConfig(codec=layout))

@@ -318,7 +318,7 @@ def _settings(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _is_table(value: Any) -> bool:
     """Whether a value is too large for a line: a list of lists."""
-    return isinstance(value, list) and any(isinstance(row, list) for row in value)
+    return isinstance(value, list | tuple) and any(isinstance(row, list | tuple) for row in value)
 
 
 def _plain(value: Any) -> str:

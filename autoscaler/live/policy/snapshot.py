@@ -99,7 +99,7 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
     row[Pool.IDLE_NODE_WATTS] = pue * watts.idle_node
     row[Pool.BUSY_GPU_WATTS] = pue * (watts.busy_gpu - watts.unused_gpu)
     row[Pool.USD_PER_KWH] = settings.usd_per_kwh
-    row[Pool.USD_PER_NODE_HOUR] = settings.usd_per_node_hour
+    row[Pool.USD_PER_NODE_HOUR] = settings.usd_per_node_hour + settings.placement_usd_per_node_hour
     idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
     row[Pool.IDLE_NODES] = len(idle)
     row[Pool.BUSY_NODES] = len(busy)

@@ -261,7 +261,7 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
         row[Pool.BOOT_SECONDS] = draws.mean_boot_seconds(pool)
         row[Pool.IDLE_NODE_WATTS] = power.pue * watts.idle_node
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
-        row[Pool.USD_PER_NODE_HOUR] = pool.usd_per_node_hour
+        row[Pool.USD_PER_NODE_HOUR] = pool.usd_per_node_hour + pool.placement_usd_per_node_hour
         row[Pool.BUSY_GPU_WATTS] = power.pue * (watts.busy_gpu - watts.unused_gpu)
     return template
 
