@@ -191,10 +191,12 @@ def _zones(problem: Problem) -> dict[str, int]:
 
 
 def _nodes(problem: Problem) -> dict[str, Any]:
-    pools = problem.cluster.pools
-    numbers = [number for number, pool in enumerate(pools) for _ in range(pool.max_nodes)]
-    names = [f"{pool.name}-{index}" for pool in pools for index in range(pool.max_nodes)]
-    return {"node": range(len(names)), "pool": numbers, "name": names}
+    pools = list(enumerate(problem.cluster.pools))
+    return {
+        "node": [problem.node_offsets[number] + index for number, pool in pools for index in range(pool.max_nodes)],
+        "pool": [number for number, pool in pools for _ in range(pool.max_nodes)],
+        "name": [f"{pool.name}-{index}" for _, pool in pools for index in range(pool.max_nodes)],
+    }
 
 
 def _signals(problem: Problem, start_ms: int, end_ms: int) -> dict[str, Any]:

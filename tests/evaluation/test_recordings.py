@@ -1,0 +1,101 @@
+"""A recording of a simulated run adds up to the run: nodes, GPUs, energy, waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import autoscaler
+from autoscaler.cli import main
+from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
+from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.simulator import EVENT_SCHEMA
+from envs.recording import Recording
+from envs.recording.moments import Moments
+
+TRACE = "synthetic:quickstart?days=1&seed=0"
+CLUSTER = ClusterConfig((PoolConfig("small", 6, gpus_per_node=4), PoolConfig("large", 9, min_nodes=1)))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, dict[str, float]]:
+    folder = tmp_path_factory.mktemp("recording") / "r"
+    done = autoscaler.simulate("reactive", TRACE, cluster=CLUSTER, record=folder)
+    return Recording(folder), dict(done.measures)
+
+
+def test_its_sums_are_those_of_the_run(recorded: tuple[Recording, dict[str, float]]) -> None:
+    recording, measures = recorded
+    (track,) = recording.head.tracks
+    last = recording.table("samples", track.name).to_pylist()[-1]
+    assert last["kwh"] == pytest.approx(measures["energy_kwh.total"])
+    assert last["usd"] == pytest.approx(measures["objective_usd"])
+    assert last["waited_gpu_hours"] == pytest.approx(measures["metrics.waited_gpu_hours"])
+    assert last["mean_wait_seconds"] == pytest.approx(measures["metrics.wait_seconds.mean"])
+    assert last["finished"] == measures["metrics.jobs_finished"]
+    assert recording.head.end_seconds == pytest.approx(last["time_seconds"])
+
+
+def test_nodes_hold_the_gpus_that_are_in_use_at_each_moment(recorded: tuple[Recording, dict[str, float]]) -> None:
+    recording, measures = recorded
+    name = recording.head.tracks[0].name
+    nodes = recording.table("nodes")
+    assert np.bincount(nodes.column("pool").to_numpy()).tolist() == [6, 9]
+    states = Moments(recording.table("node_states", name), "node", nodes.column("node").to_numpy().max() + 1)
+    assert set(states.columns["node"].tolist()) <= set(nodes.column("node").to_pylist())
+    samples = recording.table("samples", name)
+    times = samples.column("time_seconds").to_numpy()
+    used = [states.values("used_gpus", time, 0.0).sum() for time in (times[:-1] + times[1:]) / 2.0]
+    gpu_hours = float(np.dot(samples.column("used_gpus").to_numpy()[:-1], np.diff(times))) / 3600.0
+    assert gpu_hours == pytest.approx(measures["metrics.gpu_hours_done"] + measures["metrics.overhead_gpu_hours"], 1e-4)
+    # Nothing happens between most samples, so that means and what nodes hold agree there.
+    agree = np.isclose(used, samples.column("used_gpus").to_numpy()[:-1], atol=0.01)
+    assert agree.mean() > 0.7
+    end = states.values("state", times[-1], OFF)
+    assert set(end.tolist()) <= {OFF, IDLE}
+    assert (end == IDLE).sum() >= 1
+
+
+def test_decisions_say_what_they_saw(recorded: tuple[Recording, dict[str, float]]) -> None:
+    recording, _ = recorded
+    rows = recording.table("decisions", recording.head.tracks[0].name).to_pylist()
+    assert all(row["before"] != row["target"] for row in rows[len(CLUSTER.pools) :])
+    assert any(row["target"] > row["before"] and "jobs wait" in row["reason"] for row in rows)
+
+
+def log_of(*rows: tuple[int, str, int | None, int | None, int]) -> pa.Table:
+    columns = zip(*((time, event, 0, job, node, value) for time, event, job, node, value in rows), strict=True)
+    arrays = [pa.array(list(column), item.type) for column, item in zip(columns, EVENT_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+def test_a_node_that_is_emptied_gives_up_each_of_its_parts() -> None:
+    log = log_of(
+        (0, "node_ready", None, 0, 0), (0, "node_ready", None, 1, 0), (0, "node_ready", None, 2, 0),
+        (0, "job_start", 5, 0, 2000), (0, "job_start", 5, 1, 2000), (0, "job_start", 6, 1, 1000),
+        (0, "job_start", 7, 2, 1000),
+        (1000, "job_move", 7, 0, 1000), (2000, "job_end", 6, 1, 1000), (3000, "job_preempt", 5, 0, 2000),
+        (3000, "job_preempt", 5, 1, 2000),
+    )  # fmt: skip
+    rows = LogReader(np.array([[0.0, 5, 4.0]])).read(log)
+    latest = {node: (state, used) for _, node, state, used in rows.node_states}
+    assert latest == {0: (BUSY, 1.0), 1: (IDLE, 0.0), 2: (IDLE, 0.0)}
+    assert [(job, event, node) for _, job, event, node, _ in rows.jobs][-5:] == [
+        (7, 2, 2), (7, 1, 0), (6, 2, 1), (5, 3, 0), (5, 3, 1),
+    ]  # fmt: skip
+
+
+def test_evaluate_records_every_policy_on_one_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "both"
+    words = ["evaluate", "--trace", TRACE, "--baselines", "reactive,always-on", "--windows", "2", "--quiet"]
+    assert main([*words, "--record", str(folder)]) == 0
+    recording = Recording(folder)
+    assert [track.title for track in recording.head.tracks] == ["reactive", "always-on"]
+    kwh = [recording.table("samples", track.name).column("kwh").to_pylist()[-1] for track in recording.head.tracks]
+    assert kwh[0] < kwh[1]
+    capsys.readouterr()
+    assert main([*words, "--record", str(folder)]) == 2
+    assert "is not empty" in capsys.readouterr().err
