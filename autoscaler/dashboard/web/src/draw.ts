@@ -54,26 +54,66 @@ export function layoutNodes(track: Track, pools: Pool[], width: number): Layout 
   return layout;
 }
 
+/** What a canvas shows: only cells that changed since are drawn again. */
+interface Shown {
+  context: CanvasRenderingContext2D;
+  theme: Theme;
+  size: number;
+  selected: number;
+  rows: Int32Array;
+}
+
+const shown = new WeakMap<Layout, Shown>();
+
 /** Nodes as cells: colour and mark say the state, the filled part how many of the GPUs work. */
 export function drawNodes(
   context: CanvasRenderingContext2D, layout: Layout, track: Track, time: number, theme: Theme, selected: number,
 ): void {
   const view = track.latest("node_states");
   view.seek(time);
-  const states = view.table.numbers("state");
-  const used = view.table.numbers("used_gpus");
-  const { cell, x, y, node, gpus } = layout;
+  const { cell, x, y, node } = layout;
   const size = cell - (cell > 8 ? 2 : 1);
-  context.clearRect(0, 0, layout.width, layout.height);
+  const changed: number[] = [];
+  let last = shown.get(layout);
+  if (last?.context !== context || last.theme !== theme || last.size !== context.canvas.width || last.selected !== selected) {
+    context.clearRect(0, 0, layout.width, layout.height);
+    context.fillStyle = theme.ink;
+    context.font = "12px system-ui, sans-serif";
+    for (const label of layout.labels) context.fillText(label.text, 0, label.y);
+    last = { context, theme, size: context.canvas.width, selected, rows: new Int32Array(node.length).fill(-2) };
+    shown.set(layout, last);
+  }
+  for (let row = 0; row < node.length; row++) {
+    const latest = view.rowOf(node[row]);
+    if (latest === last.rows[row]) continue;
+    if (last.rows[row] !== -2) context.clearRect(x[row], y[row], size, size);
+    last.rows[row] = latest;
+    changed.push(row);
+  }
+  if (changed.length > 0) drawCells(context, layout, changed, last.rows, track, theme, size);
+  const at = node.indexOf(selected);
+  if (at >= 0) {
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 2;
+    context.strokeRect(x[at] + 1, y[at] + 1, size - 2, size - 2);
+  }
+}
+
+function drawCells(
+  context: CanvasRenderingContext2D, layout: Layout, cells: number[], latest: Int32Array, track: Track, theme: Theme, size: number,
+): void {
+  const table = track.latest("node_states").table;
+  const [states, used] = [table.numbers("state"), table.numbers("used_gpus")];
+  const { x, y, gpus } = layout;
   const paths = theme.states.map(() => new Path2D());
   const levels = new Path2D();
   const marks = new Path2D();
-  for (let row = 0; row < node.length; row++) {
-    const latest = view.rowOf(node[row]);
-    const state = latest < 0 ? OFF : states[latest];
-    paths[state].rect(x[row], y[row], size, size);
+  for (const row of cells) {
+    const state = latest[row] < 0 ? OFF : states[latest[row]];
+    const inset = state === OFF || state === SUSPENDED ? 0.5 : 0;
+    paths[state].rect(x[row] + inset, y[row] + inset, size - 2 * inset, size - 2 * inset);
     if (state === BUSY) {
-      const level = Math.round((size * Math.min(used[latest] / gpus[row], 1)) * 2) / 2;
+      const level = Math.round((size * Math.min(used[latest[row]] / gpus[row], 1)) * 2) / 2;
       levels.rect(x[row], y[row] + size - level, size, level);
     } else if (state === BOOTING) {
       marks.rect(x[row] + size / 3, y[row] + size / 3, size / 3, size / 3);
@@ -96,14 +136,6 @@ export function drawNodes(
   context.fill(levels);
   context.fillStyle = theme.ink;
   context.fill(marks);
-  context.font = "12px system-ui, sans-serif";
-  for (const label of layout.labels) context.fillText(label.text, 0, label.y);
-  const at = node.indexOf(selected);
-  if (at >= 0) {
-    context.strokeStyle = theme.accent;
-    context.lineWidth = 2;
-    context.strokeRect(x[at] - 1, y[at] - 1, size + 2, size + 2);
-  }
 }
 
 export function nodeAt(layout: Layout, x: number, y: number): number {

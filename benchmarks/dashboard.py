@@ -1,0 +1,151 @@
+"""How long the page of the dashboard takes for a frame, in headless Chromium: cities and clusters of some sizes.
+
+Work of a frame is all that the page draws in it, measured by the page itself while it plays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, sync_playwright
+
+from autoscaler.dashboard.page import find_page
+from autoscaler.dashboard.server import Address, DashboardServer
+from autoscaler.dashboard.sources import find_sources
+from autoscaler.progress import Terminal
+from configs.files import check_output_file
+from envs.recording import Head, RecordingWriter, Track
+
+HOUR = 3600.0
+RENDERER = """() => {
+  const gl = document.createElement("canvas").getContext("webgl");
+  const info = gl && gl.getExtension("WEBGL_debug_renderer_info");
+  return info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "none (canvases are drawn by the processor)";
+}"""
+FRAMES = "() => [...window.autoscalerAnimation.workMs]"
+HEAP = "() => performance.memory.usedJSHeapSize"
+
+
+def write_city(folder: Path, users: int, sites: int) -> None:
+    """A grid of streets for an hour; each user moves to another place and changes its site every minute."""
+    generator = np.random.default_rng(0)
+    head = Head("city", f"{users} users", (Track("made"),), end_seconds=HOUR, zones=("a", "b", "c"))
+    with RecordingWriter(folder, head) as writer:
+        lines = np.arange(0.0, 10_001.0, 200.0)
+        ends = np.full(len(lines), 10_000.0)
+        writer.add("roads", {"x1": np.append(lines, 0 * ends), "y1": np.append(0 * ends, lines),
+                             "x2": np.append(lines, ends), "y2": np.append(ends, lines),
+                             "kind": np.arange(2 * len(lines)) % 5})  # fmt: skip
+        where = generator.uniform(0.0, 10_000.0, (sites, 2))
+        writer.add("sites", {"site": range(sites), "name": [f"site {site}" for site in range(sites)], "x": where[:, 0],
+                             "y": where[:, 1], "zone": np.arange(sites) % 3, "cpu_cores": [16] * sites,
+                             "memory_gb": [64] * sites, "gpus": [1] * sites})  # fmt: skip
+        writer.add("signals", {"time_seconds": [0.0] * 3, "zone": range(3), "grams_per_kwh": [50, 300, 600],
+                               "usd_per_kwh": [0.1] * 3})  # fmt: skip
+        for minute in range(61):
+            moment = np.full(users, 60.0 * minute)
+            places = generator.uniform(0.0, 10_000.0, (users, 2))
+            writer.add("users", {"time_seconds": moment, "user": range(users), "x": places[:, 0], "y": places[:, 1]})
+            writer.add("links", {"time_seconds": moment, "user": range(users),
+                                 "site": generator.integers(0, sites, users),
+                                 "latency_ms": generator.uniform(1.0, 90.0, users)}, "made")  # fmt: skip
+            counts = generator.integers(0, 4, (5, sites))
+            writer.add("site_states", {
+                "time_seconds": moment[:1].repeat(sites), "site": range(sites), "on": np.ones(sites),
+                "cpu_cores": generator.uniform(0, 16, sites), "memory_gb": generator.uniform(0, 64, sites),
+                "gpus": generator.uniform(0, 1, sites), "watts": np.full(sites, 200.0), "pulling": counts[0],
+                "starting": counts[1], "warm": counts[2], "busy": counts[3], "queue": counts[4],
+            }, "made")  # fmt: skip
+
+
+def write_cluster(folder: Path, nodes: int) -> None:
+    """Nodes for an hour, of which a hundredth changes every ten seconds, with a job on each that becomes busy."""
+    generator = np.random.default_rng(0)
+    pool = {"name": "gpu", "gpu_model": "", "gpus_per_node": 8, "min_nodes": 0, "max_nodes": nodes,
+            "boot_seconds": 300.0, "zone": 0}  # fmt: skip
+    head = Head("cluster", f"{nodes} nodes", (Track("made"),), end_seconds=HOUR, zones=("a",), pools=(pool,))
+    with RecordingWriter(folder, head) as writer:
+        writer.add("nodes", {"node": range(nodes), "pool": [0] * nodes, "name": [f"n{node}" for node in range(nodes)]})
+        states = generator.choice([0, 1, 2, 3], nodes, p=[0.2, 0.05, 0.15, 0.6])
+        writer.add("node_states", {"time_seconds": np.zeros(nodes), "node": range(nodes), "state": states,
+                                   "used_gpus": np.where(states == 3, 4, 0)}, "made")  # fmt: skip
+        jobs = 0
+        for moment in np.arange(10.0, HOUR, 10.0).tolist():
+            changed = np.sort(generator.choice(nodes, nodes // 100, replace=False))
+            own = generator.choice([2, 3], len(changed))
+            writer.add("node_states", {"time_seconds": [moment] * len(changed), "node": changed, "state": own,
+                                       "used_gpus": np.where(own == 3, 6, 0)}, "made")  # fmt: skip
+            busy = changed[own == 3]
+            writer.add("jobs", {"time_seconds": [moment] * len(busy), "job": range(jobs, jobs + len(busy)),
+                                "event": [1] * len(busy), "node": busy, "gpus": [6] * len(busy)}, "made")  # fmt: skip
+            jobs += len(busy)
+
+
+def measure(browser: Browser, server: DashboardServer, name: str, seconds: float) -> dict[str, Any]:
+    """Play one recording, and say how long frames took and how much memory the page has."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    began = time.perf_counter()
+    page.goto(f"{server.url}#{name}")
+    page.wait_for_selector("h2")
+    opened = time.perf_counter() - began
+    page.wait_for_timeout(500)
+    page.get_by_label("speed").select_option("60")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(1000 * seconds)
+    work = np.array(page.evaluate(FRAMES))
+    found = {
+        "open_seconds": round(opened, 2),
+        "frames": len(work),
+        "p50_ms": round(float(np.percentile(work, 50)), 2),
+        "p95_ms": round(float(np.percentile(work, 95)), 2),
+        "heap_mb": round(page.evaluate(HEAP) / 1e6, 1),
+        "renderer": page.evaluate(RENDERER),
+    }
+    page.close()
+    return found
+
+
+def main() -> None:
+    """Measure, and print a line for each recording."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recordings", nargs="*", help="Recordings to measure besides those that are made.")
+    parser.add_argument("--seconds", type=float, default=10.0, help="How long each is played.")
+    parser.add_argument("--json", help="File to write.")
+    options = parser.parse_args()
+    if options.json:
+        check_output_file(options.json)
+    with tempfile.TemporaryDirectory() as text, sync_playwright() as playwright:
+        folder = Path(text)
+        write_city(folder / "city-2000-users-125-sites", 2000, 125)
+        write_cluster(folder / "cluster-10000-nodes", 10_000)
+        paths = [*sorted(map(str, folder.iterdir())), *options.recordings]
+        sources = find_sources(paths)
+        server = DashboardServer(find_page(Terminal()), sources, Address())
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        path = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--enable-precise-memory-info"]
+        )
+        results = {source.name: measure(browser, server, source.name, options.seconds) for source in sources}
+        browser.close()
+        server.stop()
+        thread.join(10)
+    for name, found in results.items():
+        renderer = found["renderer"]
+        print(f"{name}: opens in {found['open_seconds']} s, frames p50 {found['p50_ms']} ms, p95 {found['p95_ms']} ms "
+              f"({found['frames']} frames), heap {found['heap_mb']} MB; renderer: {renderer}")  # fmt: skip
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
