@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from autoscaler.live.constraints import Taint
+from autoscaler.live.constraints import PLATFORM_LABELS, Taint
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.names import LABEL_GPU_PRODUCT, LABEL_POOL, LEASE_NAME, RESOURCE_GPUS, RESOURCE_NVIDIA_GPU
@@ -26,9 +26,6 @@ T = TypeVar("T")
 
 GPU_MILLI = 1000
 """Thousandths of a whole GPU."""
-
-PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
-"""Labels of every node unless its pool's template says otherwise."""
 
 
 class LiveConfigError(UserError, ValueError):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label of a namespace that says its name; others are not watched, so a selector by them selects nothing."""
 
+PLATFORM_LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+"""Labels of every node unless its pool's template says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taint:
