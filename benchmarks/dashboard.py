@@ -5,7 +5,6 @@ Work of a frame is all that the page draws in it, measured by the page itself wh
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _common import parse, parser
 from playwright.sync_api import Browser, sync_playwright
 
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
 from autoscaler.dashboard.sources import find_sources
 from autoscaler.progress import Terminal
-from configs.files import check_output_file
 from envs.recording import Head, RecordingWriter, Track
 
 HOUR = 3600.0
@@ -115,17 +114,15 @@ def measure(browser: Browser, server: DashboardServer, name: str, seconds: float
 
 def main() -> None:
     """Measure, and print a line for each recording."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recordings", nargs="*", help="Recordings to measure besides those that are made.")
-    parser.add_argument("--seconds", type=float, default=10.0, help="How long each is played.")
-    parser.add_argument("--json", help="File to write.")
-    options = parser.parse_args()
-    if options.json:
-        check_output_file(options.json)
+    described = parser(__doc__)
+    described.add_argument("recordings", nargs="*", help="recordings to measure besides those that are made.")
+    described.add_argument("--seconds", type=float, default=10.0, help="how long each is played")
+    described.set_defaults(users=2000, nodes=10_000)
+    options = parse(described, seconds=1.0, users=100, nodes=500)
     with tempfile.TemporaryDirectory() as text, sync_playwright() as playwright:
         folder = Path(text)
-        write_city(folder / "city-2000-users-125-sites", 2000, 125)
-        write_cluster(folder / "cluster-10000-nodes", 10_000)
+        write_city(folder / f"city-{options.users}-users-125-sites", options.users, 125)
+        write_cluster(folder / f"cluster-{options.nodes}-nodes", options.nodes)
         paths = [*sorted(map(str, folder.iterdir())), *options.recordings]
         sources = find_sources(paths)
         server = DashboardServer(find_page(Terminal()), sources, Address())
@@ -144,7 +141,7 @@ def main() -> None:
         print(f"{name}: opens in {found['open_seconds']} s, frames p50 {found['p50_ms']} ms, p95 {found['p95_ms']} ms "
               f"({found['frames']} frames), heap {found['heap_mb']} MB; renderer: {renderer}")  # fmt: skip
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
