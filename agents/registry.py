@@ -59,6 +59,7 @@ AGENTS: Registry[type[AgentConfig]] = Registry(
         "qrdqn": "agents.sb3.qrdqn:QRDQN",
         "ars": "agents.sb3.ars:ARS",
         "cma-es": "agents.es.cma_es:CmaES",
+        "linear-cma-es": "agents.linear.linear_cma_es:LinearCmaES",
         "sac": "agents.sb3.sac:SAC",
         "td3": "agents.sb3.td3:TD3",
         "ddpg": "agents.sb3.ddpg:DDPG",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,4 +52,13 @@ class Actor(Protocol):
 
     def act(self, observations: NDArray[Any], action_masks: Any, /) -> NDArray[Any]:
         """[num_envs, ...] an action each; the masks are None where the environment has none."""
+        ...
+
+
+@runtime_checkable
+class StartsAtRule(Protocol):
+    """What a training has whose environment knows a good constant action, from which a search begins."""
+
+    def start_action(self) -> NDArray[np.float64]:
+        """[components] float64, the action."""
         ...

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.edge.arguments import city_of
-from envs.edge.baselines import nearest
+from envs.edge.baselines import SITE_BASELINES, best_constant
 from envs.edge.episodes import steps_of
 from envs.edge.rows import SiteRowsVecEnv
 from envs.errors import EnvironmentConfigError
@@ -19,7 +19,7 @@ USD_PER_HOUR = Metric(
     name="usd_per_hour",
     description="what the city costs in an hour, USD: energy with its carbon, waiting and late answers",
     higher_is_better=False,
-    baseline="the nearest site",
+    baseline="the nearest site, tuned",
     baseline_key="nearest",
 )
 
@@ -44,6 +44,7 @@ class EdgeTraining:
                 raise EnvironmentConfigError(f"env_kwargs: {env} has no argument {name!r} in training; it has scenario")
         self.city, self.episodes = city_of(kwargs.get("scenario")), episodes
         self._validation: SiteRowsVecEnv | None = None
+        self._start: NDArray[np.float64] | None = None
 
     def make_vec(self, num_envs: int, seed: int) -> SiteRowsVecEnv:
         """A batch of cities, whose sites are its rows."""
@@ -66,6 +67,14 @@ class EdgeTraining:
             usd += vec.batch.costs.sum(axis=1)
         return usd / (self.city.config.episode_seconds / 3600.0)
 
+    def start_action(self) -> NDArray[np.float64]:
+        """The best action of `best-constant` for every site, found on the validation episodes."""
+        if self._start is None:
+            constants, _ = SITE_BASELINES["best-constant"].tuned(self)
+            self._start = np.array([float(constants[name]) for name in best_constant.BASELINE.grid])
+        return self._start
+
     def baseline_score(self) -> float:
         """That of the nearest site."""
-        return self.score(nearest.make())
+        _, rule = SITE_BASELINES["nearest"].tuned(self)
+        return self.score(rule)

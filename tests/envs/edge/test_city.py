@@ -244,7 +244,7 @@ def test_carbon_is_that_of_the_hour() -> None:
         totals = play(CityBatch(city), DEFAULT_ACTION, start_ms=hour * 3_600_000).totals()
         grams.append(totals.carbon_g / totals.energy_kwh)
     assert grams[1] < 0.97 * grams[0]
-    with pytest.raises(UserError, match="it not of carbon"):
+    with pytest.raises(UserError, match="a signal of price, not of carbon"):
         city_of(scenario(carbon="synthetic-signal:price?seed=0"))
 
 

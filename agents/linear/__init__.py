@@ -1,0 +1,1 @@
+"""Agents that search a linear policy of any environment, from whole episodes."""
