@@ -55,8 +55,10 @@ def test_a_search_learns_to_balance_and_loads_again(tmp_path: Path) -> None:
 
 
 def test_a_resumed_search_is_the_same_as_one_that_never_stopped(tmp_path: Path) -> None:
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
     whole = train(task_of("CartPole-v1", 3000), tmp_path / "whole")
-    stops = iter([False] * 4 + [True] * 99)
+    stops = iter([False] + [True] * 99)
     first = train(task_of("CartPole-v1", 3000), tmp_path / "parts", Hooks(should_stop=lambda: next(stops)))
     assert not first.finished
     assert train(task_of("CartPole-v1", 3000), tmp_path / "parts", resume=True) == whole
