@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "results": ("autoscaler.cli.results", "Ask the results of `bench run` in SQL."),
     "headroom": ("autoscaler.cli.headroom", "Say what a scenario has to win, before anything is trained."),
     "simulate": ("autoscaler.cli.simulate", "Replay a trace with one policy and print what it cost."),
+    "city": ("autoscaler.cli.city", "Play policies on the edge sites of a city, compare and record them."),
     "dashboard": ("autoscaler.cli.dashboard", "Show what a policy does, recorded or live, on a page in the browser."),
     "render": ("autoscaler.cli.render", "Draw a recording: an animated GIF, a film, or one picture."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),

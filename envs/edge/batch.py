@@ -118,6 +118,8 @@ class CityBatch:
         columns = worlds, begins, np.full(len(begins), steps), first
         episode = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
 
+        self.world.answer[worlds] = 0
+
         def task(start: int, end: int) -> None:
             kernels.begin_cities(
                 problem,

@@ -1,0 +1,255 @@
+"""Records an episode of a city under policies: map, sites, containers, users and which site serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.evaluation.provenance import provenance
+from autoscaler.recordings.simulated import track_name
+from envs.containers import state as st
+from envs.edge.batch import CityBatch
+from envs.edge.calls import zones_at
+from envs.edge.city import City
+from envs.edge.evaluation import CityResult, play
+from envs.edge.tables import ROUTES
+from envs.recording import Head, RecordingWriter, Track
+from envs.scores import Actor
+
+USER_STEP_SECONDS = 60.0
+UJ_PER_KWH, MIB_PER_GB, MS_PER_HOUR = 3.6e12, 953.674, 3.6e6
+ROAD_KINDS_KMH = (80.0, 60.0, 45.0, 35.0)
+"""Speeds from which a road is of kind 0, 1, 2 and 3 of the schema; slower ones are residential, 4."""
+
+
+def record_city(
+    folder: str | Path, city: City, policies: Mapping[str, Actor], start_ms: int, title: str
+) -> dict[str, CityResult]:
+    """Record the episode that begins at a moment under policies; the first one is the reference.
+
+    Raises:
+        RecordingError: the folder is not empty.
+        OutputFileError: it cannot be written.
+    """
+    tracks = tuple(Track(track_name(name, number), name, number == 0) for number, name in enumerate(policies))
+    end = start_ms / 1000 + city.config.episode_seconds
+    results = {}
+    with RecordingWriter(folder, _head(city, tracks, start_ms, title)) as writer:
+        writer.add("roads", _roads(city))
+        writer.add("sites", _sites(city))
+        writer.add("users", _users(city, start_ms / 1000, end))
+        writer.add("signals", _signals(city, start_ms, round(1000 * end)))
+        for track, (name, actor) in zip(tracks, policies.items(), strict=True):
+            sampler = _Sampler(writer, track.name, city)
+            results[name] = play(city, actor, [start_ms], sampler.sample)[0]
+            writer.flush()
+        writer.close(end_seconds=end)
+    return results
+
+
+def _head(city: City, tracks: Sequence[Track], start_ms: int, title: str) -> Head:
+    plane, start = city.projection, city.users.start_time
+    real = not city.config.roads.startswith("grid-roads:")
+    osm = ("© OpenStreetMap contributors",) if real else ()
+    return Head(
+        "city",
+        title,
+        tuple(tracks),
+        start_seconds=start_ms / 1000,
+        start_time=None if start is None else start.isoformat(),
+        source={"trace": city.config.users, "version": provenance()["version"], "note": _note(city)},
+        zones=("city", "cloud") if city.config.cloud_nodes else ("city",),
+        services=tuple(function.name for function in city.config.functions),
+        map={"longitude": plane.longitude, "latitude": plane.latitude},
+        attribution=osm,
+    )
+
+
+def _note(city: City) -> str:
+    roads = "generated" if city.config.roads.startswith("grid-roads:") else "real"
+    sites = "real" if isinstance(city.config.sites, str) else "generated"
+    users = "generated" if city.config.users.startswith("trips:") else "recorded"
+    return f"roads {roads}, sites {sites}, users {users}, calls generated"
+
+
+def _roads(city: City) -> dict[str, Any]:
+    roads, plane = city.roads, city.projection
+    nodes = plane.to_meters(roads.latitude, roads.longitude)
+    rows: list[tuple[float, float, float, float, int]] = []
+    kinds = (roads.speed[:, None] * 3.6 < np.array(ROAD_KINDS_KMH)).sum(axis=1)
+    drawn: set[tuple[int, int]] = set()
+    for edge in range(roads.num_edges):
+        source, target = int(roads.source[edge]), int(roads.target[edge])
+        if (target, source) in drawn:
+            continue  # the other direction of the same street
+        drawn.add((source, target))
+        course = nodes[[source, target]]
+        if edge in roads.shape:
+            points = roads.shape[edge]
+            course = np.vstack([course[:1], plane.to_meters(points[:, 0], points[:, 1]), course[1:]])
+        rows += [(*a, *b, int(kinds[edge])) for a, b in pairwise(course)]
+    return dict(zip(("x1", "y1", "x2", "y2", "kind"), np.array(rows).T, strict=True))
+
+
+def _sites(city: City) -> dict[str, Any]:
+    problem, sites = city.problem, city.num_sites
+    meters = city.projection.to_meters(city.sites.latitude, city.sites.longitude)
+    names = [str(name) for name in city.sites.site_id]
+    zones = [0] * sites
+    if len(problem.place) > sites:  # the cloud stands beside the map
+        low, high = meters.min(axis=0), meters.max(axis=0)
+        meters = np.vstack([meters, [high[0] + 0.15 * (high[0] - low[0]) + 100.0, high[1]]])
+        names, zones = [*names, "cloud"], [*zones, 1]
+    totals = np.zeros((len(names), 3))
+    columns = [st.NODE_CPU, st.NODE_MEMORY, st.NODE_GPU]
+    np.add.at(totals, problem.node[:, st.PLACE], problem.node[:, columns].astype(np.float64))
+    return {
+        "site": np.arange(len(names)),
+        "name": names,
+        "x": meters[:, 0],
+        "y": meters[:, 1],
+        "zone": zones,
+        "cpu_cores": totals[:, 0] / 1000,
+        "memory_gb": totals[:, 1] / MIB_PER_GB,
+        "gpus": totals[:, 2] / 1000,
+    }
+
+
+def _users(city: City, start: float, end: float) -> dict[str, Any]:
+    """Positions each minute of those that moved since."""
+    rows: dict[str, list[NDArray[Any]]] = {"time_seconds": [], "user": [], "x": [], "y": []}
+    last = np.full((city.users.num_users, 2), np.nan)
+    for moment in np.arange(start, end + USER_STEP_SECONDS, USER_STEP_SECONDS):
+        meters = city.projection.to_meters(*city.users.at(float(moment)))
+        moved = np.flatnonzero(~(np.abs(meters - last) < 1.0).all(axis=1))
+        last[moved] = meters[moved]
+        for name, column in zip(
+            rows, (np.full(len(moved), moment), moved, meters[moved, 0], meters[moved, 1]), strict=True
+        ):
+            rows[name].append(column)
+    return {name: np.concatenate(columns) for name, columns in rows.items()}
+
+
+def _signals(city: City, start_ms: int, end_ms: int) -> dict[str, Any]:
+    """Carbon of sites and cloud: as the episode begins, and where it changes."""
+    problem, zones = city.problem, [0] if not city.config.cloud_nodes else [0, city.num_sites]
+    edges = problem.edges_ms
+    first = max(int(np.searchsorted(edges, start_ms, side="right")) - 1, 0)
+    pieces = np.arange(first, max(int(np.searchsorted(edges, end_ms)), first + 1))
+    times = np.repeat(np.maximum(edges[pieces], start_ms) / 1000, len(zones))
+    return {
+        "time_seconds": times,
+        "zone": np.tile(np.arange(len(zones)), len(pieces)),
+        "grams_per_kwh": (problem.g_per_uj[pieces][:, zones] * UJ_PER_KWH).ravel(),
+        "usd_per_kwh": (problem.usd_per_uj[pieces][:, zones] * UJ_PER_KWH).ravel(),
+    }
+
+
+class _Sampler:
+    """Writes what changed since the last decision; what `play` calls."""
+
+    def __init__(self, writer: RecordingWriter, track: str, city: City) -> None:
+        self._writer, self._track, self._city = writer, track, city
+        self._states: NDArray[np.float64] | None = None
+        self._links: NDArray[np.int64] | None = None
+        self._routes: NDArray[np.int64] | None = None
+
+    def sample(self, batch: CityBatch) -> None:
+        """Write the moment that the first world of a batch is at."""
+        now_ms = int(batch.time_ms[0])
+        self._site_states(batch, now_ms)
+        self._serving(batch, now_ms)
+        self._decisions(batch, now_ms)
+        self._samples(batch, now_ms)
+
+    def _add(self, table: str, now_ms: int, columns: dict[str, Any]) -> None:
+        count = len(next(iter(columns.values())))
+        if count:
+            times = np.full(count, now_ms / 1000)
+            self._writer.add(table, {"time_seconds": times, **columns}, track=self._track)
+
+    def _site_states(self, batch: CityBatch, now_ms: int) -> None:
+        world, problem = batch.world, self._city.problem
+        places = len(problem.place)
+        found = np.zeros((places, 10))
+        node, place = world.node[0], problem.node[:, st.PLACE]
+        np.maximum.at(found[:, 0], place, (node[:, st.NODE_STATE] == st.ON).astype(np.float64))
+        for column, free, there, scale in (
+            (1, st.FREE_CPU, st.NODE_CPU, 1000.0),
+            (2, st.FREE_MEMORY, st.NODE_MEMORY, MIB_PER_GB),
+            (3, st.FREE_GPU, st.NODE_GPU, 1000.0),
+        ):
+            np.add.at(found[:, column], place, (problem.node[:, there] - node[:, free]) / scale)
+        found[:, 4] = world.rate[0, :, : st.ENERGIES].sum(axis=1) / 1000.0
+        container = world.container[0]
+        live = container[container[:, st.STATE] != st.ABSENT]
+        at, state = problem.node[live[:, st.NODE], st.PLACE], live[:, st.STATE]
+        pulls = (state == st.STARTED) & (live[:, st.PULLED_MS] > now_ms)
+        for column, kind in (
+            (5, pulls),
+            (6, (state == st.STARTED) & ~pulls),
+            (7, state == st.WARM),
+            (8, state == st.BUSY),
+        ):
+            np.add.at(found[:, column], at[kind], 1)
+        queued = world.key[0, :, st.QUEUED].reshape(-1, places).sum(axis=0)
+        found[:, 9] = queued
+        changed = np.arange(places)
+        if self._states is not None:
+            changed = np.flatnonzero((found != self._states).any(axis=1))
+        self._states = found
+        names = ("on", "cpu_cores", "memory_gb", "gpus", "watts", "pulling", "starting", "warm", "busy", "queue")
+        self._add("site_states", now_ms, {"site": changed, **dict(zip(names, found[changed].T, strict=True))})
+
+    def _serving(self, batch: CityBatch, now_ms: int) -> None:
+        """Which place serves each user: where its zone is routed to, for the first function."""
+        city = self._city
+        user = np.arange(city.users.num_users)
+        zone = zones_at(city.changes, user, np.full(len(user), now_ms))
+        place = batch.world.route[0, zone, 0]
+        changed = user if self._links is None else np.flatnonzero(place != self._links)
+        self._links = place
+        latency = 2 * city.problem.latency_ms[zone[changed], place[changed]]
+        self._add("links", now_ms, {"user": changed, "site": place[changed], "latency_ms": latency})
+
+    def _decisions(self, batch: CityBatch, now_ms: int) -> None:
+        """Where a zone's interactive requests go, where that changed."""
+        route = batch.world.route[0, :, 0].copy()
+        if self._routes is not None:
+            changed = np.flatnonzero(route != self._routes)
+            names = [_route_name(self._city, int(zone), int(route[zone])) for zone in changed]
+            columns = {"pool": changed, "before": self._routes[changed], "target": route[changed], "reason": names}
+            self._add("decisions", now_ms, columns)
+        self._routes = route
+
+    def _samples(self, batch: CityBatch, now_ms: int) -> None:
+        world, totals = batch.world, batch.totals()
+        waited = (world.counts[0, :, st.WAITED_MS]).sum() / MS_PER_HOUR
+        gpu = self._city.problem.function[:, st.GPU] / 1000
+        running, queued = (
+            world.key[0, :, column].reshape(len(gpu), -1).sum(axis=1) for column in (st.RUNNING, st.QUEUED)
+        )
+        columns = {
+            "kwh": totals.energy_kwh, "grams": totals.carbon_g, "usd": totals.usd, "waited_gpu_hours": waited,
+            "mean_wait_seconds": 3600 * waited / max(totals.requests, 1),
+            "watts": world.rate[0, :, : st.ENERGIES].sum() / 1000.0, "used_gpus": float((running * gpu).sum()),
+            "waiting_gpus": float((queued * gpu).sum()), "waiting": int(queued.sum()), "running": int(running.sum()),
+            "finished": totals.finished, "slo_missed": round(totals.late_share * totals.finished),
+        }  # fmt: skip
+        self._add("samples", now_ms, {name: np.array([value]) for name, value in columns.items()})
+
+
+def _route_name(city: City, zone: int, place: int) -> str:
+    """What a place is for a zone, in words."""
+    if place == zone:
+        return f"requests go to its {ROUTES[0]}"
+    if place == city.num_sites:
+        return f"requests go to the {ROUTES[3]}"
+    if place == int(city.tables.routes[zone, 2]):
+        return f"requests go to the {ROUTES[2]}, {city.sites.site_id[place]}"
+    return f"requests go to {city.sites.site_id[place]}, the {ROUTES[1]}"
