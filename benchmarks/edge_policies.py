@@ -117,7 +117,7 @@ def main() -> None:
         "Melbourne, later mornings": replace(config, days=LATER_DAYS),
         "Manhattan, later mornings": manhattan(arguments.data, arguments.quick),
     }
-    task = EdgeTraining(EDGE_CITY, {"scenario": config}, 2 if arguments.quick else 4)
+    task = EdgeTraining(EDGE_CITY, {"scenario": config}, 2)
     policies: dict[str, list[Any]] = {}
     for name in SITE_BASELINES:
         rule = SITE_BASELINES[name]

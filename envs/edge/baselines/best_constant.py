@@ -18,8 +18,8 @@ BASELINE = SiteBaseline(
     {
         "route": (HUB, OWN, LEAST_LOADED, CLOUD),
         "route_batch": (CLOUD, HUB),
-        "keep_alive": (2, 1, 3, 4),
+        "keep_alive": (2, 3),
         "pre_warm": (0, 1),
-        "sleep": (1, 2),
+        "sleep": (1,),
     },
 )
