@@ -38,7 +38,7 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CmaES(AgentConfig):
-    """Settings of `cma-es`, which plays GPU clusters only.
+    """Settings of `cma-es`, which plays GPU clusters, and environments that offer a search (`agents.es.environment`).
 
     Each generation replays all its candidates on the same windows. Several searches take turns; the policy is the mean
     of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
