@@ -25,6 +25,8 @@ from envs.gpu_cluster.codec import CodecLayout, fingerprint
 
 SCHEMA = 3
 MANIFEST, WEIGHTS, ONNX, CONFIG = "manifest.json", "weights.safetensors", "policy.onnx", "config.yaml"
+ONNX_FINGERPRINT = "codec_fingerprint"
+"""Entry of the metadata of an ONNX file: of the codec whose observations and actions it maps."""
 
 
 @dataclass(frozen=True, slots=True)

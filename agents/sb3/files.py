@@ -7,13 +7,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import safetensors
 import safetensors.torch
 import torch
 from gymnasium import Space
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
+from agents.artifact import CONFIG, MANIFEST, ONNX, ONNX_FINGERPRINT, WEIGHTS, Manifest, save_artifact
 from agents.config import AgentConfig
 from agents.errors import AgentConfigError, ArtifactError
 from agents.sb3.policies import build_policy
@@ -23,7 +24,7 @@ from agents.sb3.space_policy import SpacePolicy
 from agents.spaces import space_from_dict
 from configs.errors import ConfigError
 from configs.loader import build_config
-from envs.gpu_cluster.codec import CodecLayout, observation_size
+from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
 from envs.gpu_cluster.spaces import action_space, observation_space
 
 ONNX_OPSET = 17
@@ -115,7 +116,8 @@ def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Pat
     """Write the network that chooses as ONNX, for any batch size.
 
     Inputs: `observation`; `action_mask` where the agent sees it; `hidden` and `cell` where it has a memory. Outputs:
-    `logits`; `next_hidden` and `next_cell` where it has a memory.
+    `logits`; `next_hidden` and `next_cell` where it has a memory. The metadata hold the fingerprint of the codec, so
+    that the file by itself says what its numbers mean.
     """
     network = score_network(policy, masked).eval()
     inputs = {"observation": torch.zeros(2, observation_size(layout))}
@@ -142,3 +144,6 @@ def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Pat
             opset_version=ONNX_OPSET,
             dynamo=False,
         )
+    exported = onnx.load(path)
+    onnx.helper.set_model_props(exported, {ONNX_FINGERPRINT: fingerprint(layout)})
+    onnx.save(exported, path)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.artifact import ONNX
+from agents.artifact import ONNX, ONNX_FINGERPRINT
 from agents.loading import load_policy
 from agents.sb3.distribution import INVALID_LOGIT
+from envs.gpu_cluster.codec import fingerprint
 from tests.agents.builders import HIDDEN, LAYOUTS, observations_and_masks, write_artifact
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -34,6 +35,7 @@ def test_torch_and_onnx_runtime_score_and_choose_the_same(agent: str, batch: int
     scores = (output[0] if isinstance(output, tuple) else output).numpy()
     assert logits.shape == scores.shape == masks.shape
     np.testing.assert_allclose(logits, scores, rtol=1e-4, atol=1e-5)
+    assert session.get_modelmeta().custom_metadata_map == {ONNX_FINGERPRINT: fingerprint(layout)}
     assert ("action_mask" in inputs) == policy.masked == (agent == "maskable-ppo")
     if policy.masked:
         assert (logits[~masks] == np.float32(INVALID_LOGIT)).all()

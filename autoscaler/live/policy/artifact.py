@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.artifact import MANIFEST, ONNX, Manifest, find_artifact, read_manifest
+from agents.artifact import MANIFEST, ONNX, ONNX_FINGERPRINT, Manifest, find_artifact, read_manifest
 from agents.errors import ArtifactError
 from agents.loading import load_cluster_policy
 from agents.policy import Policy
@@ -70,6 +70,7 @@ class OnnxPolicy:
         self._memory = _memory_shape(self._session)
         self._state: dict[str, NDArray[np.float32]] = {}
         _check_inputs(folder / ONNX, self._session, layout, self.masked)
+        _check_fingerprint(folder / ONNX, self._session, layout)
         self.reset(1)
 
     def reset(self, num_clusters: int) -> None:
@@ -123,6 +124,14 @@ def _session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ArtifactError(f"{path}: ONNX Runtime cannot load it: {' '.join(str(error).split())[:200]}") from error
+
+
+def _check_fingerprint(path: Path, session: Any, layout: CodecLayout) -> None:
+    """Refuse a network that says of itself that it is of another codec, whatever the manifest says."""
+    ours = fingerprint(layout)
+    theirs = session.get_modelmeta().custom_metadata_map.get(ONNX_FINGERPRINT, ours)
+    if theirs != ours:
+        raise ArtifactError(f"{path}: the network is of codec {theirs}, not {ours}; train it again")
 
 
 def _memory_shape(session: Any) -> dict[str, tuple[int, int]]:

@@ -1,10 +1,12 @@
 """Policy artifacts: what loads, and what is refused with one clear line."""
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from agents.errors import ArtifactError
@@ -39,6 +41,18 @@ def test_a_policy_of_another_layout_says_which_setting_differs(tmp_path: Path) -
     write_artifact(tmp_path, LAYOUT)
     with pytest.raises(ArtifactError, match=r"fingerprint.*--set codec\.window_slots=3"):
         OnnxPolicy(tmp_path, CodecLayout(max_pools=2, window_slots=4))
+
+
+def test_a_network_that_says_it_is_of_another_codec_is_refused_whatever_the_manifest_says(tmp_path: Path) -> None:
+    write_artifact(tmp_path, LAYOUT)
+    model = onnx.load(tmp_path / "policy.onnx")
+    onnx.helper.set_model_props(model, {"codec_fingerprint": "0123456789abcdef"})
+    onnx.save(model, tmp_path / "policy.onnx")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"]["policy.onnx"] = hashlib.sha256((tmp_path / "policy.onnx").read_bytes()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="of codec 0123456789abcdef"):
+        OnnxPolicy(tmp_path, LAYOUT)
 
 
 @pytest.mark.parametrize("name", ["policy.onnx", "config.yaml"])
