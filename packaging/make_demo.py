@@ -7,6 +7,8 @@ from pathlib import Path
 
 import autoscaler
 import traces
+from autoscaler import cities
+from autoscaler.recordings.city import record_city
 
 DEMO = Path(__file__).parents[1] / "autoscaler" / "dashboard" / "demo"
 
@@ -31,5 +33,15 @@ def make_cluster(folder: Path) -> None:
     comparison.write_recording(folder)
 
 
+def make_city(folder: Path) -> None:
+    """A village of ten sites for four hours, under two rules."""
+    city = cities.load_scenario("city/village", [])
+    policies = {name: cities.find_policy(name, city, tune=False) for name in ("nearest", "threshold-sleep")}
+    shutil.rmtree(folder, ignore_errors=True)
+    start_ms = cities.episode_starts(city, 1, 0)[0]
+    record_city(folder, city, policies, start_ms, f"city/village: {city.num_sites} sites")
+
+
 if __name__ == "__main__":
+    make_city(DEMO / "city")
     make_cluster(DEMO / "cluster")

@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from autoscaler.cli import main
 from autoscaler.dashboard.errors import DashboardError
 from autoscaler.dashboard.server import Address, DashboardServer
+from autoscaler.dashboard.sources import demo_sources
 from tests.dashboard.conftest import write_cluster
 
 TOKEN = "0123456789abcdef"
@@ -104,6 +105,17 @@ def test_what_is_written_later_comes_later(start: Start, page: Path, tmp_path: P
         assert decode(message)["columns"][0]["values"] == [5000.0]
         assert json.loads(socket.recv(10))["kind"] == "end"
     assert "head" in found
+
+
+def test_the_demo_has_a_city_and_a_cluster_that_are_whole() -> None:
+    heads = {}
+    for source in demo_sources():
+        feed = source.open()
+        rows = {batch.table for batch in feed.news()}
+        assert {"samples", "signals"} <= rows
+        assert feed.head.finished
+        heads[feed.head.kind] = len(feed.head.tracks)
+    assert heads == {"city": 2, "cluster": 2}
 
 
 def test_a_damaged_recording_says_what_is_wrong(start: Start, page: Path, cluster_recording: Path) -> None:

@@ -96,7 +96,7 @@ export function Charts({ recording, tracks, clock, animation }: {
   const hasSignal = (name: string) => signals.numbers(name).subarray(0, signals.rows).some((value: number) => value > 0);
   return (
     <div class="charts">
-      {METRICS.map(([title, column, factor]) => (
+      {tracks.some((track) => track.table("samples").rows > 0) && METRICS.map(([title, column, factor]) => (
         <Chart
           key={column} title={title} xText={xText} cursor={() => clock.time} animation={animation}
           series={tracks.map((track) => samplesOf(track, column, factor))}
