@@ -102,7 +102,7 @@ clean: ## Remove the environment and all caches; runs/ stays
 # Tests of pages look at them in a browser; where none can be had they are skipped, and say so.
 .venv/.stamp-browser: | .venv/.stamp-dev
 	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
-		$(BIN)/playwright install chromium-headless-shell >.cache/browser.log 2>&1 || tail -n 1 .cache/browser.log >&2
+		$(BIN)/playwright install chromium >.cache/browser.log 2>&1 || tail -n 1 .cache/browser.log >&2
 	@touch $@
 
 # Debian's python3 has no ensurepip without the package python3-venv; then its pip alone will do.

@@ -65,10 +65,21 @@ def check_packages() -> None:
     assert "experiment/quickstart" in list_presets(), f"presets in the wheel: {list_presets()}"
 
 
+def check_page() -> None:
+    """The page of the dashboard was built into the wheel, and its sources stayed out."""
+    spec = importlib.util.find_spec("autoscaler")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "dashboard"
+    assert (folder / "static" / "index.html").is_file(), "the wheel has no page; the build said why"
+    assert not (folder / "web").exists()
+
+
 def main() -> None:
     """Try everything that the wheel offers, the cheap things first."""
     autoscaler, python = str(SCRIPTS / "autoscaler"), sys.executable
     check_packages()
+    check_page()
     assert run("version", autoscaler, "--version").startswith("autoscaler 0."), "odd version"
     run("light imports", python, "-c", IMPORT_LIGHTLY)
     run("gymnasium.make", python, "-W", "error", "-c", MAKE_ENVIRONMENT)

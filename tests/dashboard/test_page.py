@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from autoscaler.dashboard.build import WEB, npm_command
 from autoscaler.dashboard.page import find_page
@@ -39,7 +39,10 @@ def browser() -> Iterator[Browser]:
         own = Path(playwright.chromium.executable_path)
         if path is None and not own.exists():
             pytest.skip(f"none of {', '.join(BROWSERS)} is installed; playwright install chromium")
-        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error as error:  # such as one of the system's libraries that it needs
+            pytest.skip(f"the browser does not start: {error.message.splitlines()[0]}")
         yield running
         running.close()
 
