@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
     "policies": ("autoscaler.cli.policies", "List the trained policies of the package, and show their cards."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),
-    "envs": ("autoscaler.cli.envs", "List the environments, and check that one keeps Gymnasium's rules."),
+    "envs": ("autoscaler.cli.envs", "List environments, and check that one keeps Gymnasium's rules."),
     "traces": ("autoscaler.cli.traces", "List, inspect, import and generate traces of GPU jobs."),
     "hardware": ("autoscaler.cli.hardware", "Show power, price and carbon of GPUs and machines."),
     "doctor": ("autoscaler.cli.doctor", "Check this installation and say how to fix what is wrong."),
