@@ -17,11 +17,13 @@ from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, zones_a
 from envs.edge.config import CityConfig
 from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, NEIGHBOURS, OWN, CityTables, Integers, Numbers
 from envs.errors import EnvironmentConfigError
+from traces.formats.trips import trips_on
 from traces.geography import Projection
 from traces.mobility import Mobility, ZoneChanges, zone_changes
 from traces.roads import RoadGraph
 from traces.signals import align
 from traces.sites import Sites
+from traces.uri import TraceURI
 
 USERS_STEP_MS = 300_000
 """Users of each zone are counted so often."""
@@ -85,7 +87,8 @@ def load_city(config: CityConfig) -> City:
     """
     roads = traces.load_roads(config.roads)
     sites = _sites(config, roads)
-    users = traces.load_mobility(config.users.replace("trips:*", f"trips:{config.roads}", 1))
+    is_here = TraceURI.parse(config.users).path == "*"
+    users = trips_on(roads, config.users) if is_here else traces.load_mobility(config.users)
     changes = zone_changes(users, sites.latitude, sites.longitude)
     span_days = _span_days(users)
     calls = make_calls(config, users.num_users, span_days, np.random.default_rng([config.seed, 1]))

@@ -1,15 +1,18 @@
 """Generated users of a city: trips along a road network, whose URI is the path."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from configs.errors import did_you_mean
 from traces.errors import TraceURIError
 from traces.format import Format
 from traces.mobility.paths import Integers, Mobility
 from traces.mobility.trips import TripModel, generate_trips
+from traces.options import parse
 from traces.roads.graph import RoadGraph
 from traces.sites import OFF_MAP_METERS
+from traces.uri import TraceURI
 
 _MODEL = TripModel()
 
@@ -43,10 +46,28 @@ def load(path: str, options: Options) -> Mobility:
     Raises:
         TraceError: the road network cannot be read, an option is out of range, or a home is off the map.
     """
-    from traces.registry import load_mobility, load_roads
+    from traces.registry import load_roads
 
     suffix = "" if options.component == "all" else f"?component={options.component}"
-    roads = load_roads(f"{path}{suffix}")
+    return _generate(load_roads(f"{path}{suffix}"), options)
+
+
+def trips_on(roads: RoadGraph, uri: str) -> Mobility:
+    """Users on a road network that is loaded already, whatever the path of the URI is.
+
+    Raises:
+        TraceError: an option is unknown or out of range, or a home is off the map.
+    """
+    parsed, known = TraceURI.parse(uri), [item.name for item in fields(Options)]
+    for name in parsed.options:
+        if name not in known:
+            raise TraceURIError(f"{uri}: trips has no option {name!r}{did_you_mean(name, known)}")
+    return _generate(roads, parse(Options, parsed.options, uri))
+
+
+def _generate(roads: RoadGraph, options: Options) -> Mobility:
+    from traces.registry import load_mobility
+
     homes = None if options.homes is None else _homes(roads, load_mobility(options.homes))
     users = options.users or (_MODEL.users if homes is None else len(homes))
     shared = {name: getattr(options, name) for name in TripModel.__slots__ if name != "users"}

@@ -248,6 +248,15 @@ def test_carbon_is_that_of_the_hour() -> None:
         city_of(scenario(carbon="synthetic-signal:price?seed=0"))
 
 
+def test_trips_are_on_the_roads_of_the_scenario_with_their_options() -> None:
+    city = city_of(scenario(roads="grid-roads:village?columns=4&rows=4", sites=3))
+    assert city.roads.num_nodes == 16
+    _, distance = city.roads.nearest_nodes(city.users.latitude, city.users.longitude)
+    assert distance.max() < 1e-3
+    with pytest.raises(UserError, match=r"trips has no option 'user'.*users"):
+        city_of(scenario(users="trips:*?user=3"))
+
+
 def test_several_nodes_a_site_are_one_place() -> None:
     nodes = (NodeConfig(count=2, memory_mib=8000, gpus=1), NodeConfig(memory_mib=16_000, gpus=2))
     city = city_of(scenario(site_nodes=nodes))
