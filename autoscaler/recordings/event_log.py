@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.recording import JOB_EVENTS, NODE_STATES
 
 OFF, BOOTING, IDLE, BUSY, DRAINING, FAILED, GONE, _ = range(len(NODE_STATES))
-SUBMIT, START, END, PREEMPT, _, _, RESIZE, _ = range(len(JOB_EVENTS))
+SUBMIT, START, END, PREEMPT, SUSPEND, _, RESIZE, _ = range(len(JOB_EVENTS))
 
 Rows = list[tuple[Any, ...]]
 
@@ -69,6 +69,7 @@ class LogReader:
         self._nodes: dict[int, _Node] = {}
         self._pools: dict[int, _Pool] = {}
         self._waiting: dict[int, float] = {}
+        self._suspended: dict[int, float] = {}
         self._places: dict[int, set[int]] = {}
         self._emptied, self._now = -1, float("-inf")
 
@@ -81,6 +82,8 @@ class LogReader:
             "job_preempt": self._stop,
             "job_move": self._move,
             "job_resize": self._resize,
+            "job_suspend": self._suspend,
+            "job_resume": self._resume,
             "decision": self._decide,
         }
         for time_ms, event, pool, job, node, value in zip(*columns, strict=True):
@@ -135,6 +138,15 @@ class LogReader:
             self._waiting[job] = self._waiting.get(job, 0.0) + value / 1000.0
         self.rows.jobs.append((time, job, END if ends else PREEMPT, node, value / 1000.0))
         self._hold(time, pool, job, node, 0)
+
+    def _suspend(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        self._suspended[job] = self._suspended.get(job, 0.0) + value / 1000.0
+        self.rows.jobs.append((time, job, SUSPEND, node, value / 1000.0))
+        self._hold(time, pool, job, node, 0)
+
+    def _resume(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
+        """It waits from now on; its start has rows of its own."""
+        self._waiting[job] = self._suspended.pop(job, 0.0)
 
     def _move(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         """The log names the new node only; the parts of one node move together, so it is left by all of them."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -246,22 +249,26 @@ def _write_gif(frames: Iterator[Image.Image], path: Path, rate: float) -> None:
 
 
 def _write_mp4(film: Film, frames: Iterator[Image.Image], path: Path, rate: float) -> None:
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise RecordingError(
-            "writing .mp4 needs the package imageio-ffmpeg: pip install 'green-gpu-autoscaler[video]'; or write a .gif"
-        ) from error
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise RecordingError("writing .mp4 needs the program ffmpeg, which is not in PATH; install it, or write a .gif")
     width, height = (side - side % 2 for side in film.size)  # H.264 takes even sides only
     film_path = path.with_suffix(".mp4")
-    writer = imageio_ffmpeg.write_frames(
-        str(film_path), (width, height), fps=rate, quality=7, macro_block_size=2, ffmpeg_log_level="error"
-    )
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:g}", "-i", "-"]
+    target = ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(film_path)]
     try:
-        writer.send(None)
-        for frame in frames:
-            writer.send(np.ascontiguousarray(np.asarray(frame)[:height, :width]).tobytes())
-        writer.close()
+        with subprocess.Popen(
+            [program, "-loglevel", "error", "-y", *source, *target], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as encoder:
+            assert encoder.stdin is not None
+            assert encoder.stderr is not None
+            with suppress(BrokenPipeError):
+                for frame in frames:
+                    encoder.stdin.write(np.ascontiguousarray(np.asarray(frame)[:height, :width]).tobytes())
+                encoder.stdin.close()
+            problem = encoder.stderr.read().decode(errors="replace").strip()
+        if encoder.returncode != 0:
+            raise RecordingError(f"{path}: ffmpeg failed: {' '.join(problem.split())[:300]}; or write a .gif")
         film_path.replace(path)
     finally:
         film_path.unlink(missing_ok=True)

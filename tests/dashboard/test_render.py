@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def test_a_city_is_drawn_and_its_users_move(city_recording: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["gif", "mp4"])
 def test_a_film_has_its_frames(cluster_recording: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "mp4" and shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg in PATH")
     path = tmp_path / f"film.{kind}"
     words = ["render", str(cluster_recording), "-o", str(path), "--frames", "6", "--width", "400"]
     assert main(words) == 0
@@ -49,6 +52,14 @@ def test_a_film_has_its_frames(cluster_recording: Path, tmp_path: Path, kind: st
     else:
         assert path.read_bytes()[4:8] == b"ftyp"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["cluster", path.name]
+
+
+def test_without_ffmpeg_it_is_one_line(
+    cluster_recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["render", str(cluster_recording), "-o", str(tmp_path / "film.mp4"), "--frames", "2"]) == 2
+    assert "needs the program ffmpeg" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

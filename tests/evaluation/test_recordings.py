@@ -13,6 +13,7 @@ from autoscaler.cli import main
 from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
+from envs.gpu_cluster.simulator.log import KINDS
 from envs.recording import Recording
 from envs.recording.moments import Moments
 
@@ -86,6 +87,32 @@ def test_a_node_that_is_emptied_gives_up_each_of_its_parts() -> None:
     assert [(job, event, node) for _, job, event, node, _ in rows.jobs][-5:] == [
         (7, 2, 2), (7, 1, 0), (6, 2, 1), (5, 3, 0), (5, 3, 1),
     ]  # fmt: skip
+
+
+def test_a_suspended_job_leaves_its_nodes_and_waits_only_once_it_may_go_on() -> None:
+    log = log_of(
+        (0, "node_ready", None, 0, 0), (0, "node_ready", None, 1, 0),
+        (0, "job_start", 5, 0, 2000), (0, "job_start", 5, 1, 1000),
+        (1000, "job_suspend", 5, 0, 2000), (1000, "job_suspend", 5, 1, 1000), (2000, "decision", None, None, 1),
+        (3000, "job_resume", 5, None, 0), (4000, "decision", None, None, 2), (5000, "job_start", 5, 0, 3000),
+    )  # fmt: skip
+    rows = LogReader(np.array([[0.0, 5, 3.0]])).read(log)
+    assert {node: (state, used) for _, node, state, used in rows.node_states} == {0: (BUSY, 3.0), 1: (IDLE, 0.0)}
+    assert [(time, event, node) for time, _, event, node, _ in rows.jobs][-3:] == [
+        (1.0, 4, 0),
+        (1.0, 4, 1),
+        (5.0, 1, 0),
+    ]
+    assert [reason.partition("; ")[2] for *_, reason in rows.decisions] == [
+        "0 jobs wait for 0 GPUs", "1 jobs wait for 3 GPUs",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_event_of_a_log_is_read(kind: str) -> None:
+    log = log_of((0, "node_ready", None, 0, 0), (0, "job_start", 5, 0, 1000), (1000, kind, 5, 0, 1000))
+    rows = LogReader(np.array([[0.0, 5, 1.0]])).read(log)
+    assert len(rows.jobs) >= 2
 
 
 def test_evaluate_records_every_policy_on_one_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
