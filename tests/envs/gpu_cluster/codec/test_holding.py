@@ -77,7 +77,7 @@ def test_a_held_setpoint_still_orders_nodes_and_places_jobs() -> None:
 
 def test_a_fixed_rule_keeps_to_a_held_setpoint() -> None:
     snapshot, action = held(KEEP), np.zeros(len(LAYOUT.action_sizes), np.int64)
-    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), np.array([AT_ONCE, 0, 0, 0]), action)
+    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), np.array([AT_ONCE, 0, 0, 0, 0]), action)
     assert action[0] == KEEP
 
 

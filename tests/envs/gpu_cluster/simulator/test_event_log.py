@@ -25,7 +25,7 @@ def replay(problem: Problem, log_rows: int = 4096) -> Simulator:
     """The whole trace under Cluster Autoscaler's rule, consolidating where that lever is on."""
     simulator = Simulator.from_problem(problem, log_rows=log_rows)
     simulator.reset_all()
-    simulator.replay(np.array([[problem.config.codec.setpoint(600.0, 0.0), 2, 0, 0]]))
+    simulator.replay(np.array([[problem.config.codec.setpoint(600.0, 0.0), 2, 0, 0, 0]]))
     return simulator
 
 

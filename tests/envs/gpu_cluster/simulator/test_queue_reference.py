@@ -43,7 +43,9 @@ def test_any_queue_gives_the_same_numbers(problem: Problem, seed: int, hold: flo
             break
         action = generator.integers(sizes)
         action[: layout.max_pools] = layout.setpoint(3600.0, 0.0)
-        action[layout.max_pools :][generator.random(layout.window_slots) >= hold] = layout.max_pools
+        action[layout.max_pools : layout.max_pools + layout.window_slots][
+            generator.random(layout.window_slots) >= hold
+        ] = layout.max_pools
         step_both(fast, slow, action)
     assert_same_times(fast, slow)
 
