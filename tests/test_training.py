@@ -88,7 +88,7 @@ def test_a_run_is_not_made_shorter(engine: list[tuple[int, bool]], tmp_path: Pat
 def test_a_policy_to_start_from_is_looked_for_before_anything_is_tuned(
     engine: list[tuple[int, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "tune", None)  # calling it would be an error of another type
+    monkeypatch.setattr(training, "tune_together", None)  # calling it would be an error of another type
     with pytest.raises(ArtifactError, match="there is no policy artifact"):
         training.train(EXPERIMENT, tmp_path / "run", init_from=tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()

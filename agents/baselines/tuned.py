@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
 from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
+from configs.serialize import to_dict
 from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.codec import (
     ALWAYS_ON,
@@ -123,7 +124,7 @@ class Tuned:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON, and whether the optimum lies inside the grid."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, OPTIMUM: self.optimum}
+        return {**to_dict(self), OPTIMUM: self.optimum}
 
 
 def tune(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from agents.baselines.baseline import LITERATURE, Baseline
 from agents.baselines.constant import ConstantSetpoint
+from configs.serialize import to_dict
 
 if TYPE_CHECKING:
     from agents.baselines.training_window import TrainingWindow
@@ -52,9 +53,8 @@ class TunedPlacement:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        own = {name: getattr(self, name) for name in self.__slots__ if name != "tuned"}
-        lists = {name: list(value) for name, value in own.items() if isinstance(value, tuple)}
-        return {**self.tuned.to_dict(), **own, **lists}
+        own = {name: value for name, value in to_dict(self).items() if name != "tuned"}
+        return {**self.tuned.to_dict(), **own}
 
     def describe(self) -> str:
         """The choice in words."""

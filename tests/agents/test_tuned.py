@@ -183,7 +183,7 @@ def test_its_policy_with_levers_costs_what_it_says() -> None:
     problem = make_problem(trace, auto_cluster(trace), replace(config, packer=tuned.packer))
     episodes = equal_episodes(problem, start, start + DAY, 1)
     assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
-    assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width]
+    assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width, 0]
 
 
 def test_a_choice_says_whether_it_lies_at_an_end_of_the_grid() -> None:

@@ -268,7 +268,7 @@ def test_a_folder_that_exists_is_not_overwritten(config: Path, capsys: pytest.Ca
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_tuned(
     out: str, message: str, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("autoscaler.training.tune", None)  # calling it would be an internal error
+    monkeypatch.setattr("autoscaler.training.tune_together", None)  # calling it would be an internal error
     assert main(["train", str(config), "--out", out, "--name", "run"]) == 2
     assert message in only_line(capsys.readouterr())
 
@@ -473,7 +473,7 @@ def test_a_mistake_about_another_environment_is_one_line(
 def test_a_name_that_names_nothing_is_told_before_anything_is_tuned(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, change: str, message: str
 ) -> None:
-    monkeypatch.setattr(training, "tune", None)  # calling it would be an error of another type
+    monkeypatch.setattr(training, "tune_together", None)  # calling it would be an error of another type
     assert train(config, "--set", change) == 2
     assert message in only_line(capsys.readouterr())
 

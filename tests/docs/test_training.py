@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import autoscaler
 from autoscaler.cli import main
 from tests.conftest import ROOT
 
@@ -44,7 +45,9 @@ def test_every_example_of_the_training_page_runs(
     names: dict[str, object] = {}
     for language, text in blocks("docs/training.md"):
         if language == "yaml":
-            Path("other.yaml" if text.startswith("env:") else "experiment.yaml").write_text(text)
+            file = "other" if text.startswith("env:") else "many" if "traces:" in text else "experiment"
+            Path(f"{file}.yaml").write_text(text)
+            autoscaler.load_experiment(f"{file}.yaml")
         elif language == "python":
             exec(text, names)
         else:

@@ -56,7 +56,7 @@ def test_each_point_of_the_front_is_the_cheapest_rule_for_its_price_of_waiting(c
     front = rule_front(comparison)
     assert front is not None
     layout, scenario, windows = comparison.scenario.config.codec, comparison.scenario, comparison.windows
-    rules = np.array([(setpoint, 0, 0, 0) for setpoint in range(len(layout.setpoints))])
+    rules = np.array([(setpoint, 0, 0, 0, 0) for setpoint in range(len(layout.setpoints))])
     problem = scenario.problem()
     rows = [[measure(each, problem) for each in rollouts] for rollouts in replay_rules(rules, scenario, windows)]
 

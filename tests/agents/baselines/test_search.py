@@ -23,7 +23,7 @@ from envs.gpu_cluster.simulator.problem import make_problem
 from traces.trace import Trace
 
 DAY = 86_400.0
-LEVERS = dict.fromkeys(("consolidation", "power_caps", "elastic_width", "job_hints", "signals"), True)
+LEVERS = dict.fromkeys(("consolidation", "power_caps", "elastic_width", "suspension", "job_hints", "signals"), True)
 CONFIG = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=2, **LEVERS))
 SEARCHED = ("class-aware", "tuned-combination")  # by CMA-ES, see test_cma_search.py
 TUNED = [

@@ -119,7 +119,7 @@ def test_the_hazard_rule_learns_to_keep_what_is_called_often_and_to_drop_what_is
     for config in (often, seldom):
         batch = play(CityBatch(city_of(config)), [OWN, OWN, 4, 0, 1], steps=180)
         kept.append(batch.world.control[0, :6, st.KEEP])
-    assert np.median(kept[0]) >= 60_000
+    assert np.median(kept[0]) >= 30_000
     assert np.median(kept[1][kept[1] != 600_000]) == 0  # of those that have seen gaps enough
 
 
