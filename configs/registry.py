@@ -135,6 +135,10 @@ class Registry(Generic[T]):
         yield from self._targets
         yield from (name for name in self._loaded if name not in self._targets)
 
+    def names(self) -> list[str]:
+        """The names of the table and of what was added; not `module:NAME`, which is an entry once it was used."""
+        return [name for name in self if ":" not in name]
+
     def __len__(self) -> int:
         """The number of entries."""
         return len(self._targets.keys() | self._loaded.keys())

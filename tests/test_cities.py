@@ -27,6 +27,7 @@ def small(tmp_path: Path) -> str:
     return str(tmp_path / "city.yaml")
 
 
+@pytest.mark.slow
 def test_policies_are_compared_and_recorded(small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policies = ["--policy", "nearest", "--policy", "threshold-sleep"]
     output = ["--record", str(tmp_path / "record"), "--json", str(tmp_path / "c.json"), "--episodes", "2"]

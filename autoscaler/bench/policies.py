@@ -85,7 +85,7 @@ def choose_policies(names: str | Sequence[str], seeds: int) -> tuple[BenchPolicy
     for name in dict.fromkeys(entry.strip() for entry in listed):
         base, _, options = name.partition("?")
         if base == ALL:
-            found += [_rule(rule, seeds) for rule in BASELINES if rule not in [policy.name for policy in found]]
+            found += [_rule(rule, seeds) for rule in BASELINES.names() if rule not in [policy.name for policy in found]]
         elif base in AGENTS:
             found.append(_agent(name, base, options, seeds))
         elif options and not Path(name).exists():

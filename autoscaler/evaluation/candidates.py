@@ -154,7 +154,7 @@ def rule_names(given: str | Sequence[str], layout: CodecLayout) -> list[str]:
     names: list[str] = []
     for name in (name.strip() for name in listed):
         if name == ALL or name in GROUPS:
-            names += [rule for rule in BASELINES if _is_in(rule, name, layout)]
+            names += [rule for rule in BASELINES.names() if _is_in(rule, name, layout)]
         elif is_rule(name):
             names.append(name)
         else:

@@ -35,6 +35,8 @@ def test_module_and_name_stand_for_an_entry_that_is_not_listed(constants: Regist
     constants.require("math:tau", "constant")
     assert constants["math:tau"] == pytest.approx(2 * constants["pi"])
     assert constants.listed == ("pi", "e", "digits", "gone")
+    constants["mine"] = "math:pi"
+    assert constants.names() == ["pi", "e", "digits", "gone", "mine"], "what was only used is not listed"
 
 
 def test_a_module_of_the_working_directory_is_found(

@@ -115,6 +115,7 @@ def test_a_seed_fixes_a_random_policy(world: Scenario) -> None:
     assert first[0].decisions != other[0].decisions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always_step", [False, True])
 def test_a_policy_brings_its_own_codec(world: Scenario, always_step: bool) -> None:
     """It does what it would in an environment of that codec; what it sees beyond what it uses changes nothing."""

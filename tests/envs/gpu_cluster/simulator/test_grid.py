@@ -187,6 +187,7 @@ def random_world(seed: int, events: int) -> Problem:
     )
 
 
+@pytest.mark.slow
 def test_after_the_ramp_of_1000_random_events_the_power_is_within_the_budget_or_nothing_may_be_touched() -> None:
     """Under random actions. What may not be touched: jobs of tier 0, and nodes that still boot."""
     seen = met = 0

@@ -180,6 +180,7 @@ def test_a_rule_that_suspends_whenever_it_may_comes_to_an_end() -> None:
     assert simulator.pool_totals()[0].suspensions == 2
 
 
+@pytest.mark.slow
 @kernel_property(examples=60)
 @given(problem=crowded_problems(), seed=st.integers(0, 2**32 - 1))
 def test_both_simulators_agree_where_jobs_are_suspended_whenever_they_may_be(problem: Problem, seed: int) -> None:
