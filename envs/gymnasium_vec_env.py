@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -77,8 +77,6 @@ class GymnasiumVecEnv(TrainingVecEnv):
     Raises:
         EnvironmentConfigError: as `make_vector`; or agents cannot read its observations, or write its actions.
     """
-
-    saves_state: ClassVar[bool] = False
 
     def __init__(self, env: str, kwargs: Mapping[str, Any], num_envs: int, seed: int) -> None:
         self.render_mode = None

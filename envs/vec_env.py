@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 
-class TrainingVecEnv(VecEnv):
-    """A batch of environments whose training can be saved and resumed.
+@runtime_checkable
+class BeginsAnew(Protocol):
+    """A batch whose `state_dict` does not hold the episodes that are running.
 
-    Attributes:
-        saves_state: whether `state_dict` holds the episodes that are running. Where it does not, `begin_anew` is called
-            before it, so that a resumed training and one that never stopped go on with the same episodes.
+    Before it is saved all of them begin anew, so that a resumed training and one that never stopped go on with the same
+    episodes.
     """
 
-    saves_state: ClassVar[bool] = True
+    def begin_anew(self, steps: int) -> None:
+        """Begin new episodes everywhere, drawn from the seed and the number of steps alone.
+
+        Args:
+            steps: environment steps of the training so far.
+        """
+        ...
+
+
+class TrainingVecEnv(VecEnv):
+    """A batch of environments whose training can be saved and resumed; see also `BeginsAnew`."""
 
     @property
     @abstractmethod
@@ -40,11 +50,3 @@ class TrainingVecEnv(VecEnv):
         Raises:
             ValueError: it belongs to another configuration.
         """
-
-    def begin_anew(self, steps: int) -> None:
-        """Begin new episodes everywhere, drawn from the seed and the number of steps alone.
-
-        Args:
-            steps: environment steps of the training so far.
-        """
-        raise NotImplementedError

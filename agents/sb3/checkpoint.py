@@ -77,14 +77,13 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, env: TrainingVecEnv, ext
         (temporary / STATE).write_text(json.dumps(state))
 
 
-def begin_anew(model: BaseAlgorithm, env: TrainingVecEnv) -> None:
-    """Begin new episodes in a batch that cannot save those that are running, so that a resumed training has the same.
+def follow_new_episodes(model: BaseAlgorithm, env: TrainingVecEnv) -> None:
+    """Let an agent go on in a batch whose episodes have all begun anew, see `envs.vec_env.BeginsAnew`.
 
     Args:
         model: the agent, between two iterations.
         env: its environments.
     """
-    env.begin_anew(model.num_timesteps)
     model._last_obs = env.observations()  # noqa: SLF001
     model._last_episode_starts = np.ones(env.num_envs, np.bool_)  # noqa: SLF001
     memory = getattr(model, "_last_lstm_states", None)

@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.artifact import Manifest
-from agents.sb3.checkpoint import begin_anew, save_checkpoint
+from agents.sb3.checkpoint import follow_new_episodes, save_checkpoint
 from agents.sb3.curve import CurveWriter
 from agents.sb3.files import save_trained
 from agents.sb3.models import is_off_policy
@@ -20,7 +20,7 @@ from agents.sb3.scores import TrainedPolicy
 from agents.sb3.space_policy import SpacePolicy
 from agents.training import Hooks, Result, Task
 from configs.serialize import to_dict
-from envs.vec_env import TrainingVecEnv
+from envs.vec_env import BeginsAnew, TrainingVecEnv
 
 CHECKPOINTS, POLICY = "checkpoints", "policy"
 KEEP_CHECKPOINTS = 2
@@ -145,8 +145,9 @@ class RunCallback(BaseCallback):
     def checkpoint(self) -> None:
         """Save everything; older checkpoints than the last `KEEP_CHECKPOINTS` go."""
         self.saved_at = self.num_timesteps
-        if not self.batch.saves_state:
-            begin_anew(self.model, self.batch)
+        if isinstance(self.batch, BeginsAnew):
+            self.batch.begin_anew(self.model.num_timesteps)
+            follow_new_episodes(self.model, self.batch)
         name = f"step-{self.num_timesteps:012d}"
         save_checkpoint(self.folder / CHECKPOINTS / name, self.model, self.batch, self.state())
         for old in checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -34,8 +34,6 @@ class SiteRowsVecEnv(TrainingVecEnv):
         rows_per_city: sites of a city.
         batch: the worlds.
     """
-
-    saves_state: ClassVar[bool] = False
 
     def __init__(self, city: City, cities: int, seed: int) -> None:
         self.render_mode = None
