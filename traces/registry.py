@@ -231,9 +231,7 @@ def load_signal(uri: str) -> Signal:
     short = TraceURI.parse(uri)
     if f"{short.scheme}-signal" in FORMATS:
         uri = str(TraceURI(f"{short.scheme}-signal", short.path, short.options))
-    parsed, form = _parse(uri, "signal")
-    _check_names(parsed, {item.name for item in fields(form.options)})
-    signal: Signal = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    signal: Signal = _load(uri, "signal")
     return replace(signal, uri=uri)
 
 
