@@ -100,6 +100,11 @@ class PoolAccount:
         return Waterfall.of_amounts(self.spendings[:, SPENDINGS.index("carbon_g")].tolist())
 
 
+def gpus_alone(pool: LivePool) -> LivePool:
+    """The pool with the power of its GPUs and nothing else, as DCGM measures it."""
+    return replace(pool, power=replace(pool.power, host_watts=0.0, boot_watts=0.0, off_watts=0.0, pue=1.0))
+
+
 def counts_of(pool: PoolView) -> Counts:
     """What is on in a pool: a node that is closed, leaves or does not answer draws power all the same."""
     idle = busy = booting = used = 0
@@ -189,8 +194,8 @@ class LiveAccount:
                     entry.carbon_unknown_kwh += float(kwh.sum())
                 entry.amounts = [before + more for before, more in zip(entry.amounts, amounts, strict=True)]
             if is_measured:
-                gpus = replace(pool, power=replace(pool.power, host_watts=0.0, boot_watts=0.0, off_watts=0.0, pue=1.0))
-                entry.gpu_kwh += float((np.array(_amounts(pool, counts, elapsed)) * kwh_rates(gpus)).sum())
+                gpu_rates = kwh_rates(gpus_alone(pool))
+                entry.gpu_kwh += float((np.array(_amounts(pool, counts, elapsed)) * gpu_rates).sum())
 
     def _tariff(self, pool: LivePool, start_ms: int, end_ms: int) -> list[tuple[int, int, float, float | None]]:
         """Begin and end (ms), USD/kWh and gCO2e/kWh (None: unknown) of each piece of a span."""

@@ -149,6 +149,7 @@ class Loop:
             report_view(observation.view, observation.snapshot, self._config, self._metrics)
             if self._books is not None:
                 self._books.observe(observation.view)
+                observation = replace(observation, view=self._books.with_power(observation.view))
             self._health.active()
             if observation.view.stale_resources:
                 return self._hold(observation)

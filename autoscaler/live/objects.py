@@ -92,6 +92,7 @@ class NodeView(ObjectView):
         lost_since_seconds: since when it has lost its readiness or its GPUs; None: it has them, or never had them.
         idle_since_seconds: since when it is ready and has no GPU pod, None while it has one or is not ready.
         used_gpu_milli: requested by the GPU pods that are bound to it and not finished.
+        measured_gpu_watts: mean power of its GPUs that was measured since pods last came or went; None: none was.
         holds_accelerators: a pod on it uses an accelerator that does not count in `used_gpu_milli`.
         pods: uids of all pods that are bound to it and not finished, of DaemonSets too.
     """
@@ -113,6 +114,7 @@ class NodeView(ObjectView):
     lost_since_seconds: float | None = None
     idle_since_seconds: float | None = None
     used_gpu_milli: int = 0
+    measured_gpu_watts: float | None = None
     holds_accelerators: bool = False
     pods: tuple[str, ...] = ()
 

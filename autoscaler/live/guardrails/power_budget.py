@@ -1,12 +1,13 @@
 """What the budget of a grid event leaves: nodes that may be ordered, and jobs that may start.
 
-Power is what the simulator's model says of what is on (`PowerConfig`), with what was ordered, promised or released and
-is not there yet. Nothing that runs is touched: no job is capped, narrowed or stopped.
+Power is what the simulator's model says of what is on (`PowerConfig`), or what was measured of GPUs where that is more,
+with what was ordered, promised or released and is not there yet. Nothing that runs is touched: no job is capped,
+narrowed or stopped.
 """
 
 from __future__ import annotations
 
-from autoscaler.live.account import counts_of
+from autoscaler.live.account import counts_of, gpus_alone
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.grid_config import event_at, utc_text
 from autoscaler.live.guardrails.capacity import Capacity
@@ -36,7 +37,7 @@ class PowerBudget:
         self.is_on = self.event is not None and self.event.start_seconds <= view.now_seconds
         self.left_watts = 0.0
         if self.event is not None:
-            drawn = sum(self._watts(pool, state) for pool in view.pools)
+            drawn = sum(self._watts(pool, state) + self._unexpected_watts(pool) for pool in view.pools)
             self.left_watts = 1000.0 * self.event.power_kw - drawn - self._promised_watts(view, capacity)
 
     def order_watts(self, pool: str) -> float:
@@ -89,6 +90,18 @@ class PowerBudget:
         off = max(0, settings.max_nodes - counts.idle - counts.busy - coming)
         total = counts.idle * watts.idle_node + coming * max(watts.boot_node, watts.idle_node) + off * watts.off_node
         return settings.power.pue * (total + unused * watts.unused_gpu + used * watts.busy_gpu)
+
+    def _unexpected_watts(self, pool: PoolView) -> float:
+        """What the GPUs of a pool were measured to draw more than the model says of them; 0 where it is less."""
+        settings = self._config.pool(pool.name)
+        watts = gpus_alone(settings).power.watts(settings.gpus_per_node)
+        more = 0.0
+        for node in pool.nodes:
+            if node.measured_gpu_watts is not None:
+                used = node.used_gpu_milli / 1000.0
+                believed = used * watts.busy_gpu + (settings.gpus_per_node - used) * watts.unused_gpu
+                more += node.measured_gpu_watts - believed
+        return settings.power.pue * max(0.0, more)
 
     def _promised_watts(self, view: ClusterView, capacity: Capacity) -> float:
         """What pods draw that are about to start on ready nodes."""

@@ -53,6 +53,18 @@ class Sample(NamedTuple):
     value: float
 
 
+class NodePower(NamedTuple):
+    """Mean power of the GPUs of a node over the last read.
+
+    Attributes:
+        watts: of all its GPUs with a value.
+        since_seconds: from when on it was measured; of several GPUs the first.
+    """
+
+    watts: float
+    since_seconds: float
+
+
 @dataclass(slots=True)
 class _Last:
     sample: Sample
@@ -64,9 +76,13 @@ class EnergyCounter:
 
     Args:
         settings: what the series are, and what is a spike or a gap.
+
+    Attributes:
+        power: what each node drew over the last call of `add`, by name; not one of which a value was dropped.
     """
 
     def __init__(self, settings: PowerMeter) -> None:
+        self.power: dict[str, NodePower] = {}
         self._settings = settings
         self._last: dict[tuple[str, ...], _Last] = {}
 
@@ -82,6 +98,7 @@ class EnergyCounter:
         """
         dropped: Counter[Dropped] = Counter()
         joules, seen = 0.0, set()
+        power: dict[str, NodePower | None] = {}
         for each in series:
             labels, values = each.get("metric"), each.get("values")
             if not isinstance(labels, Mapping) or not isinstance(values, list):
@@ -97,8 +114,21 @@ class EnergyCounter:
                 dropped[Dropped.SLICE] += len(values)
                 continue
             seen.add(gpu)
-            joules += sum(self._step(gpu, value, dropped) for value in values)
+            begun, odd = self._last.get(gpu), _odd(dropped)
+            since = None if begun is None else begun.sample.seconds
+            used = sum(self._step(gpu, value, dropped) for value in values)
+            joules += used
+            if since is not None:
+                more = None if _odd(dropped) > odd else self._mean(gpu, used, since)
+                node = str(labels.get(self._settings.node_label, ""))
+                power[node] = _together(power.get(node, NO_POWER), more)
+        self.power = {node: each for node, each in power.items() if each is not None}
         return joules, dropped
+
+    def _mean(self, gpu: tuple[str, ...], joules: float, since_seconds: float) -> NodePower | None:
+        """Power of a GPU since a stamp; None: no value came after it."""
+        seconds = self._last[gpu].sample.seconds - since_seconds
+        return NodePower(joules / seconds, since_seconds) if seconds > 0.0 else None
 
     def _step(self, gpu: tuple[str, ...], pair: Any, dropped: Counter[Dropped]) -> float:
         """Joules from the last value of a GPU to this one."""
@@ -151,6 +181,22 @@ class EnergyCounter:
         return joules
 
 
+NO_POWER = NodePower(0.0, math.inf)
+"""Of a node none of whose GPUs was looked at yet."""
+
+
+def _together(first: NodePower | None, second: NodePower | None) -> NodePower | None:
+    """Power of GPUs of one node; of a node of which one GPU is not known nothing is."""
+    if first is None or second is None:
+        return None
+    return NodePower(first.watts + second.watts, min(first.since_seconds, second.since_seconds))
+
+
+def _odd(dropped: Counter[Dropped]) -> int:
+    """Values that were dropped and leave a hole; those that come twice do not."""
+    return dropped.total() - dropped[Dropped.SLICE] - dropped[Dropped.REPEATED] - dropped[Dropped.BACKWARDS]
+
+
 def _sample(pair: Any) -> Sample | None:
     if not isinstance(pair, list) or len(pair) != 2:
         return None
@@ -177,6 +223,7 @@ class PowerFeed:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._joules, self._good_seconds, self._asked = 0.0, -math.inf, -math.inf
         self._nodes: frozenset[str] = frozenset()
+        self._power: dict[str, NodePower] = {}
         self._problem = ""
         self._thread = threading.Thread(target=self._run, name="signal-power", daemon=True)
 
@@ -196,6 +243,12 @@ class PowerFeed:
     def is_good(self) -> bool:
         """Whether the last read is not too old."""
         return self._now() - self._good_seconds <= self._settings.max_gap_seconds
+
+    @property
+    def power(self) -> dict[str, NodePower]:
+        """What each node drew over the last read, by name; empty where that is too old."""
+        with self._lock:
+            return self._power if self.is_good else {}
 
     def take_kwh(self) -> float:
         """KWh that were measured since the last call."""
@@ -223,6 +276,7 @@ class PowerFeed:
         joules, dropped = self._counter.add(series, self._nodes)
         with self._lock:
             self._joules += joules
+            self._power = self._counter.power
         self._asked, self._good_seconds = now, now
         if self._problem:
             self._problem = ""

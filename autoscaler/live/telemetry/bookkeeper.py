@@ -7,11 +7,13 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.live.account import LiveAccount, cost_parts
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.grid_config import event_at
 from autoscaler.live.kube.client import KubeClient
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
@@ -30,6 +32,7 @@ from autoscaler.live.names import (
     METRIC_SIGNAL_STATE,
     METRIC_SIGNAL_VALUE,
 )
+from autoscaler.live.objects import NodeView
 from autoscaler.live.telemetry.events import EventType
 from autoscaler.live.telemetry.metrics import Metrics
 
@@ -53,7 +56,7 @@ class Bookkeeper:
         metrics: shows it.
         client: reads ConfigMaps; None: there is no cluster.
         tell: takes Events.
-        on_value: called when a signal has another value or state than before.
+        on_value: called when a signal has another value or state than before, and when power was read for a grid event.
 
     Attributes:
         signals: the signals; None: the config has none.
@@ -74,6 +77,7 @@ class Bookkeeper:
         self._told: dict[tuple[str, str], str] = {}
         self._values: dict[tuple[str, str], float | None] = {}
         self._shown: dict[tuple[str, str, str], float] = {}
+        self._pods: dict[str, tuple[tuple[str, ...], float]] = {}
         self._running = False
         self.signals: LiveSignals | None = None
         self._power: PowerFeed | None = None
@@ -133,6 +137,27 @@ class Bookkeeper:
         self.account.observe(view, self._clock.to_wall(view.now_seconds), is_measured)
         self._show_account()
         self.show_signals()
+
+    def with_power(self, view: ClusterView) -> ClusterView:
+        """A view with the measured power of its nodes.
+
+        What was measured before pods came to a node or left it says nothing of what it draws now, and is left out.
+        """
+        pods = {node.uid: node.pods for pool in view.pools for node in pool.nodes}
+        same = {uid: since for uid, (names, since) in self._pods.items() if pods.get(uid) == names}
+        self._pods = {uid: (names, same.get(uid, view.now_seconds)) for uid, names in pods.items()}
+        power = {} if self._power is None else self._power.power
+
+        def measured(node: NodeView) -> NodeView:
+            found = power.get(node.name)
+            if found is None or found.since_seconds < self._pods[node.uid][1]:
+                return node
+            return replace(node, measured_gpu_watts=found.watts)
+
+        if not power:
+            return view
+        pools = (replace(pool, nodes=tuple(measured(node) for node in pool.nodes)) for pool in view.pools)
+        return replace(view, pools=tuple(pools))
 
     def report(self) -> dict[str, Any]:
         """The account by names."""
@@ -194,6 +219,9 @@ class Bookkeeper:
         self._metrics.add(METRIC_POWER_READS, 1, result)
         for reason, count in dropped.items():
             self._metrics.add(METRIC_POWER_DROPPED, count, str(reason))
+        event = event_at(self._config.guardrails.grid_events, self._clock.now())
+        if event is not None:  # more power than was believed leaves less of its budget
+            self._on_value()
 
     def _show_account(self) -> None:
         for name in self.account.names:

@@ -97,6 +97,31 @@ def test_jobs_that_run_keep_their_gpus_although_the_budget_is_broken():
     assert (allowed.removals, allowed.consolidations, allowed.orders) == ((), (), {})
 
 
+def test_gpus_that_draw_more_than_is_believed_leave_less_of_the_budget():
+    """400 W of the host and 8 idle GPUs of 50 W are believed; 1.2 kW of the GPUs alone are 0.8 kW more."""
+    believed, measured = node("n"), node("n", measured_gpu_watts=1200.0)
+    budget = event(4 * IDLE_KW)
+    assert ordered(view([believed]), decision(a=9), budget)[0] == {"a": 3}
+    assert ordered(view([measured]), decision(a=9), budget)[0] == {"a": 2}
+
+
+def test_gpus_that_draw_less_than_is_believed_leave_no_more():
+    assert ordered(view([node("n", measured_gpu_watts=0.0)]), decision(a=9), event(4 * IDLE_KW))[0] == {"a": 3}
+
+
+def test_what_was_measured_is_compared_over_all_nodes_of_a_pool_that_have_a_meter():
+    """A node that draws 0.4 kW less than believed makes up for one that draws 0.4 kW more."""
+    nodes = [node("n", measured_gpu_watts=800.0), node("m", measured_gpu_watts=0.0), node("o")]
+    assert ordered(view(nodes), decision(a=9), event(4 * IDLE_KW))[0] == {"a": 1}
+
+
+def test_measured_power_counts_with_pue():
+    limits = config(a={"power": PowerConfig(50.0, 300.0, 400.0, pue=2.0)}, grid_events=(event(8 * IDLE_KW),))
+    cluster = view([node("n", measured_gpu_watts=1200.0)])
+    allowed = evaluate(cluster, decision(a=9), GuardrailState(), limits)
+    assert allowed.orders == {"a": 2}, "6.4 kW less 2 x 1.6 kW, at 1.6 kW a node"
+
+
 def test_an_event_is_looked_at_when_it_becomes_known_starts_and_ends():
     limits = config(grid_events=(event(1.0, starts_in=7200.0),))
     found = [

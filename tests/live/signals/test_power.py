@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from autoscaler.live.signal_config import PowerMeter
-from autoscaler.live.signals.power import Dropped, EnergyCounter, PowerFeed
+from autoscaler.live.signals.power import Dropped, EnergyCounter, NodePower, PowerFeed
 from tests.live.signals.web import Answer, series, serving
 
 NODE = {"Hostname": "n1"}
@@ -94,6 +94,32 @@ def test_an_odd_value_of_power_is_dropped_and_counted(
     assert counted(values, kind="power") == (joules, Counter({reason: 1}))
 
 
+def test_the_power_of_a_node_is_the_mean_of_its_gpus_over_the_last_read() -> None:
+    counter = EnergyCounter(PowerMeter("http://prometheus"))
+    for at, first, second in ((0, 0, 0), (60, 6000, 12000), (90, 9000, 12000)):
+        rows = [
+            {"metric": gpu("GPU-1"), "values": [[at, repr(mj(first))]]},
+            {"metric": gpu("GPU-2"), "values": [[at, repr(mj(second))]]},
+            {"metric": gpu("GPU-3") | {"Hostname": "n2"}, "values": [[at, "0"]]},
+        ]
+        counter.add(rows, None)
+        if at == 60:
+            assert counter.power == {"n1": NodePower(300.0, 0.0), "n2": NodePower(0.0, 0.0)}
+    assert counter.power["n1"] == NodePower(100.0, 60.0)
+
+
+def test_a_node_of_which_a_value_was_dropped_has_no_power() -> None:
+    counter = EnergyCounter(PowerMeter("http://prometheus"))
+    for at, first, second in ((0, 0.0, 5e9), (60, 6000.0, 0.0)):
+        rows = [
+            {"metric": gpu("GPU-1"), "values": [[at, repr(mj(first))]]},
+            {"metric": gpu("GPU-2"), "values": [[at, repr(mj(second))]]},
+        ]
+        _, dropped = counter.add(rows, None)
+    assert dropped == {Dropped.RESET: 1}
+    assert counter.power == {}
+
+
 def test_a_series_that_names_no_gpu_or_a_node_of_no_pool_does_not_count() -> None:
     counter = EnergyCounter(PowerMeter("http://prometheus", kind="power"))
     values = [[0, "200"], [60, "200"]]
@@ -119,5 +145,7 @@ def test_it_is_read_from_prometheus_and_what_fails_costs_one_read() -> None:
         queries = [request.query["query"] for request in web.requests]
     assert [result for result, _ in results] == ["ok", "server-error", "ok"]
     assert queries[-1] == "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION[120s]", "back to the last good read"
+    assert feed.power == {"n1": NodePower(300.0, 1000.0)}
     now += 301.0
     assert not feed.is_good
+    assert feed.power == {}
