@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from envs.containers.simulator import capacity_of
 from envs.edge import kernels
 from envs.edge.city import City
 from envs.edge.codec import NUM_FEATURES
-from envs.edge.tables import CHOICES, COST_TERMS, MEMORY_COLUMNS, Integers
-from envs.errors import InvalidActionError
+from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, Integers
 
 DEFAULT_ACTION = np.array((0, 0, 2, 0, 2), np.int64)
 """Own site, containers kept for 10 minutes, nodes for 5: what every site does before an episode."""
@@ -138,7 +136,7 @@ class CityBatch:
         self._energy[worlds] = self.world.amount[worlds, :, : st.ENERGIES].sum(axis=(1, 2))
 
     def step(self, actions: Integers) -> None:
-        """Step every world: [W, S, 5] int64, see `check_actions`."""
+        """Step every world: [W, S, 5] int64, those of each site."""
         results = self.observations, self.rewards, self.costs
 
         def task(first: int, end: int) -> None:
@@ -209,27 +207,3 @@ def quantile_ms(counts: Integers, quantile: float) -> float:
     at = int(np.searchsorted(np.cumsum(counts), quantile * total))
     edges = bin_edges_ms()
     return float(np.sqrt(edges[at] * edges[at + 1]))
-
-
-def check_actions(actions: Any, num_worlds: int, sites: int) -> Integers:
-    """[W, S, 5] int64 from what a caller gives, which may be flat.
-
-    Raises:
-        InvalidActionError: it has another shape, no integers, or a choice that does not exist.
-    """
-    given = np.asarray(actions)
-    wanted = (num_worlds, sites, len(CHOICES))
-    if given.dtype.kind not in "iu" or given.size != np.prod(wanted):
-        raise InvalidActionError(
-            f"the actions have shape {given.shape} and dtype {given.dtype}; they must be integers, {len(CHOICES)} for "
-            f"each of {sites} sites"
-        )
-    checked = np.ascontiguousarray(given.reshape(wanted), np.int64)
-    wrong = (checked < 0) | (checked >= np.array(CHOICES))
-    if wrong.any():
-        world, site, component = np.argwhere(wrong)[0].tolist()
-        raise InvalidActionError(
-            f"environment {world}, site {site}: choice {checked[world, site, component]} of component {component} does "
-            f"not exist; it has {CHOICES[component]}"
-        )
-    return checked

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.actions import ActionCheck
 from envs.autoreset import ResetNeededError
 from envs.edge.arguments import ScenarioArgument, city_of
-from envs.edge.batch import CityBatch, CityTotals, check_actions
+from envs.edge.batch import CityBatch, CityTotals
+from envs.edge.codec import ACTION_SIZES
 from envs.edge.episodes import chosen_start_ms, draw_start_ms, steps_of
 from envs.edge.spaces import city_action_space, city_observation_space
 
@@ -68,7 +69,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Episode End
 
-    Truncated after `episode_seconds`; never terminated. The last `info` has `totals`: USD, kWh, gCO2e, requests, shares
+    Truncated after `episode_seconds`; never terminated. `env.unwrapped.totals()` has USD, kWh, gCO2e, requests, shares
     of cold starts and of late answers, response times. A step after the end raises `ResetNeededError`.
 
     ## Arguments
@@ -99,6 +100,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
         sites = self.city.num_sites
         self.observation_space: Any = city_observation_space(sites)
         self.action_space: Any = city_action_space(sites)
+        self._check_action = ActionCheck(ACTION_SIZES * sites)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -123,14 +125,11 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
         """
         if self._left == 0:
             raise ResetNeededError("no episode is running: call reset() before the first step and after the last")
-        self._batch.step(check_actions(action, 1, self.city.num_sites))
+        self._batch.step(self._check_action(action).reshape(1, self.city.num_sites, -1))
         self._left -= 1
         truncated = self._left == 0
-        info = self._info()
-        if truncated:
-            info["totals"] = asdict(self.totals())
         reward = -float(self._batch.costs[0].sum())
-        return self._batch.observations[0].copy(), reward, False, truncated, info
+        return self._batch.observations[0].copy(), reward, False, truncated, self._info()
 
     def totals(self) -> CityTotals:
         """What happened since the episode began."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def draw_start_ms(city: City, generator: np.random.Generator) -> int:
     return int(begin + interval * int(generator.integers((latest - begin) // interval + 1)))
 
 
-def chosen_start_ms(city: City, options: dict[str, Any]) -> int:
+def chosen_start_ms(city: City, options: Mapping[str, Any]) -> int:
     """The moment that the option `start_seconds` names.
 
     Raises:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from envs.actions import ActionCheck
@@ -15,6 +14,7 @@ from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.episodes import RandomEpisodes, draw_seed, episode_from_options
 from envs.gpu_cluster.simulator import COST_TERMS, Simulator
 from envs.gpu_cluster.simulator.problem import Problem
+from envs.vector_env import EpisodeGenerators
 
 INFO_KEYS = (*COST_TERMS, "step_seconds", "time_seconds")
 """What `info` holds: the terms of the cost in USD, how long the step took, and the time of the trace."""
@@ -32,32 +32,19 @@ class ClusterBatch:
 
     Attributes:
         simulator: the clusters.
-        generators: of each cluster, for its episodes.
-        seeds: what each generator was made from.
+        random: the generator of each cluster, for its episodes.
         episode_seconds: how long a random episode is.
     """
 
     def __init__(self, problem: Problem, num_envs: int, threads: int | None = None) -> None:
-        if num_envs < 1:
-            raise EnvironmentConfigError(f"num_envs is {num_envs}; it must be at least 1")
+        self.random = EpisodeGenerators(num_envs)
         self.problem, self.num_envs, self._threads = problem, num_envs, threads
         self.simulator = Simulator.from_problem(problem, num_envs, problem.config.episode_seconds, threads=threads)
-        self.generators: list[np.random.Generator] = []
-        self.seeds: list[int] = []
-        for _ in range(num_envs):
-            generator, seed = seeding.np_random()
-            self.generators.append(generator)
-            self.seeds.append(seed)
         self._episodes = RandomEpisodes(problem)
         self._episodes.log()
         self.episode_seconds = self._episodes.seconds
         self._check = ActionCheck(problem.config.codec.action_sizes, num_envs)
         self._has_begun = np.zeros(num_envs, np.bool_)
-
-    def seed(self, cluster: int, seed: int | None) -> None:
-        """Give a cluster a new generator; None leaves it as it is."""
-        if seed is not None:
-            self.generators[cluster], self.seeds[cluster] = seeding.np_random(seed)
 
     def begin(self, clusters: Sequence[int], options: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Begin an episode in some clusters.
@@ -71,7 +58,7 @@ class ClusterBatch:
         """
         problem, episodes, seeds = self.problem, [], []
         for cluster, window in zip(clusters, options or [{}] * len(clusters), strict=True):
-            generator = self.generators[cluster]
+            generator = self.random.generators[cluster]
             episodes.append(episode_from_options(problem, window) if window else self._episodes.draw(generator))
             seeds.append(draw_seed(problem, generator))
         drawn = [seed for seed in seeds if seed is not None]
@@ -118,7 +105,7 @@ class ClusterBatch:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future of the batch depends on: `arrays` by name, and `generator`, plain values."""
-        states = [generator.bit_generator.state for generator in self.generators]
+        states = [generator.bit_generator.state for generator in self.random.generators]
         return {"arrays": self.simulator.state_arrays(), "generator": states}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -132,6 +119,6 @@ class ClusterBatch:
                 f"the state does not fit: it is of {len(state['generator'])} clusters, not {self.num_envs}"
             )
         self.simulator.load_state_arrays(state["arrays"])
-        for generator, saved in zip(self.generators, state["generator"], strict=True):
+        for generator, saved in zip(self.random.generators, state["generator"], strict=True):
             generator.bit_generator.state = saved
         self._has_begun[:] = True

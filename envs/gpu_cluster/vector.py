@@ -143,7 +143,7 @@ class GpuClusterVecEnv(TrainingVecEnv):
             EnvironmentConfigError: an option has no meaning.
         """
         for index, seed in enumerate(self._seeds):
-            self._batch.seed(index, seed)
+            self._batch.random.seed(index, seed)
         self._batch.begin(range(self.num_envs), self._options)
         self._reset_seeds()
         self._reset_options()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import gymnasium
@@ -14,7 +13,6 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers.vector import DictInfoToList, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 from configs.errors import ConfigError, UserError
-from envs.autoreset import ResetNeededError
 from envs.errors import EnvironmentConfigError, InvalidActionError
 from envs.gpu_cluster.gymnasium_vector import GpuClusterVectorEnv
 from envs.registry import ENVIRONMENTS, register_envs
@@ -60,43 +58,6 @@ def assert_same(one: Any, other: Any) -> None:
         assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
-@pytest.mark.parametrize("mode", MODES)
-def test_it_does_what_the_loop_over_single_environments_does(env_id: str, mode: str) -> None:
-    ours, theirs = make_vec(env_id=env_id, autoreset_mode=mode), make_sync(3, env_id, mode)
-    assert isinstance(ours, GpuClusterVectorEnv)
-    assert ours.metadata["autoreset_mode"] is theirs.metadata["autoreset_mode"]
-    for space in ("observation_space", "action_space", "single_observation_space", "single_action_space"):
-        assert getattr(ours, space) == getattr(theirs, space)
-    assert_same(ours.reset(seed=3), theirs.reset(seed=3))
-    ours.action_space.seed(0)
-    ends = 0
-    for _ in range(250):
-        actions = ours.action_space.sample()
-        step = ours.step(actions)
-        assert_same(step, theirs.step(actions))
-        over = step[2] | step[3]
-        ends += int(over.sum())
-        if mode == "Disabled" and over.any():
-            both = [env.reset(options={"reset_mask": over.copy()}) for env in (ours, theirs)]
-            assert_same(*both)
-    assert ends >= 6
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_what_a_step_gave_back_stays_as_it_was(mode: str) -> None:
-    env = make_vec(autoreset_mode=mode)
-    env.reset(seed=0)
-    step = (*env.step(env.action_space.sample()), env.action_masks())
-    kept = pickle.loads(pickle.dumps(step))
-    for _ in range(20):
-        env.step(env.action_space.sample())
-    assert_same(step[-2], kept[-2])
-    for ours, theirs in zip(step[:-2], kept[:-2], strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(step[-1], kept[-1])
-
-
 def test_masks_are_those_of_the_single_environments() -> None:
     env, single = make_vec(), gymnasium.make(ENV_IDS[0], **SETTINGS)
     env.reset(seed=3)
@@ -127,35 +88,6 @@ def test_a_window_longer_than_an_episode_needs_a_reset_of_all() -> None:
     with pytest.raises(EnvironmentConfigError, match="reset all environments at once"):
         env.reset(options={"start_seconds": 0.0, "reset_mask": np.array([True, False, False])})
     env.reset(options={"start_seconds": 0.0})
-
-
-def test_a_reset_of_some_leaves_the_others_as_they_are() -> None:
-    env = make_vec()
-    before, _ = env.reset(seed=0)
-    after, infos = env.reset(options={"reset_mask": np.array([False, True, False])})
-    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
-    assert not np.array_equal(after[1], before[1])
-    assert infos["_time_seconds"].tolist() == [False, True, False]
-
-
-@pytest.mark.parametrize("mask", [np.zeros(3, bool), np.ones(2, bool), np.ones(3), [True] * 3])
-def test_a_reset_mask_that_means_nothing_is_refused(mask: Any) -> None:
-    with pytest.raises(EnvironmentConfigError, match="reset_mask must be an array of 3 bool"):
-        make_vec().reset(options={"reset_mask": mask})
-
-
-def test_a_step_without_an_episode_is_refused() -> None:
-    env = make_vec(autoreset_mode="Disabled")
-    actions = env.action_space.sample()
-    with pytest.raises(ResetNeededError, match="before the first step"):
-        env.step(actions)
-    env.reset(seed=0)
-    over = np.zeros(3, bool)
-    while not over.any():
-        _, _, terminations, truncations, _ = env.step(actions)
-        over = terminations | truncations
-    with pytest.raises(ResetNeededError, match=f"the episode of environment {np.argmax(over)} is over"):
-        env.step(actions)
 
 
 def test_a_spec_written_as_json_makes_the_same_environment() -> None:
