@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from autoscaler.live.names import METRIC_DECISIONS, METRIC_ERRORS, METRIC_FALLBA
 from autoscaler.live.observer import Observation, Observer
 from autoscaler.live.policy.decide import Decided, Decider
 from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
+from autoscaler.live.providers import Provider, Reserves
 from autoscaler.live.telemetry.audit import AuditWriter
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.events import Recorder
@@ -44,10 +45,25 @@ class Actor(Protocol):
 
 
 class DryRun:
-    """Changes nothing."""
+    """Changes nothing, and shows in the log which objects it would write for other autoscalers.
+
+    Args:
+        config: the pools.
+        providers: by pool.
+    """
+
+    def __init__(self, config: LiveConfig, providers: Mapping[str, Provider]) -> None:
+        self._config, self._providers = config, providers
+        self._shown: dict[str, int] = {}
 
     def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
         """Remember only what the view showed."""
+        for pool, nodes in allowed.reserves.items():
+            provider = self._providers[pool]
+            if isinstance(provider, Reserves) and self._shown.get(pool) != nodes:
+                self._shown[pool] = nodes
+                objects = provider.manifests(self._config.pool(pool), nodes)
+                _LOG.info("would write", extra={"pool": pool, "objects": objects})
         return allowed.state
 
 

@@ -224,6 +224,10 @@ EVENT_CONSOLIDATED: Final = _name(
 EVENT_CONSOLIDATION_FAILED: Final = _name("event", "ConsolidationFailed", "Node: its jobs stay; says why.")
 EVENT_REPAIR: Final = _name("event", "NodeRepair", "Node: it is rebooted, or is well again; says why.")
 EVENT_REPAIR_FAILED: Final = _name("event", "NodeRepairFailed", "Node: it could not be rebooted; says why.")
+EVENT_RESERVED: Final = _name("event", "Reserved", "Lease: another autoscaler is to keep so many nodes of a pool free.")
+EVENT_FAILED_TO_RESERVE: Final = _name(
+    "event", "FailedToReserve", "Lease: what is to be kept free could not be written; says of which pool, and why."
+)
 EVENT_POOL_UNAVAILABLE: Final = _name(
     "event", "PoolUnavailable", "Job or pod: its pool cannot run it any more; says whether its pods are made again."
 )
@@ -250,6 +254,9 @@ METRIC_USED_GPUS: Final = _metric("gauge", "used_gpus", "GPUs in use by pool.", 
 METRIC_MIN: Final = _metric("gauge", "node_group_min_count", "Least nodes of a pool.", "pool")
 METRIC_MAX: Final = _metric("gauge", "node_group_max_count", "Most nodes of a pool.", "pool")
 METRIC_TARGET: Final = _metric("gauge", "node_group_target_count", "Nodes that the last decision wants on.", "pool")
+METRIC_RESERVE: Final = _metric(
+    "gauge", "node_group_reserve_count", "Nodes that another autoscaler is to keep free.", "pool"
+)
 METRIC_SCALED_UP: Final = _metric("counter", "scaled_up_nodes_total", "Nodes ordered.", "pool")
 METRIC_SCALED_DOWN: Final = _metric("counter", "scaled_down_nodes_total", "Nodes removed.", "pool")
 METRIC_FAILED_SCALE_UPS: Final = _metric("counter", "failed_scale_ups_total", "Orders that failed.", "pool", "reason")

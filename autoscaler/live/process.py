@@ -37,6 +37,7 @@ from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import Decider
 from autoscaler.live.preflight import check_cluster
+from autoscaler.live.providers import make_providers
 from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.reload import ConfigSource, ConfigWatch, check_fixed, state_for
 from autoscaler.live.switch import BY_SIGNAL, Pause, Switch
@@ -104,6 +105,7 @@ class Process:
         watch = None if options.source is None else ConfigWatch(options.source, self._offered, self._refused)
         self.config_watch = watch
         self._next: LiveConfig | None = None
+        self._previous: LiveConfig | None = None
         self._leave = threading.Event()
         self._state: GuardrailState | None = None
         self._loop: Loop | None = None
@@ -230,6 +232,7 @@ class Process:
         self._leave = threading.Event()
         if self.stop_event.is_set() or self._next is not None:
             self._leave.set()
+        self._previous = self.config
         self._use(config)
         self.metrics.add(METRIC_CONFIG_RELOADS, 1, "applied")
         _LOG.info("the new config counts", extra={"pools": [pool.name for pool in config.pools]})
@@ -356,7 +359,7 @@ class Process:
     ) -> tuple[Actor, GuardrailState]:
         """What acts, and what the process before remembered."""
         if self.config.dry_run:
-            return DryRun(), GuardrailState()
+            return DryRun(self.config, make_providers(self.client, self.config, self.clock)), GuardrailState()
         actor = LiveActor(
             self.config,
             self.client,
@@ -367,6 +370,7 @@ class Process:
             self.switch,
             self.options.policy,
             self.books,
+            self._previous,
         )
         stack.callback(actor.close)
         return actor, actor.recover()

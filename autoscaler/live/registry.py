@@ -12,6 +12,7 @@ from typing import Any
 from configs.errors import UserError, did_you_mean
 
 PROVIDERS: dict[str, str] = {
+    "capacity-buffer": "autoscaler.live.providers.capacity_buffer",
     "karpenter": "autoscaler.live.providers.karpenter",
     "kwok": "autoscaler.live.providers.kwok",
 }

@@ -26,7 +26,7 @@ from autoscaler.live.model import ClusterView
 from autoscaler.live.names import CONFIG_MAP, METRIC_ERRORS, ORDERS_CONFIG_MAP, STATUS_CONFIG_MAP
 from autoscaler.live.objects import NodeView, ObjectRef
 from autoscaler.live.preflight import check_cluster, needed_rights
-from autoscaler.live.providers import ProviderError, Reboots, make_providers
+from autoscaler.live.providers import ProviderError, Reboots, Reserves, make_providers
 from autoscaler.live.providers.cluster_api.names import ANNOTATION_GROUP_MAX
 from autoscaler.live.providers.cluster_api.node_group import with_node_groups
 from autoscaler.live.telemetry.events import EventRecorder
@@ -47,6 +47,7 @@ CONFIG = replace(
     pools=(
         replace(BASE.pools[0], node_group=NodeGroup("gpus")),
         LivePool("k", 10, provider="karpenter"),
+        LivePool("r", 10, provider="capacity-buffer"),
     ),
     leader_election=LeaderElection(),
 )
@@ -132,6 +133,7 @@ class Trial:
             self.order,
             self.reboot,
             self.claim,
+            self.reserve,
             self.place,
             self.remove,
             self.mark,
@@ -204,6 +206,12 @@ class Trial:
         assert provider.create(pool, made.name).uid == made.uid
         assert made.uid in [each.uid for each in provider.instances()]
         provider.delete(made)
+
+    def reserve(self) -> None:
+        provider = self.providers["r"]
+        assert isinstance(provider, Reserves)
+        provider.reserve(CONFIG.pool("r"), 1)
+        provider.keep_only([])
 
     def place(self) -> None:
         gang = gated_gang(self.cluster, f"gang-{self.number}", pods=1, gpus_per_pod=1)
@@ -288,6 +296,9 @@ def client(cluster: ControlPlane) -> Iterator[KubeClient]:
         path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}"
         if cluster._exists(path):
             cluster.request("DELETE", path)
+    # A trial that may not delete leaves them, and then the next one need not create them.
+    cluster.request("DELETE", f"/apis/autoscaling.x-k8s.io/v1beta1/namespaces/{NAMESPACE}/capacitybuffers")
+    cluster.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/podtemplates")
     made = connect(str(cluster.service_account_kubeconfig(ACCOUNT, NAMESPACE)))
     yield made
     made.close()

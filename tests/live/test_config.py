@@ -102,7 +102,7 @@ def test_the_manifest_of_a_provider_grants_what_it_asks_for_and_nothing_else(nam
 def test_the_manifest_grants_what_any_provider_needs_and_nothing_else() -> None:
     pools = (LivePool("a", 1, node_group=NodeGroup("a")), LivePool("b", 1, provider="karpenter"))
     needed = plain(needed_rights(raw.config(*pools, dry_run=False)))
-    own = plain(right for name in ("kwok", "karpenter") for right in (*kind_of(name).observe, *kind_of(name).act))
+    own = plain(right for name in PROVIDERS for right in (*kind_of(name).observe, *kind_of(name).act))
     wanted = needed - own
     assert granted(ROOT / "deploy" / "rbac.yaml") == wanted
     assert all(each.verb != "*" and each.resource != "*" for each in wanted)

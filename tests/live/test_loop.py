@@ -29,6 +29,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.observer import Observer
 from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.providers import make_providers
 from autoscaler.live.replay import replay, summarize
 from autoscaler.live.telemetry.audit import AuditWriter, Header, read_audit
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
@@ -38,6 +39,7 @@ from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.wake import Wake
 from envs.gpu_cluster.codec import CodecLayout, Pool, fingerprint
 from tests.live import raw
+from tests.live.fake_api import FakeApi
 from tests.live.raw import START
 from tests.live.views import decision_of
 
@@ -96,7 +98,7 @@ class Rig:
             self.clock,
             self.observer,
             make_decider("reactive", self.config.codec),
-            actor or DryRun(),
+            actor or DryRun(self.config, make_providers(FakeApi(), self.config, self.clock)),
             self.metrics,
             self.recorder,
             Health(600.0),

@@ -37,11 +37,13 @@ from autoscaler.live.names import (
     ANNOTATION_IDLE_SINCE,
     EVENT_CONSOLIDATED,
     EVENT_CONSOLIDATION_FAILED,
+    EVENT_FAILED_TO_RESERVE,
     EVENT_FAILED_TO_SCALE_UP,
     EVENT_PLACED,
     EVENT_POOL_UNAVAILABLE,
     EVENT_REPAIR,
     EVENT_REPAIR_FAILED,
+    EVENT_RESERVED,
     EVENT_SCALE_DOWN,
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
@@ -59,7 +61,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.objects import ObjectRef
 from autoscaler.live.observer import unwritten_idle_nodes
-from autoscaler.live.providers import ProviderError, TransientError, make_providers
+from autoscaler.live.providers import ProviderError, Reserves, TransientError, make_providers, used_kinds
 from autoscaler.live.switch import Switch
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.events import Recorder
@@ -86,6 +88,7 @@ class LiveActor:
         switch: says what is paused; None: nothing ever is.
         policy: the policy as the user gave it, for the status.
         books: counts what was spent, for the status; None: nothing does.
+        previous: the config that counted before this one; None: there was none.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class LiveActor:
         switch: Switch | None = None,
         policy: str = "",
         books: Bookkeeper | None = None,
+        previous: LiveConfig | None = None,
     ) -> None:
         self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
+        self._previous = previous
         # So that no write is under way any more when another process may lead.
         self._switch = switch or Switch()
         timeout = config.leader_election.request_timeout_seconds
@@ -133,6 +138,7 @@ class LiveActor:
         """
         state = self._status.restore()
         self._removals.recover()
+        self._drop_reserves()
         if self._removals.under_way:
             _LOG.info("removals taken over", extra={"nodes": self._removals.under_way})
         self._thread.start()
@@ -157,6 +163,8 @@ class LiveActor:
             self._rescue(each)
         for pool, count in allowed.orders.items():
             state = self._order(pool, count, allowed, view, state)
+        for pool, nodes in allowed.reserves.items():
+            self._reserve(pool, nodes)
         for action in allowed.repairs:
             state = self._repair(action, state)
         self._removals.adopt(view)
@@ -229,6 +237,31 @@ class LiveActor:
         if ordered.error is not None:
             state = self._order_failed(pool, ordered.error, state)
         return state
+
+    def _reserve(self, pool: str, nodes: int) -> None:
+        """Tell the autoscaler that makes the nodes of a pool how many to keep free; what fails is tried again."""
+        provider = self._providers[pool]
+        assert isinstance(provider, Reserves)
+        try:
+            if provider.reserve(self._config.pool(pool), nodes):
+                self._recorder.lease_event("Normal", EVENT_RESERVED, f"pool {pool}: {nodes} nodes are to be kept free")
+        except ProviderError as error:
+            self._metrics.add(METRIC_ERRORS, 1, "reserve")
+            self._recorder.lease_event("Warning", EVENT_FAILED_TO_RESERVE, f"pool {pool}: {error}")
+
+    def _drop_reserves(self) -> None:
+        """Take back what was kept free for pools that are no longer in the config."""
+        before = {} if self._previous is None else used_kinds(self._previous)
+        for name, kind in {**before, **used_kinds(self._config)}.items():
+            if not kind.reserves:
+                continue
+            provider = kind.make(self._client, self._config, self._clock)
+            assert isinstance(provider, Reserves)
+            try:
+                provider.keep_only([pool.name for pool in self._config.pools if pool.provider == name])
+            except ProviderError as error:
+                self._metrics.add(METRIC_ERRORS, 1, "reserve")
+                self._recorder.lease_event("Warning", EVENT_FAILED_TO_RESERVE, f"{name}: {error}")
 
     def _order_failed(self, pool: str, error: ProviderError, state: GuardrailState) -> GuardrailState:
         self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)

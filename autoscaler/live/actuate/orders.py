@@ -20,17 +20,15 @@ from autoscaler.live.kube.fields import ParseError, string_map
 from autoscaler.live.model import ClusterView, OrderView
 from autoscaler.live.names import ORDERS_CONFIG_MAP
 from autoscaler.live.providers import Instance, Provider, ProviderError
-from autoscaler.live.providers.kube import provider_error
+from autoscaler.live.providers.kube import pool_part, provider_error
 
 HASH_DIGITS = 10
-MAX_POOL_PART = 40
 
 
 def order_name(pool: str, sequence: int) -> str:
     """The name of an order: a valid name of any Kubernetes object, the same in every attempt."""
     digest = hashlib.sha256(f"{pool}/{sequence}".encode()).hexdigest()[:HASH_DIGITS]
-    readable = re.sub(r"[^a-z0-9]+", "-", pool.lower()).strip("-")[:MAX_POOL_PART].strip("-")
-    return f"{readable or 'pool'}-{digest}"
+    return f"{pool_part(pool)}-{digest}"
 
 
 class Sequences:

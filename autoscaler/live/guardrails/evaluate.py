@@ -23,6 +23,7 @@ from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, wanted
 from autoscaler.live.model import ClusterView
 from autoscaler.live.objects import NodeState
+from autoscaler.live.providers import reserve_pools
 from envs.gpu_cluster.codec import Decision
 
 
@@ -48,7 +49,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     keep_for_pods_to_come(view, state, capacity)
     power = PowerBudget(view, state, config, capacity)
     decision, moved = overflow(view, decision, state, config, capacity)
-    released, refused = releases(view, decision, state, capacity, power)
+    released, refused = releases(view, decision, state, capacity, power, reserve_pools(config))
     orders = Orders(view, state, config, capacity, power)
     decision = orders.choose(decision, released)
     disruptions = Disruptions(view, guardrails.disruption)
@@ -78,6 +79,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         stranded(view, state, config, capacity),
         tuple(consolidations.chosen),
         tuple(repairs.actions),
+        orders.reserves,
     )
 
 

@@ -15,6 +15,7 @@ from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Release, Rule, Verdict
 from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.objects import NodeState, NodeView
+from autoscaler.live.providers import reserve_pools
 from autoscaler.live.view.nodes import is_returning
 from envs.gpu_cluster.codec import Decision
 
@@ -61,6 +62,7 @@ class Orders:
 
     Attributes:
         nodes: nodes to order by pool, only pools with at least one.
+        reserves: nodes that are to be kept free, by pool, of the pools whose nodes another autoscaler makes.
         needs: what the waiting gangs of each pool use, by pool.
         verdicts: what the rules changed.
     """
@@ -69,6 +71,7 @@ class Orders:
         self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity, power: PowerBudget
     ) -> None:
         self.nodes: dict[str, int] = {}
+        self.reserves: dict[str, int] = {}
         self.needs: dict[str, Need] = {}
         self.verdicts: list[Verdict] = []
         self._view = view
@@ -76,6 +79,7 @@ class Orders:
         self._config = config
         self._capacity = capacity
         self._power = power
+        self._by_others = reserve_pools(config)
         self._waiting: dict[str, list[GangView]] = {pool.name: [] for pool in view.pools}
         existing = {pool.name: existing_nodes(pool, state) for pool in view.pools}
         gpus = sum(count * config.pool(name).gpus_per_node for name, count in existing.items())
@@ -91,12 +95,16 @@ class Orders:
         """
         gone = {release.gang.key for release in released}
         for gang, wanted in chosen_pools(self._view, decision):
-            if wanted is not None and gang.key not in gone:
+            # Another autoscaler has yet to make the nodes of a gang that goes to one of its pools.
+            if wanted is not None and (gang.key not in gone or wanted in self._by_others):
                 self._waiting[wanted].append(gang)
         targets = decision.target_nodes.copy()
         for pool in self._view.pools:
             settings = self._config.pool(pool.name)
             targets[pool.index] = self._raised(pool, int(targets[pool.index]))
+            if pool.name in self._by_others:
+                self._reserve(pool, settings, int(targets[pool.index]))
+                continue
             nodes = self._order(pool, settings, int(targets[pool.index]))
             if nodes > 0:
                 self.nodes[pool.name] = nodes
@@ -112,12 +120,7 @@ class Orders:
         waiting = self._waiting[pool.name]
         if not waiting:
             return target
-        pods = sum(len(gang.pending) + gang.missing_pods for gang in waiting)
-        self.needs[pool.name] = found = self._need(pool, self._coming(pool), pods)
-        names = {node.name for node in pool.in_state(NodeState.IDLE)}
-        used = (found.ready | self._capacity.claimed) & names
-        self._capacity.claimed |= found.ready & names
-        wanted = len(pool.in_state(NodeState.BUSY)) + len(used) + found.coming + found.new
+        wanted = self._needed(pool)
         if wanted <= target:
             return target
         reason = (
@@ -125,6 +128,25 @@ class Orders:
         )
         self.verdicts.append(Verdict(Rule.NEEDED, "pool", pool.name, target, wanted, reason))
         return wanted
+
+    def _needed(self, pool: PoolView) -> int:
+        """Nodes of a pool that work, and those that its waiting gangs will use, which are claimed for them."""
+        waiting = self._waiting[pool.name]
+        pods = sum(len(gang.pending) + gang.missing_pods for gang in waiting)
+        self.needs[pool.name] = found = self._need(pool, self._coming(pool), pods)
+        names = {node.name for node in pool.in_state(NodeState.IDLE)}
+        used = (found.ready | self._capacity.claimed) & names
+        self._capacity.claimed |= found.ready & names
+        return len(pool.in_state(NodeState.BUSY)) + len(used) + found.coming + found.new
+
+    def _reserve(self, pool: PoolView, settings: LivePool, target: int) -> None:
+        """What a pool has beside the nodes that are needed: another autoscaler makes these, and keeps so many free."""
+        if pool.name in self._view.paused_pools:
+            return
+        needed = self._needed(pool)
+        reserve = max(0, max(target, settings.min_nodes) - needed)
+        new = max(0, needed + reserve - existing_nodes(pool, self._state))
+        self.reserves[pool.name] = max(0, reserve - (new - self._bounded(pool, settings, new)))
 
     def _coming(self, pool: PoolView) -> list[NodeView | None]:
         return nodes_to_come(pool, self._state, self._view.now_seconds, self._config.guardrails.backoff)

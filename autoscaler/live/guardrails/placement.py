@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -68,7 +68,12 @@ def with_backlog(decision: Decision, view: ClusterView) -> Decision:
 
 
 def releases(
-    view: ClusterView, decision: Decision, state: GuardrailState, capacity: Capacity, power: PowerBudget
+    view: ClusterView,
+    decision: Decision,
+    state: GuardrailState,
+    capacity: Capacity,
+    power: PowerBudget,
+    by_others: Collection[str] = (),
 ) -> tuple[list[Release], list[Verdict]]:
     """The gangs that go now.
 
@@ -80,6 +85,7 @@ def releases(
         state: what was released recently.
         capacity: what is free; what a released gang takes is taken from it.
         power: what the budget of a grid event leaves, likewise; a gang of which a part has gone is not held for it.
+        by_others: pools whose nodes another autoscaler makes: it only sees pods without a gate, so these go at once.
     """
     released: list[Release] = []
     verdicts: list[Verdict] = []
@@ -97,7 +103,7 @@ def releases(
         # For the pods to come of a gang that has begun, `groups` has reserved what they need.
         needed = pods if fixed is not None else (*pods, *gang.expected)
         refusal = _paused(gang, pool, view) or (_over_budget(gang, pool, power) if fixed is None else None)
-        refusal = refusal or _refusal(gang, needed, pool, capacity)
+        refusal = refusal or _refusal(gang, needed, pool, capacity, waits=pool not in by_others)
         if refusal is None:
             power.started(gang, pool)
             released.append(Release(gang, pool, (*pods, *gated_companions(gang, state))))
@@ -121,16 +127,18 @@ def _over_budget(gang: GangView, pool: str, power: PowerBudget) -> Verdict | Non
     return Verdict(Rule.POWER_BUDGET, "gang", gang_name(gang), 1, 0, reason) if reason else None
 
 
-def _refusal(gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity) -> Verdict | None:
-    """Why a gang has to wait; None, and its capacity is reserved, when it goes."""
+def _refusal(
+    gang: GangView, pods: tuple[PodView, ...], pool: str, capacity: Capacity, *, waits: bool
+) -> Verdict | None:
+    """Why a gang has to wait; None, and its capacity is reserved, when it goes; one that `waits` goes where it fits."""
     rule: Rule
     if pool not in gang.allowed_pools:
         rule, reason = Rule.POOL_NOT_ALLOWED, f"its selectors, tolerations or GPUs rule out pool {pool}"
     elif gang.missing_pods > 0 and not gang.late:
         rule, reason = Rule.GANG_INCOMPLETE, f"{gang.missing_pods} of its {gang.parallelism} pods do not exist yet"
-    elif not capacity.has_ready_gpus(pool):
+    elif waits and not capacity.has_ready_gpus(pool):
         rule, reason = Rule.NO_READY_GPUS, f"pool {pool} has no ready node with allocatable GPUs yet"
-    elif not capacity.place(pool, as_placed(gang, pods, pool)):
+    elif not capacity.place(pool, as_placed(gang, pods, pool)) and waits:
         rule, reason = Rule.DOES_NOT_FIT, f"its {len(pods)} pods do not all fit on the ready nodes of pool {pool} now"
     else:
         return None

@@ -13,6 +13,7 @@ from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, on_their_way, withdrawn
 from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.objects import NodeState, NodeView, PodView
+from autoscaler.live.providers import reserve_pools
 from envs.gpu_cluster.codec import Decision
 
 
@@ -47,6 +48,8 @@ class Removals:
         self.left_over: dict[str, int] = {}
         self._needs = orders.needs
         self._view = view
+        by_others = reserve_pools(config)
+        self._own = [pool for pool in view.pools if pool.name not in by_others]  # others remove the nodes of the rest
         self._state = state
         self._config = config
         self._capacity = capacity
@@ -63,7 +66,7 @@ class Removals:
 
     def choose(self, decision: Decision) -> None:
         """Choose: what never became a useful node, what nobody waits for any more, what the policy has no use for."""
-        pools = [pool for pool in self._view.pools if pool.name not in self._view.paused_pools]
+        pools = [pool for pool in self._own if pool.name not in self._view.paused_pools]
         for pool in pools:
             self._give_up_overdue(pool)
         gone = withdrawn(self._view, self._state)
@@ -91,7 +94,7 @@ class Removals:
         """Names of idle nodes that only the policy or a waiting time still keeps; not those that go already."""
         going = {removal.name for removal in self.chosen}
         found: list[str] = []
-        for pool in self._view.pools:
+        for pool in self._own:
             free = [node.name for node in self._candidates(pool) if node.name not in going and self._is_free(node)]
             left = self._counted[pool.name] - sum(removal.pool == pool.name for removal in self.chosen)
             found += free[: max(0, left - self._config.pool(pool.name).min_nodes)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
@@ -198,6 +198,7 @@ class Allowed:
         stranded: gangs whose pool cannot run them.
         consolidations: nodes to empty.
         repairs: nodes to reboot, and nodes that are well again.
+        reserves: nodes to keep free by pool, of all pools whose nodes another autoscaler makes and that are not paused.
     """
 
     orders: Mapping[str, int]
@@ -209,3 +210,4 @@ class Allowed:
     stranded: tuple[Stranded, ...] = ()
     consolidations: tuple[Consolidation, ...] = ()
     repairs: tuple[RepairAction, ...] = ()
+    reserves: Mapping[str, int] = field(default_factory=dict)

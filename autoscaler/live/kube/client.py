@@ -22,6 +22,7 @@ Json = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_MESSAGE = 500
@@ -182,13 +183,13 @@ class KubeClient:
         self,
         path: str,
         body: Json | list[Json],
-        content_type: Literal["merge", "json", "strategic"] = "merge",
+        content_type: Literal["merge", "json", "strategic", "apply"] = "merge",
         *,
         params: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> Json:
-        """PATCH an object; see `get`."""
-        types = {"merge": MERGE_PATCH, "json": JSON_PATCH, "strategic": STRATEGIC_PATCH}
+        """PATCH an object, or create it where it is applied; see `get`."""
+        types = {"merge": MERGE_PATCH, "json": JSON_PATCH, "strategic": STRATEGIC_PATCH, "apply": APPLY_PATCH}
         return self.request(
             "PATCH", path, params=params, body=body, content_type=types[content_type], timeout_seconds=timeout_seconds
         )

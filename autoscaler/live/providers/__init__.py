@@ -21,6 +21,7 @@ from autoscaler.live.providers.base import (
     ProviderKind,
     QuotaExceededError,
     Reboots,
+    Reserves,
     TransientError,
 )
 from autoscaler.live.registry import PROVIDERS, load_provider
@@ -37,6 +38,7 @@ __all__ = [
     "ProviderKind",
     "QuotaExceededError",
     "Reboots",
+    "Reserves",
     "TransientError",
     "kind_of",
     "machine_watches",
@@ -45,6 +47,7 @@ __all__ = [
     "protecting_annotations",
     "provider_names",
     "removal_taints",
+    "reserve_pools",
     "startup_taints",
     "used_kinds",
 ]
@@ -63,6 +66,11 @@ def kind_of(name: str) -> ProviderKind:
 def used_kinds(config: LiveConfig) -> dict[str, ProviderKind]:
     """The providers of a config's pools by name, in the order of the pools."""
     return {pool.provider: kind_of(pool.provider) for pool in config.pools}
+
+
+def reserve_pools(config: LiveConfig) -> frozenset[str]:
+    """Names of the pools whose nodes another autoscaler makes and removes."""
+    return frozenset(pool.name for pool in config.pools if kind_of(pool.provider).reserves)
 
 
 def make_providers(client: KubeClient, config: LiveConfig, clock: Clock) -> dict[str, Provider]:

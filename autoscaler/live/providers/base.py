@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -121,6 +121,31 @@ class Reboots(Protocol):
         ...
 
 
+@runtime_checkable
+class Reserves(Protocol):
+    """What a provider has besides whose nodes another autoscaler makes; its kind has `reserves`."""
+
+    def reserve(self, pool: LivePool, nodes: int) -> bool:
+        """Say how many nodes of a pool are to be kept free beside those that pods need; whether that is new.
+
+        Raises:
+            ProviderError: it could not be written.
+        """
+        ...
+
+    def keep_only(self, pools: Collection[str]) -> None:
+        """Take back what was said for pools that are not among these.
+
+        Raises:
+            ProviderError: it could not be taken back.
+        """
+        ...
+
+    def manifests(self, pool: LivePool, nodes: int) -> list[Json]:
+        """The objects that `reserve` writes, for a dry run."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MachineWatch:
     """A collection of objects, each of which stands for one machine.
@@ -153,6 +178,7 @@ class ProviderKind(ABC):
         removal_taints: keys of taints that its nodes have while it removes them.
         protecting_annotations: annotations of pods and nodes that protect them where they are "true".
         can_reboot: its provider is `Reboots`.
+        reserves: its provider is `Reserves`: another autoscaler makes and removes the nodes.
     """
 
     settings: type = NoSettings
@@ -163,6 +189,7 @@ class ProviderKind(ABC):
     removal_taints: frozenset[str] = frozenset()
     protecting_annotations: frozenset[str] = frozenset()
     can_reboot: bool = False
+    reserves: bool = False
 
     @abstractmethod
     def make(self, client: KubeClient, config: LiveConfig, clock: Clock) -> Provider:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from autoscaler.live.clock import Clock
@@ -25,6 +26,13 @@ from autoscaler.live.providers.base import (
     QuotaExceededError,
     TransientError,
 )
+
+MAX_POOL_PART = 40
+
+
+def pool_part(pool: str) -> str:
+    """The name of a pool as far as the name of an object may have it; two pools can have one."""
+    return re.sub(r"[^a-z0-9]+", "-", pool.lower()).strip("-")[:MAX_POOL_PART].strip("-") or "pool"
 
 
 def provider_error(error: KubeError, pool: str) -> ProviderError:

@@ -228,6 +228,7 @@ def allowed_dict(allowed: Allowed) -> dict[str, Any]:
     return {
         "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
         "orders": dict(allowed.orders),
+        "reserves": dict(allowed.reserves),
         "removals": [removal.name for removal in allowed.removals],
         "releases": [
             {"gang": release.gang.key, "pool": release.pool, "pods": [pod.uid for pod in release.pods]}

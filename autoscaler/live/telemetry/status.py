@@ -18,6 +18,7 @@ from autoscaler.live.names import (
     METRIC_NODES,
     METRIC_QUEUE_GPUS,
     METRIC_QUEUE_JOBS,
+    METRIC_RESERVE,
     METRIC_RUNNING_JOBS,
     METRIC_TARGET,
     METRIC_UNNEEDED,
@@ -67,6 +68,8 @@ def report_outcome(
     """Count the rules that bit, and say what was decided."""
     for pool in view.pools:
         metrics.set(METRIC_TARGET, float(decided.decision.target_nodes[pool.index]), pool.name)
+    for name, nodes in allowed.reserves.items():
+        metrics.set(METRIC_RESERVE, float(nodes), name)
     for verdict in allowed.verdicts:
         metrics.add(METRIC_GUARDRAIL, 1, str(verdict.rule))
     _LOG.info(
@@ -77,6 +80,7 @@ def report_outcome(
             "target_nodes": {pool.name: int(decided.decision.target_nodes[pool.index]) for pool in view.pools},
             "nodes": {pool.name: pool.decided_nodes for pool in view.pools},
             "orders": dict(allowed.orders),
+            "reserves": dict(allowed.reserves),
             "removals": [removal.name for removal in allowed.removals],
             "consolidations": [{"node": each.node.name, "reason": each.reason} for each in allowed.consolidations],
             "releases": [f"{release.gang.ref.namespace}/{release.gang.ref.name}" for release in allowed.releases],
