@@ -232,6 +232,8 @@ class GuardrailConfig:
         removal: times of one removal.
         disruption: when nodes may be removed or emptied, and how many at once.
         grid_events: times in which the pools may draw no more than a budget of power, in order of time.
+        curb_for_grid_events: during one, idle nodes go and jobs of flexibility tier 3 are suspended, as far as its
+            budget requires.
     """
 
     totals: TotalLimits = field(default_factory=TotalLimits)
@@ -243,6 +245,7 @@ class GuardrailConfig:
     removal: RemovalTimes = field(default_factory=RemovalTimes)
     disruption: DisruptionConfig = field(default_factory=DisruptionConfig)
     grid_events: tuple[LiveGridEvent, ...] = ()
+    curb_for_grid_events: bool = False
 
     def __post_init__(self) -> None:
         """Refuse grid events that do not follow each other.

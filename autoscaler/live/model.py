@@ -21,6 +21,7 @@ from autoscaler.live.objects import (
     PdbView,
     PodsToCome,
     PodView,
+    SuspendedJob,
 )
 
 
@@ -72,6 +73,7 @@ class GangView:
         latest_start_seconds: until when its start may be deferred; None: it may not.
         priority: the highest of its pods.
         protected: it must not be moved (see the guardrails); False for queued gangs.
+        managed_by: who else starts and stops it, such as Kueue, so that we must not suspend it; empty: nobody.
         evictions_left: pods of its Job that may be evicted before the Job fails by it; None: any number.
         replaceable: its pods can be evicted before they run: its Job makes them again at our gate, for any pool, and
             does not fail by it.
@@ -99,6 +101,7 @@ class GangView:
     latest_start_seconds: float | None = None
     priority: int = 0
     protected: bool = False
+    managed_by: str = ""
     replaceable: bool = False
     evictions_left: int | None = 0
     refusals: tuple[tuple[str, str], ...] = ()
@@ -191,6 +194,7 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
+        suspended: jobs that a grid event suspended.
         withheld: gangs that wait for something else than nodes, such as a quota; the policy does not see them either.
         unserved: pods that wait for a ProvisioningRequest, for accelerators that no pool serves, or with a group that
             cannot be served; left alone.
@@ -210,6 +214,7 @@ class ClusterView:
     queue: tuple[GangView, ...] = ()
     running: tuple[GangView, ...] = ()
     unplaceable: tuple[GangView, ...] = ()
+    suspended: tuple[SuspendedJob, ...] = ()
     withheld: tuple[GangView, ...] = ()
     unserved: tuple[PodView, ...] = ()
     checks: tuple[CheckView, ...] = ()

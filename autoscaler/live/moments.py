@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from autoscaler.live.config import LiveConfig
+from autoscaler.live.grid_config import event_at
 from autoscaler.live.guardrails.ailing import repair_moments
 from autoscaler.live.guardrails.state import GuardrailState, overdue_moments
 from autoscaler.live.model import ClusterView
 from autoscaler.live.objects import NodeState
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, next_change_seconds
+
+CURB_SECONDS = 10.0
+"""From a look at a cluster with suspended jobs, or one that a grid event curbs, to the next one."""
 
 
 class Moment(StrEnum):
@@ -30,6 +34,7 @@ class Moment(StrEnum):
     REPAIR = "repair"  # a broken node is to be repaired, or counts as well
     LATEST_START = "latest-start"  # a job can be deferred no longer
     GRID_EVENT = "grid-event"  # a grid event becomes known, starts or ends
+    CURB = "curb"  # what has to stop, or to go on, is tried again
     SIGNALS = "signals"  # an hour begins, and with it another price of energy
 
 
@@ -54,12 +59,21 @@ def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Ite
         yield Moment.REPAIR, seconds
     if config.codec.signals:
         yield Moment.SIGNALS, next_change_seconds(view.now_seconds)
-    for event in config.guardrails.grid_events:
-        for seconds in (event.known_seconds, event.start_seconds, event.end_seconds):
-            yield Moment.GRID_EVENT, seconds
+    yield from _grid_moments(view, config)
     for gang in view.queue:
         if gang.latest_start_seconds is not None:
             yield Moment.LATEST_START, gang.latest_start_seconds
+
+
+def _grid_moments(view: ClusterView, config: LiveConfig) -> Iterator[tuple[Moment, float]]:
+    """Edges of grid events, and when to look again at what they stop."""
+    for each in config.guardrails.grid_events:
+        for seconds in (each.known_seconds, each.start_seconds, each.end_seconds):
+            yield Moment.GRID_EVENT, seconds
+    event = event_at(config.guardrails.grid_events, view.now_seconds)
+    is_on = event is not None and event.start_seconds <= view.now_seconds
+    if view.suspended or (is_on and config.guardrails.curb_for_grid_events):
+        yield Moment.CURB, view.now_seconds + CURB_SECONDS
 
 
 def _removal_moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Iterator[tuple[Moment, float]]:

@@ -113,6 +113,13 @@ ANNOTATION_PLACED_AT: Final = _name(
     "annotation", f"{DOMAIN}/placed-at", "Pod, written by us: unix seconds at which its gate was removed."
 )
 
+ANNOTATION_SUSPENDED_AT: Final = _name(
+    "annotation",
+    f"{DOMAIN}/suspended-at",
+    "Job, JobSet or Kubeflow job, written by us: unix seconds at which a grid event suspended it. Without it we never "
+    "resume it.",
+)
+
 # Annotations that users set and we obey.
 ANNOTATION_PAUSED: Final = _name(
     "annotation",
@@ -142,6 +149,11 @@ ANNOTATION_CHECKPOINTABLE: Final = _name(
     "annotation",
     f"{DOMAIN}/checkpointable",
     'Pod of a Job: "true" lets consolidation evict it: the Job goes on from its checkpoint.',
+)
+ANNOTATION_FLEXIBILITY: Final = _name(
+    "annotation",
+    f"{DOMAIN}/flexibility",
+    'Pod of a Job: "3" lets a grid event suspend it, with `checkpointable`; "0" to "2" say that it may not.',
 )
 ANNOTATION_MIRROR_POD: Final = _name(
     "annotation", "kubernetes.io/config.mirror", "Pod: a mirror of a static pod; it neither counts nor holds a node."
@@ -235,6 +247,11 @@ EVENT_PAUSED: Final = _name("event", "Paused", "Lease: nothing, or nothing of so
 EVENT_RESUMED: Final = _name("event", "Resumed", "Lease: changes are made again.")
 EVENT_CONFIG_APPLIED: Final = _name("event", "ConfigReloaded", "Lease: a new config counts.")
 EVENT_CONFIG_REFUSED: Final = _name("event", "ConfigRefused", "Lease: a new config cannot be used; says why.")
+EVENT_SUSPENDED: Final = _name("event", "SuspendedForGridEvent", "Job: it is suspended until a grid event is over.")
+EVENT_RESUMED_JOB: Final = _name("event", "ResumedAfterGridEvent", "Job: it goes on.")
+EVENT_SUSPENSION_FAILED: Final = _name(
+    "event", "SuspensionFailed", "Job: it could not be suspended or resumed; says why. It is tried again."
+)
 EVENT_SIGNAL_UNKNOWN: Final = _name(
     "event", "SignalUnknown", "Lease: a signal has no value, or its newest is too old; says why."
 )
@@ -323,6 +340,16 @@ METRIC_POWER_DROPPED: Final = _metric(
 )
 METRIC_POWER_READS: Final = _metric(
     "counter", "power_reads_total", "Reads of GPU power: `ok`, or why one failed.", "result"
+)
+METRIC_POWER_BUDGET: Final = _metric(
+    "gauge", "power_budget_watts", "Budget of the grid event that is known; NaN without one."
+)
+METRIC_POWER_DRAWN: Final = _metric(
+    "gauge", "power_drawn_watts", "What counts against it: modelled, or measured where that is more; NaN without one."
+)
+METRIC_SUSPENDED: Final = _metric("gauge", "suspended_jobs", "Jobs that a grid event suspended, until they go on.")
+METRIC_SUSPENSIONS: Final = _metric(
+    "counter", "suspensions_total", "Jobs `suspended` for a grid event, `resumed`, and calls that `failed`.", "action"
 )
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 

@@ -260,6 +260,7 @@ class JobView(ObjectView):
         template_pool: pool that its template selects, None: none.
         failures_left: pods that may still fail before it fails.
         ignores_disruptions: its podFailurePolicy does not count evicted pods as failed.
+        owner: its controller, such as a JobSet or a CronJob; None: it has none.
     """
 
     parallelism: int = 1
@@ -276,11 +277,29 @@ class JobView(ObjectView):
     template_pool: str | None = None
     failures_left: int = 0
     ignores_disruptions: bool = False
+    owner: ObjectRef | None = None
 
     @property
     def ref(self) -> ObjectRef:
         """Its reference."""
         return ObjectRef("Job", self.name, self.namespace, self.uid, "batch/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendedJob:
+    """A job that a grid event suspended, by us.
+
+    Attributes:
+        ref: the object whose field was set, such as its Job.
+        since_seconds: when.
+        gpu_milli: GPUs of all its pods.
+        suspended: False: somebody let it go on before we did.
+    """
+
+    ref: ObjectRef
+    since_seconds: float
+    gpu_milli: int
+    suspended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

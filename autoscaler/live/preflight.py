@@ -6,7 +6,7 @@ import logging
 import time
 
 from autoscaler.live.config import LiveConfig, LivePool
-from autoscaler.live.gangs import kueue, registry
+from autoscaler.live.gangs import kueue, registry, suspension
 from autoscaler.live.kube import rights
 from autoscaler.live.kube.client import ClusterAccessError, ForbiddenError, Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.kube.discovery import kinds
@@ -65,6 +65,7 @@ def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
         *rights.switch(),
         *(right for kind in used for right in kind.act),
         *_reboot_rights(config),
+        *(suspension.needed_rights() if config.guardrails.curb_for_grid_events else ()),
     ]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)

@@ -26,7 +26,7 @@ class Difference:
     Attributes:
         line: of the audit file.
         part: of a decision `observation`, `mask`, `action` or a field of `Decision`; of verdicts `verdicts`, `orders`,
-            `removals`, `releases`, `restarts` or `candidates`.
+            `removals`, `releases`, `restarts`, `consolidations`, `suspensions`, `resumptions` or `candidates`.
         index: the first entry that differs; a name, or a position.
         recorded: its value in the file; None: there is none.
         replayed: its value now; likewise.

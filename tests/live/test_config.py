@@ -10,6 +10,7 @@ import yaml
 
 from autoscaler.live.clock import ScaledClock
 from autoscaler.live.config import LiveConfig, LivePool, NodeGroup, with_flags
+from autoscaler.live.guardrail_config import GuardrailConfig
 from autoscaler.live.kube import rights
 from autoscaler.live.names import LEASE_NAME
 from autoscaler.live.preflight import needed_rights
@@ -115,6 +116,14 @@ def test_the_manifest_of_reboots_grants_what_the_request_asks_for() -> None:
     )
     with_it, without = (plain(needed_rights(raw.config(pool, dry_run=False))) for pool in (asks, asks_not))
     assert granted(ROOT / "deploy" / "reboot.yaml") == with_it - without
+
+
+def test_the_manifest_of_suspending_grants_what_the_switch_asks_for() -> None:
+    on, off = (
+        plain(needed_rights(raw.config(guardrails=GuardrailConfig(curb_for_grid_events=each), dry_run=False)))
+        for each in (True, False)
+    )
+    assert granted(ROOT / "deploy" / "suspend.yaml") == on - off
 
 
 def test_the_manifest_of_signals_grants_what_the_source_configmap_asks_for() -> None:

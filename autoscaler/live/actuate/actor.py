@@ -1,4 +1,4 @@
-"""Acts: places gangs, orders nodes, starts removals and takes them further in a thread, and tells people."""
+"""Acts: suspends jobs, places gangs, orders nodes, starts removals and takes them further in a thread, and tells."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from autoscaler.live.actuate.orders import ScaleUp, known_names
 from autoscaler.live.actuate.placement import place
 from autoscaler.live.actuate.removal import Outcome, RemovalMachine, Report
 from autoscaler.live.actuate.repair import carry_out
+from autoscaler.live.actuate.suspension import resume, suspend
 from autoscaler.live.actuate.taints import soft_taint_changes, write_soft_taints
 from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig
@@ -23,12 +24,14 @@ from autoscaler.live.guardrails import (
     RepairAction,
     RepairKind,
     Stranded,
+    Suspension,
     after_consolidation,
     after_order,
     after_order_failure,
     after_reboot,
     after_release,
     after_removal_failure,
+    after_suspension,
 )
 from autoscaler.live.kube.client import KubeClient, KubeError, PausedError
 from autoscaler.live.kube.lease import LeaseLostError
@@ -44,9 +47,12 @@ from autoscaler.live.names import (
     EVENT_REPAIR,
     EVENT_REPAIR_FAILED,
     EVENT_RESERVED,
+    EVENT_RESUMED_JOB,
     EVENT_SCALE_DOWN,
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
+    EVENT_SUSPENDED,
+    EVENT_SUSPENSION_FAILED,
     EVENT_TRIGGERED_SCALE_UP,
     METRIC_CONSOLIDATED,
     METRIC_ERRORS,
@@ -58,8 +64,9 @@ from autoscaler.live.names import (
     METRIC_REPAIRS,
     METRIC_SCALED_DOWN,
     METRIC_SCALED_UP,
+    METRIC_SUSPENSIONS,
 )
-from autoscaler.live.objects import ObjectRef
+from autoscaler.live.objects import ObjectRef, SuspendedJob
 from autoscaler.live.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, Reserves, TransientError, make_providers, used_kinds
 from autoscaler.live.switch import Switch
@@ -151,16 +158,20 @@ class LiveActor:
             self._thread.join(4.0 * self._config.leader_election.request_timeout_seconds)
 
     def carry_out(self, allowed: Allowed, view: ClusterView) -> GuardrailState:
-        """Place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
+        """Suspend, resume, place, order, remove, empty, in this order; see `autoscaler.live.loop.Actor`."""
         state = allowed.state
         if view.paused:
             self._status.update(view, allowed, state)
             return state
         self._serve_checks(view)
+        for each in allowed.suspensions:
+            state = self._suspend(each, state)
+        for job in allowed.resumptions:
+            self._resume(job)
         for release in allowed.releases:
             state = self._place(release, state)
-        for each in allowed.stranded:
-            self._rescue(each)
+        for gang in allowed.stranded:
+            self._rescue(gang)
         for pool, count in allowed.orders.items():
             state = self._order(pool, count, allowed, view, state)
         for pool, nodes in allowed.reserves.items():
@@ -196,6 +207,34 @@ class LiveActor:
             self._recorder.event(release.gang.ref, "Normal", EVENT_PLACED, where)
         uids = [release.gang.key] if placed.admitted else [pod.uid for pod in placed.pods]
         return after_release(state, uids, release.pool, self._clock.now())
+
+    def _suspend(self, suspension: Suspension, state: GuardrailState) -> GuardrailState:
+        """Suspend a job; what fails is tried again by the next reconcile."""
+        ref = suspension.gang.ref
+        try:
+            done = suspend(self._client, ref, self._clock.wall())
+        except KubeError as error:
+            self._suspension_failed(ref, "it could not be suspended", error)
+            return state
+        if done:
+            self._metrics.add(METRIC_SUSPENSIONS, 1, "suspended")
+            self._recorder.event(ref, "Normal", EVENT_SUSPENDED, suspension.reason)
+        return after_suspension(state, ref.uid, self._clock.now())
+
+    def _resume(self, job: SuspendedJob) -> None:
+        try:
+            done = resume(self._client, job)
+        except KubeError as error:
+            self._suspension_failed(job.ref, "it could not be resumed", error)
+            return
+        if done:
+            self._metrics.add(METRIC_SUSPENSIONS, 1, "resumed")
+            self._recorder.event(job.ref, "Normal", EVENT_RESUMED_JOB, "it goes on: no grid event needs it to wait")
+
+    def _suspension_failed(self, job: ObjectRef, what: str, error: KubeError) -> None:
+        self._metrics.add(METRIC_SUSPENSIONS, 1, "failed")
+        self._metrics.add(METRIC_ERRORS, 1, error.kind)
+        self._recorder.event(job, "Warning", EVENT_SUSPENSION_FAILED, f"{what}: {error.message}")
 
     def _rescue(self, stranded: Stranded) -> None:
         """Evict the pods of a gang whose pool cannot run it, as far as that goes: the next reconcile sees the rest."""

@@ -102,6 +102,7 @@ class GangKind:
         member: the group that a pod is of, None: of none of this kind.
         collection: the objects that describe the groups; None: the pods say all that is needed, or it is not served.
         shape: reads one of these objects; raises `autoscaler.live.kube.fields.ParseError` where it cannot.
+        suspend: path of the field of these objects that suspends them; empty: they have none.
     """
 
     name: str
@@ -110,6 +111,7 @@ class GangKind:
     member: Callable[[Member], GroupRef | None]
     collection: Collection | None = None
     shape: Callable[[Json], Shape] = lambda _: Shape()
+    suspend: tuple[str, ...] = ()
 
     @property
     def rights(self) -> tuple[Right, ...]:
@@ -139,6 +141,15 @@ def part(raw: Mapping[str, Any], *path: str) -> dict[str, Any]:
     for at, name in enumerate(path):
         found = mapping(found.get(name), ".".join(path[: at + 1]))
     return found
+
+
+def is_suspended(raw: Json, path: tuple[str, ...]) -> bool:
+    """Whether a field suspends an object; one without such a field is not.
+
+    Raises:
+        ParseError: something on the way is no mapping.
+    """
+    return bool(path) and part(raw, *path[:-1]).get(path[-1]) is True
 
 
 def is_over(raw: Json, *ends: str) -> bool:

@@ -46,4 +46,5 @@ JOB_SET = GangKind(
     _member,
     Collection("jobset.x-k8s.io", ("v1alpha2",), "jobsets", "JobSet"),
     _shape,
+    ("spec", "suspend"),
 )

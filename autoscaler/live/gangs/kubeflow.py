@@ -88,6 +88,7 @@ def _kind(kind: str, versions: tuple[str, ...]) -> GangKind:
         _member(kind),
         Collection("kubeflow.org", versions, f"{kind.lower()}s", kind),
         _shape(kind),
+        ("spec", "runPolicy", "suspend"),
     )
 
 

@@ -28,6 +28,9 @@ ACT: tuple[Right, ...] = (
     *each_verb(CHECKS.group, "admissionchecks/status", "patch", "say that somebody serves an AdmissionCheck"),
 )
 
+QUEUE_NAME = "kueue.x-k8s.io/queue-name"
+"""Label of jobs that Kueue starts and stops."""
+
 POD_GROUP_NAME = "kueue.x-k8s.io/pod-group-name"
 POD_GROUP_COUNT = "kueue.x-k8s.io/pod-group-total-count"
 

@@ -21,6 +21,8 @@ class GroupView(ObjectView):
         late: some of its pods are created only once others run.
         together: False: its pods need not run together.
         over: it is finished or suspended.
+        suspended: it is suspended.
+        owner: its controller; None: it has none.
     """
 
     kind: str
@@ -30,6 +32,8 @@ class GroupView(ObjectView):
     late: bool = False
     together: bool = True
     over: bool = False
+    suspended: bool = False
+    owner: ObjectRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

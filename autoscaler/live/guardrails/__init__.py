@@ -4,7 +4,8 @@
 
 `placement`, `orders`, `removals` and `consolidations` hold the rules, `protection` and `movable` those about pods that
 hold their node, `overflow` sends jobs on whose pool cannot take them, `stranded` finds gangs that were sent to such a
-pool, `prospects` what pools can still take, `state` is what is remembered between two reconciles.
+pool, `power_budget` and `suspensions` are about grid events, `prospects` what pools can still take, `state` is what is
+remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
@@ -18,6 +19,7 @@ from autoscaler.live.guardrails.state import (
     after_reboot,
     after_release,
     after_removal_failure,
+    after_suspension,
 )
 from autoscaler.live.guardrails.verdicts import (
     Allowed,
@@ -28,6 +30,7 @@ from autoscaler.live.guardrails.verdicts import (
     RepairKind,
     Rule,
     Stranded,
+    Suspension,
     Verdict,
 )
 
@@ -42,6 +45,7 @@ __all__ = [
     "RepairKind",
     "Rule",
     "Stranded",
+    "Suspension",
     "Verdict",
     "after_consolidation",
     "after_order",
@@ -49,6 +53,7 @@ __all__ = [
     "after_reboot",
     "after_release",
     "after_removal_failure",
+    "after_suspension",
     "evaluate",
     "with_backlog",
 ]

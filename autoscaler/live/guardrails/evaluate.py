@@ -19,6 +19,7 @@ from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.repairs import Repairs
 from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
+from autoscaler.live.guardrails.suspensions import Suspensions, resumptions
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, wanted
 from autoscaler.live.model import ClusterView
@@ -48,6 +49,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     capacity = Capacity(view, state, config.counted_resources)
     keep_for_pods_to_come(view, state, capacity)
     power = PowerBudget(view, state, config, capacity)
+    going_on = resumptions(view, config, power)
     decision, moved = overflow(view, decision, state, config, capacity)
     released, refused = releases(view, decision, state, capacity, power, reserve_pools(config))
     orders = Orders(view, state, config, capacity, power)
@@ -59,16 +61,21 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     for pool, node, reason in repairs.replace:
         removals.replace(pool, node, reason)
     removals.choose(decision)
+    if guardrails.curb_for_grid_events:
+        removals.curb(power)
+    suspensions = Suspensions(view, state, config, power)
+    suspensions.choose()
     taken_back = {removal.name for removal in removals.chosen if removal.reason == REASON}
     state = replace(
         state,
         wanted=wanted(view, state, orders.needs, orders.nodes, removals.left_over),
         given_up=state.given_up | taken_back,
     )
-    changing = {*orders.nodes, *(removal.pool for removal in removals.chosen)}
+    changing = {*orders.nodes, *(removal.pool for removal in removals.chosen), *suspensions.pools}
     consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)
-    verdicts = (*moved, *refused, *orders.verdicts, *repairs.verdicts, *removals.verdicts, *consolidations.verdicts)
+    parts = (orders, repairs, removals, suspensions, consolidations)
+    verdicts = (*moved, *refused, *(verdict for part in parts for verdict in part.verdicts))
     return Allowed(
         orders.nodes,
         tuple(removals.chosen),
@@ -80,6 +87,9 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         tuple(consolidations.chosen),
         tuple(repairs.actions),
         orders.reserves,
+        tuple(suspensions.chosen),
+        tuple(going_on),
+        power.seen,
     )
 
 

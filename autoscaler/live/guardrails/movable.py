@@ -166,11 +166,11 @@ class Movable:
             why = "raise its backoffLimit, or let its podFailurePolicy ignore DisruptionTarget"
             return Hold(Rule.JOB_WOULD_FAIL, f"Job {pod.namespace}/{owner.name} would fail by the eviction; {why}")
         if gang.key not in self._gang_holds:
-            self._gang_holds[gang.key] = self._gang_hold(gang)
+            self._gang_holds[gang.key] = self.gang_hold(gang)
         return self._gang_holds[gang.key]
 
-    def _gang_hold(self, gang: GangView) -> Hold | None:
-        """One pod that is evicted stops its whole gang, so each of them must allow it."""
+    def gang_hold(self, gang: GangView) -> Hold | None:
+        """Why a gang must not be stopped: one pod that is evicted stops it all, so each of them must allow it."""
         if gang.missing_pods > 0 or any(pod.deleted_seconds is not None for pod in gang.pods):
             reason = f"pods of Job {gang.ref.namespace}/{gang.ref.name} come or go just now"
             return Hold(Rule.NOT_CHECKPOINTABLE, reason)

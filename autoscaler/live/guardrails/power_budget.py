@@ -1,19 +1,21 @@
-"""What the budget of a grid event leaves: nodes that may be ordered, and jobs that may start.
+"""What the budget of a grid event leaves: nodes that may be ordered, jobs that may start, and what has to stop.
 
 Power is what the simulator's model says of what is on (`PowerConfig`), or what was measured of GPUs where that is more,
-with what was ordered, promised or released and is not there yet. Nothing that runs is touched: no job is capped,
-narrowed or stopped.
+with what was ordered, promised or released and is not there yet.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from autoscaler.live.account import counts_of, gpus_alone
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.grid_config import event_at, utc_text
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.state import GuardrailState
+from autoscaler.live.guardrails.verdicts import PowerSeen
 from autoscaler.live.model import ClusterView, GangView, PoolView
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, PodView
 
 
 class PowerBudget:
@@ -29,16 +31,26 @@ class PowerBudget:
         event: the event that is known and not over; None: there is no budget.
         left_watts: what is left of its budget, below 0 where it is broken; 0 without one.
         is_on: whether it has started, so that it counts for starts of jobs too.
+        drawn_watts: what is drawn now, 0 without a budget.
+        excess_watts: what has to stop for the budget, without what is stopping already; 0 before the event is on.
     """
 
     def __init__(self, view: ClusterView, state: GuardrailState, config: LiveConfig, capacity: Capacity) -> None:
         self._config = config
         self.event = event_at(config.guardrails.grid_events, view.now_seconds)
         self.is_on = self.event is not None and self.event.start_seconds <= view.now_seconds
-        self.left_watts = 0.0
+        self.left_watts = self.drawn_watts = self.excess_watts = 0.0
+        self._pools = {node.name: pool.name for pool in view.pools for node in pool.nodes}
         if self.event is not None:
-            drawn = sum(self._watts(pool, state) + self._unexpected_watts(pool) for pool in view.pools)
-            self.left_watts = 1000.0 * self.event.power_kw - drawn - self._promised_watts(view, capacity)
+            self.drawn_watts = sum(self._watts(pool, state) + self._unexpected_watts(pool) for pool in view.pools)
+            self.left_watts = 1000.0 * self.event.power_kw - self.drawn_watts - self._promised_watts(view, capacity)
+        if self.is_on:
+            self.excess_watts = -self.left_watts - self._stopping_watts(view, state)
+
+    @property
+    def seen(self) -> PowerSeen | None:
+        """The budget and what counts against it, for people; None: there is none."""
+        return None if self.event is None else PowerSeen(1000.0 * self.event.power_kw, self.drawn_watts)
 
     def order_watts(self, pool: str) -> float:
         """What one more node of a pool draws, while it boots or when it is on and idle, whichever is more."""
@@ -64,6 +76,34 @@ class PowerBudget:
         more = gpu_milli / 1000.0 * (watts.busy_gpu - watts.unused_gpu)
         opened = -(-gpu_milli // node_milli) * max(0.0, settings.gpus_per_node * watts.unused_gpu - watts.idle_node)
         return settings.power.pue * (more + opened)
+
+    def idle_watts(self, pool: str) -> float:
+        """What an idle node draws more than one that is off."""
+        settings = self._config.pool(pool)
+        watts = settings.power.watts(settings.gpus_per_node)
+        return settings.power.pue * (watts.idle_node - watts.off_node)
+
+    def work_watts(self, pods: Iterable[PodView]) -> float:
+        """What GPUs of pods that run draw more than GPUs without work."""
+        total = 0.0
+        for pod in pods:
+            if pod.node_name in self._pools:
+                settings = self._config.pool(self._pools[pod.node_name])
+                watts = settings.power.watts(settings.gpus_per_node)
+                total += settings.power.pue * pod.gpu_milli / 1000.0 * (watts.busy_gpu - watts.unused_gpu)
+        return total
+
+    def stops(self, watts: float) -> None:
+        """Something that draws so much stops; until it did, nothing new gets its power."""
+        self.excess_watts -= watts
+
+    def goes_on(self, gpu_milli: int) -> bool:
+        """Take the power of a job that was suspended, wherever it will run; False: the budget has too little left."""
+        needed = max(self.start_watts(pool.name, gpu_milli) for pool in self._config.pools)
+        if needed > self.left_watts:
+            return False
+        self.left_watts -= needed
+        return True
 
     def refusal(self, gang: GangView, pool: str) -> str:
         """Why a gang may not start in a pool now; empty: it may."""
@@ -102,6 +142,19 @@ class PowerBudget:
                 believed = used * watts.busy_gpu + (settings.gpus_per_node - used) * watts.unused_gpu
                 more += node.measured_gpu_watts - believed
         return settings.power.pue * max(0.0, more)
+
+    def _stopping_watts(self, view: ClusterView, state: GuardrailState) -> float:
+        """What draws power and is about to stop: idle nodes that leave, and pods that end."""
+        leaving = (
+            self.idle_watts(pool.name)
+            for pool in view.pools
+            for node in pool.in_state(NodeState.DRAINING)
+            if node.used_gpu_milli == 0
+        )
+        suspended = {*state.suspended, *(job.ref.uid for job in view.suspended if job.suspended)}
+        ending = {pod.uid for pod in view.pods.values() if pod.deleted_seconds is not None}
+        ending |= {pod.uid for gang in view.running if gang.ref.uid in suspended for pod in gang.pods}
+        return sum(leaving) + self.work_watts(view.pods[uid] for uid in sorted(ending) if uid in view.pods)
 
     def _promised_watts(self, view: ClusterView, capacity: Capacity) -> float:
         """What pods draw that are about to start on ready nodes."""

@@ -28,6 +28,7 @@ from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
+    ANNOTATION_FLEXIBILITY,
     ANNOTATION_MIRROR_POD,
     ANNOTATION_PLACED_AT,
     ANNOTATION_REMOVAL_STEP,
@@ -36,12 +37,13 @@ from autoscaler.live.names import (
     ANNOTATION_SCALE_DOWN_DISABLED,
     LABEL_POOL,
 )
-from autoscaler.live.objects import MachineView, NodeState, NodeView, PdbView, PodView
+from autoscaler.live.objects import MachineView, NodeState, NodeView, PdbView, PodView, SuspendedJob
 from autoscaler.live.providers import protecting_annotations
 
 ANNOTATIONS = frozenset(
     {
         ANNOTATION_CHECKPOINTABLE,
+        ANNOTATION_FLEXIBILITY,
         ANNOTATION_MIRROR_POD,
         ANNOTATION_PLACED_AT,
         ANNOTATION_REMOVAL_STEP,
@@ -110,6 +112,7 @@ def pack(view: ClusterView, state: GuardrailState) -> Plain:
         "gone": {name: launched for name, launched in view.gone.items() if name in {*state.orders, *state.awaited}},
         "machines": [_brief(machine) for machine in view.machines],
         "stale_resources": list(view.stale_resources),
+        **({"suspended": _plain(view.suspended)} if view.suspended else {}),
         **({"paused": view.paused} if view.paused else {}),
         **({"paused_pools": dict(view.paused_pools)} if view.paused_pools else {}),
         "state": _brief(state),
@@ -137,6 +140,7 @@ def unpack(record: Mapping[str, Any]) -> tuple[ClusterView, GuardrailState]:
             gone=record["gone"],
             machines=tuple(_read(MachineView, each) for each in record["machines"]),
             stale_resources=tuple(record["stale_resources"]),
+            suspended=tuple(_read(SuspendedJob, each) for each in record.get("suspended", ())),
             paused=record.get("paused", ""),
             paused_pools=record.get("paused_pools", {}),
         )

@@ -7,6 +7,7 @@ from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.disruptions import Disruptions, disruption_reason
 from autoscaler.live.guardrails.elsewhere import Elsewhere, pods_to_move
 from autoscaler.live.guardrails.orders import Orders, coming_nodes, counted_nodes, existing_nodes
+from autoscaler.live.guardrails.power_budget import PowerBudget
 from autoscaler.live.guardrails.protection import evictable_pods, node_hold
 from autoscaler.live.guardrails.state import GuardrailState, overdue
 from autoscaler.live.guardrails.verdicts import Removal, Rule, Verdict
@@ -75,6 +76,21 @@ class Removals:
             self._withdraw(pool, gone[pool.name])
         for pool in pools:
             self._shrink(pool, int(decision.target_nodes[pool.index]))
+
+    def curb(self, power: PowerBudget) -> None:
+        """Take idle nodes away while the budget of a grid event is broken: at once, and below every minimum."""
+        for removal in self.chosen:
+            if removal.node is not None and removal.node.state is NodeState.IDLE:
+                power.stops(power.idle_watts(removal.pool))
+        for pool in self._view.pools:
+            for node in self._candidates(pool) if pool.name not in self._view.paused_pools else ():
+                if power.excess_watts <= 0.0:
+                    return
+                going = {removal.name for removal in self.chosen}
+                if node.name not in going and power.idle_watts(pool.name) > 0.0 and self._may_go(node, at_once=True):
+                    self._take(self._removal(pool, node, "a grid event has no power for it"))
+                    self.verdicts.append(Verdict(Rule.POWER_BUDGET, "node", node.name, 0, -1, "it is idle"))
+                    power.stops(power.idle_watts(pool.name))
 
     def replace(self, pool: PoolView, node: NodeView, reason: str) -> None:
         """Take a broken node away if the limits of a step and what its pods need let it go."""
@@ -200,15 +216,15 @@ class Removals:
             return self._deny(Rule.TOTAL_MIN_GPUS, node, f"totals.min_gpus is {totals.min_gpus}")
         return True
 
-    def _may_go(self, node: NodeView) -> bool:
-        """Whether the rules about this one node let it go."""
+    def _may_go(self, node: NodeView, at_once: bool = False) -> bool:
+        """Whether the rules about this one node let it go; `at_once`: however short it has been idle."""
         if node.name in self._capacity.claimed:
             return self._deny(Rule.PROMISED, node.name, "pods that are about to be bound need it")
         hold = node_hold(node, self._view, self._config.guardrails.protection)
         if hold is not None:
             return self._deny(hold.rule, node.name, hold.reason)
         unneeded = self._config.guardrails.cooldowns.unneeded_seconds
-        if node.idle_since_seconds is not None:
+        if node.idle_since_seconds is not None and not at_once:
             idle = self._view.now_seconds - node.idle_since_seconds
             if idle < unneeded:
                 return self._deny(Rule.UNNEEDED, node.name, f"idle for {idle:.0f} s of {unneeded:.0f} s")

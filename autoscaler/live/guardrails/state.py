@@ -15,7 +15,9 @@ from autoscaler.live.model import ClusterView, OrderView, PoolView
 from autoscaler.live.objects import NodeState, NodeView
 
 RELEASE_MEMORY_SECONDS = 300.0
-"""How long a release is remembered whose pod still shows its gate. Only a stale view shows that, and not for long."""
+"""How long a release is remembered whose pod still shows its gate, and a suspension that its job does not show.
+
+Only a stale view shows that, and not for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class GuardrailState:
         consolidated: last consolidation by pool.
         wanted: pool, and how many of the nodes that come, by the key of each waiting gang for which they come.
         ailing: nodes that are unwell, by uid.
+        suspended: when a job was suspended that the view does not show as such yet, by its uid.
         began_seconds: since when it is remembered; pools without one count from here, as from the begin of an episode.
     """
 
@@ -64,6 +67,7 @@ class GuardrailState:
     consolidated: Mapping[str, float] = field(default_factory=dict)
     wanted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     ailing: Mapping[str, Ailment] = field(default_factory=dict)
+    suspended: Mapping[str, float] = field(default_factory=dict)
     began_seconds: float = 0.0
 
     def consolidated_seconds(self, pool: str) -> float:
@@ -122,6 +126,11 @@ def after_consolidation(state: GuardrailState, pool: str, now_seconds: float) ->
     return replace(state, consolidated={**state.consolidated, pool: now_seconds})
 
 
+def after_suspension(state: GuardrailState, job: str, now_seconds: float) -> GuardrailState:
+    """A job, by uid, was suspended."""
+    return replace(state, suspended={**state.suspended, job: now_seconds})
+
+
 def without_gpus(node: NodeView) -> bool:
     """Whether a node is of no use yet or any more: not ready, or ready and its GPU plugin has not reported.
 
@@ -175,6 +184,7 @@ def refresh(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> Gu
         released=_still_hidden(state, view),
         starting_since=_starting_since(state, view, times),
         given_up=state.given_up & names,
+        suspended=_still_running(state, view),
     )
     for pool_name in sorted({order.pool for order in late.values()} | vanished):
         state = after_order_failure(state, pool_name, now, times)
@@ -217,6 +227,15 @@ def _still_hidden(state: GuardrailState, view: ClusterView) -> dict[str, tuple[s
         if waits and view.now_seconds - seconds <= RELEASE_MEMORY_SECONDS:
             hidden[uid] = (pool, seconds)
     return hidden
+
+
+def _still_running(state: GuardrailState, view: ClusterView) -> dict[str, float]:
+    shown = {job.ref.uid for job in view.suspended}
+    return {
+        uid: seconds
+        for uid, seconds in state.suspended.items()
+        if uid not in shown and view.now_seconds - seconds <= RELEASE_MEMORY_SECONDS
+    }
 
 
 def _starting_since(state: GuardrailState, view: ClusterView, times: BackoffTimes) -> dict[str, float]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import GangView
-from autoscaler.live.objects import NodeView, PodView
+from autoscaler.live.objects import NodeView, PodView, SuspendedJob
 
 
 class Rule(StrEnum):
@@ -27,7 +27,7 @@ class Rule(StrEnum):
     BACKOFF = "backoff"
     IN_FLIGHT = "in-flight"
     WHOLE_GANGS = "whole-gangs"
-    POWER_BUDGET = "power-budget"  # also of placements
+    POWER_BUDGET = "power-budget"  # also of placements, removals and suspensions
     # Removals.
     PROVISION_TIMEOUT = "provision-timeout"
     TOTAL_MIN_NODES = "total-min-nodes"
@@ -62,6 +62,8 @@ class Rule(StrEnum):
     STEP_EMPTIED = "step-emptied"
     NOT_CHECKPOINTABLE = "not-checkpointable"
     JOB_WOULD_FAIL = "job-would-fail"
+    # Suspensions.
+    NOT_SUSPENDABLE = "not-suspendable"
     # Placements.
     OVERFLOW = "overflow"
     POOL_NOT_ALLOWED = "pool-not-allowed"
@@ -79,8 +81,9 @@ class Verdict:
         rule: which.
         kind: `cluster`, `pool`, `node` or `gang`.
         subject: name of it; of a gang `namespace/name`.
-        requested: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement.
-        allowed: the same after it, 0 for a placement that has to wait.
+        requested: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement,
+            -1 for a suspension.
+        allowed: the same after it, 0 for a placement that has to wait, and for a job that may not be suspended.
         reason: one sentence that people can act on.
     """
 
@@ -185,6 +188,32 @@ class Stranded:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspension:
+    """A job that is suspended until a grid event is over.
+
+    Attributes:
+        gang: the gang that runs.
+        reason: one sentence for people.
+    """
+
+    gang: GangView
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSeen:
+    """The budget of a grid event, and what counts against it.
+
+    Attributes:
+        budget_watts: the budget.
+        drawn_watts: modelled power of what is on, or measured where that is more, PUE included.
+    """
+
+    budget_watts: float
+    drawn_watts: float
+
+
+@dataclass(frozen=True, slots=True)
 class Allowed:
     """What is left of a decision.
 
@@ -199,6 +228,9 @@ class Allowed:
         consolidations: nodes to empty.
         repairs: nodes to reboot, and nodes that are well again.
         reserves: nodes to keep free by pool, of all pools whose nodes another autoscaler makes and that are not paused.
+        suspensions: jobs to suspend.
+        resumptions: jobs that were suspended and go on, or that go on already and lose their mark.
+        power: the budget that is known; None: there is none.
     """
 
     orders: Mapping[str, int]
@@ -211,3 +243,6 @@ class Allowed:
     consolidations: tuple[Consolidation, ...] = ()
     repairs: tuple[RepairAction, ...] = ()
     reserves: Mapping[str, int] = field(default_factory=dict)
+    suspensions: tuple[Suspension, ...] = ()
+    resumptions: tuple[SuspendedJob, ...] = ()
+    power: PowerSeen | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 
 from autoscaler.live.config import LiveConfig
@@ -16,10 +17,13 @@ from autoscaler.live.names import (
     METRIC_MAX,
     METRIC_MIN,
     METRIC_NODES,
+    METRIC_POWER_BUDGET,
+    METRIC_POWER_DRAWN,
     METRIC_QUEUE_GPUS,
     METRIC_QUEUE_JOBS,
     METRIC_RESERVE,
     METRIC_RUNNING_JOBS,
+    METRIC_SUSPENDED,
     METRIC_TARGET,
     METRIC_UNNEEDED,
     METRIC_UNSCHEDULABLE_PODS,
@@ -54,6 +58,7 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
     metrics.set(METRIC_QUEUE_JOBS, float(len(view.queue)))
     metrics.set(METRIC_QUEUE_GPUS, sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0)
     metrics.set(METRIC_RUNNING_JOBS, float(len(view.running)))
+    metrics.set(METRIC_SUSPENDED, float(sum(job.suspended for job in view.suspended)))
     waiting = sum(len(gang.pending) for gang in (*view.queue, *view.unplaceable))
     metrics.set(METRIC_UNSCHEDULABLE_PODS, float(waiting))
     reasons = Counter(unserved_reason(pod, config) for pod in view.unserved)
@@ -70,6 +75,8 @@ def report_outcome(
         metrics.set(METRIC_TARGET, float(decided.decision.target_nodes[pool.index]), pool.name)
     for name, nodes in allowed.reserves.items():
         metrics.set(METRIC_RESERVE, float(nodes), name)
+    metrics.set(METRIC_POWER_BUDGET, math.nan if allowed.power is None else allowed.power.budget_watts)
+    metrics.set(METRIC_POWER_DRAWN, math.nan if allowed.power is None else allowed.power.drawn_watts)
     for verdict in allowed.verdicts:
         metrics.add(METRIC_GUARDRAIL, 1, str(verdict.rule))
     _LOG.info(
@@ -83,6 +90,8 @@ def report_outcome(
             "reserves": dict(allowed.reserves),
             "removals": [removal.name for removal in allowed.removals],
             "consolidations": [{"node": each.node.name, "reason": each.reason} for each in allowed.consolidations],
+            "suspensions": [f"{each.gang.ref.namespace}/{each.gang.ref.name}" for each in allowed.suspensions],
+            "resumptions": [f"{job.ref.namespace}/{job.ref.name}" for job in allowed.resumptions],
             "releases": [f"{release.gang.ref.namespace}/{release.gang.ref.name}" for release in allowed.releases],
             "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
             "dry_run": config.dry_run,

@@ -12,6 +12,7 @@ from autoscaler.live.config import GPU_MILLI, LiveConfig
 from autoscaler.live.fit.pools import Together, pod_problem
 from autoscaler.live.fit.rules import as_placed
 from autoscaler.live.fit.shapes import pool_shape
+from autoscaler.live.gangs.model import GroupView
 from autoscaler.live.model import GangState, GangView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
@@ -26,6 +27,7 @@ from autoscaler.live.objects import JobView, PodsToCome, PodView
 from autoscaler.live.view.groups import Group, Groups, ref_of, to_come, unborn
 from autoscaler.live.view.quotas import Quotas, within_quotas
 from autoscaler.live.view.store import Contents
+from autoscaler.live.view.suspended import managers
 from autoscaler.live.view.workloads import waiting_workloads
 
 ALIKE = ("requests", "node_selector", "affinity_terms", "tolerations", "host_ports")
@@ -145,7 +147,7 @@ class GangBuilder:
             pools: the pools with their nodes and shapes.
             together: looks at pods that depend on where others are.
         """
-        groups = Groups(contents)
+        groups, manager = Groups(contents), managers(contents)
         members: defaultdict[str, list[PodView]] = defaultdict(list)
         grouped: dict[str, tuple[Group, list[PodView]]] = {}
         for pod in contents.pods.values():
@@ -160,12 +162,12 @@ class GangBuilder:
         submissions: list[Submission] = []
         for key, pods in members.items():
             job = contents.jobs.get(key)
-            gang = self._gang(key, pods, job, contents.jobs.get(pods[0].gang))
+            gang = self._gang(key, pods, job, contents.jobs.get(pods[0].gang), manager(job))
             size = gang.gpu_milli_per_pod * gang.parallelism
             submissions.append(Submission(key, gang.submitted_seconds, size))
             if gang.state is not GangState.FINISHED:
                 gangs.append(gang)
-        for gang in (*self._groups(grouped.values()), *self._workloads(contents)):
+        for gang in (*self._groups(grouped.values(), manager), *self._workloads(contents)):
             size = sum(pod.gpu_milli for pod in (*gang.pods, *gang.expected))
             submissions.append(Submission(gang.key, gang.submitted_seconds, size))
             gangs.append(gang)
@@ -210,7 +212,9 @@ class GangBuilder:
             return ""
         return together().problem(as_placed(gang, waiting, pool.name), view, shape, pool.max_nodes)
 
-    def _gang(self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None) -> GangView:
+    def _gang(
+        self, key: str, pods: list[PodView], job: JobView | None, owner: JobView | None, manager: str
+    ) -> GangView:
         alive = sorted((pod for pod in pods if not pod.finished), key=lambda pod: pod.name)
         waiting = [pod for pod in alive if waits(pod)]
         per_pod = pods[0].gpu_milli if job is None else max(job.gpu_milli_per_pod, pods[0].gpu_milli)
@@ -238,13 +242,16 @@ class GangBuilder:
             predicted_seconds=max((_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
             latest_start_seconds=self._latest_start(alive),
             priority=max((pod.priority for pod in alive), default=0),
+            managed_by=manager,
             replaceable=job is not None and _replaceable(job, len(alive)),
             evictions_left=0 if owner is None else None if owner.ignores_disruptions else owner.failures_left,
             # Without our gate, the others of its pods go on as they can.
             withheld=HELD.format(min(theirs)) if theirs and any(pod.gates for pod in waiting) else "",
         )
 
-    def _groups(self, grouped: Iterable[tuple[Group, list[PodView]]]) -> Iterator[GangView]:
+    def _groups(
+        self, grouped: Iterable[tuple[Group, list[PodView]]], manager: Callable[[GroupView | None], str]
+    ) -> Iterator[GangView]:
         """The groups that use GPUs and are not finished."""
         for group, members in grouped:
             coming = to_come(group, members)
@@ -253,7 +260,8 @@ class GangBuilder:
                 continue  # whoever holds a part of it back decides when it goes on
             pods = [pod for pod in alive if pod.gpu_milli > 0]
             if pods or (alive and coming):
-                yield self._group(group, pods, [pod for pod in alive if pod.gpu_milli == 0], coming)
+                companions = [pod for pod in alive if pod.gpu_milli == 0]
+                yield replace(self._group(group, pods, companions, coming), managed_by=manager(group.description))
 
     def _group(
         self, group: Group, pods: list[PodView], companions: list[PodView], coming: tuple[PodsToCome, ...]

@@ -22,7 +22,7 @@ from autoscaler.live.kube.client import Json
 from autoscaler.live.kube.devices import DeviceParser, pod_claims
 from autoscaler.live.kube.fields import ParseError, conditions, count, items, mapping, string_map, text
 from autoscaler.live.kube.metadata import clock_seconds, common_fields, read_metadata
-from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, LABEL_POOL, RESOURCE_GPUS
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_FLEXIBILITY, LABEL_POOL, RESOURCE_GPUS
 from autoscaler.live.objects import JobView, NodeView, ObjectView, PdbView, PodView
 from autoscaler.live.providers import pool_finder
 from autoscaler.live.repair_config import Repair
@@ -188,6 +188,7 @@ class Parser:
             template_pool=string_map(template.get("nodeSelector"), "spec.template.spec.nodeSelector").get(LABEL_POOL),
             failures_left=_failures_left(spec, status),
             ignores_disruptions=_ignores_disruptions(spec),
+            owner=fields.controller(mapping(raw.get("metadata"), "metadata")),
         )
 
     def daemon_set(self, raw: Json) -> DaemonSetView:
@@ -280,6 +281,9 @@ class Parser:
 
 def odd_annotation(pod: PodView) -> str:
     """What is wrong with an annotation that was read as if it were not there; empty: nothing."""
+    tier = pod.annotations.get(ANNOTATION_FLEXIBILITY, "0")
+    if tier not in ("0", "1", "2", "3"):
+        return f'metadata.annotations.{ANNOTATION_FLEXIBILITY}: must be "0", "1", "2" or "3", is {tier[:40]!r}'
     value = pod.annotations.get(ANNOTATION_CHECKPOINTABLE, "false")
     if value in ("true", "false"):
         return ""

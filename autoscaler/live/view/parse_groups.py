@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from autoscaler.live.gangs import kueue
-from autoscaler.live.gangs.base import Collection, Role
+from autoscaler.live.gangs.base import Collection, Role, is_suspended
 from autoscaler.live.gangs.model import GroupView, WorkloadView
 from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.client import Json
@@ -57,6 +57,8 @@ class GroupParser:
             late=shape.late,
             together=shape.together,
             over=shape.over,
+            suspended=is_suspended(raw, entry.suspend),
+            owner=controller(mapping(raw.get("metadata"), "metadata")),
         )
 
     def workload(self, raw: Json) -> WorkloadView:

@@ -21,6 +21,7 @@ from autoscaler.live.view.gangs import GangBuilder, Submission, pods_wanted, uns
 from autoscaler.live.view.groups import with_problems
 from autoscaler.live.view.nodes import fill_node
 from autoscaler.live.view.store import Contents
+from autoscaler.live.view.suspended import suspended_jobs
 from autoscaler.live.view.workloads import our_checks
 
 
@@ -76,6 +77,7 @@ class ViewBuilder:
             queue=tuple(gang for gang in queue if gang.allowed_pools),
             running=tuple(gang for gang in gangs if gang.state is GangState.RUNNING),
             unplaceable=tuple(gang for gang in queue if not gang.allowed_pools),
+            suspended=suspended_jobs(contents, self._clock),
             withheld=tuple(gang for gang in waiting if gang.withheld),
             unserved=tuple(pod for pod in pods.values() if unserved_reason(pod, self._config)),
             checks=our_checks(contents),
