@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 24
+"""Choices that a message still names all; a line of a terminal or two."""
+
 
 class UserError(Exception):
     """A mistake that the user can fix: the command line prints its message in one line and exits with status 2.
@@ -29,4 +32,4 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; valid: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    return f"; valid: {', '.join(known)}" if 0 < len(known) <= MOST_LISTED else ""

@@ -42,11 +42,13 @@ class CostBound(NamedTuple):
 
     Attributes:
         work_usd: of the jobs, with the delay that pays; NaN: not known.
-        fragmentation_usd: of GPUs that cannot be used even if jobs move for free.
+        fragmentation_usd: of GPUs that cannot be used even if jobs move for free: energy, carbon and nodes.
+        fragmentation_energy_usd: the energy alone of these GPUs, where and when it is cheapest.
     """
 
     work_usd: float
     fragmentation_usd: float
+    fragmentation_energy_usd: float
 
     @property
     def total_usd(self) -> float:
@@ -63,15 +65,15 @@ def cost_bound(problem: Problem, window: Window) -> CostBound:
     """
     codec = problem.config.codec
     if codec.power_caps or codec.elastic_width or codec.suspension:
-        return CostBound(float("nan"), float("nan"))
+        return CostBound(float("nan"), float("nan"), float("nan"))
     jobs = _alive(problem, window)
     if not jobs.submit_ms.size:
-        return CostBound(0.0, 0.0)
+        return CostBound(0.0, 0.0, 0.0)
     least = np.full(len(jobs.submit_ms), np.inf)
     for pool in range(len(problem.cluster.pools)):
         may = (jobs.allowed_bits >> pool & 1).astype(bool)
         least[may] = np.minimum(least[may], _pool_usd(problem, pool, jobs.take(may)))
-    return CostBound(float(least.sum()), _fragmentation_usd(problem, window))
+    return CostBound(float(least.sum()), *_fragmentation_usd(problem, window))
 
 
 class _Jobs(NamedTuple):
@@ -175,12 +177,15 @@ def _least_energy(
     return least
 
 
-def _fragmentation_usd(problem: Problem, window: Window) -> float:
+def _fragmentation_usd(problem: Problem, window: Window) -> tuple[float, float]:
+    """Of all that the objective counts, and of energy alone."""
     tariff = problem.prices.tariff
     first, last = np.searchsorted(tariff.edges_ms, [window.start_ms, window.end_ms], side="right").tolist()
-    prices = tariff.rates[max(first - 1, 0) : max(last, 1), :, UNUSED].min(axis=0)
-    usd = 0.0
+    pieces = slice(max(first - 1, 0), max(last, 1))
+    prices = np.stack([tariff.rates[pieces, :, UNUSED], tariff.spending_rates[pieces, :, UNUSED, 0]]).min(axis=1)
+    usd = np.zeros(2)
     for group in packed_nodes(problem, window):
-        least = min(float(prices[pool]) for pool in group.pools)
-        usd += max(group.packed_ms * group.node_milli - group.work_milli_ms, 0) * least
-    return usd
+        unused = max(group.packed_ms * group.node_milli - group.work_milli_ms, 0)
+        usd += unused * prices[:, list(group.pools)].min(axis=1)
+    whole, energy = usd.tolist()
+    return whole, energy

@@ -30,7 +30,7 @@ from envs.gpu_cluster.simulator.problem import Problem
 SCHEMA = "autoscaler.headroom/1"
 PARTS = ("waiting", "idle", "fragmentation", "rest")
 """Of the decidable cost: delay of jobs; nodes that run nothing, boot or are off; unused GPUs on busy nodes above the
-bound; and what is left (carbon, nodes, work at other hours)."""
+bound, by their energy; and what is left (carbon, nodes, work at other hours)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +168,7 @@ def _decidable(rollout: Rollout, problem: Problem) -> list[float]:
     own, bound = spent(rollout, problem), cost_bound(problem, rollout.window)
     energy = own.energy_usd
     idle = energy.idle + energy.boot + energy.off
-    fragmentation = energy.fragmentation - bound.fragmentation_usd
+    fragmentation = energy.fragmentation - bound.fragmentation_energy_usd
     rest = own.total_usd - bound.total_usd - own.delay_usd - idle - fragmentation
     # What is left where there is nothing else is the rounding of the sum.
     return [own.delay_usd, idle, fragmentation, rest if abs(rest) > 1e-9 * own.total_usd else 0.0]

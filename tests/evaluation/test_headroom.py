@@ -43,6 +43,18 @@ def test_the_parts_of_the_document_add_up_to_what_evaluate_calls_decidable() -> 
     assert parts["rest"] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_no_part_is_negative_where_nodes_and_carbon_cost_too() -> None:
+    pool = {"name": "gpu", "max_nodes": 40, "usd_per_node_hour": 22.0, "embodied_g_per_node_hour": 80.0}
+    environment = {**EXPERIMENT["environment"], "objective": {"usd_per_tonne": 100.0}}  # type: ignore[dict-item]
+    priced = headroom(
+        {**EXPERIMENT, "environment": environment, "cluster": {"pools": [pool]}}, windows=1, tuned=TEN_MINUTES
+    )
+    parts = priced.document()["decidable_usd"]["tuned"]
+    assert min(parts[name] for name in PARTS) >= 0.0
+    assert parts["rest"] > parts["idle"] > 0.0
+    assert sum(parts[name] for name in PARTS) == pytest.approx(parts["total"])
+
+
 def test_the_table_has_a_row_for_each_part_and_for_the_sum() -> None:
     table = found().tables()[0]
     assert [row[0] for row in table.rows] == [*PARTS, "decidable"]
