@@ -1,6 +1,10 @@
-"""How long the page of the dashboard takes for a frame, in headless Chromium: cities and clusters of some sizes.
+"""How long the page of the dashboard takes to open a recording and for a frame, and its memory, in headless Chromium.
 
-Work of a frame is all that the page draws in it, measured by the page itself while it plays.
+Cities and clusters of some sizes are made; recordings of real runs can be given, such as a week of a trace by
+`autoscaler evaluate --trace TRACE --from 0.4 --until 0.52 --windows 1 --record week`. Each has a browser of its own.
+Opening ends with the first frame that shows it. Work of a frame is all that the page draws in it, measured by the page
+itself while it plays. Memory is that of the page (its heap and typed arrays, after a collection of garbage) and of the
+whole process that shows it (what the system counts for it: PSS).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _common import parse, parser
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
@@ -30,7 +34,7 @@ RENDERER = """() => {
   return info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "none (canvases are drawn by the processor)";
 }"""
 FRAMES = "() => [...window.autoscalerAnimation.workMs]"
-HEAP = "() => performance.memory.usedJSHeapSize"
+SHOWN = "() => (window.autoscalerAnimation?.workMs.length ?? 0) > 0"
 
 
 def write_city(folder: Path, users: int, sites: int) -> None:
@@ -88,14 +92,38 @@ def write_cluster(folder: Path, nodes: int) -> None:
             jobs += len(busy)
 
 
+def process_megabytes(browser: Browser) -> float | None:
+    """PSS of the process that shows the page, MB; None where the system does not tell."""
+    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    sizes = []
+    for process in found:
+        lines = Path(f"/proc/{process['id']}/smaps_rollup")
+        if process["type"] == "renderer" and lines.is_file():
+            rows = dict(line.split(":", 1) for line in lines.read_text(encoding="ascii").splitlines()[1:])
+            sizes.append(int(rows["Pss"].split()[0]) * 1024 / 1e6)
+    return max(sizes, default=None)
+
+
+def heap_megabytes(page: Page) -> float:
+    """What the page holds: objects, and the memory of typed arrays, MB."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    usage = session.send("Runtime.getHeapUsage")
+    names = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
+    return float(sum(usage.get(name, 0) for name in names)) / 1e6
+
+
 def measure(browser: Browser, server: DashboardServer, name: str, seconds: float) -> dict[str, Any]:
-    """Play one recording, and say how long frames took and how much memory the page has."""
+    """Open one recording and play it."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{server.url}#nothing")  # the browser itself is warm
+    page.goto("about:blank")
     began = time.perf_counter()
-    page.goto(f"{server.url}#{name}")
-    page.wait_for_selector("h2")
+    page.goto(f"{server.url}#{name}", wait_until="commit")
+    page.wait_for_function(SHOWN)
     opened = time.perf_counter() - began
     page.wait_for_timeout(500)
+    process = process_megabytes(browser)
     page.get_by_label("speed").select_option("60")
     page.get_by_role("button", name="Play").click()
     page.wait_for_timeout(1000 * seconds)
@@ -105,7 +133,8 @@ def measure(browser: Browser, server: DashboardServer, name: str, seconds: float
         "frames": len(work),
         "p50_ms": round(float(np.percentile(work, 50)), 2),
         "p95_ms": round(float(np.percentile(work, 95)), 2),
-        "heap_mb": round(page.evaluate(HEAP) / 1e6, 1),
+        "heap_mb": round(heap_megabytes(page), 1),
+        "process_mb": None if process is None else round(process, 1),
         "renderer": page.evaluate(RENDERER),
     }
     page.close()
@@ -129,17 +158,18 @@ def main() -> None:
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         path = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--enable-precise-memory-info"]
-        )
-        results = {source.name: measure(browser, server, source.name, options.seconds) for source in sources}
-        browser.close()
+        results = {}
+        for source in sources:
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            results[source.name] = measure(browser, server, source.name, options.seconds)
+            browser.close()
         server.stop()
         thread.join(10)
     for name, found in results.items():
         renderer = found["renderer"]
         print(f"{name}: opens in {found['open_seconds']} s, frames p50 {found['p50_ms']} ms, p95 {found['p95_ms']} ms "
-              f"({found['frames']} frames), heap {found['heap_mb']} MB; renderer: {renderer}")  # fmt: skip
+              f"({found['frames']} frames), heap {found['heap_mb']} MB, process {found['process_mb']} MB; "
+              f"renderer: {renderer}")  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -79,6 +79,8 @@ class DashboardServer:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, ws="websockets-sansio", lifespan="off",
             timeout_graceful_shutdown=1, server_header=False,
+            # To pack what stays on this machine takes longer than to send it.
+            ws_per_message_deflate=not is_loopback(address.host),
         )  # fmt: skip
         self._server = uvicorn.Server(config)
 

@@ -169,7 +169,10 @@ class LogReader:
         counts = self._pools.setdefault(pool, _Pool())
         if value == counts.target:
             return
-        waiting = f"{len(self._waiting):,} jobs wait for {sum(self._waiting.values()):,.4g} GPUs"
+        count, gpus = len(self._waiting), sum(self._waiting.values())
+        waiting = (
+            f"{count:,} {'job waits' if count == 1 else 'jobs wait'} for {gpus:,.4g} {'GPU' if gpus == 1 else 'GPUs'}"
+        )
         reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy; {waiting}"
         before = counts.seen_on if counts.target < 0 else counts.target
         self.rows.decisions.append((time, pool, before, value, reason))

@@ -1,7 +1,7 @@
 """A page that follows an autoscaler for long needs no more memory for it.
 
-`AUTOSCALER_SOAK_MINUTES=30 pytest tests/dashboard/test_soak.py -s` follows for half an hour and prints what it found; without
-it some seconds have to do.
+`AUTOSCALER_SOAK_MINUTES=30 python -m pytest tests/dashboard/test_soak.py --junit-xml soak.xml` follows for half an
+hour, and the file has what it found as properties; without the variable some seconds have to do.
 """
 
 from __future__ import annotations
@@ -78,7 +78,11 @@ def heap_bytes(session: CDPSession) -> int:
 
 
 def test_following_for_long_needs_no_more_memory(
-    built: Path, start: Start, visit: Callable[..., Visit], live: tuple[Traffic, LiveSource]
+    built: Path,
+    start: Start,
+    visit: Callable[..., Visit],
+    live: tuple[Traffic, LiveSource],
+    record_property: Callable[[str, object], None],
 ) -> None:
     traffic, source = live
     page = visit(start(built, more=[source]).url).page
@@ -89,7 +93,8 @@ def test_following_for_long_needs_no_more_memory(
     page.wait_for_timeout(60_000.0 * MINUTES)
     after = heap_bytes(session)
     decisions = traffic.decisions - decided
-    print(f"\nheap {before / 1e6:.2f} -> {after / 1e6:.2f} MB ({after / before - 1:+.1%}) in {MINUTES:g} min, {decisions} decisions")
+    for name, value in (("bytes before", before), ("bytes after", after), ("decisions", decisions)):
+        record_property(name, value)
     expect(page.get_by_role("status")).to_have_text("following")
     assert decisions > 30.0 * MINUTES
     assert after < (1.0 + MOST_GROWTH) * before

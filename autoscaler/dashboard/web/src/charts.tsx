@@ -1,10 +1,11 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { useDraw, type Animation } from "./animation";
 import type { Clock } from "./clock";
-import { moment } from "./format";
+import { moment, number, tickText, ticks } from "./format";
 import { useWidth } from "./hooks";
 import type { Recording, Track } from "./recording";
+import type { Table } from "./table";
 import { onThemeChange, theme } from "./theme";
 
 interface Series {
@@ -13,12 +14,20 @@ interface Series {
   y: ArrayLike<number>;
 }
 
-const HEIGHT = 130;
+const HEIGHT = 140;
 const REDRAW_MS = 1000;
 
+interface XAxis {
+  /** A value in words, and at a mark of the axis. */
+  text: (x: number) => string;
+  mark: (x: number) => string;
+  /** Where the marks are; undefined: at round numbers. */
+  marks?: (from: number, to: number, most: number) => number[];
+}
+
 /** One figure with a line for each series; the playhead is an element above it, so that it costs nothing to move. */
-export function Chart({ title, series, cursor, xText, animation }: {
-  title: string; series: Series[]; cursor?: () => number; xText: (x: number) => string; animation?: Animation;
+export function Chart({ title, series, axis, cursor, animation }: {
+  title: string; series: Series[]; axis: XAxis; cursor?: () => number; animation?: Animation;
 }) {
   const [ref, width] = useWidth<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
@@ -34,18 +43,24 @@ export function Chart({ title, series, cursor, xText, animation }: {
     if (width === 0) return;
     const make = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(options(title, series, width, xText), joined(series), ref.current!);
+      plot.current = new uPlot(options(title, series, width, axis), joined(series), ref.current!);
       drawn.current = { rows, at: performance.now() };
     };
     make();
-    onThemeChange(make);
+    const forget = onThemeChange(make);
     return () => {
+      forget();
       plot.current?.destroy();
       plot.current = null;
     };
   }, [width, names, title]);
   useEffect(() => {
     if (rows !== drawn.current.rows && performance.now() - drawn.current.at >= REDRAW_MS) fill();
+    // The legend has the values at the playhead, unless the pointer says otherwise.
+    const own = plot.current;
+    if (own === null || cursor === undefined || series.length < 2 || (own.cursor.left ?? -1) >= 0) return;
+    const at = rowAt(own.data[0], cursor());
+    own.setLegend({ idxs: own.data.map((values) => known(values, at)) }, false);
   });
   const place = () => {
     if (cursor === undefined || plot.current === null || head.current === null) return;
@@ -66,46 +81,106 @@ function joined(series: Series[]): uPlot.AlignedData {
   return uPlot.join(series.map(({ x, y }) => [x, y] as unknown as uPlot.AlignedData)) as uPlot.AlignedData;
 }
 
-function options(title: string, series: Series[], width: number, xText: (x: number) => string): uPlot.Options {
+/** The last value that is at most this, by its place. */
+function rowAt(xs: ArrayLike<number>, x: number): number {
+  let [low, high] = [0, xs.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (xs[middle] <= x) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(low - 1, 0);
+}
+
+/** The last place up to this one that has a value: policies are sampled at moments of their own. */
+function known(values: ArrayLike<number | null | undefined>, at: number): number {
+  while (at > 0 && values[at] == null) at--;
+  return at;
+}
+
+function options(title: string, series: Series[], width: number, x: XAxis): uPlot.Options {
   const own = theme();
   const colours = [own.accent, own.second, own.warn, own.faint];
   const axis = { stroke: own.ink, grid: { stroke: own.line, width: 0.5 }, ticks: { stroke: own.line, width: 0.5 }, font: "11px system-ui, sans-serif" };
   return {
     width, height: HEIGHT, title: "", legend: { show: series.length > 1 }, cursor: { drag: { x: true, y: false } },
+    padding: [8, 16, 0, 0],
     scales: { x: { time: false } },
-    axes: [{ ...axis, values: (_, splits) => splits.map((x) => (x === null ? "" : xText(x))), space: 90 }, { ...axis, size: 48 }],
+    axes: [
+      {
+        ...axis, size: 24, gap: 4, space: 90, values: (_, splits) => splits.map((each) => (each === null ? "" : x.mark(each))),
+        ...(x.marks === undefined ? {} : { splits: (_: uPlot, __: number, from: number, to: number) => x.marks!(from, to, Math.max(2, Math.floor(width / 90))) }),
+      },
+      { ...axis, size: 52, gap: 4, space: 26, values: (_, splits) => splits.map((each) => (each === null ? "" : plain(each))) },
+    ],
     series: [
-      { label: "time", value: (_, x) => (x === null ? "–" : xText(x)) },
-      ...series.map(({ label }, index) => ({ label: label || title, stroke: colours[index % colours.length], width: 1.3, spanGaps: true, points: { show: false } })),
+      { label: "time", value: (_, at) => (at === null ? "–" : x.text(at)) },
+      ...series.map(({ label }, index) => ({
+        label: label || title, stroke: colours[index % colours.length], width: 1.3, spanGaps: true, points: { show: false },
+        value: (_: uPlot, y: number | null) => (y === null ? "–" : number(y)),
+      })),
     ],
   };
 }
+
+/** A number at a mark, with as many digits as it needs. */
+function plain(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+}
+
+export const STEPS: XAxis = { text: plain, mark: plain };
 
 const METRICS: [string, string, number][] = [
   ["power, kW", "watts", 1e-3],
   ["GPUs in use", "used_gpus", 1],
   ["GPUs that waiting jobs request", "waiting_gpus", 1],
 ];
+const CITY_METRICS: [string, string, number][] = [
+  ["power, kW", "watts", 1e-3],
+  ["requests that run", "running", 1],
+  ["requests that wait for a container", "waiting", 1],
+];
 
 export function Charts({ recording, tracks, clock, animation }: {
   recording: Recording; tracks: Track[]; clock: Clock; animation: Animation;
 }) {
   const head = recording.head!;
-  const xText = (x: number) => moment(x, head.start_time).slice(head.start_time === null ? 0 : 5, head.start_time === null ? undefined : 16);
+  const axis = useMemo<XAxis>(() => ({
+    text: (x) => moment(x, head.start_time),
+    mark: (x) => tickText(x, head.start_time),
+    marks: (from, to, most) => ticks(from, to, most, head.start_time),
+  }), [head.start_time]);
+  const metrics = head.kind === "city" ? CITY_METRICS : METRICS;
   const signals = recording.tracks[0]?.table("signals") ?? recording.shared.table("signals");
   const hasSignal = (name: string) => signals.numbers(name).subarray(0, signals.rows).some((value: number) => value > 0);
   return (
     <div class="charts">
-      {tracks.some((track) => track.table("samples").rows > 0) && METRICS.map(([title, column, factor]) => (
-        <Chart
-          key={column} title={title} xText={xText} cursor={() => clock.time} animation={animation}
-          series={tracks.map((track) => samplesOf(track, column, factor))}
-        />
+      {tracks.some((track) => track.table("samples").rows > 0) && metrics.map(([title, column, factor]) => (
+        <Samples key={column} title={title} column={column} factor={factor} tracks={tracks} axis={axis} clock={clock} animation={animation} />
       ))}
-      {hasSignal("grams_per_kwh") && <Chart title="carbon intensity, gCO₂e/kWh" xText={xText} cursor={() => clock.time} animation={animation} series={zonesOf(recording, signals, "grams_per_kwh")} />}
-      {hasSignal("usd_per_kwh") && <Chart title="price, USD/kWh" xText={xText} cursor={() => clock.time} animation={animation} series={zonesOf(recording, signals, "usd_per_kwh")} />}
+      {hasSignal("grams_per_kwh") && <Signal title="carbon intensity, gCO₂e/kWh" column="grams_per_kwh" recording={recording} signals={signals} axis={axis} clock={clock} animation={animation} />}
+      {hasSignal("usd_per_kwh") && <Signal title="price, USD/kWh" column="usd_per_kwh" recording={recording} signals={signals} axis={axis} clock={clock} animation={animation} />}
     </div>
   );
+}
+
+interface Shared {
+  title: string;
+  column: string;
+  axis: XAxis;
+  clock: Clock;
+  animation: Animation;
+}
+
+function Samples({ tracks, column, factor, clock, ...shared }: Shared & { tracks: Track[]; factor: number }) {
+  const rows = tracks.map((track) => `${track.head.name} ${track.table("samples").rows}`).join();
+  const series = useMemo(() => tracks.map((track) => samplesOf(track, column, factor)), [rows, column, factor]);
+  return <Chart series={series} cursor={() => clock.time} {...shared} />;
+}
+
+function Signal({ recording, signals, column, clock, ...shared }: Shared & { recording: Recording; signals: Table }) {
+  const series = useMemo(() => zonesOf(recording, signals, column), [signals, signals.rows, column, recording.end]);
+  return <Chart series={series} cursor={() => clock.time} {...shared} />;
 }
 
 function samplesOf(track: Track, column: string, factor: number): Series {
@@ -115,7 +190,7 @@ function samplesOf(track: Track, column: string, factor: number): Series {
 }
 
 /** A line with steps for each of the first four zones. */
-function zonesOf(recording: Recording, signals: ReturnType<Track["table"]>, column: string): Series[] {
+function zonesOf(recording: Recording, signals: Table, column: string): Series[] {
   const [times, zones, values] = [signals.numbers("time_seconds"), signals.numbers("zone"), signals.numbers(column)];
   return recording.head!.zones.slice(0, 4).map((label, zone) => {
     const [x, y]: [number[], number[]] = [[], []];

@@ -56,6 +56,8 @@ export function CityView({ recording, track, clock, animation }: {
         <li><span class="key fast" aria-hidden="true" />under 20 ms</li>
         <li><span class="key medium" aria-hidden="true" />under 50 ms</li>
         <li><span class="key slow" aria-hidden="true" />slower, or not served</li>
+        <li><span class="key bar" aria-hidden="true" />CPU, memory, GPUs in use</li>
+        {CONTAINER_STATES.slice(1).map((state) => <li key={state}><span class={`key dot ${state}`} aria-hidden="true" />{state}</li>)}
       </ul>
       <div class="map">
         <canvas

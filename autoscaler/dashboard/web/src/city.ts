@@ -1,6 +1,6 @@
 /** The map of a city: roads, sites with their resources, users that move, and who serves whom. */
 
-import type { Track } from "./recording";
+import { BUSY, type Track } from "./recording";
 import { carbonColour, type Theme } from "./theme";
 
 export interface MapView {
@@ -36,7 +36,7 @@ export function bounds(track: Track): { left: number; right: number; bottom: num
 export function fit(track: Track, width: number, height: number): MapView {
   const box = bounds(track);
   if (!Number.isFinite(box.left)) return { x: 0, y: 0, scale: 1 };
-  const scale = 0.94 * Math.min(width / Math.max(box.right - box.left, 1), height / Math.max(box.top - box.bottom, 1));
+  const scale = 0.9 * Math.min(width / Math.max(box.right - box.left, 1), height / Math.max(box.top - box.bottom, 1));
   return { x: (box.left + box.right) / 2, y: (box.bottom + box.top) / 2, scale };
 }
 
@@ -98,7 +98,11 @@ export interface Drawn {
   mostGrams: number;
 }
 
-export const SITE_RADIUS = 7;
+export const SITE_RADIUS = 9;
+const BAR = { width: 4, height: 20, distance: 5 };
+const DOT = { size: 4, distance: 5, most: 8 };
+/** With so many sites or fewer their names are written, where the map is wide enough. */
+const MOST_NAMES = 20;
 
 export function drawCity(context: CanvasRenderingContext2D, roads: CanvasImageSource, track: Track, users: Users, time: number, theme: Theme, drawn: Drawn): void {
   const { view, width, height } = drawn;
@@ -171,27 +175,41 @@ function drawSites(
     context.strokeStyle = site === drawn.selected ? theme.accent : theme.ink;
     context.lineWidth = site === drawn.selected ? 3 : 1;
     context.stroke();
+    if (sites.rows <= MOST_NAMES && drawn.width > 480) drawName(context, sites.text("name", site), x, y - SITE_RADIUS - 5, theme);
     if (!isOn) continue;
-    // Three bars at the right: CPU, memory, GPU. Below them the containers by state, one dot for each of the first six.
+    // Three bars at the right: CPU, memory, GPU. Below them the containers by state, one dot for each of the first eight.
     for (let resource = 0; resource < 3; resource++) {
       const all = capacities[resource][site];
       if (!(all > 0)) continue;
-      const level = 14 * Math.min(used[resource][row] / all, 1);
+      const level = BAR.height * Math.min(used[resource][row] / all, 1);
+      const left = x + SITE_RADIUS + 3 + BAR.distance * resource;
       context.fillStyle = theme.line;
-      context.fillRect(x + SITE_RADIUS + 2 + 4 * resource, y - 7, 3, 14);
-      context.fillStyle = theme.states[3];
-      context.fillRect(x + SITE_RADIUS + 2 + 4 * resource, y + 7 - level, 3, level);
+      context.fillRect(left, y - BAR.height / 2, BAR.width, BAR.height);
+      context.fillStyle = theme.states[BUSY];
+      context.fillRect(left, y + BAR.height / 2 - level, BAR.width, level);
     }
     if (isLarge) {
       let place = 0;
-      for (let state = 3; state >= 0 && place < 8; state--) {
+      for (let state = 3; state >= 0 && place < DOT.most; state--) {
         context.fillStyle = theme.containers[state + 1];
-        for (let container = 0; container < counts[state][row] && place < 8; container++, place++) {
-          context.fillRect(x - SITE_RADIUS + 4 * place, y + SITE_RADIUS + 3, 3, 3);
+        for (let container = 0; container < counts[state][row] && place < DOT.most; container++, place++) {
+          context.fillRect(x - SITE_RADIUS + DOT.distance * place, y + SITE_RADIUS + 4, DOT.size, DOT.size);
         }
       }
     }
   }
+}
+
+/** A name that stays readable over roads and links. */
+function drawName(context: CanvasRenderingContext2D, name: string, x: number, y: number, theme: Theme): void {
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.lineWidth = 3;
+  context.strokeStyle = theme.paper;
+  context.strokeText(name, x, y);
+  context.fillStyle = theme.faint;
+  context.fillText(name, x, y);
+  context.textAlign = "start";
 }
 
 export function siteAt(track: Track, view: MapView, width: number, height: number, x: number, y: number): number {

@@ -2,16 +2,16 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { sized, useDraw, type Animation } from "./animation";
 import { Bars } from "./bars";
 import type { Clock } from "./clock";
-import { drawGantt, drawNodes, layoutNodes, nodeAt, type Viewport } from "./draw";
+import { drawGantt, drawNodes, layoutNodes, nodeAt, type Rows, type Viewport } from "./draw";
 import { moment, number } from "./format";
 import { useWidth } from "./hooks";
-import { NODE_STATES, type Recording, type Track } from "./recording";
+import { NODE_STATES, OFF, type Recording, type Track } from "./recording";
 import { isDark, theme } from "./theme";
 import { nodeFacts } from "./why";
 
 const GANTT_HEIGHT = 240;
 const GANTT_SECONDS = 12 * 3600;
-const LEGEND = ["off", "booting", "idle", "busy", "draining", "failed"] as const;
+const ALWAYS: ReadonlySet<string> = new Set(["off", "booting", "idle", "busy"]);
 
 export function ClusterView({ recording, track, clock, animation }: {
   recording: Recording; track: Track; clock: Clock; animation: Animation;
@@ -42,15 +42,18 @@ export function ClusterView({ recording, track, clock, animation }: {
     const at = layout.node.indexOf(selected);
     setSelected(layout.node[Math.min(Math.max(at < 0 ? 0 : at + by, 0), layout.node.length - 1)] ?? -1);
   };
+  const counts = countStates(track, clock.time);
   const facts = selected < 0 ? null : nodeFacts(head, track, bars, selected, clock.time);
   return (
     <div ref={ref}>
       <ul class="legend">
-        {LEGEND.map((state) => <li key={state}><span class={`key ${state}`} aria-hidden="true" />{state}</li>)}
+        {NODE_STATES.map((state, index) => (counts[index] > 0 || ALWAYS.has(state)) && (
+          <li key={state}><span class={`key ${state}`} aria-hidden="true" />{counts[index]} {state}</li>
+        ))}
       </ul>
       <canvas
         ref={canvas} tabIndex={0} role="application" style={{ width: `${width}px`, height: `${layout.height}px` }}
-        aria-label={`nodes of ${track.head.title || track.head.name}: ${summary(track, clock.time)}. Arrow keys choose a node.`}
+        aria-label={`nodes of ${track.head.title || track.head.name}: ${summary(counts)}. Arrow keys choose a node.`}
         onClick={pick} onKeyDown={step}
       />
       <div aria-live="polite">
@@ -71,13 +74,19 @@ export function ClusterView({ recording, track, clock, animation }: {
   );
 }
 
-/** How many nodes are in each state, for readers of screens. */
-function summary(track: Track, time: number): string {
+/** How many nodes are in each state. */
+function countStates(track: Track, time: number): number[] {
   const view = track.latest("node_states");
   view.seek(time);
   const states = view.table.numbers("state");
   const counts = NODE_STATES.map(() => 0);
   for (let node = 0; node < view.subjects; node++) if (view.rowOf(node) >= 0) counts[states[view.rowOf(node)]]++;
+  counts[OFF] += Math.max(0, track.table("nodes").rows - counts.reduce((sum, count) => sum + count, 0));
+  return counts;
+}
+
+/** The same in words, for readers of screens. */
+function summary(counts: number[]): string {
   return NODE_STATES.flatMap((state, index) => (counts[index] > 0 && state !== "off" ? [`${counts[index]} ${state}`] : [])).join(", ") || "all off";
 }
 
@@ -87,7 +96,7 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const nodes = track.table("nodes");
   const pools = recording.head!.pools;
-  const [order, gpus] = useMemo(() => {
+  const rows = useMemo<Rows>(() => {
     const numbers = nodes.numbers("node");
     const most = nodes.rows === 0 ? 0 : Math.max(...numbers.subarray(0, nodes.rows)) + 1;
     const places = new Int32Array(most);
@@ -96,7 +105,7 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
       places[numbers[row]] = row;
       sizes[numbers[row]] = pools[nodes.numbers("pool")[row]]?.gpus_per_node ?? 1;
     }
-    return [places, sizes];
+    return { place: places, gpus: sizes, name: (place) => nodes.text("name", place) };
   }, [nodes, nodes.rows]);
   const [seconds, setSeconds] = useState(GANTT_SECONDS);
   const [shown, setShown] = useState(40);
@@ -110,7 +119,7 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
   };
   useDraw(animation, () => {
     if (canvas.current === null || width === 0) return;
-    drawGantt(sized(canvas.current, width, GANTT_HEIGHT), width, GANTT_HEIGHT, bars, view(), order, gpus, clock.time, theme(), isDark());
+    drawGantt(sized(canvas.current, width, GANTT_HEIGHT), width, GANTT_HEIGHT, bars, view(), rows, clock.time, recording.head!.start_time, theme(), isDark());
   });
   const zoom = (factor: number) => setSeconds(Math.min(Math.max(seconds * factor, 600), 60 * 86_400));
   const scroll = (by: number) => setTop(Math.min(Math.max(top + by, 0), Math.max(0, most - count)));

@@ -1,7 +1,7 @@
 import type { Clock } from "./clock";
 import { duration, moment, number } from "./format";
-import { PREEMPT, SUBMIT, SUSPEND, type Recording, type Track } from "./recording";
-import { jobName, reasonsOf } from "./why";
+import type { Recording, Track } from "./recording";
+import { jobName, reasonsOf, waitingRows } from "./why";
 
 const SHOWN = 8;
 
@@ -40,17 +40,8 @@ export function Decisions({ recording, track, clock, onSeek }: {
 }
 
 function Queue({ track, time }: { track: Track; time: number }) {
-  const view = track.latest("jobs");
-  view.seek(time);
-  const jobs = view.table;
-  const [times, events, gpus] = ["time_seconds", "event", "gpus"].map((name) => jobs.numbers(name));
-  const waiting: number[] = [];
-  for (let job = 0; job < view.subjects; job++) {
-    const row = view.rowOf(job);
-    if (row >= 0 && (events[row] === SUBMIT || events[row] === PREEMPT || events[row] === SUSPEND)) waiting.push(row);
-  }
-  waiting.sort((a, b) => times[a] - times[b]);
-  const number_ = jobs.numbers("job");
+  const waiting = waitingRows(track, time);
+  const [times, gpus, number_] = ["time_seconds", "gpus", "job"].map((name) => track.table("jobs").numbers(name));
   return (
     <div>
       <h3>Queue ({waiting.length})</h3>
@@ -58,7 +49,7 @@ function Queue({ track, time }: { track: Track; time: number }) {
       <ul class="queue">
         {waiting.slice(0, SHOWN).map((row) => (
           <li key={row}>
-            <strong>{jobName(track, number_[row])}</strong> {number(gpus[row], 2)} GPUs, for {duration(time - times[row])}
+            <strong>{jobName(track, number_[row])}</strong> requests {number(gpus[row], 2)} GPUs, waits for {duration(time - times[row])}
             {reasonsOf(track, "job", number_[row], time).map((text) => <span key={text} class="reason"> {text}</span>)}
           </li>
         ))}

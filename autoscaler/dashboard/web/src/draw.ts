@@ -1,6 +1,7 @@
-/** What the canvases show: pure functions of rows and a moment. `autoscaler/dashboard/pictures` draws by the same rules. */
+/** What the canvases show: pure functions of rows and a moment. `envs/recording/pictures.py` draws by the same rules. */
 
 import type { Bars } from "./bars";
+import { tickText, ticks } from "./format";
 import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, OFF, SUSPENDED, type Pool, type Track } from "./recording";
 import { jobColour, type Theme } from "./theme";
 
@@ -93,9 +94,11 @@ export function drawNodes(
   if (changed.length > 0) drawCells(context, layout, changed, last.rows, track, theme, size);
   const at = node.indexOf(selected);
   if (at >= 0) {
-    context.strokeStyle = theme.accent;
-    context.lineWidth = 2;
-    context.strokeRect(x[at] + 1, y[at] + 1, size - 2, size - 2);
+    for (const [colour, inset] of [[theme.ink, 1], [theme.paper, 2.5]] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = inset === 1 ? 2 : 1;
+      context.strokeRect(x[at] + inset, y[at] + inset, size - 2 * inset, size - 2 * inset);
+    }
   }
 }
 
@@ -154,12 +157,64 @@ export interface Viewport {
   nodes: number;
 }
 
-/** Jobs as bars over nodes in time, with the moment as a line. */
+/** Nodes of a Gantt: the place of each, its GPUs, and the name at each place. */
+export interface Rows {
+  place: Int32Array;
+  gpus: Float32Array;
+  name: (place: number) => string;
+}
+
+const GUTTER = 72;
+const AXIS = 18;
+const LABEL_DISTANCE = 13;
+
+/** Jobs as bars over nodes in time, with the moment as a line, names of nodes at the left and times below. */
 export function drawGantt(
-  context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, order: Int32Array,
-  gpus: Float32Array, time: number, theme: Theme, isDark: boolean,
+  context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, rows: Rows,
+  time: number, startTime: string | null, theme: Theme, isDark: boolean,
 ): void {
   context.clearRect(0, 0, width, height);
+  drawGrid(context, width, height, view, rows, startTime, theme);
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER, 0, width - GUTTER, height - AXIS);
+  context.clip();
+  context.translate(GUTTER, 0);
+  drawBars(context, width - GUTTER, height - AXIS, bars, view, rows, time, theme, isDark);
+  context.restore();
+}
+
+/** Names of as many nodes as have room, and lines at round times. */
+function drawGrid(
+  context: CanvasRenderingContext2D, width: number, height: number, view: Viewport, rows: Rows, startTime: string | null, theme: Theme,
+): void {
+  const row = (height - AXIS) / view.nodes;
+  const every = Math.max(1, Math.ceil(LABEL_DISTANCE / row));
+  context.font = "11px system-ui, sans-serif";
+  context.fillStyle = theme.faint;
+  context.textBaseline = "middle";
+  for (let place = Math.ceil(view.top / every) * every; place < view.top + view.nodes; place += every) {
+    const y = (place - view.top + 0.5) * row;
+    if (y > 5 && y < height - AXIS - 5) context.fillText(rows.name(place), 0, y, GUTTER - 6);
+  }
+  context.textBaseline = "alphabetic";
+  context.textAlign = "center";
+  const scale = (width - GUTTER) / (view.to - view.from);
+  for (const at of ticks(view.from, view.to, Math.max(2, Math.floor((width - GUTTER) / 80)), startTime)) {
+    const x = GUTTER + (at - view.from) * scale;
+    context.fillStyle = theme.line;
+    context.fillRect(x, 0, 0.5, height - AXIS);
+    context.fillStyle = theme.faint;
+    if (x > GUTTER + 16 && x < width - 16) context.fillText(tickText(at, startTime), x, height - 4);
+  }
+  context.textAlign = "start";
+}
+
+function drawBars(
+  context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, rows: Rows, time: number,
+  theme: Theme, isDark: boolean,
+): void {
+  const { place: order, gpus } = rows;
   const row = height / view.nodes;
   const scale = width / (view.to - view.from);
   const [first, last] = bars.range(view.from, view.to);

@@ -8,6 +8,7 @@ import { ClusterView } from "./cluster-view";
 import { CityView } from "./city-view";
 import { Decisions } from "./decisions";
 import type { Recording, Track } from "./recording";
+import { onThemeChange } from "./theme";
 import { Totals } from "./totals";
 import { Transport, nextDecision } from "./transport";
 
@@ -56,10 +57,12 @@ export function Player({ recording }: { recording: Recording }) {
       }
       return moved || isNew;
     });
+    const forget = onThemeChange(refresh);
     animation.start();
     window.autoscalerAnimation = animation;
     return () => {
       stop();
+      forget();
       animation.stop();
     };
   }, []);

@@ -31,11 +31,14 @@ export function theme(): Theme {
 }
 
 /** Call when the system changes between light and dark. */
-export function onThemeChange(listener: () => void): void {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+export function onThemeChange(listener: () => void): () => void {
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  const change = () => {
     found = null;
     listener();
-  });
+  };
+  media.addEventListener("change", change);
+  return () => media.removeEventListener("change", change);
 }
 
 /** From little carbon to much: hues that stay apart for colour-blind readers (after ColorBrewer's BrBG). */

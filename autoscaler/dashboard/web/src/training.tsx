@@ -1,7 +1,7 @@
 /** The learning curve of a run: a figure for each number, which grows while the run is trained. */
 
 import { useEffect, useState } from "preact/hooks";
-import { Chart } from "./charts";
+import { Chart, STEPS } from "./charts";
 import { number } from "./format";
 import type { Recording } from "./recording";
 
@@ -28,7 +28,7 @@ export function Training({ recording }: { recording: Recording }) {
         ))}
       </dl>
       <div class="charts">
-        {shown.map((name) => <Chart key={name} title={name} xText={(x) => number(x, 1)} series={[{ label: name, ...curves.get(name)! }]} />)}
+        {shown.map((name) => <Chart key={name} title={name} axis={STEPS} series={[{ label: name, ...curves.get(name)! }]} />)}
       </div>
       {names.length > SHOWN && <button type="button" onClick={() => setAll(!all)}>{all ? "Show fewer" : `Show all ${names.length}`}</button>}
     </>

@@ -2,7 +2,7 @@
 
 import type { Bars } from "./bars";
 import { duration, number } from "./format";
-import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, SUSPENDED, type Head, type Track } from "./recording";
+import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, PREEMPT, SUBMIT, SUSPEND, SUSPENDED, type Head, type Track } from "./recording";
 
 export interface NodeFacts {
   name: string;
@@ -41,6 +41,19 @@ export function jobName(track: Track, job: number): string {
   const jobs = table.numbers("job");
   for (let row = table.rows - 1; row >= 0; row--) if (jobs[row] === job) return table.text("name", row);
   return `job ${job}`;
+}
+
+/** The last rows of the jobs that wait at a moment, those that wait longest first. */
+export function waitingRows(track: Track, time: number): number[] {
+  const view = track.latest("jobs");
+  view.seek(time);
+  const [times, events] = [view.table.numbers("time_seconds"), view.table.numbers("event")];
+  const waiting: number[] = [];
+  for (let job = 0; job < view.subjects; job++) {
+    const row = view.rowOf(job);
+    if (row >= 0 && (events[row] === SUBMIT || events[row] === PREEMPT || events[row] === SUSPEND)) waiting.push(row);
+  }
+  return waiting.sort((a, b) => times[a] - times[b]);
 }
 
 export function nodeFacts(head: Head, track: Track, bars: Bars, node: number, time: number): NodeFacts | null {

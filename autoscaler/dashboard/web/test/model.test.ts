@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Bars } from "../src/bars";
 import { Users } from "../src/city";
 import { Clock } from "../src/clock";
-import { duration, moment, number, share } from "../src/format";
+import { duration, moment, number, share, tickText, ticks } from "../src/format";
 import { decodeFrame } from "../src/frame";
 import { END, Recording, RESIZE, START, SUBMIT, type Head } from "../src/recording";
 import { nextDecision } from "../src/transport";
@@ -143,5 +143,15 @@ describe("texts", () => {
     expect([duration(59), duration(61), duration(3700), duration(90_000)]).toEqual(["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
     expect(moment(86_461, null)).toBe("day 1 00:01:01");
     expect(moment(61, "2017-10-02T00:00:00")).toBe("2017-10-02 00:01:01");
+  });
+});
+
+describe("marks of time", () => {
+  it("are at round times of the wall clock, and name the day at midnight", () => {
+    expect(ticks(0, 86_400, 5, null)).toEqual([0, 21_600, 43_200, 64_800, 86_400]);
+    const start = "2017-09-04T10:30:00";
+    const found = ticks(0, 43_200, 3, start);
+    expect(found.map((at) => tickText(at, start))).toEqual(["12:00", "18:00"]);
+    expect([tickText(48_600, start), tickText(86_400, null), tickText(61, null)]).toEqual(["09-05", "day 1", "00:01:01"]);
   });
 });
