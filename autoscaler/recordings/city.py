@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autoscaler.evaluation.provenance import provenance
 from autoscaler.recordings.simulated import track_name
+from envs.containers import log
 from envs.containers import state as st
 from envs.edge.batch import CityBatch
 from envs.edge.calls import zones_at
@@ -22,6 +23,8 @@ from envs.recording import Head, RecordingWriter, Track
 from envs.scores import Actor
 
 USER_STEP_SECONDS = 60.0
+LOG_ROWS = 1 << 18
+"""Events of a step, and of the time before an episode."""
 UJ_PER_KWH, MIB_PER_GB, MS_PER_HOUR = 3.6e12, 953.674, 3.6e6
 ROAD_KINDS_KMH = (80.0, 60.0, 45.0, 35.0)
 """Speeds from which a road is of kind 0, 1, 2 and 3 of the schema; slower ones are residential, 4."""
@@ -46,7 +49,7 @@ def record_city(
         writer.add("signals", _signals(city, start_ms, round(1000 * end)))
         for track, (name, actor) in zip(tracks, policies.items(), strict=True):
             sampler = _Sampler(writer, track.name, city)
-            results[name] = play(city, actor, [start_ms], sampler.sample)[0]
+            results[name] = play(city, actor, [start_ms], sampler.sample, LOG_ROWS)[0]
             writer.flush()
         writer.close(end_seconds=end)
     return results
@@ -158,6 +161,7 @@ class _Sampler:
         self._states: NDArray[np.float64] | None = None
         self._links: NDArray[np.int64] | None = None
         self._routes: NDArray[np.int64] | None = None
+        self._explained = dict[tuple[str, int], str]()
 
     def sample(self, batch: CityBatch) -> None:
         """Write the moment that the first world of a batch is at."""
@@ -165,6 +169,7 @@ class _Sampler:
         self._site_states(batch, now_ms)
         self._serving(batch, now_ms)
         self._decisions(batch, now_ms)
+        self._hand_overs(batch, now_ms)
         self._samples(batch, now_ms)
 
     def _add(self, table: str, now_ms: int, columns: dict[str, Any]) -> None:
@@ -226,6 +231,26 @@ class _Sampler:
             columns = {"pool": changed, "before": self._routes[changed], "target": route[changed], "reason": names}
             self._add("decisions", now_ms, columns)
         self._routes = route
+
+    def _hand_overs(self, batch: CityBatch, now_ms: int) -> None:
+        """Which requests that waited went on with their users since the last decision, as reasons."""
+        city, places = self._city, len(self._city.problem.place)
+        event = batch.take_events()
+        event = event[event[:, 1] == log.HAND_OVER]
+        user, left = city.problem.request[event[:, 5], st.USER], event[:, 2] % places
+        now = dict[tuple[str, int], str]()
+        for place, count in zip(*np.unique(left, return_counts=True), strict=True):
+            now["site", int(place)] = f"{count} waiting requests went on with users who left its zone"
+        for number, place in zip(user.tolist(), left.tolist(), strict=True):
+            name = "the cloud" if place == city.num_sites else city.sites.site_id[place]
+            now["user", number] = f"its request waited at {name} and went on with it"
+        changed = {**dict.fromkeys(self._explained, ""), **now}
+        changed = {key: text for key, text in changed.items() if self._explained.get(key) != text}
+        self._explained = now
+        subjects, numbers = [key[0] for key in changed], [key[1] for key in changed]
+        rules = ["hand_over"] * len(changed)
+        columns = {"subject": subjects, "id": numbers, "rule": rules, "text": list(changed.values())}
+        self._add("reasons", now_ms, columns)
 
     def _samples(self, batch: CityBatch, now_ms: int) -> None:
         world, totals = batch.world, batch.totals()

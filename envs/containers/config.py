@@ -53,6 +53,7 @@ class FunctionConfig:
         concurrency: requests that a container runs at once.
         deadline_seconds: in which a request is to be answered; None: it has no deadline.
         request_kib: what a request sends to its place.
+        answer_kib: what its answer sends back; it counts where the links of users have a rate.
         warm_watts: that an idle container adds to its node; None: by its memory and GPUs.
         busy_watts: that a container adds that runs requests; None: by its CPUs, memory and GPUs.
     """
@@ -67,6 +68,7 @@ class FunctionConfig:
     concurrency: int = 1
     deadline_seconds: float | None = None
     request_kib: float = 0.0
+    answer_kib: float = 0.0
     warm_watts: float | None = None
     busy_watts: float | None = None
 
@@ -78,7 +80,7 @@ class FunctionConfig:
         """
         for name, low in (("cpu_milli", 0), ("gpu_milli", 0), ("concurrency", 1), ("memory_mib", 1)):
             check_number(f"function {self.name}: {name}", getattr(self, name), EnvironmentConfigError, low=low)
-        for name in ("start_seconds", "load_seconds", "request_kib", "warm_watts", "busy_watts"):
+        for name in ("start_seconds", "load_seconds", "request_kib", "answer_kib", "warm_watts", "busy_watts"):
             check_number(f"function {self.name}: {name}", getattr(self, name), EnvironmentConfigError, low=0.0)
         check_number(
             f"function {self.name}: deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001

@@ -58,7 +58,22 @@ def _keys(problem: Problem, world: World) -> str:
         return "a key counts other containers or requests than there are"
     if ((world.key[:, st.QUEUED] > 0) & (world.key[:, st.FIRST_AVAILABLE] >= 0)).any():
         return "a request waits beside a container of its key that has a free slot"
-    return ""
+    return _waiting(problem, world)
+
+
+def _waiting(problem: Problem, world: World) -> str:
+    """Queues are as long as they are counted, by key and by user."""
+    waiting = np.zeros(len(problem.first_origin), np.int64)
+    for key, row in enumerate(world.key):
+        requests, request = [], int(row[st.QUEUE_FIRST]) if row[st.QUEUED] > 0 else -1
+        while request >= 0 and len(requests) <= row[st.QUEUED]:
+            requests.append(request)
+            request = int(world.next_request[request])
+        if len(requests) != row[st.QUEUED] or (requests and requests[-1] != row[st.QUEUE_LAST]):
+            return f"the queue of key {key} is not as long as it is counted"
+        users = problem.request[requests, st.USER]
+        np.add.at(waiting, users[users >= 0], 1)
+    return "" if (waiting == world.user_waiting).all() else "users have other requests that wait than are counted"
 
 
 def _rates(problem: Problem, world: World) -> str:

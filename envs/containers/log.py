@@ -14,9 +14,11 @@ KINDS = (
     *("request", "rejected", "run_start", "run_end"),
     *("container_start", "container_ready", "container_idle", "container_expired", "container_evicted"),
     *("node_boot", "node_ready", "node_sleep"),
+    "handed_over",
 )
 """What happens, by number."""
 (REQUEST, REJECT, RUN_START, RUN_END, START, READY, GO_IDLE, EXPIRE, EVICT, BOOT, NODE_READY, NODE_SLEEP) = range(12)
+HAND_OVER = 12
 
 
 @helper

@@ -19,6 +19,18 @@ GRAMS_PER_TONNE = 1e6
 FIRST_MS = -(1 << 62)
 
 
+class Moves(NamedTuple):
+    """Where users are: U users, M moves.
+
+    Attributes:
+        first_origin: [U] int64, before the first move of each.
+        move: [M, MOVE_COLUMNS] int64, by time.
+    """
+
+    first_origin: NDArray[np.int64]
+    move: Table
+
+
 class Tariff(NamedTuple):
     """What energy costs and emits in each place, piecewise constant in time: B pieces, P places.
 
@@ -44,8 +56,10 @@ def make_requests(
     function: NDArray[np.int64],
     run_ms: NDArray[np.int64],
     origin: NDArray[np.int64] | None = None,
-    end_origin: NDArray[np.int64] | None = None,
+    user: NDArray[np.int64] | None = None,
     deadline_ms: NDArray[np.int64] | None = None,
+    up_ms: NDArray[np.int64] | None = None,
+    down_ms: NDArray[np.int64] | None = None,
 ) -> Table:
     """Requests as `Problem.request` has them.
 
@@ -54,8 +68,10 @@ def make_requests(
         function: [I] int64, its function.
         run_ms: [I] int64, how long a container takes.
         origin: [I] int64, where it is sent from; None: 0 for all.
-        end_origin: [I] int64, where its user is when it ends; None: where it was sent from.
+        user: [I] int64, whom the answer follows; None: it goes where the request was sent from.
         deadline_ms: [I] int64, in which it is to be answered, 0: that of its function; None: likewise for all.
+        up_ms: [I] int64, how long it takes the link of its user's origin for itself; None: 0 for all.
+        down_ms: [I] int64, likewise for its answer.
 
     Raises:
         EnvironmentConfigError: times go backwards or a run time is negative.
@@ -70,11 +86,11 @@ def make_requests(
         )
     rows = np.zeros((len(sent_ms), st.REQUEST_COLUMNS), np.int64)
     rows[:, st.SENT_MS], rows[:, st.FUNCTION], rows[:, st.RUN_MS] = sent_ms, function, run_ms
-    if origin is not None:
-        rows[:, st.ORIGIN] = origin
-    rows[:, st.END_ORIGIN] = rows[:, st.ORIGIN] if end_origin is None else end_origin
-    if deadline_ms is not None:
-        rows[:, st.DEADLINE_MS] = deadline_ms
+    rows[:, st.USER] = st.NOBODY
+    columns = {st.ORIGIN: origin, st.USER: user, st.DEADLINE_MS: deadline_ms, st.UP_MS: up_ms, st.DOWN_MS: down_ms}
+    for column, values in columns.items():
+        if values is not None:
+            rows[:, column] = values
     return rows
 
 
@@ -86,6 +102,8 @@ def make_problem(
     tariff: Tariff,
     *,
     latency_ms: Table | None = None,
+    moves: Moves | None = None,
+    hand_over: str = "stay",
     usd_per_tonne: float = 0.0,
     admits_all: bool = True,
 ) -> Problem:
@@ -98,14 +116,18 @@ def make_problem(
         request: [I, REQUEST_COLUMNS] int64, see `make_requests`.
         tariff: of the places.
         latency_ms: [Z, P] int64, from an origin to a place, one way; None: one origin, 0.
+        moves: of the users; None: there are none.
+        hand_over: what becomes of a request that waits when its user moves to where another place serves it, one of
+            `envs.containers.state.HAND_OVERS`: it stays, is sent on, or is sent on if a container is free there.
         usd_per_tonne: price of a tonne of CO2e.
         admits_all: whether requests that cannot meet their deadline are taken too.
 
     Raises:
-        EnvironmentConfigError: a function names a layer that there is not, fits no node, or a request names a function
-            or an origin that there is not.
+        EnvironmentConfigError: a function names a layer that there is not, fits no node, or a request names a function,
+            an origin or a user that there is not.
     """
     latency = np.zeros((1, len(places)), np.int64) if latency_ms is None else np.ascontiguousarray(latency_ms, np.int64)
+    moves = Moves(np.zeros(0, np.int64), np.zeros((0, st.MOVE_COLUMNS), np.int64)) if moves is None else moves
     first, of = _layers(functions, layers)
     node, place = _places(places)
     problem = Problem(
@@ -116,6 +138,9 @@ def make_problem(
         node=node,
         place=place,
         request=np.array(request, np.int64),
+        first_origin=moves.first_origin,
+        move=moves.move,
+        hand_over=st.HAND_OVERS.index(hand_over),
         latency_ms=latency,
         edges_ms=np.concatenate([[FIRST_MS], tariff.edges_ms[1:]]).astype(np.int64),
         usd_per_uj=(tariff.usd_per_kwh + tariff.g_per_kwh * (usd_per_tonne / GRAMS_PER_TONNE)) / UJ_PER_KWH,
@@ -229,10 +254,10 @@ def _check_requests(problem: Problem) -> None:
     for name, column, end in (
         ("function", st.FUNCTION, len(problem.function)),
         ("origin", st.ORIGIN, len(problem.latency_ms)),
-        ("end origin", st.END_ORIGIN, len(problem.latency_ms)),
+        ("user", st.USER, len(problem.first_origin)),
     ):
         values = problem.request[:, column]
-        wrong = (values < 0) | (values >= end)
+        wrong = (values < (st.NOBODY if column == st.USER else 0)) | (values >= end)
         if wrong.any():
             first = int(np.argmax(wrong))
             raise EnvironmentConfigError(f"request {first}: there is no {name} {values[first]}; the last is {end - 1}")

@@ -30,7 +30,8 @@ def capacity_of(problem: Problem, worlds: int, *, history: bool, answers: bool, 
     # Every container holds memory, so that bounds how many there ever are.
     containers = int((problem.node[:, st.NODE_MEMORY] // problem.function[:, st.MEMORY].min()).sum())
     runs = min(most, containers * int(problem.function[:, st.CONCURRENCY].max()))
-    on_their_way = most if problem.latency_ms.any() or problem.place[:, st.LINK_RATE].any() else 0
+    has_links = problem.place[:, st.LINK_RATE].any() or problem.request[:, st.UP_MS].any()
+    on_their_way = most if problem.latency_ms.any() or has_links else 0
     return st.Capacity(
         worlds=worlds,
         containers=containers,
@@ -41,6 +42,7 @@ def capacity_of(problem: Problem, worlds: int, *, history: bool, answers: bool, 
         layers=len(problem.layer_bytes),
         places=places,
         origins=len(problem.latency_ms),
+        users=len(problem.first_origin),
         requests=len(problem.request),
         keeps_history=history,
         answers=len(problem.request) if answers else 0,

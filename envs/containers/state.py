@@ -27,12 +27,21 @@ NODE_COLUMNS = 10
 FIRST_NODE, END_NODE, LINK_RATE = range(3)
 PLACE_COLUMNS = 3
 # Problem.request
-SENT_MS, FUNCTION, RUN_MS, ORIGIN, END_ORIGIN, DEADLINE_MS = range(6)
-REQUEST_COLUMNS = 6
+SENT_MS, FUNCTION, RUN_MS, ORIGIN, USER, DEADLINE_MS, UP_MS, DOWN_MS = range(8)
+REQUEST_COLUMNS = 8
+NOBODY = -1
+"""The user of a request that is answered where it was sent from."""
+# Problem.move
+MOVE_MS, MOVE_USER, MOVE_ORIGIN = range(3)
+MOVE_COLUMNS = 3
+# What becomes of a request that waits for a container when its user moves to where another place serves it.
+STAYS, FOLLOWS, FOLLOWS_IF_FREE = range(3)
+HAND_OVERS = ("stay", "follow", "if_free")
 
 # World.clock
 (NOW, NEXT_REQUEST, END_REQUEST, RUNS, TIMERS, BORN, SLOTS, FREE_SLOT, PENDING, PIECE, LOGGED, EVENTS) = range(12)
-CLOCK_COLUMNS = 12
+NEXT_MOVE = 12
+CLOCK_COLUMNS = 13
 # World.key
 (FIRST_AVAILABLE, QUEUE_FIRST, QUEUE_LAST, QUEUED, RUNNING, STARTING, CONTAINERS, IN_LINE, NEXT_IN_LINE) = range(9)
 (ARRIVED, LAST_GAP, GAP_BEFORE, RECENT_FROM, RECENT, RECENT_BEFORE, LAST_ABOVE) = range(9, 16)
@@ -68,24 +77,31 @@ ENERGY_PARTS = ("off", "idle_nodes", "boot", "starting", "warm", "busy")
 """Energy of a place by part: nodes that are off, on (their idle power) and booting, and what containers add to it."""
 # World.counts, by place.
 (REQUESTS, FINISHED, COLD, REJECTED, LATE, WAITED_MS, RESPONSE_MS, BUSY_MILLI_MS) = range(8)
-(EVICTIONS, EXPIRED, STARTS, PRE_WARMED, PRE_WARMED_USED, PULLED_BYTES, BOOTS, LINK_FREE_MS) = range(8, 16)
-(FIRST_IN_LINE, LAST_IN_LINE, FLUSHED_MS) = range(16, 19)
-COUNT_COLUMNS = 19
+(EVICTIONS, EXPIRED, STARTS, PRE_WARMED, PRE_WARMED_USED, PULLED_BYTES, BOOTS) = range(8, 15)
+HANDED_OVER, FOLLOWED = 15, 16
+(LINK_FREE_MS, FIRST_IN_LINE, LAST_IN_LINE, FLUSHED_MS) = range(17, 21)
+COUNT_COLUMNS = 21
 COUNTS = (
     *("requests", "finished", "cold", "rejected", "late", "waited_ms", "response_ms", "busy_gpu_milli_ms"),
     *("evictions", "expired", "starts", "pre_warmed", "pre_warmed_used", "pulled_bytes", "boots"),
+    *("handed_over", "followed"),
 )
-"""Names of the first columns of `World.counts`."""
+"""Names of the first columns of `World.counts`. `handed_over`: requests that waited here and went on to another place
+as their user moved; `followed`: answers that went elsewhere than their request came from."""
+# World.access
+UP_FREE_MS, DOWN_FREE_MS = range(2)
 # World.answer
 ANSWER_PLACE, ANSWER_START_MS, ANSWER_END_MS, ANSWER_FLAGS = range(4)
 ANSWER_COLUMNS = 4
-WAS_COLD, WAS_REJECTED, WAS_LATE, WAS_FINISHED = 1, 2, 4, 8
+WAS_COLD, WAS_REJECTED, WAS_LATE, WAS_FINISHED, WAS_FOLLOWED = 1, 2, 4, 8, 16
 LOG_COLUMNS = 6
 RESPONSE_BINS = 128
 """Response times are counted by quarter octaves, from 1 ms on."""
 
 # Order of events at the same ms.
-(RUN_ENDS, REACHES, NODE_IS_READY, CONTAINER_IS_READY, SENT, KEEP_IS_OVER, PRE_WARM_IS_DUE, NODE_SLEEPS) = range(8)
+(MOVES, RUN_ENDS, REACHES, NODE_IS_READY, CONTAINER_IS_READY, SENT, KEEP_IS_OVER, PRE_WARM_IS_DUE, NODE_SLEEPS) = range(
+    9
+)
 KIND_SHIFT = 48
 
 # What `advance` returns.
@@ -95,7 +111,7 @@ UNTIL, IDLE = range(2)
 class Problem(NamedTuple):
     """What does not change: F functions, L layers, N nodes, P places, Z origins, I requests, B pieces of the tariff.
 
-    A key is function * P + place.
+    U users make M moves. A key is function * P + place.
 
     Attributes:
         function: [F, FUNCTION_COLUMNS] int64.
@@ -104,8 +120,12 @@ class Problem(NamedTuple):
         layer_bytes: [L] int64.
         node: [N, NODE_COLUMNS] int64, those of a place one after the other.
         place: [P, PLACE_COLUMNS] int64.
-        request: [I, REQUEST_COLUMNS] int64, by the time at which they are sent; `DEADLINE_MS` is
-            how long after that the answer may come, 0: it has no deadline.
+        request: [I, REQUEST_COLUMNS] int64, by the time at which they are sent; `ORIGIN` is where from, `DEADLINE_MS`
+            how long after that the answer may come, 0: it has no deadline; `UP_MS` and `DOWN_MS` how long it and its
+            answer take the link of an origin for themselves.
+        first_origin: [U] int64, where each user is before its first move.
+        move: [M, MOVE_COLUMNS] int64, by time: a user moves on to another origin.
+        hand_over: an index of `HAND_OVERS`.
         latency_ms: [Z, P] int64, from an origin to a place, one way.
         edges_ms: [B] int64, when each piece of the tariff begins; the first before every time.
         usd_per_uj: [B, P] float64, energy and its carbon.
@@ -120,6 +140,9 @@ class Problem(NamedTuple):
     node: Table
     place: Table
     request: Table
+    first_origin: NDArray[np.int64]
+    move: Table
+    hand_over: int
     latency_ms: Table
     edges_ms: NDArray[np.int64]
     usd_per_uj: NDArray[np.float64]
@@ -134,6 +157,9 @@ class World(NamedTuple):
         clock: [CLOCK_COLUMNS] int64, time and positions.
         control: [K, CONTROL_COLUMNS] int64, what a policy sets by key.
         route: [Z, F] int64, the place of a request, which a policy may change.
+        user_origin: [U] int64, where each user is.
+        user_waiting: [U] int64, its requests that wait for a container.
+        access: [Z, 2] int64, when the link of an origin is free for requests and for answers.
         key: [K, KEY_COLUMNS] int64.
         history: [K, LEVELS, BINS] int32, idle gaps counted, see `envs.containers.history`; without rows where none are.
         container: [C, CONTAINER_COLUMNS] int64.
@@ -157,6 +183,9 @@ class World(NamedTuple):
     clock: NDArray[np.int64]
     control: Table
     route: Table
+    user_origin: NDArray[np.int64]
+    user_waiting: NDArray[np.int64]
+    access: Table
     key: Table
     history: NDArray[np.int32]
     container: Table
@@ -189,6 +218,7 @@ class Capacity(NamedTuple):
     layers: int
     places: int
     origins: int
+    users: int
     requests: int
     keeps_history: bool
     answers: int
@@ -202,6 +232,9 @@ def allocate(size: Capacity) -> World:
         "clock": (CLOCK_COLUMNS,),
         "control": (size.keys, CONTROL_COLUMNS),
         "route": (size.origins, size.functions),
+        "user_origin": (size.users,),
+        "user_waiting": (size.users,),
+        "access": (size.origins, 2),
         "key": (size.keys, KEY_COLUMNS),
         "history": (size.keys if size.keeps_history else 0, LEVELS, BINS),
         "container": (size.containers, CONTAINER_COLUMNS),

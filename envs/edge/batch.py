@@ -15,6 +15,7 @@ from envs.edge import kernels
 from envs.edge.city import City
 from envs.edge.codec import NUM_FEATURES
 from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, Integers
+from envs.errors import SimulatorError
 
 DEFAULT_ACTION = np.array((0, 0, 2, 0, 2), np.int64)
 """Own site, containers kept for 10 minutes, nodes for 5: what every site does before an episode."""
@@ -61,6 +62,7 @@ class CityBatch:
         num_worlds: in the batch.
         threads: how many share the worlds; None: as many as numba may use. Results do not depend on it.
         answers: whether it is kept what became of each request.
+        log_rows: of the event log of each world; 0: nothing is logged.
 
     Attributes:
         observations: [W, S, features] float32, what every site sees.
@@ -69,10 +71,18 @@ class CityBatch:
         world: the memory of the containers' worlds.
     """
 
-    def __init__(self, city: City, num_worlds: int = 1, threads: int | None = None, *, answers: bool = False) -> None:
+    def __init__(
+        self,
+        city: City,
+        num_worlds: int = 1,
+        threads: int | None = None,
+        *,
+        answers: bool = False,
+        log_rows: int = 0,
+    ) -> None:
         self.city, self.num_worlds = city, num_worlds
         problem, sites = city.problem, city.num_sites
-        size = capacity_of(problem, num_worlds, history=True, answers=answers, log_rows=0)
+        size = capacity_of(problem, num_worlds, history=True, answers=answers, log_rows=log_rows)
         # An episode is shorter than all that is ever called, and memory counts: it is there once a world.
         self.world = st.allocate(size._replace(runs=min(size.runs, self._most_requests() + 1)))
         places = len(problem.place)
@@ -180,6 +190,24 @@ class CityBatch:
             cloud_share=float(counts[sites:, st.REQUESTS].sum()) / max(requests, 1),
             evictions=int(counts[:, st.EVICTIONS].sum()),
         )
+
+    def handed_over(self, world: int = 0) -> int:
+        """Requests of the episode that waited and went on to another place as their user moved."""
+        column = st.HANDED_OVER
+        return int((self.world.counts[world, :, column] - self._counts[world, :, column]).sum())
+
+    def take_events(self, world: int = 0) -> Integers:
+        """[rows, LOG_COLUMNS] int64, the events since this was called last, see `envs.containers.log`.
+
+        Raises:
+            SimulatorError: there were more of them than the log has rows.
+        """
+        logged, rows = int(self.world.clock[world, st.LOGGED]), self.world.log.shape[1]
+        if logged > rows:
+            raise SimulatorError(f"the event log has {rows} rows and {logged} were needed; make it larger")
+        self.world.clock[world, st.LOGGED] = 0
+        events: Integers = self.world.log[world, :logged].copy()
+        return events
 
     def describe(self, world: int = 0) -> str:
         """One line: the moment, what is on and what runs."""

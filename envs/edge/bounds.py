@@ -19,8 +19,8 @@ def relaxed_usd(city: City, start_ms: int) -> float:
     a node that sleeps whenever it has nothing to do. It costs the energy that its container adds while it runs, its
     share of the node's idle power (the GPU thousandths that it holds, or of memory where it needs no GPU: what runs at
     once on a node holds at most all of them), and its price of lateness where even so it is late. Left out are cold
-    starts, boots, idle containers and nodes, queues and the energy of what runs over the ends; a request that may be
-    left waiting at the end costs the wait where that is less. So the bound is not tight.
+    starts, boots, idle containers and nodes, queues, those of links too, and the energy of what runs over the ends; a
+    request that may be left waiting at the end costs the wait where that is less. So the bound is not tight.
     """
     problem, config = city.problem, city.config
     end_ms = start_ms + round(1000 * config.episode_seconds)
@@ -29,7 +29,7 @@ def relaxed_usd(city: City, start_ms: int) -> float:
     function, origin = problem.function[chosen[:, st.FUNCTION]], chosen[:, st.ORIGIN]
     ran = np.minimum(chosen[:, st.RUN_MS], np.maximum(end_ms - chosen[:, st.SENT_MS], 0)).astype(np.float64)
     there = problem.latency_ms[origin]
-    back = problem.latency_ms[chosen[:, st.END_ORIGIN]]
+    back = problem.latency_ms.min(axis=0)  # users move, and waiting may bring one nearer
     late = (function[:, st.DEADLINE_MS] > 0)[:, None] & (
         there + back + chosen[:, [st.RUN_MS]] > function[:, [st.DEADLINE_MS]]
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from envs.containers.config import FunctionConfig
+from envs.containers.problem import Moves
 from envs.edge.config import CallConfig, CityConfig
 from envs.errors import EnvironmentConfigError
 from traces.mobility import ZoneChanges
@@ -133,6 +134,14 @@ def zones_at(changes: ZoneChanges, user: Integers, sent_ms: Integers) -> Integer
     at = np.searchsorted(owner * scale + moments, user * scale + sent_ms, side="right") - 1
     found: Integers = zones[at]
     return found
+
+
+def moves_of(changes: ZoneChanges) -> Moves:
+    """Zones of the users over time, as the containers' problem has them."""
+    moment = np.round(1000 * changes.time_seconds).astype(np.int64)
+    order = np.argsort(moment, kind="stable")
+    rows = np.stack([moment, changes.user, changes.zone], axis=1)[order]
+    return Moves(changes.initial.astype(np.int64), np.ascontiguousarray(rows, np.int64))
 
 
 def timelines(changes: ZoneChanges) -> tuple[Integers, Integers, Integers]:

@@ -13,7 +13,7 @@ from envs.containers import state as st
 from envs.containers.config import PlaceConfig
 from envs.containers.problem import Tariff, constant_tariff, make_problem, make_requests, sleep_ms
 from envs.containers.state import Problem
-from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, zones_at
+from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, moves_of, zones_at
 from envs.edge.config import CityConfig
 from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, NEIGHBOURS, OWN, CityTables, Integers, Numbers
 from envs.errors import EnvironmentConfigError
@@ -160,9 +160,10 @@ def _problem(
         places.append(PlaceConfig("cloud", tuple(config.cloud_nodes), links.cloud_mib_per_second))
     latency = _latency(config, roads, sites, len(places))
     origin = zones_at(changes, calls.user, calls.sent_ms)
-    # Where the user is when its answer comes, had it not to wait.
-    end_origin = zones_at(changes, calls.user, calls.sent_ms + calls.run_ms)
-    request = make_requests(calls.sent_ms, calls.function, calls.run_ms, origin, end_origin)
+    up_ms, down_ms = _link_ms(config, sites, users, calls, origin)
+    request = make_requests(
+        calls.sent_ms, calls.function, calls.run_ms, origin, calls.user, up_ms=up_ms, down_ms=down_ms
+    )
     problem = make_problem(
         config.functions,
         config.layers,
@@ -170,9 +171,31 @@ def _problem(
         request,
         _tariff(config, users, len(places)),
         latency_ms=latency,
+        moves=moves_of(changes),
+        hand_over=config.hand_over,
         usd_per_tonne=config.prices.usd_per_tonne,
     )
     return problem, sleep_ms(places)
+
+
+def _link_ms(
+    config: CityConfig, sites: Sites, users: Mobility, calls: Calls, origin: Integers
+) -> tuple[Integers, Integers]:
+    """[I] ms each: how long a request and its answer take the link of its zone, see `LinkConfig`.
+
+    The rate is that of where the user is as it sends.
+    """
+    rate = config.links.access_mib_per_second
+    if rate is None:
+        nothing = np.zeros(len(origin), np.int64)
+        return nothing, nothing
+    plane = users.projection
+    place = plane.to_meters(*users.of(calls.user, calls.sent_ms / 1000))
+    distance = np.hypot(*(place - plane.to_meters(sites.latitude, sites.longitude)[origin]).T)
+    ms_per_kib = (1.0 + (distance / config.links.half_rate_meters) ** 2) * 1000.0 / (1024.0 * rate)
+    kib = np.array([(function.request_kib, function.answer_kib) for function in config.functions])[calls.function]
+    up, down = np.ceil(kib * ms_per_kib[:, None]).astype(np.int64).T
+    return np.ascontiguousarray(up), np.ascontiguousarray(down)
 
 
 def _latency(config: CityConfig, roads: RoadGraph, sites: Sites, places: int) -> Integers:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from configs.checks import check_number
+from configs.errors import did_you_mean
 from envs.containers.config import FunctionConfig, LayerConfig, NodeConfig
 from envs.containers.objective import ContainerPrices
+from envs.containers.state import HAND_OVERS
 from envs.errors import EnvironmentConfigError
 
 HOURLY = (
@@ -62,8 +64,14 @@ class CallConfig:
 class LinkConfig:
     """How long the way of a request or an answer takes; all times are one way.
 
+    A user is on the radio link of its zone, which all users there share: requests one after the other, and answers
+    likewise. What is sent takes the link for its bytes over the rate of the user, which falls with the distance d from
+    the site: access_mib_per_second / (1 + (d / half_rate_meters)^2). So a far user makes all others wait longer.
+
     Attributes:
         access_ms: from a user to the site of its zone.
+        access_mib_per_second: rate of the link of a zone to its users, each way; None: without limit.
+        half_rate_meters: distance from the site at which a user has half of the rate.
         hop_ms: from there on to another site.
         ms_per_km: of the way between sites, switches on it included.
         cloud_ms: from a site on to the cloud.
@@ -72,6 +80,8 @@ class LinkConfig:
     """
 
     access_ms: float = 5.0
+    access_mib_per_second: float | None = 40.0
+    half_rate_meters: float = 300.0
     hop_ms: float = 2.0
     ms_per_km: float = 1.0
     cloud_ms: float = 40.0
@@ -86,7 +96,7 @@ class LinkConfig:
         """
         for name in ("access_ms", "hop_ms", "ms_per_km", "cloud_ms"):
             check_number(f"links.{name}", getattr(self, name), EnvironmentConfigError, low=0, high=60_000)
-        for name in ("site_mib_per_second", "cloud_mib_per_second"):
+        for name in ("access_mib_per_second", "half_rate_meters", "site_mib_per_second", "cloud_mib_per_second"):
             check_number(f"links.{name}", getattr(self, name), EnvironmentConfigError, above=0)
 
 
@@ -132,6 +142,9 @@ class CityConfig:
         site_nodes: nodes of each site.
         cloud_nodes: nodes of the cloud; empty: there is none.
         links: latencies and rates.
+        hand_over: what becomes of a request that waits for a container when its user moves into a zone which another
+            place serves: `stay`, `follow` (it is sent to the new place, and waits there), or `if_free` (it is sent
+            there if a container is free). The answer goes to the user in any case.
         prices: what energy and lateness cost.
         carbon: URI of the carbon intensity; None: `prices.carbon_g_per_kwh`.
         sites_per_hub: one in so many sites is a hub, to which zones of its neighbourhood can be routed together.
@@ -157,6 +170,7 @@ class CityConfig:
         NodeConfig(count=4, memory_mib=262_144, cpu_milli=64_000, gpus=8, idle_watts=450.0, boot_seconds=90.0),
     )
     links: LinkConfig = field(default_factory=LinkConfig)
+    hand_over: str = "if_free"
     prices: ContainerPrices = field(
         default_factory=lambda: ContainerPrices(
             usd_per_kwh=0.2, carbon_g_per_kwh=400.0, usd_per_tonne=100.0, usd_per_gib_hour=0.0, usd_per_gpu_hour=0.0,
@@ -182,6 +196,10 @@ class CityConfig:
             check_number("sites", self.sites, EnvironmentConfigError, low=1, high=20_000)
         if self.off_map not in ("error", "leave_out"):
             raise EnvironmentConfigError(f"off_map is {self.off_map!r}; it must be error or leave_out")
+        if self.hand_over not in HAND_OVERS:
+            raise EnvironmentConfigError(
+                f"unknown hand_over {self.hand_over!r}{did_you_mean(self.hand_over, HAND_OVERS)}"
+            )
         check_number("sites_per_hub", self.sites_per_hub, EnvironmentConfigError, low=1)
         check_number(
             "decision_interval_seconds", self.decision_interval_seconds, EnvironmentConfigError, low=1, high=86_400

@@ -24,7 +24,8 @@ class CityResult:
         totals: energy, carbon, cost, shares of cold starts and late answers.
         interactive_p50_ms: median response time of functions with a deadline, from the user and back.
         interactive_p95_ms: the 95th percentile.
-        handed_over: share of the answered requests whose user was in another zone by then.
+        followed: share of the answers that went to another zone than their request came from.
+        handed_over: requests that waited for a container and went on to another place as their user moved.
         rounds: federated rounds that began and were over in the episode.
         round_seconds: mean time until a round is over, NaN where there was none.
         straggler_seconds: mean time from then until its last answer, of rounds of which all answers came.
@@ -35,7 +36,8 @@ class CityResult:
     totals: CityTotals
     interactive_p50_ms: float
     interactive_p95_ms: float
-    handed_over: float
+    followed: float
+    handed_over: int
     rounds: int
     round_seconds: float
     straggler_seconds: float
@@ -46,6 +48,7 @@ def play(
     actor: Actor,
     starts_ms: Sequence[int],
     observe: Callable[[CityBatch], None] | None = None,
+    log_rows: int = 0,
 ) -> list[CityResult]:
     """Play a policy of one site on episodes side by side.
 
@@ -54,9 +57,10 @@ def play(
         actor: acts on the rows of all sites.
         starts_ms: when each episode begins.
         observe: called at the begin and after each step.
+        log_rows: of the event log of each episode, which `observe` takes.
     """
     count, sites = len(starts_ms), city.num_sites
-    batch = CityBatch(city, count, answers=True)
+    batch = CityBatch(city, count, answers=True, log_rows=log_rows)
     batch.begin(np.arange(count), np.array(starts_ms, np.int64))
     actor.reset(count * sites)
     if observe is not None:
@@ -79,7 +83,7 @@ def _result(city: City, batch: CityBatch, world: int, start_ms: int) -> CityResu
     response = answer[:, st.ANSWER_END_MS] - request[:, st.SENT_MS]
     quick = finished & (city.tables.interactive[request[:, st.FUNCTION]] != 0)
     p50, p95 = np.percentile(response[quick], (50, 95)).tolist() if quick.any() else (0.0, 0.0)
-    moved = request[:, st.ORIGIN] != request[:, st.END_ORIGIN]
+    followed = (answer[:, st.ANSWER_FLAGS] & st.WAS_FOLLOWED) != 0
     over, late = _rounds(city, begins, finished, response)
     return CityResult(
         start_seconds=start_ms / 1000,
@@ -87,7 +91,8 @@ def _result(city: City, batch: CityBatch, world: int, start_ms: int) -> CityResu
         totals=batch.totals(world),
         interactive_p50_ms=p50,
         interactive_p95_ms=p95,
-        handed_over=float(moved[finished].mean()) if finished.any() else 0.0,
+        followed=float(followed[finished].mean()) if finished.any() else 0.0,
+        handed_over=batch.handed_over(world),
         rounds=len(over),
         round_seconds=float(np.mean(over)) / 1000 if over else float("nan"),
         straggler_seconds=float(np.mean(late)) / 1000 if late else float("nan"),

@@ -145,6 +145,19 @@ class Mobility:
         """The plane around the middle of all points."""
         return Projection.around(self.latitude, self.longitude)
 
+    def of(self, user: Integers, seconds: Numbers) -> tuple[Numbers, Numbers]:
+        """Latitude and longitude of users at moments of their own, [K] float64 each.
+
+        Args:
+            user: [K] int64, numbers of users, in any order.
+            seconds: [K] float64, a moment for each.
+        """
+        owner = np.repeat(np.arange(self.num_users), np.diff(self.first))
+        # One search over all users: a user's number in front of each moment keeps them apart.
+        scale = max(float(self.time_seconds.max()), float(seconds.max(initial=0.0))) + 1.0
+        after = np.searchsorted(owner * scale + self.time_seconds, user * scale + seconds, side="right")
+        return self._between(after, user, seconds)
+
     def at(self, seconds: float) -> tuple[Numbers, Numbers]:
         """Latitude and longitude of every user at a moment, [users] float64 each."""
         after = np.array(
@@ -153,8 +166,13 @@ class Mobility:
                 for start, end in zip(self.first[:-1], self.first[1:], strict=True)
             ]
         )
-        right = np.clip(after, self.first[:-1], self.first[1:] - 1)
-        left = np.maximum(after - 1, self.first[:-1])
+        return self._between(after, np.arange(self.num_users), np.full(self.num_users, seconds))
+
+    def _between(self, after: Integers, user: Integers, seconds: Numbers) -> tuple[Numbers, Numbers]:
+        """Places of users on the way to the points that come next."""
+        first, end = self.first[user], self.first[user + 1]
+        right = np.clip(after, first, end - 1)
+        left = np.maximum(after - 1, first)
         length = self.time_seconds[right] - self.time_seconds[left]
         passed = np.clip(seconds - self.time_seconds[left], 0.0, None)
         share = np.divide(passed, length, out=np.zeros_like(length), where=length > 0)

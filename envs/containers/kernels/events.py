@@ -1,7 +1,7 @@
 """What happens to requests, nodes and timers, in the order of time; `advance` runs a world to a moment. Compiled.
 
-Order at the same ms: runs end, requests reach their place from afar, nodes are ready, containers are ready, requests
-are sent, keep-alives are over, pre-warms are due, nodes sleep; of each kind the lower number first.
+Order at the same ms: users move on, runs end, requests reach their place from afar, nodes are ready, containers are
+ready, requests are sent, keep-alives are over, pre-warms are due, nodes sleep; of each kind the lower number first.
 """
 
 from __future__ import annotations
@@ -57,6 +57,23 @@ def note_arrival(world: World, key: int) -> None:
 
 
 @helper
+def origin_of(problem: Problem, world: World, request: int) -> int:
+    """Where the user of a request is now."""
+    user = problem.request[request, st.USER]
+    return world.user_origin[user] if user >= 0 else problem.request[request, st.ORIGIN]
+
+
+@helper
+def over_link(world: World, origin: int, way: int, time: int, taken_ms: int) -> int:
+    """When what takes the link of an origin for itself is over it, if it comes there at a time; one after another."""
+    if taken_ms == 0:
+        return time
+    link = world.access[origin]
+    link[way] = max(time, link[way]) + taken_ms
+    return link[way]
+
+
+@helper
 def note_end(world: World, key: int) -> None:
     """Note that the demand of a key falls by one."""
     row = world.key[key]
@@ -87,7 +104,9 @@ def misses_deadline(problem: Problem, world: World, request: int, place: int) ->
     if node < 0:
         return True
     ready = ready_ms(problem, world, function, node) + boot_ms
-    answered = ready + about[st.RUN_MS] + problem.latency_ms[about[st.END_ORIGIN], place]
+    answered = (
+        ready + about[st.RUN_MS] + problem.latency_ms[origin_of(problem, world, request), place] + about[st.DOWN_MS]
+    )
     return answered > about[st.SENT_MS] + deadline
 
 
@@ -112,7 +131,7 @@ def reach(problem: Problem, world: World, request: int, place: int) -> None:
             answer[st.ANSWER_FLAGS] = st.WAS_REJECTED
         log.record(world, log.REJECT, key, -1, -1, request)
         return
-    join_queue(world, key, request)
+    join_queue(problem, world, key, request)
     if needs_container(problem, world, key) and not start_container(problem, world, key, True):
         join_line(world, place, key)
 
@@ -121,8 +140,9 @@ def reach(problem: Problem, world: World, request: int, place: int) -> None:
 def send(problem: Problem, world: World, request: int) -> None:
     """A request is sent: it reaches its place at once, or after latency and transfer."""
     about, now = problem.request[request], world.clock[st.NOW]
-    place = world.route[about[st.ORIGIN], about[st.FUNCTION]]
-    arrives = now + problem.latency_ms[about[st.ORIGIN], place]
+    origin = origin_of(problem, world, request)
+    place = world.route[origin, about[st.FUNCTION]]
+    arrives = over_link(world, origin, st.UP_FREE_MS, now, about[st.UP_MS]) + problem.latency_ms[origin, place]
     size, rate = problem.function[about[st.FUNCTION], st.REQUEST_BYTES], problem.place[place, st.LINK_RATE]
     if size > 0 and rate > 0:
         arrives = max(arrives, world.counts[place, st.LINK_FREE_MS]) + (size + rate - 1) // rate
@@ -131,6 +151,61 @@ def send(problem: Problem, world: World, request: int) -> None:
         reach(problem, world, request, place)
     else:
         push_run(world, arrives, st.REACHES << st.KIND_SHIFT | request, place)
+
+
+@helper
+def move_on(problem: Problem, world: World, user: int, origin: int) -> None:
+    """A user moves on to another origin: its answers go there from now on, and what waits may be handed over."""
+    world.user_origin[user] = origin
+    if world.user_waiting[user] > 0 and problem.hand_over != st.STAYS:
+        hand_over(problem, world, user)
+
+
+@rare
+def hand_over(problem: Problem, world: World, user: int) -> None:
+    """Send requests of a user that wait for a container to the place that now serves them.
+
+    A container that was started for one of them goes on starting, for whoever comes next. The request is sent again
+    from where the user is now, so it takes the links there, and waits anew. Few requests wait, so all queues are read.
+    """
+    places = problem.place.shape[0]
+    for key in range(world.key.shape[0]):
+        row, before = world.key[key], -1
+        request = row[st.QUEUE_FIRST] if row[st.QUEUED] > 0 else -1
+        while request >= 0:
+            behind = world.next_request[request]
+            goes_to = world.route[world.user_origin[user], key // places]
+            if (
+                problem.request[request, st.USER] == user
+                and goes_to != key % places
+                and (
+                    problem.hand_over == st.FOLLOWS or world.key[key - key % places + goes_to, st.FIRST_AVAILABLE] >= 0
+                )
+            ):
+                take_out(world, key, before, request)
+                world.user_waiting[user] -= 1
+                send(problem, world, request)
+            else:
+                before = request
+            request = behind
+
+
+@rare
+def take_out(world: World, key: int, before: int, request: int) -> None:
+    """Take a request out of the queue of its key, behind another one (-1: it is the first), as it goes elsewhere."""
+    row, behind = world.key[key], world.next_request[request]
+    count = world.counts[key % world.counts.shape[0]]
+    note_end(world, key)
+    if before < 0:
+        row[st.QUEUE_FIRST] = behind
+    else:
+        world.next_request[before] = behind
+    if behind < 0:
+        row[st.QUEUE_LAST] = before
+    row[st.QUEUED] -= 1
+    count[st.HANDED_OVER] += 1
+    count[st.WAITED_MS] += world.clock[st.NOW] - world.reached_ms[request]
+    log.record(world, log.HAND_OVER, key, -1, -1, request)
 
 
 @helper
@@ -149,17 +224,21 @@ def count_end(problem: Problem, world: World, slot: int, request: int) -> None:
     about, now = problem.request[request], world.clock[st.NOW]
     function = problem.function[about[st.FUNCTION]]
     place = problem.node[world.container[slot, st.NODE], st.PLACE]
-    response = now + problem.latency_ms[about[st.END_ORIGIN], place] - about[st.SENT_MS]
+    origin = origin_of(problem, world, request)
+    answered = over_link(world, origin, st.DOWN_FREE_MS, now + problem.latency_ms[origin, place], about[st.DOWN_MS])
+    response, is_elsewhere = answered - about[st.SENT_MS], origin != about[st.ORIGIN]
     is_late = about[st.DEADLINE_MS] > 0 and response > about[st.DEADLINE_MS]
     count = world.counts[place]
     count[st.FINISHED] += 1
     count[st.LATE] += int(is_late)
+    count[st.FOLLOWED] += int(is_elsewhere)
     count[st.RESPONSE_MS] += response
     count[st.BUSY_MILLI_MS] += about[st.RUN_MS] * function[st.GPU]
     world.response[place, response_bin(response)] += 1
     if world.answer.shape[0] > 0:
-        world.answer[request, st.ANSWER_END_MS] = about[st.SENT_MS] + response
-        world.answer[request, st.ANSWER_FLAGS] |= st.WAS_FINISHED + (st.WAS_LATE if is_late else 0)
+        world.answer[request, st.ANSWER_END_MS] = answered
+        flags = st.WAS_FINISHED + (st.WAS_LATE if is_late else 0) + (st.WAS_FOLLOWED if is_elsewhere else 0)
+        world.answer[request, st.ANSWER_FLAGS] |= flags
 
 
 @helper
@@ -172,7 +251,7 @@ def end_run(problem: Problem, world: World, slot: int, request: int) -> bool:
     world.key[key, st.RUNNING] -= 1
     log.record(world, log.RUN_END, key, row[st.SERIAL], row[st.NODE], request)
     if world.key[key, st.QUEUED] > 0:
-        schedule_run(problem, world, slot, leave_queue(world, key), False)
+        schedule_run(problem, world, slot, leave_queue(problem, world, key), False)
         return False
     row[st.USED_SLOTS] -= 1
     if row[st.IS_AVAILABLE] == 0:
@@ -274,13 +353,16 @@ def next_event(problem: Problem, world: World, limit: int) -> int:
         world.timer[0, 0] < time or (which != 0 and world.timer[0, 0] == time and world.timer[0, 1] < code)
     ):
         time, code, which = world.timer[0, 0], world.timer[0, 1], 2
-    request = clock[st.NEXT_REQUEST]
-    if request < clock[st.END_REQUEST]:
-        sent = problem.request[request, st.SENT_MS]
-        if sent < time or (which != 0 and sent == time and code > st.SENT << st.KIND_SHIFT):
-            clock[st.NOW], clock[st.NEXT_REQUEST] = sent, request + 1
-            send(problem, world, request)
-            return -1
+    request, move = clock[st.NEXT_REQUEST], clock[st.NEXT_MOVE]
+    sent = problem.request[request, st.SENT_MS] if request < clock[st.END_REQUEST] else limit + 1
+    if move < problem.move.shape[0] and problem.move[move, st.MOVE_MS] <= min(time, sent, limit):
+        clock[st.NOW], clock[st.NEXT_MOVE] = problem.move[move, st.MOVE_MS], move + 1
+        move_on(problem, world, problem.move[move, st.MOVE_USER], problem.move[move, st.MOVE_ORIGIN])
+        return -1
+    if sent < time or (which != 0 and sent == time and code > st.SENT << st.KIND_SHIFT):
+        clock[st.NOW], clock[st.NEXT_REQUEST] = sent, request + 1
+        send(problem, world, request)
+        return -1
     if which == 0:
         return -2
     clock[st.NOW] = time
@@ -350,6 +432,12 @@ def begin(problem: Problem, world: World, start_ms: int, first: int, end: int) -
     world.layer[:, :, st.AVAILABLE_MS], world.layer[:, :, st.LAYER_USERS] = st.MISSING, 0
     clock = world.clock
     clock[st.NOW], clock[st.NEXT_REQUEST], clock[st.END_REQUEST] = start_ms, first, end
+    world.user_waiting[:], world.access[:] = 0, start_ms
+    world.user_origin[:] = problem.first_origin
+    while clock[st.NEXT_MOVE] < problem.move.shape[0] and problem.move[clock[st.NEXT_MOVE], st.MOVE_MS] <= start_ms:
+        row = problem.move[clock[st.NEXT_MOVE]]
+        world.user_origin[row[st.MOVE_USER]] = row[st.MOVE_ORIGIN]
+        clock[st.NEXT_MOVE] += 1
     while next_edge(problem, world) <= start_ms:
         clock[st.PIECE] += 1
     world.key[:, st.FIRST_AVAILABLE] = -1

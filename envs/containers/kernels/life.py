@@ -98,9 +98,11 @@ def schedule_run(problem: Problem, world: World, slot: int, request: int, is_col
 
 
 @helper
-def join_queue(world: World, key: int, request: int) -> None:
+def join_queue(problem: Problem, world: World, key: int, request: int) -> None:
     """Put a request last in the queue of its key."""
-    row = world.key[key]
+    row, user = world.key[key], problem.request[request, st.USER]
+    if user >= 0:
+        world.user_waiting[user] += 1
     world.next_request[request] = -1
     if row[st.QUEUED] == 0:
         row[st.QUEUE_FIRST] = request
@@ -111,10 +113,13 @@ def join_queue(world: World, key: int, request: int) -> None:
 
 
 @helper
-def leave_queue(world: World, key: int) -> int:
+def leave_queue(problem: Problem, world: World, key: int) -> int:
     """Take the first request off the queue of a key."""
     row = world.key[key]
     request = row[st.QUEUE_FIRST]
+    user = problem.request[request, st.USER]
+    if user >= 0:
+        world.user_waiting[user] -= 1
     row[st.QUEUE_FIRST] = world.next_request[request]
     row[st.QUEUED] -= 1
     return request
@@ -185,7 +190,7 @@ def become_ready(problem: Problem, world: World, slot: int) -> bool:
     add_idle(problem, world, slot)
     log.record(world, log.READY, key, row[st.SERIAL], row[st.NODE], 0)
     while world.key[key, st.QUEUED] > 0 and row[st.USED_SLOTS] < problem.function[function, st.CONCURRENCY]:
-        begin_run(problem, world, slot, leave_queue(world, key), True)
+        begin_run(problem, world, slot, leave_queue(problem, world, key), True)
     return row[st.USED_SLOTS] == 0
 
 

@@ -52,6 +52,13 @@ class ReferenceSimulator:
         self.keys = [Key(number, number // places, number % places) for number in range(len(problem.function) * places)]
         self.lines: list[list[Key]] = [[] for _ in range(places)]
         self.link_free = [start_ms] * places
+        self.access_free = {
+            (origin, way): start_ms for origin in range(len(problem.latency_ms)) for way in ("up", "down")
+        }
+        self.user_origin = problem.first_origin.tolist()
+        self.moves = problem.move.tolist()
+        while self.moves and self.moves[0][0] <= start_ms:
+            _, user, self.user_origin[user] = self.moves.pop(0)
         self.coming: list[tuple[int, int, int]] = []
         """(ms, request, place) of requests that are on their way."""
         self.runs: list[tuple[int, int, Container]] = []
@@ -208,8 +215,11 @@ class ReferenceSimulator:
     def send(self, request: int) -> None:
         """A request is sent to the place that the route says."""
         about = self.problem.request[request]
-        place = int(self.route[about[st.ORIGIN], about[st.FUNCTION]])
-        arrives = self.now + int(self.problem.latency_ms[about[st.ORIGIN], place])
+        origin = self.origin_of(request)
+        place = int(self.route[origin, about[st.FUNCTION]])
+        arrives = self.over_link(origin, "up", self.now, int(about[st.UP_MS])) + int(
+            self.problem.latency_ms[origin, place]
+        )
         size = int(self.problem.function[about[st.FUNCTION], st.REQUEST_BYTES])
         rate = int(self.problem.place[place, st.LINK_RATE])
         if size and rate:
@@ -218,6 +228,33 @@ class ReferenceSimulator:
             self.reach(request, place)
         else:
             self.coming.append((arrives, request, place))
+
+    def origin_of(self, request: int) -> int:
+        """Where the user of a request is."""
+        user = int(self.problem.request[request, st.USER])
+        return int(self.user_origin[user] if user >= 0 else self.problem.request[request, st.ORIGIN])
+
+    def over_link(self, origin: int, way: str, time: int, taken_ms: int) -> int:
+        """When something is over the link of an origin."""
+        if not taken_ms:
+            return time
+        self.access_free[origin, way] = max(time, self.access_free[origin, way]) + taken_ms
+        return self.access_free[origin, way]
+
+    def move_on(self) -> None:
+        """A user moves on, and its requests that wait may go where they are served now."""
+        _, user, self.user_origin[user] = self.moves.pop(0)
+        for key in self.keys if self.problem.hand_over != st.STAYS else []:
+            goes_to = self.keys[key.function * len(self.lines) + int(self.route[self.user_origin[user], key.function])]
+            for request in list(key.queue):
+                if self.problem.request[request, st.USER] != user or goes_to is key:
+                    continue
+                if self.problem.hand_over == st.FOLLOWS or goes_to.available:
+                    self.note_end(key)
+                    key.queue.remove(request)
+                    self.add(key.place, st.HANDED_OVER)
+                    self.add(key.place, st.WAITED_MS, self.now - self.reached[request])
+                    self.send(request)
 
     def reach(self, request: int, place: int) -> None:
         """A request has reached its place."""
@@ -257,7 +294,7 @@ class ReferenceSimulator:
             size = sum(int(self.problem.layer_bytes[layer]) for layer in lacking)
             pulled = max(base, node.pull_free_ms) + -(-size // int(self.problem.node[node.number, st.PULL_RATE]))
             ready = max(ready, pulled)
-        back = int(self.problem.latency_ms[about[st.END_ORIGIN], key.place])
+        back = int(self.problem.latency_ms[self.origin_of(request), key.place]) + int(about[st.DOWN_MS])
         end = ready + boot + int(function[st.START_MS]) + int(about[st.RUN_MS]) + back
         return bool(end > about[st.SENT_MS] + about[st.DEADLINE_MS])
 
@@ -286,16 +323,20 @@ class ReferenceSimulator:
         """A run ends."""
         key, about = self.keys[container.key], self.problem.request[request]
         function = self.problem.function[key.function]
-        response = self.now + int(self.problem.latency_ms[about[st.END_ORIGIN], key.place]) - int(about[st.SENT_MS])
+        origin = self.origin_of(request)
+        back = int(self.problem.latency_ms[origin, key.place])
+        answered = self.over_link(origin, "down", self.now + back, int(about[st.DOWN_MS]))
+        response, is_elsewhere = answered - int(about[st.SENT_MS]), origin != about[st.ORIGIN]
         is_late = bool(about[st.DEADLINE_MS]) and response > about[st.DEADLINE_MS]
-        for column, value in ((st.FINISHED, 1), (st.LATE, int(is_late)), (st.RESPONSE_MS, response)):
-            self.add(key.place, column, value)
+        self.add(key.place, st.FINISHED)
+        self.add(key.place, st.LATE, int(is_late))
+        self.add(key.place, st.FOLLOWED, int(is_elsewhere))
+        self.add(key.place, st.RESPONSE_MS, response)
         self.add(key.place, st.BUSY_MILLI_MS, int(about[st.RUN_MS]) * int(function[st.GPU]))
-        self.answers[request, st.ANSWER_END_MS] = int(about[st.SENT_MS]) + response
-        self.answers[request, st.ANSWER_FLAGS] |= st.WAS_FINISHED | (st.WAS_LATE if is_late else 0)
-        demand = key.running + len(key.queue)
-        if demand <= history.DEMANDS:
-            key.last_above[demand] = self.now
+        flags = st.WAS_FINISHED | (st.WAS_LATE if is_late else 0) | (st.WAS_FOLLOWED if is_elsewhere else 0)
+        self.answers[request, st.ANSWER_END_MS] = answered
+        self.answers[request, st.ANSWER_FLAGS] |= flags
+        self.note_end(key)
         key.running -= 1
         container.running.remove(request)
         if key.queue:
@@ -307,6 +348,12 @@ class ReferenceSimulator:
             container.state = "warm"
             container.node.idle.append(container)
             self.rest(container)
+
+    def note_end(self, key: Key) -> None:
+        """Note that the demand of a key falls by one."""
+        demand = key.running + len(key.queue)
+        if demand <= history.DEMANDS:
+            key.last_above[demand] = self.now
 
     def become_ready(self, container: Container) -> None:
         """A container has started."""
@@ -372,6 +419,8 @@ class ReferenceSimulator:
             *((way[0], st.REACHES, way[1], partial(self._arrive, way)) for way in self.coming),
             *(event for node in self.nodes for event in self._node_events(node)),
         ]
+        if self.moves:
+            events.append((self.moves[0][0], st.MOVES, 0, self.move_on))
         if self.requests:
             sent = int(self.problem.request[self.requests[0], st.SENT_MS])
             events.append((sent, st.SENT, self.requests[0], lambda: self.send(self.requests.pop(0))))

@@ -49,6 +49,10 @@ def problems(draw) -> Problem:
     def column(low: int, high: int) -> np.ndarray:
         return np.array(draw(some.lists(some.integers(low, high), min_size=count, max_size=count)), np.int64)
 
+    users = draw(some.integers(0, 2))
+    moves = sorted(
+        draw(some.lists(some.tuples(some.integers(0, 60), some.integers(0, users - 1)), max_size=12)) if users else []
+    )
     pieces = draw(some.integers(1, 3))
     return Problem(
         function=np.array([function_row(draw) for _ in range(functions)], np.int64),
@@ -62,9 +66,14 @@ def problems(draw) -> Problem:
             column(0, functions - 1),
             column(0, 9),
             column(0, origins - 1),
-            column(0, origins - 1),
+            column(-1, users - 1),
             5 * column(0, 3),
+            column(0, 2),
+            column(0, 2),
         ),
+        first_origin=np.array([draw(some.integers(0, origins - 1)) for _ in range(users)], np.int64),
+        move=np.array([[*move, draw(some.integers(0, origins - 1))] for move in moves], np.int64).reshape(-1, 3),
+        hand_over=draw(some.sampled_from([st.STAYS, st.FOLLOWS, st.FOLLOWS, st.FOLLOWS_IF_FREE])),
         latency_ms=np.array([[draw(some.sampled_from([0, 0, 3])) for _ in range(places)] for _ in range(origins)]),
         edges_ms=np.array([-(1 << 62), 20, 40][:pieces], np.int64),
         usd_per_uj=np.array([[0.1, 0.3]] * 3)[:pieces, :places] * np.arange(1, pieces + 1)[:, None],
