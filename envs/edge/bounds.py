@@ -30,9 +30,8 @@ def relaxed_usd(city: City, start_ms: int) -> float:
     ran = np.minimum(chosen[:, st.RUN_MS], np.maximum(end_ms - chosen[:, st.SENT_MS], 0)).astype(np.float64)
     there = problem.latency_ms[origin]
     back = problem.latency_ms.min(axis=0)  # users move, and waiting may bring one nearer
-    late = (function[:, st.DEADLINE_MS] > 0)[:, None] & (
-        there + back + chosen[:, [st.RUN_MS]] > function[:, [st.DEADLINE_MS]]
-    )
+    deadline = chosen[:, [st.DEADLINE_MS]]
+    late = (deadline > 0) & (there + back + chosen[:, [st.RUN_MS]] > deadline)
     ends = chosen[:, [st.SENT_MS]] + there + chosen[:, [st.RUN_MS]]
     power = function[:, [st.BUSY_MW]] + _idle_share(city, function)
     # The cheapest piece of the tariff in the episode, for every moment of it.

@@ -15,6 +15,7 @@ from envs.containers.problem import Tariff, constant_tariff, make_problem, make_
 from envs.containers.state import Problem
 from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, moves_of, zones_at
 from envs.edge.config import CityConfig
+from envs.edge.hazard import hazard_prices
 from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, NEIGHBOURS, OWN, CityTables, Integers, Numbers
 from envs.errors import EnvironmentConfigError
 from traces.formats.trips import trips_on
@@ -27,7 +28,7 @@ from traces.uri import TraceURI
 
 USERS_STEP_MS = 300_000
 """Users of each zone are counted so often."""
-MS_PER_HOUR, UJ_PER_KWH = 3.6e6, 3.6e12
+MS_PER_HOUR = 3.6e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +249,7 @@ def _tables(
     routes[:, CLOUD] = len(problem.place) - 1 if config.cloud_nodes else hubs[hub]
     is_hub = np.zeros(count, np.int64)
     is_hub[hubs] = 1
-    cold, keep = _hazard_prices(config, problem)
+    cold, keep = hazard_prices(config, problem)
     prices = config.prices
     usd_per_kwh = prices.usd_per_kwh + prices.carbon_g_per_kwh * prices.usd_per_tonne / 1e6
     return CityTables(
@@ -260,27 +261,10 @@ def _tables(
         users=_users_by_zone(users, changes, count),
         users_ms=np.array([0, USERS_STEP_MS], np.int64),
         cold_usd=cold,
-        keep_usd_per_ms=keep,
+        keep_mw=keep,
         prices=np.array([prices.usd_per_waited_hour / MS_PER_HOUR, prices.usd_per_late, usd_per_kwh]),
         interval_ms=np.array([round(1000 * config.decision_interval_seconds)], np.int64),
     )
-
-
-def _hazard_prices(config: CityConfig, problem: Problem) -> tuple[Numbers, Numbers]:
-    """What a cold start of each function costs, and what a ms of an idle container does; [F] float64 each, USD.
-
-    A container that is kept keeps its node on, which then has the energy of `idle_watts`; that is shared by as many
-    containers as fit. A cold start waits for the container, and is late where that takes longer than the deadline.
-    """
-    node, prices = config.site_nodes[0], config.prices
-    usd_per_mj = (prices.usd_per_kwh + prices.carbon_g_per_kwh * prices.usd_per_tonne / 1e6) / UJ_PER_KWH
-    function = problem.function
-    start = function[:, st.START_MS].astype(np.float64)
-    late = (function[:, st.DEADLINE_MS] > 0) & (start > function[:, st.DEADLINE_MS])
-    cold = start / MS_PER_HOUR * prices.usd_per_waited_hour + late * prices.usd_per_late
-    fits = np.maximum(node.memory_mib // function[:, st.MEMORY], 1)
-    keep = (function[:, st.WARM_MW] + 1000 * node.idle_watts / fits) * usd_per_mj
-    return cold, keep
 
 
 def _capacity(problem: Problem) -> Integers:

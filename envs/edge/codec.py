@@ -42,6 +42,10 @@ FEATURES = (
     Feature("hub_load", "requests that run or wait at its hub, per container that fits there", 0.5),
     Feature("city_load", "requests that run or wait at all sites, per container that fits at the hubs", 0.5),
     Feature("energy_price", "price of a kWh with its carbon here now, USD", 0.2),
+    Feature("near_requests_10min", "requests a minute from each of its nearest zones, averaged over 10 minutes", 2.0),
+    Feature("hub_requests_10min", "requests a minute that its hub serves, averaged over 10 minutes", 20.0),
+    Feature("hub_late_10min", "share of its hub's answers that were late, averaged over 10 minutes"),
+    Feature("hazard_keep", "minutes that the hazard rule keeps its interactive containers, the longest", 10.0),
 )
 """In the order of the observation."""
 

@@ -28,8 +28,10 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     sent from the zone that its user is in and goes to the place that this zone is routed to: its own site, another one,
     the hub of the neighbourhood, or the cloud. There a warm container runs it, or it waits for one: layers that the
     node lacks are pulled, the container starts, the model loads; a node that is off boots first. The answer goes to the
-    zone in which the user then is, so a request can be handed over while it runs. Sites have CPUs, GPUs and memory;
-    what does not fit evicts idle containers, or waits. Federated rounds call a training function of many users at once.
+    zone in which the user then is, over radio links that the users of a zone share. Where a user moves on while its
+    request waits, the request can be handed over to the place that serves the new zone. Sites have CPUs, GPUs and
+    memory; what does not fit evicts idle containers, or waits. Federated rounds call a training function of many users
+    at once.
 
     One step is `decision_interval_seconds`. Time inside is exact to the ms: the container model of `envs.containers`.
 
@@ -47,7 +49,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Observation Space
 
-    `Box(0, 1, (sites, 20), float32)`: a row for each site, the same features for every site of every city, named in
+    `Box(0, 1, (sites, 24), float32)`: a row for each site, the same features for every site of every city, named in
     `envs.edge.codec.FEATURES`. So one policy of a row plays cities of any size: see `envs.edge.training`.
 
     | features | min | max |
@@ -55,6 +57,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | hour of the day (sine, cosine), requests of the zone now, in 10 min, in 1 h, users in the zone | 0 | 1 |
     | requests served, share of late answers, running, queued, starting and idle containers, memory used | 0 | 1 |
     | nodes on or booting, whether it is a hub, its hub's state and load, load of the city, price of energy | 0 | 1 |
+    | requests of the nearest zones and of its hub, late answers of its hub, how long the hazard rule keeps | 0 | 1 |
 
     ## Rewards
 

@@ -63,12 +63,19 @@ def least_loaded(problem: Problem, world: World, city: CityTables, zone: int) ->
 
 
 @rare
-def hazard_keep_ms(world: World, city: CityTables, key: int, function: int) -> int:
+def hazard_keep_ms(problem: Problem, world: World, city: CityTables, key: int) -> int:
     """How long an idle container is kept, so that cold starts and idle time cost least on the gaps seen so far.
 
     A container that is kept for T pays for min(gap, T) of every gap and saves a cold start in each gap up to T. The
-    best T is where the hazard of the next request falls below the price of waiting for it, for the last time.
+    best T is where the hazard of the next request falls below the price of waiting for it, for the last time. Where
+    the site has no container of another function, this one alone keeps the node on, and pays for that.
     """
+    function, site = key // problem.place.shape[0], key % problem.place.shape[0]
+    others = 0
+    for other in range(site, world.key.shape[0], problem.place.shape[0]):
+        others += world.key[other, st.CONTAINERS] if other != key else 0
+    alone = int(others == 0)
+    keep_usd_per_ms = city.keep_mw[function, alone] * problem.usd_per_uj[world.clock[st.PIECE], site]
     counts = world.history[key, 0]
     left = 0
     for index in range(BINS):
@@ -80,7 +87,7 @@ def hazard_keep_ms(world: World, city: CityTables, key: int, function: int) -> i
         width = bin_start(index + 1) - bin_start(index)
         ended = counts[index]
         # Gaps that end in this bin are paid for up to its middle.
-        value += ended * city.cold_usd[function] - city.keep_usd_per_ms[function] * width * (left - 0.5 * ended)
+        value += ended * city.cold_usd[function, alone] - keep_usd_per_ms * width * (left - 0.5 * ended)
         left -= ended
         if value > best:
             best_ms, best = bin_start(index + 1), value
@@ -103,19 +110,29 @@ def write_route(problem: Problem, world: World, city: CityTables, zone: int, act
 
 @helper
 def write_controls(
-    problem: Problem, world: World, city: CityTables, site: int, action: Integers, begins: bool, looks: bool
+    problem: Problem,
+    world: World,
+    city: CityTables,
+    memory: Numbers,
+    site: int,
+    action: Integers,
+    begins: bool,
+    looks: bool,
 ) -> None:
     """Set how a site keeps containers and when its nodes sleep; what changed takes effect now, unless it begins."""
     places = problem.place.shape[0]
+    if looks:
+        memory[site, tb.HAZARD_MS] = 0.0
     for function in range(world.route.shape[1]):
         key = function * places + site
         control = world.control[key]
+        keep_ms = KEEP_MS[2] if begins or not looks else hazard_keep_ms(problem, world, city, key)
+        if looks and city.interactive[function] != 0:
+            memory[site, tb.HAZARD_MS] = max(memory[site, tb.HAZARD_MS], float(keep_ms))
         if action[tb.KEEP_ALIVE] != tb.HAZARD:
             control[st.KEEP] = KEEP_MS[action[tb.KEEP_ALIVE]]
-        elif begins:
-            control[st.KEEP] = KEEP_MS[2]
         elif looks:
-            control[st.KEEP] = hazard_keep_ms(world, city, key, function)
+            control[st.KEEP] = keep_ms
         control[st.PRE_WARM] = st.FOREVER
         wanted = RESERVES[action[tb.PRE_WARM]] if city.interactive[function] != 0 else 0
         before, control[st.RESERVE] = control[st.RESERVE], wanted
@@ -241,6 +258,13 @@ def observe(problem: Problem, world: World, city: CityTables, memory: Numbers, o
         seen[17] = squashed(demand_at(problem, world, hub) / city.capacity[hub], 0.5)
         seen[18] = squashed(demand / room, 0.5)
         seen[19] = squashed(usd_per_kwh[site] * 3.6e12, 0.2)
+        near = 0.0
+        for number in range(1, city.neighbours.shape[1]):
+            near += memory[city.neighbours[site, number], tb.SENT_10]
+        seen[20] = squashed(near / (city.neighbours.shape[1] - 1), 2.0)
+        seen[21] = squashed(memory[hub, tb.SERVED_10], 20.0)
+        seen[22] = memory[hub, tb.LATE_10]
+        seen[23] = squashed(row[tb.HAZARD_MS] / 60_000.0, 10.0)
 
 
 @kernel
@@ -270,19 +294,20 @@ def begin_cities(
         index, start_ms, steps, first = episode[number]
         world = world_of(batch, index)
         memory, last = kept[0][index], kept[1][index]
+        memory[:] = 0.0
         for key in range(world.key.shape[0]):
             world.control[key, st.KEEP], world.control[key, st.RESERVE] = KEEP_MS[2], 0
             world.control[key, st.PRE_WARM] = st.FOREVER
         for site in range(sites):
             for function in range(world.route.shape[1]):
                 world.route[site, function] = site
-            write_controls(problem, world, city, site, action, True, True)
+            write_controls(problem, world, city, memory, site, action, True, True)
         events.begin(problem, world, start_ms, first, problem.request.shape[0])
-        memory[:] = 0.0
         for _ in range(steps):
             for site in range(sites):
                 write_route(problem, world, city, site, action)
-                write_controls(problem, world, city, site, action, False, True)
+                looks = (world.clock[st.NOW] // city.interval_ms[0] + site) % HAZARD_STEPS == 0
+                write_controls(problem, world, city, memory, site, action, False, looks)
             run(problem, world, city, memory)
         for place in range(places):
             last[place, 0] = world.spent[place, 0]
@@ -319,7 +344,7 @@ def step_cities(
         for site in range(actions.shape[1]):
             write_route(problem, world, city, site, actions[index, site])
             looks = (world.clock[st.NOW] // city.interval_ms[0] + site) % HAZARD_STEPS == 0
-            write_controls(problem, world, city, site, actions[index, site], False, looks)
+            write_controls(problem, world, city, kept[0][index], site, actions[index, site], False, looks)
         run(problem, world, city, kept[0][index])
         charge(world, city, kept[1][index], results[1][index], results[2][index])
         observe(problem, world, city, kept[0][index], results[0][index])

@@ -27,7 +27,7 @@ NEIGHBOURS = 4
 """Sites among which the least loaded is looked for, the own one included."""
 
 # What is kept of each site: averages of requests by minute, and the last moment.
-(SENT_NOW, SENT_10, SENT_60, SERVED_10, LATE_10, LAST_REQUESTS, LAST_LATE, LAST_FINISHED, LAST_USD) = range(9)
+(SENT_NOW, SENT_10, SENT_60, SERVED_10, LATE_10, LAST_REQUESTS, LAST_LATE, LAST_FINISHED, HAZARD_MS) = range(9)
 MEMORY_COLUMNS = 9
 
 # Costs of a step.
@@ -45,8 +45,10 @@ class CityTables(NamedTuple):
         capacity: [P] int64, containers of the largest function that its nodes hold together.
         users: [moments, S] int32, users in each zone.
         users_ms: [2] int64, first moment of `users` and the time between two.
-        cold_usd: [F] float64, what a cold start costs on average: waiting and lateness.
-        keep_usd_per_ms: [F] float64, what keeping an idle container costs.
+        cold_usd: [F, 2] float64, what a cold start costs on average: waiting, lateness and energy; where its node is
+            on, and where it has to boot.
+        keep_mw: [F, 2] float64, what keeping an idle container takes, where its node is on anyway, and where it is the
+            only one that keeps it on.
         prices: [3] float64, USD per ms waited, per late request, and USD per kWh of the default carbon and price.
         interval_ms: [1] int64, time between decisions.
     """
@@ -59,6 +61,6 @@ class CityTables(NamedTuple):
     users: NDArray[np.int32]
     users_ms: Integers
     cold_usd: Numbers
-    keep_usd_per_ms: Numbers
+    keep_mw: Numbers
     prices: Numbers
     interval_ms: Integers
