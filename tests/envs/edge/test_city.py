@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from configs.errors import UserError
+from envs.containers import log
 from envs.containers import state as st
 from envs.containers.config import FunctionConfig, NodeConfig
 from envs.edge.arguments import city_config, city_of
 from envs.edge.batch import DEFAULT_ACTION, CityBatch
 from envs.edge.calls import zones_at
-from envs.edge.config import CallConfig
+from envs.edge.config import CallConfig, LinkConfig
 from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN, SLEEP_MS
 from envs.errors import InvalidActionError
 from envs.registry import register_envs
@@ -43,13 +44,68 @@ def test_calls_come_from_the_zone_that_their_user_is_in() -> None:
         assert distances[city.problem.request[index, st.ORIGIN]] <= distances.min() + 1.0
 
 
-def test_an_answer_follows_its_user_into_the_next_zone() -> None:
+def test_an_answer_follows_its_user_also_where_its_request_had_to_wait() -> None:
     city = city_of(scenario(calls=(CallConfig("see", per_user_hour=20.0, run_seconds=60.0),)))
+    batch = play(CityBatch(city, answers=True), [HUB, HUB, 0, 0, 1])
+    answer, request = batch.world.answer[0], city.problem.request
+    ended = np.flatnonzero(answer[:, st.ANSWER_FLAGS] & st.WAS_FINISHED)
+    assert (answer[ended, st.ANSWER_START_MS] > request[ended, st.SENT_MS] + 5_000).mean() > 0.5
+    ends = zones_at(city.changes, city.calls.user[ended], answer[ended, st.ANSWER_START_MS] + request[ended, st.RUN_MS])
+    followed = (answer[ended, st.ANSWER_FLAGS] & st.WAS_FOLLOWED) != 0
+    assert np.array_equal(followed, ends != request[ended, st.ORIGIN])
+    assert 0 < followed.sum() < len(ended) / 5
+
+
+def test_requests_that_wait_are_handed_over_where_the_scenario_says_so() -> None:
+    slow = replace(scenario().functions[0], start_seconds=120.0)
+    calls = (CallConfig("see", per_user_hour=6.0, run_seconds=0.1),)
+    found = {}
+    for hand_over in ("stay", "follow", "if_free"):
+        config = scenario(functions=(slow,), calls=calls, hand_over=hand_over)
+        found[hand_over] = play(CityBatch(city_of(config)), [OWN, OWN, 2, 0, 2], 40).handed_over()
+    assert found["stay"] == 0
+    assert found["follow"] > found["if_free"] > 0
+
+
+def test_a_far_user_takes_the_link_of_its_zone_for_longer() -> None:
+    links = LinkConfig(access_mib_per_second=1.0, half_rate_meters=100.0)
+    function = replace(scenario().functions[0], request_kib=100.0, answer_kib=10.0)
+    city = city_of(scenario(functions=(function,), calls=CALLS, links=links))
     request = city.problem.request
-    moved = np.flatnonzero(request[:, st.ORIGIN] != request[:, st.END_ORIGIN])
-    assert 0 < len(moved) < len(request) / 10
-    ends = zones_at(city.changes, city.calls.user, city.calls.sent_ms + city.calls.run_ms)
-    assert (request[:, st.END_ORIGIN] == ends).all()
+    meters = city.projection.to_meters(city.sites.latitude, city.sites.longitude)
+    for index in range(0, len(request), 20):
+        latitude, longitude = city.users.at(city.calls.sent_ms[index] / 1000)
+        user = city.calls.user[index]
+        place = city.projection.to_meters(latitude[[user]], longitude[[user]])
+        distance = np.hypot(*(meters[request[index, st.ORIGIN]] - place).T)[0]
+        taken_ms = 100.0 / 1.024 * (1 + (distance / 100.0) ** 2)
+        assert request[index, st.UP_MS] == pytest.approx(taken_ms, rel=0.02, abs=1.1)
+        assert request[index, st.DOWN_MS] == pytest.approx(taken_ms / 10, rel=0.02, abs=1.1)
+
+
+def test_calls_at_once_wait_for_each_other_on_the_link_of_their_zone() -> None:
+    learn = replace(scenario().functions[1], request_kib=2000.0)
+    calls = (CallConfig("learn", round_minutes=20.0, round_users=40, run_seconds=20.0),)
+    spread = []
+    for rate in (None, 4.0):
+        config = scenario(functions=(learn,), calls=calls, links=LinkConfig(access_mib_per_second=rate))
+        batch = play(CityBatch(city_of(config), log_rows=4000), [OWN, OWN, 2, 0, 2], 5)
+        event = batch.take_events()
+        reached = event[(event[:, 1] == log.REQUEST) & (event[:, 0] >= MORNING), 0]
+        assert len(reached) == 40
+        spread.append(int(np.ptp(reached)))
+    assert spread[0] < 1_000 < spread[1]
+
+
+def test_the_hazard_rule_knows_what_a_late_answer_a_boot_and_a_node_cost() -> None:
+    quick, slow = (
+        city_of(scenario(functions=(replace(scenario().functions[0], deadline_seconds=deadline),), calls=CALLS)).tables
+        for deadline in (0.5, 60.0)
+    )
+    late_usd = scenario().prices.usd_per_late
+    assert quick.cold_usd[0] == pytest.approx(slow.cold_usd[0] + late_usd, rel=0.01)
+    assert (np.diff(quick.cold_usd) > 0).all()
+    assert quick.keep_mw[0].tolist() == [5383, 55_383]
 
 
 def test_rounds_call_as_many_users_at_once() -> None:
@@ -177,12 +233,19 @@ def test_the_preset_is_a_scenario() -> None:
         ({"episode_seconds": 90_000.0}, "episode_seconds is 90000; calls are made for 24 hours"),
         ({"days": (3, 4)}, "days is 3 to 4; positions cover 1 days"),
         ({"roads": "grid-roads:vilage"}, "no preset 'vilage'"),
+        ({"hand_over": "folow"}, "unknown hand_over 'folow'.*follow"),
     ],
 )
 def test_a_scenario_without_meaning_is_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as found:
         city_of(scenario(**changes))
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["access_mib_per_second", "half_rate_meters"])
+def test_a_link_without_a_rate_is_one_line(name: str) -> None:
+    with pytest.raises(UserError, match=rf"links\.{name} is 0"):
+        LinkConfig(**{name: 0.0})
 
 
 def test_a_site_off_the_map_is_refused_or_left_out(tmp_path: Path) -> None:
