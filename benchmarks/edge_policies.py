@@ -2,19 +2,23 @@
 
 Sites and homes of Melbourne are those of the EUA data set; its streets are a generated grid. Manhattan's streets are
 OpenStreetMap's, its sites are generated. Users and calls are generated. Rules are tuned on the training days, too.
+First comes what there is to win: what a look-ahead that knows the calls to come makes of each lever.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _common import describe, heading, parse, parser, tell
-from scipy import stats
+from numpy.typing import NDArray
 
 from agents.config import TrainConfig
 from agents.environment_task import EnvironmentTask
@@ -22,21 +26,24 @@ from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import train
 from autoscaler.cities import EDGE_CITY
+from autoscaler.evaluation.edge_city import TUNED, EdgeCityEvaluation, spread_starts
+from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from configs.serialize import dump_yaml
 from envs.edge.arguments import city_of
 from envs.edge.baselines import SITE_BASELINES
-from envs.edge.bounds import relaxed_usd
-from envs.edge.city import City
 from envs.edge.config import CityConfig
-from envs.edge.evaluation import CityResult, play
+from envs.edge.lookahead import foresee
+from envs.edge.tables import CHOICES, COMPONENTS
 from envs.edge.training import EdgeTraining
 
-LATER_DAYS, HOURS, EPISODE = (3, 5), (6.0, 12.0), 7200.0
-KEYS = ("usd", "energy_kwh", "carbon_g")
+TRAINING_DAYS, LATER_DAYS, HOURS, EPISODE = (0, 3), (3, 5), (4.0, 12.0), 7200.0
+REFERENCE, TRAINED = EdgeCityEvaluation.reference, "linear-cma-es"
+Row = dict[str, NDArray[np.float64]]
+"""Column -> [seeds, episodes]."""
 
 
 def melbourne(data: Path, quick: bool) -> CityConfig:
-    """Mornings of a week in Melbourne's centre: 125 sites, 816 users."""
+    """Mornings of three days in Melbourne's centre: 125 sites, 816 users."""
     eua = data / "edge" / "eua"
     users = f"trips:*?days=5&homes=eua-users:{eua}/users-melbcbd-generated.csv"
     return CityConfig(
@@ -45,59 +52,82 @@ def melbourne(data: Path, quick: bool) -> CityConfig:
         users=f"{users}&users=60" if quick else users,
         sites_per_hub=12,
         day_hours=HOURS,
-        days=(0, 3),
+        days=TRAINING_DAYS,
         episode_seconds=EPISODE,
     )
 
 
 def manhattan(data: Path, quick: bool) -> CityConfig:
-    """The same hours in Manhattan: 100 generated sites on its real streets."""
+    """The same hours of later days in Manhattan: 100 generated sites on its real streets."""
     roads = f"json-roads:{data}/edge/roads/manhattan_network.json.gz"
     users = f"trips:*?days=5&users={60 if quick else 800}&seed=1"
     return replace(melbourne(data, quick), roads=roads, sites=100, users=users, days=LATER_DAYS)
 
 
-def starts(city: City, count: int) -> list[int]:
-    """So many moments, spread over the days of a scenario, ms."""
-    found = [np.linspace(low, high, -(-count // len(city.starts_ms))) for low, high in city.starts_ms]
-    return [int(moment) // 60_000 * 60_000 for moment in np.concatenate(found)[:count]]
-
-
 def trained(task: EdgeTraining, seed: int, steps: int) -> Any:
     """The policy of one seed."""
-    config = TrainConfig(total_steps=steps, num_envs=8, validations=4, checkpoint_steps=10**9)
-    whole = EnvironmentTask(make_agent("linear-cma-es"), config, EDGE_CITY, {}, task, seed, "")
+    config = TrainConfig(total_steps=steps, num_envs=8, validations=6, checkpoint_steps=10**9)
+    whole = EnvironmentTask(make_agent(TRAINED), config, EDGE_CITY, {}, task, seed, "")
+    before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(whole, Path(folder))
-        tell(f"seed {seed}: {result.start_score:.4f} -> {result.best_score:.4f} USD/h on training days")
+        seconds = time.process_time() - before
+        tell(
+            f"seed {seed}: {result.start_score:.4f} -> {result.best_score:.4f} USD/h on training days, "
+            f"{seconds:.0f} s of processor time"
+        )
         return load_policy(folder)
 
 
-def row(results: list[CityResult]) -> dict[str, float]:
-    """Means of an evaluation."""
-    hours = np.array([result.hours for result in results])
-    found = {key: float((np.array([getattr(r.totals, key) for r in results]) / hours).mean()) for key in KEYS}
-    for key in ("cold_share", "late_share", "cloud_share"):
-        found[key] = float(np.mean([getattr(result.totals, key) for result in results]))
-    return {**found, "p95_ms": float(np.mean([result.interactive_p95_ms for result in results]))}
+def played(evaluation: EdgeCityEvaluation, policies: Sequence[Any]) -> Row:
+    """What the policies of a row, one a seed, cost in each episode."""
+    rows = [evaluation.play(policy) for policy in policies]
+    return {key: np.array([[episode[key] for episode in episodes] for episodes in rows]) for key in rows[0][0]}
 
 
-def show(title: str, table: dict[str, list[dict[str, float]]], bound: float) -> None:
-    """Print a table: the mean of the seeds, and their 95 % interval of the cost."""
-    print(f"\n{title}; bound {bound:.3f} USD/h")
-    print("| policy | USD/h | kWh/h | gCO2e/h | p95 ms | cold | late | cloud |\n|---|---|---|---|---|---|---|---|")
-    for name, rows in table.items():
-        mean = {key: float(np.mean([each[key] for each in rows])) for key in rows[0]}
-        usd = np.array([each["usd"] for each in rows])
-        spread = ""
-        if len(rows) > 1:
-            half = stats.t.ppf(0.975, len(rows) - 1) * usd.std(ddof=1) / np.sqrt(len(rows))
-            spread = f" ± {half:.3f}"
+def percent(estimate: Estimate) -> str:
+    """A share with its interval."""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.mean:+.1%}"
+    return f"{estimate.mean:+.1%} [{estimate.low:+.1%}, {estimate.high:+.1%}]"
+
+
+def show(title: str, table: dict[str, Row]) -> None:
+    """Print a table: means, and differences to the reference with 95 % intervals over seeds and episodes."""
+    reference = table[REFERENCE]
+    hours, bound = reference["hours"], (reference["bound_usd"] / reference["hours"]).mean()
+    print(f"\n{title}; bound {bound:.3f} USD/h\n")
+    print(
+        "| policy | USD/h | against the best constant | gap closed | kWh/h | gCO2e/h | p95 ms | cold | late | cloud |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, row in table.items():
+        seeds, episodes = row["objective_usd"].shape
+        judge = Bootstrap(seeds, episodes, np.random.default_rng(0))
+        against = np.broadcast_to(reference["objective_usd"], row["objective_usd"].shape)
+        closed = 1.0 - row["decidable_usd"].mean() / reference["decidable_usd"].mean()
+        an_hour = {key: (row[key] / hours).mean() for key in ("objective_usd", "energy_kwh_total", "carbon_kg_total")}
         print(
-            f"| {name} | {mean['usd']:.3f}{spread} | {mean['energy_kwh']:.2f} | {mean['carbon_g']:.0f} "
-            f"| {mean['p95_ms']:.0f} | {mean['cold_share']:.1%} | {mean['late_share']:.1%} "
-            f"| {mean['cloud_share']:.0%} |"
+            f"| {name} | {an_hour['objective_usd']:.3f} | "
+            f"{'' if row is reference else percent(judge.ratio(row['objective_usd'], against))} | "
+            f"{closed:.1%} | {an_hour['energy_kwh_total']:.2f} | {1000 * an_hour['carbon_kg_total']:.0f} | "
+            f"{1000 * row['response_seconds_p95'].mean():.0f} | {row['cold_share'].mean():.1%} | "
+            f"{row['late_share'].mean():.1%} | {row['cloud_share'].mean():.0%} |"
         )
+
+
+def to_win(config: CityConfig, constant: Sequence[int], episodes: int) -> dict[str, float]:
+    """USD an hour that a look-ahead makes of each lever alone, and of all together."""
+    city = city_of(config)
+    levers: dict[str, list[tuple[int, ...]]] = {"none": []}
+    for number, (name, choices) in enumerate(zip(COMPONENTS, CHOICES, strict=True)):
+        levers[name] = [(*constant[:number], choice, *constant[number + 1 :]) for choice in range(choices)]
+    levers["all"] = list(product(range(4), sorted({constant[1], 2}), sorted({constant[2], 4}), (0, 1), (1,)))
+    found = {}
+    for name, choices in levers.items():
+        spent = [foresee(city, [constant, *choices], start).usd for start in spread_starts(city, episodes)]
+        found[name] = float(np.mean(spent)) / (config.episode_seconds / 3600)
+    return found
 
 
 def main() -> None:
@@ -105,34 +135,39 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"), help="folder of the real data")
     options.add_argument("--seeds", type=int, default=10, help="trainings (default %(default)s)")
-    options.add_argument("--steps", type=int, default=120_000, help="of one training (default %(default)s)")
+    options.add_argument("--steps", type=int, default=400_000, help="of one training (default %(default)s)")
     options.add_argument("--episodes", type=int, default=6, help="of each evaluation (default %(default)s)")
     arguments = parse(options, seeds=1, steps=200, episodes=2)
     if not (arguments.data / "edge").is_dir():
         sys.exit(f"no folder edge in {arguments.data}; name the folder that holds it")
     print(heading(describe()))
     config = melbourne(arguments.data, arguments.quick)
+    task = EdgeTraining(EDGE_CITY, {"scenario": config}, 2 if arguments.quick else 6)
+    policies: dict[str, list[Any]] = {}
+    constant = [int(choice) for choice in task.start_action()]
+    for name, rule in SITE_BASELINES.items():
+        constants: dict[str, Any] = {}
+        if f"{name}{TUNED}" == REFERENCE:
+            constants = dict(zip(COMPONENTS, constant, strict=True))
+        elif not arguments.quick:
+            constants, _ = rule.tuned(task)
+        tell(f"{name}: {constants}")
+        policies[f"{name}{TUNED}"] = [rule.make(**constants)]
     places = {
         "Melbourne, training mornings": config,
         "Melbourne, later mornings": replace(config, days=LATER_DAYS),
         "Manhattan, later mornings": manhattan(arguments.data, arguments.quick),
     }
-    task = EdgeTraining(EDGE_CITY, {"scenario": config}, 2)
-    policies: dict[str, list[Any]] = {}
-    for name in SITE_BASELINES:
-        rule = SITE_BASELINES[name]
-        constants, policy = (({}, rule.default())) if arguments.quick else rule.tuned(task)
-        tell(f"{name}: {constants}")
-        policies[f"{name}, tuned"] = [policy]
-    policies["linear-cma-es"] = [trained(task, seed, arguments.steps) for seed in range(arguments.seeds)]
-    document: dict[str, Any] = {}
+    won = to_win(places["Melbourne, later mornings"], constant, arguments.episodes)
+    print("\nLook-ahead on Melbourne's later mornings, USD/h:")
+    print("\n".join(f"| {name} | {usd:.3f} | {usd / won['none'] - 1:+.1%} |" for name, usd in won.items()))
+    policies[TRAINED] = [trained(task, seed, arguments.steps) for seed in range(arguments.seeds)]
+    document: dict[str, Any] = {"look_ahead_usd_per_hour": won}
     for title, place in places.items():
-        city = city_of(place)
-        moments = starts(city, arguments.episodes)
-        table = {name: [row(play(city, actor, moments)) for actor in each] for name, each in policies.items()}
-        bound = float(np.mean([relaxed_usd(city, moment) for moment in moments])) / (EPISODE / 3600)
-        show(title, table, bound)
-        document[title] = {"bound_usd_per_hour": bound, "policies": table}
+        evaluation = EdgeCityEvaluation(EDGE_CITY, {"scenario": config}, {"scenario": place}, arguments.episodes)
+        table = {name: played(evaluation, each) for name, each in policies.items()}
+        show(title, table)
+        document[title] = {name: {key: each.tolist() for key, each in row.items()} for name, row in table.items()}
     if arguments.json is not None:
         dump_yaml(document, arguments.json)
 

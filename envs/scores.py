@@ -62,3 +62,12 @@ class StartsAtRule(Protocol):
     def start_action(self) -> NDArray[np.float64]:
         """[components] float64, the action."""
         ...
+
+
+@runtime_checkable
+class ReadsSome(Protocol):
+    """What a training has whose environment knows which entries of an observation are enough for a small policy."""
+
+    def searched_inputs(self) -> NDArray[np.int64]:
+        """[K] int64, these entries."""
+        ...

@@ -26,7 +26,7 @@ from agents.sb3.run import KEEP_CHECKPOINTS, POLICY, checkpoints
 from agents.sb3.training import CURVE, TENSORBOARD
 from agents.training import Hooks, Result, Task
 from configs.serialize import to_dict
-from envs.scores import StartsAtRule
+from envs.scores import ReadsSome, StartsAtRule
 
 STATE, TOLD = "state.json", "told.npz"
 SEARCH, EPISODES = 1, 2
@@ -76,7 +76,9 @@ class LinearRun:
         probe = training.make_vec(1, task.seed)
         _check_spaces(settings.name, probe.observation_space, probe.action_space)
         self._actions = ActionMap(probe.action_space, start)
-        self._shape = (self._actions.size, 1 + int(np.prod(probe.observation_space.shape or (1,))))
+        size = int(np.prod(probe.observation_space.shape or (1,)))
+        self._inputs = training.searched_inputs() if isinstance(training, ReadsSome) else np.arange(size)
+        self._shape, self._full = (self._actions.size, 1 + len(self._inputs)), (self._actions.size, 1 + size)
         probe.close()
         self._vec: Any = None
         self._search = self._make_search(np.zeros(self._shape).ravel())
@@ -105,7 +107,7 @@ class LinearRun:
         if manifest.agent != self._settings.name:
             raise ArtifactError(f"{folder}: its policy is of agent {manifest.agent}; start from one of the same agent")
         self._task.check_start(folder, manifest)
-        self._search = self._make_search(load_trained(folder, manifest).weights.ravel())
+        self._search = self._make_search(load_trained(folder, manifest).weights[:, self._columns()].ravel())
 
     def search(self) -> None:
         """Search until the steps are done, or the caller wants to stop."""
@@ -159,7 +161,7 @@ class LinearRun:
         steps = 0
         for _ in range(MOST_STEPS):
             rows = np.asarray(observations, np.float64).reshape(count, vec.num_envs // count, -1)
-            actions = self._actions(outputs_of(shaped, rows))
+            actions = self._actions(outputs_of(shaped, rows[:, :, self._inputs]))
             observations, rewards, dones, _ = vec.step(actions.reshape(vec.num_envs, *actions.shape[2:]))
             returns += np.where(running, rewards, 0.0)
             steps += count * episodes
@@ -168,8 +170,14 @@ class LinearRun:
                 break
         return returns.reshape(count, -1).mean(axis=1), steps
 
+    def _columns(self) -> NDArray[np.int64]:
+        """Columns of a policy's weights that are searched: the constant, and those of the inputs that it reads."""
+        return np.concatenate([[0], 1 + self._inputs])
+
     def _policy(self, weights: NDArray[np.float64]) -> LinearPolicy:
-        return LinearPolicy(self._settings.name, weights, self._actions, self._world["environment"])
+        whole = np.zeros(self._full)
+        whole[:, self._columns()] = weights
+        return LinearPolicy(self._settings.name, whole, self._actions, self._world["environment"])
 
     def _validate(self, factors: tuple[float, ...] | list[float]) -> None:
         """Score the mean of the search, shrunk by each factor, and save the best policy so far."""

@@ -65,7 +65,8 @@ def _waiting(problem: Problem, world: World) -> str:
     """Queues are as long as they are counted, by key and by user."""
     waiting = np.zeros(len(problem.first_origin), np.int64)
     for key, row in enumerate(world.key):
-        requests, request = [], int(row[st.QUEUE_FIRST]) if row[st.QUEUED] > 0 else -1
+        requests = list[int]()
+        request = int(row[st.QUEUE_FIRST]) if row[st.QUEUED] > 0 else -1
         while request >= 0 and len(requests) <= row[st.QUEUED]:
             requests.append(request)
             request = int(world.next_request[request])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,16 @@ class CityBatch:
         self.rewards[worlds], self.costs[worlds], self._usd[worlds] = 0.0, 0.0, 0.0
         self._carbon[worlds] = self.world.spent[worlds, :, 1].sum(axis=1)
         self._energy[worlds] = self.world.amount[worlds, :, : st.ENERGIES].sum(axis=(1, 2))
+
+    def copy(self, other: CityBatch) -> None:
+        """Bring every world into the state of the first one of another batch of the same city and settings."""
+        mine, theirs = self._arrays(), other._arrays()
+        for to, source in zip(mine, theirs, strict=True):
+            to[:] = source[0]
+
+    def _arrays(self) -> list[NDArray[Any]]:
+        episode = (self._counts, self._response, self._usd, self._carbon, self._energy)
+        return [*self.world, *self._kept, *episode, self.observations, self.rewards, self.costs]
 
     def step(self, actions: Integers) -> None:
         """Step every world: [W, S, 5] int64, those of each site."""

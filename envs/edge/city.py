@@ -67,6 +67,11 @@ class City:
         return self.sites.num_sites
 
     @property
+    def num_days(self) -> int:
+        """Days that positions cover, the last one perhaps in part."""
+        return int(np.ceil(_span_days(self.users)))
+
+    @property
     def projection(self) -> Projection:
         """The plane in which distances are measured."""
         return self.roads.projection

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from envs.edge.arguments import city_of
 from envs.edge.baselines import SITE_BASELINES, best_constant
+from envs.edge.codec import feature_names
 from envs.edge.episodes import steps_of
 from envs.edge.rows import SiteRowsVecEnv
 from envs.errors import EnvironmentConfigError
@@ -22,6 +23,13 @@ USD_PER_HOUR = Metric(
     baseline="the nearest site, tuned",
     baseline_key="nearest",
 )
+
+
+SEARCHED = (
+    *("zone_requests_10min", "zone_requests_1h", "near_requests_10min", "site_requests_10min", "hub_requests_10min"),
+    *("hub_load", "hub_late_10min", "is_hub", "hazard_keep", "hour_sin", "hour_cos"),
+)
+"""What a searched policy reads of a site: averages, which do not flap. More weights take longer to search."""
 
 
 class EdgeTraining:
@@ -66,6 +74,10 @@ class EdgeTraining:
             observations, _, _, _ = vec.step(actor.act(observations, None))  # type: ignore[assignment]
             usd += vec.batch.costs.sum(axis=1)
         return usd / (self.city.config.episode_seconds / 3600.0)
+
+    def searched_inputs(self) -> NDArray[np.int64]:
+        """Those of `SEARCHED`."""
+        return np.array([feature_names().index(name) for name in SEARCHED])
 
     def start_action(self) -> NDArray[np.float64]:
         """The best action of `best-constant` for every site, found on the validation episodes."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from agents.config import TrainConfig
 from agents.environment_task import EnvironmentTask
@@ -14,7 +15,7 @@ from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import Hooks, check, train
-from envs.training import training_of
+from envs.training import GymnasiumTraining, training_of
 
 
 def task_of(env: str, steps: int, **kwargs: object) -> EnvironmentTask:
@@ -52,6 +53,19 @@ def test_a_search_learns_to_balance_and_loads_again(tmp_path: Path) -> None:
     assert result.best_score > 4 * result.start_score
     policy = load_policy(tmp_path / "policy")
     assert task.score(policy) == result.best_score  # type: ignore[arg-type]
+
+
+def test_a_search_reads_what_its_environment_names(tmp_path: Path) -> None:
+    class Upright(GymnasiumTraining):
+        def searched_inputs(self) -> NDArray[np.int64]:
+            return np.array([2, 3])
+
+    whole = task_of("CartPole-v1", 2000)
+    task = replace(whole, training=Upright("CartPole-v1", {}, 3))
+    train(task, tmp_path)
+    weights = load_policy(tmp_path / "policy").weights  # type: ignore[union-attr]
+    assert weights.shape == (1, 5)
+    assert np.flatnonzero(weights[0]).tolist() == [0, 3, 4]
 
 
 def test_a_resumed_search_is_the_same_as_one_that_never_stopped(tmp_path: Path) -> None:

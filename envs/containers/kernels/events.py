@@ -433,7 +433,8 @@ def begin(problem: Problem, world: World, start_ms: int, first: int, end: int) -
     clock = world.clock
     clock[st.NOW], clock[st.NEXT_REQUEST], clock[st.END_REQUEST] = start_ms, first, end
     world.user_waiting[:], world.access[:] = 0, start_ms
-    world.user_origin[:] = problem.first_origin
+    for user in range(world.user_origin.shape[0]):
+        world.user_origin[user] = problem.first_origin[user]
     while clock[st.NEXT_MOVE] < problem.move.shape[0] and problem.move[clock[st.NEXT_MOVE], st.MOVE_MS] <= start_ms:
         row = problem.move[clock[st.NEXT_MOVE]]
         world.user_origin[row[st.MOVE_USER]] = row[st.MOVE_ORIGIN]

@@ -58,13 +58,11 @@ def test_an_answer_follows_its_user_also_where_its_request_had_to_wait() -> None
 
 def test_requests_that_wait_are_handed_over_where_the_scenario_says_so() -> None:
     slow = replace(scenario().functions[0], start_seconds=120.0)
-    calls = (CallConfig("see", per_user_hour=6.0, run_seconds=0.1),)
-    found = {}
-    for hand_over in ("stay", "follow", "if_free"):
-        config = scenario(functions=(slow,), calls=calls, hand_over=hand_over)
-        found[hand_over] = play(CityBatch(city_of(config)), [OWN, OWN, 2, 0, 2], 40).handed_over()
-    assert found["stay"] == 0
-    assert found["follow"] > found["if_free"] > 0
+    found = []
+    for hand_over in ("stay", "follow"):
+        config = scenario(functions=(slow,), calls=scenario().calls[:1], hand_over=hand_over)
+        found.append(play(CityBatch(city_of(config)), [OWN, OWN, 0, 0, 3], 40).handed_over())
+    assert found[0] == 0 < found[1]
 
 
 def test_a_far_user_takes_the_link_of_its_zone_for_longer() -> None:
