@@ -17,7 +17,7 @@ from autoscaler.evaluation.errors import EvaluationError
 from autoscaler.evaluation.formats import moment_text
 from autoscaler.evaluation.kept import Kept
 from autoscaler.evaluation.report import render, write_picture
-from autoscaler.evaluation.report.figures import bound_energy_kwh
+from autoscaler.evaluation.report.figures import bound_energy_kwh, cost_against_reference, window_differences
 from autoscaler.evaluation.report.style import spread_labels
 from autoscaler.evaluation.report.words import headline
 from autoscaler.evaluation.rollouts import Scenario
@@ -212,11 +212,32 @@ def test_equal_policies_cost_the_same() -> None:
     trace = traces.load("synthetic:quickstart?days=3&seed=2")
     scenario = Scenario(trace, auto_cluster(trace), EnvironmentConfig())
     rule = make_baseline("reactive", scenario.config.codec)
-    both = [Contender("copy", (rule,), "trained"), Contender("reactive", (rule,), "rule")]
+    other = make_baseline("always-on", scenario.config.codec)
+    all_three = [
+        Contender("copy", (rule,), "trained"),
+        Contender("reactive", (rule,), "rule"),
+        Contender("other", (other,), "rule"),
+    ]
     windows = equal_windows(trace, 0.2, 1.0, 5)
-    comparison = compare(scenario, both, windows, np.random.default_rng(0), reference="reactive")
+    comparison = compare(scenario, all_three, windows, np.random.default_rng(0), reference="reactive")
     assert headline(comparison).title == "copy costs exactly as much as reactive"
-    assert "<svg" in render(comparison, comparison.document())
+    # The axis shows the one that differs, and not a tenth of a per cent around nothing.
+    shown = cost_against_reference(comparison, {"copy": 0, "reactive": 1, "other": 2}).axes[0].get_xlim()
+    difference = window_differences(comparison.results["other"], comparison).mean()
+    assert abs(difference) > 0.2
+    assert shown[0] < difference < shown[1]
+
+
+def test_what_counts_is_said_with_its_price() -> None:
+    trace = traces.load("synthetic:quickstart?days=2&seed=2")
+    config = EnvironmentConfig(objective=ObjectiveConfig(usd_per_tonne=80.0))
+    cluster = ClusterConfig((PoolConfig("a", max_nodes=30, usd_per_node_hour=20.0, embodied_g_per_node_hour=50.0),))
+    scenario = Scenario(trace, cluster, config)
+    rule = Contender("reactive", (make_baseline("reactive", config.codec),), "rule")
+    priced = compare(scenario, [rule], equal_windows(trace, 0.0, 1.0, 1), np.random.default_rng(0))
+    page = render(priced, priced.document())
+    assert "80 USD per tonne of CO2e, 20 USD per node-hour" in page
+    assert "plus node-hours at the price of a node, plus carbon at its price" in page
 
 
 def test_unequal_pools_have_a_report_without_a_bound_of_energy() -> None:

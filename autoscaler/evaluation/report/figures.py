@@ -54,7 +54,8 @@ def _reach(rows: Sequence[Result], comparison: Comparison) -> float:
         ends[result.contender.name] = max(
             float(np.abs(windows).max()), *(100.0 * abs(end) for end in share if end is not None)
         )
-    first = ends.get(main_result(comparison).contender.name, min(ends.values()))
+    # A policy that costs what the reference costs says nothing about the scale: the nearest other one does.
+    first = ends.get(main_result(comparison).contender.name) or min((end for end in ends.values() if end), default=0.0)
     return max([first, 0.1, *(end for end in ends.values() if end <= max(2.5 * first, 5.0))])
 
 

@@ -31,7 +31,8 @@ def pareto(comparison: Comparison, front: Front, colours: Colours) -> Figure:
     """
     quantities = [("energy, kWh", front.kwh, [_mean(each, "energy_kwh.total") for each in comparison.ranking])]
     if front.kg.any():
-        quantities.append(("carbon, kgCO2e", front.kg, [_mean(each, "carbon_kg.total") for each in comparison.ranking]))
+        name = "carbon, kgCO2e" if counts_carbon_of_energy(comparison) else "carbon of making nodes, kgCO2e"
+        quantities.append((name, front.kg, [_mean(each, "carbon_kg.total") for each in comparison.ranking]))
     quantities.append(("money, USD", front.usd, [money_usd(each) for each in comparison.ranking]))
     figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")
     panels = figure.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
@@ -74,6 +75,13 @@ def _panel(
     axes.set_xlim(lowest - 0.08 * span, limit)
     axes.xaxis.set_major_formatter(TICKS)
     axes.locator_params(axis="x", nbins=5)
+
+
+def counts_carbon_of_energy(comparison: Comparison) -> bool:
+    """Whether the carbon of energy is known anywhere, beside that of making the nodes."""
+    config = comparison.scenario.config
+    known = config.objective.carbon_g_per_kwh is not None
+    return known or any(region.carbon is not None for region in config.regions)
 
 
 def _mean(result: Result, name: str) -> float:

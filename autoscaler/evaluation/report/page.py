@@ -61,6 +61,7 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         windows=_windows(comparison),
         settings=_settings(comparison),
         provenance=_provenance(document),
+        more_terms=_more_terms(document),
         command=document["provenance"]["command"],
         light=css_variables(),
         dark=css_variables(dark=True),
@@ -329,18 +330,42 @@ def _plain(value: Any) -> str:
     return " / ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _prices(document: Mapping[str, Any]) -> str:
+    """What counts, each at its price; those of hours and places are signals."""
+    environment = document["provenance"]["environment"]
+    prices, regions = environment["objective"], environment["regions"]
+    energy = f"{prices['usd_per_kwh']:g} USD per kWh"
+    told = [f"{energy} where no signal says" if any(region["price"] for region in regions) else energy]
+    told.append(f"{prices['usd_per_gpu_hour']:g} USD per waited GPU-hour")
+    if prices["usd_per_tonne"]:
+        told.append(f"{prices['usd_per_tonne']:g} USD per tonne of CO2e")
+    nodes = sorted({pool["usd_per_node_hour"] for pool in document["cluster"]["pools"]} - {0.0})
+    if nodes:
+        told.append(f"{' to '.join(f'{usd:g}' for usd in sorted({nodes[0], nodes[-1]}))} USD per node-hour")
+    return ", ".join(told)
+
+
+def _more_terms(document: Mapping[str, Any]) -> list[str]:
+    """What the cost holds beside energy and delay."""
+    terms = []
+    if any(pool["usd_per_node_hour"] for pool in document["cluster"]["pools"]):
+        terms.append("node-hours at the price of a node")
+    if document["provenance"]["environment"]["objective"]["usd_per_tonne"]:
+        terms.append("carbon at its price")
+    return terms
+
+
 def _provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     origin = document["provenance"]
-    machine, intervals, environment = origin["machine"], origin["intervals"], origin["environment"]
+    machine, intervals = origin["machine"], origin["intervals"]
     packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items() if version)
-    prices = environment["objective"]
     return [
         ("Created", origin["created"]),
         ("Version", f"{origin['version']}, revision {origin['git_revision'] or 'unknown'}"),
         ("Trace", document["trace"]["uri"]),
         ("SHA-256 of the jobs", origin["trace_sha256"]),
         ("Cluster", document["cluster"]["source"]),
-        ("Prices", f"{prices['usd_per_kwh']:g} USD per kWh, {prices['usd_per_gpu_hour']:g} USD per waited GPU-hour"),
+        ("Prices", _prices(document)),
         ("Codec fingerprint", origin["codec_fingerprint"]),
         ("Seed", str(origin["seed"])),
         ("Intervals", f"{intervals['confidence']:.0%}, {intervals['method']}, {intervals['draws']:,} draws"),
