@@ -19,7 +19,7 @@ from _common import describe, heading, parse, parser
 import traces
 from agents.baselines import ConstantSetpoint
 from agents.baselines.training_window import TrainingWindow
-from agents.baselines.tuned import tune_together
+from agents.baselines.tuned import tune
 from agents.baselines.tuned_placement import search_prices
 from agents.policy import Policy
 from autoscaler.evaluation.candidates import tuned_for
@@ -113,7 +113,7 @@ def main() -> None:
     table.add("cheapest pool, reactive", costs(ConstantSetpoint(layout), where, windows))
     start = trace.first_submit_seconds
     training = TrainingWindow(trace, where.cluster, where.config, start, start + 0.6 * trace.span_seconds)
-    tuned = tune_together([training])
+    tuned = tune(training)
     table.add("cheapest pool, reactive-tuned", costs(tuned.policy(where.config), where, windows))
     for seed in range(arguments.seeds):
         found = search_prices(training, tuned, [seed])

@@ -42,8 +42,8 @@ class Baseline:
 
     Attributes:
         make: from the codec's layout, and a source of randomness, to the policy; None: it must be tuned.
-        tune: from trace, cluster, `EnvironmentConfig`, start and end of the training window in seconds, and the number
-            of windows it is cut into, to the `TunedRule` that costs least; None: there is nothing to tune.
+        tune: from an `agents.baselines.training_window.TrainingWindow` to the `TunedRule` that costs least; None: there
+            is nothing to tune.
         needs: switches of the codec that must be on, such as `consolidation`.
         is_stochastic: whether what it does depends on the seed.
         group: of `GROUPS`: basic rules take seconds, those of the literature are tuned for minutes.

@@ -19,6 +19,7 @@ from envs.gpu_cluster.codec import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES
 
 if TYPE_CHECKING:
     from agents.baselines.search import TunedConstants
+    from agents.baselines.training_window import TrainingWindow
 
 TIMEOUT = "idle_timeout_seconds"
 HEADROOM = "headroom"
@@ -139,11 +140,11 @@ class Rule(ABC):
         return NO_FACTS
 
     @classmethod
-    def tune(cls, *arguments: Any) -> TunedConstants:
-        """Search; the arguments are those of `Baseline.tune`. The simulator is imported only here."""
+    def tune(cls, window: TrainingWindow) -> TunedConstants:
+        """Search; see `Baseline.tune`. The simulator is imported only here."""
         from agents.baselines.search import search
 
-        return search(cls, *arguments)
+        return search(cls, window)
 
 
 def _headroom_index(values: Floats) -> Ints:

@@ -11,9 +11,7 @@ import numpy as np
 
 from agents.baselines.rule import Facts, Rule
 from agents.baselines.training_window import TrainingWindow
-from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.config import EnvironmentConfig
-from traces.trace import Trace
 
 SAMPLE_SEED = 0
 """Of the sets that are tried where the budget is too small for all."""
@@ -85,12 +83,7 @@ def grid_sets(grid: Mapping[str, Sequence[float]], most: int) -> list[dict[str, 
 
 def search(
     rule: type[Rule],
-    trace: Trace,
-    cluster: ClusterConfig,
-    config: EnvironmentConfig,
-    start_seconds: float,
-    end_seconds: float,
-    windows: int = 6,
+    window: TrainingWindow,
     progress: Callable[[int], None] | None = None,
     budget_jobs: int | None = None,
 ) -> TunedConstants:
@@ -98,19 +91,13 @@ def search(
 
     Args:
         rule: the rule.
-        trace: the jobs.
-        cluster: the pools.
-        config: settings and prices.
-        start_seconds: where the training window begins, in the trace's time.
-        end_seconds: where it ends.
-        windows: parts that it is cut into.
+        window: what it is tuned on.
         progress: called with the jobs simulated since the last call.
         budget_jobs: most jobs that are simulated, None for what an agent may; one set is always tried.
 
     Raises:
         ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
-    window = TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)
     budget = window.budget_jobs if budget_jobs is None else budget_jobs
     facts = rule.learn(window)
     sets = grid_sets(rule.grid, budget // window.jobs)

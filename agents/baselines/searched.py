@@ -12,9 +12,6 @@ from agents.baselines.rule import Facts, Rule
 if TYPE_CHECKING:
     from agents.baselines.search import TunedConstants
     from agents.baselines.training_window import TrainingWindow
-    from envs.gpu_cluster.cluster import ClusterConfig
-    from envs.gpu_cluster.config import EnvironmentConfig
-    from traces.trace import Trace
 
 
 class SearchedRule(Rule):
@@ -30,18 +27,11 @@ class SearchedRule(Rule):
     @classmethod
     def tune(
         cls,
-        trace: Trace,
-        cluster: ClusterConfig,
-        config: EnvironmentConfig,
-        start_seconds: float,
-        end_seconds: float,
-        windows: int = 6,
+        window: TrainingWindow,
         progress: Callable[[int], None] | None = None,
         budget_jobs: int | None = None,
     ) -> TunedConstants:
         """Search; see `agents.baselines.cma_search.search_by_cma`. The simulator is imported only here."""
         from agents.baselines.cma_search import search_by_cma
-        from agents.baselines.training_window import TrainingWindow
 
-        window = TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)
         return search_by_cma(cls, window, progress, budget_jobs)

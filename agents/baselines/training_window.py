@@ -34,7 +34,7 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """What rules are tuned on; the arguments of `Baseline.tune`.
+    """What rules are tuned on; the argument of `Baseline.tune`.
 
     Attributes:
         trace: the jobs.

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from agents.baselines.constant import ConstantSetpoint
 from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
 from configs.serialize import to_dict
-from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.codec import (
     ALWAYS_ON,
     CONSOLIDATION_CHOICES,
@@ -29,7 +28,6 @@ from envs.gpu_cluster.codec import (
 )
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import Simulator
-from traces.trace import Trace
 
 OPTIMUM = "grid_optimum"
 
@@ -127,16 +125,8 @@ class Tuned:
         return {**to_dict(self), OPTIMUM: self.optimum}
 
 
-def tune(
-    trace: Trace,
-    cluster: ClusterConfig,
-    config: EnvironmentConfig,
-    start_seconds: float,
-    end_seconds: float,
-    windows: int = 6,
-    progress: Callable[[int], None] | None = None,
-) -> Tuned:
-    """Replay every setpoint with every packer on windows of [start, end) and choose the cheapest on average.
+def tune(training: TrainingWindow, progress: Callable[[int], None] | None = None) -> Tuned:
+    """Replay every setpoint with every packer on parts of a training window and choose the cheapest on average.
 
     Where the consolidation lever is on, each of its choices is tried with each of these. The choices of the power and
     the width lever, where they are on, are tried after that, together, with what came out best.
@@ -145,18 +135,13 @@ def tune(
     where the cuts are.
 
     Args:
-        trace: the jobs.
-        cluster: the pools.
-        config: settings and prices; its packer is ignored.
-        start_seconds: where the training window begins, in the trace's time.
-        end_seconds: where it ends.
-        windows: parts that the training window is cut into.
+        training: what it is tuned on; the packer of its settings is ignored.
         progress: called with 1 after each packer.
 
     Raises:
         ClusterError: trace, cluster and codec do not fit together, or the window has no job.
     """
-    return tune_together([TrainingWindow(trace, cluster, config, start_seconds, end_seconds, windows)], progress)
+    return tune_together([training], progress)
 
 
 def tune_together(trainings: Sequence[TrainingWindow], progress: Callable[[int], None] | None = None) -> Tuned:

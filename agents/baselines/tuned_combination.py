@@ -47,14 +47,7 @@ class TunedCombination(ClassAware):
         from agents.baselines.tuned import tune
 
         layout = training.config.codec
-        start = tune(
-            training.trace,
-            training.cluster,
-            training.config,
-            training.start_seconds,
-            training.end_seconds,
-            training.windows,
-        )
+        start = tune(training)
         packers = tuple(float(index) for index in range(len(TRIED_PACKERS)))
         knobs: dict[str, Range | Choice] = {
             **setpoint_knobs(start.idle_timeout_seconds, start.headroom),

@@ -63,13 +63,11 @@ class TunedPlacement:
         return f"{self.tuned.describe()}{extra}"
 
 
-def tune(*arguments: Any) -> TunedPlacement:
-    """Search; the arguments are those of `agents.baselines.tuned.tune`, whose simulator is imported only here."""
-    from agents.baselines.training_window import TrainingWindow
-    from agents.baselines.tuned import tune_together
+def tune(training: TrainingWindow, progress: Callable[[int], None] | None = None) -> TunedPlacement:
+    """Search; see `agents.baselines.tuned.tune`, whose simulator is imported only here."""
+    from agents.baselines import tuned
 
-    windows, progress = TrainingWindow(*arguments[:6]), (arguments[6] if len(arguments) > 6 else None)
-    return search_prices(windows, tune_together([windows], progress))
+    return search_prices(training, tuned.tune(training, progress))
 
 
 def search_prices(training: TrainingWindow, tuned: Tuned, seeds: Sequence[int] = range(SEEDS)) -> TunedPlacement:

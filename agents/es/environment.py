@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from agents.artifact import CONFIG, WEIGHTS, Manifest, find_artifact, read_manifest, save_artifact
+from agents.artifact import CONFIG, WEIGHTS, Manifest, save_artifact
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
 from agents.es.cma_es import CmaES
@@ -107,11 +107,7 @@ class EnvironmentSearchRun(SearchRun):
         Raises:
             ArtifactError: it is of another agent, of other spaces, or has another number of weights.
         """
-        folder = find_artifact(path)
-        manifest = read_manifest(folder)
-        if manifest.agent != self._settings.name:
-            raise ArtifactError(f"{folder}: its policy is of agent {manifest.agent}; cma-es starts from its own only")
-        self._task.check_start(folder, manifest)
+        folder, _ = self._own_artifact(path)
         weights = read_environment_weights(folder)
         if weights.shape != self._zero.shape:
             raise ArtifactError(f"{folder}: its policy has {len(weights)} weights, not {len(self._zero)}; train anew")

@@ -45,14 +45,6 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     assert isinstance(settings, CmaES)
     if isinstance(task, ClusterTask):
         _check_features(settings, task.layout)
-        run = SearchRun(task, settings, folder, hooks)
-    else:
-        assert isinstance(task, EnvironmentTask)
-        run = EnvironmentSearchRun(task, settings, folder, hooks)
-    if resume:
-        run.resume()
-        hooks.advance(run.steps)
-    elif task.train.init_from is not None:
-        run.start_from(task.train.init_from)
-    run.search()
-    return run.result()
+        return SearchRun(task, settings, folder, hooks).run(resume)
+    assert isinstance(task, EnvironmentTask)
+    return EnvironmentSearchRun(task, settings, folder, hooks).run(resume)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import traces
 from agents.baselines.baseline import GROUPS, TunedRule
+from agents.baselines.training_window import TrainingWindow
 from agents.errors import UnknownPolicyError
 from agents.policy import Policy
 from agents.pretrained import is_pretrained
@@ -203,4 +204,4 @@ def tuned_for(name: str, experiment: ExperimentConfig, trace: Trace | None = Non
         trace = traces.load(experiment.trace)
     start, end = experiment.training_window(trace)
     cluster, parts = experiment.described_cluster(trace), experiment.train.validation_windows
-    return tune(trace, cluster, experiment.environment, start, end, parts)
+    return tune(TrainingWindow(trace, cluster, experiment.environment, start, end, parts))

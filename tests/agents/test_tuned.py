@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import traces
-from agents.baselines.training_window import TRIED_PACKERS
+from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
 from agents.baselines.tuned import Tuned, tune
 from agents.registry import make_baseline
 from agents.scoring import score
@@ -35,7 +35,7 @@ def trace() -> Trace:
 
 
 def tuned_on(trace: Trace, start: float, end: float, windows: int = 2, config: EnvironmentConfig = CONFIG) -> Tuned:
-    return tune(trace, auto_cluster(trace), config, start, end, windows)
+    return tune(TrainingWindow(trace, auto_cluster(trace), config, start, end, windows))
 
 
 def brute_force(trace: Trace, start: float, end: float, windows: int) -> dict[tuple[str, float, float], list[float]]:
@@ -88,9 +88,9 @@ def test_only_the_window_is_used(trace: Trace) -> None:
             "gpu_milli": np.where(later, 1000, trace.gpu_milli),
         }
     )
-    tuned = [tune(one, cluster, CONFIG, start, end, 2) for one in (trace, alone, other)]
+    tuned = [tune(TrainingWindow(one, cluster, CONFIG, start, end, 2)) for one in (trace, alone, other)]
     assert tuned[0] == tuned[1] == tuned[2]
-    assert tune(trace, cluster, CONFIG, start, end + DAY, 2).usd_per_window != tuned[0].usd_per_window
+    assert tuned_on(trace, start, end + DAY).usd_per_window != tuned[0].usd_per_window
 
 
 def test_its_policy_costs_what_it_says(trace: Trace) -> None:
@@ -124,7 +124,7 @@ def test_it_survives_json(trace: Trace) -> None:
 def test_progress_is_told_per_packer(trace: Trace) -> None:
     told: list[int] = []
     start = trace.first_submit_seconds
-    tune(trace, auto_cluster(trace), CONFIG, start, start + DAY, 1, told.append)
+    tune(TrainingWindow(trace, auto_cluster(trace), CONFIG, start, start + DAY, 1), told.append)
     assert told == [1] * len(TRIED_PACKERS)
 
 

@@ -240,8 +240,9 @@ def test_a_custom_rule_can_be_tuned_on_the_training_window(
         "        return {'seconds': 120.0}\n"
         "    def describe(self):\n"
         "        return '120 s'\n"
-        "def tune(trace, cluster, config, start, end, windows):\n"
-        "    assert 0.0 <= start < end < start + 0.7 * trace.span_seconds, (start, end)\n"
+        "def tune(window):\n"
+        "    start, end = window.start_seconds, window.end_seconds\n"
+        "    assert 0.0 <= start < end < start + 0.7 * window.trace.span_seconds, (start, end)\n"
         "    return Found()\n"
         "RULE = Baseline(tune=tune)\n"
     )

@@ -12,6 +12,7 @@ import pytest
 import traces
 from agents.baselines.cma_search import SEEDS, _evolve, _windows
 from agents.baselines.knobs import Choice, Range, decoded, start_units
+from agents.baselines.training_window import TrainingWindow
 from agents.baselines.tuned import tune
 from agents.baselines.tuned_combination import TunedCombination
 from envs.gpu_cluster.cluster import auto_cluster
@@ -55,10 +56,10 @@ def test_the_combination_is_not_worse_than_the_tuned_heuristic_and_the_same_each
     trace = traces.load("synthetic:quickstart?days=2&seed=0&jobs_per_day=60")
     config = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=2))
     start = trace.first_submit_seconds
-    window = (trace, auto_cluster(trace), config, start, start + 86_400.0, 2)
-    heuristic = tune(*window)
+    window = TrainingWindow(trace, auto_cluster(trace), config, start, start + 86_400.0, 2)
+    heuristic = tune(window)
     total = heuristic.simulated_jobs + budget
-    found, again = (TunedCombination.tune(*window, budget_jobs=total) for _ in range(2))
+    found, again = (TunedCombination.tune(window, budget_jobs=total) for _ in range(2))
     assert found.to_dict() == again.to_dict()
     assert found.usd_per_window <= heuristic.usd_per_window * (1 + 1e-9)
     assert len(found.seeds_usd_per_window) == SEEDS

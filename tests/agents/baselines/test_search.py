@@ -40,7 +40,8 @@ def trace() -> Trace:
 
 def found(trace: Trace, rule: type = QueueThreshold, budget_jobs: int | None = None) -> TunedConstants:
     start = trace.first_submit_seconds
-    return search(rule, trace, auto_cluster(trace), CONFIG, start, start + DAY, 2, budget_jobs=budget_jobs)
+    window = TrainingWindow(trace, auto_cluster(trace), CONFIG, start, start + DAY, 2)
+    return search(rule, window, budget_jobs=budget_jobs)
 
 
 def test_a_grid_is_tried_in_full_or_sampled_with_its_default() -> None:
@@ -85,7 +86,8 @@ def test_jobs_after_the_window_change_nothing(trace: Trace) -> None:
     start = trace.first_submit_seconds
     cluster = auto_cluster(trace)
     alone = trace.window(None, start + DAY)
-    results = [search(QueueThreshold, one, cluster, CONFIG, start, start + DAY, 2) for one in (trace, alone)]
+    windows = [TrainingWindow(one, cluster, CONFIG, start, start + DAY, 2) for one in (trace, alone)]
+    results = [search(QueueThreshold, window) for window in windows]
     assert results[0] == results[1]
 
 
@@ -93,13 +95,14 @@ def test_jobs_after_the_window_change_nothing(trace: Trace) -> None:
 def test_every_rule_is_tuned_to_the_same_each_time_and_makes_its_policy(trace: Trace, name: str) -> None:
     baseline, start = BASELINES[name], trace.first_submit_seconds
     assert baseline.tune is not None
-    tuned, again = (baseline.tune(trace, auto_cluster(trace), CONFIG, start, start + DAY, 2) for _ in range(2))
+    window = TrainingWindow(trace, auto_cluster(trace), CONFIG, start, start + DAY, 2)
+    tuned, again = (baseline.tune(window) for _ in range(2))
     assert tuned.to_dict() == again.to_dict()
     assert json.loads(json.dumps(tuned.to_dict())) == tuned.to_dict()
     policy = tuned.policy(CONFIG)
     assert policy.name == name
     packed = replace(CONFIG, packer=policy.packer or CONFIG.packer)
     problem = make_problem(trace, auto_cluster(trace), packed)
-    episodes = TrainingWindow(trace, auto_cluster(trace), CONFIG, start, start + DAY, 2).episodes(problem)
+    episodes = window.episodes(problem)
     assert score(policy, problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
     assert tuned.simulated_jobs <= tuned.budget_jobs
