@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
-from envs.gpu_cluster.codec import CodecLayout, fingerprint, learned_setpoint, make_policies, scratch_for, start_of
+from envs.gpu_cluster.codec import (
+    PRICES,
+    CodecLayout,
+    fingerprint,
+    learned_setpoint,
+    make_policies,
+    scratch_for,
+    start_of,
+)
 
 
 class LearnedSetpoints:
@@ -24,10 +32,12 @@ class LearnedSetpoints:
         hidden: units of each hidden layer; empty: linear.
         weights: [number of weights] float64.
         packer: in-pool packer that it was trained with, None for the environment's own.
+        price: what it makes of the price of waiting, of `PRICES`.
 
     Attributes:
         start: as given.
         features: as given.
+        price: as given.
         policies: it alone, as `Simulator.replay_policies` takes it.
         rule: [RULE_SIZE] int64, the constant choices of the levers.
 
@@ -43,14 +53,15 @@ class LearnedSetpoints:
         hidden: Sequence[int],
         weights: NDArray[np.float64],
         packer: str | None = None,
+        price: str = PRICES[0],
     ) -> None:
-        self.name, self.packer, self.start, self.features = name, packer, start, tuple(features)
+        self.name, self.packer, self.start, self.features, self.price = name, packer, start, tuple(features), price
         self.layout: CodecLayout = start.layout
         self.masked = True
         self.codec_fingerprint = fingerprint(start.layout)
         self.rule = start.rule
         constants = start_of(*start.layout.setpoints[start.setpoint])
-        self.policies = make_policies(start.layout, features, hidden, constants, weights[None])
+        self.policies = make_policies(start.layout, features, hidden, constants, weights[None], price)
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: it has no memory."""

@@ -84,7 +84,7 @@ class Ground:
 
     def _play(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         settings, layout = self._settings, self._problem.config.codec
-        policies = make_policies(layout, settings.features, settings.hidden, self._constants, weights)
+        policies = make_policies(layout, settings.features, settings.hidden, self._constants, weights, settings.price)
         count = len(weights) * len(episodes)
         seconds = float((episodes[:, 1] - episodes[:, 0]).max()) / 1000.0
         if (count, seconds) not in self._simulators:
@@ -114,7 +114,7 @@ class Arena:
         assert isinstance(settings, CmaES)
         self._settings = settings
         self.start = task.tuned.policy(task.problem.config)
-        self.size = number_of_weights(len(settings.features), settings.hidden)
+        self.size = number_of_weights(settings.inputs, settings.hidden)
         self._grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
         self.validation: Windows = tuple(ground.validation for ground in self._grounds)
 
@@ -134,7 +134,9 @@ class Arena:
     def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
         """The policy of some weights."""
         settings = self._settings
-        return LearnedSetpoints(settings.name, self.start, settings.features, settings.hidden, weights, packer)
+        return LearnedSetpoints(
+            settings.name, self.start, settings.features, settings.hidden, weights, packer, settings.price
+        )
 
     def costs(self, weights: NDArray[np.float64], windows: Windows) -> NDArray[np.float64]:
         """What candidates cost, each ground by the same measure.
@@ -167,7 +169,7 @@ def start_weights(settings: CmaES, seed: int) -> NDArray[np.float64]:
     Source: He et al., "Delving Deep into Rectifiers", 2015.
     """
     generator = np.random.default_rng([seed, 0])
-    sizes, parts = (len(settings.features), *settings.hidden), []
+    sizes, parts = (settings.inputs, *settings.hidden), []
     for before, after in pairwise(sizes):
         parts += [np.zeros(after), generator.normal(0.0, np.sqrt(2.0 / before), before * after)]
     last = number_of_weights(sizes[-1], ())

@@ -6,11 +6,12 @@ Source: Hansen, "The CMA Evolution Strategy: A Tutorial", 2016.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from agents.config import AgentConfig, Count, Fraction, NotNegative, Positive
+from envs.gpu_cluster.codec import number_of_inputs
 
 MAX_UNITS = 256
 
@@ -50,6 +51,9 @@ class CmaES(AgentConfig):
     Attributes:
         hidden: units of each hidden layer of the policy; empty: it is linear.
         features: what the policy reads, names of `envs.gpu_cluster.codec.feature_choices`.
+        price: what the policy makes of what waiting costs against an idle node (`usd_per_gpu_hour` of the objective, or
+            of the live configuration): `ignored`; `added`, one more input; `crossed`: each feature also counts times
+            that price. With `train.variations.usd_per_gpu_hour` one policy then serves every price.
         restarts: searches, which differ in their random numbers.
         population: candidates of a generation; None: 4 + 3 ln(weights).
         windows: that each candidate is replayed on, shared by the traces where there are several.
@@ -72,6 +76,7 @@ class CmaES(AgentConfig):
     name: str = "cma-es"
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...] = ()
     features: tuple[str, ...] = FEATURES
+    price: Literal["ignored", "added", "crossed"] = "ignored"
     restarts: Count = 3
     population: Annotated[int, Field(ge=4)] | None = None
     windows: Count = 8
@@ -81,3 +86,8 @@ class CmaES(AgentConfig):
     validation: Fraction = 0.33
     shrinkage: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)
     proof: NotNegative = 1.0
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of the policy."""
+        return number_of_inputs(len(self.features), self.price)

@@ -79,7 +79,13 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
             suspension=suspension,
         )
         policy = LearnedSetpoints(
-            manifest.agent, start, settings.features, settings.hidden, np.asarray(weights, np.float64), manifest.packer
+            manifest.agent,
+            start,
+            settings.features,
+            settings.hidden,
+            np.asarray(weights, np.float64),
+            manifest.packer,
+            settings.price,
         )
     except (AgentConfigError, ConfigError, ValueError, IndexError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit: {error}; train it again") from error

@@ -98,12 +98,16 @@ class SearchRun(GenerationRun):
         """
         folder, manifest = self._own_artifact(path)
         weights, rule = read_weights(folder)
-        theirs = [list(manifest.settings[name]) for name in ("features", "hidden")]
-        if theirs != [list(self._settings.features), list(self._settings.hidden)] or len(weights) != len(self._zero):
-            raise ArtifactError(f"{folder}: its policy has other features or hidden layers; set agent.features as it")
+        settings = self._settings
+        theirs = [list(manifest.settings[name]) for name in ("features", "hidden", "price")]
+        ours = [list(settings.features), list(settings.hidden), list(settings.price)]
+        if theirs != ours or len(weights) != len(self._zero):
+            raise ArtifactError(
+                f"{folder}: its policy has other features, hidden layers or price; set agent.features as it"
+            )
         setpoints = self._task.layout.setpoints
         between = start_of(*setpoints[rule[RULE_SETPOINT]]) - start_of(*setpoints[self._arena.start.setpoint])
-        last = (len(self._settings.features), *self._settings.hidden)[-1]
+        last = (settings.inputs, *settings.hidden)[-1]
         biases = len(weights) - number_of_weights(last, ()) + np.arange(OUTPUTS)
         self._anchor = weights.copy()
         self._anchor[biases] += between

@@ -13,6 +13,7 @@ from agents.policy import Policy
 from agents.setpoints import LearnedSetpoints
 from autoscaler.evaluation.insight.moments import Moments, reserves_of, timeouts_of
 from envs.gpu_cluster.codec import observation_names
+from envs.gpu_cluster.codec.setpoint_policy import PRICE
 
 MOST_PERMUTED = 1500
 """Moments whose features are permuted, which bounds the time."""
@@ -95,17 +96,19 @@ def feature_columns(policy: Policy) -> dict[str, list[int]]:
 
 
 def _read_features(policy: Policy) -> set[str] | None:
-    return set(policy.features) if isinstance(policy, LearnedSetpoints) else None
+    if not isinstance(policy, LearnedSetpoints):
+        return None
+    return {*policy.features, *([] if policy.price == "ignored" else [f"pool.{PRICE}"])}
 
 
 def _linear_effects(policy: Policy) -> dict[str, NDArray[np.float64]] | None:
-    """Feature -> [time-out, reserve] choices for a change of 1; None where the policy is not linear."""
-    if not isinstance(policy, LearnedSetpoints) or len(policy.policies.sizes) != 2:
+    """Feature -> [time-out, reserve] choices for a change of 1; None where the policy is not linear in them."""
+    if not isinstance(policy, LearnedSetpoints) or len(policy.policies.sizes) != 2 or policy.policies.is_crossed:
         return None
     inputs = policy.policies.weights[0][2:].reshape(-1, 2)  # after the biases
     in_order = [name for name in policy.features if not name.startswith("pool.")]
     in_order += [name for name in policy.features if name.startswith("pool.")]
-    return dict(zip(in_order, inputs, strict=True))
+    return dict(zip(in_order, inputs[: len(in_order)], strict=True))  # the price of waiting comes after them
 
 
 def changes_between(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -46,10 +46,12 @@ from envs.gpu_cluster.codec.observation import encode, observation_names, observ
 from envs.gpu_cluster.codec.packing import backlog_pools
 from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row
 from envs.gpu_cluster.codec.setpoint_policy import (
+    PRICES,
     SetpointPolicies,
     feature_choices,
     learned_setpoint,
     make_policies,
+    number_of_inputs,
     number_of_weights,
     scratch_for,
     start_of,
@@ -69,6 +71,7 @@ __all__ = [
     "NO_SETPOINT",
     "POOL_SIGNALS",
     "POWER_CAP_FRACTIONS",
+    "PRICES",
     "RULE_CONSOLIDATION",
     "RULE_POWER_CAP",
     "RULE_SETPOINT",
@@ -109,6 +112,7 @@ __all__ = [
     "learned_setpoint",
     "make_policies",
     "next_change_seconds",
+    "number_of_inputs",
     "number_of_weights",
     "observation_names",
     "observation_size",

@@ -24,6 +24,15 @@ from envs.gpu_cluster.codec.layout import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AG
 OUTPUTS = 2
 """A time-out and a reserve."""
 
+PRICE = "idle_cost_against_wait_cost"
+"""The feature of a pool that says what waiting costs there."""
+
+PRICES = ("ignored", "added", "crossed")
+"""What a policy makes of the price of waiting: nothing, one more input, or also each feature times the price."""
+
+PRICE_SCALE = 30.0
+"""Waiting for a node's GPUs that costs so many times as much as an idle node is the price 1/2."""
+
 TIMEOUTS = len(IDLE_AGE_EDGES_SECONDS)
 RESERVES = len(HEADROOM_FRACTIONS)
 
@@ -36,7 +45,10 @@ class SetpointPolicies(NamedTuple):
         pool_at: [F] int64, where those of a pool stand among the features of that pool.
         first_pool: where the features of the first pool begin.
         per_pool: features of a pool in the observation.
-        sizes: [layers + 1] int64: C + F inputs, the units of each hidden layer, `OUTPUTS`.
+        price_at: where `PRICE` stands among the features of a pool; -1: the price is ignored.
+        is_crossed: whether inputs also count times the price.
+        sizes: [layers + 1] int64: the inputs (C + F, the price, C + F times the price), the units of each hidden layer,
+            `OUTPUTS`.
         start: [OUTPUTS] float64, time-out and reserve of the start, as indices; the reserve after the last fraction is
             `ALWAYS_ON`.
         weights: [K, number of weights] float64, layer by layer: the biases, then for each input its weights.
@@ -46,6 +58,8 @@ class SetpointPolicies(NamedTuple):
     pool_at: NDArray[np.int64]
     first_pool: int
     per_pool: int
+    price_at: int
+    is_crossed: bool
     sizes: NDArray[np.int64]
     start: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -102,6 +116,13 @@ def learned_setpoint(
     at = policies.first_pool + pool * policies.per_pool
     for entry in range(policies.pool_at.shape[0]):
         values[0, inputs + entry] = observation[at + policies.pool_at[entry]]
+    if policies.price_at >= 0:
+        inputs += policies.pool_at.shape[0]
+        values[0, inputs] = observation[at + policies.price_at]
+        values[0, inputs] = (1.0 - values[0, inputs]) / (1.0 - values[0, inputs] + PRICE_SCALE * values[0, inputs])
+        if policies.is_crossed:
+            for entry in range(inputs):
+                values[0, inputs + 1 + entry] = values[0, entry] * values[0, inputs]
     row = run_layers(policies.weights[number], policies.sizes, values)
     return nearest_setpoint(policies.start[0] + values[row, 0], policies.start[1] + values[row, 1])
 
@@ -118,6 +139,11 @@ def feature_choices(layout: CodecLayout) -> tuple[str, ...]:
     return (*part_names(CLUSTER_PARTS, layout), *(f"pool.{name}" for name in pool))
 
 
+def number_of_inputs(features: int, price: str) -> int:
+    """Inputs of a policy that reads so many features, and the price of waiting as one of `PRICES` says."""
+    return {"ignored": features, "added": features + 1, "crossed": 2 * features + 1}[price]
+
+
 def number_of_weights(inputs: int, hidden: Sequence[int]) -> int:
     """Weights of a policy with so many inputs and units of its hidden layers."""
     sizes = (inputs, *hidden, OUTPUTS)
@@ -130,6 +156,7 @@ def make_policies(
     hidden: Sequence[int],
     start: NDArray[np.float64],
     weights: NDArray[np.float64],
+    price: str = PRICES[0],
 ) -> SetpointPolicies:
     """Policies of a layout.
 
@@ -140,6 +167,7 @@ def make_policies(
         hidden: units of each hidden layer; empty: linear.
         start: [OUTPUTS] float64, of `start_of`.
         weights: [K, number of weights] float64.
+        price: of `PRICES`.
 
     Raises:
         ValueError: a feature is unknown, or the weights do not fit.
@@ -148,11 +176,12 @@ def make_policies(
     unknown = [name for name in features if name not in feature_choices(layout)]
     if unknown:
         raise ValueError(f"feature {unknown[0]!r} is no feature of this codec")
-    sizes = (len(features), *hidden, OUTPUTS)
-    if weights.ndim != 2 or weights.shape[1] != number_of_weights(len(features), hidden):
+    inputs = number_of_inputs(len(features), price)
+    needed = number_of_weights(inputs, hidden)
+    if weights.ndim != 2 or weights.shape[1] != needed:
         raise ValueError(
-            f"weights have the shape {weights.shape}; {len(features)} features and hidden layers {tuple(hidden)} need "
-            f"{number_of_weights(len(features), hidden)} each"
+            f"weights have the shape {weights.shape}; {inputs} inputs and hidden layers {tuple(hidden)} need {needed} "
+            "each"
         )
     return SetpointPolicies(
         cluster_at=np.array([cluster.index(name) for name in features if name in cluster], np.int64),
@@ -161,7 +190,9 @@ def make_policies(
         ),
         first_pool=len(cluster),
         per_pool=len(pool),
-        sizes=np.array(sizes, np.int64),
+        price_at=-1 if price == "ignored" else pool.index(PRICE),
+        is_crossed=price == "crossed",
+        sizes=np.array((inputs, *hidden, OUTPUTS), np.int64),
         start=np.ascontiguousarray(start, np.float64),
         weights=np.ascontiguousarray(weights, np.float64),
     )

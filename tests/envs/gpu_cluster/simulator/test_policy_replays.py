@@ -14,7 +14,7 @@ from agents.baselines.constant import ConstantSetpoint
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import CodecLayout, feature_choices, learned_setpoint, number_of_weights, scratch_for
-from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
@@ -110,6 +110,37 @@ def test_without_weights_it_is_the_constants_that_it_starts_from() -> None:
     constant.replay(np.full(len(episodes), start.setpoint))
     learned = replayed([policy], problem, episodes, 10**6)
     np.testing.assert_array_equal(learned.energy_integrals, constant.energy_integrals)
+
+
+def priced(price: str, weights: NDArray[np.float64]) -> LearnedSetpoints:
+    """A policy of two features that reads the price of waiting."""
+    features = ("since_submit", "pool.busy_nodes")
+    return LearnedSetpoints("p", ConstantSetpoint(ONE_POOL, 900.0, 0.15), features, (), weights, None, price)
+
+
+def test_a_policy_that_reads_the_price_is_replayed_as_it_decides_step_by_step() -> None:
+    problem = one_pool()
+    episodes = windows(problem, 2)
+    policy = priced("crossed", np.random.default_rng(5).normal(0.0, 3.0, number_of_weights(5, ())))
+    batch, alone = replayed([policy], problem, episodes, 10**6), step_by_step(policy, problem, episodes)
+    np.testing.assert_array_equal(batch.decisions, alone.decisions)
+    np.testing.assert_array_equal(batch.energy_integrals, alone.energy_integrals)
+
+
+def test_one_policy_keeps_more_where_waiting_costs_more() -> None:
+    """The price in the settings is all that differs."""
+    policy = priced("added", np.array([-4.0, -2.0, 0.0, 0.0, 0.0, 0.0, 8.0, 4.0]))
+    found = []
+    for usd in (0.0, 0.1, 1.0, 10.0):
+        objective = ObjectiveConfig(usd_per_gpu_hour=usd)
+        problem = replace(one_pool().config, objective=objective)
+        trace = traces.load("synthetic:quickstart?days=4&seed=0")
+        simulator = Simulator.from_problem(make_problem(trace, auto_cluster(trace), problem), 1)
+        simulator.reset_all()
+        found.append(ONE_POOL.setpoints[policy.act(simulator.observations, simulator.action_masks)[0, 0]])
+    assert found[0] == (0.0, 0.0)
+    assert sorted(found) == found
+    assert len(set(found)) == 4
 
 
 def test_costs_of_a_replay_are_what_decisions_changed_and_are_counted_once() -> None:
