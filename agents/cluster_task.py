@@ -16,6 +16,7 @@ from agents.errors import ArtifactError
 from agents.scoring import score
 from agents.training import Task
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.setpoint_box import SetpointBoxVecEnv
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from envs.scores import Actor, Metric
@@ -89,8 +90,9 @@ class ClusterTask(Task):
         return 1.0 / max(abs(self.tuned.usd_per_hour) * horizon_hours, 1e-9)
 
     def make_vec(self) -> GpuClusterVecEnv:
-        """Clusters that replay episodes of the window."""
-        return GpuClusterVecEnv(self.problem, self.train.num_envs, self.seed, self.reward_scale)
+        """Clusters that replay episodes of the window; with setpoints as a Box for agents that play nothing else."""
+        make = SetpointBoxVecEnv if self.agent.is_continuous() else GpuClusterVecEnv
+        return make(self.problem, self.train.num_envs, self.seed, self.reward_scale)
 
     def score(self, actor: Actor) -> float:
         """The mean cost of a validation window in USD."""

@@ -103,6 +103,11 @@ class AgentConfig(Tagged):
 
         return AGENTS[str(values.get("name", DEFAULT_AGENT))]
 
+    @classmethod
+    def is_continuous(cls) -> bool:
+        """Whether it plays Box actions alone; on GPU clusters these are `envs.gpu_cluster.setpoint_box`."""
+        return cls.action_spaces == ("Box",)
+
     @property
     def discount(self) -> float:
         """Weight of a reward `DISCOUNT_SECONDS` later; the scale of the rewards depends on it."""

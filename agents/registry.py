@@ -100,7 +100,7 @@ def agents_for(action_space: str, clusters: bool = False) -> list[str]:
     return [
         name
         for name, agent in ((name, AGENTS[name]) for name in AGENTS)
-        if action_space in agent.action_spaces or (clusters and agent.clusters_only)
+        if action_space in agent.action_spaces or (clusters and (agent.clusters_only or agent.is_continuous()))
     ]
 
 

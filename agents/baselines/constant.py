@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec import LEVERS, CodecLayout, fingerprint, observation_names
+from envs.gpu_cluster.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.default_choices import DefaultChoices
 
 CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
 """Cluster Autoscaler's default `--scale-down-unneeded-time`. Source: its FAQ."""
@@ -58,29 +59,17 @@ class ConstantSetpoint:
         self.masked = True
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
-        self._setpoints = (layout.max_pools, len(layout.setpoints))
         of_levers = (consolidation, power_cap, width, suspension)
         self.rule = np.array([self.setpoint, *of_levers], dtype=np.int64)
-        names = {entry: index for index, entry in enumerate(observation_names(layout))}
-        pools, slots = range(layout.max_pools), range(layout.window_slots)
-        shape = (layout.window_slots, layout.max_pools)
-        default = [names[f"slot{slot}.pool{pool}.default"] for slot in slots for pool in pools]
-        self._default = np.array(default, dtype=np.int64).reshape(shape)
-        levers = [size for size in layout.lever_sizes for _ in pools]
-        ends = np.cumsum([0, *levers])
-        on = [getattr(layout, lever.switch) for lever in LEVERS]
-        wanted = [choice for is_on, choice in zip(on, of_levers, strict=True) if is_on for _ in pools]
-        self._levers = np.array(wanted, dtype=np.int64)
-        self._valid = layout.mask_size - ends[-1] + ends[:-1] + self._levers
+        self._choices = DefaultChoices(layout, of_levers)
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: a constant has no state."""
 
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The constant setpoint where it is valid, the default pool for present slots; see `agents.policy.Policy`."""
-        return self.act_with(
-            np.full((len(observations), self._setpoints[0]), self.setpoint), observations, action_masks
-        )
+        wanted = np.full((len(observations), self.layout.max_pools), self.setpoint)
+        return self.act_with(wanted, observations, action_masks)
 
     def act_with(
         self, wanted: NDArray[np.int64], observations: NDArray[np.float32], action_masks: NDArray[np.bool_]
@@ -92,11 +81,4 @@ class ConstantSetpoint:
             observations: as in `act`.
             action_masks: as in `act`.
         """
-        of_pools = action_masks[:, : self._setpoints[0] * self._setpoints[1]].reshape(-1, *self._setpoints)
-        # Another one is the only valid one where a pool is absent, or another policy's setpoint is still held.
-        is_valid = np.take_along_axis(of_pools, wanted[:, :, None], axis=2)[:, :, 0]
-        setpoints = np.where(is_valid, wanted, of_pools.argmax(axis=2))
-        default = observations[:, self._default] > 0.0
-        placements = np.where(default.any(axis=2), default.argmax(axis=2) + 1, 0)
-        levers = np.where(action_masks[:, self._valid], self._levers, 0)
-        return np.concatenate([setpoints, placements, levers], axis=1).astype(np.int64)
+        return self._choices.action(wanted, observations, action_masks)

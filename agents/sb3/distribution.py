@@ -61,6 +61,14 @@ class MaskedChoices(MaskableDistribution):
         parts = [(part.exp() * part.clamp(min=INVALID_LOGIT)).sum(dim=(1, 2)) for part in self._log_probs]
         return -torch.stack(parts).sum(dim=0)
 
+    def divergence_from(self, reference: MaskedChoices) -> Tensor:
+        """[B] Kullback-Leibler divergence from a reference with the same mask, in nats, summed over the components."""
+        parts = [
+            (ours.exp() * (ours - theirs)).sum(dim=(1, 2))
+            for ours, theirs in zip(self._log_probs, reference._log_probs, strict=True)
+        ]
+        return torch.stack(parts).sum(dim=0)
+
     def sample(self) -> Tensor:
         """[B, components] drawn actions, by the Gumbel trick: the argmax of log-probability plus noise."""
         drawn = [(part - torch.empty_like(part).exponential_().log()).argmax(dim=2) for part in self._log_probs]

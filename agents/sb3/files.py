@@ -17,6 +17,7 @@ from stable_baselines3.common.policies import BasePolicy
 from agents.artifact import CONFIG, MANIFEST, ONNX, ONNX_FINGERPRINT, WEIGHTS, Manifest, save_artifact
 from agents.config import AgentConfig
 from agents.errors import AgentConfigError, ArtifactError
+from agents.registry import AGENTS
 from agents.sb3.policies import build_policy
 from agents.sb3.scores import RecurrentScoreNetwork, TrainedPolicy, score_network
 from agents.sb3.settings import Sb3Config
@@ -25,6 +26,7 @@ from agents.spaces import space_from_dict
 from configs.errors import ConfigError
 from configs.loader import build_config
 from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
+from envs.gpu_cluster.setpoint_box import setpoint_box
 from envs.gpu_cluster.spaces import action_space, observation_space
 
 ONNX_OPSET = 17
@@ -106,7 +108,8 @@ def load_trained(folder: Path, manifest: Manifest) -> TrainedPolicy | SpacePolic
 def _spaces(manifest: Manifest, layout: CodecLayout | None) -> tuple[Space[Any], Space[Any]]:
     """Observation and action space."""
     if layout is not None:
-        return observation_space(layout), action_space(layout)
+        is_box = AGENTS[manifest.agent].is_continuous()
+        return observation_space(layout), setpoint_box(layout) if is_box else action_space(layout)
     assert manifest.environment is not None
     environment = manifest.environment
     return space_from_dict(environment["observation_space"]), space_from_dict(environment["action_space"])
@@ -119,7 +122,7 @@ def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Pat
     `logits`; `next_hidden` and `next_cell` where it has a memory. The metadata hold the fingerprint of the codec, so
     that the file by itself says what its numbers mean.
     """
-    network = score_network(policy, masked).eval()
+    network = score_network(policy, masked, layout).eval()
     inputs = {"observation": torch.zeros(2, observation_size(layout))}
     outputs = ["logits"]
     axes = {"observation": {0: "batch"}, "logits": {0: "batch"}}

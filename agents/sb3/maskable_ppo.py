@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from agents.config import NotNegative
 from agents.sb3.settings import DISCRETE, ClippedConfig, Sb3Config, Units
 
-SHARED = "shared"
+SHARED, SEARCHED = "shared", "searched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +24,22 @@ class MaskablePPO(ClippedConfig):
         policy: `shared`: the network of `agents.sb3.network`; or `MlpPolicy`, or `module:Class`.
         policy_kwargs: of the policy, where it is not `shared`.
         hidden_units: width of the hidden layers of `shared`.
-        start_logit: how strongly an untrained `shared` prefers the tuned heuristic's action; 0: not at all.
+        start: what an untrained `shared` prefers: `tuned`: the tuned heuristic's action; `searched`: what the linear
+            `cma-es` policy of `train.init_from` does, which stays part of the network: training only adds to it.
+        start_logit: how strongly; 0: not at all. A setpoint one choice from that of `searched` scores so much less.
+        leash: weight of the Kullback-Leibler divergence from the policy that training started from, beside the entropy
+            bonus `ent_coef`, which must then be above 0; 0: training may go anywhere.
     """
 
     algorithm: ClassVar[str] = "sb3_contrib:MaskablePPO"
     action_spaces: ClassVar[tuple[str, ...]] = DISCRETE
     masked: ClassVar[bool] = True
-    own: ClassVar[tuple[str, ...]] = (*Sb3Config.own, "hidden_units", "start_logit")
+    own: ClassVar[tuple[str, ...]] = (*Sb3Config.own, "hidden_units", "start", "start_logit", "leash")
 
     name: str = "maskable-ppo"
     policy: str = SHARED
     policy_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden_units: Units = 32
+    start: Literal["tuned", "searched"] = "tuned"
     start_logit: NotNegative = 2.0
+    leash: NotNegative = 0.0

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from agents.sb3.start import SearchedStart
 from envs.gpu_cluster.codec import LEVERS, RULE_SETPOINT, CodecLayout, observation_size
 from envs.gpu_cluster.codec.observation import cluster_features, pool_features, slot_features, slot_pool_features
 
@@ -22,12 +23,17 @@ DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot'
 class SharedNetwork(nn.Module):
     """Scores of every choice, and features for the value.
 
+    Args:
+        layout: the codec layout.
+        hidden: width of the hidden layers.
+        has_start: whether the scores of setpoints are added to those of a `SearchedStart`.
+
     Attributes:
         latent_dim_pi: length of the scores, the layout's mask size.
         latent_dim_vf: length of the features that the value is read from.
     """
 
-    def __init__(self, layout: CodecLayout, hidden: int) -> None:
+    def __init__(self, layout: CodecLayout, hidden: int, has_start: bool = False) -> None:
         super().__init__()
         self.pools, self.slots = layout.max_pools, layout.window_slots
         self.latent_dim_pi, self.latent_dim_vf = layout.mask_size, hidden
@@ -51,6 +57,7 @@ class SharedNetwork(nn.Module):
         self.default_weight = nn.Parameter(torch.zeros(1))
         self.value_encoder = _mlp(self.of_cluster + hidden + self.per_slot, hidden, hidden)
         _orthogonal(self)
+        self.start = SearchedStart(self.of_cluster, self.per_pool) if has_start else None
         self._split = [
             self.of_cluster,
             self.pools * self.per_pool,
@@ -62,14 +69,17 @@ class SharedNetwork(nn.Module):
         """Let the untrained network prefer the action of a fixed rule: see `envs.gpu_cluster.codec.default_action`.
 
         Args:
-            rule: [RULE_SIZE] the setpoint, and the choice of each lever.
+            rule: [RULE_SIZE] the setpoint, which does not count where there is a `SearchedStart`, and the choice of
+                each lever.
             logit: how strongly.
         """
         with torch.no_grad():
-            self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
+            if self.start is None:
+                self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
             self.default_weight.fill_(logit)
             for scores, column in zip(self.lever_scores, self.rule_columns, strict=True):
                 bias = cast(nn.Linear, scores).bias
+                bias.zero_()
                 bias[0] = logit / 2  # where the mask forbids the rule's choice, the rule does nothing
                 bias[rule[column]] = logit
 
@@ -86,21 +96,24 @@ class SharedNetwork(nn.Module):
         """Value features [B, hidden]."""
         return self._critic(*self._encode(observation))
 
-    def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The cluster, its encoded pools and their mean, its slots, and its pools with all that a setpoint reads."""
         cluster, pools, slots = torch.split(observation, self._split, dim=1)
         pools = pools.reshape(observation.shape[0], self.pools, self.per_pool)
         slots = slots.reshape(observation.shape[0], self.slots, self.per_slot + self.per_pair * self.pools)
         around = cluster.unsqueeze(1).expand(-1, self.pools, -1)
-        encoded = self.pool_encoder(torch.cat([around, pools], dim=2))
+        known = torch.cat([around, pools], dim=2)
+        encoded = self.pool_encoder(known)
         present = pools[:, :, :1]
         mean = (encoded * present).sum(dim=1) / present.sum(dim=1).clamp(min=1.0)
-        return cluster, encoded, mean, slots
+        return cluster, encoded, mean, slots, known
 
-    def _actor(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
+    def _actor(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor, known: Tensor) -> Tensor:
         context = self.context(torch.cat([cluster, mean], dim=1))
         around = context.unsqueeze(1).expand(-1, self.pools, -1)
         of_pools = torch.cat([pools, around], dim=2)
-        parts = [self.setpoint_scores(of_pools).flatten(1)]
+        setpoints = self.setpoint_scores(of_pools)
+        parts = [(setpoints if self.start is None else setpoints + self.start(known)).flatten(1)]
         if self.slots > 0:
             parts.append(self._placements(context, pools, slots))
         parts += [scores(of_pools).flatten(1) for scores in self.lever_scores]
@@ -114,7 +127,7 @@ class SharedNetwork(nn.Module):
         run = self.pool_score(choice).squeeze(3) + self.default_weight * pairs[:, :, :, DEFAULT_FLAG]
         return torch.cat([self.hold_score(torch.relu(slot)), run], dim=2).flatten(1)
 
-    def _critic(self, cluster: Tensor, pools: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
+    def _critic(self, cluster: Tensor, _pools: Tensor, mean: Tensor, slots: Tensor, _known: Tensor) -> Tensor:
         waiting = slots[:, :, : self.per_slot].sum(dim=1)
         return self.value_encoder(torch.cat([cluster, mean, waiting], dim=1))  # type: ignore[no-any-return]
 

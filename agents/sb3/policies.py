@@ -15,7 +15,7 @@ from torch import nn
 
 from agents.dotted import import_subclass
 from agents.errors import AgentConfigError
-from agents.sb3.maskable_ppo import SHARED, MaskablePPO
+from agents.sb3.maskable_ppo import SEARCHED, SHARED, MaskablePPO
 from agents.sb3.policy import SharedPolicy
 from agents.sb3.settings import MAX_UNITS, Sb3Config
 from configs.errors import did_you_mean
@@ -71,6 +71,7 @@ def policy_arguments(
             "hidden_units": settings.hidden_units,
             "rule": tuple(start_rule),
             "start_logit": settings.start_logit,
+            "has_start": settings.start == SEARCHED,
         }
     known = _parameters(policy_class(settings))
     for key in settings.policy_kwargs:

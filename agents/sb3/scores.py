@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from sb3_contrib.ars.policies import ARSPolicy
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
@@ -16,7 +17,11 @@ from torch import Tensor, nn
 
 from agents.errors import AgentConfigError
 from agents.sb3.distribution import INVALID_LOGIT
+from agents.sb3.setpoint_scores import SetpointScores
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS
+from envs.gpu_cluster.default_choices import DefaultChoices
+from envs.gpu_cluster.setpoint_box import LARGEST
 
 
 class ScoreNetwork(nn.Module):
@@ -74,6 +79,42 @@ class RecurrentScoreNetwork(nn.Module):
         return policy.action_net(policy.mlp_extractor.forward_actor(output.squeeze(0))), hidden, cell
 
 
+class BoxScoreNetwork(nn.Module):
+    """Scores of every choice by a policy whose actions are those of `envs.gpu_cluster.setpoint_box`.
+
+    Setpoints score by their distance to its action; jobs go to their default pools, and levers do nothing.
+
+    Args:
+        policy: of Stable-Baselines3, with an actor.
+        layout: the codec layout.
+    """
+
+    largest: Tensor
+
+    def __init__(self, policy: BasePolicy, layout: CodecLayout) -> None:
+        super().__init__()
+        self.policy = policy
+        self._setpoints = SetpointScores()
+        self._default_at = DefaultChoices(layout).default_at.tolist()
+        self._levers = sum(layout.lever_sizes) * layout.max_pools
+        self.register_buffer("largest", torch.from_numpy(LARGEST.astype(np.float32)), persistent=False)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Scores [B, mask size] of observations [B, observation size]."""
+        actor: Any = self.policy.actor
+        if hasattr(actor, "get_action_dist_params"):
+            action = torch.tanh(actor.get_action_dist_params(observation)[0])
+        else:
+            action = actor(observation)
+        outputs = (action.unflatten(1, (-1, OUTPUTS)) + 1.0) / 2.0 * self.largest
+        parts = [self._setpoints(outputs).flatten(1)]
+        for pools in self._default_at:
+            marks = observation[:, pools]
+            parts += [torch.full_like(marks[:, :1], 0.5), (marks > 0.0).to(marks.dtype)]
+        parts.append(torch.zeros_like(observation[:, :1]).expand(-1, self._levers))
+        return torch.cat(parts, dim=1)
+
+
 def _actor_critic(policy: Any, observation: Tensor) -> Any:
     features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)
     return policy.action_net(policy.mlp_extractor.forward_actor(features))
@@ -94,16 +135,19 @@ def _scores_of(policy: BasePolicy) -> Any:
     raise AgentConfigError(f"policy {type(policy).__name__} scores no choices, so it cannot be saved")
 
 
-def score_network(policy: BasePolicy, masked: bool) -> nn.Module:
+def score_network(policy: BasePolicy, masked: bool, layout: CodecLayout) -> nn.Module:
     """The network of a policy that is exported and deployed.
 
     Args:
-        policy: of Stable-Baselines3, with discrete actions; its weights are shared, not copied.
+        policy: of Stable-Baselines3; its weights are shared, not copied.
         masked: whether it sees the action mask.
+        layout: the codec layout.
 
     Raises:
         AgentConfigError: its scores are not known.
     """
+    if isinstance(policy.action_space, spaces.Box):
+        return BoxScoreNetwork(policy, layout)
     if isinstance(policy, RecurrentActorCriticPolicy):
         return RecurrentScoreNetwork(policy)
     return MaskedScoreNetwork(policy) if masked else ScoreNetwork(policy)
@@ -132,7 +176,7 @@ class TrainedPolicy:
         self.masked = masked
         self.layout = layout
         self.codec_fingerprint = fingerprint(layout)
-        self.network = score_network(policy, masked)
+        self.network = score_network(policy, masked, layout)
         self._memory: list[Tensor] = []
         self._groups = layout.action_groups
         self._widths = [components * choices for components, choices in self._groups]

@@ -117,7 +117,10 @@ def test_an_unknown_agent_in_yaml_is_one_line() -> None:
 
 def test_agents_are_found_by_the_actions_that_they_play() -> None:
     assert set(agents_for("MultiDiscrete")) == {"maskable-ppo", "ppo", "recurrent-ppo", "a2c", "trpo", "linear-cma-es"}
-    assert set(agents_for("MultiDiscrete", clusters=True)) - set(agents_for("MultiDiscrete")) == {"cma-es"}
+    assert set(agents_for("MultiDiscrete", clusters=True)) - set(agents_for("MultiDiscrete")) == {
+        "cma-es",
+        *("sac", "td3", "ddpg", "tqc", "crossq"),  # setpoints as a Box
+    }
     assert {"dqn", "qrdqn", "ars"} < set(agents_for("Discrete"))
     assert {"sac", "td3", "ddpg", "tqc", "crossq", "ars"} < set(agents_for("Box"))
 
