@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 from agents.artifact import Manifest
 from agents.baselines.tuned import Tuned
 from agents.config import DISCOUNT_SECONDS, AgentConfig, TrainConfig
-from agents.errors import ArtifactError
+from agents.errors import AgentConfigError, ArtifactError
 from agents.scoring import score
 from agents.training import Task
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
+from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.setpoint_box import SetpointBoxVecEnv
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
+from envs.joined_vec_env import JoinedVecEnv
 from envs.scores import Actor, Metric
+from envs.vec_env import TrainingVecEnv
 
 USD = Metric(
     name="usd",
@@ -89,14 +93,50 @@ class ClusterTask(Task):
         horizon_hours = unit_hours / max(1.0 - self.agent.discount, 1e-6)
         return 1.0 / max(abs(self.tuned.usd_per_hour) * horizon_hours, 1e-9)
 
-    def make_vec(self) -> GpuClusterVecEnv:
-        """Clusters that replay episodes of the window; with setpoints as a Box for agents that play nothing else."""
+    def make_vec(self) -> TrainingVecEnv:
+        """Clusters that replay episodes of the window; with setpoints as a Box for agents that play nothing else.
+
+        Further traces and versions have an equal share of the clusters each.
+
+        Raises:
+            AgentConfigError: there are more of them than clusters.
+        """
         make = SetpointBoxVecEnv if self.agent.is_continuous() else GpuClusterVecEnv
-        return make(self.problem, self.train.num_envs, self.seed, self.reward_scale)
+        problems, clusters = (self.problem, *self.others), self.train.num_envs
+        if len(problems) == 1:
+            return make(self.problem, clusters, self.seed, self.reward_scale)
+        if clusters < len(problems):
+            raise AgentConfigError(
+                f"train.num_envs is {clusters}, fewer than the {len(problems)} traces and versions; raise it"
+            )
+        edges = np.linspace(0, clusters, len(problems) + 1).astype(np.int64)
+        return JoinedVecEnv(
+            [
+                make(problem, int(end - first), self.seed + int(first), self.reward_scale)
+                for problem, first, end in zip(problems, edges[:-1], edges[1:], strict=True)
+            ]
+        )
 
     def score(self, actor: Actor) -> float:
-        """The mean cost of a validation window in USD."""
-        return float(score(actor, self.problem, self.validation).mean())
+        """The mean cost of a validation window in USD.
+
+        Of several traces and versions each counts by shares of what the tuned heuristic costs there.
+        """
+        own = self._costs(actor)
+        return float(own[0]) if len(own) == 1 else float((own / self._tuned_costs).mean() * self._tuned_costs[0])
+
+    def _costs(self, actor: Actor) -> NDArray[np.float64]:
+        """[problems] float64, mean USD of a validation window of each."""
+        windows = [self.validation]
+        for problem in self.others:
+            start, end = (float(problem.submit_ms[at]) / 1000.0 for at in (0, -1))
+            windows.append(equal_episodes(problem, start, end + 1e-3, len(self.validation)))
+        played = zip((self.problem, *self.others), windows, strict=True)
+        return np.array([float(score(actor, problem, episodes).mean()) for problem, episodes in played])
+
+    @cached_property
+    def _tuned_costs(self) -> NDArray[np.float64]:
+        return self._costs(self.tuned.policy(self.problem.config))
 
     def baseline_score(self) -> float:
         """That of the tuned heuristic."""

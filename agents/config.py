@@ -185,7 +185,7 @@ class TrainConfig:
         callbacks: callbacks of the user, called after each step.
         init_from: folder of a run or an artifact whose policy the training starts from; None: new weights.
         traces: URIs of further traces that one policy is trained on, each with a cluster of its own where that is
-            `auto`; agents that search only.
+            `auto`; on GPU clusters only.
         variations: further versions of each trace; likewise.
     """
 

@@ -145,7 +145,7 @@ def check(agent: AgentConfig, train: TrainConfig) -> None:
     if train.is_on_several and not agent.trains_on_several:
         raise AgentConfigError(
             f"agent {agent.name} trains on the experiment's own trace only: leave out train.traces and "
-            "train.variations, or set agent.name=cma-es"
+            "train.variations, or set agent.name=maskable-ppo"
         )
     import_module(f"{agent.engine}.training").check(agent, train)
 

@@ -17,6 +17,7 @@ from agents.baselines.training_window import TRIED_PACKERS, TrainingWindow
 from agents.baselines.tuned import Tuned, tune_together
 from agents.cluster_task import ClusterTask
 from agents.environment_task import EnvironmentTask
+from agents.errors import AgentConfigError
 from agents.training import Hooks as EngineHooks
 from agents.training import Result, Task, check
 from agents.training import train as run_engine
@@ -191,6 +192,10 @@ def _saved_task(experiment: ExperimentConfig, folder: Path) -> Task:
 def _environment_task(experiment: ExperimentConfig) -> EnvironmentTask:
     assert experiment.env is not None
     kwargs, train_config = dict(experiment.env_kwargs), experiment.train
+    if train_config.is_on_several:
+        raise AgentConfigError(
+            f"train.traces and train.variations are of GPU clusters, and env is {experiment.env}; leave them out"
+        )
     training = training_of(experiment.env, kwargs, train_config.validation_windows)
     text = to_yaml(experiment.plain_values())
     return EnvironmentTask(experiment.agent, train_config, experiment.env, kwargs, training, experiment.seed, text)

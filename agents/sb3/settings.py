@@ -64,6 +64,8 @@ class OnPolicyConfig(Sb3Config):
         stats_window_size: episodes over which the learning curve averages.
     """
 
+    trains_on_several: ClassVar[bool] = True
+
     n_steps: Count = 64
     gamma: Fraction = 0.998
     gae_lambda: Share = 0.98
@@ -109,6 +111,8 @@ class OffPolicyConfig(Sb3Config):
         gradient_steps: gradient steps of an update; -1: as many as steps since the last one.
         n_steps: steps whose rewards a target sums up before it bootstraps.
     """
+
+    trains_on_several: ClassVar[bool] = True
 
     buffer_size: Count = 200_000
     learning_starts: Annotated[int, Field(ge=0)] = 2_560
