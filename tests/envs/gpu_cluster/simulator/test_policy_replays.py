@@ -138,7 +138,7 @@ def test_one_policy_keeps_more_where_waiting_costs_more() -> None:
         simulator = Simulator.from_problem(make_problem(trace, auto_cluster(trace), problem), 1)
         simulator.reset_all()
         found.append(ONE_POOL.setpoints[policy.act(simulator.observations, simulator.action_masks)[0, 0]])
-    assert found[0] == (0.0, 0.0)
+    assert found[0] == (60.0, 0.0)
     assert sorted(found) == found
     assert len(set(found)) == 4
 
