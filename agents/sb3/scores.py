@@ -106,7 +106,7 @@ class BoxScoreNetwork(nn.Module):
             action = torch.tanh(actor.get_action_dist_params(observation)[0])
         else:
             action = actor(observation)
-        outputs = (action.unflatten(1, (-1, OUTPUTS)) + 1.0) / 2.0 * self.largest
+        outputs = (action.reshape(action.shape[0], -1, OUTPUTS) + 1.0) / 2.0 * self.largest
         parts = [self._setpoints(outputs).flatten(1)]
         for pools in self._default_at:
             marks = observation[:, pools]
