@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import traces
+from agents.names import check_policy
 from agents.policy import Policy
 from autoscaler.evaluation.candidates import Candidate, environment_config, load_candidate
 from autoscaler.evaluation.formats import duration, number, percent
@@ -129,6 +130,8 @@ def simulate(
         check_output_file(events)
     if record is not None:
         check_folder(record)
+    if isinstance(policy, str | Path):
+        check_policy(str(policy))  # before a large trace is read
     jobs = traces.load(trace) if isinstance(trace, str) else trace
     reporter = make_reporter(progress)
     note_bad_rows(reporter, jobs)

@@ -12,6 +12,7 @@ from traces.mobility.paths import Mobility
 from traces.nodes import NODE_SCHEMA, Nodes
 from traces.registry import (
     FormatInfo,
+    check_uri,
     find_uri,
     formats,
     kind_of,
@@ -52,6 +53,7 @@ __all__ = [
     "TraceMetadata",
     "TraceURIError",
     "TraceValueError",
+    "check_uri",
     "enrich",
     "find_uri",
     "formats",

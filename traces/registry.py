@@ -94,6 +94,17 @@ def kind_of(uri: str) -> Kind:
     return _format(TraceURI.parse(uri).scheme).kind
 
 
+def check_uri(uri: str, kind: Kind) -> None:
+    """Refuse a URI whose format or options do not exist, or are of another kind; no file is read.
+
+    Raises:
+        TraceURIError: the format or an option is unknown; the nearest name is proposed.
+    """
+    parsed, form = _parse(uri, kind)
+    shared = SHARED if kind == "jobs" else ()
+    _check_names(parsed, {item.name for schema in (form.options, *shared) for item in fields(schema)})
+
+
 def load(uri: str) -> Trace:
     """The jobs at `uri`, such as `itp:data/cluster02.csv.gz?end_seconds=864000`.
 
@@ -311,7 +322,15 @@ def _given(uri: TraceURI, schema: type[Any]) -> dict[str, str]:
 def _check_names(uri: TraceURI, known: set[str]) -> None:
     for name in uri.options:
         if name not in known:
-            raise TraceURIError(f"{uri}: {uri.scheme} has no option {name!r}{did_you_mean(name, known)}")
+            raise TraceURIError(f"{uri}: {uri.scheme} has no option {name!r}{_hint(uri, name, known)}")
+
+
+def _hint(uri: TraceURI, name: str, known: set[str]) -> str:
+    """The end of the message about an unknown option: the format of signals that has it, else the nearest name."""
+    twin = f"{uri.scheme}-signal"
+    if twin in FORMATS and name in {item.name for item in fields(_format(twin).options)}:
+        return f"; the format of signals that has it is {twin}"
+    return did_you_mean(name, known)
 
 
 def _select(trace: Trace, selection: SelectionOptions) -> Trace:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.spatial import cKDTree
-
 from traces.errors import TraceValueError
 from traces.geography import Numbers, Projection, outside
 from traces.roads.graph import RoadGraph
@@ -127,6 +125,8 @@ class Sites:
         width, height = (meters.max(axis=0) - meters.min(axis=0)).tolist()
         spacing = 0.0
         if self.num_sites > 1:
+            from scipy.spatial import cKDTree  # a second to import, and few traces are cities
+
             distance, _ = cKDTree(meters).query(meters, k=2)
             spacing = float(sorted(distance[:, 1])[self.num_sites // 2])
         return SiteSummary(self.source, self.licence, self.num_sites, width, height, spacing)

@@ -101,18 +101,19 @@ def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | li
             raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, header)}")
 
 
-def read_csv(path: str | Input, columns: Columns) -> pa.Table:
+def read_csv(path: str | Input, columns: Columns, separator: str = ",") -> pa.Table:
     """The wanted columns of a CSV file in the order of `columns`, where every row must be good; empty cells are null.
 
     Args:
         path: a .csv file, or one compressed as .csv.gz, .csv.bz2 or .csv.zst.
         columns: what to read.
+        separator: between cells.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
         TraceValueError: a column is missing, a row has too few or too many cells, or a cell is not of its dtype.
     """
-    read = read_text(path, columns, ",")
+    read = read_text(path, columns, separator)
     if read.problems:
         raise read.problems[0].error(str(path))
     return read.table

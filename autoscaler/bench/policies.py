@@ -9,11 +9,12 @@ from typing import Literal
 
 from agents.artifact import find_artifact
 from agents.errors import UnknownPolicyError
+from agents.names import is_rule, is_run
 from agents.pretrained import is_pretrained
 from agents.registry import AGENTS, BASELINES, agents_for
 from autoscaler.bench.errors import BenchError
 from autoscaler.bench.fingerprints import folder_digest, module_digest
-from autoscaler.evaluation.candidates import ALL, NONE, is_rule, is_run
+from autoscaler.evaluation.candidates import ALL, NONE
 from autoscaler.evaluation.runs import contenders_of, load_run
 from autoscaler.experiment import load_experiment
 from configs.errors import did_you_mean

@@ -14,6 +14,7 @@ from autoscaler.cli._common import (
     checked_output,
     write_json,
 )
+from autoscaler.cli._names import OtherTraceOption, RunsArgument
 
 
 def _picture_path(path: str | None) -> str | None:
@@ -23,11 +24,8 @@ def _picture_path(path: str | None) -> str | None:
 
 
 def command(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Folders of trained runs, or pretrained:NAME; seeds of one join."),
-    ] = None,
-    trace: Annotated[str | None, typer.Option("--trace", metavar="URI", help="Jobs; else those of the run.")] = None,
+    runs: RunsArgument = None,
+    trace: OtherTraceOption = None,
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="auto, a YAML file or openb-nodes:PATH; else that of the run.")
     ] = None,

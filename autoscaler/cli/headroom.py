@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from autoscaler.cli._common import JsonOption, OverridesOption, QuietOption
+from autoscaler.cli._names import ExperimentArgument
 
 
 def command(
-    config: Annotated[
-        str, typer.Argument(help="An experiment: a YAML file or a preset, such as experiment/quickstart.")
-    ],
+    config: ExperimentArgument,
     windows: Annotated[int, typer.Option(min=1, help="Equal windows that the tested part is cut into.")] = 5,
     hours: Annotated[float, typer.Option(min=0.01, help="How far the look-ahead sees.")] = 2.0,
     overrides: OverridesOption = None,

@@ -14,13 +14,12 @@ from autoscaler.cli._common import (
     checked_output,
     write_json,
 )
+from autoscaler.cli._names import PolicyOption, TraceOption
 
 
 def command(
-    trace: Annotated[str, typer.Option("--trace", metavar="URI", help="Jobs to replay, see `autoscaler traces list`.")],
-    policy: Annotated[
-        str, typer.Option("--policy", metavar="NAME|RUN", help="A fixed rule, a trained run, or pretrained:NAME.")
-    ] = "reactive",
+    trace: TraceOption,
+    policy: PolicyOption = "reactive",
     cluster: Annotated[
         str,
         typer.Option(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import traces
 from agents.baselines.baseline import GROUPS, TunedRule
 from agents.baselines.training_window import TrainingWindow
 from agents.errors import UnknownPolicyError
+from agents.names import check_policy, is_rule
 from agents.policy import Policy
-from agents.pretrained import is_pretrained
 from agents.registry import BASELINES, check_levers, make_baseline
 from autoscaler.evaluation.comparison import Contender
 from autoscaler.evaluation.errors import PolicyFitError
@@ -70,6 +69,7 @@ def load_candidate(
         PolicyNeedsLeverError: an override takes away the lever that a rule uses.
         PolicyFitError: an override changes the codec of a trained policy.
     """
+    check_policy(name)
     if packer is not None:
         overrides = (*overrides, f"packer={packer}")
     if is_rule(name):
@@ -79,15 +79,12 @@ def load_candidate(
         changed = environment_config(settings, overrides)
         experiment = ExperimentConfig(trace=trace.uri, environment=changed)
         policy = make_rule(name, changed, seed, lambda tuned: tuned_for(tuned, experiment, trace)).policies[0]
-    elif is_run(name):
+    else:
         from autoscaler.evaluation.runs import load_run
 
         run = load_run(name)
         changed, policy = environment_config(environment or run.experiment.environment, overrides), run.policy
         check_codec_overrides(policy, changed.codec)
-    else:
-        known = did_you_mean(name, BASELINES)
-        raise UnknownPolicyError(f"unknown policy {name!r}{known}; or give the folder of a trained run")
     if packer is not None:
         policy.packer = None
     return Candidate(policy, changed)
@@ -114,16 +111,6 @@ def codec_differences(ours: CodecLayout, theirs: CodecLayout) -> dict[str, tuple
     """The fields in which two codec layouts differ: `codec.<field>` -> (ours, theirs)."""
     left, right = ours.to_dict(), theirs.to_dict()
     return {f"codec.{name}": (left[name], right[name]) for name in left if left[name] != right[name]}
-
-
-def is_rule(name: str) -> bool:
-    """Whether a user means a fixed rule by a name."""
-    return name in BASELINES or (":" in name and not is_run(name))
-
-
-def is_run(name: str) -> bool:
-    """Whether a user means a trained policy by a name: a folder, or `pretrained:NAME`."""
-    return is_pretrained(name) or "/" in name or Path(name).exists()
 
 
 def environment_config(settings: EnvironmentConfig, overrides: Sequence[str] = ()) -> EnvironmentConfig:

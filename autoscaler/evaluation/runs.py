@@ -52,9 +52,9 @@ def load_run(source: str) -> Run:
         ArtifactError: there is none, it is damaged, or it was made for another codec or environment.
         ConfigError: its settings cannot be read.
     """
+    artifact = find_artifact(source)
     import torch
 
-    artifact = find_artifact(source)
     policy = load_cluster_policy(source)
     torch.set_num_threads(1)
     experiment = load_config(artifact / CONFIG, ExperimentConfig)

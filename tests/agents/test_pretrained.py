@@ -11,10 +11,10 @@ import pytest
 from agents.artifact import CONFIG, find_artifact
 from agents.errors import ArtifactError
 from agents.loading import load_policy
+from agents.names import is_run
 from agents.pretrained import CARD, card_of, is_pretrained, pretrained_folder, pretrained_names, summary_of
 from agents.setpoints import LearnedSetpoints
 from autoscaler.cli import main
-from autoscaler.evaluation.candidates import is_run
 from autoscaler.live.policy.decide import load_policy as load_live
 from tests.agents.builders import observations_and_masks
 from tests.conftest import ROOT

@@ -13,6 +13,7 @@ FORMATS = {
     "csv-sites": "traces.formats.csv_sites",
     "eia": "traces.formats.eia",
     "electricity-maps": "traces.formats.electricity_maps",
+    "entsoe": "traces.formats.entsoe",
     "eua-users": "traces.formats.eua_users",
     "gavel": "traces.formats.gavel",
     "gpu-functions": "traces.formats.gpu_functions",

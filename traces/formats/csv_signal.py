@@ -1,18 +1,16 @@
 """A signal in any CSV file: carbon intensity, price or temperature, with the names of its columns as options."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-
-from configs.errors import did_you_mean
-from traces.arrow import to_numpy
 from traces.errors import TraceURIError
 from traces.format import Format
-from traces.signals.series import Rows, epoch_seconds, to_signal
+from traces.signals.reading import Choice, Layout, in_usd, read_rows
+from traces.signals.series import to_signal
 from traces.signals.signal import UNITS, Signal
-from traces.tables import read_csv
+from traces.tables import SEPARATORS, find_separator
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Options:
 
     quantity: Literal["carbon", "price", "temperature"] = field(default="carbon", metadata={"help": "what it measures"})
     unit: str | None = field(
-        default=None, metadata={"help": "such as USD/MWh or lb/MWh; else gCO2e/kWh, USD/kWh or degC"}
+        default=None, metadata={"help": "such as USD/MWh, EUR/MWh or lb/MWh; else gCO2e/kWh, USD/kWh or degC"}
     )
     basis: Literal["average", "marginal", "none"] | None = field(
         default=None, metadata={"help": "of carbon: of the whole mix, or of one kWh more; must be given for carbon"}
@@ -31,6 +29,16 @@ class Options:
     timezone: str = field(default="UTC", metadata={"help": "of times without an offset, an IANA name"})
     zone: str | None = field(default=None, metadata={"help": "which zone; needed where zone_column has several"})
     zone_column: str | None = field(default=None, metadata={"help": "column of the zones; none: the file is one zone"})
+    usd_per_unit: float | None = field(
+        default=None, metadata={"help": "of prices: USD for one of the unit's currency, such as 1.18 for EUR/MWh"}
+    )
+    separator: Literal["auto", "comma", "semicolon", "tab", "pipe"] = field(
+        default="auto", metadata={"help": "what stands between cells; auto: found from the header"}
+    )
+    decimal: Literal["point", "comma"] = field(default="point", metadata={"help": "sign of decimals"})
+    time_format: str | None = field(
+        default=None, metadata={"help": "of times that are no ISO 8601, such as %d.%m.%Y %H:%M"}
+    )
     estimated: str | None = field(
         default=None, metadata={"help": "column that is true or 1 where a value is estimated"}
     )
@@ -45,27 +53,25 @@ def load(path: str, options: Options) -> Signal:
     """
     if options.quantity == "carbon" and options.basis in (None, "none"):
         raise TraceURIError(f"{path}: carbon is average or marginal, and the file does not say; add ?basis=average")
-    named = {options.time: pa.string(), options.value: pa.float64()}
-    named |= {name: pa.string() for name in (options.zone_column, options.estimated) if name is not None}
-    table = read_csv(path, named)
-    values = to_numpy(table.column(options.value).fill_null(np.nan))
-    rows = np.isfinite(values)
-    zone = options.zone or "zone"
-    if options.zone_column is not None:
-        zones = table.column(options.zone_column).to_pylist()
-        zone = _zone(path, options.zone, zones)
-        rows &= np.array([each == zone for each in zones], np.bool_)
-    estimated = np.zeros(int(rows.sum()), np.bool_)
-    if options.estimated is not None:
-        flags = [str(flag).strip().lower() for flag in table.column(options.estimated).to_pylist()]
-        estimated = np.array([flag in ("true", "1", "yes") for flag in flags], np.bool_)[rows]
-    stamps = table.column(options.time).to_pylist()
-    seconds = epoch_seconds([stamp for stamp, kept in zip(stamps, rows, strict=True) if kept], path, options.timezone)
+    layout = Layout(
+        options.time,
+        options.value,
+        options.estimated,
+        options.timezone,
+        _separator(path, options),
+        "," if options.decimal == "comma" else ".",
+        _iso if options.time_format is None else partial(_formatted, _checked(options.time_format)),
+    )
+    choices = [] if options.zone_column is None else [Choice(options.zone_column, options.zone)]
+    chosen, rows = read_rows(path, layout, choices)
+    unit = options.unit or UNITS[options.quantity]
+    if options.quantity == "price" or options.usd_per_unit is not None:
+        rows, unit = in_usd(path, rows, unit, options.usd_per_unit)
     return to_signal(
-        Rows(seconds, values[rows], estimated),
+        rows,
         quantity=options.quantity,
-        zone=zone,
-        unit=options.unit or UNITS[options.quantity],
+        zone=chosen[0] if chosen else options.zone or "zone",
+        unit=unit,
         basis=options.basis or "none",
         where=path,
         source=path,
@@ -73,16 +79,30 @@ def load(path: str, options: Options) -> Signal:
     )
 
 
-def _zone(path: str, zone: str | None, zones: list[str]) -> str:
-    known = sorted(set(zones))
-    if zone is None and len(known) != 1:
-        raise TraceURIError(
-            f"{path}: has the zones {', '.join(known[:8])}; choose one, such as ?zone={(known or ['X'])[0]}"
-        )
-    chosen = zone or known[0]
-    if chosen not in known:
-        raise TraceURIError(f"{path}: there is no zone {chosen!r}{did_you_mean(chosen, known)}")
-    return chosen
+def _separator(path: str, options: Options) -> str:
+    wanted = [name for name in (options.time, options.value, options.zone_column, options.estimated) if name]
+    return SEPARATORS.get(options.separator) or find_separator(path, wanted)
+
+
+def _checked(time_format: str) -> str:
+    """The format, where it can write a time and read it again.
+
+    Raises:
+        TraceURIError: it cannot.
+    """
+    try:
+        _formatted(time_format, datetime(2021, 3, 4, 5, 6, tzinfo=UTC).strftime(time_format))
+    except ValueError as error:
+        raise TraceURIError(f"option time_format: {error}; write it as %d.%m.%Y %H:%M") from error
+    return time_format
+
+
+def _formatted(time_format: str, text: str) -> str:
+    return datetime.strptime(text.strip(), time_format).isoformat()  # noqa: DTZ007 (the zone is the option timezone)
+
+
+def _iso(text: str) -> str:
+    return text.strip()
 
 
 FORMAT = Format(

@@ -2,19 +2,20 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from configs.errors import did_you_mean
-from traces.arrow import to_numpy
 from traces.errors import TraceFileError, TraceURIError
 from traces.format import Format
-from traces.signals.series import Rows, epoch_seconds, to_signal
+from traces.signals.reading import Layout, read_rows
+from traces.signals.series import to_signal
 from traces.signals.signal import Signal
-from traces.tables import read_csv
+from traces.tables import read_header
 
+_HOUR_END, _CONSUMED = "UTC time", "CO2 Emissions Intensity for Consumed Electricity"
+_WRITTEN = ("%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d%b%Y %H:%M:%S")
+"""How an hour is written after a spreadsheet, or the EIA, saved it."""
 _NAME = re.compile(r"(?:.*_)?([A-Z0-9]+)\.csv(?:\.(?:gz|bz2|zst))?")
 
 
@@ -28,9 +29,11 @@ class Options:
 
 
 def load(path: str, options: Options) -> Signal:
-    """The carbon intensity of one zone: `timestamp,avg_CI`, UTC and gCO2/kWh.
+    """The carbon intensity of one zone.
 
-    An hour without a value is a gap.
+    Two tables are read: `timestamp,avg_CI`, UTC and gCO2/kWh; and the EIA's own, a workbook of a balancing authority or
+    a region (`CISO.xlsx`, `Region_NE.xlsx`) whose sheet of hourly data was saved as CSV: `UTC time`, at which an hour
+    ends, and `CO2 Emissions Intensity for Consumed Electricity`, lb/kWh. An hour without a value is a gap.
 
     Args:
         path: a file named `..._ZONE.csv`, or the folder of several.
@@ -41,20 +44,30 @@ def load(path: str, options: Options) -> Signal:
         TraceError: the file cannot be read or breaks a rule.
     """
     file, zone = _find(path, options.zone)
-    table = read_csv(file, {"timestamp": pa.string(), "avg_CI": pa.float64()})
-    values = to_numpy(table.column("avg_CI").fill_null(np.nan))
-    present = np.isfinite(values)
-    seconds = epoch_seconds(table.column("timestamp").to_pylist(), file)
+    is_workbook = _HOUR_END in read_header(file)
+    layout = Layout(_HOUR_END, _CONSUMED, to_iso=_hour_start) if is_workbook else Layout("timestamp", "avg_CI")
+    _, rows = read_rows(file, layout)
     return to_signal(
-        Rows(seconds[present], values[present], np.zeros(int(present.sum()), np.bool_)),
+        rows,
         quantity="carbon",
         zone=zone,
-        unit="gCO2/kWh",
+        unit="lb/kWh" if is_workbook else "gCO2/kWh",
         basis="average",
         where=file,
         source=f"US EIA hourly grid monitor, {zone}",
         licence=FORMAT.licence,
     )
+
+
+def _hour_start(text: str) -> str:
+    """Where the hour begins that ends at a time as spreadsheets write it, ISO 8601."""
+    for form in _WRITTEN:
+        try:
+            end = datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        return (end - timedelta(hours=1)).isoformat()
+    raise ValueError(text)
 
 
 def _find(path: str, zone: str | None) -> tuple[str, str]:

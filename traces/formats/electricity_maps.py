@@ -3,16 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-
 from configs.errors import did_you_mean
-from traces.arrow import to_numpy
-from traces.errors import TraceURIError, TraceValueError
+from traces.errors import TraceValueError
 from traces.format import Format
-from traces.signals.series import Rows, epoch_seconds, to_signal
+from traces.signals.reading import Choice, Layout, read_rows
+from traces.signals.series import to_signal
 from traces.signals.signal import Signal
-from traces.tables import read_csv, read_header
+from traces.tables import read_header
 
 _SCOPES = {"direct": ("direct",), "life-cycle": ("life cycle", "lifecycle", "lca")}
 
@@ -31,7 +28,7 @@ class Options:
 
 
 def load(path: str, options: Options) -> Signal:
-    """The average carbon intensity of one zone, hourly, UTC.
+    """The average carbon intensity of one zone, UTC: by the hour, by 15 or 5 minutes.
 
     The columns that count: `Datetime (UTC)`, `Zone id`, `Carbon intensity gCO2eq/kWh (direct)` or `(Life cycle)`, and
     `Data estimated`; releases write them in other cases, which does not matter.
@@ -41,18 +38,10 @@ def load(path: str, options: Options) -> Signal:
         TraceError: the file cannot be read or breaks a rule.
     """
     columns = _columns(path, options.scope)
-    table = read_csv(path, {columns[name]: kind for name, kind in _TYPES.items() if name in columns})
-    zones = table.column(columns["zone"]).to_pylist()
-    zone = _zone(path, options.zone, zones)
-    rows = np.array([each == zone for each in zones], np.bool_)
-    values = to_numpy(table.column(columns["value"]).fill_null(np.nan))
-    rows &= np.isfinite(values)
-    stamps = table.column(columns["time"]).to_pylist()
-    flags = table.column(columns["estimated"]).to_pylist() if "estimated" in columns else [""] * len(zones)
-    seconds = epoch_seconds([stamp for stamp, kept in zip(stamps, rows, strict=True) if kept], path)
-    estimated = np.array([str(flag).strip().lower() == "true" for flag in flags], np.bool_)[rows]
+    layout = Layout(columns["time"], columns["value"], columns.get("estimated"))
+    [zone], rows = read_rows(path, layout, [Choice(columns["zone"], options.zone)])
     return to_signal(
-        Rows(seconds, values[rows], estimated),
+        rows,
         quantity="carbon",
         zone=zone,
         unit="gCO2eq/kWh",
@@ -61,9 +50,6 @@ def load(path: str, options: Options) -> Signal:
         source=f"Electricity Maps, {zone}, {options.scope} emissions",
         licence=FORMAT.licence,
     )
-
-
-_TYPES = {"time": pa.string(), "zone": pa.string(), "value": pa.float64(), "estimated": pa.string()}
 
 
 def _columns(path: str, scope: str) -> dict[str, str]:
@@ -83,20 +69,10 @@ def _columns(path: str, scope: str) -> dict[str, str]:
 _WANTED = {"time": "datetime (utc)", "zone": "zone id", "estimated": "data estimated"}
 
 
-def _zone(path: str, zone: str | None, zones: list[str]) -> str:
-    known = sorted(set(zones))
-    if zone is None and len(known) > 1:
-        raise TraceURIError(f"{path}: has the zones {', '.join(known[:8])}; choose one, such as ?zone={known[0]}")
-    chosen = zone if zone is not None else (known[0] if known else "")
-    if chosen not in known:
-        raise TraceURIError(f"{path}: there is no zone {chosen!r}{did_you_mean(chosen, known)}")
-    return chosen
-
-
 FORMAT = Format(
     name="electricity-maps",
     kind="signal",
-    description="average carbon intensity of a zone, hourly (Electricity Maps)",
+    description="average carbon intensity of a zone, hourly or finer (Electricity Maps)",
     options=Options,
     load=load,
     licence="ODbL 1.0 (Electricity Maps)",

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from traces.geography import Numbers
 from traces.mobility.paths import Integers, Mobility
@@ -51,6 +50,8 @@ def zone_changes(mobility: Mobility, latitude: Numbers, longitude: Numbers) -> Z
     plane = mobility.projection
     centres = plane.to_meters(latitude, longitude)
     points = plane.to_meters(mobility.latitude, mobility.longitude)
+    from scipy.spatial import cKDTree  # a second to import, and few traces are cities
+
     _, nearest = cKDTree(centres).query(points)
     nearest = np.asarray(nearest, np.int64)
     user = np.repeat(np.arange(mobility.num_users), np.diff(mobility.first))

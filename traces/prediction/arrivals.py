@@ -18,7 +18,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from traces.errors import TraceValueError
 from traces.trace import Trace
@@ -78,6 +77,8 @@ def fit_arrivals(trace: Trace, end_seconds: float, horizon_seconds: float = 3600
     """
     submits = trace.submit_time_seconds
     known = submits[: np.searchsorted(submits, end_seconds)]
+    from scipy.optimize import nnls  # a second to import, and few commands fit arrivals
+
     moments = moments_between(trace.first_submit_seconds, end_seconds - horizon_seconds)
     if len(known) < MIN_JOBS or len(moments) < WEEK_HOURS:
         raise TraceValueError(

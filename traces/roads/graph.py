@@ -1,17 +1,19 @@
 """A road network: crossings, the roads between them, and the quickest ways along these."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.spatial import cKDTree
 
 from traces.errors import TraceValueError
 from traces.geography import Numbers, Projection, outside
+
+if TYPE_CHECKING:  # SciPy takes a second to import, and few traces are cities: functions import it
+    from scipy.sparse import csr_array
 
 NO_NODE = -9999
 """What SciPy writes as the predecessor of a node that has none."""
@@ -165,11 +167,11 @@ class RoadGraph:
 
     def component_sizes(self) -> Integers:
         """Nodes of each strongly connected component, the largest first."""
-        count, labels = connected_components(self._matrix(), directed=True, connection="strong")
+        count, labels = self._components()
         sizes: Integers = np.sort(np.bincount(labels, minlength=count))[::-1]
         return sizes
 
-    def connected(self, *, largest: bool) -> "RoadGraph":
+    def connected(self, *, largest: bool) -> RoadGraph:
         """The graph, in which every node can be reached from every other.
 
         Args:
@@ -178,7 +180,7 @@ class RoadGraph:
         Raises:
             TraceValueError: it is not connected, and `largest` is off.
         """
-        count, labels = connected_components(self._matrix(), directed=True, connection="strong")
+        count, labels = self._components()
         if count == 1:
             return self
         sizes = np.bincount(labels, minlength=count)
@@ -191,7 +193,14 @@ class RoadGraph:
             )
         return self._part(labels == most)
 
-    def _part(self, keep: NDArray[np.bool_]) -> "RoadGraph":
+    def _components(self) -> tuple[int, Integers]:
+        """Strongly connected components: how many, and [nodes] the one of each node."""
+        from scipy.sparse.csgraph import connected_components
+
+        count, labels = connected_components(self._matrix(), directed=True, connection="strong")
+        return int(count), np.asarray(labels, np.int64)
+
+    def _part(self, keep: NDArray[np.bool_]) -> RoadGraph:
         number = np.cumsum(keep) - 1
         edges = np.flatnonzero(keep[self.source] & keep[self.target])
         renamed = {int(edge): index for index, edge in enumerate(edges)}
@@ -211,6 +220,8 @@ class RoadGraph:
 
     def nearest_nodes(self, latitude: Numbers, longitude: Numbers) -> tuple[Integers, Numbers]:
         """The nearest node of each place, [places] int64, and the distance to it, [places] float64, metres."""
+        from scipy.spatial import cKDTree
+
         plane = self.projection
         tree = cKDTree(plane.to_meters(self.latitude, self.longitude))
         distance, node = tree.query(plane.to_meters(latitude, longitude))
@@ -226,6 +237,8 @@ class RoadGraph:
             [origins, nodes] float64, seconds; and [origins, nodes] int64, the node before each on the way, `NO_NODE`
             for the origin itself.
         """
+        from scipy.sparse.csgraph import dijkstra
+
         times, before = dijkstra(self._matrix(), directed=True, indices=origins, return_predecessors=True)
         return np.asarray(times, np.float64), np.asarray(before, np.int64)
 
@@ -256,6 +269,8 @@ class RoadGraph:
 
     def _matrix(self) -> csr_array:
         """[nodes, nodes] seconds; of parallel roads the quickest, where SciPy would add them."""
+        from scipy.sparse import csr_array
+
         order = np.lexsort((self.seconds, self.target, self.source))
         source, target = self.source[order], self.target[order]
         first = np.ones(len(order), np.bool_)

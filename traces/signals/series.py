@@ -20,6 +20,7 @@ FACTORS: dict[Quantity, dict[str, float]] = {
         "kg/MWh": 1.0,
         "t/MWh": 1000.0,
         "lb/MWh": 0.45359237,
+        "lb/kWh": 453.59237,
     },
     "price": {"USD/kWh": 1.0, "USD/MWh": 0.001},
     "temperature": {"degC": 1.0},
@@ -47,7 +48,9 @@ class Rows:
     estimated: NDArray[np.bool_]
 
 
-def epoch_seconds(stamps: list[str], where: str, timezone: str = "UTC") -> NDArray[np.float64]:
+def epoch_seconds(
+    stamps: list[str], where: str, timezone: str = "UTC", numbers: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Read the stamps of a file.
 
     Args:
@@ -56,6 +59,7 @@ def epoch_seconds(stamps: list[str], where: str, timezone: str = "UTC") -> NDArr
         where: the file, for messages.
         timezone: iANA name of the zone of times without an offset. On a day of 25 hours the hour that comes twice is
             first read in summer time, then in winter time; a day of 23 hours has no such hour.
+        numbers: [N] row of the file of each, for messages; None: 1, 2, 3...
 
     Returns:
         [N] float64, seconds since the Unix epoch.
@@ -63,9 +67,10 @@ def epoch_seconds(stamps: list[str], where: str, timezone: str = "UTC") -> NDArr
     Raises:
         TraceValueError: a stamp is no time, kinds are mixed, or there is no such zone.
     """
-    numbers = [_number(text) for text in stamps]
-    if any(number is not None for number in numbers):
-        return _numeric(numbers, stamps, where)
+    lines = np.arange(1, len(stamps) + 1) if numbers is None else numbers
+    values = [_number(text) for text in stamps]
+    if any(value is not None for value in values):
+        return _numeric(values, stamps, where, lines)
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -77,12 +82,12 @@ def epoch_seconds(stamps: list[str], where: str, timezone: str = "UTC") -> NDArr
             moment = datetime.fromisoformat(text.strip())
         except ValueError as error:
             wanted = "a time such as 2022-01-01T00:00:00Z"
-            raise TraceValueError(f"{where}: row {row + 1}: {text!r} is not {wanted}; fix or remove it") from error
+            raise TraceValueError(f"{where}: row {lines[row]}: {text!r} is not {wanted}; fix or remove it") from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=zone, fold=min(seen[text], 1))
             seen[text] += _is_ambiguous(moment)
         seconds[row] = moment.timestamp()
-    _check_epoch(seconds, where)
+    _check_epoch(seconds, where, lines)
     return seconds
 
 
@@ -97,27 +102,29 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _numeric(numbers: list[float | None], stamps: list[str], where: str) -> NDArray[np.float64]:
+def _numeric(
+    numbers: list[float | None], stamps: list[str], where: str, lines: NDArray[np.int64]
+) -> NDArray[np.float64]:
     for row, number in enumerate(numbers):
         if number is None:
-            raise TraceValueError(f"{where}: row {row + 1}: {stamps[row]!r} is no number, and other times are numbers")
+            problem = f"{stamps[row]!r} is no number, and other times are numbers"
+            raise TraceValueError(f"{where}: row {lines[row]}: {problem}")
     values = np.array(numbers, np.float64)
     is_milli = values > 1e11  # the year 5138 in seconds, 1973 in milliseconds
     if is_milli.any() and not is_milli.all():
         row = int(np.flatnonzero(is_milli != is_milli[0])[0])
-        raise TraceValueError(
-            f"{where}: row {row + 1}: times are mixed, seconds and milliseconds ({stamps[0]}, {stamps[row]}); use one"
-        )
+        kinds = f"seconds and milliseconds ({stamps[0]}, {stamps[row]})"
+        raise TraceValueError(f"{where}: row {lines[row]}: times are mixed, {kinds}; use one")
     seconds = values / 1000.0 if is_milli.any() else values
-    _check_epoch(seconds, where)
+    _check_epoch(seconds, where, lines)
     return seconds
 
 
-def _check_epoch(seconds: NDArray[np.float64], where: str) -> None:
+def _check_epoch(seconds: NDArray[np.float64], where: str, lines: NDArray[np.int64]) -> None:
     for row in (int(seconds.argmin()), int(seconds.argmax())) if len(seconds) else ():
         if not EARLIEST.timestamp() <= seconds[row] <= LATEST.timestamp():
             raise TraceValueError(
-                f"{where}: row {row + 1}: {utc_text(float(seconds[row]))} is not between 1990 and 2100; times are "
+                f"{where}: row {lines[row]}: {utc_text(float(seconds[row]))} is not between 1990 and 2100; times are "
                 "ISO 8601, or seconds or milliseconds since 1970"
             )
 

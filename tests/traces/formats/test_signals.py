@@ -123,3 +123,94 @@ def test_a_format_of_jobs_is_no_signal_and_the_other_way_round() -> None:
         traces.load_signal("itp:x.csv")
     with pytest.raises(TraceURIError, match=r"format of signal, not of jobs; use traces\.load_signal"):
         traces.load("eia:x_CISO.csv")
+
+
+DE_2021_10_31 = [f"{hour:02d}:{minute:02d}" for hour in (1, 2, 2, 3) for minute in (0, 15, 30, 45)]
+
+
+def entsoe(times: list[str], prices: list[str], day: str = "31/10/2021", area: str = "BZN|DE-LU") -> str:
+    head = '"MTU (CET/CEST)","Area","Sequence","Day-ahead Price (EUR/MWh)","Intraday Price (EUR/MWh)"\n'
+    cells = zip(times, prices, strict=True)
+    return head + "".join(
+        f'"{day} {time}:00 - {day} {time}:00","{area}","Sequence 1","{price}",""\n' for time, price in cells
+    )
+
+
+def test_entsoe_quarters_of_the_day_of_25_hours_follow_each_other_with_negative_prices_and_gaps(tmp_path: Path) -> None:
+    prices = [str(10 * index - 40) for index in range(16)]
+    prices[4:8] = ["n/e"] * 4  # the first of the two hours from 2 to 3
+    path = written(tmp_path, entsoe(DE_2021_10_31, prices))
+    signal = traces.load_signal(f"entsoe:{path}?usd_per_unit=1.2")
+    assert (signal.zone, signal.unit, signal.quality.gaps_filled) == ("BZN|DE-LU", "USD/kWh", 4)
+    assert np.diff(signal.start_seconds).tolist() == [900.0] * 15
+    assert signal.first_seconds == 1635634800.0  # 2021-10-30 23:00 UTC
+    assert signal.values[:4] == pytest.approx([-0.048, -0.036, -0.024, -0.012])
+    assert signal.at(1635642000.0) == pytest.approx(0.048)  # 01:00 UTC is the second hour from 2 to 3
+
+
+def test_entsoe_reads_marked_times_the_older_layout_and_one_of_several_auctions(tmp_path: Path) -> None:
+    marked = '"MTU (CET/CEST)","Area","Sequence","Day-ahead Price (EUR/MWh)"\n' + "".join(
+        f'"31/10/2021 02:00:00 ({mark}) - 31/10/2021 03:00:00 ({mark})","BZN|FR","Sequence {sequence}","{price}"\n'
+        for mark, sequence, price in [("CET", 1, 7), ("CEST", 1, 5), ("CET", 2, 8)]
+    )
+    path = written(tmp_path, marked)
+    signal = traces.load_signal(f"entsoe:{path}?usd_per_unit=1&sequence=Sequence 1")
+    assert signal.values.tolist() == [0.005, 0.007]
+    with pytest.raises(TraceURIError, match=r"has the sequences Sequence 1, Sequence 2; choose one"):
+        traces.load_signal(f"entsoe:{path}?usd_per_unit=1")
+    old = '"MTU (UTC)","Day-ahead Price [EUR/MWh]","Currency","BZN|AT"\n'
+    old += '"01.01.2021 00:00 - 01.01.2021 01:00","50","EUR",""\n'
+    assert traces.load_signal(f"entsoe:{written(tmp_path, old)}?usd_per_unit=1").zone == "BZN|AT"
+
+
+def test_prices_in_another_currency_need_a_rate_and_others_take_none(tmp_path: Path) -> None:
+    path = written(tmp_path, "time,value\n2021-01-01T00:00,50\n")
+    price = "quantity=price&unit=EUR/MWh"
+    assert traces.load_signal(f"csv:{path}?{price}&usd_per_unit=1.1").values.tolist() == pytest.approx([0.055])
+    for options, problem in (
+        (price, r"prices are in EUR/MWh; add \?usd_per_unit=RATE"),
+        (f"{price}&usd_per_unit=0", "must be above 0"),
+        ("quantity=price&unit=USD/MWh&usd_per_unit=1.1", "drop it"),
+        ("quantity=price&unit=EUR/GWh&usd_per_unit=1.1", "is no unit of price"),
+    ):
+        with pytest.raises(TraceError, match=problem):
+            traces.load_signal(f"csv:{path}?{options}")
+
+
+def test_a_german_table_is_read_by_separator_decimals_and_the_format_of_its_times(tmp_path: Path) -> None:
+    text = "\ufeffDatum von;Datum bis;DE/LU [€/MWh]\n28.03.2021 01:45;x;1.050,87\n"
+    text += "28.03.2021 03:00;x;-\n28.03.2021 03:15;x;-0,5\n"
+    path = written(tmp_path, text)
+    options = "quantity=price&unit=EUR/MWh&usd_per_unit=1&time=Datum von&value=DE/LU [€/MWh]&timezone=Europe/Berlin"
+    signal = traces.load_signal(f"csv:{path}?{options}&decimal=comma&time_format=%d.%m.%Y %H:%M")
+    assert np.diff(signal.start_seconds).tolist() == [1800.0]  # 01:45 to 03:15 on the day of 23 hours
+    assert signal.values.tolist() == pytest.approx([1.05087, -0.0005])
+    with pytest.raises(TraceValueError, match=r"row 1, column DE/LU .*'1\.050,87' is not a number; .* option decimal"):
+        traces.load_signal(f"csv:{path}?{options}&time_format=%d.%m.%Y %H:%M")
+    with pytest.raises(TraceValueError, match=r"row 1, column Datum von: '28\.03\.2021 01:45' is not a time"):
+        traces.load_signal(f"csv:{path}?{options}&decimal=comma&time_format=%Y/%m/%d")
+    with pytest.raises(TraceURIError, match="option time_format"):
+        traces.load_signal(f"csv:{path}?{options}&decimal=comma&time_format=%d.%m.%Q")
+
+
+@pytest.mark.parametrize("time", ["01/01/2021 06:00", "1/1/2021 6:00", "2021-01-01 06:00:00", "01Jan2021 6:00:00"])
+def test_the_workbook_of_the_eia_tells_the_end_of_an_hour_in_pounds(tmp_path: Path, time: str) -> None:
+    text = (
+        "Region,UTC time,D,CO2 Emissions Intensity for Generated Electricity,"
+        f'CO2 Emissions Intensity for Consumed Electricity\nNE,{time},"12,500",0.6,0.5\n'
+    )
+    signal = traces.load_signal(f"eia:{written(tmp_path, text, 'Region_NE.csv')}")
+    assert (signal.zone, signal.values.tolist()) == ("NE", [0.5 * 453.59237])
+    assert signal.first_seconds == 1609477200.0  # 05:00 UTC
+
+
+def test_a_row_without_a_time_or_with_a_bad_one_is_named_by_its_row(tmp_path: Path) -> None:
+    for stamp in ("", "soon"):
+        path = written(tmp_path, f"time,value,area\n2021-01-01,1,N\n2021-01-01,1,S\n{stamp},2,S\n")
+        with pytest.raises(TraceValueError, match="row 3"):
+            traces.load_signal(f"csv:{path}?basis=average&zone_column=area&zone=S")
+
+
+def test_an_option_of_the_format_of_signals_is_told_where_its_twin_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceURIError, match="the format of signals that has it is csv-signal"):
+        traces.load(f"csv:{tmp_path}/x.csv?quantity=price")
