@@ -1,4 +1,4 @@
-"""Attributes that real traces lack (checkpoints, slack, width, estimates...), drawn for each job from its id.
+"""Attributes that real traces lack (checkpoints, slack, width, data...), drawn for each job from its id.
 
 A job's attributes depend on its id and the seed alone, so a window of a trace gives them as the whole trace does, and a
 larger fraction only adds jobs to those of a smaller one.
@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from configs.checks import check_number
 from traces.arrow import is_null, nullable, strings
 from traces.errors import TraceValueError
 from traces.schema import SCHEMA
 from traces.trace import Trace
-from traces.validation import MAX_GPUS, MAX_SECONDS
+from traces.validation import MAX_DATA_GB, MAX_GPUS, MAX_SECONDS
 
 USUAL_SECONDS: Final = (
     *(300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 28_800, 43_200, 86_400),
@@ -32,7 +33,7 @@ Source of the shape: Tsafrir, Etsion and Feitelson, "Modeling User Runtime Estim
 _Uniform: TypeAlias = Mapping[str, NDArray[np.float64]]
 _STREAMS = (
     *("checkpointable", "deferrable", "slack", "with_deadline", "deadline", "elastic", "estimated", "priority"),
-    *("workload", "image", "estimate_radius", "estimate_angle", "flexibility", "spare_1", "spare_2", "spare_3"),
+    *("workload", "image", "estimate_radius", "estimate_angle", "flexibility", "data_gb", "data_region", "spare_1"),
 )
 """Uses of the 16 words of a job's hash, in their order: a new one takes a spare, so that the others stay."""
 
@@ -68,6 +69,9 @@ class Enrichment:
         workloads: workload -> weight.
         images: number of container images, `image-0` being the most popular; 0: none.
         image_exponent: the n-th most popular image is used in proportion to n ** -`image_exponent` (Zipf).
+        median_data_gb: median of the data that jobs read, GB; 0: none.
+        data_sigma: standard deviation of the natural logarithm of it; 0: all the same.
+        data_regions: the region where the data of a job are -> weight.
     """
 
     enrich_seed: int = _option(0, "another seed chooses other jobs and values")
@@ -93,9 +97,12 @@ class Enrichment:
     workloads: Mapping[str, float] = _option(None, "mix of workloads, NAME:WEIGHT,NAME:WEIGHT")
     images: int = _option(0, "number of container images")
     image_exponent: float = _option(1.0, "skew of their popularity (Zipf)")
+    median_data_gb: float = _option(0.0, "median of the data that jobs read, GB")
+    data_sigma: float = _option(1.5, "standard deviation of the natural logarithm of it")
+    data_regions: Mapping[str, float] = _option(None, "mix of the regions where they are, NAME:WEIGHT,NAME:WEIGHT")
 
     def __post_init__(self) -> None:
-        for name in ("priorities", "flexibility", "workloads"):
+        for name in ("priorities", "flexibility", "workloads", "data_regions"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
             _check_mix(name, getattr(self, name))
         check = partial(check_number, error=TraceValueError)
@@ -113,12 +120,15 @@ class Enrichment:
         check("estimate_bias", self.estimate_bias, above=0, high=1e6)
         check("images", self.images, low=0, high=1_000_000)
         check("image_exponent", self.image_exponent, low=0, high=10)
+        check("median_data_gb", self.median_data_gb, low=0, high=MAX_DATA_GB)
+        check("data_sigma", self.data_sigma, low=0, high=10)
 
     @property
     def adds_anything(self) -> bool:
         """Whether any job gets any attribute."""
         shares = (self.checkpointable, self.deferrable, self.with_deadline, self.elastic, self.estimated, self.images)
-        return any(shares) or bool(self.priorities) or bool(self.flexibility) or bool(self.workloads)
+        mixes = (self.priorities, self.flexibility, self.workloads, self.data_regions)
+        return any(shares) or self.median_data_gb > 0 or any(map(bool, mixes))
 
 
 def enrich(trace: Trace, config: Enrichment) -> Trace:
@@ -139,9 +149,10 @@ def enrich(trace: Trace, config: Enrichment) -> Trace:
     drawn: dict[str, pa.ChunkedArray] = {}
     for column, (values, present) in _numbers(trace, config, uniform).items():
         drawn[column] = pa.chunked_array([nullable(values, present)])
-    if config.workloads:
-        names = sorted(config.workloads)
-        drawn["workload"] = _texts(names, _pick([config.workloads[name] for name in names], uniform["workload"]))
+    for column, mix in (("workload", config.workloads), ("data_region", config.data_regions)):
+        if mix:
+            names = sorted(mix)
+            drawn[column] = _texts(names, _pick([mix[name] for name in names], uniform[column]))
     if config.images:
         ranks = np.arange(1, config.images + 1, dtype=np.float64)
         weights = (ranks**-config.image_exponent).tolist()
@@ -190,6 +201,9 @@ def _numbers(trace: Trace, config: Enrichment, uniform: _Uniform) -> dict[str, t
         drawn["priority"] = _drawn_levels(config.priorities, uniform["priority"]), everybody
     if config.flexibility:
         drawn["flexibility"] = _drawn_levels(config.flexibility, uniform["flexibility"]), everybody
+    if config.median_data_gb:
+        sizes = config.median_data_gb * np.exp(config.data_sigma * ndtri(uniform["data_gb"]))
+        drawn["data_gb"] = np.minimum(sizes, MAX_DATA_GB), everybody
     return drawn
 
 

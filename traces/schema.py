@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         pa.field("image", pa.string()),
         pa.field("flexibility", pa.int64()),
         pa.field("energy_kwh", pa.float64()),
+        pa.field("data_gb", pa.float64()),
+        pa.field("data_region", pa.string()),
     ]
 )
 """Arrow schema of `Trace.table`; the columns are described in `Trace`."""

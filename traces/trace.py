@@ -137,6 +137,8 @@ class Trace:
                                                         3 it is suspended, moved or preempted. Null: what it can: 3
                                                         with checkpoints, else 2 if elastic, else 1
             energy_kwh                   float64?       measured energy of the job's nodes, kWh; finite, >= 0
+            data_gb                      float64?       data that it reads, GB; from 0 to 1e6. Null: 0
+            data_region                  string?        the region where these are; not "". Null: everywhere
             ===========================  =============  ==================================================
 
         uri: the URI that gives this trace again.
@@ -285,6 +287,11 @@ class Trace:
         return _interval(self.checkpoint_interval_seconds)
 
     @property
+    def data_mb(self) -> NDArray[np.int64]:
+        """Data that jobs read, [jobs] int64, MB, rounded; 0 where null."""
+        return np.rint(self._filled("data_gb", np.zeros(self.num_jobs)) * 1000.0).astype(np.int64)
+
+    @property
     def flexibility(self) -> NDArray[np.int64]:
         """Flexibility tiers, [jobs] int64, 0 to 3; where null what the job can, see `table`."""
         is_elastic = (self.min_gpu_milli < self.gpu_milli) | (self.max_gpu_milli > self.gpu_milli)
@@ -295,7 +302,7 @@ class Trace:
         """A column of strings as numbers.
 
         Args:
-            column: `user`, `group`, `status`, `workload` or `image`.
+            column: `user`, `group`, `status`, `workload`, `image` or `data_region`.
 
         Returns:
             The distinct values, ascending; and the index of each job's value among them, [jobs] int64, -1 where

@@ -26,6 +26,9 @@ MAX_PRIORITY = 2**31 - 1
 """Largest size of a priority; Kubernetes keeps them in 32 bits too."""
 
 
+MAX_DATA_GB = 1e6
+"""Most data that one job may read, GB."""
+
 MAX_FLEXIBILITY = 3
 """Highest tier of a job's flexibility."""
 
@@ -218,11 +221,12 @@ def optional(
         "priority": (_priority, np.int64),
         "flexibility": (_flexibility, np.int64),
         "energy_kwh": (_energy, np.float64),
+        "data_gb": (_data, np.float64),
     }
     for name, (rule, kind) in rules.items():
         if name in given:
             yield from rule(filled(given[name], np.zeros(len(gpus), kind)))
-    for name in ("workload", "image"):
+    for name in ("workload", "image", "data_region"):
         if name in given:
             yield from _not_blank(given[name], name)
 
@@ -238,6 +242,12 @@ def _energy(values: NDArray[np.float64]) -> Violations:
     yield Violation(
         "energy_kwh", ~(values >= 0) | np.isinf(values), "is no energy", lambda index: f"{values[index]} {fix}"
     )
+
+
+def _data(values: NDArray[np.float64]) -> Violations:
+    limits = f"is no size of data; a job reads 0 to {MAX_DATA_GB:.0f} GB"
+    outside = ~((values >= 0) & (values <= MAX_DATA_GB))
+    yield Violation("data_gb", outside, "is no size of data", lambda index: f"{values[index]} {limits}")
 
 
 def _flexibility(tiers: NDArray[np.int64]) -> Violations:

@@ -23,10 +23,13 @@ EVERYTHING = Enrichment(
     flexibility={0: 1, 3: 3},
     workloads={"resnet50": 2, "bert": 1},
     images=20,
+    median_data_gb=100,
+    data_regions={"ciso": 3, "pjm": 1},
 )
 COLUMNS = (
     *("priority", "predicted_duration_seconds", "latest_start_seconds", "deadline_seconds"),
     *("min_gpus", "max_gpus", "workload", "checkpoint_interval_seconds", "image", "flexibility"),
+    *("data_gb", "data_region"),
 )
 
 
@@ -71,6 +74,9 @@ def test_jobs_get_the_attributes_in_the_shares_of_the_options() -> None:
     assert np.mean(trace.priority == 5) == pytest.approx(0.3, abs=0.03)
     assert np.mean(trace.flexibility == 3) == pytest.approx(0.75, abs=0.03)
     assert set(trace.flexibility.tolist()) == {0, 3}
+    names, codes = trace.codes("data_region")
+    assert names == ("ciso", "pjm")
+    assert np.mean(codes) == pytest.approx(1 / 4, abs=0.03)
     names, codes = trace.codes("workload")
     assert names == ("bert", "resnet50")
     assert np.mean(codes) == pytest.approx(2 / 3, abs=0.03)
@@ -110,6 +116,16 @@ def test_usual_estimates_are_round_values_above_the_run_time() -> None:
     seconds = estimated.predicted_duration_milliseconds / 1000
     assert np.all(seconds >= trace.duration_seconds)
     assert all(value in USUAL_SECONDS or value % 86_400 == 0 for value in seconds.tolist())
+
+
+def test_sizes_of_data_are_lognormal_about_their_median_and_end_at_the_limit() -> None:
+    logarithms = np.log(enrich(many(), Enrichment(median_data_gb=10, data_sigma=2)).data_mb / 1e4)
+    assert np.median(logarithms) == pytest.approx(0.0, abs=0.15)
+    assert logarithms.std() == pytest.approx(2.0, rel=0.05)
+    equal = enrich(many(100), Enrichment(median_data_gb=2.5, data_sigma=0))
+    assert equal.data_mb.tolist() == [2500] * 100
+    assert equal.table["data_region"].null_count == 100
+    assert enrich(many(100), Enrichment(median_data_gb=1e6, data_sigma=0)).data_mb.max() == 10**9
 
 
 def test_images_follow_zipf() -> None:

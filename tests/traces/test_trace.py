@@ -102,6 +102,8 @@ OPTIONALS = {
     "checkpoint_interval_seconds": [600.0, None, 0.0001],
     "image": [None, "train:1", "train:1"],
     "flexibility": [None, None, 0],
+    "data_gb": [1.5, None, 0.0006],
+    "data_region": ["pjm", None, "ciso"],
 }
 
 
@@ -119,6 +121,7 @@ def test_facts_of_some_jobs_are_arrays_with_a_default_for_the_others() -> None:
     assert trace.max_gpu_milli.tolist() == [4000, 8000, 500]
     assert trace.checkpoint_interval_milliseconds.tolist() == [600_000, 0, 1]
     assert trace.flexibility.tolist() == [3, 2, 0]
+    assert trace.data_mb.tolist() == [1500, 0, 1]
     assert trace.codes("workload")[0] == ("bert", "resnet50")
     assert trace.codes("workload")[1].tolist() == [1, -1, 0]
     assert trace.codes("user")[0] == ()
@@ -137,6 +140,7 @@ def test_a_trace_without_these_facts_has_the_defaults(count: int) -> None:
         "min_gpu_milli": 2000,
         "max_gpu_milli": 2000,
         "checkpoint_interval_milliseconds": 0,
+        "data_mb": 0,
     }
     for name, default in arrays.items():
         values = getattr(trace, name)
@@ -228,6 +232,10 @@ def test_a_parquet_file_from_before_these_facts_still_loads(tmp_path: Path) -> N
         ("flexibility", 3, 4, "4 is no flexibility tier; they are 0 to 3"),
         ("checkpoint_interval_seconds", 2, -1.0, "-1.0 is negative; checkpoint intervals must be > 0"),
         ("image", 3, "", "is an empty text"),
+        ("data_region", 1, "", "is an empty text"),
+        ("data_gb", 1, -1.0, "-1.0 is no size of data; a job reads 0 to 1000000 GB"),
+        ("data_gb", 3, float("nan"), "nan is no size of data"),
+        ("data_gb", 3, 2e6, "2000000.0 is no size of data"),
     ],
 )
 def test_a_broken_fact_names_row_column_and_value(column: str, row: int, value: object, message: str) -> None:

@@ -44,6 +44,8 @@ class Options(TextOptions):
     )
     image: str | None = field(default=None, metadata={"help": "column of container images"})
     flexibility_tier: str | None = field(default=None, metadata={"help": "column of flexibility tiers, 0 to 3"})
+    data_gb: str | None = field(default=None, metadata={"help": "column of the data that a job reads, GB"})
+    data_region: str | None = field(default=None, metadata={"help": "column of the regions where these data are"})
     start_time: datetime | None = field(
         default=None, metadata={"help": "local time of second 0 (2021-03-04T00:00), where submit times are seconds"}
     )
@@ -94,6 +96,8 @@ _OPTIONAL: Mapping[str, tuple[str, pa.DataType | None]] = {
     "checkpoint_interval_seconds": ("checkpoint_interval", pa.float64()),
     "flexibility": ("flexibility_tier", pa.int64()),
     "image": ("image", pa.string()),
+    "data_gb": ("data_gb", pa.float64()),
+    "data_region": ("data_region", pa.string()),
 }
 """Our column -> option that names the user's, and its dtype; None: a time, in seconds or as a timestamp."""
 

@@ -60,6 +60,15 @@ def test_flexibility_tiers_are_read(tmp_path: Path) -> None:
     assert trace.table["flexibility"].to_pylist() == [0, None]
 
 
+def test_sizes_and_regions_of_data_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("at,s,n,size,place\n0,5,1,2.5,ciso\n1,5,1,,\n")
+    trace = traces.load(f"csv:{tmp_path}/x.csv?submit=at&duration=s&gpus=n&data_gb=size&data_region=place")
+    assert trace.table.select(["data_gb", "data_region"]).to_pylist() == [
+        {"data_gb": 2.5, "data_region": "ciso"},
+        {"data_gb": None, "data_region": None},
+    ]
+
+
 def test_deadlines_may_be_timestamps_as_submit_times_are(tmp_path: Path) -> None:
     day = "2024-05-01 00:"
     trace = facts(tmp_path, f"{day}01:00,5,1,,,,,,,,,\n{day}00:00,5,1,,,{day}00:30,{day}02:00.5,,,,,\n")
