@@ -8,7 +8,7 @@ below it in principle, because it can shift work to moments at which nodes have 
 
 Several pools: pools that some job may choose between form a group (and so on through shared pools). The work of a group
 is packed on nodes of its largest size, whichever pool a policy chooses, and groups add up. Nodes that a pool must keep
-on (`min_nodes`) are on until the last job ends. Boot times count as nothing.
+on (`min_nodes`) are on until the last job ends. Boot times count as nothing, and so do waits for data of other regions.
 """
 
 from __future__ import annotations

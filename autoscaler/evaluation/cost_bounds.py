@@ -6,15 +6,20 @@ The bound has two parts.
 least together, as if its node were always full and at hand. Proof that no policy is below: the cost of a run is the sum
 over jobs of what their GPUs use at the tariff of those hours and of what their delay costs, plus terms that are not
 negative (idle nodes, boots, nodes that are off, unused GPUs on busy nodes). A job that starts at S in a pool and runs
-without a pause pays exactly `work_usd(S)`, and the minimum over all S and all pools that it may run in is not above
+without being stopped pays `work_usd(S)`, and the minimum over all S and all pools that it may run in is not above
 that. `work_usd` is piecewise linear in S, so its minimum lies where a slope changes: at the submission, at the end of
 free deferral, or where the start or the end meets a change of the tariff. A job that is stopped and goes on later does
 part of its work at other hours, and could fall below; so where jobs are stopped for others or nodes fail, the bound
 holds only up to that.
 
+*Transfer*: a job that starts in another region than its data holds its GPUs longer by the time that these take, which
+`work_usd(S)` counts as run time and as delay, and pays the network at the price of S, at least at the lowest price from
+its submission on. So the minimum over pools weighs the price of each region against the way there, job by job.
+
 *Fragmentation*: the GPUs that no job uses on the fewest nodes that could hold all running jobs if these could be moved
 for free at any moment (the migration-packed bound of `autoscaler.evaluation.bounds`), at the least price of the window.
 It holds where jobs start when they are submitted; a policy that lets jobs wait could fall slightly below in principle.
+Where data are moved it counts as nothing: a job that waits for its data fills GPUs that would be unused without it.
 
 Power caps and elastic width change the work itself, and suspension lets any job do parts of its work at other hours;
 with them no bound is known here.
@@ -33,6 +38,7 @@ from envs.gpu_cluster.accounting import AMOUNTS
 from envs.gpu_cluster.simulator.problem import Problem
 
 USED, UNUSED = AMOUNTS.index("used_milli_ms"), AMOUNTS.index("unused_milli_ms")
+TRANSFERRED = AMOUNTS.index("transferred_mb")
 MOST_STARTS = 2_000_000
 """Starts that are tried in one go."""
 
@@ -73,11 +79,12 @@ def cost_bound(problem: Problem, window: Window) -> CostBound:
     for pool in range(len(problem.cluster.pools)):
         may = (jobs.allowed_bits >> pool & 1).astype(bool)
         least[may] = np.minimum(least[may], _pool_usd(problem, pool, jobs.take(may)))
-    return CostBound(float(least.sum()), *_fragmentation_usd(problem, window))
+    fragmentation = (0.0, 0.0) if problem.settings.transfers else _fragmentation_usd(problem, window)
+    return CostBound(float(least.sum()), *fragmentation)
 
 
 class _Jobs(NamedTuple):
-    """Jobs of a window, as in `Problem`: [J] int64 each, `speed_ppm` [J, P]."""
+    """Jobs of a window, as in `Problem`: [J] int64 each, the last three [J, P]."""
 
     submit_ms: NDArray[np.int64]
     duration_ms: NDArray[np.int64]
@@ -85,6 +92,8 @@ class _Jobs(NamedTuple):
     allowed_bits: NDArray[np.int64]
     free_until_ms: NDArray[np.int64]
     speed_ppm: NDArray[np.int64]
+    transfer_mb: NDArray[np.int64]
+    transfer_ms: NDArray[np.int64]
 
     def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> _Jobs:
         return _Jobs(*(column[which] for column in self))
@@ -95,6 +104,7 @@ def _alive(problem: Problem, window: Window) -> _Jobs:
     ends = problem.submit_ms + problem.duration_ms
     alive = np.flatnonzero(ends[: window.last_job] > window.start_ms)
     submit = np.maximum(problem.submit_ms[alive], window.start_ms)
+    is_new = problem.submit_ms[alive, None] >= window.start_ms  # the others have their data
     return _Jobs(
         submit,
         ends[alive] - submit,
@@ -102,13 +112,15 @@ def _alive(problem: Problem, window: Window) -> _Jobs:
         problem.allowed_bits[alive],
         problem.free_until_ms[alive],
         problem.speed_ppm[alive],
+        np.where(is_new, problem.transfer_mb[alive], 0),
+        np.where(is_new, problem.transfer_ms[alive], 0),
     )
 
 
 def _pool_usd(problem: Problem, pool: int, jobs: _Jobs) -> NDArray[np.float64]:
     """[J] float64, the least cost of each job in a pool."""
     waiting = problem.settings.usd_per_waited_milli_ms
-    length = jobs.duration_ms * 1e6 / jobs.speed_ppm[:, pool]
+    length = jobs.duration_ms * 1e6 / jobs.speed_ppm[:, pool] + jobs.transfer_ms[:, pool]
     overhead = (length - jobs.duration_ms) * waiting
     tariff, begin = problem.prices.tariff, int(jobs.submit_ms.min(initial=0))
     first = int(np.searchsorted(tariff.edges_ms, begin, side="right")) - 1
@@ -119,7 +131,8 @@ def _pool_usd(problem: Problem, pool: int, jobs: _Jobs) -> NDArray[np.float64]:
         _least_energy(edges, rates, jobs.take(part), length[part], waiting)
         for part in _parts(jobs, edges, rates, length, waiting)
     ]
-    return np.asarray(jobs.gpu_milli * (np.concatenate(found) + overhead), np.float64)
+    network = jobs.transfer_mb[:, pool] * tariff.rates[first:, pool, TRANSFERRED].min()
+    return np.asarray(jobs.gpu_milli * (np.concatenate(found) + overhead) + network, np.float64)
 
 
 def _latest_ms(

@@ -20,9 +20,16 @@ time its work takes, every moment t of its work has t <= S + h, so that this is 
 stopped and goes on later is delayed by as much in all, so the bound holds for divisible work too. Deferral that is free
 has `free` at the latest start. So x is feasible and costs no more than the run: the minimum is a bound.
 
+*Transfer.* A job that does any work in a region other than that of its data has waited there for all of them, once,
+and paid the network: at least T = network at the lowest price + GPUs * wait * (lowest price of GPUs + w), by the
+cheapest pool of the region. If it does a share f <= 1 of its work there that is at least f * T, so T / W is added to
+the cost per unit; for several regions these sums add up as the waits do. The waits are part of h, so that L becomes L +
+all waits that the job could have: then t - L - free + work time + waits <= S - free + h as before. Of T only what is
+not negative is counted.
+
 *Groups.* Jobs join a group where piece of submission, piece of L + free, pools, speeds and, within a factor, run time
-are the same. The sum of their x is feasible for the group (constraints add up), and its costs are the least of any
-member, so the bound holds; for members that are equal in all of this nothing is lost.
+and T / W are the same. The sum of their x is feasible for the group (constraints add up), and its costs are the least
+of any member, so the bound holds; for members that are equal in all of this nothing is lost.
 Pieces later than `LOOKAHEAD_HOURS` after L + free are one, without a limit of capacity and at the least price to come.
 
 *Carbon* has no price of delay, so that work might be put off for ever: there a job must end by its latest end, the
@@ -47,11 +54,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 USED, SAVED = AMOUNTS.index("used_milli_ms"), AMOUNTS.index("saved_milli_ms")
+TRANSFERRED = AMOUNTS.index("transferred_mb")
 CARBON = SPENDINGS.index("carbon_g")
 PPM = 1e6
 LOOKAHEAD_HOURS = 48
 RUN_TIME_FACTOR = 1.25
 """Run times within this factor may be of one group."""
+TINY = 1e-300
+"""Less than any cost of a transfer, so that no transfer has a logarithm."""
 UNIT = MS_PER_HOUR * 1000.0
 """The program counts GPU-hours; the simulator thousandths of a GPU times ms."""
 
@@ -61,7 +71,7 @@ class NoSolutionError(ValueError):
 
 
 class FluidJobs(NamedTuple):
-    """Jobs of a window: [J] each, and [J, P] for the last two.
+    """Jobs of a window: [J] each, and [J, P] from `speed` on.
 
     Attributes:
         submit_ms: submission, or the beginning of the window.
@@ -71,6 +81,8 @@ class FluidJobs(NamedTuple):
         gpu_milli: requested, thousandths.
         workload: row of the curves.
         speed: in each pool, 0 where it may not run.
+        transfer_mb: data that it would have to bring to each pool.
+        transfer_ms: for how long it waits for them.
     """
 
     submit_ms: Floats
@@ -80,6 +92,8 @@ class FluidJobs(NamedTuple):
     gpu_milli: Floats
     workload: Ints
     speed: Floats
+    transfer_mb: Ints
+    transfer_ms: Ints
 
 
 class Program(NamedTuple):
@@ -142,12 +156,13 @@ def fluid_carbon_g(problem: Problem, window: Window, patience_seconds: float = 0
 
 
 def latest_ends_ms(problem: Problem, jobs: FluidJobs) -> Floats:
-    """[J] float64, when each job ends that is put off for as long as it may be and then runs where it is slowest."""
+    """[J] float64, when each job ends that is put off for as long as it may be and then is where it takes longest."""
     hold = 1000.0 * problem.config.codec.max_hold_seconds
     slowest = np.where(jobs.speed > 0.0, jobs.speed, np.inf).min(axis=1)
     if problem.config.codec.power_caps:
         slowest = slowest * problem.curves.cap_speed.min() / PPM
-    return np.asarray(np.maximum(jobs.free_ms, jobs.submit_ms + hold) + jobs.duration_ms / slowest, np.float64)
+    waits = jobs.transfer_ms.max(axis=1)
+    return np.asarray(np.maximum(jobs.free_ms, jobs.submit_ms + hold) + waits + jobs.duration_ms / slowest, np.float64)
 
 
 def fluid_jobs(problem: Problem, window: Window) -> FluidJobs:
@@ -156,6 +171,7 @@ def fluid_jobs(problem: Problem, window: Window) -> FluidJobs:
     alive = np.flatnonzero(ends[: window.last_job] > window.start_ms)
     submit = np.maximum(problem.submit_ms[alive], window.start_ms)
     may = (problem.allowed_bits[alive, None] >> np.arange(len(problem.pools)) & 1).astype(bool)
+    is_new = problem.submit_ms[alive, None] >= window.start_ms  # the others have their data
     return FluidJobs(
         submit_ms=submit.astype(np.float64),
         free_ms=np.maximum(submit, problem.free_until_ms[alive]).astype(np.float64),
@@ -164,6 +180,8 @@ def fluid_jobs(problem: Problem, window: Window) -> FluidJobs:
         gpu_milli=problem.gpu_milli[alive].astype(np.float64),
         workload=problem.workload[alive],
         speed=np.where(may, problem.speed_ppm[alive] / PPM, 0.0),
+        transfer_mb=np.where(is_new, problem.transfer_mb[alive], 0),
+        transfer_ms=np.where(is_new, problem.transfer_ms[alive], 0),
     )
 
 
@@ -189,7 +207,8 @@ def make_program(
     """
     price = usd_per_waited or 0.0
     slowest = np.where(jobs.speed > 0.0, jobs.speed, np.inf).min(axis=1)
-    until = jobs.free_ms + jobs.duration_ms / slowest  # free + L
+    until = jobs.free_ms + jobs.duration_ms / slowest + jobs.transfer_ms.sum(axis=1)  # free + L
+    transfer = _transfer(problem, jobs, rates, price)
     edges = _edges(problem, window, jobs, until, usd_per_waited is None)
     first = np.searchsorted(edges, jobs.submit_ms, side="right") - 1
     if usd_per_waited is None:
@@ -202,7 +221,8 @@ def make_program(
         class_of_run_time[:] = 0  # it does not matter then
     piece_until = np.searchsorted(edges, until, side="right") if price > 0.0 else np.zeros_like(first)
     speeds = np.unique(np.rint(jobs.speed * PPM), axis=0, return_inverse=True)[1].reshape(-1)
-    keys = np.stack([first, last, piece_until, class_of_run_time, speeds, jobs.workload])
+    ways = np.unique(np.floor(np.log2(transfer + TINY)), axis=0, return_inverse=True)[1].reshape(-1)
+    keys = np.stack([first, last, piece_until, class_of_run_time, speeds, jobs.workload, ways])
     _, some, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     group, size = group.reshape(-1), len(some)
     gpu_ms = jobs.gpu_milli * jobs.duration_ms
@@ -214,7 +234,10 @@ def make_program(
 
     ends = np.append(edges[1:], np.inf)
     begun = np.minimum(jobs.duration_ms / np.where(slowest > 0.0, slowest, 1.0), ends[first] - jobs.submit_ms)
+    least_transfer = np.full((size, transfer.shape[1]), np.inf)
+    np.minimum.at(least_transfer, group, transfer)
     cost = _cost(problem, edges, rates, price, jobs.workload[some], jobs.speed[some])
+    cost = cost + UNIT * least_transfer[:, :, None]
     delay = (
         price
         * np.maximum(edges[None, :] - largest(until)[:, None], 0.0)
@@ -247,6 +270,18 @@ def _edges(problem: Problem, window: Window, jobs: FluidJobs, until: Floats, has
     changes = problem.prices.tariff.edges_ms
     inside = changes[(changes > window.start_ms) & (changes < end)].astype(np.float64)
     return np.unique(np.concatenate([hours, inside]))
+
+
+def _transfer(problem: Problem, jobs: FluidJobs, rates: Floats, price: float) -> Floats:
+    """[J, P] float64, T / W: what it costs at least to have the data in the region of a pool, per unit of all work."""
+    caps = slice(None) if problem.config.codec.power_caps else slice(1)
+    watts = problem.curves.cap_watts[jobs.workload][:, :, caps].min(axis=2) / PPM  # [J, P]
+    used, saved = rates[:, :, USED].min(axis=0), rates[:, :, SAVED].min(axis=0)
+    held = jobs.gpu_milli[:, None] * jobs.transfer_ms * (used - saved * (1.0 - watts) + price)
+    paid = np.maximum(held + jobs.transfer_mb * rates[:, :, TRANSFERRED].min(axis=0), 0.0)
+    regions = problem.region_bits
+    paid = np.stack([paid[:, regions == region].min(axis=1) for region in regions], axis=1)
+    return np.asarray(paid / (jobs.gpu_milli * jobs.duration_ms)[:, None], np.float64)
 
 
 def _cost(problem: Problem, edges: Floats, rates: Floats, price: float, workload: Ints, speed: Floats) -> Floats:

@@ -48,7 +48,8 @@ def spent(rollout: Rollout, problem: Problem) -> Account:
     """What a rollout cost and emitted."""
     delayed = delayed_gpu_hours(rollout.totals.overhead_milli_ms, rollout.waited_milli_ms)
     node_hours = [totals.node_hours for totals in rollout.pools]
-    return account(problem.cluster.pools, rollout.spendings, node_hours, delayed, problem.config.objective)
+    moved = [totals.transferred_mb for totals in rollout.pools]
+    return account(problem.cluster.pools, rollout.spendings, node_hours, moved, delayed, problem.config.objective)
 
 
 def measure(rollout: Rollout, problem: Problem, known: References | None = None) -> Measures:
@@ -86,6 +87,7 @@ def _spendings(rollout: Rollout, problem: Problem) -> Measures:
         "cost_usd.energy": own.energy_usd.total,
         "cost_usd.carbon": own.carbon_usd,
         "cost_usd.nodes": own.node_usd,
+        "cost_usd.transfer": own.transfer_usd,
         "cost_usd.delay": own.delay_usd,
         **{f"carbon_kg.{name}": grams / 1000.0 for name, grams in own.carbon_g._asdict().items()},
         "carbon_kg.operational": kg,

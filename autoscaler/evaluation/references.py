@@ -73,7 +73,7 @@ def has_enough_gpus(problem: Problem, window: Window) -> bool:
     waiting = problem.settings.usd_per_waited_milli_ms
     rates = problem.prices.tariff.rates[:, :, USED]
     slowest = np.where(jobs.speed > 0.0, jobs.speed, np.inf).min(axis=1)
-    length = jobs.duration_ms / np.where(np.isfinite(slowest), slowest, 1.0)
+    length = jobs.duration_ms / np.where(np.isfinite(slowest), slowest, 1.0) + jobs.transfer_ms.max(axis=1)
     gain = length * float(rates.max() - rates.min())
     if waiting == 0.0 and gain.any():
         return False

@@ -16,7 +16,9 @@ from envs.gpu_cluster.cluster import ClusterConfig
 from envs.gpu_cluster.simulator import Simulator
 
 DEFAULT_SAMPLES = 4096
-IDLE, BUSY, BOOT, USED, _ = range(len(ENERGY_INTEGRALS))
+IDLE, BUSY, BOOT, USED = (
+    ENERGY_INTEGRALS.index(name) for name in ("idle_node_ms", "busy_node_ms", "boot_node_ms", "used_milli_ms")
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +27,7 @@ class Timeline:
 
     Attributes:
         time_ms: [S] int64, ascending, the first is the window's start and the last its end.
-        pools: [S, P, 5] int64, the columns of `envs.gpu_cluster.accounting.ENERGY_INTEGRALS`.
+        pools: [S, P, 6] int64, the columns of `envs.gpu_cluster.accounting.ENERGY_INTEGRALS`.
         waited_milli_ms: [S] int64: GPU-milli ms of waiting jobs.
     """
 
@@ -40,7 +42,7 @@ class Timeline:
             time_ms: [T] float64.
 
         Returns:
-            [T, P, 5] and [T] float64, as `pools` and `waited_milli_ms`.
+            [T, P, 6] and [T] float64, as `pools` and `waited_milli_ms`.
         """
         columns = self.pools.reshape(len(self.time_ms), -1).T
         pools = np.stack([np.interp(time_ms, self.time_ms, column) for column in columns], axis=-1)

@@ -24,6 +24,7 @@ from envs.gpu_cluster.accounting import (
     AMOUNTS,
     SPENDINGS,
     Account,
+    Amounts,
     Waterfall,
     account,
     add_spendings,
@@ -244,7 +245,7 @@ class LiveAccount:
         ]
         spendings = np.stack([entry.spendings for entry in self._pools.values()])
         prices = Prices(self._config.signals.usd_per_tonne, self._config.usd_per_gpu_hour)
-        return account(pools, spendings, hours, delayed_gpu_hours(0, self.waited_milli_ms), prices)
+        return account(pools, spendings, hours, [0] * len(pools), delayed_gpu_hours(0, self.waited_milli_ms), prices)
 
     @property
     def energy(self) -> Waterfall:
@@ -342,13 +343,12 @@ def cost_parts(total: Account) -> dict[str, float]:
     }
 
 
-def _amounts(pool: LivePool, counts: Counts, elapsed_ms: int) -> tuple[int, int, int, int, int, int]:
+def _amounts(pool: LivePool, counts: Counts, elapsed_ms: int) -> Amounts:
     idle, busy, booting, used = (each * elapsed_ms for each in counts)
     # A pool may have more nodes than its most, for a while or made by others: none of them is off.
     most = max(pool.max_nodes, counts.idle + counts.busy + counts.booting)
-    found: tuple[int, int, int, int, int, int] = energy_amounts(
-        idle, busy, booting, used, 0, pool.gpus_per_node, most, elapsed_ms
-    )
+    # Nobody says what networks transferred.
+    found: Amounts = energy_amounts(idle, busy, booting, used, 0, 0, pool.gpus_per_node, most, elapsed_ms)
     return found
 
 

@@ -21,6 +21,7 @@ from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
 from envs.gpu_cluster.power import PowerConfig
+from envs.gpu_cluster.transfer import TransferConfig
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ class LivePool:
         usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
         placement_usd_per_node_hour: on top of `usd_per_node_hour` where the default placement compares pools; no cost.
+        transfer: what it takes to bring the data of a job here from another region, as in the simulator.
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
         template: its nodes as they will be.
@@ -134,6 +136,7 @@ class LivePool:
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
     placement_usd_per_node_hour: float = 0.0
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     provider: str = "kwok"
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
     template: NodeTemplate = field(default_factory=NodeTemplate)
@@ -444,10 +447,7 @@ class LiveConfig:
         Raises:
             KeyError: no such pool.
         """
-        for pool in self.pools:
-            if pool.name == name:
-                return pool
-        raise KeyError(name)
+        return {pool.name: pool for pool in self.pools}[name]
 
     def region_of(self, pool: LivePool) -> LiveRegion | None:
         """The region of a pool; None: there is none.

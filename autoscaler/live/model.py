@@ -71,6 +71,8 @@ class GangView:
         default_pool: where it goes while it waits behind the policy's window; empty: it does not.
         predicted_seconds: the run time that is expected, 0: nobody said.
         latest_start_seconds: until when its start may be deferred; None: it may not.
+        data_gb: data that it reads, GB.
+        data_region: the region where these are; empty: nobody said.
         priority: the highest of its pods.
         protected: it must not be moved (see the guardrails); False for queued gangs.
         managed_by: who else starts and stops it, such as Kueue, so that we must not suspend it; empty: nobody.
@@ -99,6 +101,8 @@ class GangView:
     default_pool: str = ""
     predicted_seconds: float = 0.0
     latest_start_seconds: float | None = None
+    data_gb: float = 0.0
+    data_region: str = ""
     priority: int = 0
     protected: bool = False
     managed_by: str = ""

@@ -134,6 +134,12 @@ ANNOTATION_LATEST_START: Final = _name(
     f"{DOMAIN}/latest-start",
     "Pod: unix seconds until which the policy may hold its job back, and no longer; more than its submission.",
 )
+ANNOTATION_DATA_GB: Final = _name(
+    "annotation", f"{DOMAIN}/data-gb", "Pod: GB of data that its job reads; a pool in another region has to get them."
+)
+ANNOTATION_DATA_REGION: Final = _name(
+    "annotation", f"{DOMAIN}/data-region", "Pod: the region of `signals.regions` where these data are."
+)
 ANNOTATION_SAFE_TO_EVICT: Final = _name(
     "annotation", "cluster-autoscaler.kubernetes.io/safe-to-evict", 'Pod: "false" protects it from eviction.'
 )

@@ -16,17 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gpu_cluster.power import PowerConfig
+from envs.gpu_cluster.transfer import TransferConfig
 
 WATT_MS_PER_KWH = 3.6e9
 MILLI_MS_PER_GPU_HOUR = 3.6e9
 MS_PER_HOUR = 3.6e6
 GRAMS_PER_TONNE = 1e6
 
-ENERGY_INTEGRALS = ("idle_node_ms", "busy_node_ms", "boot_node_ms", "used_milli_ms", "saved_milli_ms")
+MB_PER_GB = 1e3
+
+ENERGY_INTEGRALS = (
+    *("idle_node_ms", "busy_node_ms", "boot_node_ms", "used_milli_ms", "saved_milli_ms"),
+    "transferred_mb",
+)
 """What the energy of a pool is made of, beside the time: fields of `envs.gpu_cluster.simulator.results.PoolTotals`."""
 
-AMOUNTS = ("idle_node_ms", "unused_milli_ms", "boot_node_ms", "off_node_ms", "used_milli_ms", "saved_milli_ms")
-"""What energy is counted in: node time by state in ms, and GPU time in thousandths of a GPU times ms."""
+AMOUNTS = (
+    *("idle_node_ms", "unused_milli_ms", "boot_node_ms", "off_node_ms", "used_milli_ms", "saved_milli_ms"),
+    "transferred_mb",
+)
+"""What energy is counted in: node time by state in ms, GPU time in thousandths of a GPU times ms, and MB of data."""
+Amounts = tuple[int, int, int, int, int, int, int]
 
 SPENDINGS = ("energy_usd", "carbon_g")
 """What is kept of energy as time passes, for its price (USD) and its carbon intensity (gCO2e) change."""
@@ -37,6 +47,9 @@ class PoolRates(Protocol):
 
     @property
     def power(self) -> PowerConfig: ...  # noqa: D102 (there)
+
+    @property
+    def transfer(self) -> TransferConfig: ...  # noqa: D102
 
     @property
     def gpus_per_node(self) -> int: ...  # noqa: D102
@@ -62,18 +75,22 @@ class ObjectivePrices(Protocol):
 
 
 class Waterfall(NamedTuple):
-    """Energy of a run (kWh, PUE included), or its cost or its carbon; `total` is the sum of the parts in this order."""
+    """Energy of a run (kWh, PUE included), or its cost or its carbon; `total` is the sum of the parts in this order.
+
+    `transfer` is the network that brings data from other regions; the others are the nodes.
+    """
 
     busy: float
     fragmentation: float
     idle: float
     boot: float
     off: float
+    transfer: float
 
     @property
     def total(self) -> float:
         """The sum of the parts."""
-        return self.busy + self.fragmentation + self.idle + self.boot + self.off
+        return self.busy + self.fragmentation + self.idle + self.boot + self.off + self.transfer
 
     def to_dict(self) -> dict[str, float]:
         """The parts and the total by name."""
@@ -82,8 +99,8 @@ class Waterfall(NamedTuple):
     @classmethod
     def of_amounts(cls, values: Sequence[float]) -> Waterfall:
         """The parts from a value for each of `AMOUNTS`."""
-        idle, unused, boot, off, used, saved = values
-        return cls(busy=used + saved, fragmentation=unused, idle=idle, boot=boot, off=off)
+        idle, unused, boot, off, used, saved, transfer = values
+        return cls(busy=used + saved, fragmentation=unused, idle=idle, boot=boot, off=off, transfer=transfer)
 
     @classmethod
     def sum(cls, parts: Iterable[Waterfall]) -> Waterfall:
@@ -92,10 +109,10 @@ class Waterfall(NamedTuple):
 
 
 def kwh_rates(pool: PoolRates) -> NDArray[np.float64]:
-    """[6] float64, kWh per unit of an integral.
+    """[len(AMOUNTS)] float64, kWh per unit of an amount.
 
-    Idle node, unused milli on busy nodes, boot, off, used milli, and used milli whose power (without the host's share)
-    a cap saves.
+    Idle node, unused milli on busy nodes, boot, off, used milli, used milli whose power (without the host's share) a
+    cap saves, and transferred MB, to which no PUE is added.
     """
     watts = pool.power.watts(pool.gpus_per_node)
     per_unit = [
@@ -106,18 +123,26 @@ def kwh_rates(pool: PoolRates) -> NDArray[np.float64]:
         watts.busy_gpu / 1000.0,
         watts.cappable_gpu / 1000.0,
     ]
-    return np.array(per_unit) * pool.power.pue / WATT_MS_PER_KWH
+    return np.append(np.array(per_unit) * pool.power.pue / WATT_MS_PER_KWH, pool.transfer.kwh_per_gb / MB_PER_GB)
 
 
 def node_hour_rates(pool: PoolRates) -> NDArray[np.float64]:
     """[len(AMOUNTS)] float64, node-hours (on or booting) per unit of an amount; GPUs share their node equally."""
     gpu = 1.0 / (1000.0 * pool.gpus_per_node)
-    return np.array([1.0, gpu, 1.0, 0.0, gpu, 0.0]) / MS_PER_HOUR
+    return np.array([1.0, gpu, 1.0, 0.0, gpu, 0.0, 0.0]) / MS_PER_HOUR
 
 
 def energy_amounts(
-    idle: Any, busy: Any, boot: Any, used: Any, saved: Any, gpus_per_node: int, max_nodes: int, elapsed_ms: Any
-) -> tuple[Any, Any, Any, Any, Any, Any]:
+    idle: Any,
+    busy: Any,
+    boot: Any,
+    used: Any,
+    saved: Any,
+    transferred: Any,
+    gpus_per_node: int,
+    max_nodes: int,
+    elapsed_ms: Any,
+) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
     """The amounts that `kwh_rates` prices, in its order, of one pool; what caps save is negative.
 
     Kernels use it with integers, and reports with arrays.
@@ -128,18 +153,17 @@ def energy_amounts(
         boot: booting node ms.
         used: GPU time that jobs hold, in thousandths of a GPU times ms.
         saved: GPU time that the power saved by caps is worth, likewise.
+        transferred: data that came from other regions, MB.
         gpus_per_node: of the pool.
         max_nodes: of the pool.
         elapsed_ms: time over which the others were summed.
     """
     unused = busy * gpus_per_node * 1000 - used
     off = elapsed_ms * max_nodes - idle - busy - boot  # with those that are down
-    return idle, unused, boot, off, used, -saved
+    return idle, unused, boot, off, used, -saved, transferred
 
 
-def add_spendings(
-    spendings: NDArray[np.float64], amounts: tuple[int, int, int, int, int, int], rates: NDArray[np.float64]
-) -> None:
+def add_spendings(spendings: NDArray[np.float64], amounts: Amounts, rates: NDArray[np.float64]) -> None:
     """Add what amounts of energy cost and emitted.
 
     Args:
@@ -154,6 +178,7 @@ def add_spendings(
         spendings[3, kind] += amounts[3] * rates[3, kind]
         spendings[4, kind] += amounts[4] * rates[4, kind]
         spendings[5, kind] += amounts[5] * rates[5, kind]
+        spendings[6, kind] += amounts[6] * rates[6, kind]
 
 
 def energy_units(
@@ -167,10 +192,10 @@ def energy_units(
         elapsed_ms: [...], its length.
 
     Returns:
-        [..., 6], in the order of `kwh_rates`.
+        [..., len(AMOUNTS)], in the order of `kwh_rates`.
     """
-    idle, busy, boot, used, saved = np.moveaxis(integrals, -1, 0)
-    amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed_ms)
+    idle, busy, boot, used, saved, transferred = np.moveaxis(integrals, -1, 0)
+    amounts = energy_amounts(idle, busy, boot, used, saved, transferred, pool.gpus_per_node, pool.max_nodes, elapsed_ms)
     return np.stack(amounts, axis=-1)
 
 
@@ -205,6 +230,7 @@ class Account(NamedTuple):
         node_usd: USD of the nodes themselves.
         embodied_g: gCO2e of making the nodes, for the hours that they were on.
         carbon_usd: USD of all carbon, of energy and embodied.
+        transfer_usd: USD that networks charged for data.
         delay_usd: USD of waiting and overhead.
     """
 
@@ -214,18 +240,20 @@ class Account(NamedTuple):
     node_usd: float
     embodied_g: float
     carbon_usd: float
+    transfer_usd: float
     delay_usd: float
 
     @property
     def total_usd(self) -> float:
         """The objective: all of it."""
-        return self.energy_usd.total + self.node_usd + self.carbon_usd + self.delay_usd
+        return self.energy_usd.total + self.node_usd + self.carbon_usd + self.transfer_usd + self.delay_usd
 
 
 def account(
     pools: Sequence[PoolRates],
     spendings: NDArray[np.float64],
     node_hours: Sequence[float],
+    transferred_mb: Sequence[int],
     delayed: float,
     objective: ObjectivePrices,
 ) -> Account:
@@ -235,6 +263,7 @@ def account(
         pools: of the cluster.
         spendings: [P, len(AMOUNTS), len(SPENDINGS)] float64, of its energy.
         node_hours: [P], of each pool.
+        transferred_mb: [P], data that came to each pool.
         delayed: GPU-hours by which jobs were delayed, see `delayed_gpu_hours`.
         objective: prices.
     """
@@ -250,5 +279,8 @@ def account(
         node_usd=sum(pool.usd_per_node_hour * hours for pool, hours in zip(pools, node_hours, strict=True)),
         embodied_g=embodied,
         carbon_usd=(carbon_g.total + embodied) * objective.usd_per_tonne / GRAMS_PER_TONNE,
+        transfer_usd=sum(
+            pool.transfer.usd_per_gb / MB_PER_GB * mb for pool, mb in zip(pools, transferred_mb, strict=True)
+        ),
         delay_usd=delayed * objective.usd_per_gpu_hour,
     )

@@ -54,3 +54,11 @@ def test_a_signal_that_cannot_be_used_is_one_line(
     assert message in error
     assert "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_data_in_a_region_that_is_not_there_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = "synthetic:quickstart?days=1&seed=0&median_data_gb=10&data_regions=hre:1"
+    assert main(["simulate", "--trace", trace, "--set", "regions=[{name: here}]", "--quiet"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "are in region 'hre', which is not there; did you mean 'here'?" in error
+    assert "\n" not in error

@@ -17,11 +17,18 @@ import pytest
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView
-from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_LATEST_START, ANNOTATION_PREDICTED_SECONDS
+from autoscaler.live.names import (
+    ANNOTATION_CHECKPOINTABLE,
+    ANNOTATION_DATA_GB,
+    ANNOTATION_DATA_REGION,
+    ANNOTATION_LATEST_START,
+    ANNOTATION_PREDICTED_SECONDS,
+)
 from autoscaler.live.policy.decide import Decider
 from autoscaler.live.policy.pool_signals import PoolSignals
 from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
+from autoscaler.live.signal_config import LiveRegion, SignalSettings
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
 from autoscaler.live.view.submissions import Submissions
@@ -72,6 +79,8 @@ class LiveSide:
                 usd_per_kwh=float(problem.template[index, Pool.USD_PER_KWH]),
                 usd_per_node_hour=pool.usd_per_node_hour,
                 placement_usd_per_node_hour=pool.placement_usd_per_node_hour,
+                transfer=pool.transfer,
+                region=pool.region,
             )
             for index, pool in enumerate(problem.cluster.pools)
         )
@@ -81,6 +90,7 @@ class LiveSide:
             codec=layout,
             usd_per_gpu_hour=config.objective.usd_per_gpu_hour,
             decision_interval_seconds=config.decision_interval_seconds,
+            signals=SignalSettings(tuple(LiveRegion(region.name) for region in config.regions)),
         )
         self.clock = ManualClock(MONDAY)
         self.store = Store(Parser(self.config, self.clock), self.clock)
@@ -119,10 +129,17 @@ class LiveSide:
             annotations[ANNOTATION_PREDICTED_SECONDS] = repr(job.predicted_ms / 1000.0)
         if job.latest_ms > 0:
             annotations[ANNOTATION_LATEST_START] = repr(MONDAY + job.latest_ms / 1000.0)
+        if job.data_mb > 0:
+            annotations |= {ANNOTATION_DATA_GB: repr(job.data_mb / 1000.0), ANNOTATION_DATA_REGION: self.region_of(job)}
         state: dict[str, Any] = {"phase": phase} if phase else {}
         state["spec"], meta = {"priority": job.priority, **self.containers(job, count)}, {"annotations": annotations}
         pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)
         self.store.apply(Resource.PODS, kind, pod)
+
+    def region_of(self, job: Job) -> str:
+        """Where the data of a job are."""
+        pool = self.problem.cluster.pools[min(job.data_pools)]
+        return pool.region or self.problem.config.regions[0].name
 
     def containers(self, job: Job, pods: int) -> dict[str, Any]:
         """What each pod of a job requests, where the simulator knows more of it than GPUs."""

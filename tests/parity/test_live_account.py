@@ -17,6 +17,7 @@ from autoscaler.live.signal_config import LiveRegion, Quantity, SignalSettings
 from autoscaler.live.signals.base import Reading
 from autoscaler.live.signals.series import LiveSeries
 from envs.gpu_cluster.accounting import (
+    ENERGY_INTEGRALS,
     Account,
     Waterfall,
     account,
@@ -118,17 +119,14 @@ def simulated(simulator: ToldSimulator) -> tuple[Account, list[Waterfall]]:
     """What the simulator says that the window cost, and the energy of each pool."""
     problem, totals = simulator.problem, simulator.totals
     pools = problem.cluster.pools
-    integrals = [
-        np.array([each.idle_node_ms, each.busy_node_ms, each.boot_node_ms, each.used_milli_ms, each.saved_milli_ms])
-        for each in totals
-    ]
+    integrals = [np.array([getattr(each, name) for name in ENERGY_INTEGRALS]) for each in totals]
     hours = [float(each[:3].sum()) / 3.6e6 for each in integrals]
     delayed = delayed_gpu_hours(0, simulator.waited_milli_ms)
     energy = [
         Waterfall.of_amounts((energy_units(pool, each, simulator.now) * kwh_rates(pool)).tolist())
         for pool, each in zip(pools, integrals, strict=True)
     ]
-    return account(pools, spendings(simulator), hours, delayed, problem.config.objective), energy
+    return account(pools, spendings(simulator), hours, [0] * len(pools), delayed, problem.config.objective), energy
 
 
 @pytest.mark.parametrize("regions", [True, False], ids=["hourly signals in two regions", "constants"])

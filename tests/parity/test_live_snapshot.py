@@ -27,6 +27,7 @@ from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.state import NEVER
+from envs.gpu_cluster.transfer import TransferConfig
 from tests.parity.live_side import LiveSide, ToldSimulator, check, make_trace, tell_live
 from traces.signals import Forecaster, make_forecaster
 from traces.trace import Trace
@@ -253,6 +254,31 @@ def test_the_same_with_what_jobs_say_of_themselves(policy: str) -> None:
     problem = make_problem(trace, ClusterConfig(CLUSTERS["one pool from zero"]), config)
     simulator = ToldSimulator(problem, LiveSide(problem, layout))
     assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
+
+
+@pytest.mark.parametrize("placement", ["cost", "order"])
+@pytest.mark.parametrize("policy", ["reactive", "random"])
+def test_the_same_where_the_data_of_jobs_are_in_other_regions(policy: str, placement: str) -> None:
+    """In two regions, and in one of each of two pools that take other times and prices for a GB."""
+    layout = CodecLayout(
+        max_pools=3, window_slots=4, data_transfer=True, cost_aware_placement=placement == "cost", signals=True
+    )
+    pools = (
+        PoolConfig("a", 3, 1, boot_seconds=90.0, region="west"),
+        PoolConfig("b", 5, boot_seconds=301.5, region="east", transfer=TransferConfig(2.5, 0.01, 0.02)),
+        PoolConfig("c", 2, boot_seconds=60.0, transfer=TransferConfig(0.5)),
+    )
+    plain = make_trace(7, 80)
+    data = {
+        "data_gb": [(None, 0.0004, 12.3456, 900.0)[index % 4] for index in range(80)],
+        "data_region": [(None, "west", "east")[index % 3] for index in range(80)],
+    }
+    trace = Trace.from_columns({**{name: plain.table[name] for name in plain.table.column_names}, **data})
+    config = EnvironmentConfig(codec=layout, regions=(RegionConfig("west"), RegionConfig("east")))
+    problem = make_problem(trace, ClusterConfig(pools), config)
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
+    assert sum(totals.transferred_mb for totals in simulator.totals) > 0
 
 
 def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:

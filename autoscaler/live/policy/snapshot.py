@@ -6,7 +6,7 @@ Times are compared in whole milliseconds and GPUs in thousandths, as there.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -100,6 +100,7 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
     row[Pool.BUSY_GPU_WATTS] = pue * (watts.busy_gpu - watts.unused_gpu)
     row[Pool.USD_PER_KWH] = settings.usd_per_kwh
     row[Pool.USD_PER_NODE_HOUR] = settings.usd_per_node_hour + settings.placement_usd_per_node_hour
+    row[Pool.TRANSFER_SECONDS_PER_GB : Pool.TRANSFER_USD_PER_GB + 1] = astuple(settings.transfer)
     idle, busy = pool.in_state(NodeState.IDLE), pool.in_state(NodeState.BUSY)
     row[Pool.IDLE_NODES] = len(idle)
     row[Pool.BUSY_NODES] = len(busy)
@@ -164,6 +165,18 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
             row[Slot.SLACK_SECONDS] = (slack if slack > 0 else slack - 1) / 1000.0
         for pool in gang.allowed_pools:
             snapshot.allowed[slot, rows[pool]] = 1.0
+        snapshot.transfer_gb[slot] = _transfer_gb(gang, config)
+
+
+def _transfer_gb(gang: GangView, config: LiveConfig) -> NDArray[np.float64]:
+    """[P] float64, the data that would have to come to each pool; none of a gang that names no region of the config."""
+    row = np.zeros(config.codec.max_pools)
+    if any(region.name == gang.data_region for region in config.signals.regions):
+        for index, pool in enumerate(config.pools):
+            region = config.region_of(pool)
+            if region is not None and region.name != gang.data_region:
+                row[index] = round(gang.data_gb * 1000.0) / 1000.0  # MB, as the simulator counts
+    return row
 
 
 def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> ClusterView:
@@ -183,9 +196,13 @@ def plan_backlog(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapsho
     allowed = np.zeros((len(behind), config.codec.max_pools))
     for row, gang in zip(allowed, behind, strict=True):
         row[[rows[pool] for pool in gang.allowed_pools]] = 1.0
+    transfer_gb = np.zeros_like(allowed)
+    for row, gang in zip(transfer_gb, behind, strict=True):
+        row[:] = _transfer_gb(gang, config)
     gpus = [gang.pending_gpu_milli / 1000.0 for gang in behind]
     predicted = [milliseconds(gang.predicted_seconds) / 1000.0 for gang in behind]
-    pools = backlog_pools(snapshot, config.codec.tables(), empty_plan(config.codec), gpus, allowed, predicted)
+    tables, plan = config.codec.tables(), empty_plan(config.codec)
+    pools = backlog_pools(snapshot, tables, plan, gpus, allowed, transfer_gb, predicted)
     backlog = np.zeros(len(view.pools), np.int64)
     for gang, pool in zip(behind, pools, strict=True):
         backlog[pool] += gang.pending_gpu_milli

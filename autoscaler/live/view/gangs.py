@@ -17,6 +17,8 @@ from autoscaler.live.model import GangState, GangView, PoolView
 from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST,
     ANNOTATION_CONSUME_REQUEST_OLD,
+    ANNOTATION_DATA_GB,
+    ANNOTATION_DATA_REGION,
     ANNOTATION_LATEST_START,
     ANNOTATION_PLACED_AT,
     ANNOTATION_PREDICTED_SECONDS,
@@ -37,6 +39,9 @@ HELD = "its pods wait at the scheduling gate {} of others"
 
 LAST_SECOND = 1e11
 """Times and durations from here on, some thousand years, are taken for mistakes."""
+
+MOST_DATA_GB = 1e6
+"""So are sizes of data from here on; a trace has no larger ones either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +244,9 @@ class GangBuilder:
             missing_pods=missing,
             pods=tuple(alive),
             to_come=(PodsToCome(unborn(waiting[0]), missing),) if waiting and missing else (),
-            predicted_seconds=max((_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
+            predicted_seconds=max((_number(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
             latest_start_seconds=self._latest_start(alive),
+            **_data(alive),
             priority=max((pod.priority for pod in alive), default=0),
             managed_by=manager,
             replaceable=job is not None and _replaceable(job, len(alive)),
@@ -284,8 +290,9 @@ class GangBuilder:
             late=group.late,
             pods=tuple(pods),
             companions=tuple(companions),
-            predicted_seconds=max(_seconds(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive),
+            predicted_seconds=max(_number(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive),
             latest_start_seconds=self._latest_start(alive),
+            **_data(alive),
             priority=max(pod.priority for pod in alive),
         )
 
@@ -339,17 +346,26 @@ class GangBuilder:
 
     def _latest_start(self, pods: Iterable[PodView]) -> float | None:
         """The earliest time that its pods say and that is after their creation."""
-        said = [(self._clock.from_wall(_seconds(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
+        said = [(self._clock.from_wall(_number(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
         return min((latest for latest, created in said if latest > created), default=None)
 
 
-def _seconds(pod: PodView, annotation: str) -> float:
-    """Seconds that an annotation says; 0 where it says none, or none that can be."""
+def _number(pod: PodView, annotation: str, below: float = LAST_SECOND) -> float:
+    """What an annotation says, seconds as a rule; 0 where it says none, or none that can be."""
     try:
-        seconds = float(pod.annotations.get(annotation, "0"))
+        number = float(pod.annotations.get(annotation, "0"))
     except ValueError:
         return 0.0
-    return seconds if 0.0 < seconds < LAST_SECOND else 0.0
+    return number if 0.0 < number < below else 0.0
+
+
+def _data(pods: Iterable[PodView]) -> dict[str, Any]:
+    """What pods say of the data of their job: the most, and the first place."""
+    sizes, places = [0.0], [""]
+    for pod in pods:
+        sizes.append(_number(pod, ANNOTATION_DATA_GB, MOST_DATA_GB))
+        places.append(pod.annotations.get(ANNOTATION_DATA_REGION, ""))
+    return {"data_gb": max(sizes), "data_region": next(filter(None, places), "")}
 
 
 def _replaceable(job: JobView, pods: int) -> bool:

@@ -70,14 +70,14 @@ def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPla
     """
     if choice == HOLD and may_hold(snapshot, tables, slot):
         return -1
-    gpus, allowed = snapshot.queue[slot, Slot.GPUS], snapshot.allowed[slot]
-    predicted = snapshot.queue[slot, Slot.PREDICTED_SECONDS]
+    gpus, predicted = snapshot.queue[slot, Slot.GPUS], snapshot.queue[slot, Slot.PREDICTED_SECONDS]
+    allowed, transfer_gb = snapshot.allowed[slot], snapshot.transfer_gb[slot]
     if 0 < choice <= tables.max_pools and allowed[choice - 1] > 0.0:
         if can_take(snapshot, plan, choice - 1, gpus):
             return choice - 1
-        other = default_pool(snapshot, tables, plan, gpus, allowed, predicted)
+        other = default_pool(snapshot, tables, plan, gpus, allowed, transfer_gb, predicted)
         return other if can_take(snapshot, plan, other, gpus) else choice - 1
-    return default_pool(snapshot, tables, plan, gpus, allowed, predicted)
+    return default_pool(snapshot, tables, plan, gpus, allowed, transfer_gb, predicted)
 
 
 def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:

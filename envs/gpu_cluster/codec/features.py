@@ -193,6 +193,12 @@ class HintPairFeature(Feature):
     SPEED = "relative speed", 1.0
 
 
+class TransferPairFeature(Feature):
+    """What the transfer of data adds to a slot and a pool together."""
+
+    TRANSFER = "seconds", 300.0
+
+
 class SignalPairFeature(Feature):
     """What signals add to a slot and a pool together; one half: to start here and now is the cheapest."""
 
@@ -221,7 +227,12 @@ POOL_PARTS = (
     Part(SignalFeature, "signals"),
 )
 SLOT_PARTS = (Part(SlotFeature), Part(HintFeature, "job_hints"), Part(FlexibilityFeature, "suspension"))
-PAIR_PARTS = (Part(PairFeature), Part(HintPairFeature, "job_hints"), Part(SignalPairFeature, "signals"))
+PAIR_PARTS = (
+    Part(PairFeature),
+    Part(HintPairFeature, "job_hints"),
+    Part(TransferPairFeature, "data_transfer"),
+    Part(SignalPairFeature, "signals"),
+)
 
 ALL_PARTS = {"cluster": CLUSTER_PARTS, "pool": POOL_PARTS, "slot": SLOT_PARTS, "slot and pool": PAIR_PARTS}
 """All parts by what they describe."""

@@ -114,6 +114,9 @@ class Pool(_Field):
     SUSPENDABLE_GPUS = auto()  # that running jobs hold which may be suspended now
     SUSPENDED_GPUS = auto()  # requested by the jobs that were suspended here
     NEXT_RESUME_SECONDS = auto()  # until the first of them goes on whatever is decided; 0: there is none
+    TRANSFER_SECONDS_PER_GB = auto()  # time, energy and price of data that come from another region
+    TRANSFER_KWH_PER_GB = auto()
+    TRANSFER_USD_PER_GB = auto()
 
 
 class Slot(_Field):
@@ -181,6 +184,7 @@ class CodecTables(NamedTuple):
         has_grid: whether the power budget of grid events is shown.
         has_job_hints: whether slots show what is known of a job beyond its size.
         balances_pools: whether similar pools grow evenly.
+        has_transfer: whether slots show what it takes to bring the data of a job to each pool.
         has_signals: whether price and carbon of energy are shown, now and as they are expected.
     """
 
@@ -198,6 +202,7 @@ class CodecTables(NamedTuple):
     has_grid: bool
     has_job_hints: bool
     balances_pools: bool
+    has_transfer: bool
     has_signals: bool
     places_by_cost: bool
     expected_run_seconds: float
@@ -224,6 +229,7 @@ class CodecLayout:
         balance_similar_pools: where a new node is needed, it comes from the pool with the fewest nodes among those that
             are equal in size, boot time, power and price, and not always from the first; as Cluster Autoscaler's
             `--balance-similar-node-groups`.
+        data_transfer: show for each slot how long its data take to come to each pool from another region.
         signals: show for each pool the price and the carbon of energy, now and as they are expected, and decide at the
             beginning of each hour.
         cost_aware_placement: a job goes by default where it is cheapest to run, see `packing.cheapest_pool`; False: to
@@ -242,6 +248,7 @@ class CodecLayout:
     grid_events: bool = False
     job_hints: bool = False
     balance_similar_pools: bool = False
+    data_transfer: bool = False
     signals: bool = False
     cost_aware_placement: bool = True
     expected_run_seconds: float = 3600.0
@@ -329,6 +336,7 @@ class CodecLayout:
             bool(self.grid_events),
             bool(self.job_hints),
             bool(self.balance_similar_pools),
+            bool(self.data_transfer),
             bool(self.signals),
             bool(self.cost_aware_placement),
             float(self.expected_run_seconds),

@@ -27,6 +27,7 @@ from envs.gpu_cluster.codec.features import (
     SignalPairFeature,
     SlotFeature,
     SuspensionFeature,
+    TransferPairFeature,
     WidthFeature,
     part_names,
     scales,
@@ -47,7 +48,7 @@ from envs.gpu_cluster.codec.layout import (
     Slot,
 )
 from envs.gpu_cluster.codec.packing import default_pool, fits_now, place, place_backlog, start_plan
-from envs.gpu_cluster.codec.prices import price_of_run, run_hours
+from envs.gpu_cluster.codec.prices import best_start_price, price_of_run, run_hours
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan
 
 AGE_EDGES = len(IDLE_AGE_EDGES_SECONDS)
@@ -71,6 +72,7 @@ FLEXIBILITY_FEATURES = len(FlexibilityFeature)
 HIGHEST_TIER = 3.0
 PAIR_FEATURES = len(PairFeature)
 HINT_PAIR_FEATURES = len(HintPairFeature)
+TRANSFER_PAIR_FEATURES = len(TransferPairFeature)
 SIGNAL_PAIR_FEATURES = len(SignalPairFeature)
 FORECASTS = len(FORECAST_HOURS)
 
@@ -85,6 +87,7 @@ SIGNAL_SCALES = scales(SignalFeature)
 SLOT_SCALES = scales(SlotFeature)
 HINT_SCALES = scales(HintFeature)
 HINT_PAIR_SCALES = scales(HintPairFeature)
+TRANSFER_PAIR_SCALES = scales(TransferPairFeature)
 
 
 def cluster_features(tables: CodecTables) -> int:
@@ -123,6 +126,8 @@ def slot_pool_features(tables: CodecTables) -> int:
     size = PAIR_FEATURES
     if tables.has_job_hints:
         size += HINT_PAIR_FEATURES
+    if tables.has_transfer:
+        size += TRANSFER_PAIR_FEATURES
     if tables.has_signals:
         size += SIGNAL_PAIR_FEATURES
     return size
@@ -339,25 +344,6 @@ def write_signals(snapshot: ClusterSnapshot, pool: int, at: int, observation: ND
     observation[at + SignalFeature.LOWEST_PRICE_IN] = hours / 24.0
 
 
-def best_start_price(snapshot: ClusterSnapshot, tables: CodecTables, slot: int, hours: int) -> float:
-    """The lowest such price of all pools of a job and all hours until it has to start."""
-    slack = snapshot.queue[slot, Slot.SLACK_SECONDS]
-    if slack == 0.0:  # no job that may be deferred, but it may be held
-        slack = tables.max_hold_seconds - snapshot.queue[slot, Slot.WAITED_SECONDS]
-    starts = int(min(max(slack, 0.0) / 3600.0, HORIZON_HOURS))
-    best = np.inf
-    for pool in range(tables.max_pools):
-        if snapshot.allowed[slot, pool] > 0.0:
-            row = snapshot.pool_signals[pool]
-            price = price_of_run(snapshot, pool, hours)
-            best = min(best, price)
-            for start in range(starts):  # a run that begins an hour later has one other hour
-                ends = min(start + hours, HORIZON_HOURS)
-                price += (row[PoolSignal.USD_PER_KWH + ends] - row[PoolSignal.USD_PER_KWH + start]) / hours
-                best = min(best, price)
-    return best
-
-
 def write_hints(snapshot: ClusterSnapshot, slot: int, at: int, observation: NDArray[np.float32]) -> None:
     """Write what is known of the job of a slot beyond its size, from index `at` on."""
     row = snapshot.queue[slot]
@@ -398,6 +384,7 @@ def write_pairs(
 ) -> None:
     """Write the features of a slot and each pool, but for prices, from index `at` on."""
     gpus = snapshot.queue[slot, Slot.GPUS]
+    transfer_at = PAIR_FEATURES + (HINT_PAIR_FEATURES if tables.has_job_hints else 0)
     for pool in range(tables.max_pools):
         if snapshot.allowed[slot, pool] > 0.0:
             observation[at + PairFeature.ALLOWED] = 1.0
@@ -407,6 +394,11 @@ def write_pairs(
             if tables.has_job_hints:
                 observation[at + PAIR_FEATURES + HintPairFeature.SPEED] = squash(
                     snapshot.allowed[slot, pool], HINT_PAIR_SCALES[HintPairFeature.SPEED]
+                )
+            if tables.has_transfer:
+                seconds = snapshot.transfer_gb[slot, pool] * snapshot.pools[pool, Pool.TRANSFER_SECONDS_PER_GB]
+                observation[at + transfer_at + TransferPairFeature.TRANSFER] = squash(
+                    seconds, TRANSFER_PAIR_SCALES[TransferPairFeature.TRANSFER]
                 )
         at += slot_pool_features(tables)
 
@@ -457,7 +449,13 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
             gpus = snapshot.queue[slot, Slot.GPUS]
             slot_at += slot_features(tables)
             default = default_pool(
-                snapshot, tables, plan, gpus, snapshot.allowed[slot], snapshot.queue[slot, Slot.PREDICTED_SECONDS]
+                snapshot,
+                tables,
+                plan,
+                gpus,
+                snapshot.allowed[slot],
+                snapshot.transfer_gb[slot],
+                snapshot.queue[slot, Slot.PREDICTED_SECONDS],
             )
             write_pairs(snapshot, tables, plan, slot, default, slot_at, observation)
             if tables.has_signals:

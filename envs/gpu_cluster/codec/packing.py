@@ -175,13 +175,33 @@ def growing_pool(
     return chosen
 
 
-def run_cost(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, speed: float, seconds: float) -> float:
-    """USD for each GPU of a job that runs `seconds` at speed 1: energy, nodes, and the delay where it runs slower."""
-    row, runs = snapshot.pools[pool], seconds / speed
+def transfer_cost(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, gigabytes: float) -> float:
+    """USD of the network for data that come to a pool."""
+    row = snapshot.pools[pool]
+    price = energy_price(snapshot, tables, pool, gigabytes * row[Pool.TRANSFER_SECONDS_PER_GB])
+    return float(gigabytes * (row[Pool.TRANSFER_KWH_PER_GB] * price + row[Pool.TRANSFER_USD_PER_GB]))
+
+
+def run_cost(
+    snapshot: ClusterSnapshot,
+    tables: CodecTables,
+    pool: int,
+    gpus: float,
+    speed: float,
+    gigabytes: float,
+    seconds: float,
+) -> float:
+    """USD for each GPU of a job that runs `seconds` at speed 1: energy, nodes, and delay.
+
+    It is delayed where it runs slower, and where it holds its GPUs while `gigabytes` of data come, which cost too.
+    """
+    row = snapshot.pools[pool]
+    runs = seconds / speed + gigabytes * row[Pool.TRANSFER_SECONDS_PER_GB]
     watts = row[Pool.IDLE_NODE_WATTS] / row[Pool.GPUS_PER_NODE] + row[Pool.BUSY_GPU_WATTS]
     energy = watts / 1000.0 * energy_price(snapshot, tables, pool, runs)
     node = row[Pool.USD_PER_NODE_HOUR] / row[Pool.GPUS_PER_NODE]
-    return float(runs / 3600.0 * (energy + node + snapshot.signals[Signal.USD_PER_GPU_HOUR]))
+    hourly = energy + node + snapshot.signals[Signal.USD_PER_GPU_HOUR]
+    return float(runs / 3600.0 * hourly + transfer_cost(snapshot, tables, pool, gigabytes) / gpus)
 
 
 def boot_cost(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, nodes: float, gpus: float) -> float:
@@ -204,6 +224,7 @@ def cheapest_pool(
     plan: PackingPlan,
     gpus: float,
     allowed: NDArray[np.float64],
+    transfer_gb: NDArray[np.float64],
     seconds: float,
 ) -> int:
     """The pool where a job is cheapest, of those that run it at once or can get nodes for it; -1: none.
@@ -215,7 +236,8 @@ def cheapest_pool(
     for pool in range(tables.max_pools):
         if allowed[pool] > 0.0:
             gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
-            cost, steps = run_cost(snapshot, tables, pool, allowed[pool], seconds), 0
+            cost = run_cost(snapshot, tables, pool, gpus, allowed[pool], transfer_gb[pool], seconds)
+            steps = 0
             if not fits_now(plan, pool, gpus, gpus_per_node):
                 nodes = missing_nodes(plan, pool, gpus, gpus_per_node)
                 if not can_grow(snapshot, plan, pool, nodes):
@@ -250,6 +272,7 @@ def default_pool(
     plan: PackingPlan,
     gpus: float,
     allowed: NDArray[np.float64],
+    transfer_gb: NDArray[np.float64],
     predicted_seconds: float,
 ) -> int:
     """Where a job goes unless a policy says otherwise: it overflows to another pool where one cannot take it.
@@ -260,6 +283,7 @@ def default_pool(
         plan: what is left after the jobs before it.
         gpus: GPUs that the job requests.
         allowed: [P] float64, a row of `ClusterSnapshot.allowed`.
+        transfer_gb: [P] float64, a row of `ClusterSnapshot.transfer_gb`.
         predicted_seconds: the run time that is expected, 0: unknown.
 
     Returns:
@@ -274,7 +298,7 @@ def default_pool(
         return first
     if tables.places_by_cost:
         seconds = predicted_seconds if predicted_seconds > 0.0 else tables.expected_run_seconds
-        chosen = cheapest_pool(snapshot, tables, plan, gpus, allowed, seconds)
+        chosen = cheapest_pool(snapshot, tables, plan, gpus, allowed, transfer_gb, seconds)
     else:
         chosen = soonest_pool(snapshot, tables, plan, gpus, allowed)
     return chosen if chosen >= 0 else first
@@ -286,10 +310,11 @@ def place_default(
     plan: PackingPlan,
     gpus: float,
     allowed: NDArray[np.float64],
+    transfer_gb: NDArray[np.float64],
     predicted_seconds: float,
 ) -> int:
     """Add a job to the plan of its default pool, and return that; -1: no pool may run it."""
-    pool = default_pool(snapshot, tables, plan, gpus, allowed, predicted_seconds)
+    pool = default_pool(snapshot, tables, plan, gpus, allowed, transfer_gb, predicted_seconds)
     if pool >= 0:
         place(plan, pool, gpus, int(snapshot.pools[pool, Pool.GPUS_PER_NODE]))
     return pool
@@ -297,8 +322,8 @@ def place_default(
 
 def place_slot(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, slot: int) -> int:
     """Add the job of a slot to the plan of its default pool, and return that; -1: no pool may run it."""
-    row = snapshot.queue[slot]
-    return place_default(snapshot, tables, plan, row[Slot.GPUS], snapshot.allowed[slot], row[Slot.PREDICTED_SECONDS])
+    row, allowed, transfer_gb = snapshot.queue[slot], snapshot.allowed[slot], snapshot.transfer_gb[slot]
+    return place_default(snapshot, tables, plan, row[Slot.GPUS], allowed, transfer_gb, row[Slot.PREDICTED_SECONDS])
 
 
 def plan_window(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan) -> None:
@@ -330,6 +355,7 @@ def backlog_pools(
     plan: PackingPlan,
     gpus: Sequence[float],
     allowed: NDArray[np.float64],
+    transfer_gb: NDArray[np.float64],
     predicted_seconds: Sequence[float],
 ) -> list[int]:
     """The default pools of the jobs behind the window. The simulator's kernels do the same on their own queue.
@@ -340,16 +366,17 @@ def backlog_pools(
         plan: scratch memory.
         gpus: GPUs that each of the B jobs requests, in the order of the queue.
         allowed: [B, P] float64, as `ClusterSnapshot.allowed`; each job has a pool.
+        transfer_gb: [B, P] float64, as `ClusterSnapshot.transfer_gb`.
         predicted_seconds: the run time that is expected of each, 0: unknown.
     """
     if not (np.count_nonzero(allowed, axis=1) > 1).any():
         return [int(pool) for pool in (allowed > 0.0).argmax(axis=1)]
     pools: list[int] = []
     plan_window(snapshot, tables, plan)
-    for requested, row, seconds in zip(gpus, allowed, predicted_seconds, strict=True):
+    for requested, row, data, seconds in zip(gpus, allowed, transfer_gb, predicted_seconds, strict=True):
         if is_exhausted(snapshot, tables, plan):
             return pools + [int(pool) for pool in (allowed[len(pools) :] > 0.0).argmax(axis=1)]
-        pools.append(place_default(snapshot, tables, plan, requested, row, seconds))
+        pools.append(place_default(snapshot, tables, plan, requested, row, data, seconds))
     return pools
 
 

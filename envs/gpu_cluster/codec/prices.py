@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from envs.gpu_cluster.codec.layout import HORIZON_HOURS, CodecTables, Pool, PoolSignal
+import numpy as np
+
+from envs.gpu_cluster.codec.layout import HORIZON_HOURS, CodecTables, Pool, PoolSignal, Slot
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot
 
 
@@ -27,3 +29,22 @@ def energy_price(snapshot: ClusterSnapshot, tables: CodecTables, pool: int, seco
     if tables.has_signals:
         return price_of_run(snapshot, pool, run_hours(seconds))
     return float(snapshot.pools[pool, Pool.USD_PER_KWH])
+
+
+def best_start_price(snapshot: ClusterSnapshot, tables: CodecTables, slot: int, hours: int) -> float:
+    """The lowest such price of all pools of a job and all hours until it has to start."""
+    slack = snapshot.queue[slot, Slot.SLACK_SECONDS]
+    if slack == 0.0:  # no job that may be deferred, but it may be held
+        slack = tables.max_hold_seconds - snapshot.queue[slot, Slot.WAITED_SECONDS]
+    starts = int(min(max(slack, 0.0) / 3600.0, HORIZON_HOURS))
+    best = np.inf
+    for pool in range(tables.max_pools):
+        if snapshot.allowed[slot, pool] > 0.0:
+            row = snapshot.pool_signals[pool]
+            price = price_of_run(snapshot, pool, hours)
+            best = min(best, price)
+            for start in range(starts):  # a run that begins an hour later has one other hour
+                ends = min(start + hours, HORIZON_HOURS)
+                price += (row[PoolSignal.USD_PER_KWH + ends] - row[PoolSignal.USD_PER_KWH + start]) / hours
+                best = min(best, price)
+    return best

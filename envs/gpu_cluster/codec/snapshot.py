@@ -30,6 +30,7 @@ class ClusterSnapshot(NamedTuple):
         queue: [W, len(Slot)], the head of the queue in its order, absent slots all zero.
         allowed: [W, P], the relative speed of that job in that pool (1 where nothing else is known), 0 where it can
             never run there.
+        transfer_gb: [W, P], data of that job that would have to come to that pool from another region, GB.
         signals: [len(Signal)].
         pool_signals: [P, POOL_SIGNALS], what energy costs and emits, see `PoolSignal`; without columns where the layout
             does not show it.
@@ -40,6 +41,7 @@ class ClusterSnapshot(NamedTuple):
     free_nodes: NDArray[np.float64]
     queue: NDArray[np.float64]
     allowed: NDArray[np.float64]
+    transfer_gb: NDArray[np.float64]
     signals: NDArray[np.float64]
     pool_signals: NDArray[np.float64]
 
@@ -55,6 +57,7 @@ class PackingPlan(NamedTuple):
         booting_nodes: [P], booting nodes that the plan left alone.
         new_nodes: [P], nodes that must be ordered for the plan.
         allowed: [P], of a job behind the window, as `ClusterSnapshot.allowed` has it of those in it.
+        transfer_gb: [P], likewise.
     """
 
     free: NDArray[np.float64]
@@ -64,6 +67,7 @@ class PackingPlan(NamedTuple):
     booting_nodes: NDArray[np.float64]
     new_nodes: NDArray[np.float64]
     allowed: NDArray[np.float64]
+    transfer_gb: NDArray[np.float64]
 
 
 def empty_snapshot(layout: CodecLayout) -> ClusterSnapshot:
@@ -74,6 +78,7 @@ def empty_snapshot(layout: CodecLayout) -> ClusterSnapshot:
         np.zeros((pools, len(IDLE_AGE_EDGES_SECONDS))),
         np.zeros((pools, MAX_GPUS_PER_NODE + 1)),
         np.zeros((slots, len(Slot))),
+        np.zeros((slots, pools)),
         np.zeros((slots, pools)),
         np.zeros(len(Signal)),
         np.zeros((pools, POOL_SIGNALS if layout.signals else 0)),
@@ -86,6 +91,7 @@ def empty_plan(layout: CodecLayout) -> PackingPlan:
     return PackingPlan(
         np.zeros((pools, MAX_GPUS_PER_NODE + 1)),
         np.zeros((pools, MAX_GPUS_PER_NODE + 1)),
+        np.zeros(pools),
         np.zeros(pools),
         np.zeros(pools),
         np.zeros(pools),

@@ -25,7 +25,7 @@ add_spendings = helper(accounting.add_spendings)
 @helper
 def add_costs(
     terms: NDArray[np.float64],
-    amounts: tuple[int, int, int, int, int, int],
+    amounts: accounting.Amounts,
     overhead: int,
     rates: NDArray[np.float64],
     usd_per_waited_milli_ms: float,
@@ -33,21 +33,22 @@ def add_costs(
 ) -> None:
     """Add what one pool cost to the terms of the cost of a step; the reward is minus their sum.
 
-    GPU time beyond the work is as expensive as waiting, and its energy on top. Useful GPU time costs what it costs more
-    than in the pool where its energy is cheapest, for only that part depends on decisions.
+    GPU time beyond the work is as expensive as waiting, and its energy on top; data that jobs bring with them count
+    there too. Useful GPU time costs what it costs more than in the pool where its energy is cheapest, for only that
+    part depends on decisions.
 
     Args:
         terms: [at least len(COST_TERMS)] float64, USD, changed.
         amounts: of `energy_amounts`, since the last step.
         overhead: the part of the GPU time beyond the work of jobs, in thousandths of a GPU times ms.
-        rates: [6] float64, USD for each unit of the amounts.
+        rates: [len(AMOUNTS)] float64, USD for each unit of the amounts.
         usd_per_waited_milli_ms: price of waiting.
         usd_per_useful_milli_ms: price of the energy of work where it is cheapest.
     """
-    idle, unused, boot, off, used, saved = amounts
+    idle, unused, boot, off, used, saved, transferred = amounts
     terms[IDLE] += idle * rates[0]
     terms[FRAGMENTATION] += unused * rates[1]
     terms[BOOT] += boot * rates[2]
     terms[OFF] += off * rates[3]
-    terms[OVERHEAD] += overhead * (rates[4] + usd_per_waited_milli_ms)
+    terms[OVERHEAD] += overhead * (rates[4] + usd_per_waited_milli_ms) + transferred * rates[6]
     terms[BUSY] += (used - overhead) * (rates[4] - usd_per_useful_milli_ms) + saved * rates[5]

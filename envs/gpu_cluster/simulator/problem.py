@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.simulator import draws
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
+from envs.gpu_cluster.simulator.data import JobData, job_data
 from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
 from envs.gpu_cluster.simulator.packing.packer import Packer
 from envs.gpu_cluster.simulator.packing.settings import (
@@ -144,6 +145,24 @@ class Problem:
         return np.asarray(self.pools[:, st.GPUS] * self.pools[:, st.MAX_NODES], np.int64)
 
     @property
+    def transfer_mb(self) -> NDArray[np.int64]:
+        """[J, P] int64, MB of data that each job needs in each pool and that are not there when it is submitted."""
+        if not self.settings.transfers:
+            return np.zeros((self.num_jobs, len(self.pools)), np.int64)
+        is_here = self.jobs[:-1, st.DATA_BITS, None] >> np.arange(len(self.pools)) & 1
+        return np.where(is_here == 1, 0, self.jobs[:-1, st.DATA_MB, None])
+
+    @property
+    def transfer_ms(self) -> NDArray[np.int64]:
+        """[J, P] int64, for how long each job waits in each pool for `transfer_mb`, in ms."""
+        return np.asarray(-(-self.transfer_mb * self.pools[:, st.TRANSFER_US_PER_MB] // 1000), np.int64)
+
+    @property
+    def region_bits(self) -> NDArray[np.int64]:
+        """[P] int64, a view: for each pool the bits of the pools in its region."""
+        return self.pools[:, st.REGION_BITS]
+
+    @property
     def num_owners(self) -> int:
         """Users or groups with jobs."""
         return int(self.jobs[:-1, st.OWNER].max(initial=-1)) + 1
@@ -221,9 +240,11 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
         table[:, st.NODE_CPU] = [node_cpu_milli(pool) for pool in pools]
         table[:, st.NODE_MEMORY] = [node_memory_mib(pool) for pool in pools]
     table[:, st.LINKED] = [pool.linked_gpus or pool.gpus_per_node for pool in pools]
-    table[:, st.IDLE_UW : st.POOL_QUANTILES] = [
-        np.round(kwh_rates(pool) * (WATT_MS_PER_KWH * MICRO)).astype(np.int64) for pool in pools
+    table[:, st.IDLE_UW : st.SAVED_UW + 1] = [
+        np.round(kwh_rates(pool)[: st.SAVED_UW + 1 - st.IDLE_UW] * (WATT_MS_PER_KWH * MICRO)).astype(np.int64)
+        for pool in pools
     ]
+    table[:, st.TRANSFER_US_PER_MB] = [round(pool.transfer.seconds_per_gb * 1000) for pool in pools]
     table[:, st.PULL_MS] = [round(pool.pull_seconds * 1000) for pool in pools]
     if is_stochastic:
         table[:, st.BOOT_FAILS_PPM] = [round(pool.boot.failure_probability * st.PPM) for pool in pools]
@@ -263,6 +284,7 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
         row[Pool.USD_PER_KWH] = objective.usd_per_kwh
         row[Pool.USD_PER_NODE_HOUR] = pool.usd_per_node_hour + pool.placement_usd_per_node_hour
         row[Pool.BUSY_GPU_WATTS] = power.pue * (watts.busy_gpu - watts.unused_gpu)
+        row[Pool.TRANSFER_SECONDS_PER_GB : Pool.TRANSFER_USD_PER_GB + 1] = astuple(pool.transfer)
     return template
 
 
@@ -281,6 +303,7 @@ def _jobs(
     trace: Trace,
     allowed: NDArray[np.bool_],
     workload: NDArray[np.int64],
+    data: JobData,
     tracks_work: bool,
     has_facts: bool,
     is_detailed: bool,
@@ -306,6 +329,7 @@ def _jobs(
         table[:-1, st.MIN_MILLI] = np.where(is_fixed, trace.gpu_milli, np.minimum(trace.min_gpu_milli, trace.gpu_milli))
         table[:-1, st.MAX_MILLI] = np.where(is_fixed, trace.gpu_milli, np.maximum(trace.max_gpu_milli, trace.gpu_milli))
         table[:-1, st.IMAGE] = _image_numbers(trace)
+        table[:-1, st.DATA_MB], table[:-1, st.DATA_BITS] = data.mb, data.bits
     table[1:, st.MILLI_BEFORE] = np.cumsum(trace.gpu_milli)
     return table
 
@@ -330,15 +354,17 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     pools, num_nodes = _pools(cluster, second_resources)
     curves, workload = make_curves(trace, cluster, config.physics.curves)
     price = make_prices(trace, cluster, config)
+    data = job_data(trace, cluster, config, allowed)
+    pools[:, st.REGION_BITS] = data.regions
     has_grid = bool(config.grid_events)
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width or has_grid
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
     loses_nodes = any(pool.loses_nodes for pool in cluster.pools)
-    tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes
+    tracks_work = config.physics.tracks_work or has_curves or pulls_images or loses_nodes or data.is_moved
     tracks_work = tracks_work or config.physics.queue.preemption or config.codec.suspension
     queue = queue_settings(config)
     is_detailed = has_detailed_nodes(config)
-    jobs = _jobs(trace, allowed, workload, tracks_work, bool(queue.has_facts), is_detailed)
+    jobs = _jobs(trace, allowed, workload, data, tracks_work, bool(queue.has_facts), is_detailed)
     if queue.has_facts:
         write_facts(trace, config.physics.queue, jobs)
     if is_detailed:
@@ -355,6 +381,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         moves_jobs=bool(config.codec.consolidation),
         is_stochastic=any(pool.is_stochastic for pool in cluster.pools),
         pulls_images=pulls_images,
+        transfers=data.is_moved,
         tracks_work=tracks_work,
         has_curves=has_curves,
         resizes_jobs=config.codec.elastic_width,

@@ -44,6 +44,7 @@ class PoolTotals:
         used_milli_ms: GPU time that jobs hold, in thousandths of a GPU times ms.
         overhead_milli_ms: the part of it beyond their work (checkpoints, restarts, work done again or slowly).
         saved_milli_ms: GPU time that the power saved by caps is worth.
+        transferred_mb: data that came from other regions, MB.
         lost_milli_ms: GPU time of the work that jobs lost when they were stopped; also part of the overhead.
         nodes_added: nodes ordered.
         nodes_removed: nodes switched off.
@@ -65,6 +66,7 @@ class PoolTotals:
     used_milli_ms: int
     overhead_milli_ms: int
     saved_milli_ms: int
+    transferred_mb: int
     lost_milli_ms: int
     nodes_added: int
     nodes_removed: int
@@ -107,7 +109,8 @@ class PoolTotals:
 
 _POOL_COLUMNS = [
     *(st.IDLE_NODE_MS, st.BUSY_NODE_MS, st.BOOT_NODE_MS, st.DOWN_NODE_MS),
-    *(st.USED_MILLI_MS, st.OVERHEAD_MILLI_MS, st.SAVED_MILLI_MS, st.LOST_MILLI_MS),
+    *(st.USED_MILLI_MS, st.OVERHEAD_MILLI_MS, st.SAVED_MILLI_MS, st.TRANSFERRED_MB),
+    st.LOST_MILLI_MS,
     *(st.NODES_ADDED, st.NODES_REMOVED, st.SCALE_UPS, st.SCALE_DOWNS),
     *(st.MOVES, st.RESIZES, st.PREEMPTIONS, st.SUSPENSIONS),
     *(st.BOOT_FAILURES, st.FAILURES, st.RECLAIMS),
@@ -327,8 +330,8 @@ class Results:
         spent = self._world.outcome.spendings[cluster].copy()
         integrals = self._world.clusters.pool[cluster][:, st.IDLE_NODE_MS :][:, : st.PAID_COLUMNS] - booked[:-1]
         for number, pool in enumerate(self.problem.cluster.pools):
-            idle, busy, boot, used, _, saved = integrals[number]
-            amounts = energy_units(pool, np.array([idle, busy, boot, used, saved]), unbooked_ms)
+            idle, busy, boot, used, _, saved, transferred = integrals[number]
+            amounts = energy_units(pool, np.array([idle, busy, boot, used, saved, transferred]), unbooked_ms)
             spent[number] += amounts[:, None] * rates[number]
         return spent
 
@@ -340,6 +343,7 @@ class Results:
             self.problem.cluster.pools,
             self.spendings(cluster),
             [pool.node_hours for pool in totals],
+            [pool.transferred_mb for pool in totals],
             delayed_gpu_hours(overhead, int(self.waited_milli_ms[cluster])),
             self.problem.config.objective,
         )

@@ -99,6 +99,7 @@ class Settings(NamedTuple):
         moves_jobs: whether jobs may be moved, so that it is kept which jobs have a part of a node.
         is_stochastic: whether nodes boot, fail or are taken back at random.
         pulls_images: whether a job waits for its image on a node that lacks it.
+        transfers: whether a job waits for its data where these are in another region.
         tracks_work: whether it is kept how much work a job has left, so that it can be preempted or change its speed.
         restart_ms: how long a job that was preempted makes no progress when it runs again.
         max_fresh_restarts: how often a job may lose all its work in an episode that lasts until all jobs are done.
@@ -129,6 +130,7 @@ class Settings(NamedTuple):
     moves_jobs: Flag
     is_stochastic: Flag
     pulls_images: Flag
+    transfers: Flag
     tracks_work: Flag
     restart_ms: int
     max_fresh_restarts: int

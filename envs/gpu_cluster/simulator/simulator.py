@@ -391,8 +391,10 @@ def _run_columns(settings: Settings) -> int:
 
 
 def _queue_columns(settings: Settings) -> int:
-    if settings.suspends:
+    if settings.transfers:
         return st.QUEUE_COLUMNS
+    if settings.suspends:
+        return st.JOB_DATA_BITS
     if settings.is_stochastic:
         return st.SUSPENDED_JOB
     if settings.queue.goes_in_turn or settings.overflows:

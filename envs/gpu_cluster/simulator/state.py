@@ -69,22 +69,23 @@ IDLE_HEAD, IDLE_TAIL, BOOT_HEAD, BOOT_TAIL, BUSY, USED_MILLI, SHARED_FREE_MILLI,
 IDLE_NODE_MS, BUSY_NODE_MS, BOOT_NODE_MS, USED_MILLI_MS = range(8, 12)
 OVERHEAD_MILLI_MS = 12  # GPU time beyond the work done: checkpoints, restarts, work done twice or slowly
 SAVED_MILLI_MS = 13  # GPU time that the power saved by caps is worth
-NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(14, 19)
-CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(19, 23)
-POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(23, 27)  # SLOW and SAVED are sums over running jobs
+TRANSFERRED_MB = 14  # data that came from other regions
+NODES_ADDED, NODES_REMOVED, SCALE_UPS, SCALE_DOWNS, BLOCKED_MILLI = range(15, 20)
+CONSOLIDATED_MS, MOVES, ROUND, PREEMPTIONS = range(20, 24)
+POWER_CAP, SLOW_MILLI, SAVED_MILLI, RESIZES = range(24, 28)  # SLOW and SAVED are sums over running jobs
 # Nodes that drain, and nodes that failed or were taken back and cannot be ordered yet; time of the latter; counters.
-DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(27, 33)
+DRAINING, DOWN, DOWN_NODE_MS, BOOT_FAILURES, FAILURES, RECLAIMS = range(28, 34)
 # The first job of the queue that did not fit in the pool, -1: none; and when it would. Only while jobs are started.
-HEAD_JOB, HEAD_MS = range(33, 35)
+HEAD_JOB, HEAD_MS = range(34, 36)
 # What the jobs request that only CPU or memory kept from starting, and what the last job that did not fit requests.
-STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(35, 40)
-LOST_MILLI_MS = 40  # GPU time of work that jobs lost when they were stopped; also part of the overhead
-LOWEST_OFF = 41  # no node below is off
+STUCK_MILLI, STUCK_CPU, STUCK_MEMORY, BLOCKED_CPU, BLOCKED_MEMORY = range(36, 41)
+LOST_MILLI_MS = 41  # GPU time of work that jobs lost when they were stopped; also part of the overhead
+LOWEST_OFF = 42  # no node below is off
 # Until when nothing is ordered because boots failed, how long that lasts, 0: no boot has failed yet; the last failure.
-BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(42, 45)
-SETPOINT, SETPOINT_MS = range(45, 47)  # the setpoint in force, and when it came into force
-SUSPENSIONS = 47
-FREE_COUNT = 48  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(43, 46)
+SETPOINT, SETPOINT_MS = range(46, 48)  # the setpoint in force, and when it came into force
+SUSPENSIONS = 48
+FREE_COUNT = 49  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1
@@ -136,7 +137,8 @@ QUEUE_JOB, JOB_START, JOB_END, QUEUE_LEFT, QUEUE_POOL, JOB_LOSSES = range(6)
 # job FIRST_JOB + row how long it was suspended before, and 1 until it goes on. Only where `Settings.suspends`.
 SUSPENDED_JOB, SUSPENDED_LEFT, SUSPENDED_POOL, SUSPENDED_SINCE, SUSPENDED_UNTIL = range(6, 11)
 JOB_SUSPENDED_MS, JOB_IS_SUSPENDED = range(11, 13)
-QUEUE_COLUMNS = 13
+JOB_DATA_BITS = 13  # likewise: the pools in regions that the job brought its data to; only where `Settings.transfers`
+QUEUE_COLUMNS = 14
 JUST_QUEUED = -2
 
 # Columns of `Cluster.share`, one row per shared GPU; SHARE_STACK holds the unused rows.
@@ -156,15 +158,15 @@ LEVEL_WORDS = 16
 # Columns of `Problem.jobs`, one row per job in order of submission, and one row more for MILLI_BEFORE.
 SUBMIT_MS, DURATION_MS, MILLI, ALLOWED_BITS, DEFAULT_POOL, MILLI_BEFORE, FLAGS = range(7)
 # They are there only where the physics needs them: run time between checkpoints, 0: none; the row of `Problem.curves`;
-# fewest and most GPUs; the number of its image, 0: none.
-CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE = range(7, 12)
+# fewest and most GPUs; the number of its image, 0: none; MB of its data, and the bits of the pools in their region.
+CHECKPOINT_MS, WORKLOAD, MIN_MILLI, MAX_MILLI, IMAGE, DATA_MB, DATA_BITS = range(7, 14)
 # They are there only where `QueueSettings.has_facts`: the place in the queue's order, lowest first; priority; the run
 # time that is expected, 0: unknown; the row of `Cluster.owner`, and most GPUs that this owner may use; until when the
 # job may be deferred, 0: it may not; and its deadline.
-RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range(12, 19)
+RANK, PRIORITY, PREDICTED_MS, OWNER, QUOTA_MILLI, LATEST_MS, DEADLINE_MS = range(14, 21)
 # CPUs (thousandths) and MiB of memory of the whole job, and its predicted run time; on detailed nodes.
-CPU_MILLI, MEMORY_MIB, LIFETIME_MS = range(19, 22)
-JOB_COLUMNS = 22
+CPU_MILLI, MEMORY_MIB, LIFETIME_MS = range(21, 24)
+JOB_COLUMNS = 24
 MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed, and may be moved, preempted and suspended
 UNTOUCHED = 2  # a bit of FLAGS: it is not even capped
 TIER_SHIFT = 2  # the bits of FLAGS from there on are its flexibility tier
@@ -176,9 +178,11 @@ NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)
 # Where `Settings.is_stochastic`, else 0; tables of QUANTILES times in ms begin with POOL_QUANTILES, kind by kind, only
 # there.
 BOOT_FAILS_PPM, BOOT_TIMEOUT_MS, NOTICE_MS, PULL_MS, FIRST_BACKOFF_MS, MOST_BACKOFF_MS, BACKOFF_RESET_MS = range(8, 15)
-# Power in microwatts, PUE included, for each unit of `objective.AMOUNTS`.
+# Power in microwatts, PUE included, for each unit of `objective.AMOUNTS` that is node time or GPU time.
 IDLE_UW, UNUSED_UW, BOOT_UW, OFF_UW, USED_UW, SAVED_UW = range(15, 21)
-POOL_QUANTILES = 21
+# Microseconds for each MB of data that comes from another region, and the bits of the pools in the same region.
+TRANSFER_US_PER_MB, REGION_BITS = range(21, 23)
+POOL_QUANTILES = 23
 
 # Columns of `World.events`: when a grid event is known, starts, binds and ends, in ms; and its budget in microwatts.
 EVENT_KNOWN, EVENT_STARTS, EVENT_BINDS, EVENT_ENDS, EVENT_UW = range(5)
@@ -206,7 +210,7 @@ TERM_COLUMNS = TERM_SECONDS + 1
 
 # Columns of `Outcome.paid`: the integrals of a pool from IDLE_NODE_MS on; in row P waiting and time as
 # of the last reward, and the time until which energy is settled.
-PAID_COLUMNS = 6
+PAID_COLUMNS = 7
 PAID_WAITED, PAID_CHARGED, PAID_TIME = range(3)
 BOOKED_TIME = 0  # of row P of `Outcome.booked`: when the piece began, or the episode
 

@@ -17,6 +17,7 @@ from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.accounting import (
     AMOUNTS,
     GRAMS_PER_TONNE,
+    MB_PER_GB,
     MILLI_MS_PER_GPU_HOUR,
     SPENDINGS,
     kwh_rates,
@@ -184,7 +185,9 @@ def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Ser
         per_kwh = np.stack([usd.at(edges), grams.at(edges)], axis=-1)  # [B, 2]
         spent = kwh_rates(pool)[None, :, None] * per_kwh[:, None, :]  # [B, amounts, 2]
         rates.append(
-            spent[..., 0] + spent[..., 1] * (objective.usd_per_tonne / GRAMS_PER_TONNE) + _nodes(pool, objective)
+            spent[..., 0]
+            + spent[..., 1] * (objective.usd_per_tonne / GRAMS_PER_TONNE)
+            + _beside_energy(pool, objective)
         )
         spending_rates.append(spent)
     shape = (len(edges), len(cluster.pools), len(AMOUNTS))
@@ -195,10 +198,12 @@ def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Ser
     )
 
 
-def _nodes(pool: PoolConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
-    """[len(AMOUNTS)] float64, USD per unit of an amount for the node itself: its price and its embodied carbon."""
+def _beside_energy(pool: PoolConfig, objective: ObjectiveConfig) -> NDArray[np.float64]:
+    """[len(AMOUNTS)] float64, USD per unit beside energy: price and embodied carbon of the node, and of the network."""
     embodied = pool.embodied_g_per_node_hour * objective.usd_per_tonne / GRAMS_PER_TONNE
-    return node_hour_rates(pool) * (pool.usd_per_node_hour + embodied)
+    rates = node_hour_rates(pool) * (pool.usd_per_node_hour + embodied)
+    rates[AMOUNTS.index("transferred_mb")] = pool.transfer.usd_per_gb / MB_PER_GB
+    return rates
 
 
 def _useful(tariff: Tariff, trace: Trace) -> float:

@@ -30,13 +30,15 @@ from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.worlds import (
     BOOT_CONFIGS,
+    DATA_GB,
     FAILURE_CONFIGS,
-    HOURLY,
     MODELS,
-    PRICED,
+    REGIONS,
     SCORED,
     SPOT_CONFIGS,
+    TRANSFERS,
     in_regions,
+    region_names,
     that_fit,
 )
 from traces.trace import Trace
@@ -75,6 +77,8 @@ class Draw:
         max_suspend_seconds: for how long a job may be suspended, None: jobs are not; some then have a flexibility tier.
         tiers: of the next jobs.
         grid_events: times of limited power.
+        regions: places of pools and data.
+        others: of draws that came later.
     """
 
     def __init__(self, generator: np.random.Generator) -> None:
@@ -88,6 +92,8 @@ class Draw:
         self.max_suspend_seconds = float(others.choice([60.0, 600.0, 14400.0])) if others.random() < 0.4 else None
         self.tiers = others.integers(-4, 4, 200) if self.max_suspend_seconds else np.full(200, -1)
         self.grid_events = _grid_events(others) if others.random() < 0.4 else ()
+        self.regions = REGIONS[int(others.integers(len(REGIONS)))]
+        self.others = others
 
     def of(self, *options: Any) -> Any:
         """One of the options, each as likely."""
@@ -131,6 +137,7 @@ def draw_pool(draw: Draw, index: int, has_lots: bool) -> PoolConfig:
         cpus_per_node=None if cpus_per_gpu is None else cpus_per_gpu * gpus + draw.of(0.0, 0.0, 0.5),
         memory_gib_per_node=None if gib_per_gpu is None else gib_per_gpu * gpus,
         linked_gpus=draw.of(None, 1, max(1, gpus // 2)),
+        transfer=TRANSFERS[int(draw.others.integers(len(TRANSFERS)))],
     )
 
 
@@ -169,9 +176,18 @@ def draw_trace(draw: Draw, cluster: ClusterConfig) -> Trace:
             "checkpoint_interval_seconds": draw.of(60.0, 600.0, 3600.0) if draw.chance(movable) else None,
             "flexibility": int(draw.tiers[number]) if draw.tiers[number] >= 0 else None,
         }
-        for name, value in (row | draw_facts(draw, row) | draw_requests(draw, row)).items():
+        for name, value in (row | draw_data(draw) | draw_facts(draw, row) | draw_requests(draw, row)).items():
             columns[name].append(value)
     return that_fit(cluster, columns)
+
+
+def draw_data(draw: Draw) -> dict[str, Any]:
+    """The data of a job, and where they are."""
+    places = [None, *region_names(draw.regions)]
+    return {
+        "data_gb": DATA_GB[int(draw.others.integers(len(DATA_GB)))],
+        "data_region": places[int(draw.others.integers(len(places)))],
+    }
 
 
 def draw_facts(draw: Draw, job: dict[str, Any]) -> dict[str, Any]:
@@ -255,6 +271,8 @@ def draw_problem(draw: Draw) -> Problem:
             suspension=draw.max_suspend_seconds is not None,
             grid_events=bool(draw.grid_events),
             job_hints=draw.chance(0.5),
+            data_transfer=draw.chance(0.5),
+            signals=draw.chance(0.5),
             balance_similar_pools=draw.chance(0.3),
             cost_aware_placement=draw.chance(0.7),
             expected_run_seconds=draw.of(60.0, 3600.0),
@@ -263,7 +281,7 @@ def draw_problem(draw: Draw) -> Problem:
         objective=ObjectiveConfig(
             usd_per_kwh=0.2, usd_per_gpu_hour=draw.of(0.0, 0.1), usd_per_tonne=draw.of(0.0, 90.0)
         ),
-        regions=draw.of((), (HOURLY,), (HOURLY, PRICED)),
+        regions=draw.regions,
         grid_events=draw.grid_events,
     )
     return make_problem(trace, in_regions(cluster, config), config)

@@ -31,6 +31,7 @@ from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 from envs.gpu_cluster.simulator.packing.counted import COUNTED
 from envs.gpu_cluster.simulator.problem import Problem, allowed_pools, make_problem
+from envs.gpu_cluster.transfer import TransferConfig
 from traces.trace import Trace
 
 SCORED = tuple(name for name in PACKERS.listed if name not in COUNTED)
@@ -58,7 +59,15 @@ FAILURES = st.sampled_from([*[FailureConfig()] * 3, *FAILURE_CONFIGS])
 SIGNALS = {"alignment": "offset", "start": "2024-01-01T00:00:00Z"}
 HOURLY = RegionConfig("hourly", carbon=SignalConfig("synthetic:solar?days=9", **SIGNALS))
 PRICED = RegionConfig("priced", HOURLY.carbon, SignalConfig("synthetic:price?days=9&seed=3", **SIGNALS))
+REGIONS = ((), (), (HOURLY,), (HOURLY, PRICED))
+DATA_GB = (None, 0.0, 0.0015, 40.0, 900.0)
+TRANSFERS = (TransferConfig(), TransferConfig(), TransferConfig(3.3337, 0.02, 0.05), TransferConfig(0.0, 0.0, 0.0))
 SPOTS = st.sampled_from([*[SpotConfig()] * 3, *SPOT_CONFIGS])
+
+
+def region_names(regions: Sequence[RegionConfig]) -> list[str]:
+    """Where data may be; any name will do where there are no regions."""
+    return [region.name for region in regions] or ["anywhere"]
 
 
 def in_regions(cluster: ClusterConfig, config: EnvironmentConfig) -> ClusterConfig:
@@ -98,6 +107,7 @@ def pools(draw: st.DrawFn, index: int, is_stochastic: bool) -> PoolConfig:
         cpus_per_node=draw(st.sampled_from([None, 8.0, 16.5])),
         memory_gib_per_node=draw(st.sampled_from([None, 32.0])),
         linked_gpus=draw(st.sampled_from([None, 1])),
+        transfer=draw(st.sampled_from(TRANSFERS)),
     )
 
 
@@ -233,7 +243,7 @@ def problems(
         packers = PACKERS.listed if second_resources else SCORED if is_detailed else tuple(COUNTED)
     rows = draw(st.lists(jobs(cluster), min_size=draw(st.sampled_from([1, max_jobs // 2])), max_size=max_jobs))
     submit = np.cumsum([row[0] for row in rows])
-    has_facts = draw(st.booleans())
+    has_facts, regions = draw(st.booleans()), draw(st.sampled_from(REGIONS))
     columns = {
         "job_id": [str(number) for number in range(len(rows))],
         "submit_time_seconds": submit,
@@ -244,6 +254,8 @@ def problems(
         "min_gpus": [1 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         "max_gpus": [row[2] // 500 if row[2] >= 1000 and index % 3 == 0 else None for index, row in enumerate(rows)],
         "image": draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(rows), max_size=len(rows))),
+        "data_gb": draw(st.lists(st.sampled_from(DATA_GB), min_size=len(rows), max_size=len(rows))),
+        "data_region": draw(_nulls(st.sampled_from(region_names(regions)), len(rows))),
         "checkpoint_interval_seconds": draw(st.lists(INTERVALS_SECONDS, min_size=len(rows), max_size=len(rows))),
         "flexibility": draw(st.lists(TIERS, min_size=len(rows), max_size=len(rows))),
         **draw(requests(len(rows))),
@@ -278,6 +290,7 @@ def problems(
             suspension=draw(st.booleans()),
             grid_events=draw(st.booleans()),
             job_hints=draw(st.booleans()),
+            data_transfer=draw(st.booleans()),
             signals=draw(st.booleans()),
             balance_similar_pools=draw(st.booleans()),
             cost_aware_placement=draw(st.booleans()),
@@ -289,7 +302,7 @@ def problems(
             usd_per_gpu_hour=draw(st.sampled_from([0.0, 0.1])),
             usd_per_tonne=draw(st.sampled_from([0.0, 90.0])),
         ),
-        regions=draw(st.sampled_from([(), (), (HOURLY,), (HOURLY, PRICED)])),
+        regions=regions,
         grid_events=draw(grid_events()) if has_grid else (),
     )
     return make_problem(trace, in_regions(cluster, config), config)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper
+from envs.gpu_cluster.accounting import Amounts
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.world import World
 from envs.gpu_cluster.simulator.objective import WAITING, add_costs, add_spendings, energy_amounts
@@ -38,9 +39,7 @@ def set_piece_end(world: World, cluster: Cluster) -> None:
 
 
 @helper
-def amounts_since(
-    before: NDArray[np.int64], row: NDArray[np.int64], pool: NDArray[np.int64], elapsed: int
-) -> tuple[int, int, int, int, int, int]:
+def amounts_since(before: NDArray[np.int64], row: NDArray[np.int64], pool: NDArray[np.int64], elapsed: int) -> Amounts:
     """The amounts of energy of one pool since its integrals were those of `before`."""
     return energy_amounts(
         row[st.IDLE_NODE_MS] - before[0],
@@ -48,6 +47,7 @@ def amounts_since(
         row[st.BOOT_NODE_MS] - before[2],
         row[st.USED_MILLI_MS] - before[3],
         row[st.SAVED_MILLI_MS] - before[5],
+        row[st.TRANSFERRED_MB] - before[6],
         pool[st.GPUS],
         pool[st.MAX_NODES],
         elapsed,

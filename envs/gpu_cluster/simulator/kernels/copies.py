@@ -50,13 +50,13 @@ def copy_table(source: NDArray[Any], target: NDArray[Any]) -> None:
 
 @helper
 def copy_suspensions(source: Cluster, target: Cluster, jobs: int) -> None:
-    """Copy the suspended jobs, and what is kept of those jobs that came until now; the others were never suspended."""
+    """Copy the suspended jobs, and what is kept of those jobs that came until now; of the others there is nothing."""
     for at in range(source.clock[st.SUSPENDED]):
         for column in range(st.SUSPENDED_JOB, st.SUSPENDED_UNTIL + 1):
             target.queue[at, column] = source.queue[at, column]
     known = source.clock[st.NEXT_JOB] - source.clock[st.FIRST_JOB]
     for row in range(jobs):
-        for column in range(st.JOB_SUSPENDED_MS, st.JOB_IS_SUSPENDED + 1):
+        for column in range(st.JOB_SUSPENDED_MS, source.queue.shape[1]):
             target.queue[row, column] = source.queue[row, column] if row < known else 0
         if row < known:
             target.queue[row, st.JOB_START] = source.queue[row, st.JOB_START]
@@ -88,8 +88,7 @@ def copy_state(source: Cluster, target: Cluster, has_all_times: bool) -> None:
         target.queue[rows:, st.JOB_START] = st.NEVER
         target.queue[rows:, st.JOB_END] = st.NEVER
         if target.queue.shape[1] > st.JOB_IS_SUSPENDED:
-            target.queue[rows:, st.JOB_SUSPENDED_MS] = 0
-            target.queue[rows:, st.JOB_IS_SUSPENDED] = 0
+            target.queue[rows:, st.JOB_SUSPENDED_MS :] = 0
     else:
         copy_queue(source, target)
     slots = source.clock[st.SLOTS]
@@ -118,6 +117,7 @@ def copy_shown(origin: World, source: int, world: World, target: int) -> None:
     copy_table(theirs.free_nodes, ours.free_nodes)
     copy_table(theirs.queue, ours.queue)
     copy_table(theirs.allowed, ours.allowed)
+    copy_table(theirs.transfer_gb, ours.transfer_gb)
     copy_row(theirs.signals, ours.signals)
     copy_table(theirs.pool_signals, ours.pool_signals)
     copy_table(origin.outcome.paid[source], world.outcome.paid[target])

@@ -15,6 +15,7 @@ from envs.gpu_cluster.simulator.kernels.nodes import in_backoff
 from envs.gpu_cluster.simulator.kernels.power import drawn_uw
 from envs.gpu_cluster.simulator.kernels.rates import growable, shrinkable
 from envs.gpu_cluster.simulator.kernels.suspension import fill_suspension
+from envs.gpu_cluster.simulator.kernels.work import transfer_mb
 from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.settings import Settings
 from envs.gpu_cluster.simulator.state import Cluster, Table
@@ -131,6 +132,22 @@ def fill_allowed(
 
 
 @helper
+def fill_transfer(cluster: Cluster, jobs: Table, job: int, pools: int, out: NDArray[np.float64]) -> None:
+    """Write the data that a job would have to bring to each pool, in GB."""
+    for pool in range(pools):
+        out[pool] = transfer_mb(cluster, jobs, job, pool) / 1000.0
+
+
+@helper
+def clear_slot(snapshot: ClusterSnapshot, slot: int, pools: int) -> None:
+    """Write that no job waits in a slot."""
+    snapshot.queue[slot] = 0.0
+    for pool in range(pools):
+        snapshot.allowed[slot, pool] = 0.0
+        snapshot.transfer_gb[slot, pool] = 0.0
+
+
+@helper
 def fill_queue(
     cluster: Cluster,
     jobs: Table,
@@ -147,9 +164,7 @@ def fill_queue(
     for slot in range(slots):
         out = snapshot.queue[slot]
         if head + slot >= tail:
-            out[:] = 0.0
-            for pool in range(pools.shape[0]):
-                snapshot.allowed[slot, pool] = 0.0
+            clear_slot(snapshot, slot, pools.shape[0])
             continue
         job = cluster.queue[head + slot, st.QUEUE_JOB]
         submitted = max(jobs[job, st.SUBMIT_MS], cluster.clock[st.EPISODE_START])
@@ -164,6 +179,8 @@ def fill_queue(
         fill_allowed(jobs, curves, settings, job, pools.shape[0], snapshot.allowed[slot])
         if is_over_quota:
             snapshot.allowed[slot] = 0.0
+        if settings.transfers:
+            fill_transfer(cluster, jobs, job, pools.shape[0], snapshot.transfer_gb[slot])
         if settings.has_curves:
             out[Slot.MIN_GPUS], out[Slot.MAX_GPUS] = jobs[job, st.MIN_MILLI] / 1000.0, jobs[job, st.MAX_MILLI] / 1000.0
         snapshot.pools[jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= jobs[job, st.MILLI]

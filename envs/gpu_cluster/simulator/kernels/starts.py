@@ -12,7 +12,7 @@ from envs.gpu_cluster.simulator.kernels.power import may_draw
 from envs.gpu_cluster.simulator.kernels.preemption import make_way
 from envs.gpu_cluster.simulator.kernels.rates import pace
 from envs.gpu_cluster.simulator.kernels.reservations import may_pass, reserve
-from envs.gpu_cluster.simulator.kernels.work import fetch_everywhere, finish_time, hold, set_pace
+from envs.gpu_cluster.simulator.kernels.work import bring_data, fetch_everywhere, finish_time, hold, set_pace
 from envs.gpu_cluster.simulator.log import JOB_START, record_parts
 from envs.gpu_cluster.simulator.packing.counted import busy_node, link_part, take_gpus, take_idle, take_share
 from envs.gpu_cluster.simulator.packing.detailed import (
@@ -50,6 +50,8 @@ def start_work(
     pause_ms = restart_delay(cluster, settings, job)
     if settings.pulls_images:
         pause_ms += fetch_everywhere(cluster, jobs, pools, slot)
+    if settings.transfers:
+        pause_ms += bring_data(cluster, jobs, pools, job, cluster.run[slot, st.RUN_POOL])
     cluster.run[slot, st.RUN_LEFT], cluster.run[slot, st.RUN_SINCE] = left, cluster.clock[st.NOW]
     cluster.run[slot, st.RUN_MILLI], cluster.run[slot, st.RUN_SLOW], cluster.run[slot, st.RUN_SAVED] = (
         jobs[job, st.MILLI],

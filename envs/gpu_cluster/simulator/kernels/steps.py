@@ -27,6 +27,7 @@ from envs.gpu_cluster.simulator.kernels.snapshots import (
     fill_pools,
     fill_queue,
     fill_signals,
+    fill_transfer,
 )
 from envs.gpu_cluster.simulator.kernels.starts import start_job, start_waiting
 from envs.gpu_cluster.simulator.kernels.suspension import resume_jobs, suspend_jobs
@@ -90,9 +91,11 @@ def offer_pools(world: World, cluster: Cluster, snapshot: ClusterSnapshot, plan:
         job = cluster.queue[at, st.QUEUE_JOB]
         if not (world.settings.queue.has_quotas and cluster.queue[at, st.QUEUE_POOL] < 0):
             fill_allowed(world.jobs, world.curves, world.settings, job, world.pools.shape[0], plan.allowed)
+            if world.settings.transfers:
+                fill_transfer(cluster, world.jobs, job, world.pools.shape[0], plan.transfer_gb)
             predicted = world.jobs[job, st.PREDICTED_MS] / 1000.0 if world.settings.queue.has_facts else 0.0
             gpus = world.jobs[job, st.MILLI] / 1000.0
-            pool = place_default(snapshot, world.tables, plan, gpus, plan.allowed, predicted)
+            pool = place_default(snapshot, world.tables, plan, gpus, plan.allowed, plan.transfer_gb, predicted)
             snapshot.pools[world.jobs[job, st.DEFAULT_POOL], Pool.BACKLOG_GPUS] -= world.jobs[job, st.MILLI]
             snapshot.pools[pool, Pool.BACKLOG_GPUS] += world.jobs[job, st.MILLI]
             cluster.queue[at, st.QUEUE_POOL] = pool
@@ -143,6 +146,8 @@ def clear(cluster: Cluster, pools: Table, settings: Settings, seed: int) -> None
         cluster.queue[:, st.JOB_LOSSES] = 0
         cluster.node[:, st.NODE_LIFE] = 0
         cluster.node[:, st.NODE_EVENT] = st.NEVER
+    if settings.transfers:
+        cluster.queue[:, st.JOB_DATA_BITS] = 0
     if settings.suspends:
         cluster.queue[:, st.JOB_SUSPENDED_MS] = 0
         cluster.queue[:, st.JOB_IS_SUSPENDED] = 0

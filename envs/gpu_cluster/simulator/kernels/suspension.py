@@ -67,7 +67,11 @@ def suspend(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slo
     """Stop a job, which writes a checkpoint; it goes on at a time, or earlier."""
     job, pool, at = cluster.run[slot, st.RUN_JOB], cluster.run[slot, st.RUN_POOL], cluster.clock[st.SUSPENDED]
     row = cluster.queue[at]
-    row[st.SUSPENDED_JOB], row[st.SUSPENDED_LEFT], row[st.SUSPENDED_POOL] = job, stop_work(cluster, slot), pool
+    row[st.SUSPENDED_JOB], row[st.SUSPENDED_LEFT], row[st.SUSPENDED_POOL] = (
+        job,
+        stop_work(cluster, pools, settings, slot),
+        pool,
+    )
     row[st.SUSPENDED_SINCE], row[st.SUSPENDED_UNTIL] = cluster.clock[st.NOW], until
     cluster.queue[job - cluster.clock[st.FIRST_JOB], st.JOB_IS_SUSPENDED] = 1
     cluster.clock[st.SUSPENDED] += 1

@@ -95,6 +95,32 @@ def fetch_everywhere(cluster: Cluster, jobs: Table, pools: Table, slot: int) -> 
 
 
 @helper
+def transfer_mb(cluster: Cluster, jobs: Table, job: int, pool: int) -> int:
+    """MB of data that a job would have to bring to a pool now; jobs from before the episode have them everywhere."""
+    row = job - cluster.clock[st.FIRST_JOB]
+    if row < 0 or ((jobs[job, st.DATA_BITS] | cluster.queue[row, st.JOB_DATA_BITS]) >> pool) & 1 == 1:
+        return 0
+    return jobs[job, st.DATA_MB]
+
+
+@helper
+def bring_data(cluster: Cluster, jobs: Table, pools: Table, job: int, pool: int) -> int:
+    """Count the data that a job brings to a pool where it starts, and return for how long it must wait for them."""
+    megabytes = transfer_mb(cluster, jobs, job, pool)
+    cluster.pool[pool, st.TRANSFERRED_MB] += megabytes
+    return (megabytes * pools[pool, st.TRANSFER_US_PER_MB] + 999) // 1000
+
+
+@helper
+def keep_data(cluster: Cluster, pools: Table, slot: int) -> None:
+    """Let the data of a job that is stopped stay in its region for as long as it lives, if they have all come."""
+    # Not at its start: a policy could stop a job while it waits for its data, and be rid of the wait.
+    row = cluster.run[slot, st.RUN_JOB] - cluster.clock[st.FIRST_JOB]
+    if row >= 0 and cluster.run[slot, st.RUN_SINCE] <= cluster.clock[st.NOW]:
+        cluster.queue[row, st.JOB_DATA_BITS] |= pools[cluster.run[slot, st.RUN_POOL], st.REGION_BITS]
+
+
+@helper
 def work_lost(jobs: Table, job: int, done: int) -> int:
     """The work since the last checkpoint, all of it where there is none; checkpoints come at equal steps of work."""
     step = jobs[job, st.CHECKPOINT_MS] * st.PPM
@@ -114,9 +140,11 @@ def count_loss(cluster: Cluster, settings: Settings, job: int) -> None:
 
 
 @helper
-def stop_work(cluster: Cluster, slot: int) -> int:
+def stop_work(cluster: Cluster, pools: Table, settings: Settings, slot: int) -> int:
     """Let a running job make no more progress; return the work that is left of it."""
     settle(cluster, slot)
+    if settings.transfers:
+        keep_data(cluster, pools, slot)
     hold(
         cluster, slot, min(0, cluster.clock[st.NOW] - cluster.run[slot, st.RUN_SINCE])
     )  # a delay that it does not live to see
@@ -143,7 +171,7 @@ def preempt(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, slo
         slot: of the job.
         has_notice: the job could write a checkpoint just before, if it writes any: then nothing is lost.
     """
-    left = stop_work(cluster, slot)
+    left = stop_work(cluster, pools, settings, slot)
     job, pool = cluster.run[slot, st.RUN_JOB], cluster.run[slot, st.RUN_POOL]
     if not (has_notice and jobs[job, st.CHECKPOINT_MS] > 0):
         lost = work_lost(jobs, job, jobs[job, st.DURATION_MS] * st.PPM - left)

@@ -87,6 +87,7 @@ def snapshot_of(batch: ClusterSnapshot, index: int) -> ClusterSnapshot:
         batch.free_nodes[index],
         batch.queue[index],
         batch.allowed[index],
+        batch.transfer_gb[index],
         batch.signals[index],
         batch.pool_signals[index],
     )
@@ -103,4 +104,5 @@ def plan_of(batch: PackingPlan, index: int) -> PackingPlan:
         batch.booting_nodes[index],
         batch.new_nodes[index],
         batch.allowed[index],
+        batch.transfer_gb[index],
     )

@@ -37,6 +37,7 @@ def pool_integrals(pool: Totals) -> tuple[int, ...]:
         pool.used_milli_ms,
         pool.overhead_milli_ms,
         pool.saved_milli_ms,
+        pool.transferred_mb,
     )
 
 
@@ -47,11 +48,12 @@ def charge_energy(state: State) -> None:
     prices = (settings.usd_per_waited_milli_ms, settings.usd_per_useful_milli_ms)
     for number, (pool, totals) in enumerate(zip(state.problem.cluster.pools, state.totals, strict=True)):
         integrals = pool_integrals(totals)
-        idle, busy, boot, used, overhead, saved = (
+        idle, busy, boot, used, overhead, saved, transferred = (
             after - before for after, before in zip(integrals, state.paid[number], strict=True)
         )
         state.paid[number] = integrals
-        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
+        sums = (idle, busy, boot, used, saved, transferred)
+        amounts = energy_amounts(*sums, pool.gpus_per_node, pool.max_nodes, elapsed)
         add_costs(state.costs, amounts, overhead, tariff.rates[state.piece, number], *prices)
 
 
@@ -59,10 +61,11 @@ def spendings(state: State) -> NDArray[np.float64]:
     """What the energy of the episode cost and emitted so far, with the piece of the tariff that is in force."""
     found, elapsed = state.spendings.copy(), state.now - state.booked_until
     for number, (pool, totals) in enumerate(zip(state.problem.cluster.pools, state.totals, strict=True)):
-        idle, busy, boot, used, _, saved = (
+        idle, busy, boot, used, _, saved, transferred = (
             after - before for after, before in zip(pool_integrals(totals), state.booked[number], strict=True)
         )
-        amounts = energy_amounts(idle, busy, boot, used, saved, pool.gpus_per_node, pool.max_nodes, elapsed)
+        sums = (idle, busy, boot, used, saved, transferred)
+        amounts = energy_amounts(*sums, pool.gpus_per_node, pool.max_nodes, elapsed)
         add_spendings(found[number], amounts, state.problem.prices.tariff.spending_rates[state.piece, number])
     return found
 

@@ -24,6 +24,8 @@ class Job:
     pools: list[int]
     checkpoint: int = 0
     image: int = 0
+    data_mb: int = 0
+    data_pools: frozenset[int] = frozenset()  # where its data are: in the region that they came from, or brought to
     flexibility: int = 3
     has_run: bool = False
     losses: int = 0  # how often it lost all its work
@@ -157,6 +159,7 @@ class Totals:
     used_milli_ms: int = 0
     overhead_milli_ms: int = 0
     saved_milli_ms: int = 0
+    transferred_mb: int = 0
     lost_milli_ms: int = 0
     nodes_added: int = 0
     nodes_removed: int = 0

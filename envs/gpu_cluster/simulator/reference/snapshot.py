@@ -24,6 +24,7 @@ from envs.gpu_cluster.simulator.reference.queue import jobs_over_quota
 from envs.gpu_cluster.simulator.reference.state import EDGES_MS, State
 from envs.gpu_cluster.simulator.reference.suspension import suspendable, suspended_in
 from envs.gpu_cluster.simulator.reference.width import growable, shrinkable
+from envs.gpu_cluster.simulator.reference.work import transfer_mb
 from envs.gpu_cluster.simulator.state import EVENT_ENDS, EVENT_STARTS, EVENT_UW
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -81,8 +82,9 @@ def fill_backlog(state: State, snapshot: ClusterSnapshot) -> None:
     tables = state.problem.tables
     behind = [job for job in state.queue[tables.window_slots :] if job.number not in state.over_quota]
     allowed = np.array([allowed_row(state, job) for job in behind]).reshape(-1, tables.max_pools)
+    transfer_gb = np.array([transfer_row(state, job) for job in behind]).reshape(allowed.shape)
     gpus, predicted = [job.milli / 1000 for job in behind], [job.predicted_ms / 1000 for job in behind]
-    pools = backlog_pools(snapshot, tables, state.plan, gpus, allowed, predicted)
+    pools = backlog_pools(snapshot, tables, state.plan, gpus, allowed, transfer_gb, predicted)
     state.offers = {job.number: pool for job, pool in zip(behind, pools, strict=True)}
     for pool in range(len(state.totals)):
         milli = sum(job.milli for job in behind if state.offers[job.number] == pool)
@@ -95,6 +97,13 @@ def allowed_row(state: State, job: Job) -> NDArray[np.float64]:
     row[job.pools] = 1.0
     if state.problem.settings.has_curves:
         row[: len(state.totals)] *= state.problem.curves.speed[job.workload] / 1e6
+    return row
+
+
+def transfer_row(state: State, job: Job) -> NDArray[np.float64]:
+    """The data that a job would have to bring to each pool, GB."""
+    row = np.zeros(state.problem.tables.max_pools)
+    row[: len(state.totals)] = [transfer_mb(state, job, pool) / 1000 for pool in range(len(state.totals))]
     return row
 
 
@@ -153,6 +162,7 @@ def make_snapshot(state: State) -> ClusterSnapshot:
             snapshot.queue[slot, Slot.SLACK_SECONDS] = (slack_ms if slack_ms > 0 else slack_ms - 1) / 1000
         if job.number not in state.over_quota:
             snapshot.allowed[slot] = allowed_row(state, job)
+        snapshot.transfer_gb[slot] = transfer_row(state, job)
         if state.problem.settings.has_curves:
             snapshot.queue[slot, [Slot.MIN_GPUS, Slot.MAX_GPUS]] = job.min_milli / 1000, job.max_milli / 1000
     fill_signals(state, snapshot.signals)

@@ -19,15 +19,20 @@ from envs.gpu_cluster.simulator.packing.plain import PlainPod
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference.detail import DetailedNodes
 from envs.gpu_cluster.simulator.reference.objects import Backoff, Job, Node, Running, SharedGpu, Suspended, Totals
-from envs.gpu_cluster.simulator.state import IMAGE, PPM, RANK, WORKLOAD
+from envs.gpu_cluster.simulator.state import DATA_BITS, DATA_MB, IMAGE, PPM, RANK, REGION_BITS, WORKLOAD
 
 EDGES_MS = [round(edge * 1000) for edge in IDLE_AGE_EDGES_SECONDS]
+
+
+def pools_of(bits: int, problem: Problem) -> frozenset[int]:
+    """The pools whose bit is set."""
+    return frozenset(pool for pool in range(len(problem.pools)) if bits >> pool & 1)
 
 
 def job_of(problem: Problem, number: int) -> Job:
     """A job of the trace."""
     submit, duration, milli, bits = (int(value) for value in problem.jobs[number, :4])
-    pools = [pool for pool in range(len(problem.pools)) if bits >> pool & 1]
+    pools = sorted(pools_of(bits, problem))
     checkpoint = int(problem.checkpoint_ms[number]) * PPM
     job = Job(number, submit, duration * PPM, duration * PPM, milli, pools, checkpoint)
     job.flexibility = int(problem.flexibility[number])
@@ -35,6 +40,9 @@ def job_of(problem: Problem, number: int) -> Job:
         job.workload, job.min_milli, job.max_milli = (int(x) for x in problem.jobs[number, WORKLOAD:][:3])
     if problem.settings.pulls_images:
         job.image = int(problem.jobs[number, IMAGE])
+    if problem.settings.transfers:
+        job.data_mb = int(problem.jobs[number, DATA_MB])
+        job.data_pools = pools_of(int(problem.jobs[number, DATA_BITS]), problem)
     if problem.settings.queue.has_facts:
         facts = [int(value) for value in problem.jobs[number, RANK:][:7]]
         job.rank, job.priority, job.predicted_ms, job.owner, job.quota_milli = facts[:5]
@@ -101,6 +109,10 @@ class State:
         self.booked_until = start_ms
         self.spendings = np.zeros(0)
         self.terms: tuple[float, ...] = ()
+
+    def region_of(self, pool: int) -> frozenset[int]:
+        """The pools in the region of a pool."""
+        return pools_of(int(self.problem.pools[pool, REGION_BITS]), self.problem)
 
     def of_pool(self, pool: int) -> list[Node]:
         """The nodes of a pool."""

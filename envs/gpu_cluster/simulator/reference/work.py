@@ -61,6 +61,19 @@ def pull_ms(state: State, nodes: list[Node], job: Job) -> int:
     return max(0, *(node.images[job.image] - state.now for node in nodes)) if is_ours else 0
 
 
+def transfer_mb(state: State, job: Job, pool: int) -> int:
+    """MB of data that a job would have to bring to a pool now; jobs from before the episode have them everywhere."""
+    return 0 if pool in job.data_pools or job.number < state.first_job else job.data_mb
+
+
+def bring_data(state: State, job: Job, pool: int) -> int:
+    """Count the data that a job brings to a pool where it starts, and return for how many ms it waits for them."""
+    megabytes = transfer_mb(state, job, pool)
+    state.totals[pool].transferred_mb += megabytes
+    us_per_mb = round(state.problem.cluster.pools[pool].transfer.seconds_per_gb * 1000)
+    return -(-megabytes * us_per_mb // 1000)
+
+
 def restart_ms(state: State, job: Job) -> int:
     """How long a job that starts now makes no progress, because it was preempted or suspended before."""
     if job.is_suspended:
@@ -75,7 +88,7 @@ def start(state: State, job: Job, pool: int) -> bool:
         return False
     state.running.append(run)
     pace(state, run)
-    hold(state, run, restart_ms(state, job) + pull_ms(state, run.nodes, job))
+    hold(state, run, restart_ms(state, job) + pull_ms(state, run.nodes, job) + bring_data(state, job, pool))
     return True
 
 
@@ -89,8 +102,10 @@ def cap_power(state: State, pool: int, level: int) -> None:
 
 
 def stop_work(state: State, run: Running) -> None:
-    """Let a running job make no more progress."""
+    """Let a running job make no more progress; data that came stay in the region, others have to come anew."""
     settle(state, run)
+    if run.since_ms <= state.now:
+        run.job.data_pools |= state.region_of(run.pool)
     hold(state, run, min(0, state.now - run.since_ms))  # a delay that it does not live to see
 
 

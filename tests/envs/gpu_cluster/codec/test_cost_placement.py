@@ -33,18 +33,44 @@ def fleet(
 
 
 def choice(
-    snapshot: ClusterSnapshot, slow_speed: float, predicted_seconds: float = 0.0, layout: CodecLayout = LAYOUT
+    snapshot: ClusterSnapshot,
+    slow_speed: float,
+    predicted_seconds: float = 0.0,
+    layout: CodecLayout = LAYOUT,
+    transfer_gb: tuple[float, float] = (0.0, 0.0),
 ) -> int:
     """The default pool of a job of one GPU that runs at speed 1 in the fast pool."""
     plan = empty_plan(layout)
     start_plan(snapshot, layout.tables(), plan)
-    return default_pool(snapshot, layout.tables(), plan, 1.0, np.array([1.0, slow_speed]), predicted_seconds)
+    speeds, data = np.array([1.0, slow_speed]), np.array(transfer_gb)
+    return default_pool(snapshot, layout.tables(), plan, 1.0, speeds, data, predicted_seconds)
 
 
 def test_the_cost_of_a_run_is_its_energy_its_node_and_its_time() -> None:
     snapshot = fleet({"usd_per_node_hour": 8.0})
-    assert run_cost(snapshot, TABLES, FAST, 1.0, 1800.0) == pytest.approx(0.5 * (0.08 + 8.0 / 8 + 1.0), rel=1e-12)
-    assert run_cost(snapshot, TABLES, SLOW, 0.5, 1800.0) == pytest.approx(1.0 * (0.02 + 1.0), rel=1e-12)
+    fast, slow = (
+        run_cost(snapshot, TABLES, pool, 1.0, speed, 0.0, 1800.0) for pool, speed in ((FAST, 1.0), (SLOW, 0.5))
+    )
+    assert fast == pytest.approx(0.5 * (0.08 + 8.0 / 8 + 1.0), rel=1e-12)
+    assert slow == pytest.approx(1.0 * (0.02 + 1.0), rel=1e-12)
+
+
+TRANSFER = {"transfer_seconds_per_gb": 3.6, "transfer_kwh_per_gb": 0.01, "transfer_usd_per_gb": 0.02}
+
+
+def test_the_cost_of_a_run_away_from_its_data_has_the_wait_of_its_gpus_and_the_network() -> None:
+    # 100 GB take 360 s, in which 2 GPUs work for nothing, 1 kWh, and 2 USD.
+    found = run_cost(fleet(slow=TRANSFER), TABLES, SLOW, 2.0, 1.0, 100.0, 1800.0)
+    assert found == pytest.approx((0.5 + 0.1) * (0.02 + 1.0) + (1.0 * 0.2 + 2.0) / 2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(("hours", "pool"), [(38.0, FAST), (39.0, SLOW)])
+def test_a_job_leaves_its_data_only_where_the_lower_price_pays_the_transfer(hours: float, pool: int) -> None:
+    """0.06 USD an hour are saved; 100 GB cost 0.1 h * 1.02 and 2.2 USD: equal after 38.4 h."""
+    snapshot = fleet(slow=TRANSFER)
+    assert choice(snapshot, 1.0, 3600.0 * hours) == SLOW, "no data"
+    assert choice(snapshot, 1.0, 3600.0 * hours, transfer_gb=(0.0, 100.0)) == pool
+    assert choice(snapshot, 1.0, 3600.0 * hours, transfer_gb=(100.0, 0.0)) == SLOW, "its data are there"
 
 
 def test_the_cost_of_a_boot_is_the_wait_and_the_energy_of_the_nodes_that_boot() -> None:

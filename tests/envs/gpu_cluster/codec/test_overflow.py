@@ -211,7 +211,7 @@ def behind(snapshot: ClusterSnapshot, gpus: list[float], allowed: list[tuple[int
     rows = np.zeros((len(gpus), 3))
     for row, pool in zip(rows, allowed or [(A, B)] * len(gpus), strict=True):
         row[list(pool)] = 1.0
-    return backlog_pools(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), gpus, rows, [0.0] * len(gpus))
+    return backlog_pools(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), gpus, rows, 0.0 * rows, [0.0] * len(gpus))
 
 
 def test_jobs_behind_the_window_overflow_after_those_before_them() -> None:
@@ -247,6 +247,7 @@ def test_when_nothing_is_left_no_pool_can_take_any_job() -> None:
         if is_exhausted(snapshot, tables, plan):
             exhausted += 1
             present = snapshot.pools[:, Pool.PRESENT]
-            found = [default_pool(snapshot, tables, plan, gpus, present, 0.0) for gpus in (0.001, 1.0, 8.0, 40.0)]
+            data, sizes = 0.0 * present, (0.001, 1.0, 8.0, 40.0)
+            found = [default_pool(snapshot, tables, plan, gpus, present, data, 0.0) for gpus in sizes]
             assert found == [0] * 4
     assert exhausted > 20
