@@ -13,6 +13,9 @@ from autoscaler.evaluation.tables import Table
 
 SCHEMA = "autoscaler.results/1"
 
+MOST_COLUMNS, MOST_RECORDS = 16, 4
+"""More columns than a line has room for are shown one below the other, of so many rows."""
+
 
 class Answer(NamedTuple):
     """What a query found.
@@ -30,8 +33,16 @@ class Answer(NamedTuple):
         return {"schema": SCHEMA, "columns": self.columns, "rows": [list(row) for row in self.rows]}
 
     def table(self) -> Table:
-        """For humans."""
-        return Table("", self.columns, [[_text(value) for value in row] for row in self.rows])
+        """For humans: rows as rows, or as columns where there are too many columns for a line."""
+        rows = [[_text(value) for value in row] for row in self.rows]
+        if len(self.columns) <= MOST_COLUMNS:
+            return Table("", self.columns, rows)
+        shown = rows[:MOST_RECORDS]
+        left = f", the first {len(shown)} are here; --json has all" if len(shown) < len(rows) else ""
+        header = ["column", *(f"row {number}" for number in range(1, len(shown) + 1))]
+        return Table(
+            f"{len(rows)} rows{left}", header, [list(cells) for cells in zip(self.columns, *shown, strict=True)]
+        )
 
 
 def query(sql: str, folder: str | Path) -> Answer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,20 @@ SHOWN = (1.05, 1.1, 1.2, 1.5)
 """Those in the table for humans."""
 
 
+class ScenarioMeans(NamedTuple):
+    """A policy in one scenario; NaN where nothing is known.
+
+    Attributes:
+        usd: mean cost of a window.
+        ratio: mean of cost over bound.
+        gap_closed: the share of the reference's mean decidable cost that it saves.
+    """
+
+    usd: float
+    ratio: float
+    gap_closed: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicySummary:
     """A policy over all scenarios that it ran in; None where nothing is known.
@@ -46,7 +60,7 @@ class PolicySummary:
         gap_closed: interquartile mean of the share of the reference's decidable cost that it saves.
         improvement: probability of being better than the reference.
         profile: shares of runs with a ratio of at most `THRESHOLDS`.
-        by_scenario: scenario -> mean cost of a window in USD, and its mean ratio to the bound.
+        by_scenario: each scenario in which it ran.
         learning: what tuning or training took, None where it learns nothing.
     """
 
@@ -58,7 +72,7 @@ class PolicySummary:
     gap_closed: Estimate | None
     improvement: Estimate | None
     profile: Profile | None
-    by_scenario: dict[str, tuple[float, float]]
+    by_scenario: dict[str, ScenarioMeans]
     learning: LearningCost | None
 
 
@@ -103,9 +117,10 @@ class BenchTable:
             *(f"<= {100 * (tau - 1):.0f} % over" for tau in SHOWN),
         ]
         tables = [Table(title, header, [self._row(summary) for summary in self.policies])]
-        names = list(self.scenarios)
-        rows = [[each.name, *(_mean(each.by_scenario.get(name)) for name in names)] for each in self.policies]
-        tables.append(Table("USD of a window (over the bound)", ["policy", *names], rows))
+        tables.append(self._by_scenario("USD of a window", "usd", lambda usd: f"{usd:,.2f}"))
+        if self.reference is not None:
+            title = f"share of the gap to the bound that {base} leaves"
+            tables.append(self._by_scenario(title, "gap_closed", lambda share: percent(share, signed=True)))
         learned = [summary for summary in self.policies if summary.learning is not None]
         if learned:
             watts, grams = self.assumptions.watts_per_core, self.assumptions.grams_per_kwh
@@ -119,6 +134,14 @@ class BenchTable:
             ]
             tables.append(Table(title, header, [_learning_row(summary) for summary in learned]))
         return tables
+
+    def _by_scenario(self, title: str, name: str, text: Callable[[float], str]) -> Table:
+        rows = []
+        for each in self.policies:
+            found = [each.by_scenario.get(scenario) for scenario in self.scenarios]
+            values = [np.nan if means is None else getattr(means, name) for means in found]
+            rows.append([each.name, *("-" if np.isnan(value) else text(value) for value in values)])
+        return Table(title, ["policy", *self.scenarios], rows)
 
     def _row(self, summary: PolicySummary) -> list[str]:
         shares = ["-"] * len(SHOWN)
@@ -167,7 +190,8 @@ def bench_table(
     assumed = assumptions or Assumptions()
     summaries = [_summary(name, each, base, runs, assumed) for name, each in runs.items()]
     versions = dict(zip(table["scenario"].to_pylist(), table["version"].to_pylist(), strict=True))
-    order = sorted(summaries, key=lambda summary: np.inf if summary.ratio is None else summary.ratio.mean)
+    # Those that ran everywhere first: scores over different scenarios cannot be compared.
+    order = sorted(summaries, key=lambda each: (-each.scenarios, np.inf if each.ratio is None else each.ratio.mean))
     return BenchTable(str(folder), dict(sorted(versions.items())), base, tuple(order), assumed)
 
 
@@ -195,7 +219,12 @@ class _Runs:
 
     def ratios(self) -> dict[str, NDArray[np.float64]]:
         """Cost over bound, of the scenarios that have one."""
-        found = {name: values["objective_usd"] / values["bound_usd"] for name, values in self.columns.items()}
+        # A bound is negative where jobs run faster than the trace says, or energy is sold; a ratio says nothing then.
+        found = {
+            name: values["objective_usd"] / values["bound_usd"]
+            for name, values in self.columns.items()
+            if (values["bound_usd"] > 0.0).all()
+        }
         return {name: values for name, values in found.items() if np.isfinite(values).all()}
 
     def gaps(self, base: _Runs) -> dict[str, NDArray[np.float64]]:
@@ -227,7 +256,11 @@ def _summary(
             theirs = other.costs(runs)
             improvement = statistics.probability_of_improvement(mine, theirs, (name, base), strata)
     by_scenario = {
-        scenario: (float(values["objective_usd"].mean()), float((values["objective_usd"] / values["bound_usd"]).mean()))
+        scenario: ScenarioMeans(
+            float(values["objective_usd"].mean()),
+            float(ratios[scenario].mean()) if scenario in ratios else np.nan,
+            _gap(values, None if base is None else everyone[base].columns.get(scenario)),
+        )
         for scenario, values in runs.columns.items()
     }
     return PolicySummary(
@@ -244,11 +277,18 @@ def _summary(
     )
 
 
+def _gap(ours: dict[str, NDArray[np.float64]], theirs: dict[str, NDArray[np.float64]] | None) -> float:
+    """The share of the mean decidable cost of another policy that is saved; NaN: there is none."""
+    if theirs is None or not theirs["decidable_usd"].mean() > 0.0:
+        return np.nan
+    return float(1.0 - ours["decidable_usd"].mean() / theirs["decidable_usd"].mean())
+
+
 def _entry(summary: PolicySummary) -> dict[str, Any]:
     profile = None if summary.profile is None else _plain(summary.profile)
     return {
         "kind": summary.kind,
-        "scenarios": {name: {"usd": usd, "ratio": ratio} for name, (usd, ratio) in summary.by_scenario.items()},
+        "scenarios": {name: _known(means) for name, means in summary.by_scenario.items()},
         "seeds": summary.seeds,
         "ratio_iqm": None if summary.ratio is None else summary.ratio.to_dict(),
         "gap_closed_iqm": None if summary.gap_closed is None else summary.gap_closed.to_dict(),
@@ -262,8 +302,8 @@ def _plain(profile: Profile) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in profile._asdict().items()}
 
 
-def _mean(values: tuple[float, float] | None) -> str:
-    return "-" if values is None else f"{values[0]:,.2f} ({values[1] - 1.0:+.1%})"
+def _known(means: ScenarioMeans) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in means._asdict().items()}
 
 
 def _text(estimate: Estimate | None, text: Any) -> str:

@@ -34,7 +34,8 @@ def print_columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str
 
     table = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if index else "left", no_wrap=index == 0)
+        # A long name is broken where the column is narrow, not cut.
+        table.add_column(Text(name, overflow="fold"), justify="right" if index else "left", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(Text(value) for value in row))
     _console(200, stderr).print(table)

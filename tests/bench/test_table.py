@@ -91,7 +91,7 @@ def test_a_policy_that_uses_more_energy_is_never_paid_back(folder: Path) -> None
     table = bench_table(folder)
     assert table.policies[0].learning is not None
     assert table.policies[0].learning.payback_days == float("inf")
-    assert "never" in table.tables()[2].rows[0][-1]
+    assert "never" in table.tables()[-1].rows[0][-1]
 
 
 def test_a_scenario_without_a_bound_counts_for_the_improvement_only(folder: Path) -> None:
@@ -103,6 +103,31 @@ def test_a_scenario_without_a_bound_counts_for_the_improvement_only(folder: Path
     assert learned.ratio.mean == pytest.approx(1.05)
     assert learned.improvement is not None
     assert learned.improvement.mean == 1.0
+
+
+def changed(folder: Path, scenario: str, **values: Any) -> list[dict[str, Any]]:
+    rows = pq.read_table(folder / "results.parquet").to_pylist()
+    rows = [{**each, **values} if each["scenario"] == scenario else each for each in rows]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    return rows
+
+
+def test_a_bound_below_zero_has_no_ratio_and_counts_for_the_gap(folder: Path) -> None:
+    changed(folder, "b", bound_usd=-5.0)
+    learned = bench_table(folder).policies[0]
+    assert learned.ratio is not None
+    assert learned.ratio.mean == pytest.approx(1.05)
+    assert learned.gap_closed is not None
+    assert learned.gap_closed.mean == pytest.approx(0.5)
+    entry = bench_table(folder).document()["policies"]["learned"]["scenarios"]["b"]
+    assert (entry["ratio"], entry["gap_closed"]) == (None, pytest.approx(0.5))
+
+
+def test_a_policy_that_ran_in_one_scenario_stands_below_those_that_ran_in_all(folder: Path) -> None:
+    rows = pq.read_table(folder / "results.parquet").to_pylist()
+    rows += [row("a", "once", 0, window, 100.5) for window in range(1, 6)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    assert [each.name for each in bench_table(folder).policies] == ["learned", "reactive-tuned", "always-on", "once"]
 
 
 def test_the_command_prints_all_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,3 +171,11 @@ def test_results_answer_sql(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert document["rows"] == [["learned", 1.05], ["reactive-tuned", 1.1], ["always-on", 1.5]]
     assert main(["results", sql, "--out", str(folder)]) == 0
     assert "always-on" in capsys.readouterr().out
+
+
+def test_many_columns_are_shown_below_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = ", ".join(f"{number} as c{number}" for number in range(20))
+    assert main(["results", f"select policy, {wide} from results", "--out", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "40 rows, the first 4 are here" in printed
+    assert "c19" in printed
