@@ -67,6 +67,22 @@ def build_config(data: Mapping[str, Any], schema: type[T], source: str = "config
     return _validate(values, schema, source, origins)
 
 
+def overridden(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Nested plain values with changes, which no schema describes here.
+
+    Args:
+        data: The values; they stay as they are.
+        overrides: As for `load_config`.
+
+    Raises:
+        ConfigError: An override is not written as `key.of.field=value`.
+    """
+    values = copy.deepcopy(dict(data))
+    for override in overrides:
+        _apply_override(values, override)
+    return values
+
+
 def _read(source: str | Path) -> str:
     file = find_config(source)
     try:

@@ -121,11 +121,9 @@ def _plan(scenarios: Sequence[NamedScenario], policies: Sequence[BenchPolicy], r
     """Every task of the grid. Of a scenario one after the other: a process keeps the last ones that it loaded."""
     tasks = []
     for scenario in scenarios:
-        config = scenario.config
-        pools = len(config.cluster.pools) if not isinstance(config.cluster, str) else 1
         left_out: dict[str, list[str]] = {}
         for policy in policies:
-            if (reason := policy.reason_against(config.environment.codec, pools)) is not None:
+            if (reason := policy.reason_against(scenario.config)) is not None:
                 left_out.setdefault(reason, []).append(policy.name)
                 continue
             tasks += [Task(scenario, policy, seed) for seed in policy.seeds]

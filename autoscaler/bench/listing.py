@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autoscaler.bench.errors import MissingDataError
-from autoscaler.bench.scenario import NamedScenario, data_folder, find_scenario, shipped_names
+from autoscaler.bench.scenario import BenchConfig, NamedScenario, data_folder, find_scenario, shipped_names
 from autoscaler.evaluation.tables import Table
 from envs.gpu_cluster.cluster import ClusterConfig
 
@@ -26,7 +26,7 @@ def list_document(data: str | None) -> dict[str, Any]:
 
 def _entry(scenario: NamedScenario) -> dict[str, Any]:
     config = scenario.config
-    cluster, environment = config.cluster, config.environment
+    environment = config.environment
     try:
         scenario.check_data()
         missing = None
@@ -37,11 +37,12 @@ def _entry(scenario: NamedScenario) -> dict[str, Any]:
         "version": config.version,
         "fingerprint": config.fingerprint,
         "description": config.description,
+        "env": config.env,
         "trace": config.trace,
-        "pools": [pool.name for pool in cluster.pools] if isinstance(cluster, ClusterConfig) else [cluster],
+        "pools": _pools(config),
         "regions": [region.name for region in environment.regions],
         "levers": config.levers,
-        "usd_per_gpu_hour": environment.objective.usd_per_gpu_hour,
+        "usd_per_gpu_hour": None if config.env else environment.objective.usd_per_gpu_hour,
         "usd_per_tonne": environment.objective.usd_per_tonne,
         "train": config.split.train,
         "windows": config.windows,
@@ -49,6 +50,13 @@ def _entry(scenario: NamedScenario) -> dict[str, Any]:
         "data": [{"path": file.path, "sha256": file.sha256, "source": file.source} for file in config.data],
         "missing": missing,
     }
+
+
+def _pools(config: BenchConfig) -> list[str]:
+    if config.env is not None:
+        return []
+    cluster = config.cluster
+    return [pool.name for pool in cluster.pools] if isinstance(cluster, ClusterConfig) else [cluster]
 
 
 def list_tables(document: dict[str, Any]) -> list[Table]:
@@ -62,10 +70,10 @@ def _rows(document: dict[str, Any]) -> list[list[str]]:
         [
             entry["name"],
             str(entry["version"]),
-            str(len(entry["pools"])),
+            str(len(entry["pools"])) if entry["env"] is None else entry["env"].rpartition("/")[2],
             str(len(entry["regions"]) or "-"),
             ", ".join(entry["levers"]) or "-",
-            f"{entry['usd_per_gpu_hour']:g}",
+            "-" if entry["usd_per_gpu_hour"] is None else f"{entry['usd_per_gpu_hour']:g}",
             str(entry["windows"]),
             entry["fingerprint"],
             _data_text(entry),

@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agents.artifact import find_artifact
+from agents.artifact import CONFIG, find_artifact
 from agents.errors import UnknownPolicyError
 from agents.names import is_rule, is_run
 from agents.pretrained import is_pretrained
 from agents.registry import AGENTS, BASELINES, agents_for
 from autoscaler.bench.errors import BenchError
 from autoscaler.bench.fingerprints import folder_digest, module_digest
+from autoscaler.bench.scenario import BenchConfig
 from autoscaler.evaluation.candidates import ALL, NONE
+from autoscaler.evaluation.environment_comparison import environment_of, seeds_of
+from autoscaler.evaluation.environments import rule_environments
 from autoscaler.evaluation.runs import contenders_of, load_run
-from autoscaler.experiment import load_experiment
+from autoscaler.experiment import ExperimentConfig, load_experiment
 from configs.errors import did_you_mean
+from configs.loader import load_config
 from envs.gpu_cluster.codec import CodecLayout
 
 ACTION_SPACE = "MultiDiscrete"
-"""Of GPU clusters: agents that cannot play it cannot take part."""
+"""Of all scenarios: agents that cannot play it cannot take part."""
 
 TRAINABLE = ("agent.", "train.")
 """What the options of an agent may change; all else is the scenario's."""
@@ -40,6 +44,7 @@ class BenchPolicy:
         seeds: the seeds that it runs with; a rule that draws nothing has one.
         needs: switches of the codec without which it cannot run in a scenario.
         max_pools: most pools that it can serve; None: any number.
+        env: the environment that a rule or a run plays; None: GPU clusters. Agents play any that they can.
     """
 
     name: str
@@ -50,14 +55,23 @@ class BenchPolicy:
     seeds: tuple[int, ...] = (0,)
     needs: tuple[str, ...] = ()
     max_pools: int | None = None
+    env: str | None = None
 
-    def reason_against(self, layout: CodecLayout, pools: int) -> str | None:
-        """Why it cannot run in a scenario; None: it can.
+    def reason_against(self, scenario: BenchConfig) -> str | None:
+        """Why it cannot run in a scenario; None: it can."""
+        if self.kind == "agent":
+            clusters = scenario.env is None
+            able = self.target in agents_for(ACTION_SPACE, clusters=clusters)
+            return None if able else f"which {'is' if clusters else 'is not'} a GPU cluster"
+        if self.env != scenario.env:
+            return f"which is no scenario of {self.env or 'GPU clusters'}"
+        if scenario.env is not None:
+            return None
+        pools = len(scenario.cluster.pools) if not isinstance(scenario.cluster, str) else 1
+        return self._misfit(scenario.environment.codec, pools)
 
-        Args:
-            layout: of the scenario.
-            pools: how many its cluster has.
-        """
+    def _misfit(self, layout: CodecLayout, pools: int) -> str | None:
+        """Why it cannot run on a GPU cluster with this codec and so many pools."""
         missing = [f"codec.{switch}" for switch in self.needs if not getattr(layout, switch)]
         if missing:
             return f"which lacks {', '.join(missing)}"
@@ -82,13 +96,17 @@ def choose_policies(names: str | Sequence[str], seeds: int) -> tuple[BenchPolicy
     """
     listed = names.split(",") if isinstance(names, str) else names
     folders: list[str] = []
+    other_rules = rule_environments()
     found: list[BenchPolicy] = []
     for name in dict.fromkeys(entry.strip() for entry in listed):
         base, _, options = name.partition("?")
         if base == ALL:
             found += [_rule(rule, seeds) for rule in BASELINES.names() if rule not in [policy.name for policy in found]]
+            found += [BenchPolicy(rule, "rule", rule, env=env) for rule, env in other_rules.items()]
         elif base in AGENTS:
             found.append(_agent(name, base, options, seeds))
+        elif base in other_rules and not options:
+            found.append(BenchPolicy(base, "rule", base, env=other_rules[base]))
         elif options and not Path(name).exists():
             raise BenchError(f"{name}: only agents take options after '?'")
         elif is_rule(base):
@@ -96,8 +114,12 @@ def choose_policies(names: str | Sequence[str], seeds: int) -> tuple[BenchPolicy
         elif is_run(base):
             folders.append(base)
         else:
-            raise UnknownPolicyError(f"unknown policy {name!r}{did_you_mean(name, [*BASELINES, *AGENTS, ALL])}")
-    policies = {(policy.name, policy.target): policy for policy in [*found, *_runs(folders)]}
+            known = [*BASELINES, *other_rules, *AGENTS, ALL]
+            raise UnknownPolicyError(f"unknown policy {name!r}{did_you_mean(name, known)}")
+    elsewhere = [folder for folder in folders if environment_of([folder]) is not None]
+    clusters = [folder for folder in folders if folder not in elsewhere]
+    runs = [*_runs(clusters), *_environment_runs(elsewhere)]
+    policies = {(policy.name, policy.target): policy for policy in [*found, *runs]}
     if not policies:
         raise BenchError(f"--policies is {NONE}; name at least one policy")
     return tuple(policies.values())
@@ -116,7 +138,7 @@ def _rule(name: str, seeds: int) -> BenchPolicy:
 
 
 def _agent(name: str, agent: str, options: str, seeds: int) -> BenchPolicy:
-    able = agents_for(ACTION_SPACE, clusters=True)
+    able = list(dict.fromkeys([*agents_for(ACTION_SPACE, clusters=True), *agents_for(ACTION_SPACE)]))
     if agent not in able:
         raise BenchError(f"agent {agent} cannot play {ACTION_SPACE}; choose one of {', '.join(able)}")
     overrides = tuple(option for option in options.split("&") if option)
@@ -141,4 +163,19 @@ def _runs(folders: Sequence[str]) -> Iterator[BenchPolicy]:
                 digest=folder_digest(find_artifact(source)),
                 seeds=(run.experiment.seed,),
                 max_pools=run.policy.layout.max_pools,
+            )
+
+
+def _environment_runs(folders: Sequence[str]) -> Iterator[BenchPolicy]:
+    """The same for runs of other environments."""
+    experiments = {folder: load_config(find_artifact(folder) / CONFIG, ExperimentConfig) for folder in folders}
+    for sources in seeds_of(experiments).values():
+        for source in sources:
+            yield BenchPolicy(
+                name=f"{experiments[source].agent.name} ({Path(sources[0]).name})",
+                kind="run",
+                target=str(Path(source).absolute()),
+                digest=folder_digest(find_artifact(source)),
+                seeds=(experiments[source].seed,),
+                env=experiments[source].env,
             )

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import traces
 from autoscaler.bench.errors import BenchError, MissingDataError
+from autoscaler.evaluation.environments import EnvironmentEvaluation, make_evaluation, overlaid
 from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import Window, equal_windows
 from autoscaler.experiment import ExperimentConfig, SplitConfig
@@ -53,29 +54,38 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
-    """A scenario as its YAML file describes it.
+    """A scenario as its YAML file describes it: jobs on a GPU cluster, or another environment.
 
     Attributes:
         version: raised with each change that changes results.
         description: what it is about, one or two lines.
-        trace: URI of the jobs; `{data}/PATH` stands for a file of `data`.
+        trace: URI of the jobs; `{data}/PATH` stands for a file of `data`. None: there is an `env`.
         cluster: auto, pools, or the URI of a list of nodes.
         data: files that it reads.
         split: how the trace is split: the first part is tuned and trained on, the rest is judged.
         windows: equal windows of the judged part.
         environment: levers, prices, regions and their signals.
+        env: another environment than GPU clusters, an entry of `autoscaler.evaluation.environments.EVALUATIONS`; then
+            `trace`, `cluster`, `split` and `environment` have no meaning.
+        env_kwargs: its arguments.
+        train_kwargs: what is different, for tuning and training; nested mappings are joined.
+        test_kwargs: the same for what policies are judged on.
         bound: `cost`: costs are compared with those of `autoscaler.evaluation.cost_bounds`; `none`: no bound is known
             for its levers.
     """
 
     version: int
     description: str
-    trace: str
+    trace: str | None = None
     cluster: ClusterConfig | str = AUTO
     data: tuple[DataFile, ...] = ()
     split: SplitConfig = field(default_factory=SplitConfig)
     windows: int = 5
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    env: str | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    train_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    test_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     bound: Literal["cost", "none"] = "cost"
 
     def __post_init__(self) -> None:
@@ -84,15 +94,28 @@ class BenchConfig:
         Raises:
             BenchError: as above.
         """
+        self._check_environment()
         check_number("version", self.version, BenchError, low=1)
         check_number("windows", self.windows, BenchError, low=1)
         paths = [file.path for file in self.data]
+        paths += [str(Path(path).parent) for path in paths]  # formats of several files name their folder
         for path in sorted(set(MARK.findall(json.dumps(to_dict(self))))):
             if path not in paths:
                 raise BenchError(f"{{data}}/{path} is named, but is not listed in data{did_you_mean(path, paths)}")
         codec = self.environment.codec
         if self.bound == "cost" and (codec.power_caps or codec.elastic_width):
             raise BenchError("bound is cost, and none is known with power caps or elastic width; write bound: none")
+
+    def _check_environment(self) -> None:
+        if (self.trace is None) == (self.env is None):
+            raise BenchError("a scenario has either trace, for jobs on a GPU cluster, or env; give one of them")
+        given = [name for name in ("env_kwargs", "train_kwargs", "test_kwargs") if getattr(self, name)]
+        if self.env is None and given:
+            raise BenchError(f"{given[0]} has arguments of env, which is not set; GPU clusters have environment")
+        defaults = {"cluster": AUTO, "split": SplitConfig(), "environment": EnvironmentConfig()}
+        given = [name for name, value in defaults.items() if getattr(self, name) != value]
+        if self.env is not None and given:
+            raise BenchError(f"{given[0]}: only GPU clusters have this, and env is {self.env!r}; see env_kwargs")
 
     @property
     def fingerprint(self) -> str:
@@ -150,6 +173,29 @@ class NamedScenario:
             ClusterError: trace and cluster do not fit together.
         """
         return _load(self)
+
+    def load_environment(self) -> EnvironmentWorld:
+        """The same of a scenario with an `env`.
+
+        Raises:
+            MissingDataError: a file is missing.
+            EvaluationError: the environment cannot be evaluated.
+            UserError: its arguments have no meaning.
+        """
+        return _load_environment(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnvironmentWorld:
+    """A scenario with an `env` in memory.
+
+    Attributes:
+        experiment: what trainings get.
+        evaluation: where policies are judged.
+    """
+
+    experiment: ExperimentConfig
+    evaluation: EnvironmentEvaluation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,11 +316,26 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _with_files(scenario: NamedScenario) -> BenchConfig:
+    """What a scenario says, with files instead of `{data}/PATH`."""
+    files = {file.path: _find(scenario, file).absolute() for file in scenario.config.data}
+    places = {str(Path(path).parent): str(found.parent) for path, found in files.items()}
+    places |= {path: str(found) for path, found in files.items()}
+    return build_config(_placed(to_dict(scenario.config), places), BenchConfig, scenario.name)
+
+
+@lru_cache(maxsize=2)
+def _load_environment(scenario: NamedScenario) -> EnvironmentWorld:
+    config = _with_files(scenario)
+    train, test = (overlaid(config.env_kwargs, changes) for changes in (config.train_kwargs, config.test_kwargs))
+    evaluation = make_evaluation(str(config.env), train, test, config.windows)
+    return EnvironmentWorld(ExperimentConfig(env=config.env, env_kwargs=train), evaluation)
+
+
 @lru_cache(maxsize=2)
 def _load(scenario: NamedScenario) -> World:
-    places = {file.path: str(_find(scenario, file).absolute()) for file in scenario.config.data}
-    values = _placed(to_dict(scenario.config), places)
-    config = build_config(values, BenchConfig, scenario.name)
+    config = _with_files(scenario)
+    assert config.trace is not None
     trace = traces.load(config.trace)
     environment, cluster = config.environment, config.cluster
     if isinstance(cluster, str):

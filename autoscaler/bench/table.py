@@ -17,6 +17,7 @@ from autoscaler.bench.errors import BenchError
 from autoscaler.bench.learning_cost import Assumptions, LearningCost, learning_cost
 from autoscaler.bench.statistics import Profile, Strata
 from autoscaler.bench.store import read_results
+from autoscaler.evaluation.environments import reference_rules
 from autoscaler.evaluation.formats import number, percent
 from autoscaler.evaluation.statistics import CONFIDENCE, Estimate
 from autoscaler.evaluation.tables import Table
@@ -24,7 +25,7 @@ from configs.errors import did_you_mean
 
 SCHEMA = "autoscaler.bench.table/1"
 REFERENCES = ("tuned-combination", "reactive-tuned")
-"""Who policies are compared with, where nobody says: the first of these that ran."""
+"""Who policies are compared with on GPU clusters, where nobody says: the first of these that ran."""
 
 THRESHOLDS = (1.01, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0)
 """Ratios to the bound for the performance profile."""
@@ -83,16 +84,21 @@ class BenchTable:
     Attributes:
         results: folder of the grid.
         scenarios: name -> version.
-        reference: who policies are compared with; None: nobody.
+        references: who policies are compared with, of all scenarios; none: nobody.
         policies: one summary each.
         assumptions: about the cost of learning.
     """
 
     results: str
     scenarios: dict[str, int]
-    reference: str | None
+    references: tuple[str, ...]
     policies: tuple[PolicySummary, ...]
     assumptions: Assumptions
+
+    @property
+    def reference(self) -> str | None:
+        """The references as a text."""
+        return ", ".join(self.references) or None
 
     def document(self) -> dict[str, Any]:
         """What `autoscaler bench table --json` writes, see docs/json.md."""
@@ -152,8 +158,8 @@ class BenchTable:
             f"{summary.scenarios}/{len(self.scenarios)}",
             str(summary.seeds),
             _text(summary.ratio, lambda value: f"{value:.3f}"),
-            "reference" if summary.name == self.reference else _text(summary.gap_closed, percent),
-            "-" if summary.name == self.reference else _text(summary.improvement, percent),
+            "reference" if summary.name in self.references else _text(summary.gap_closed, percent),
+            "-" if summary.name in self.references else _text(summary.improvement, percent),
             *shares,
         ]
 
@@ -170,7 +176,8 @@ def bench_table(
     Args:
         folder: of `run_bench`.
         scenarios: those that count; none: all.
-        reference: who policies are compared with; None: `tuned-combination` where it ran, else `reactive-tuned`.
+        reference: who policies are compared with; None: `tuned-combination` where it ran, else `reactive-tuned`; in
+            other environments than GPU clusters the rule that their evaluation names.
         assumptions: about the cost of learning.
 
     Raises:
@@ -185,14 +192,25 @@ def bench_table(
     names = list(dict.fromkeys(table["policy"].to_pylist()))
     if reference is not None and reference not in names:
         raise BenchError(f"{folder}: has no results of {reference!r}{did_you_mean(reference, names)}")
-    base = reference or next((name for name in REFERENCES if name in names), None)
     runs = {name: _Runs.of(table.filter(pc.equal(table["policy"], name))) for name in names}
+    base = _references(runs, reference)
     assumed = assumptions or Assumptions()
     summaries = [_summary(name, each, base, runs, assumed) for name, each in runs.items()]
     versions = dict(zip(table["scenario"].to_pylist(), table["version"].to_pylist(), strict=True))
     # Those that ran everywhere first: scores over different scenarios cannot be compared.
     order = sorted(summaries, key=lambda each: (-each.scenarios, np.inf if each.ratio is None else each.ratio.mean))
-    return BenchTable(str(folder), dict(sorted(versions.items())), base, tuple(order), assumed)
+    used = tuple(dict.fromkeys(base[scenario] for scenario in sorted(base)))
+    return BenchTable(str(folder), dict(sorted(versions.items())), used, tuple(order), assumed)
+
+
+def _references(runs: dict[str, _Runs], given: str | None) -> dict[str, str]:
+    """Who policies are compared with in each scenario."""
+    on_clusters = next((name for name in REFERENCES if name in runs), None)
+    found: dict[str, str] = {}
+    for name in [on_clusters, *reference_rules()] if given is None else [given]:
+        for scenario in runs[name].columns if name in runs else ():
+            found.setdefault(scenario, str(name))
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,22 +262,25 @@ class _Runs:
 
 
 def _summary(
-    name: str, runs: _Runs, base: str | None, everyone: dict[str, _Runs], assumptions: Assumptions
+    name: str, runs: _Runs, base: dict[str, str], everyone: dict[str, _Runs], assumptions: Assumptions
 ) -> PolicySummary:
     strata, ratios = Strata(), runs.ratios()
     gap = improvement = None
-    other = None if base is None or base == name else everyone[base]
-    if base is not None and other is not None:
+    compared = {scenario: policy for scenario, policy in base.items() if scenario in runs.columns and policy != name}
+    columns = {scenario: everyone[policy].columns[scenario] for scenario, policy in compared.items()}
+    other = _Runs("rule", columns) if columns else None
+    if other is not None:
         if gaps := runs.gaps(other):
             gap = statistics.iqm(gaps, name, strata)
         if mine := runs.costs(other):
             theirs = other.costs(runs)
-            improvement = statistics.probability_of_improvement(mine, theirs, (name, base), strata)
+            pair = name, ", ".join(dict.fromkeys(compared.values()))
+            improvement = statistics.probability_of_improvement(mine, theirs, pair, strata)
     by_scenario = {
         scenario: ScenarioMeans(
             float(values["objective_usd"].mean()),
             float(ratios[scenario].mean()) if scenario in ratios else np.nan,
-            _gap(values, None if base is None else everyone[base].columns.get(scenario)),
+            _gap(values, everyone[base[scenario]].columns[scenario] if scenario in base else None),
         )
         for scenario, values in runs.columns.items()
     }

@@ -6,12 +6,12 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.policy import Policy
+from agents.loading import load_policy
 from agents.registry import BASELINES, make_baseline
 from autoscaler.bench.fingerprints import code_digest, digest_of
 from autoscaler.bench.policies import BenchPolicy
@@ -72,7 +72,7 @@ class _Made:
         steps: environment steps of a training.
     """
 
-    policy: Policy
+    policy: Any
     settings: Mapping[str, Any]
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -92,6 +92,8 @@ def run_task(task: Task, folder: str) -> list[Row]:
     import torch
 
     torch.set_num_threads(1)  # tasks run side by side, and more threads change the last bits
+    if task.scenario.config.env is not None:
+        return _run_in_environment(task, Path(folder))
     world = task.scenario.load()
     # Kernels are compiled before the clocks run: those that step for agents, those that replay for tuning.
     probe = "random" if task.policy.kind == "agent" else "reactive"
@@ -102,22 +104,57 @@ def run_task(task: Task, folder: str) -> list[Row]:
     started, cpu = time.perf_counter(), _cpu_seconds()
     rollouts = run(made.policy, world.scenario, world.windows)
     wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
-    share = 1.0 / len(rollouts)
+    windows = [(rollout.window.start_ms / 1000.0, rollout.window.end_ms / 1000.0) for rollout in rollouts]
+    measured = [
+        {_column(name): float(value) for name, value in measure(rollout, problem).items()} for rollout in rollouts
+    ]
+    return _rows(task, made, windows, measured, (cpu, wall))
+
+
+def _run_in_environment(task: Task, folder: Path) -> list[Row]:
+    """The rows of a task whose scenario is no GPU cluster."""
+    world, policy = task.scenario.load_environment(), task.policy
+    evaluation = world.evaluation
+    evaluation.play(evaluation.make_rule(evaluation.rules[0])[0])  # kernels are compiled before the clocks run
+    if policy.kind == "run":
+        made = _Made(load_policy(policy.target), {})
+    elif policy.kind == "agent":
+        made = _trained(task, world.experiment, folder, load_policy)
+    else:
+        started, cpu = time.perf_counter(), _cpu_seconds()
+        rule, settings = evaluation.make_rule(policy.target)
+        tuning = (_cpu_seconds() - cpu, time.perf_counter() - started) if settings else (0.0, 0.0)
+        made = _Made(rule, settings, *tuning)
+    started, cpu = time.perf_counter(), _cpu_seconds()
+    measured = evaluation.play(made.policy)
+    spent = _cpu_seconds() - cpu, time.perf_counter() - started
+    return _rows(task, made, evaluation.windows, measured, spent)
+
+
+def _rows(
+    task: Task,
+    made: _Made,
+    windows: Sequence[tuple[float, float]],
+    measured: Sequence[Mapping[str, float]],
+    spent: tuple[float, float],
+) -> list[Row]:
+    """What a task is, what making its policy took, and what it measured on each window; `spent` in CPU and wall s."""
+    share = 1.0 / len(windows)
     return [
         {
             **_identity(task),
             "window": number,
-            "start_seconds": rollout.window.start_ms / 1000.0,
-            "end_seconds": rollout.window.end_ms / 1000.0,
+            "start_seconds": begin,
+            "end_seconds": end,
             "settings": json.dumps(made.settings, sort_keys=True),
             "learning_cpu_seconds": made.cpu_seconds,
             "learning_wall_seconds": made.wall_seconds,
             "learning_steps": made.steps,
-            "replay_cpu_seconds": cpu * share,
-            "replay_wall_seconds": wall * share,
-            **{_column(name): float(value) for name, value in measure(rollout, problem).items()},
+            "replay_cpu_seconds": spent[0] * share,
+            "replay_wall_seconds": spent[1] * share,
+            **measures,
         }
-        for number, rollout in enumerate(rollouts, start=1)
+        for number, ((begin, end), measures) in enumerate(zip(windows, measured, strict=True), start=1)
     ]
 
 
@@ -151,7 +188,7 @@ def _make(task: Task, world: World, folder: Path) -> _Made:
     if policy.kind == "run":
         return _Made(load_run(policy.target).policy, {})
     if policy.kind == "agent":
-        return _trained(task, world, folder)
+        return _trained(task, world.experiment, folder, lambda path: load_run(path).policy)
     config = world.scenario.config
     if BASELINES[policy.target].tune is None:
         return _Made(make_baseline(policy.target, config.codec, task.seed), {})
@@ -161,10 +198,10 @@ def _make(task: Task, world: World, folder: Path) -> _Made:
     return _Made(tuned.policy(config), tuned.to_dict(), cpu, wall)
 
 
-def _trained(task: Task, world: World, folder: Path) -> _Made:
-    """Train, or go on with a training that was killed."""
+def _trained(task: Task, frame: ExperimentConfig, folder: Path, load: Callable[[str], Any]) -> _Made:
+    """Train in the frame of a scenario, or go on with a training that was killed; `load` reads the policy."""
     target = folder / task.key
-    experiment = _experiment(task, world)
+    experiment = _experiment(task, frame)
     before = max((int(path.name.removeprefix("step-")) for path in (target / "checkpoints").glob("step-*")), default=0)
     started, cpu = time.perf_counter(), _cpu_seconds()
     if before:
@@ -177,9 +214,9 @@ def _trained(task: Task, world: World, folder: Path) -> _Made:
     share = (steps - before) / steps or float("nan")
     wall, cpu = (time.perf_counter() - started) / share, (_cpu_seconds() - cpu) / share
     result = {"kept_step": done.result.kept_step, "total_steps": done.result.total_steps}
-    return _Made(load_run(str(target)).policy, result, cpu, wall, steps)
+    return _Made(load(str(target)), result, cpu, wall, steps)
 
 
-def _experiment(task: Task, world: World) -> ExperimentConfig:
+def _experiment(task: Task, frame: ExperimentConfig) -> ExperimentConfig:
     settings = load_experiment({"agent": {"name": task.policy.target}}, task.policy.overrides)
-    return replace(world.experiment, agent=settings.agent, train=settings.train, seed=task.seed)
+    return replace(frame, agent=settings.agent, train=settings.train, seed=task.seed)

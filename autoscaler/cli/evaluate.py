@@ -58,10 +58,22 @@ def command(
 ) -> None:
     """Compare policies with baselines and a bound; write a report.
 
+    Runs of Serverless-v0 and EdgeCity-v0 are compared with the rules of their environment, as a table and with --json.
     Every policy runs the same windows of the trace, by default of the part after the one that it was trained on, and
     brings its own codec. Costs are compared with those of reactive-tuned, which is tuned on the training part only.
     --set changes the environment, for example --set objective.usd_per_kwh=0.3.
     """
+    from autoscaler.evaluation.environment_comparison import environment_of
+
+    if environment_of(runs or []) is not None:
+        given = {
+            "--trace": trace, "--cluster": cluster, "--from": start, "--until": None if until == 1.0 else until,
+            "--reference": reference, "--report": report, "--figure": figure, "--record": record,
+        }  # fmt: skip
+        from autoscaler.cli._evaluate_environment import show_comparison
+
+        show_comparison(runs or [], baselines, overrides or [], windows, seed, given, json_to, quiet)
+        return
     from autoscaler.evaluation.evaluate import evaluate
 
     comparison = evaluate(

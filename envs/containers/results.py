@@ -67,6 +67,11 @@ class Results:
             answers=batch.answer[world].copy(),
         )
 
+    def minus(self, before: Results) -> Results:
+        """What happened since earlier results of the same world; `answers` stay as they are."""
+        own = {name: getattr(self, name) - getattr(before, name) for name in self.__slots__ if name != "answers"}
+        return Results(**own, answers=self.answers)
+
     def total(self, name: str) -> int:
         """A count over all places, such as `cold`."""
         return int(self.counts[:, st.COUNTS.index(name)].sum())
