@@ -75,7 +75,12 @@ def main() -> None:
         stepping(replace(scenario(6, 6), sites=6), 1, 1, "1 city, 6 sites, 6 users", repeats),
     ]
     sizes = (10, 40) if small else (10, 100, 1000)
-    grown = [stepping(scenario(size, 4 * size), 4, 1, f"4 cities, {size} sites", repeats) for size in sizes]
+    # As many sites in each batch, so that what differs is the size of a city, not how much there is to do in a call.
+    counts = [(400 if small else 4000) // size for size in sizes]
+    grown = [
+        stepping(scenario(size, 4 * size), count, 1, f"{count} cities, {size} sites", repeats)
+        for size, count in zip(sizes, counts, strict=True)
+    ]
     microseconds = {
         f"microseconds_a_site_and_step_at_{size}_sites": 1e6 / (max(row.cpu_rates) * size)
         for size, row in zip(sizes, grown, strict=True)
