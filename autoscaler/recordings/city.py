@@ -18,7 +18,7 @@ from envs.edge.batch import CityBatch
 from envs.edge.calls import zones_at
 from envs.edge.city import City
 from envs.edge.evaluation import CityResult, play
-from envs.edge.tables import ROUTES
+from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN, ROUTES
 from envs.recording import Head, RecordingWriter, Track
 from envs.scores import Actor
 
@@ -272,9 +272,9 @@ class _Sampler:
 def _route_name(city: City, zone: int, place: int) -> str:
     """What a place is for a zone, in words."""
     if place == zone:
-        return f"requests go to its {ROUTES[0]}"
+        return f"requests go to its {ROUTES[OWN]}"
     if place == city.num_sites:
-        return f"requests go to the {ROUTES[3]}"
-    if place == int(city.tables.routes[zone, 2]):
-        return f"requests go to the {ROUTES[2]}, {city.sites.site_id[place]}"
-    return f"requests go to {city.sites.site_id[place]}, the {ROUTES[1]}"
+        return f"requests go to the {ROUTES[CLOUD]}"
+    if place == int(city.tables.routes[zone, HUB]):
+        return f"requests go to the {ROUTES[HUB]}, {city.sites.site_id[place]}"
+    return f"requests go to {city.sites.site_id[place]}, the {ROUTES[LEAST_LOADED]}"

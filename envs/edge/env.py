@@ -41,7 +41,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     | component | choices | meaning |
     |---|---|---|
-    | `route` | 4 | interactive functions of its zone: own site; least loaded of the 4 nearest that are on; hub; cloud |
+    | `route` | 4 | interactive functions of its zone: own site; hub; least loaded of the 4 nearest that are on; cloud |
     | `route_batch` | 4 | the same for functions without a deadline |
     | `keep_alive` | 5 | idle containers stay 0 s, 1 min, 10 min, for ever, or as long as the hazard rule finds |
     | `pre_warm` | 3 | containers of each interactive function that are held: 0, 1, 2 |

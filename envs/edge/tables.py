@@ -13,8 +13,9 @@ Numbers = NDArray[np.float64]
 # Components of a site's action, and their choices.
 ROUTE, ROUTE_BATCH, KEEP_ALIVE, PRE_WARM, SLEEP = range(5)
 COMPONENTS = ("route", "route_batch", "keep_alive", "pre_warm", "sleep")
-OWN, LEAST_LOADED, HUB, CLOUD = range(4)
-ROUTES = ("own site", "least loaded of the nearest sites that are on", "hub", "cloud")
+OWN, HUB, LEAST_LOADED, CLOUD = range(4)
+ROUTES = ("own site", "hub", "least loaded of the nearest sites that are on", "cloud")
+"""Own site and hub are side by side, as agents that take choices as ordered decide between these most."""
 FOREVER_MS = 1 << 60
 KEEP_MS = (0, 60_000, 600_000, FOREVER_MS, -1)
 """How long an idle container is kept; -1: by the hazard of the function's next request."""
@@ -38,7 +39,7 @@ class CityTables(NamedTuple):
     """S sites, which are zones too; P places: the sites, then the cloud where there is one; F functions.
 
     Attributes:
-        routes: [S, 4] int64, place that each choice of `ROUTES` stands for; the second is looked for at each decision.
+        routes: [S, 4] int64, place that each choice of `ROUTES` stands for; `LEAST_LOADED` is found at each decision.
         neighbours: [S, NEIGHBOURS] int64, the nearest sites, its own first; repeated where there are fewer.
         is_hub: [S] int64.
         interactive: [F] int64, whether a function has a deadline.

@@ -26,8 +26,8 @@ USD_PER_HOUR = Metric(
 
 
 SEARCHED = (
-    *("zone_requests_10min", "zone_requests_1h", "near_requests_10min", "site_requests_10min", "hub_requests_10min"),
-    *("hub_load", "hub_late_10min", "is_hub", "hazard_keep", "hour_sin", "hour_cos"),
+    *("zone_requests_10min", "near_requests_10min", "site_requests_10min", "hub_requests_10min"),
+    *("hub_load", "is_hub", "hazard_keep"),
 )
 """What a searched policy reads of a site: averages, which do not flap. More weights take longer to search."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envs.edge.baselines.rule import ConstantSites, SiteBaseline
-from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN
+from envs.edge.tables import CLOUD, HAZARD, HUB, LEAST_LOADED, OWN
 
 
 def make(
@@ -18,8 +18,8 @@ BASELINE = SiteBaseline(
     {
         "route": (HUB, OWN, LEAST_LOADED, CLOUD),
         "route_batch": (CLOUD, HUB),
-        "keep_alive": (2, 3),
-        "pre_warm": (0, 1),
+        "keep_alive": (2, HAZARD),
+        "pre_warm": (0,),
         "sleep": (1,),
     },
 )

@@ -14,4 +14,4 @@ def make(sleep: int = 1) -> ConstantSites:
     return ConstantSites(OWN, OWN, HAZARD, 0, sleep)
 
 
-BASELINE = SiteBaseline(make, {"sleep": (1, 0)})
+BASELINE = SiteBaseline(make, {"sleep": (1, 2, 0)})

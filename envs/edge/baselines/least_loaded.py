@@ -11,4 +11,4 @@ def make(keep_alive: int = 2, sleep: int = 2) -> ConstantSites:
     return ConstantSites(LEAST_LOADED, LEAST_LOADED, keep_alive, 0, sleep)
 
 
-BASELINE = SiteBaseline(make, {"keep_alive": (2, 1, 3), "sleep": (2, 0)})
+BASELINE = SiteBaseline(make, {"keep_alive": (2, 1, 3), "sleep": (2, 1, 0)})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.edge.baselines.rule import SiteBaseline
 from envs.edge.codec import FEATURES, feature_names
-from envs.edge.tables import CLOUD, HUB, OWN
+from envs.edge.tables import CLOUD, HAZARD, HUB, OWN
 
 REQUESTS, IS_HUB = feature_names().index("zone_requests_10min"), feature_names().index("is_hub")
 
@@ -51,4 +51,4 @@ def make(per_minute: float = 1.0, keep_alive: int = 2, batch: int = HUB) -> Thre
     return ThresholdSleep(per_minute, keep_alive, batch)
 
 
-BASELINE = SiteBaseline(make, {"per_minute": (1.0, 3.0, 10.0), "keep_alive": (2, 3), "batch": (HUB, CLOUD)})
+BASELINE = SiteBaseline(make, {"per_minute": (1.0, 2.5, 5.0, 10.0), "keep_alive": (2, HAZARD), "batch": (HUB, CLOUD)})
