@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from autoscaler.evaluation.environments import Row
+from configs.loader import to_dict
 from envs.edge.arguments import city_config, city_of
 from envs.edge.baselines import SITE_BASELINES
 from envs.edge.bounds import relaxed_usd
@@ -32,7 +34,7 @@ def spread_starts(city: City, count: int) -> list[int]:
 
 
 class EdgeCityEvaluation:
-    """Episodes of a city, spread over the days of the scenario that is judged.
+    """See `autoscaler.evaluation.environments.EnvironmentEvaluation`; episodes are spread over days and their hours.
 
     Args:
         env: id of the environment.
@@ -43,12 +45,6 @@ class EdgeCityEvaluation:
 
     rules: ClassVar[tuple[str, ...]] = tuple(f"{name}{end}" for name in SITE_BASELINES for end in ("", TUNED))
     reference: ClassVar[str] = f"best-constant{TUNED}"
-    title: ClassVar[dict[str, str]] = {
-        "response_seconds_p95": "p95, s",
-        "cold_share": "cold",
-        "late_share": "late",
-        "cloud_share": "cloud",
-    }
 
     def __init__(self, env: str, train_kwargs: Mapping[str, Any], test_kwargs: Mapping[str, Any], windows: int) -> None:
         self.city = city_of(test_kwargs.get("scenario"))
@@ -64,8 +60,8 @@ class EdgeCityEvaluation:
         if config.days is not None:
             first, last = config.days[1], city_of(config).num_days
             if first < last:
-                return {**kwargs, "scenario": replace(config, days=(first, last))}
-        return {**kwargs, "scenario": replace(config, seed=config.seed + 1)}
+                return {**kwargs, "scenario": to_dict(replace(config, days=(first, last)))}
+        return {**kwargs, "scenario": to_dict(replace(config, seed=config.seed + 1))}
 
     def make_rule(self, name: str) -> tuple[Actor, dict[str, Any]]:
         """A rule, and the constants that tuning chose."""
@@ -75,11 +71,11 @@ class EdgeCityEvaluation:
         constants, actor = rule.tuned(EdgeTraining(self._env, self._train_kwargs, TUNING_EPISODES))
         return actor, constants
 
-    def play(self, policy: Any) -> list[dict[str, float]]:
-        """What each episode cost under a policy of one site."""
+    def play(self, policy: Any) -> list[Row]:
+        """The row of each episode under a policy of one site."""
         return [self._row(result) for result in play(self.city, policy, self._starts)]
 
-    def _row(self, result: CityResult) -> dict[str, float]:
+    def _row(self, result: CityResult) -> Row:
         totals = result.totals
         bound = relaxed_usd(self.city, round(1000 * result.start_seconds))
         return {

@@ -53,7 +53,10 @@ class EnvironmentEvaluation(Protocol):
 
 EVALUATIONS: Registry[Callable[..., EnvironmentEvaluation]] = Registry(
     "environment",
-    {"autoscaler/Serverless-v0": "autoscaler.evaluation.serverless:ServerlessEvaluation"},
+    {
+        "autoscaler/EdgeCity-v0": "autoscaler.evaluation.edge_city:EdgeCityEvaluation",
+        "autoscaler/Serverless-v0": "autoscaler.evaluation.serverless:ServerlessEvaluation",
+    },
     EvaluationError,
 )
 """Id of an environment -> the class of its evaluation."""
