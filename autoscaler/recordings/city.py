@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,17 @@ from autoscaler.recordings.simulated import track_name
 from envs.containers import log
 from envs.containers import state as st
 from envs.edge.batch import CityBatch
-from envs.edge.calls import zones_at
 from envs.edge.city import City
 from envs.edge.evaluation import CityResult, play
+from envs.edge.places import (
+    STATE_COLUMNS,
+    UJ_PER_KWH,
+    place_capacities,
+    place_meters,
+    place_states,
+    road_lines,
+    serving_places,
+)
 from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN, ROUTES
 from envs.recording import Head, RecordingWriter, Track
 from envs.scores import Actor
@@ -25,7 +32,7 @@ from envs.scores import Actor
 USER_STEP_SECONDS = 60.0
 LOG_ROWS = 1 << 18
 """Events of a step, and of the time before an episode."""
-UJ_PER_KWH, MIB_PER_GB, MS_PER_HOUR = 3.6e12, 953.674, 3.6e6
+MS_PER_HOUR = 3.6e6
 ROAD_KINDS_KMH = (80.0, 60.0, 45.0, 35.0)
 """Speeds from which a road is of kind 0, 1, 2 and 3 of the schema; slower ones are residential, 4."""
 
@@ -81,45 +88,23 @@ def _note(city: City) -> str:
 
 
 def _roads(city: City) -> dict[str, Any]:
-    roads, plane = city.roads, city.projection
-    nodes = plane.to_meters(roads.latitude, roads.longitude)
-    rows: list[tuple[float, float, float, float, int]] = []
-    kinds = (roads.speed[:, None] * 3.6 < np.array(ROAD_KINDS_KMH)).sum(axis=1)
-    drawn: set[tuple[int, int]] = set()
-    for edge in range(roads.num_edges):
-        source, target = int(roads.source[edge]), int(roads.target[edge])
-        if (target, source) in drawn:
-            continue  # the other direction of the same street
-        drawn.add((source, target))
-        course = nodes[[source, target]]
-        if edge in roads.shape:
-            points = roads.shape[edge]
-            course = np.vstack([course[:1], plane.to_meters(points[:, 0], points[:, 1]), course[1:]])
-        rows += [(*a, *b, int(kinds[edge])) for a, b in pairwise(course)]
-    return dict(zip(("x1", "y1", "x2", "y2", "kind"), np.array(rows).T, strict=True))
+    lines, edges = road_lines(city)
+    kinds = (city.roads.speed[:, None] * 3.6 < np.array(ROAD_KINDS_KMH)).sum(axis=1)
+    return {**dict(zip(("x1", "y1", "x2", "y2"), lines.T, strict=True)), "kind": kinds[edges]}
 
 
 def _sites(city: City) -> dict[str, Any]:
-    problem, sites = city.problem, city.num_sites
-    meters = city.projection.to_meters(city.sites.latitude, city.sites.longitude)
-    names = [str(name) for name in city.sites.site_id]
-    zones = [0] * sites
-    if len(problem.place) > sites:  # the cloud stands beside the map
-        low, high = meters.min(axis=0), meters.max(axis=0)
-        meters = np.vstack([meters, [high[0] + 0.15 * (high[0] - low[0]) + 100.0, high[1]]])
-        names, zones = [*names, "cloud"], [*zones, 1]
-    totals = np.zeros((len(names), 3))
-    columns = [st.NODE_CPU, st.NODE_MEMORY, st.NODE_GPU]
-    np.add.at(totals, problem.node[:, st.PLACE], problem.node[:, columns].astype(np.float64))
+    meters, totals, sites = place_meters(city), place_capacities(city), city.num_sites
+    clouds = len(meters) - sites
     return {
-        "site": np.arange(len(names)),
-        "name": names,
+        "site": np.arange(len(meters)),
+        "name": [*(str(name) for name in city.sites.site_id), *["cloud"] * clouds],
         "x": meters[:, 0],
         "y": meters[:, 1],
-        "zone": zones,
-        "cpu_cores": totals[:, 0] / 1000,
-        "memory_gb": totals[:, 1] / MIB_PER_GB,
-        "gpus": totals[:, 2] / 1000,
+        "zone": [*[0] * sites, *[1] * clouds],
+        "cpu_cores": totals[:, 0],
+        "memory_gb": totals[:, 1],
+        "gpus": totals[:, 2],
     }
 
 
@@ -179,48 +164,19 @@ class _Sampler:
             self._writer.add(table, {"time_seconds": times, **columns}, track=self._track)
 
     def _site_states(self, batch: CityBatch, now_ms: int) -> None:
-        world, problem = batch.world, self._city.problem
-        places = len(problem.place)
-        found = np.zeros((places, 10))
-        node, place = world.node[0], problem.node[:, st.PLACE]
-        np.maximum.at(found[:, 0], place, (node[:, st.NODE_STATE] == st.ON).astype(np.float64))
-        for column, free, there, scale in (
-            (1, st.FREE_CPU, st.NODE_CPU, 1000.0),
-            (2, st.FREE_MEMORY, st.NODE_MEMORY, MIB_PER_GB),
-            (3, st.FREE_GPU, st.NODE_GPU, 1000.0),
-        ):
-            np.add.at(found[:, column], place, (problem.node[:, there] - node[:, free]) / scale)
-        found[:, 4] = world.rate[0, :, : st.ENERGIES].sum(axis=1) / 1000.0
-        container = world.container[0]
-        live = container[container[:, st.STATE] != st.ABSENT]
-        at, state = problem.node[live[:, st.NODE], st.PLACE], live[:, st.STATE]
-        pulls = (state == st.STARTED) & (live[:, st.PULLED_MS] > now_ms)
-        for column, kind in (
-            (5, pulls),
-            (6, (state == st.STARTED) & ~pulls),
-            (7, state == st.WARM),
-            (8, state == st.BUSY),
-        ):
-            np.add.at(found[:, column], at[kind], 1)
-        queued = world.key[0, :, st.QUEUED].reshape(-1, places).sum(axis=0)
-        found[:, 9] = queued
-        changed = np.arange(places)
+        found = place_states(batch)
+        changed = np.arange(len(found))
         if self._states is not None:
             changed = np.flatnonzero((found != self._states).any(axis=1))
         self._states = found
-        names = ("on", "cpu_cores", "memory_gb", "gpus", "watts", "pulling", "starting", "warm", "busy", "queue")
-        self._add("site_states", now_ms, {"site": changed, **dict(zip(names, found[changed].T, strict=True))})
+        self._add("site_states", now_ms, {"site": changed, **dict(zip(STATE_COLUMNS, found[changed].T, strict=True))})
 
     def _serving(self, batch: CityBatch, now_ms: int) -> None:
         """Which place serves each user: where its zone is routed to, for the first function."""
-        city = self._city
-        user = np.arange(city.users.num_users)
-        zone = zones_at(city.changes, user, np.full(len(user), now_ms))
-        place = batch.world.route[0, zone, 0]
-        changed = user if self._links is None else np.flatnonzero(place != self._links)
+        place, latency = serving_places(batch)
+        changed = np.arange(len(place)) if self._links is None else np.flatnonzero(place != self._links)
         self._links = place
-        latency = 2 * city.problem.latency_ms[zone[changed], place[changed]]
-        self._add("links", now_ms, {"user": changed, "site": place[changed], "latency_ms": latency})
+        self._add("links", now_ms, {"user": changed, "site": place[changed], "latency_ms": latency[changed]})
 
     def _decisions(self, batch: CityBatch, now_ms: int) -> None:
         """Where a zone's interactive requests go, where that changed."""

@@ -14,6 +14,7 @@ from envs.edge.arguments import ScenarioArgument, city_of
 from envs.edge.batch import CityBatch, CityTotals
 from envs.edge.codec import ACTION_SIZES
 from envs.edge.episodes import chosen_start_ms, draw_start_ms, steps_of
+from envs.edge.render import RENDER_MODES, CityRenderer
 from envs.edge.spaces import city_action_space, city_observation_space
 
 ONLY_WORLD = np.zeros(1, np.int64)
@@ -80,7 +81,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     Args:
         scenario: None (a generated village with 10 sites and 150 users), a `CityConfig`, a mapping of its fields, a
             YAML file, or a preset such as `city/village`.
-        render_mode: None or "ansi" (one line).
+        render_mode: None, "ansi" (one line) or "rgb_array" (the map with sites, users and who serves them).
 
     Raises:
         TraceError: roads, sites or positions cannot be read; the roads are not connected, a site is off the map, or the
@@ -93,13 +94,14 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     * v0: initial version.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}
 
     def __init__(self, scenario: ScenarioArgument = None, render_mode: str | None = None) -> None:
         self.city = city_of(scenario)
         self.render_mode = render_mode
         self._batch = CityBatch(self.city, 1)
         self._left = 0
+        self._renderer: CityRenderer | None = None
         sites = self.city.num_sites
         self.observation_space: Any = city_observation_space(sites)
         self.action_space: Any = city_action_space(sites)
@@ -139,10 +141,11 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
         return self._batch.totals()
 
     def render(self) -> Any:
-        """One line: the moment, what is on and what runs."""
-        if self.render_mode is None:
-            return None
-        return self._batch.describe()
+        """The city in the `render_mode`: one line, or its map."""
+        if self.render_mode == "rgb_array":
+            self._renderer = self._renderer or CityRenderer(self.city)
+            return self._renderer.draw(self._batch)
+        return self._batch.describe() if self.render_mode == "ansi" else None
 
     def _info(self) -> dict[str, Any]:
         return {**self._batch.info(), "site_rewards": self._batch.rewards[0].copy()}

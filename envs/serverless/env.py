@@ -19,6 +19,7 @@ from envs.serverless.arguments import (
     problem_from_arguments,
 )
 from envs.serverless.codec import ACTION_SIZES, FEATURES
+from envs.serverless.render import RENDER_MODES, render_pool
 from envs.serverless.simulator import ServerlessSimulator
 
 
@@ -83,7 +84,7 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
         workload: `traces.Invocations` or their URI, see `autoscaler traces list`.
         config: settings by name, such as `{"part": "train", "prices": {"usd_per_waited_hour": 60.0}}`, a YAML file or
             preset of them, or an `envs.serverless.config.ServerlessConfig`.
-        render_mode: None or "ansi", one line.
+        render_mode: None, "ansi" (one line) or "rgb_array" (nodes as cells, and containers by state).
 
     Raises:
         TraceError: the workload cannot be read.
@@ -95,7 +96,7 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
     * v0: initial version.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}
 
     def __init__(
         self,
@@ -140,13 +141,9 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
         reward = float(self._simulator.rewards[0])
         return self._simulator.observations[0].copy(), reward, False, truncated, self._info()
 
-    def render(self) -> str | None:
-        """The pool in one line."""
-        if self.render_mode is None:
-            return None
-        counts = {name: self._simulator.results().total(name) for name in ("requests", "cold", "starts", "boots")}
-        text = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        return f"{self._simulator.time_seconds[0] / 3600.0:.2f} h: {text}"
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The pool in the `render_mode`: one line, or a picture."""
+        return render_pool(self._simulator, self.render_mode)
 
     def _info(self) -> dict[str, Any]:
         return {"time_seconds": float(self._simulator.time_seconds[0])}

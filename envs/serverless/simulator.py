@@ -69,6 +69,11 @@ class ServerlessSimulator:
         """[num_envs] float64, since the workload began."""
         return self._batch.clock[:, st.NOW] / 1000.0
 
+    @property
+    def world(self) -> st.World:
+        """The memory of the containers' worlds; to read."""
+        return self._batch
+
     def results(self, index: int = 0) -> Results:
         """What happened in an environment since its episode began."""
         return Results.of(self._batch, index)

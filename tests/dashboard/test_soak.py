@@ -24,8 +24,8 @@ from tests.live import raw
 
 MINUTES = float(os.environ.get("AUTOSCALER_SOAK_MINUTES", "0.3"))
 WARM_UP_SECONDS = 5.0
-RECONCILE_SECONDS = 1.0
-"""Between two decisions that the page hears of; the clock of the autoscaler goes on by a minute with each."""
+RECONCILE_SECONDS = 5.0
+"""Between two decisions that the page hears of, a twelfth of what is usual; the page keeps them all, about 1 kB each."""
 NODES = 8
 MOST_GROWTH = 0.10
 
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300 + 6
 
 
 class Traffic:
-    """An autoscaler that decides every second about jobs that come, wait, run for some minutes, and go."""
+    """An autoscaler that decides again and again about jobs that come, wait, run for some minutes, and go."""
 
     def __init__(self, ring: RecordRing) -> None:
         self.decisions = 0
@@ -96,5 +96,5 @@ def test_following_for_long_needs_no_more_memory(
     for name, value in (("bytes before", before), ("bytes after", after), ("decisions", decisions)):
         record_property(name, value)
     expect(page.get_by_role("status")).to_have_text("following")
-    assert decisions > 30.0 * MINUTES
+    assert decisions > 6.0 * MINUTES
     assert after < (1.0 + MOST_GROWTH) * before

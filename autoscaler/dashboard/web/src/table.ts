@@ -2,6 +2,9 @@
 
 import type { Frame, Values } from "./frame";
 
+/** Texts that are looked for before one is kept once more: most come again soon or never. */
+const MOST_KNOWN = 1000;
+
 /** A column that grows by doubling. */
 class Column {
   data: Values;
@@ -31,6 +34,7 @@ class Column {
   private place(text: string): number {
     let place = this.known.get(text);
     if (place === undefined) {
+      if (this.known.size >= MOST_KNOWN) this.known.clear();
       place = this.strings!.push(text) - 1;
       this.known.set(text, place);
     }
