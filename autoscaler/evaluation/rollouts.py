@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -106,15 +105,6 @@ class Rollout:
     def totals(self) -> PoolTotals:
         """Counters and integrals of all pools together."""
         return PoolTotals.sum(self.pools)
-
-
-class Sampler(Protocol):
-    """Looks at a simulator every `stride` decisions, and at the end."""
-
-    stride: int
-
-    def record(self) -> None:
-        """Look."""
 
 
 def check_fit(policy: Policy, cluster: ClusterConfig) -> None:
@@ -260,7 +250,6 @@ def execute(
     samples: int = 0,
     on_jobs: OnJobs | None = None,
     always_step: bool = False,
-    sampler: Sampler | None = None,
 ) -> list[Rollout]:
     """Run what `prepare` made to its end.
 
@@ -271,24 +260,22 @@ def execute(
         samples: as of `run`.
         on_jobs: as of `run`.
         always_step: as of `run`.
-        sampler: looks at the simulator now and then, in place of the samples of a timeline.
 
     Returns:
         One rollout per window.
     """
     policy.reset(len(windows))
-    recorder = Recorder(simulator, samples) if samples > 0 and sampler is None else None
-    looks = sampler or recorder
+    recorder = Recorder(simulator, samples) if samples > 0 else None
     report = _Report(simulator, on_jobs)
     advance = advance_of(policy, simulator, always_step)
     done = bool(simulator.done.all())
     while not done:
-        if looks is not None:
-            looks.record()
-        done = advance(looks.stride if looks is not None else None)
+        if recorder is not None:
+            recorder.record()
+        done = advance(recorder.stride if recorder is not None else None)
         report()
-    if looks is not None:
-        looks.record()
+    if recorder is not None:
+        recorder.record()
     return [rollout_of(simulator, index, window, recorder) for index, window in enumerate(windows)]
 
 

@@ -156,6 +156,7 @@ class _Sampler:
         self._decisions(batch, now_ms)
         self._hand_overs(batch, now_ms)
         self._samples(batch, now_ms)
+        self._writer.flush_soon()
 
     def _add(self, table: str, now_ms: int, columns: dict[str, Any]) -> None:
         count = len(next(iter(columns.values())))

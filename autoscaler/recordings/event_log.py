@@ -63,7 +63,7 @@ class LogReader:
     """
 
     def __init__(self, submits: NDArray[np.float64] | None = None) -> None:
-        self.rows = LogRows()
+        self._rows = LogRows()
         self._submits = np.zeros((0, 3)) if submits is None else submits
         self._next = 0
         self._nodes: dict[int, _Node] = {}
@@ -74,7 +74,7 @@ class LogReader:
         self._emptied, self._now = -1, float("-inf")
 
     def read(self, log: pa.Table) -> LogRows:
-        """Add the rows of a log, a table of `envs.gpu_cluster.simulator.EVENT_SCHEMA`, and return all rows so far."""
+        """What further rows of a log, a table of `envs.gpu_cluster.simulator.EVENT_SCHEMA`, come down to."""
         columns = [log.column(name).to_pylist() for name in ("time_ms", "event", "pool", "job", "node", "value")]
         handlers: dict[str, Callable[..., None]] = {
             "job_start": self._start,
@@ -96,12 +96,13 @@ class LogReader:
             if event != "job_move":
                 self._emptied = -1
             handlers.get(event, self._change)(time, event, pool, job, node, value)
-        return self.rows
+        rows, self._rows = self._rows, LogRows()
+        return rows
 
     def _submit_until(self, time: float) -> None:
         while self._next < len(self._submits) and self._submits[self._next, 0] <= time:
             at, job, gpus = self._submits[self._next].tolist()
-            self.rows.jobs.append((at, int(job), SUBMIT, -1, gpus))
+            self._rows.jobs.append((at, int(job), SUBMIT, -1, gpus))
             self._waiting[int(job)] = gpus
             self._next += 1
 
@@ -113,7 +114,7 @@ class LogReader:
         counts.on += (state in (BOOTING, IDLE, BUSY)) - (own.state in (BOOTING, IDLE, BUSY))
         counts.busy += (state == BUSY) - (own.state == BUSY)
         own.state = state
-        self.rows.node_states.append((time, node, state, own.milli / 1000.0))
+        self._rows.node_states.append((time, node, state, own.milli / 1000.0))
 
     def _hold(self, time: float, pool: int, job: int, node: int, milli: int) -> None:
         """Let a job have so many thousandths of a node's GPUs from now on."""
@@ -129,19 +130,19 @@ class LogReader:
 
     def _start(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         self._waiting.pop(job, None)
-        self.rows.jobs.append((time, job, START, node, value / 1000.0))
+        self._rows.jobs.append((time, job, START, node, value / 1000.0))
         self._hold(time, pool, job, node, value)
 
     def _stop(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         ends = event == "job_end"
         if not ends:
             self._waiting[job] = self._waiting.get(job, 0.0) + value / 1000.0
-        self.rows.jobs.append((time, job, END if ends else PREEMPT, node, value / 1000.0))
+        self._rows.jobs.append((time, job, END if ends else PREEMPT, node, value / 1000.0))
         self._hold(time, pool, job, node, 0)
 
     def _suspend(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         self._suspended[job] = self._suspended.get(job, 0.0) + value / 1000.0
-        self.rows.jobs.append((time, job, SUSPEND, node, value / 1000.0))
+        self._rows.jobs.append((time, job, SUSPEND, node, value / 1000.0))
         self._hold(time, pool, job, node, 0)
 
     def _resume(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
@@ -155,14 +156,14 @@ class LogReader:
         if same:
             source = self._emptied if self._emptied in same else min(same, key=lambda place: self._nodes[place].milli)
             self._emptied = source
-            self.rows.jobs.append((time, job, END, source, value / 1000.0))
+            self._rows.jobs.append((time, job, END, source, value / 1000.0))
             self._hold(time, pool, job, source, 0)
         held = self._nodes.setdefault(node, _Node()).parts.get(job, 0)
-        self.rows.jobs.append((time, job, START, node, (held + value) / 1000.0))
+        self._rows.jobs.append((time, job, START, node, (held + value) / 1000.0))
         self._hold(time, pool, job, node, held + value)
 
     def _resize(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
-        self.rows.jobs.append((time, job, RESIZE, node, value / 1000.0))
+        self._rows.jobs.append((time, job, RESIZE, node, value / 1000.0))
         self._hold(time, pool, job, node, value)
 
     def _decide(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
@@ -175,7 +176,7 @@ class LogReader:
         )
         reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy; {waiting}"
         before = counts.seen_on if counts.target < 0 else counts.target
-        self.rows.decisions.append((time, pool, before, value, reason))
+        self._rows.decisions.append((time, pool, before, value, reason))
         counts.target = value
 
 

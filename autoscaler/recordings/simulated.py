@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from autoscaler.evaluation.provenance import provenance
-from autoscaler.evaluation.rollouts import Scenario, execute, prepare
+from autoscaler.evaluation.rollouts import Scenario, advance_of, prepare
 from autoscaler.evaluation.windows import Window
 from autoscaler.recordings.event_log import LogReader, columns_of
 from envs.gpu_cluster.accounting import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, kwh_rates
-from envs.gpu_cluster.simulator import NEVER, Problem, Simulator
+from envs.gpu_cluster.simulator import NEVER, Problem
 from envs.recording import TABLES, Head, RecordingWriter, Track
 
 MOST_SAMPLES = 6000
 """Of a track: 2 for each pixel of a wide screen, and four days of minutes."""
+
+SAMPLES_PER_TURN = 50
 
 JOULES_HOURS = 1000.0 * MS_PER_HOUR
 """W per kWh/ms."""
@@ -47,6 +49,8 @@ def record_policies(
 ) -> None:
     """Record what policies do in a window, from its start until the last job of it has ended.
 
+    The recording can be read while they run.
+
     Args:
         folder: of the recording; it must be empty or missing.
         scenario: trace, cluster and settings.
@@ -66,12 +70,17 @@ def record_policies(
     problem = scenario.problem()
     with RecordingWriter(folder, _head(scenario, window, tracks, title)) as writer:
         writer.add("nodes", _nodes(problem))
-        ends = []
-        for track, each in zip(tracks, policies, strict=True):
-            ends.append(_record_track(writer, track.name, each.policy, scenario, window))
-            writer.flush()
-        writer.add("signals", _signals(problem, window.start_ms, round(max(ends) * 1000)))
-        writer.close(end_seconds=max(ends))
+        runs = [_Run(each.policy, scenario, window) for each in policies]
+        start_ms = window.start_ms
+        while not all(run.is_done for run in runs):
+            # All of them go on together, so that who looks on sees them side by side.
+            for track, run in zip(tracks, runs, strict=True):
+                run.go_on(writer, track.name)
+            now_ms = max(run.now_ms for run in runs)
+            writer.add("signals", _signals(problem, start_ms, now_ms))
+            start_ms = now_ms
+            writer.flush_soon()
+        writer.close(end_seconds=max(run.now_ms for run in runs) / 1000.0)
 
 
 def track_name(name: str, number: int) -> str:
@@ -79,20 +88,60 @@ def track_name(name: str, number: int) -> str:
     return f"{number}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-') or 'policy'}"
 
 
-class _Sampler:
-    """Samples one cluster at some of its decisions; what `execute` calls."""
+class _Run:
+    """A policy on its way through the window."""
 
-    def __init__(self, simulator: Simulator, stride: int) -> None:
-        self.stride = stride
-        self._simulator = simulator
-        self.rows: list[tuple[float, ...]] = []
+    def __init__(self, policy: Policy, scenario: Scenario, window: Window) -> None:
+        self._simulator = simulator = prepare(policy, scenario, [window], log_rows=None)
+        policy.reset(1)
+        self._advance = advance_of(policy, simulator)
+        decisions = (window.end_ms - window.start_ms) / 1000.0 / scenario.config.decision_interval_seconds
+        self._stride = max(1, round(decisions / MOST_SAMPLES))
+        jobs = simulator.job_times(0)
+        order = jobs.first_job + np.arange(len(jobs.submit_ms))
+        self._log = LogReader(np.column_stack([jobs.submit_ms / 1000.0, order, jobs.gpu_milli / 1000.0]))
+        self._logged = 0
+        self._samples: list[tuple[float, ...]] = []
+        self.is_done = bool(simulator.done.all())
 
-    def record(self) -> None:
+    @property
+    def now_ms(self) -> int:
+        """Where it has come to."""
+        return int(self._simulator.time_ms[0])
+
+    def go_on(self, writer: RecordingWriter, track: str) -> None:
+        """Make some more decisions, and write what followed."""
+        if self.is_done:
+            return
+        for _ in range(SAMPLES_PER_TURN):
+            self._sample()
+            self.is_done = self._advance(self._stride)
+            if self.is_done:
+                self._sample()
+                break
+        log = self._simulator.event_log()
+        rows = self._log.read(log.slice(self._logged))
+        self._logged = len(log)
+        for table, found in (("node_states", rows.node_states), ("jobs", rows.jobs), ("decisions", rows.decisions)):
+            writer.add(table, columns_of(found, list(TABLES[table])), track)
+        self._write_samples(writer, track)
+
+    def _write_samples(self, writer: RecordingWriter, track: str) -> None:
+        jobs = self._simulator.job_times(0)
+        started = np.sort(jobs.start_ms[jobs.start_ms != NEVER])
+        waits = np.cumsum((jobs.start_ms - jobs.submit_ms)[np.argsort(jobs.start_ms, kind="stable")][: len(started)])
+        columns = _samples(np.array(self._samples), started, waits)
+        if not self.is_done:  # what holds from the last sample on is known with the next one
+            columns = {name: values[:-1] for name, values in columns.items()}
+            self._samples = self._samples[-1:]
+        writer.add("samples", columns, track)
+
+    def _sample(self) -> None:
         simulator = self._simulator
         account = simulator.account(0)
         grams = account.carbon_g.total + account.embodied_g
         used = sum(pool.used_milli_ms for pool in simulator.pool_totals(0))
-        self.rows.append(
+        self._samples.append(
             (
                 float(simulator.time_ms[0]), simulator.energy(0).total, grams, account.total_usd,
                 float(simulator.waited_milli_ms[0]), float(used), float(simulator.waiting_jobs[0]),
@@ -102,29 +151,11 @@ class _Sampler:
         )  # fmt: skip
 
 
-def _record_track(writer: RecordingWriter, name: str, policy: Policy, scenario: Scenario, window: Window) -> float:
-    """Run a policy and write its track; the time when it ended, in s."""
-    simulator = prepare(policy, scenario, [window], log_rows=None)
-    decisions = (window.end_ms - window.start_ms) / 1000.0 / scenario.config.decision_interval_seconds
-    sampler = _Sampler(simulator, max(1, round(decisions / MOST_SAMPLES)))
-    execute(policy, simulator, [window], sampler=sampler)
-    jobs = simulator.job_times(0)
-    order = jobs.first_job + np.arange(len(jobs.submit_ms))
-    submits = np.column_stack([jobs.submit_ms / 1000.0, order, jobs.gpu_milli / 1000.0])
-    rows = LogReader(submits).read(simulator.event_log())
-    for table, found in (("node_states", rows.node_states), ("jobs", rows.jobs), ("decisions", rows.decisions)):
-        writer.add(table, columns_of(found, list(TABLES[table])), name)
-    started = np.sort(jobs.start_ms[jobs.start_ms != NEVER])
-    waits = np.cumsum((jobs.start_ms - jobs.submit_ms)[np.argsort(jobs.start_ms, kind="stable")][: len(started)])
-    writer.add("samples", _samples(np.array(sampler.rows), started, waits), name)
-    return float(simulator.time_ms[0]) / 1000.0
-
-
 def _samples(rows: NDArray[np.float64], started_ms: NDArray[np.int64], waits_ms: NDArray[np.int64]) -> dict[str, Any]:
     """Columns of `samples`: sums up to each moment, and means of power and GPUs until the next one.
 
     Args:
-        rows: [S, 10] of `_Sampler`.
+        rows: [S, 10] of `_Run`.
         started_ms: [J] when jobs started, ascending.
         waits_ms: [J] sum of the waits of these jobs, so far.
     """

@@ -25,7 +25,9 @@ CARBON = ((53, 151, 143), (128, 205, 193), (223, 194, 125), (191, 129, 45), (140
 
 OFF, BOOTING, IDLE, BUSY, DRAINING, FAILED, GONE, SUSPENDED = range(len(STATES))
 LABEL, LARGEST, SMALLEST = 18, 26, 5
-SITE_RADIUS = 6
+SITE_RADIUS = 9
+BAR_WIDTH, BAR_HEIGHT, BAR_DISTANCE = 4, 20, 5
+DOT_SIZE, DOT_DISTANCE, MOST_DOTS = 4, 5, 8
 
 
 @cache
@@ -180,11 +182,11 @@ def _draw_site(draw: ImageDraw.ImageDraw, city: City, site: int, x: float, y: fl
         return
     for index, used in enumerate(city.used[site].tolist()):
         if np.isfinite(used):
-            bar = x + SITE_RADIUS + 2 + 4 * index
-            draw.rectangle((bar, y - 7, bar + 2, y + 7), fill=LINE)
-            draw.rectangle((bar, y + 7 - 14 * min(used, 1.0), bar + 2, y + 7), fill=STATES[BUSY])
+            bar, low = x + SITE_RADIUS + 3 + BAR_DISTANCE * index, y + BAR_HEIGHT / 2
+            draw.rectangle((bar, low - BAR_HEIGHT, bar + BAR_WIDTH - 1, low), fill=LINE)
+            draw.rectangle((bar, low - BAR_HEIGHT * min(used, 1.0), bar + BAR_WIDTH - 1, low), fill=STATES[BUSY])
     shown = [colour for count, colour in zip(city.containers[site].tolist(), CONTAINERS.values(), strict=True)
              for _ in range(count)]  # fmt: skip
-    for index, colour in enumerate(shown[:8]):
-        dot = x - SITE_RADIUS + 4 * index
-        draw.rectangle((dot, y + SITE_RADIUS + 3, dot + 2, y + SITE_RADIUS + 5), fill=colour)
+    for index, colour in enumerate(shown[:MOST_DOTS]):
+        dot, top = x - SITE_RADIUS + DOT_DISTANCE * index, y + SITE_RADIUS + 4
+        draw.rectangle((dot, top, dot + DOT_SIZE - 1, top + DOT_SIZE - 1), fill=colour)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ HEAD = "recording.json"
 SHARED_FOLDER = "shared"
 SUFFIX = ".arrows"
 MOST_BUFFERED_ROWS = 65_536
+FLUSH_SECONDS = 0.5
 
 
 def table_path(folder: Path, track: str, table: str) -> Path:
@@ -97,6 +100,7 @@ class RecordingWriter:
         self.head, self._folder = head, Path(folder)
         self._tracks = {SHARED, *(track.name for track in head.tracks)}
         self._files: dict[tuple[str, str], _TableFile] = {}
+        self._flushed = -math.inf
         self._folder.mkdir(parents=True, exist_ok=True)
         write_text(self._folder / HEAD, head.to_json())
 
@@ -134,6 +138,13 @@ class RecordingWriter:
                 file.flush()
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def flush_soon(self) -> None:
+        """Likewise, unless that was less than half a second ago: each `flush` makes batches of its own, small ones."""
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_SECONDS:
+            self._flushed = now
+            self.flush()
 
     def close(self, end_seconds: float | None = None) -> None:
         """Finish the recording.

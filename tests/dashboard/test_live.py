@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,9 @@ import pytest
 from autoscaler.dashboard.errors import DashboardError
 from autoscaler.dashboard.live import AuditSource, LiveSource
 from autoscaler.dashboard.sources import Feed
-from autoscaler.live.config import LivePool
+from autoscaler.live.config import HttpSettings, LeaderElection, LivePool
+from autoscaler.live.policy.decide import make_decider
+from autoscaler.live.process import Options, Process
 from autoscaler.live.telemetry.audit import AuditWriter, Header
 from autoscaler.live.telemetry.metrics import Metrics
 from autoscaler.live.telemetry.server import Health, HealthServer
@@ -20,6 +26,7 @@ from autoscaler.live.telemetry.stream import RecordRing
 from autoscaler.live.view.store import Resource
 from envs.gpu_cluster.codec import fingerprint
 from tests.live import raw
+from tests.live.providers.test_registry import Cluster
 from tests.live.test_loop import Rig
 
 
@@ -167,3 +174,63 @@ def test_records_that_are_gone_are_said_to_be_missing() -> None:
     assert rest[-1] == '{"n":8}'
     assert len(rest) < 8
     assert json.loads(ring.answer("process=other&next=3").splitlines()[0])["whole"] is False
+
+
+@contextmanager
+def running(cluster: Cluster, port: int) -> Iterator[None]:
+    """A whole process of `autoscaler deploy` on a cluster that is made up."""
+    pools = (LivePool("gpu", max_nodes=4, min_nodes=1),)
+    lead, http = LeaderElection(enabled=False), HttpSettings(port=port, stream=True)
+    config = raw.config(*pools, leader_election=lead, http=http)
+    process = Process(config, cluster, make_decider("reactive", config.codec), Options("reactive"))
+    thread = threading.Thread(target=process.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        process.stop()
+        cluster.ended.set()
+        thread.join(30.0)
+        cluster.ended.clear()
+
+
+def rows_until(feed: Feed, table: str, count: int) -> list[dict[str, Any]]:
+    """What comes to a table, once so many rows of it have."""
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60.0
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"{len(found)} rows of {table}"
+        found += tables(feed).get(table, [])
+        time.sleep(0.05)
+    return found
+
+
+def test_a_whole_process_is_followed_through_its_restart() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    cluster = Cluster()
+    cluster.put("/api/v1/nodes/n", raw.node("n"))
+    cluster.put("/api/v1/namespaces/default/pods/a", raw.pod("a"))
+    source = LiveSource(f"http://127.0.0.1:{port}")
+    with running(cluster, port):
+        feed = open_when_there(source)
+        assert [row["name"] for row in rows_until(feed, "job_names", 1)] == ["default/a"]
+        title = feed.head.title
+    assert tables(feed) == {}
+    assert "cannot be read" in feed.head.title
+    cluster.put("/api/v1/namespaces/default/pods/b", raw.pod("b"))
+    with running(cluster, port):
+        # Those that were known keep their numbers.
+        assert [(row["job"], row["name"]) for row in rows_until(feed, "job_names", 1)] == [(1, "default/b")]
+        assert feed.head.title == title
+
+
+def open_when_there(source: LiveSource) -> Feed:
+    deadline = time.monotonic() + 60.0
+    while True:
+        try:
+            return source.open()
+        except DashboardError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

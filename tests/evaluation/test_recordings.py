@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import autoscaler
+import traces
+from agents.baselines import ConstantSetpoint
 from autoscaler.cli import main
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.windows import whole_trace
 from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
+from autoscaler.recordings.simulated import Recorded, record_policies
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import KINDS
 from envs.recording import Recording
@@ -65,6 +73,47 @@ def test_decisions_say_what_they_saw(recorded: tuple[Recording, dict[str, float]
     rows = recording.table("decisions", recording.head.tracks[0].name).to_pylist()
     assert all(row["before"] != row["target"] for row in rows[len(CLUSTER.pools) :])
     assert any(row["target"] > row["before"] and "jobs wait" in row["reason"] for row in rows)
+
+
+class Pausing:
+    """A rule that stops at its 200th decision until it is told to go on."""
+
+    def __init__(self, policy: Any) -> None:
+        self.policy, self.decisions = policy, 0
+        self.stopped, self.may_go = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.policy, name)
+
+    def act(self, observations: Any, action_masks: Any) -> Any:
+        self.decisions += 1
+        if self.decisions == 200:
+            self.stopped.set()
+            assert self.may_go.wait(60.0)
+        return self.policy.act(observations, action_masks)
+
+
+def test_policies_are_recorded_side_by_side_and_can_be_watched_meanwhile(tmp_path: Path) -> None:
+    trace, config = traces.load(TRACE), EnvironmentConfig()
+    scenario = Scenario(trace, CLUSTER, config)
+    slow = Pausing(ConstantSetpoint(config.codec, 600.0, 0.0))
+    policies = [Recorded("slow", slow), Recorded("quick", ConstantSetpoint(config.codec, 60.0, 0.0), True)]  # type: ignore[arg-type]
+    arguments = (tmp_path / "r", scenario, whole_trace(trace), policies, "both")
+    writing = threading.Thread(target=record_policies, args=arguments)
+    writing.start()
+    assert slow.stopped.wait(300.0)
+    recording = Recording(tmp_path / "r")
+    assert not recording.head.finished
+    early = {track.title: recording.table("samples", track.name).num_rows for track in recording.head.tracks}
+    assert min(early.values()) > 0
+    slow.may_go.set()
+    writing.join(60.0)
+    recording = Recording(tmp_path / "r")
+    assert recording.head.finished
+    for track in recording.head.tracks:
+        times = recording.table("samples", track.name).column("time_seconds").to_numpy()
+        assert len(times) > early[track.title]
+        assert (np.diff(times) > 0.0).all()
 
 
 def log_of(*rows: tuple[int, str, int | None, int | None, int]) -> pa.Table:
