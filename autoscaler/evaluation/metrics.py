@@ -22,6 +22,7 @@ from envs.gpu_cluster.accounting import (
     account,
     delayed_gpu_hours,
     pool_energy,
+    spending_parts,
 )
 from envs.gpu_cluster.simulator import NEVER
 from envs.gpu_cluster.simulator.problem import Problem
@@ -40,6 +41,8 @@ Measures = dict[str, float]
 
 def energy(rollout: Rollout, problem: Problem) -> Waterfall:
     """Energy of a rollout by its parts, kWh, PUE included."""
+    if problem.prices.pue_changes:
+        return spending_parts(rollout.spendings, "kwh")
     pools = zip(problem.cluster.pools, rollout.pools, strict=True)
     return Waterfall.sum(pool_energy(pool, totals.energy_integrals, rollout.elapsed_ms) for pool, totals in pools)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.objects import NodeState
-from autoscaler.live.signal_config import Quantity
+from autoscaler.live.signal_config import QUANTITIES, Quantity
 from autoscaler.live.view.submissions import milliseconds
 from envs.gpu_cluster.accounting import (
     AMOUNTS,
@@ -33,8 +33,9 @@ from envs.gpu_cluster.accounting import (
     kwh_rates,
     node_hour_rates,
 )
+from envs.gpu_cluster.cooling import pue_at
 
-SCHEMA = 1
+SCHEMA = 2
 SLACK_SECONDS = 60.0
 """A look that comes later than `resync_interval_seconds` and this after the last one leaves a time that nobody saw."""
 
@@ -54,6 +55,24 @@ class Prices(NamedTuple):
 
     usd_per_tonne: float
     usd_per_gpu_hour: float
+
+
+class Piece(NamedTuple):
+    """A span in which a kWh of a pool costs and emits the same.
+
+    Attributes:
+        begin_ms: its begin.
+        end_ms: its end.
+        usd: USD/kWh.
+        grams: gCO2e/kWh; None: unknown.
+        cooling: PUE by the temperature relative to `power.pue`; 1 where no temperature is known.
+    """
+
+    begin_ms: int
+    end_ms: int
+    usd: float
+    grams: float | None
+    cooling: float
 
 
 class Counts(NamedTuple):
@@ -78,14 +97,12 @@ class PoolAccount:
 
     Attributes:
         amounts: by `AMOUNTS`, of the node time and GPU time.
-        kwh: [len(AMOUNTS)] float64, their energy.
-        spendings: [len(AMOUNTS), len(SPENDINGS)] float64, what it cost and emitted.
+        spendings: [len(AMOUNTS), len(SPENDINGS)] float64, their energy, and what it cost and emitted.
         carbon_unknown_kwh: energy whose carbon intensity was not known.
         gpu_kwh: energy of the GPUs alone, without PUE, while it was measured.
     """
 
     amounts: list[int] = field(default_factory=lambda: [0] * len(AMOUNTS))
-    kwh: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(AMOUNTS)))
     spendings: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(AMOUNTS), len(SPENDINGS))))
     carbon_unknown_kwh: float = 0.0
     gpu_kwh: float = 0.0
@@ -93,7 +110,7 @@ class PoolAccount:
     @property
     def energy(self) -> Waterfall:
         """Its energy by state, kWh."""
-        return Waterfall.of_amounts(self.kwh.tolist())
+        return Waterfall.of_amounts(self.spendings[:, SPENDINGS.index("kwh")].tolist())
 
     @property
     def carbon(self) -> Waterfall:
@@ -185,34 +202,30 @@ class LiveAccount:
                 continue
             entry = self._pools[pool.name]
             rates = kwh_rates(pool)
-            for begin, end, usd, grams in self._tariff(pool, start_ms, end_ms):
+            for begin, end, usd, grams, cooling in self._tariff(pool, start_ms, end_ms):
                 amounts = _amounts(pool, counts, end - begin)
-                per_kwh = np.array([usd, grams or 0.0])
+                per_kwh = np.array([usd, grams or 0.0, 1.0]) * cooling
                 add_spendings(entry.spendings, amounts, rates[:, None] * per_kwh[None, :])
-                kwh = np.array(amounts, np.float64) * rates
-                entry.kwh += kwh
                 if grams is None:
-                    entry.carbon_unknown_kwh += float(kwh.sum())
+                    entry.carbon_unknown_kwh += float(np.dot(amounts, rates)) * cooling
                 entry.amounts = [before + more for before, more in zip(entry.amounts, amounts, strict=True)]
             if is_measured:
                 gpu_rates = kwh_rates(gpus_alone(pool))
                 entry.gpu_kwh += float((np.array(_amounts(pool, counts, elapsed)) * gpu_rates).sum())
 
-    def _tariff(self, pool: LivePool, start_ms: int, end_ms: int) -> list[tuple[int, int, float, float | None]]:
-        """Begin and end (ms), USD/kWh and gCO2e/kWh (None: unknown) of each piece of a span."""
-        price = self._series(pool, "price", start_ms, end_ms)
-        carbon = self._series(pool, "carbon", start_ms, end_ms)
-        edges = sorted({*price, *carbon})
-        usd, grams = pool.usd_per_kwh, self._config.signals.carbon_g_per_kwh
+    def _tariff(self, pool: LivePool, start_ms: int, end_ms: int) -> list[Piece]:
+        """The pieces of a span in which all of the tariff is constant."""
+        series = {quantity: self._series(pool, quantity, start_ms, end_ms) for quantity in QUANTITIES}
+        edges = sorted({edge for each in series.values() for edge in each})
+        constants = {"price": pool.usd_per_kwh, "carbon": self._config.signals.carbon_g_per_kwh}
+        region, now = self._config.region_of(pool), dict[str, float | None]()
         found = []
         for begin, end in zip(edges, [*edges[1:], end_ms], strict=True):
-            if begin in price:
-                known = price[begin]
-                usd = pool.usd_per_kwh if known is None else known
-            if begin in carbon:
-                known = carbon[begin]
-                grams = self._config.signals.carbon_g_per_kwh if known is None else known
-            found.append((begin, end, usd, grams))
+            now |= {quantity: each[begin] for quantity, each in series.items() if begin in each}
+            usd, grams = (constants[name] if now[name] is None else now[name] for name in ("price", "carbon"))
+            degc = now["temperature"]
+            cooling = 1.0 if degc is None or region is None else float(pue_at(region.pue, degc)) / pool.power.pue
+            found.append(Piece(begin, end, usd or 0.0, grams, cooling))
         return found
 
     def _series(self, pool: LivePool, quantity: Quantity, start_ms: int, end_ms: int) -> dict[int, float | None]:
@@ -301,7 +314,6 @@ class LiveAccount:
                 "pools": {
                     name: {
                         "amounts": entry.amounts,
-                        "kwh": entry.kwh.tolist(),
                         "spendings": entry.spendings.tolist(),
                         "carbon_unknown_kwh": entry.carbon_unknown_kwh,
                         "gpu_kwh": entry.gpu_kwh,
@@ -356,18 +368,13 @@ def _pool_account(record: Any) -> PoolAccount:
     if not isinstance(record, Mapping):
         raise ValueError("a pool is no mapping")
     amounts = record.get("amounts")
-    kwh, spendings = np.array(record.get("kwh"), np.float64), np.array(record.get("spendings"), np.float64)
-    if not isinstance(amounts, list) or len(amounts) != len(AMOUNTS) or kwh.shape != (len(AMOUNTS),):
+    spendings = np.array(record.get("spendings"), np.float64)
+    if not isinstance(amounts, list) or len(amounts) != len(AMOUNTS):
         raise ValueError("a pool has not the amounts of this version")
-    if (
-        spendings.shape != (len(AMOUNTS), len(SPENDINGS))
-        or not np.isfinite(spendings).all()
-        or not np.isfinite(kwh).all()
-    ):
+    if spendings.shape != (len(AMOUNTS), len(SPENDINGS)) or not np.isfinite(spendings).all():
         raise ValueError("a pool has not the spendings of this version")
     return PoolAccount(
         [_whole(each) for each in amounts],
-        kwh,
         spendings,
         _finite(record.get("carbon_unknown_kwh")),
         _finite(record.get("gpu_kwh")),

@@ -314,7 +314,7 @@ METRIC_CONFIG_RELOADS: Final = _metric(
 )
 METRIC_AUDIT_LOST: Final = _metric("counter", "audit_lost_lines_total", "Lines of the audit that were not written.")
 METRIC_SIGNAL_VALUE: Final = _metric(
-    "gauge", "signal_value", "Newest value, gCO2e/kWh or USD/kWh; NaN while it is unknown.", "region", "quantity"
+    "gauge", "signal_value", "Newest value, gCO2e/kWh, USD/kWh or degC; NaN while it is unknown.", "region", "quantity"
 )
 METRIC_SIGNAL_AGE: Final = _metric(
     "gauge", "signal_age_seconds", "Clock seconds since the time that it was given for.", "region", "quantity"

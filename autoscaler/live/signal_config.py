@@ -1,4 +1,4 @@
-"""Settings of live signals: where carbon intensity, price and measured power of each region come from."""
+"""Settings of live signals: where carbon intensity, price, temperature and measured power come from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from autoscaler.live.registry import load_source
 from configs.checks import check_choice, check_number
 from configs.errors import UserError
 from configs.loader import build_config
+from envs.gpu_cluster.cooling import PUE_CURVE, PuePoint, check_cooling
 
-Quantity = Literal["carbon", "price"]
-QUANTITIES: tuple[Quantity, ...] = ("carbon", "price")
+Quantity = Literal["carbon", "price", "temperature"]
+QUANTITIES: tuple[Quantity, ...] = ("carbon", "price", "temperature")
 
 FORECASTS = ("persistence", "last-week", "ridge")
 """Forecasts of `traces.signals` that need only the past; `perfect` and `noisy` know the future."""
@@ -75,11 +76,15 @@ class LiveRegion:
         name: unique; pools name it.
         carbon: its carbon intensity; None: `signals.carbon_g_per_kwh`.
         price: its price of energy; None: `pools[].usd_per_kwh`.
+        temperature: outdoors; None: the PUE of its pools is the constant `pools[].power.pue`.
+        pue: with `temperature`, the PUE by temperature, in place of `pools[].power.pue`.
     """
 
     name: str
     carbon: SignalSource | None = None
     price: SignalSource | None = None
+    temperature: SignalSource | None = None
+    pue: tuple[PuePoint, ...] = PUE_CURVE
 
     def __post_init__(self) -> None:
         """Refuse a source that does not have a quantity, and settings that it does not know.
@@ -87,7 +92,9 @@ class LiveRegion:
         Raises:
             SignalConfigError: as above.
             ConfigError: the source has no such setting, or refuses a value.
+            EnvironmentConfigError: the curve of the PUE has no meaning.
         """
+        check_cooling(f"region {self.name}", self.pue, self.temperature is not None)
         for quantity, source in self.sources().items():
             kind, where = load_source(source.source), f"region {self.name}: {quantity}"
             if quantity not in kind.quantities:
@@ -98,8 +105,12 @@ class LiveRegion:
 
     def sources(self) -> dict[Quantity, SignalSource]:
         """The sources that it has, by what they measure."""
-        both: dict[Quantity, SignalSource | None] = {"carbon": self.carbon, "price": self.price}
-        return {quantity: source for quantity, source in both.items() if source is not None}
+        found: dict[Quantity, SignalSource | None] = {
+            "carbon": self.carbon,
+            "price": self.price,
+            "temperature": self.temperature,
+        }
+        return {quantity: source for quantity, source in found.items() if source is not None}
 
 
 @dataclass(frozen=True, slots=True)

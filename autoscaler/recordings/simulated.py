@@ -240,7 +240,7 @@ def _signals(problem: Problem, start_ms: int, end_ms: int) -> dict[str, Any]:
         rates = kwh_rates(problem.cluster.pools[pool])
         amount = int(rates.argmax())
         for piece in range(first, last):
-            usd, grams = tariff.spending_rates[piece, pool, amount] / rates[amount]
-            rows.append((max(int(tariff.edges_ms[piece]), start_ms) / 1000.0, zone, grams, usd))
+            usd, grams, kwh = tariff.spending_rates[piece, pool, amount]
+            rows.append((max(int(tariff.edges_ms[piece]), start_ms) / 1000.0, zone, grams / kwh, usd / kwh))
     rows.sort()
     return columns_of(rows, list(TABLES["signals"]))

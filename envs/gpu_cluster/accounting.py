@@ -38,8 +38,8 @@ AMOUNTS = (
 """What energy is counted in: node time by state in ms, GPU time in thousandths of a GPU times ms, and MB of data."""
 Amounts = tuple[int, int, int, int, int, int, int]
 
-SPENDINGS = ("energy_usd", "carbon_g")
-"""What is kept of energy as time passes, for its price (USD) and its carbon intensity (gCO2e) change."""
+SPENDINGS = ("energy_usd", "carbon_g", "kwh")
+"""What is kept of energy as time passes, for its price (USD), its carbon intensity (gCO2e) and the PUE (kWh) change."""
 
 
 class PoolRates(Protocol):
@@ -171,7 +171,7 @@ def add_spendings(spendings: NDArray[np.float64], amounts: Amounts, rates: NDArr
         amounts: of `energy_amounts`.
         rates: [len(AMOUNTS), len(SPENDINGS)] float64, per unit.
     """
-    for kind in range(2):  # no len() of a tuple of names: compiled code knows numbers only
+    for kind in range(3):  # no len() of a tuple of names: compiled code knows numbers only
         spendings[0, kind] += amounts[0] * rates[0, kind]
         spendings[1, kind] += amounts[1] * rates[1, kind]
         spendings[2, kind] += amounts[2] * rates[2, kind]
@@ -208,6 +208,17 @@ def pool_energy(pool: PoolRates, integrals: NDArray[np.int64], elapsed_ms: int) 
         elapsed_ms: time since the episode began.
     """
     return Waterfall.of_amounts((energy_units(pool, integrals, elapsed_ms) * kwh_rates(pool)).tolist())
+
+
+def spending_parts(spendings: NDArray[np.float64], kind: str) -> Waterfall:
+    """One of `SPENDINGS` by its parts.
+
+    Args:
+        spendings: [P, len(AMOUNTS), len(SPENDINGS)] float64, of the pools.
+        kind: which.
+    """
+    column = SPENDINGS.index(kind)
+    return Waterfall.sum(Waterfall.of_amounts(row[:, column].tolist()) for row in spendings)
 
 
 def delayed_gpu_hours(overhead_milli_ms: int, waited_milli_ms: int) -> float:
@@ -267,10 +278,7 @@ def account(
         delayed: GPU-hours by which jobs were delayed, see `delayed_gpu_hours`.
         objective: prices.
     """
-    energy_usd, carbon_g = (
-        Waterfall.sum(Waterfall.of_amounts(row[:, kind].tolist()) for row in spendings)
-        for kind in range(len(SPENDINGS))
-    )
+    energy_usd, carbon_g, _ = (spending_parts(spendings, kind) for kind in SPENDINGS)
     embodied = sum(pool.embodied_g_per_node_hour * hours for pool, hours in zip(pools, node_hours, strict=True))
     return Account(
         energy_usd=energy_usd,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Any, cast
 
 import traces
 from configs.checks import check_choice
 from configs.errors import did_you_mean
 from envs.errors import ClusterError, EnvironmentConfigError
+from envs.gpu_cluster.cooling import PUE_CURVE, PuePoint, check_cooling
 from traces.errors import TraceError
 from traces.signals import Alignment, Quantity, Signal, align, make_forecaster
 from traces.signals.alignment import Rule
@@ -99,16 +100,32 @@ class RegionConfig:
         name: unique name.
         carbon: its carbon intensity; None: `objective.carbon_g_per_kwh`.
         price: its price of energy; None: `objective.usd_per_kwh`.
+        temperature: outdoors; None: the PUE of its pools is the constant `power.pue`.
+        pue: with `temperature`, the PUE by temperature, in place of `power.pue`.
     """
 
     name: str
     carbon: SignalConfig | None = None
     price: SignalConfig | None = None
+    temperature: SignalConfig | None = None
+    pue: tuple[PuePoint, ...] = PUE_CURVE
 
-    def signals(self) -> dict[Literal["carbon", "price"], SignalConfig]:
+    def __post_init__(self) -> None:
+        """Refuse a curve that has no meaning, or nothing to read it by.
+
+        Raises:
+            EnvironmentConfigError: as above.
+        """
+        check_cooling(f"region {self.name}", self.pue, self.temperature is not None)
+
+    def signals(self) -> dict[Quantity, SignalConfig]:
         """The signals that it has, by what they measure."""
-        both: dict[Literal["carbon", "price"], SignalConfig | None] = {"carbon": self.carbon, "price": self.price}
-        return {quantity: config for quantity, config in both.items() if config is not None}
+        found: dict[Quantity, SignalConfig | None] = {
+            "carbon": self.carbon,
+            "price": self.price,
+            "temperature": self.temperature,
+        }
+        return {quantity: config for quantity, config in found.items() if config is not None}
 
 
 def check_regions(regions: Sequence[RegionConfig]) -> None:
@@ -152,12 +169,12 @@ def align_regions(regions: Sequence[RegionConfig], trace: Trace) -> tuple[Region
 
 
 def _aligned(region: RegionConfig, trace: Trace) -> RegionConfig:
-    found = {}
+    found: dict[str, Any] = {}
     for quantity, config in region.signals().items():
         _, alignment = load_aligned(region, config, quantity, trace)
         start = datetime.fromtimestamp(alignment.zero_seconds, UTC).isoformat()
         found[quantity] = replace(config, alignment="offset", start=start)
-    return RegionConfig(region.name, carbon=found.get("carbon"), price=found.get("price"))
+    return replace(region, **found)
 
 
 def load_aligned(

@@ -1,6 +1,7 @@
 """What the live loop believes was spent, worked out by hand; restarts, gaps, other configs, and what is measured."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,8 @@ from autoscaler.live.account import Counts, LiveAccount, counts_of
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.objects import NodeState
-from autoscaler.live.signal_config import LiveRegion, SignalSettings
+from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
+from envs.gpu_cluster.cooling import PuePoint
 from envs.gpu_cluster.power import PowerConfig
 from tests.live.views import node, pod
 
@@ -19,10 +21,15 @@ KWH = 3.6e6  # joules
 
 
 class Steps:
-    """A price that changes, and carbon that is known until some moment."""
+    """A price that changes, carbon that is known until some moment, and perhaps a temperature."""
 
-    def __init__(self, price: list[tuple[float, float | None]], carbon: list[tuple[float, float | None]]) -> None:
-        self.series = {"price": price, "carbon": carbon}
+    def __init__(
+        self,
+        price: list[tuple[float, float | None]],
+        carbon: list[tuple[float, float | None]],
+        temperature: list[tuple[float, float | None]] | None = None,
+    ) -> None:
+        self.series = {"price": price, "carbon": carbon, "temperature": temperature or []}
 
     def pieces(self, region: str, quantity: str, start: float, end: float) -> list[tuple[float, float | None]]:
         found = [(at, value) for at, value in self.series[quantity] if at < end]
@@ -68,6 +75,21 @@ def test_a_price_that_changes_between_two_looks_counts_from_its_moment() -> None
     look(account, 0.0, (NodeState.IDLE, 0))
     look(account, 10.0)
     assert account.total.energy_usd.total == pytest.approx(600.0 / KWH * (4 * 0.1 + 6 * 0.3))
+
+
+def test_a_known_temperature_takes_the_place_of_the_pue_of_a_pool() -> None:
+    """10 s at 20 degC, PUE 1.2, and 10 s that nobody knows, with the pool's own PUE of 1.5."""
+    warm = LivePool("gpu", 4, gpus_per_node=4, power=replace(POWER, pue=1.5), usd_per_kwh=0.2, region="west")
+    curve = (PuePoint(10.0, 1.1), PuePoint(30.0, 1.3))
+    signals = SignalSettings((LiveRegion("west", temperature=SignalSource("file", {"path": "t.csv"}), pue=curve),))
+    degrees: list[tuple[float, float | None]] = [(START, 20.0), (START + 10.0, None)]
+    account = LiveAccount(config(pools=(warm,), signals=signals), Steps([(START, 0.5)], [(START, 200.0)], degrees))
+    look(account, 0.0, (NodeState.IDLE, 0))
+    look(account, 20.0)
+    kwh = 600.0 * 10 * (1.2 + 1.5) / KWH
+    assert account.energy.idle == pytest.approx(kwh)
+    assert account.total.carbon_g.idle == pytest.approx(kwh * 200.0)
+    assert account.total.energy_usd.idle == pytest.approx(kwh * 0.5)
 
 
 def test_an_unknown_price_is_that_of_the_pool_and_unknown_carbon_is_said() -> None:

@@ -18,6 +18,7 @@ from autoscaler.live.signals.base import Reading
 from autoscaler.live.signals.series import LiveSeries
 from envs.gpu_cluster.accounting import (
     ENERGY_INTEGRALS,
+    SPENDINGS,
     Account,
     Waterfall,
     account,
@@ -50,7 +51,7 @@ def recorded(preset: str, seed: int) -> SignalConfig:
 
 REGIONS = (
     RegionConfig("west", carbon=recorded("solar", 1), price=recorded("price", 2)),
-    RegionConfig("east", carbon=recorded("wind", 3)),
+    RegionConfig("east", carbon=recorded("wind", 3), temperature=recorded("hot", 4)),
 )
 
 
@@ -126,7 +127,10 @@ def simulated(simulator: ToldSimulator) -> tuple[Account, list[Waterfall]]:
         Waterfall.of_amounts((energy_units(pool, each, simulator.now) * kwh_rates(pool)).tolist())
         for pool, each in zip(pools, integrals, strict=True)
     ]
-    return account(pools, spendings(simulator), hours, [0] * len(pools), delayed, problem.config.objective), energy
+    spent = spendings(simulator)
+    if problem.prices.pue_changes:
+        energy = [Waterfall.of_amounts(row[:, SPENDINGS.index("kwh")].tolist()) for row in spent]
+    return account(pools, spent, hours, [0] * len(pools), delayed, problem.config.objective), energy
 
 
 @pytest.mark.parametrize("regions", [True, False], ids=["hourly signals in two regions", "constants"])

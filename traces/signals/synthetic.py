@@ -3,7 +3,8 @@
 The presets have about the level, the daily swing and the day-to-day variation of three grids in 2022. They are for
 examples and tests without a download; results about carbon need recorded data.
 
-Source of the levels: US EIA hourly average carbon intensity 2022 of CISO, ERCO and PJM; prices are assumptions of ours.
+Source of the levels: US EIA hourly average carbon intensity 2022 of CISO, ERCO and PJM; prices and temperatures are
+    assumptions of ours.
 """
 
 from collections.abc import Mapping
@@ -60,6 +61,8 @@ PRESETS: Mapping[str, SignalPreset] = {
     "wind": SignalPreset("carbon", "gCO2e/kWh", 347.0, 0.12, 0.08, 0.96, -0.05, 0.19, 36.0, -6.0),
     "fossil": SignalPreset("carbon", "gCO2e/kWh", 363.0, 0.04, 0.05, 0.97, 0.02, 0.08, 48.0, -5.0),
     "flat": SignalPreset("carbon", "gCO2e/kWh", 400.0, 0.0, 0.0, 1.0, 0.0, 0.0, 24.0, 0.0),
+    "temperate": SignalPreset("temperature", "degC", 13.0, -0.25, 0.05, 1.0, -0.65, 0.22, 72.0, -6.0),
+    "hot": SignalPreset("temperature", "degC", 27.0, -0.18, 0.03, 1.0, -0.22, 0.08, 72.0, 3.0),
     "price": SignalPreset("price", "USD/kWh", 0.15, 0.25, 0.45, 0.90, 0.05, 0.25, 18.0, -6.0, 0.004, 8.0),
 }
 """Presets by name."""

@@ -174,9 +174,13 @@ def _label_points(axes: Axes, points: Mapping[str, tuple[Estimate, Estimate]], l
 
 
 def bound_energy_kwh(comparison: Comparison) -> float | None:
-    """Mean energy of a window with node-hours at the packed bound, kWh; None for unequal pools: no bound there."""
+    """Mean energy of a window with node-hours at the packed bound, kWh; None for unequal pools: no bound there.
+
+    Neither is there one where the PUE follows the temperature.
+    """
     pools = comparison.scenario.cluster.pools
-    if len({(pool.gpus_per_node, pool.power) for pool in pools}) != 1:
+    follows = any(region.temperature is not None for region in comparison.scenario.config.regions)
+    if follows or len({(pool.gpus_per_node, pool.power) for pool in pools}) != 1:
         return None
     pool, values = pools[0], next(iter(comparison.results.values())).values
     watts = pool.power.watts(pool.gpus_per_node)

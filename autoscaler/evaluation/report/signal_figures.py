@@ -16,7 +16,7 @@ from autoscaler.evaluation.report.figures import TICKS, WIDTH_INCHES, Colours
 from autoscaler.evaluation.report.style import PLACES
 from autoscaler.evaluation.report.timeaxis import set_time_axis
 from autoscaler.evaluation.timeline import course, pool_watts
-from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS, kwh_rates
+from envs.gpu_cluster.accounting import AMOUNTS, SPENDINGS
 from envs.gpu_cluster.simulator.problem import Problem
 
 STRETCHES = 288
@@ -36,7 +36,8 @@ def signals_of(problem: Problem, spending: str) -> dict[str, NDArray[np.float64]
     tariff = problem.prices.tariff
     found: dict[str, NDArray[np.float64]] = {}
     for index, pool in enumerate(problem.cluster.pools):
-        rates = tariff.spending_rates[:, index, USED, SPENDINGS.index(spending)] / kwh_rates(pool)[USED]
+        spent = tariff.spending_rates[:, index, USED]
+        rates = spent[:, SPENDINGS.index(spending)] / spent[:, SPENDINGS.index("kwh")]
         found.setdefault(pool.region or pool.name, rates)
     return found if any(np.ptp(rates) > 0.0 for rates in found.values()) else {}
 

@@ -2,7 +2,9 @@
 
 Source: the REST API of the ENTSO-E Transparency Platform, document A44 (energy prices, 12.1.D). A curve of type A03
 leaves out a position whose price is that of the one before. Prices are known until the end of the next day once the
-auction is over; a period is in UTC.
+auction is over; a period is in UTC. Where a bidding zone has several auctions, each series says its sequence: in
+Germany and Austria 1 is the coupled auction of all Europe and 2 that of EXAA. Intraday auctions have another type of
+contract.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from autoscaler.live.signals.http import get_text
 from configs.checks import check_number
 from traces.signals.series import epoch_seconds
 
+SEQUENCE, CONTRACT = "classificationSequence_AttributeInstanceComponent.position", "contract_MarketAgreement.type"
+DAILY = "A01"
+
 ALLOWED_MINUTES = {"PT15M": 15, "PT30M": 30, "PT60M": 60}
 
 
@@ -41,6 +46,7 @@ class EntsoeSettings:
         zone: its EIC code, such as `10Y1001A1001A82H` for Germany and Luxembourg.
         usd_per_unit: USD for one unit of the currency of the prices, such as 1.08 for a euro.
         currency: of the prices; others are refused.
+        sequence: which auction counts where the zone has several; series that name none always do.
         history_days: days that are asked for at the start; 0: today alone.
         token_env: environment variable with the security token.
         token_file: file with it, which comes first and is read again for each request; None: none.
@@ -50,6 +56,7 @@ class EntsoeSettings:
     zone: str
     usd_per_unit: float
     currency: str = "EUR"
+    sequence: int = 1
     history_days: int = 30
     token_env: str = "ENTSOE_TOKEN"  # noqa: S105 (the name of a variable)
     token_file: str | None = None
@@ -70,6 +77,7 @@ class EntsoeSource:
         query = {
             "securityToken": self._token.value(),
             "documentType": "A44",
+            CONTRACT: DAILY,
             "in_Domain": settings.zone,
             "out_Domain": settings.zone,
             "periodStart": _text(now - max(days, 1) * 86400.0),
@@ -99,8 +107,14 @@ class EntsoeSource:
         if root.tag == "Acknowledgement_MarketDocument":
             reason = " ".join((root.findtext(".//Reason/text") or "no reason").split())[:160]
             raise SourceError(Problem.MISSING, f"{self._where}: {reason}")
+        found = [each for each in root.iter("TimeSeries") if each.findtext(CONTRACT) in (None, DAILY)]
+        wanted = str(self._settings.sequence)
+        chosen = [each for each in found if each.findtext(SEQUENCE) in (None, wanted)]
+        if found and not chosen:
+            others = ", ".join(sorted({each.findtext(SEQUENCE) or "" for each in found}))
+            raise SourceError(Problem.MISSING, f"{self._where}: no price of sequence {wanted}; there is {others[:40]}")
         try:
-            return [point for series in root.iter("TimeSeries") for point in self._series(series)]
+            return [point for series in chosen for point in self._series(series)]
         except ValueError:
             raise SourceError(Problem.MALFORMED, f"{self._where}: a period cannot be read") from None
 
@@ -142,6 +156,7 @@ class EntsoeKind(SourceKind[EntsoeSettings]):
     def check(self, settings: EntsoeSettings, quantity: Quantity) -> None:
         """See `SourceKind`."""
         check_url("entsoe: url", settings.url)
+        check_number("signals: entsoe: sequence", settings.sequence, SignalConfigError, low=1, high=99)
         check_number("entsoe: usd_per_unit", settings.usd_per_unit, SignalConfigError, above=0.0)
         check_number("entsoe: history_days", settings.history_days, SignalConfigError, low=0, high=60)
 

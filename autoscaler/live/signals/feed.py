@@ -45,7 +45,7 @@ class Status(NamedTuple):
 
     Attributes:
         region: where.
-        quantity: `carbon` or `price`.
+        quantity: `carbon`, `price` or `temperature`.
         source: name of its source.
         state: known, held or unknown.
         value: the value in force; None: it is unknown.

@@ -120,7 +120,8 @@ class LiveSignals:
             forecaster = feed.series.forecaster
             if value is not None and forecaster is not None:
                 found[quantity], forecasters[quantity] = value, forecaster
-        return RegionValues(found.get("price"), found.get("carbon"), bool(found), forecasters)
+        known = not found.keys().isdisjoint(("price", "carbon"))
+        return RegionValues(found.get("price"), found.get("carbon"), known, forecasters)
 
 
 def check_credentials(config: LiveConfig) -> None:

@@ -22,6 +22,7 @@ from envs.gpu_cluster.accounting import (
     delayed_gpu_hours,
     energy_units,
     pool_energy,
+    spending_parts,
 )
 from envs.gpu_cluster.codec import ClusterSnapshot
 from envs.gpu_cluster.simulator import state as st
@@ -318,6 +319,8 @@ class Results:
 
     def energy(self, cluster: int = 0) -> Waterfall:
         """Energy of the episode so far, in kWh."""
+        if self.problem.prices.pue_changes:
+            return spending_parts(self.spendings(cluster), "kwh")
         elapsed_ms = int(self.elapsed_ms[cluster])
         pools = zip(self.problem.cluster.pools, self.energy_integrals[cluster], strict=True)
         return Waterfall.sum(pool_energy(pool, integrals, elapsed_ms) for pool, integrals in pools)
@@ -327,13 +330,13 @@ class Results:
         booked = self._world.outcome.booked[cluster]
         unbooked_ms = int(self.time_ms[cluster] - booked[-1, st.BOOKED_TIME])
         rates = self.problem.prices.tariff.spending_rates[self._clock[cluster, st.PIECE]]
-        spent = self._world.outcome.spendings[cluster].copy()
+        found = self._world.outcome.spendings[cluster].copy()
         integrals = self._world.clusters.pool[cluster][:, st.IDLE_NODE_MS :][:, : st.PAID_COLUMNS] - booked[:-1]
         for number, pool in enumerate(self.problem.cluster.pools):
             idle, busy, boot, used, _, saved, transferred = integrals[number]
             amounts = energy_units(pool, np.array([idle, busy, boot, used, saved, transferred]), unbooked_ms)
-            spent[number] += amounts[:, None] * rates[number]
-        return spent
+            found[number] += amounts[:, None] * rates[number]
+        return found
 
     def account(self, cluster: int = 0) -> Account:
         """What the episode so far cost and emitted."""

@@ -25,6 +25,7 @@ from envs.gpu_cluster.accounting import (
 )
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.cooling import pue_at
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig, find_region, load_aligned
 from envs.gpu_cluster.simulator.outlook import NO_OUTLOOK, Outlook, RegionSignals, make_outlook
 from traces.signals import Alignment, Forecaster, Signal, make_forecaster
@@ -47,7 +48,8 @@ class Tariff(NamedTuple):
     Attributes:
         edges_ms: [B] int64, when each piece begins, in ms of the trace's time, ascending; the first is `FIRST_MS`.
         rates: [B, P, len(AMOUNTS)] float64, USD per unit of an amount of each pool, all that the objective counts.
-        spending_rates: [B, P, len(AMOUNTS), len(SPENDINGS)] float64, USD of energy alone and gCO2e of energy, per unit.
+        spending_rates: [B, P, len(AMOUNTS), len(SPENDINGS)] float64, USD of energy alone, gCO2e of energy and kWh, per
+            unit.
     """
 
     edges_ms: NDArray[np.int64]
@@ -65,6 +67,7 @@ class Prices(NamedTuple):
             constant that no decision changes, so that the reward is about what decisions change.
         alignments: which signals were laid over the trace, and how, by region and quantity.
         bases: whether the carbon signals are average or marginal.
+        pue_changes: whether the PUE of a pool changes with the temperature, so that its kWh follow from the tariff.
         outlook: what a policy is told of the tariff; empty where `codec.signals` is off.
     """
 
@@ -73,6 +76,7 @@ class Prices(NamedTuple):
     usd_per_useful_milli_ms: float
     alignments: dict[str, Alignment]
     bases: tuple[str, ...] = ()
+    pue_changes: bool = False
     outlook: Outlook = NO_OUTLOOK
 
 
@@ -152,10 +156,20 @@ def make_prices(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig)
 
     price = per_pool("price", config.objective.usd_per_kwh)
     carbon = per_pool("carbon", config.objective.carbon_g_per_kwh or 0.0)
-    tariff = _tariff(cluster, config.objective, price, carbon)
+    pue = [_pue(pool, place, found) for pool, place in zip(cluster.pools, places, strict=True)]
+    tariff = _tariff(cluster, config.objective, price, carbon, pue)
     per_hour = config.objective.usd_per_gpu_hour / MILLI_MS_PER_GPU_HOUR
     outlook = _outlook(trace, places, found, config) if config.codec.signals else NO_OUTLOOK
-    return Prices(tariff, per_hour, _useful(tariff, trace), found.alignments, found.bases, outlook)
+    pue_changes = any(each is not None for each in pue)
+    return Prices(tariff, per_hour, _useful(tariff, trace), found.alignments, found.bases, pue_changes, outlook)
+
+
+def _pue(pool: PoolConfig, place: RegionConfig | None, found: _Found) -> _Series | None:
+    """The PUE of a pool by the temperature, relative to its own `power.pue`; None: it is constant."""
+    series = None if place is None else found.series.get((place.name, "temperature"))
+    if place is None or series is None:
+        return None
+    return series._replace(values=pue_at(place.pue, series.values) / pool.power.pue)
 
 
 def _outlook(trace: Trace, places: list[RegionConfig | None], found: _Found, config: EnvironmentConfig) -> Outlook:
@@ -164,7 +178,7 @@ def _outlook(trace: Trace, places: list[RegionConfig | None], found: _Found, con
 
     def signals_of(place: RegionConfig) -> RegionSignals:
         parts: dict[str, tuple[Forecaster, float]] = {}
-        for quantity in place.signals():
+        for quantity in place.signals().keys() & {"carbon", "price"}:
             settings, signal = found.signals[place.name, quantity]
             zero = found.alignments[f"{place.name} {quantity}"].zero_seconds
             parts[quantity] = make_forecaster(settings.forecast, signal), zero
@@ -176,14 +190,23 @@ def _outlook(trace: Trace, places: list[RegionConfig | None], found: _Found, con
     return make_outlook(pools, objective, (trace.first_submit_seconds, last + OUTLOOK_SECONDS))
 
 
-def _tariff(cluster: ClusterConfig, objective: ObjectiveConfig, price: list[_Series], carbon: list[_Series]) -> Tariff:
-    edges = np.unique(np.concatenate([[FIRST_MS], *(series.edges_ms for series in (*price, *carbon))]))
+def _tariff(
+    cluster: ClusterConfig,
+    objective: ObjectiveConfig,
+    price: list[_Series],
+    carbon: list[_Series],
+    pue: list[_Series | None],
+) -> Tariff:
+    changing = [series for series in (*price, *carbon, *pue) if series is not None]
+    edges = np.unique(np.concatenate([[FIRST_MS], *(series.edges_ms for series in changing)]))
     if edges.size * len(cluster.pools) > 20_000_000:
         raise EnvironmentConfigError("regions: the signals change too often; give hourly signals or a part of them")
     rates, spending_rates = [], []
-    for pool, usd, grams in zip(cluster.pools, price, carbon, strict=True):
-        per_kwh = np.stack([usd.at(edges), grams.at(edges)], axis=-1)  # [B, 2]
-        spent = kwh_rates(pool)[None, :, None] * per_kwh[:, None, :]  # [B, amounts, 2]
+    for pool, usd, grams, cooling in zip(cluster.pools, price, carbon, pue, strict=True):
+        per_kwh = np.stack([usd.at(edges), grams.at(edges), np.ones(len(edges))], axis=-1)  # [B, 3]
+        spent = kwh_rates(pool)[None, :, None] * per_kwh[:, None, :]  # [B, amounts, 3]
+        if cooling is not None:  # of the site, not of the network that brings data
+            spent[:, : AMOUNTS.index("transferred_mb")] *= cooling.at(edges)[:, None, None]
         rates.append(
             spent[..., 0]
             + spent[..., 1] * (objective.usd_per_tonne / GRAMS_PER_TONNE)

@@ -126,6 +126,37 @@ def test_entsoe_repeats_the_price_of_a_position_that_its_curve_leaves_out(web: W
     assert reading.end_seconds == begin + 4 * HOUR
 
 
+def several(*series: tuple[str, float]) -> Answer:
+    """An answer with one price in each of some series, which begin with some XML of their own."""
+    one = entsoe(point(1, 100.0)).decode()
+    head, tail = one.split("<TimeSeries>")[0], "</Publication_MarketDocument>"
+    body = one.split("<TimeSeries>")[1].removesuffix(tail)
+    made = "".join(f"<TimeSeries>{own}{body.replace('100.0', str(price))}" for own, price in series)
+    return Answer(f"{head}{made}{tail}".encode())
+
+
+def sequence(number: int) -> str:
+    name = "classificationSequence_AttributeInstanceComponent.position"
+    return f"<{name}>{number}</{name}>"
+
+
+def test_entsoe_takes_one_of_several_auctions_and_none_of_the_day_itself(web: Web) -> None:
+    found, intraday = good("entsoe", web), "<contract_MarketAgreement.type>A07</contract_MarketAgreement.type>"
+    web.answers["/"] = several((sequence(2), 7.0), (sequence(1), 50.0), (intraday, 9.0))
+    assert found.read(None).values == pytest.approx([0.055])
+    other = source("entsoe", "price", {"zone": "10YXX", "usd_per_unit": 1.1, "url": f"{web.url}/", "sequence": 2})
+    assert other.read(None).values == pytest.approx([0.0077])
+    assert web.requests[-1].query["contract_MarketAgreement.type"] == "A01"
+
+
+def test_entsoe_says_which_auctions_there_are_where_that_one_is_missing(web: Web) -> None:
+    found = good("entsoe", web)
+    web.answers["/"] = several((sequence(2), 7.0))
+    with pytest.raises(SourceError, match="no price of sequence 1; there is 2") as caught:
+        found.read(None)
+    assert caught.value.problem is Problem.MISSING
+
+
 def test_entsoe_says_what_an_acknowledgement_says(web: Web) -> None:
     found = good("entsoe", web)
     text = "No matching data found for Data item"
