@@ -16,8 +16,8 @@ from autoscaler.bench.errors import BenchError
 from autoscaler.bench.fingerprints import folder_digest, module_digest
 from autoscaler.bench.scenario import BenchConfig
 from autoscaler.evaluation.candidates import ALL, NONE
-from autoscaler.evaluation.environment_comparison import environment_of, seeds_of
-from autoscaler.evaluation.environments import rule_environments
+from autoscaler.evaluation.environment_comparison import seeds_of
+from autoscaler.evaluation.environments import environment_of, rule_environments
 from autoscaler.evaluation.runs import contenders_of, load_run
 from autoscaler.experiment import ExperimentConfig, load_experiment
 from configs.errors import did_you_mean

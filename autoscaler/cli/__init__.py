@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dashboard": ("autoscaler.cli.dashboard", "Show what a policy does, recorded or live, in the browser."),
     "render": ("autoscaler.cli.render", "Draw a recording: an animated GIF, a film, or one picture."),
     "deploy": ("autoscaler.cli.deploy", "Run a policy on a Kubernetes cluster; by default a dry run."),
+    "knative": (
+        "autoscaler.cli.knative",
+        "Write the keep-alive of Knative Services; by default a dry run.",
+    ),
     "explain": ("autoscaler.cli.explain", "Say why a node is still here, or why a job waits."),
     "policies": ("autoscaler.cli.policies", "List the trained policies of the package, and show their cards."),
     "replay": ("autoscaler.cli.replay", "Decide an audit of deploy again, offline, and compare to the bit."),

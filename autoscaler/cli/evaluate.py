@@ -63,7 +63,7 @@ def command(
     brings its own codec. Costs are compared with those of reactive-tuned, which is tuned on the training part only.
     --set changes the environment, for example --set objective.usd_per_kwh=0.3.
     """
-    from autoscaler.evaluation.environment_comparison import environment_of
+    from autoscaler.evaluation.environments import environment_of
 
     if environment_of(runs or []) is not None:
         given = {

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.artifact import CONFIG, find_artifact, read_manifest
+from agents.artifact import CONFIG, find_artifact
 from agents.loading import load_policy
 from autoscaler.evaluation.environments import (
     Row,
-    check_environment,
+    environment_of,
     make_evaluation,
 )
 from autoscaler.evaluation.errors import EvaluationError
@@ -124,26 +124,6 @@ class EnvironmentComparison:
             percent(mean["late_share"]),
             number(mean["response_seconds_p95"]),
         ]
-
-
-def environment_of(runs: Sequence[str]) -> str | None:
-    """The environment that all of some runs play; None: they play GPU clusters, or there is none.
-
-    Raises:
-        ArtifactError: a run is damaged.
-        EvaluationError: they play different ones, or one that brings no evaluation.
-    """
-    manifests = {source: read_manifest(find_artifact(source)) for source in runs}
-    named = {source: (each.environment or {}).get("env") for source, each in manifests.items()}
-    if len(set(named.values())) > 1:
-        (first, one), (second, other) = list(dict(zip(named.values(), named.items(), strict=True)).values())[:2]
-        raise EvaluationError(
-            f"{first} plays {one or 'GPU clusters'} and {second} {other or 'GPU clusters'}; evaluate them one by one"
-        )
-    env = next(iter(named.values()), None)
-    if env is not None:
-        check_environment(str(env))
-    return env
 
 
 def evaluate_environment(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from agents.artifact import find_artifact, read_manifest
 from autoscaler.evaluation.errors import EvaluationError
 from configs.errors import did_you_mean
 from configs.registry import Registry
@@ -89,6 +90,26 @@ def check_environment(env: str) -> None:
     """
     if env not in EVALUATIONS:
         raise EvaluationError(f"environment {env!r} brings no evaluation{did_you_mean(env, EVALUATIONS)}")
+
+
+def environment_of(runs: Sequence[str]) -> str | None:
+    """The environment that all of some runs play; None: they play GPU clusters, or there is none.
+
+    Raises:
+        ArtifactError: a run is damaged.
+        EvaluationError: they play different ones, or one that brings no evaluation.
+    """
+    manifests = {source: read_manifest(find_artifact(source)) for source in runs}
+    named = {source: (each.environment or {}).get("env") for source, each in manifests.items()}
+    if len(set(named.values())) > 1:
+        (first, one), (second, other) = list(dict(zip(named.values(), named.items(), strict=True)).values())[:2]
+        raise EvaluationError(
+            f"{first} plays {one or 'GPU clusters'} and {second} {other or 'GPU clusters'}; evaluate them one by one"
+        )
+    env = next(iter(named.values()), None)
+    if env is not None:
+        check_environment(str(env))
+    return env
 
 
 def rule_environments() -> dict[str, str]:

@@ -85,11 +85,12 @@ class RulePlayer:
     Args:
         problem: the workload, the pool and the settings.
         threads: how many episodes are played at once.
+        log_rows: of the event log of an episode; 0: nothing is logged.
     """
 
-    def __init__(self, problem: ServerlessProblem, threads: int = 1) -> None:
+    def __init__(self, problem: ServerlessProblem, threads: int = 1, log_rows: int = 0) -> None:
         self.problem, self.threads = problem, threads
-        size = capacity_of(problem.containers, threads, history=True, answers=False, log_rows=0)
+        size = capacity_of(problem.containers, threads, history=True, answers=False, log_rows=log_rows)
         self._batch = st.allocate(size)
         self._batch.control[:, :, st.PRE_WARM] = st.FOREVER
         self.decisions = 0
@@ -134,6 +135,11 @@ class RulePlayer:
     def results(self) -> Results:
         """Totals of the episode that was played last, by the first thread."""
         return Results.of(self._batch, 0)
+
+    def log(self) -> NDArray[np.int64]:
+        """[rows, LOG_COLUMNS] int64, the event log of the episode that was played last, see `envs.containers.log`."""
+        logged = min(int(self._batch.clock[0, st.LOGGED]), self._batch.log.shape[1])
+        return self._batch.log[0, :logged].copy()
 
 
 def rule(kind: int, *constants: float) -> list[float]:

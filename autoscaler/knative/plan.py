@@ -1,0 +1,103 @@
+"""What a policy would keep now: a history is played in the simulator, and the last decision of each function counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.baselines.keep_alive.registry import KEEP_ALIVES
+from agents.loading import load_policy
+from agents.names import is_run
+from autoscaler.knative.errors import KnativeError
+from configs.errors import did_you_mean
+from envs.containers import log
+from envs.serverless import state as sv
+from envs.serverless.problem import ServerlessProblem
+from envs.serverless.simulator import RulePlayer, rule
+
+MOST_RETENTION_SECONDS = 3600
+"""Knative refuses more. Source: knative.dev/serving v0.48.0, pkg/apis/autoscaling/annotation_validation.go."""
+
+ROWS_PER_REQUEST, MORE_ROWS = 12, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a function is to have now.
+
+    Attributes:
+        retention_seconds: how long its last container stays after its last request.
+        min_scale: 1: a container is kept or started although nobody calls, else 0.
+        why: in words.
+    """
+
+    retention_seconds: int
+    min_scale: int
+    why: str
+
+
+def plans(policy: str, problem: ServerlessProblem) -> Mapping[str, Plan]:
+    """What each function that was called is to have at the end of a history.
+
+    Args:
+        policy: the name of a keep-alive rule, or the folder of a run of `cma-es` on Serverless-v0.
+        problem: the history; it ends now.
+
+    Raises:
+        KnativeError: there is no such rule, or the policy cannot be played on a history.
+        ArtifactError: the run is damaged.
+    """
+    requests = len(problem.containers.request)
+    player = RulePlayer(problem, log_rows=ROWS_PER_REQUEST * requests + MORE_ROWS)
+    row, weights = _played(policy, player)
+    window = np.array([problem.episode(0, problem.span_ms)], np.int64)
+    player.usd([row], None if weights is None else weights[None, :], window)
+    names = problem.invocations.function_id
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for time_ms, kind, key, _, _, value in player.log().tolist():
+        found.setdefault(key, []).append((time_ms, kind, value))
+    return {names[key]: _plan(events) for key, events in sorted(found.items()) if key >= 0}
+
+
+def _played(policy: str, player: RulePlayer) -> tuple[Any, Any]:
+    """The row of the rule and the weights that are played."""
+    if not is_run(policy):
+        if policy not in KEEP_ALIVES:
+            raise KnativeError(f"unknown keep-alive rule {policy!r}{did_you_mean(policy, KEEP_ALIVES)}")
+        known = KEEP_ALIVES[policy]
+        if known.by_function is not None:
+            player.keep_by_function(known.by_function(player.problem))
+        return known.rows[0], None
+    trained: Any = load_policy(policy)
+    environment = getattr(trained, "environment", None) or {}
+    if environment.get("env") != "autoscaler/Serverless-v0" or not hasattr(trained, "weights"):
+        raise KnativeError(f"{policy}: only policies of cma-es on Serverless-v0 can be played on a history; train one")
+    return rule(sv.LEARNED), trained.weights
+
+
+def _plan(events: list[tuple[int, int, int]]) -> Plan:
+    """What the events of one function, by time, leave at their end."""
+    containers, is_pre_warmed, keep_ms = 0, False, 0
+    waiting = 0
+    for _, kind, value in events:
+        if kind == log.REQUEST:
+            waiting += 1
+        elif kind == log.RUN_START:
+            waiting, is_pre_warmed = waiting - 1, False
+        elif kind == log.START:
+            containers += 1
+            is_pre_warmed = waiting == 0
+        elif kind in (log.EXPIRE, log.EVICT):
+            containers -= 1
+            is_pre_warmed = is_pre_warmed and containers > 0
+        elif kind == log.GO_IDLE:
+            keep_ms = value
+    retention = min(round(keep_ms / 1000), MOST_RETENTION_SECONDS)
+    if is_pre_warmed:
+        return Plan(retention, 1, "a request is expected soon")
+    if containers > 0 and keep_ms > 1000 * MOST_RETENTION_SECONDS:
+        return Plan(retention, 1, "it is kept for longer than Knative's longest retention period")
+    return Plan(retention, 0, "its last container stays for the retention period")

@@ -1,0 +1,86 @@
+"""What a policy would keep now, and what histories of Services may look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoscaler.knative import arrivals
+from autoscaler.knative.arrivals import from_file, from_prometheus
+from autoscaler.knative.errors import KnativeError
+from autoscaler.knative.plan import MOST_RETENTION_SECONDS, plans
+from autoscaler.knative.services import KnativeService
+from envs.serverless.config import ServerlessConfig
+from envs.serverless.problem import serverless_problem
+from tests.envs.serverless.test_rules import MINUTE, calls
+
+HOUR = 60 * MINUTE
+SERVICES = [KnativeService("ns", name, f"{name}-1", 512.0, 0, 1, 0) for name in ("a", "b")]
+
+
+def planned(policy: str, times: list[int], span_ms: int) -> Any:
+    problem = serverless_problem(calls(times, span_ms=span_ms), ServerlessConfig(warm_up_seconds=0.0))
+    return plans(policy, problem)["f0"]
+
+
+def test_a_fixed_keep_alive_is_the_retention_period() -> None:
+    plan = planned("fixed-10", [MINUTE], HOUR)
+    assert (plan.retention_seconds, plan.min_scale) == (600, 0)
+
+
+def test_what_is_kept_for_longer_than_knative_can_is_a_least_scale() -> None:
+    plan = planned("always-warm", [MINUTE], HOUR)
+    assert (plan.retention_seconds, plan.min_scale) == (MOST_RETENTION_SECONDS, 1)
+
+
+def test_a_timer_is_pre_warmed_shortly_before_it_comes_and_not_long_before() -> None:
+    every = 2 * HOUR
+    times = [every * number for number in range(12)]
+    last = times[-1]
+    assert planned("hazard", times, last + every - 30_000).min_scale == 1
+    assert planned("hazard", times, last + every // 2).min_scale == 0
+
+
+@pytest.mark.parametrize("policy", ["hazrd", "experiment/serverless"])
+def test_an_unknown_policy_is_one_line(policy: str) -> None:
+    from configs.errors import UserError
+
+    with pytest.raises(UserError) as error:
+        planned(policy, [MINUTE], HOUR)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_has_none_of_the_services_is_refused() -> None:
+    with pytest.raises(KnativeError, match="NAMESPACE/NAME"):
+        from_file("synthetic-functions:mixed?functions=3&hours=2", SERVICES)
+
+
+def prometheus(monkeypatch: pytest.MonkeyPatch, series: list[Any]) -> None:
+    monkeypatch.setattr(arrivals, "query_prometheus", lambda *_: series)
+
+
+def asked() -> Any:
+    return from_prometheus("http://p", "q", SERVICES, hours=1.0, run_seconds=0.5, now=7200.0)
+
+
+def test_requests_of_a_minute_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {"namespace_name": "ns", "configuration_name": "b"}
+    others = {"namespace_name": "ns", "configuration_name": "other"}
+    prometheus(
+        monkeypatch,
+        [{"metric": labels, "values": [[3720.0, "3"], [3780.0, "0"]]}, {"metric": others, "values": [[3720.0, "9"]]}],
+    )
+    found = asked()
+    assert found.time_ms.tolist() == [60_000, 80_000, 100_000]
+    assert found.function.tolist() == [1, 1, 1]
+    assert found.function_id == ("ns/a", "ns/b")
+    assert found.span_ms == HOUR
+    assert np.array_equal(found.duration_ms, [500, 500, 500])
+
+
+def test_labels_of_no_service_are_refused_with_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    prometheus(monkeypatch, [{"metric": {"x": "y"}, "values": [[3720.0, "3"]]}])
+    with pytest.raises(KnativeError, match="--query"):
+        asked()
