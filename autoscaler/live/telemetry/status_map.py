@@ -54,6 +54,7 @@ def cluster_status(view: ClusterView, allowed: Allowed, config: LiveConfig) -> d
     return {
         "autoscalerStatus": "Paused" if view.paused else "Running",
         **({"paused": view.paused} if view.paused else {}),
+        **_grid_event(view, allowed),
         "clusterWide": {
             "health": {"status": "Unhealthy" if stopped else "Healthy", "nodeCounts": dict(nodes)},
             "scaleUp": {"status": next((each for each in ("InProgress", "Backoff") if each in ups), "NoActivity")},
@@ -61,6 +62,16 @@ def cluster_status(view: ClusterView, allowed: Allowed, config: LiveConfig) -> d
         },
         "nodeGroups": groups,
     }
+
+
+def _grid_event(view: ClusterView, allowed: Allowed) -> dict[str, Any]:
+    """The budget of a grid event, and the jobs that one suspended; empty without both."""
+    power = {}
+    if allowed.power is not None:
+        power = {"budgetWatts": allowed.power.budget_watts, "drawnWatts": allowed.power.drawn_watts}
+    jobs = [f"{job.ref.namespace}/{job.ref.name}" for job in view.suspended if job.suspended]
+    found = {**power, **({"suspended": jobs} if jobs else {})}
+    return {"gridEvent": found} if found else {}
 
 
 def _group(pool: PoolView, view: ClusterView, allowed: Allowed, config: LiveConfig) -> dict[str, Any]:

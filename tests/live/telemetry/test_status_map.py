@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import yaml
 
 from autoscaler.live.clock import ManualClock
+from autoscaler.live.grid_config import LiveGridEvent
 from autoscaler.live.guardrails import (
     GuardrailState,
     PoolBackoff,
@@ -17,6 +19,7 @@ from autoscaler.live.guardrails import (
     evaluate,
 )
 from autoscaler.live.names import STATUS_CONFIG_MAP
+from autoscaler.live.objects import ObjectRef, SuspendedJob
 from autoscaler.live.telemetry import status_map
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.metrics import Metrics
@@ -31,6 +34,15 @@ def status(cluster, want=None, state=None, settings=None):
     settings = settings or config()
     allowed = evaluate(cluster, want or decision(a=10, b=10), state or GuardrailState(), settings)
     return cluster_status(cluster, allowed, settings)
+
+
+def test_a_grid_event_shows_its_budget_and_the_jobs_that_it_suspended():
+    event = LiveGridEvent(datetime.fromtimestamp(NOW - 60.0, UTC).isoformat(), 3600.0, 2.0)
+    job = SuspendedJob(ObjectRef("Job", "x", "default", "u", "batch/v1"), NOW - 30.0, 8000)
+    mine = SuspendedJob(ObjectRef("Job", "y", "default", "v", "batch/v1"), NOW - 30.0, 8000, suspended=False)
+    shown = status(view(suspended=(job, mine)), settings=config(grid_events=(event,)))
+    assert shown["gridEvent"] == {"budgetWatts": 2000.0, "drawnWatts": 0.0, "suspended": ["default/x"]}
+    assert "gridEvent" not in status(view())
 
 
 def test_each_pool_says_its_bounds_and_how_many_nodes_are_how_far():
