@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from agents.baselines.constant import ConstantSetpoint
 from agents.cluster_task import ClusterTask
 from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
-from envs.gpu_cluster.codec import make_policies, number_of_weights, start_of
+from envs.gpu_cluster.codec import Pool, make_policies, number_of_weights, start_of
+from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, RESERVES, TIMEOUTS, price_of
 from envs.gpu_cluster.episodes import equal_edges_ms
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem
@@ -57,6 +58,26 @@ class Ground:
         self.validation = self._episodes(np.array(edges[:-1]), np.array(edges[1:]))
         self.steps = 0
         self._simulators: dict[tuple[int, float], Simulator] = {}
+
+    @property
+    def price(self) -> float:
+        """The price of waiting as policies read it, mean of the pools."""
+        template, per_gpu_hour = self._problem.template, self._problem.config.objective.usd_per_gpu_hour
+        idle = template[:, Pool.IDLE_NODE_WATTS] / 1000.0 * template[:, Pool.USD_PER_KWH]
+        return float(np.mean(price_of(idle / (idle + per_gpu_hour * template[:, Pool.GPUS_PER_NODE]))))
+
+    def whole(self) -> NDArray[np.int64]:
+        """[W, 3] int64: equal windows that are all of what is searched on."""
+        count = max(round((self._cut - self._begin) / self._window), 1)
+        edges = np.array(equal_edges_ms(self._begin, self._cut, count))
+        return self._episodes(edges[:-1], edges[1:])
+
+    def constants(self) -> NDArray[np.float64]:
+        """[reserves, time-outs] float64: what each constant costs on a window of `whole`, in the mean."""
+        choices = np.array([(edge, row) for row in range(RESERVES) for edge in range(TIMEOUTS)], np.float64)
+        weights = np.zeros((len(choices), number_of_weights(self._settings.inputs, ())))
+        weights[:, :OUTPUTS] = choices - self._constants
+        return self.costs(weights, self.whole()).mean(axis=1).reshape(RESERVES, TIMEOUTS)
 
     def _episodes(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
         last = np.full(len(start), self._problem.num_jobs)
@@ -137,6 +158,37 @@ class Arena:
         return LearnedSetpoints(
             settings.name, self.start, settings.features, settings.hidden, weights, packer, settings.price
         )
+
+    def constants_by_price(self, zero: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Let constants change with the price of waiting, so that a policy begins as what is right at each price.
+
+        Time-out and reserve are linear in the price as policies read it. Their values at the lowest and at the highest
+        price of the grounds are the choices that cost least on all, by shares of the cheapest constants of each.
+
+        Args:
+            zero: [number of weights] float64, of a linear policy that reads the price.
+
+        Returns:
+            The same with other biases and weights of the price.
+        """
+        prices = np.array([ground.price for ground in self._grounds])
+        low, high = float(prices.min()), float(prices.max())
+        share = (prices - low) / max(high - low, 1e-9)
+        usd = np.array([ground.constants() for ground in self._grounds])
+        usd /= usd.min(axis=(1, 2), keepdims=True)
+        ends = [np.array(list(product(range(size), repeat=2)), np.float64) for size in (TIMEOUTS, RESERVES)]
+        edges, rows = (
+            np.floor(pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * share + 0.5).astype(np.int64) for pairs in ends
+        )
+        total = usd[np.arange(len(usd)), rows[:, None], edges[None]].mean(axis=2)  # [pairs of reserves, of time-outs]
+        row, edge = np.unravel_index(int(total.argmin()), total.shape)
+        first, last = (np.array([ends[0][edge, at], ends[1][row, at]]) for at in (0, 1))
+        slope = (last - first) / max(high - low, 1e-9)
+        settings, layout = self._settings, self.start.layout
+        weights, at = zero.copy(), OUTPUTS * (1 + len(settings.features))  # the price comes after the features
+        weights[:OUTPUTS] = first - slope * low - start_of(*layout.setpoints[self.start.setpoint])
+        weights[at : at + OUTPUTS] = slope
+        return weights
 
     def costs(self, weights: NDArray[np.float64], windows: Windows) -> NDArray[np.float64]:
         """What candidates cost, each ground by the same measure.

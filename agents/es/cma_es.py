@@ -53,7 +53,8 @@ class CmaES(AgentConfig):
         features: what the policy reads, names of `envs.gpu_cluster.codec.feature_choices`.
         price: what the policy makes of what waiting costs against an idle node (`usd_per_gpu_hour` of the objective, or
             of the live configuration): `ignored`; `added`, one more input; `crossed`: each feature also counts times
-            that price. With `train.variations.usd_per_gpu_hour` one policy then serves every price.
+            that price. With `train.variations.usd_per_gpu_hour` one policy then serves every price; a linear one begins
+            as constants that change with the price.
         restarts: searches, which differ in their random numbers.
         population: candidates of a generation; None: 4 + 3 ln(weights).
         windows: that each candidate is replayed on, shared by the traces where there are several.

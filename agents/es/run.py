@@ -79,7 +79,11 @@ class SearchRun(GenerationRun):
     ) -> None:
         super().__init__(task, settings, folder, hooks)
         self._arena: Any = Arena(task) if arena is None else arena
-        self._zero = self._anchor = start_weights(settings, task.seed) if zero is None else zero
+        if zero is None:
+            zero = start_weights(settings, task.seed)
+            if settings.price != "ignored" and not settings.hidden:
+                zero = self._arena.constants_by_price(zero)
+        self._zero = self._anchor = zero
         self._searches = self._make_searches(self._zero)
         self._choice = Choice(self._zero, 0.0, 0.0, 0.0, 0.0, 0.0)
 

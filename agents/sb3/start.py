@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from agents.sb3.setpoint_scores import SetpointScores
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.codec.features import PoolFeature
-from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, PRICE_SCALE
+from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, price_of
 
 PRICE_AT = int(PoolFeature.IDLE_COST_AGAINST_WAIT_COST)
 
@@ -73,8 +73,7 @@ class SearchedStart(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Scores [B, pools, setpoints] of the features of the cluster and of each pool, [B, pools, inputs]."""
-        against = features[:, :, self._of_cluster + PRICE_AT].unsqueeze(2)
-        price = (1.0 - against) / (1.0 - against + PRICE_SCALE * against)
+        price = price_of(features[:, :, self._of_cluster + PRICE_AT].unsqueeze(2))
         outputs = self.bias + features @ self.plain + price * (self.of_price + features @ self.crossed)
         scores: Tensor = self.sharpness * self._scores(outputs)
         return scores

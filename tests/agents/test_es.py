@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import traces
 from agents.cluster_task import ClusterTask
 from agents.config import VariationConfig
 from agents.errors import AgentConfigError, ArtifactError
-from agents.es.arena import Arena
+from agents.es.arena import Arena, start_weights
 from agents.es.run import SearchRun
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.setpoints import LearnedSetpoints
 from agents.training import Hooks, check, train
 from autoscaler.live.policy.artifact import load_artifact
+from envs.gpu_cluster.simulator.problem import make_problem
 from tests.agents.builders import ONE_COMPONENT, small_problem, small_task
 
 SMALL = {"restarts": 2, "windows": 2, "window_days": 0.2, "population": 6}
@@ -197,6 +199,24 @@ def test_a_training_from_another_policy_keeps_it_where_nothing_better_is_proved(
     moved.start_from(str(tmp_path / "first"))
     policy = moved._arena.policy(moved._anchor)
     np.testing.assert_array_equal(policy.act(observations, masks), first.act(observations, masks))
+
+
+def test_a_policy_that_reads_the_price_begins_as_constants_that_suit_each_price() -> None:
+    """It costs no more than the best constants for all, and keeps more where waiting costs more."""
+    task = task_of(price="added")
+    config = task.problem.config
+    priced = [replace(config, objective=replace(config.objective, usd_per_gpu_hour=usd)) for usd in (0.01, 20.0)]
+    trace = traces.load("synthetic:quickstart?days=2&seed=0")
+    task = replace(task, others=tuple(make_problem(trace, task.problem.cluster, each) for each in priced))
+    arena = Arena(task)
+    weights = arena.constants_by_price(start_weights(task.agent, 0))
+    grounds = arena._grounds
+    usd = np.array([ground.constants() for ground in grounds])
+    usd /= usd.min(axis=(1, 2), keepdims=True)
+    ours = [ground.costs(weights[None], ground.whole()).mean() / ground.constants().min() for ground in grounds]
+    assert np.mean(ours) <= usd.mean(axis=0).min() + 1e-9
+    bias, slope = weights[:2], weights[-2:]
+    assert (bias + slope * grounds[1].price < bias + slope * grounds[2].price).any()
 
 
 def test_an_agent_that_trains_on_one_trace_refuses_several() -> None:

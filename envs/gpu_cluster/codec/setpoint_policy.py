@@ -98,6 +98,11 @@ def nearest_setpoint(timeout: Any, reserve: Any) -> Any:
     return np.minimum(row * TIMEOUTS + edge, float(RESERVES * TIMEOUTS))  # `ALWAYS_ON` is one setpoint, the last
 
 
+def price_of(against: Any) -> Any:
+    """The price of waiting as policies read it, 0 to 1, from the feature `PRICE`; a number, or an array or tensor."""
+    return (1.0 - against) / (1.0 - against + PRICE_SCALE * against)
+
+
 def learned_setpoint(
     policies: SetpointPolicies, number: int, observation: NDArray[Any], pool: int, values: NDArray[np.float64]
 ) -> Any:
@@ -119,7 +124,7 @@ def learned_setpoint(
     if policies.price_at >= 0:
         inputs += policies.pool_at.shape[0]
         values[0, inputs] = observation[at + policies.price_at]
-        values[0, inputs] = (1.0 - values[0, inputs]) / (1.0 - values[0, inputs] + PRICE_SCALE * values[0, inputs])
+        values[0, inputs] = price_of(values[0, inputs])
         if policies.is_crossed:
             for entry in range(inputs):
                 values[0, inputs + 1 + entry] = values[0, entry] * values[0, inputs]

@@ -28,7 +28,7 @@ def compile_codec() -> dict[str, Any]:
         (observation, ("write_grid", "write_global", "signed_squash", "against", "write_signals")),
         (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
         (observation, ("write_starts", "encode")),
-        (setpoint_policy, ("run_layers", "nearest_setpoint", "learned_setpoint")),
+        (setpoint_policy, ("run_layers", "nearest_setpoint", "price_of", "learned_setpoint")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))
