@@ -4,7 +4,7 @@
 
 On five later windows at each price: changes of the decidable cost against `reactive-tuned`, tuned at that price.
 
-    own       searched at that price alone, with as many decisions
+    own       searched at that price alone
     one       searched at many prices between the lowest and the highest, which it reads
     fixed     searched at 1 USD, and used at every price
 """
@@ -44,6 +44,7 @@ def options() -> argparse.ArgumentParser:
     )
     result.add_argument("--seeds", type=int, default=3, help="trainings of each policy (default %(default)s)")
     result.add_argument("--steps", type=int, default=20_000_000, help="decisions of a search (default %(default)s)")
+    result.add_argument("--many-steps", type=int, default=40_000_000, help="of the one policy (default %(default)s)")
     result.add_argument("--copies", type=int, default=8, help="prices that the one policy is searched at, beside 1 USD")
     result.add_argument("--price", default="crossed", help="what the one policy makes of the price (agent.price)")
     return result
@@ -68,12 +69,13 @@ def searched(uri: str, number: int, tuned: dict[float, Tuned], arguments: argpar
     ends = min(arguments.prices), max(arguments.prices)
     many = [f"train.variations.copies={arguments.copies}", f"train.variations.usd_per_gpu_hour={list(ends)}"]
     for seed in range(arguments.seeds):
-        lengths = [f"seed={seed}", f"train.total_steps={arguments.steps}"]
+        own = [f"seed={seed}", f"train.total_steps={arguments.steps}"]
         for usd in arguments.prices:
             folder = arguments.out / f"trace{number}-at{usd:g}-{seed}"
-            folders[usd].append(train([*at_price(uri, usd), *lengths], folder, tuned[usd]))
+            folders[usd].append(train([*at_price(uri, usd), *own], folder, tuned[usd]))
         folder = arguments.out / f"trace{number}-{arguments.price}-{seed}"
-        changes = [*at_price(uri, FIXED), *lengths, *many, f"agent.price={arguments.price}"]
+        changes = [*at_price(uri, FIXED), *many, f"agent.price={arguments.price}", f"seed={seed}"]
+        changes.append(f"train.total_steps={arguments.many_steps}")
         folders[None].append(train(changes, folder, tuned[FIXED]))
     return folders
 
@@ -111,7 +113,7 @@ def text(values: dict[str, float] | None) -> str:
 
 def main() -> None:
     """Print a row for each trace and price."""
-    arguments = parse(options(), seeds=1, steps=20_000, copies=2)
+    arguments = parse(options(), seeds=1, steps=20_000, many_steps=20_000, copies=2)
     before = describe()
     print(heading(before), flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
