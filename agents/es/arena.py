@@ -77,7 +77,8 @@ class Ground:
         choices = np.array([(edge, row) for row in range(RESERVES) for edge in range(TIMEOUTS)], np.float64)
         weights = np.zeros((len(choices), number_of_weights(self._settings.inputs, ())))
         weights[:, :OUTPUTS] = choices - self._constants
-        return self.costs(weights, self.whole()).mean(axis=1).reshape(RESERVES, TIMEOUTS)
+        means: NDArray[np.float64] = self.costs(weights, self.whole()).mean(axis=1)
+        return means.reshape(RESERVES, TIMEOUTS)
 
     def _episodes(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
         last = np.full(len(start), self._problem.num_jobs)
