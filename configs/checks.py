@@ -44,6 +44,32 @@ def check_number(
     raise error(f"{name} is {value}; it must be {finite}{_rule(low, high, above, below)}")
 
 
+def check_fields(
+    settings: object,
+    names: Iterable[str],
+    error: type[UserError],
+    where: str = "",
+    *,
+    low: float | None = None,
+    above: float | None = None,
+) -> None:
+    """Refuse fields of settings outside one range, as `check_number` does.
+
+    Args:
+        settings: whose fields they are.
+        names: of the fields.
+        error: the class of the error to raise.
+        where: what the user writes before each name, such as `nodes.`.
+        low: least value that is valid.
+        above: valid values are greater than this. One of the two is given.
+
+    Raises:
+        UserError: of class `error`; a value is not finite or out of range.
+    """
+    for name in names:
+        check_number(f"{where}{name}", getattr(settings, name), error, low=low, above=above)
+
+
 def check_choice(name: str, value: str, choices: Iterable[str], error: type[UserError]) -> None:
     """Refuse a word that is none of the choices, with the nearest one.
 

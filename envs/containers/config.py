@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from configs.checks import check_number
+from configs.checks import check_fields
 from envs.errors import EnvironmentConfigError
 
 WATTS_PER_GIB = 0.392
@@ -35,7 +35,7 @@ class LayerConfig:
         Raises:
             EnvironmentConfigError: it is not positive.
         """
-        check_number(f"layer {self.name}: mib", self.mib, EnvironmentConfigError, above=0.0)
+        check_fields(self, ("mib",), EnvironmentConfigError, f"layer {self.name}: ", above=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,12 @@ class FunctionConfig:
         Raises:
             EnvironmentConfigError: a number is out of range.
         """
-        for name, low in (("cpu_milli", 0), ("gpu_milli", 0), ("concurrency", 1), ("memory_mib", 1)):
-            check_number(f"function {self.name}: {name}", getattr(self, name), EnvironmentConfigError, low=low)
-        for name in ("start_seconds", "load_seconds", "request_kib", "answer_kib", "warm_watts", "busy_watts"):
-            check_number(f"function {self.name}: {name}", getattr(self, name), EnvironmentConfigError, low=0.0)
-        check_number(
-            f"function {self.name}: deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001
-        )
+        where = f"function {self.name}: "
+        check_fields(self, ("cpu_milli", "gpu_milli"), EnvironmentConfigError, where, low=0)
+        check_fields(self, ("concurrency", "memory_mib"), EnvironmentConfigError, where, low=1)
+        times = ("start_seconds", "load_seconds", "request_kib", "answer_kib", "warm_watts", "busy_watts")
+        check_fields(self, times, EnvironmentConfigError, where, low=0.0)
+        check_fields(self, ("deadline_seconds",), EnvironmentConfigError, where, low=0.001)
 
     @property
     def warm_power_watts(self) -> float:
@@ -143,12 +142,11 @@ class NodeConfig:
         Raises:
             EnvironmentConfigError: a number is out of range.
         """
-        for name, low in (("count", 1), ("memory_mib", 1), ("cpu_milli", 0), ("gpus", 0)):
-            check_number(f"nodes.{name}", getattr(self, name), EnvironmentConfigError, low=low)
-        for name in ("off_watts", "idle_watts", "boot_watts", "boot_seconds", "sleep_seconds"):
-            check_number(f"nodes.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
-        for name in ("pull_mib_per_second", "cache_mib"):
-            check_number(f"nodes.{name}", getattr(self, name), EnvironmentConfigError, above=0.0)
+        check_fields(self, ("count", "memory_mib"), EnvironmentConfigError, "nodes.", low=1)
+        check_fields(self, ("cpu_milli", "gpus"), EnvironmentConfigError, "nodes.", low=0)
+        powers = ("off_watts", "idle_watts", "boot_watts", "boot_seconds", "sleep_seconds")
+        check_fields(self, powers, EnvironmentConfigError, "nodes.", low=0.0)
+        check_fields(self, ("pull_mib_per_second", "cache_mib"), EnvironmentConfigError, "nodes.", above=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +171,5 @@ class PlaceConfig:
         """
         if not self.nodes:
             raise EnvironmentConfigError(f"place {self.name}: nodes is empty; it needs at least one kind")
-        check_number(
-            f"place {self.name}: link_mib_per_second", self.link_mib_per_second, EnvironmentConfigError, above=0.0
-        )
+        where = f"place {self.name}: "
+        check_fields(self, ("link_mib_per_second",), EnvironmentConfigError, where, above=0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.checks import check_number
+from configs.checks import check_fields
 from envs.errors import EnvironmentConfigError
 
 MS_PER_HOUR = 3.6e6
@@ -62,5 +62,4 @@ class ContainerPrices:
         Raises:
             EnvironmentConfigError: one is negative or not finite.
         """
-        for name in self.__slots__:
-            check_number(f"prices.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
+        check_fields(self, self.__slots__, EnvironmentConfigError, "prices.", low=0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from configs.checks import check_choice, check_number
+from configs.checks import check_choice, check_fields, check_number
 from envs.containers.config import NodeConfig
 from envs.containers.objective import ContainerPrices
 from envs.errors import EnvironmentConfigError
@@ -54,12 +54,11 @@ class ImageConfig:
         Raises:
             EnvironmentConfigError: a number is out of range.
         """
-        for name, low in (("runtimes", 1), ("concurrency", 1), ("cpu_milli", 0)):
-            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, low=low)
-        for name in ("runtime_mib", "code_mib"):
-            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, above=0.0)
-        for name in ("weights_share", "start_seconds", "load_seconds_per_gib"):
-            check_number(f"images.{name}", getattr(self, name), EnvironmentConfigError, low=0.0)
+        check_fields(self, ("runtimes", "concurrency"), EnvironmentConfigError, "images.", low=1)
+        check_fields(self, ("cpu_milli",), EnvironmentConfigError, "images.", low=0)
+        check_fields(self, ("runtime_mib", "code_mib"), EnvironmentConfigError, "images.", above=0.0)
+        times = ("weights_share", "start_seconds", "load_seconds_per_gib")
+        check_fields(self, times, EnvironmentConfigError, "images.", low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +132,8 @@ class ServerlessConfig:
         check_number("train_share", self.train_share, EnvironmentConfigError, above=0.0, below=1.0)
         check_number("split_seed", self.split_seed, EnvironmentConfigError, low=0)
         check_number("deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001)
-        check_number("most_per_hour", self.most_per_hour, EnvironmentConfigError, above=0.0)
         check_number("episode_seconds", self.episode_seconds, EnvironmentConfigError, low=1.0)
         check_number("warm_up_seconds", self.warm_up_seconds, EnvironmentConfigError, low=0.0)
-        check_number("prior_gaps", self.prior_gaps, EnvironmentConfigError, above=0.0)
+        check_fields(self, ("most_per_hour", "prior_gaps"), EnvironmentConfigError, above=0.0)
         if not self.pool:
             raise EnvironmentConfigError("pool is empty; it needs at least one kind of node")
