@@ -130,7 +130,9 @@ class LiveSide:
         if job.latest_ms > 0:
             annotations[ANNOTATION_LATEST_START] = repr(MONDAY + job.latest_ms / 1000.0)
         if job.data_mb > 0:
-            annotations |= {ANNOTATION_DATA_GB: repr(job.data_mb / 1000.0), ANNOTATION_DATA_REGION: self.region_of(job)}
+            annotations[ANNOTATION_DATA_GB] = repr(job.data_mb / 1000.0)
+            if len(job.data_pools) < len(self.problem.cluster.pools):  # else they are everywhere
+                annotations[ANNOTATION_DATA_REGION] = self.region_of(job)
         state: dict[str, Any] = {"phase": phase} if phase else {}
         state["spec"], meta = {"priority": job.priority, **self.containers(job, count)}, {"annotations": annotations}
         pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)

@@ -25,6 +25,7 @@ LAYOUT = CodecLayout(max_pools=2, window_slots=2, max_hold_seconds=600.0)
 LEVERS_ON = {"consolidation": True, "power_caps": True, "elastic_width": True, "suspension": True}
 FULL = replace(LAYOUT, **LEVERS_ON, grid_events=True, job_hints=True)
 """The same with every lever and the hints: its snapshots have the same shapes."""
+WITH_DATA = replace(FULL, data_transfer=True)
 
 
 def add_pool(snapshot: ClusterSnapshot, pool: int, **columns: float) -> None:
@@ -131,11 +132,16 @@ def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
         _add_levers(snapshot.pools[pool], busy, generator)
         if layout.signals:
             _add_signals(snapshot.pool_signals[pool], generator)
+        if layout.data_transfer:
+            columns = snapshot.pools[pool, Pool.TRANSFER_SECONDS_PER_GB : Pool.TRANSFER_USD_PER_GB + 1]
+            columns[:] = generator.random(3) * (3.0, 0.1, 0.1)
     for slot in range(int(generator.integers(0, layout.window_slots + 1))):
         gpus = generator.choice([0.125, 0.999, 1.0, 2.0, 7.0, 8.0, 40.0])
         pools = tuple(np.flatnonzero(np.atleast_1d(generator.random(present)) < 0.7)) or (0,)
         add_job(snapshot, slot, float(gpus), float(generator.choice([0.0, 59.9, 600.0, 1e6])), pools)
         _add_hints(snapshot, slot, generator)
+        if layout.data_transfer:
+            snapshot.transfer_gb[slot] = generator.choice([0.0, 0.5, 300.0], layout.max_pools)
     snapshot.signals[:] = generator.exponential(50.0, len(Signal)) * generator.integers(0, 2, len(Signal))
     snapshot.signals[Signal.BUDGET_KNOWN] = float(snapshot.signals[Signal.BUDGET_KNOWN] > 0.0)
     snapshot.signals[Signal.WEEK_SECONDS] = generator.random() * 7 * 86400.0

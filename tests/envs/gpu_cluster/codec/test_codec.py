@@ -46,7 +46,7 @@ from envs.gpu_cluster.codec.features import (
 from envs.gpu_cluster.codec.layout import CODEC_VERSION, LEVERS
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.kernels import steps as kernels
-from tests.envs.gpu_cluster.codec.snapshots import FULL, LAYOUT, copy_of, plain_snapshot, random_snapshot
+from tests.envs.gpu_cluster.codec.snapshots import FULL, LAYOUT, WITH_DATA, copy_of, plain_snapshot, random_snapshot
 from tests.envs.gpu_cluster.worlds import kernel_property, problems
 
 LAYOUTS = [
@@ -139,6 +139,9 @@ POOL_CHANGES: dict[str, tuple[float, set[str]]] = {
     "SUSPENDABLE_GPUS": (4.0, {"suspendable_gpus"}),
     "SUSPENDED_GPUS": (4.0, {"suspended_gpus"}),
     "NEXT_RESUME_SECONDS": (60.0, {"next_resume"}),
+    "TRANSFER_SECONDS_PER_GB": (2.0, set()),  # seen for each job that has data elsewhere
+    "TRANSFER_KWH_PER_GB": (0.1, set()),  # a part of the price of a place
+    "TRANSFER_USD_PER_GB": (0.1, set()),
 }
 SLOT_CHANGES: dict[str, tuple[float, set[str]]] = {
     "WAITED_SECONDS": (500.0, {"waited"}),
@@ -195,6 +198,16 @@ def test_each_column_of_a_slot_moves_its_features(column: Slot) -> None:
 
 def test_the_speed_of_a_job_in_a_pool_is_a_feature() -> None:
     assert changed(lambda snapshot: snapshot.allowed.__setitem__((0, 1), 0.5)) == {"slot0.pool1.speed"}
+
+
+def test_the_wait_of_a_job_for_its_data_is_a_feature_of_each_pool() -> None:
+    layout, snapshot = replace(WITH_DATA, cost_aware_placement=False), plain_snapshot()
+    snapshot.pools[:2, Pool.TRANSFER_SECONDS_PER_GB] = 3.0, 6.0
+    before = features(snapshot, layout)
+    snapshot.transfer_gb[0, 1] = 50.0
+    values = features(snapshot, layout)
+    assert {name for name in values if values[name] != before[name]} == {"slot0.pool1.transfer"}
+    assert values["slot0.pool1.transfer"] == 0.5  # 300 s
 
 
 def test_levers_and_hints_add_features_and_change_no_other() -> None:
@@ -302,7 +315,7 @@ OTHER_LAYOUT = {
     "max_pools": 3, "window_slots": 7, "max_hold_seconds": 3601.0, "consolidation": True,
     "consolidation_interval_seconds": 1801.0, "power_caps": True, "elastic_width": True, "job_hints": True,
     "balance_similar_pools": True, "signals": True, "suspension": True, "grid_events": True,
-    "cost_aware_placement": False, "expected_run_seconds": 60.0,
+    "cost_aware_placement": False, "expected_run_seconds": 60.0, "data_transfer": True,
 }  # fmt: skip
 
 
@@ -351,7 +364,7 @@ def test_every_scale_of_a_feature_is_in_the_fingerprint(feature: Feature, monkey
     assert fingerprint(LAYOUT) != before
 
 
-@pytest.mark.parametrize("layout", [LAYOUT, FULL, *LAYOUTS])
+@pytest.mark.parametrize("layout", [LAYOUT, FULL, WITH_DATA, *LAYOUTS])
 def test_names_and_sizes_of_the_observation_come_from_the_table(layout: CodecLayout) -> None:
     names = observation_names(layout)
     assert len(names) == observation_size(layout) == len(set(names))
@@ -402,7 +415,7 @@ class Plain:
 
 def test_the_compiled_copies_give_the_same_bits() -> None:
     generator = np.random.default_rng(7)
-    for codec in LAYOUTS:
+    for codec in (*LAYOUTS, WITH_DATA, replace(WITH_DATA, signals=True)):
         for _ in range(100):
             snapshot = random_snapshot(codec, generator)
             action = generator.integers(codec.action_sizes)
