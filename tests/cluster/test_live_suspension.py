@@ -11,6 +11,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.live_process import QUICK_LEASE, Command, deployed, live_settings
 from tests.cluster.live_support import gated_gang, pool_node
 from tests.cluster.test_live_consolidation import PRODUCT, events, pods_on
+from tests.live.signals.web import Answer, Request, series, serving
 
 JOB = "/apis/batch/v1/namespaces/default/jobs/{}".format
 TIER_3 = {names.ANNOTATION_FLEXIBILITY: "3", names.ANNOTATION_CHECKPOINTABLE: "true"}
@@ -21,10 +22,10 @@ BUDGET_KW = 2.5
 REAL_TIME = ("clock.time_scale=1", "guardrails.curb_for_grid_events=true", "guardrails.cooldowns.unneeded_seconds=600")
 
 
-def event(seconds: float) -> str:
+def event(seconds: float, power_kw: float = BUDGET_KW) -> str:
     """A grid event that began a moment ago, as a setting."""
     start = datetime.fromtimestamp(time.time() - 1.0, UTC).isoformat()
-    return f"guardrails.grid_events=[{{start: '{start}', duration_seconds: {seconds}, power_kw: {BUDGET_KW}}}]"
+    return f"guardrails.grid_events=[{{start: '{start}', duration_seconds: {seconds}, power_kw: {power_kw}}}]"
 
 
 def two_jobs_that_run(cluster: ControlPlane) -> None:
@@ -84,6 +85,31 @@ def test_a_job_stops_for_an_event_and_goes_on_after_it(cluster: ControlPlane, tm
     for reason in (names.EVENT_SUSPENDED, names.EVENT_RESUMED_JOB):
         assert list(events(cluster, reason)) == ["Job"]
     assert main(["replay", str(audit)]) == 0
+
+
+def test_a_job_stops_where_its_gpus_draw_more_than_is_believed(cluster: ControlPlane) -> None:
+    """The model says 4.4 kW of 5; the GPUs of the job draw twice as much as it says, until its pods are gone."""
+    two_jobs_that_run(cluster)
+    node = next(node for node in ("n1", "n2") if "flexible" in pods_on(cluster, node))
+
+    def power(request: Request) -> Answer:
+        at = float(request.query["time"])
+        watts = 600.0 if "flexible" in pods_on(cluster, node) else 34.8
+        labels = [{"UUID": f"GPU-{index}", "Hostname": node} for index in range(8)]
+        return series(*((each, [(at - 0.5, repr(watts)), (at, repr(watts))]) for each in labels))
+
+    with serving() as web:
+        web.answers["/api/v1/query"] = power
+        meter = f"signals.power={{url: '{web.url}', kind: power, poll_seconds: 1.0}}"
+        with deployed(cluster, live_settings(*REAL_TIME, event(3600.0, 5.0), meter)) as live:
+            wait_running(cluster, "firm")
+            assert job(cluster) == (True, True)
+            again = live.process.metrics.value(names.METRIC_POWER_READS, "ok")
+            cluster.wait_until(
+                lambda: live.process.metrics.value(names.METRIC_POWER_READS, "ok") > again + 3 or None,
+                "it is read again",
+            )
+            assert running(cluster) == {"firm"}
 
 
 def test_what_a_killed_process_suspended_goes_on_with_the_next_one_even_without_the_switch(
