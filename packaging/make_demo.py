@@ -34,9 +34,9 @@ def make_cluster(folder: Path) -> None:
 
 
 def make_city(folder: Path) -> None:
-    """A village of ten sites for four hours, under two rules."""
+    """A village of ten sites for four hours, each on its own, and with hubs for several zones as tuning finds them."""
     city = cities.load_scenario("city/village", [])
-    policies = {name: cities.find_policy(name, city, tune=False) for name in ("nearest", "threshold-sleep")}
+    policies = {name: cities.find_policy(name, city, tune=True) for name in ("nearest", "best-constant")}
     shutil.rmtree(folder, ignore_errors=True)
     start_ms = cities.episode_starts(city, 1, 0)[0]
     record_city(folder, city, policies, start_ms, f"city/village: {city.num_sites} sites")

@@ -17,7 +17,7 @@ BASELINE = SiteBaseline(
     make,
     {
         "route": (HUB, OWN, LEAST_LOADED, CLOUD),
-        "route_batch": (CLOUD, HUB),
+        "route_batch": (CLOUD, HUB, OWN),
         "keep_alive": (2, HAZARD),
         "pre_warm": (0,),
         "sleep": (1,),

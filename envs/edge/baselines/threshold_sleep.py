@@ -51,4 +51,4 @@ def make(per_minute: float = 1.0, keep_alive: int = 2, batch: int = HUB) -> Thre
     return ThresholdSleep(per_minute, keep_alive, batch)
 
 
-BASELINE = SiteBaseline(make, {"per_minute": (1.0, 2.5, 5.0, 10.0), "keep_alive": (2, HAZARD), "batch": (HUB, CLOUD)})
+BASELINE = SiteBaseline(make, {"per_minute": (1.0, 2.5, 5.0, 10.0), "keep_alive": (2, HAZARD), "batch": (HUB, CLOUD, OWN)})
