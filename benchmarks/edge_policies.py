@@ -43,6 +43,8 @@ VISION, CHAT, LEARN = CALLS
 RUSH = (replace(VISION, per_user_hour=30.0), replace(CHAT, per_user_hour=9.0), LEARN)
 """More calls than by default: before six a hub is enough for a dozen zones, at eight it is not."""
 REFERENCE, TRAINED = EdgeCityEvaluation.reference, "linear-cma-es"
+SIGMA = 0.1
+"""Small, as the search begins at a rule that is good already."""
 Row = dict[str, NDArray[np.float64]]
 """Column -> [seeds, episodes]."""
 
@@ -73,7 +75,7 @@ def manhattan(data: Path, quick: bool) -> CityConfig:
 def trained(task: EdgeTraining, seed: int, steps: int) -> Any:
     """The policy of one seed."""
     config = TrainConfig(total_steps=steps, num_envs=8, validations=6, checkpoint_steps=10**9)
-    whole = EnvironmentTask(make_agent(TRAINED), config, EDGE_CITY, {}, task, seed, "")
+    whole = EnvironmentTask(make_agent(TRAINED, sigma=SIGMA), config, EDGE_CITY, {}, task, seed, "")
     before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(whole, Path(folder))
@@ -152,13 +154,13 @@ def main() -> None:
     train_kwargs = {"scenario": replace(config, episode_seconds=TRAINING_EPISODE)}
     task = EdgeTraining(EDGE_CITY, train_kwargs, 2 if arguments.quick else VALIDATION_EPISODES)
     policies: dict[str, list[Any]] = {}
-    constant = [int(choice) for choice in task.start_action()]
+    constant: list[int] = []
     for name in SITE_BASELINES:
         rule, constants = SITE_BASELINES[name], dict[str, Any]()
-        if f"{name}{TUNED}" == REFERENCE:
-            constants = dict(zip(COMPONENTS, constant, strict=True))
-        elif not arguments.quick:
+        if f"{name}{TUNED}" == REFERENCE or not arguments.quick:
             constants, _ = rule.tuned(task)
+        if f"{name}{TUNED}" == REFERENCE:
+            constant = [int(constants[component]) for component in COMPONENTS]
         tell(f"{name}: {constants}")
         policies[f"{name}{TUNED}"] = [rule.make(**constants)]
     places = {

@@ -71,3 +71,12 @@ class ReadsSome(Protocol):
     def searched_inputs(self) -> NDArray[np.int64]:
         """[K] int64, these entries."""
         ...
+
+
+@runtime_checkable
+class StartsAtWeights(Protocol):
+    """What a training has whose environment knows a good linear policy, from which a search begins."""
+
+    def start_weights(self) -> NDArray[np.float64]:
+        """[components, 1 + entries] float64, how far its action is from the start action: a constant, and by entry."""
+        ...

@@ -20,8 +20,8 @@ class LinearCmaES(AgentConfig):
 
     Each output of the policy moves one component of the action away from where it starts: choices of a discrete
     component are taken as ordered, and the output is rounded. It starts at the environment's own rule where that names
-    one (`envs.scores.StartsAtRule`), else in the middle, and reads what the environment names, or all
-    (`envs.scores.ReadsSome`). All candidates of a generation play the same episodes.
+    one (`envs.scores.StartsAtRule`, `StartsAtWeights`), else in the middle, and reads what the environment names, or
+    all (`envs.scores.ReadsSome`). All candidates of a generation play the same episodes.
 
     Attributes:
         population: candidates of a generation; None: 4 + 3 ln(weights).

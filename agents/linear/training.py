@@ -20,7 +20,7 @@ from agents.linear.linear_cma_es import LinearCmaES
 from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
 from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
-from envs.scores import ReadsSome, StartsAtRule
+from envs.scores import ReadsSome, StartsAtRule, StartsAtWeights
 
 SEARCH, EPISODES = 1, 2
 """Streams of random numbers of an experiment's seed."""
@@ -67,6 +67,9 @@ class LinearRun(GenerationRun):
         self._inputs = training.searched_inputs() if isinstance(training, ReadsSome) else np.arange(size)
         self._shape, self._full = (self._actions.size, 1 + len(self._inputs)), (self._actions.size, 1 + size)
         probe.close()
+        self._origin = np.zeros(self._shape)
+        if isinstance(training, StartsAtWeights):
+            self._origin = training.start_weights()[:, self._columns()]
         self._vec: Any = None
         self._searches = [self._make_search(np.zeros(self._shape).ravel())]
         self._weights = np.zeros(self._shape)
@@ -84,7 +87,7 @@ class LinearRun(GenerationRun):
             ArtifactError: there are none, or they belong to another agent or other spaces.
         """
         folder, manifest = self._own_artifact(path)
-        weights = load_trained(folder, manifest).weights[:, self._columns()]
+        weights = load_trained(folder, manifest).weights[:, self._columns()] - self._origin
         self._searches = [self._make_search(weights.ravel())]
 
     def _run_generation(self) -> None:
@@ -106,7 +109,7 @@ class LinearRun(GenerationRun):
         if self._vec is None:
             self._vec = self._task.training.make_vec(count * episodes, self._task.seed)
         vec = self._vec
-        shaped = weights.reshape(count, *self._shape)
+        shaped = self._origin + weights.reshape(count, *self._shape)
         observations = vec.begin(seeds * count)
         returns, running = np.zeros(vec.num_envs), np.ones(vec.num_envs, np.bool_)
         steps = 0
@@ -127,7 +130,7 @@ class LinearRun(GenerationRun):
 
     def _policy(self, weights: NDArray[np.float64]) -> LinearPolicy:
         whole = np.zeros(self._full)
-        whole[:, self._columns()] = weights
+        whole[:, self._columns()] = self._origin + weights
         return LinearPolicy(self._settings.name, whole, self._actions, self._world["environment"])
 
     def _validate(self) -> None:

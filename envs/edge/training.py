@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.edge.arguments import city_of
-from envs.edge.baselines import SITE_BASELINES, best_constant
-from envs.edge.codec import feature_names
+from envs.edge.baselines import SITE_BASELINES, best_constant, threshold_sleep
+from envs.edge.codec import NUM_FEATURES, feature_names
 from envs.edge.episodes import steps_of
 from envs.edge.rows import SiteRowsVecEnv
 from envs.errors import EnvironmentConfigError
@@ -52,7 +52,7 @@ class EdgeTraining:
                 raise EnvironmentConfigError(f"env_kwargs: {env} has no argument {name!r} in training; it has scenario")
         self.city, self.episodes = city_of(kwargs.get("scenario")), episodes
         self._validation: SiteRowsVecEnv | None = None
-        self._start: NDArray[np.float64] | None = None
+        self._start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def make_vec(self, num_envs: int, seed: int) -> SiteRowsVecEnv:
         """A batch of cities, whose sites are its rows."""
@@ -79,14 +79,31 @@ class EdgeTraining:
         """Those of `SEARCHED`."""
         return np.array([feature_names().index(name) for name in SEARCHED])
 
+    def tuned_rule(self, name: str) -> tuple[dict[str, Any], Actor]:
+        """The constants of a rule that cost least on the validation episodes, and the rule with them."""
+        return SITE_BASELINES[name].tuned(self)
+
     def start_action(self) -> NDArray[np.float64]:
-        """The best action of `best-constant` for every site, found on the validation episodes."""
+        """The best action of `best-constant` for every site; or what `threshold-sleep` begins with, if better."""
+        return self._begin()[0]
+
+    def start_weights(self) -> NDArray[np.float64]:
+        """No weights on top of that constant; or those of `threshold-sleep`."""
+        return self._begin()[1]
+
+    def _begin(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both rules are tuned on the validation episodes, and the better one is chosen."""
         if self._start is None:
-            constants, _ = SITE_BASELINES["best-constant"].tuned(self)
-            self._start = np.array([float(constants[name]) for name in best_constant.BASELINE.grid])
+            constants, constant = self.tuned_rule("best-constant")
+            action = np.array([float(constants[name]) for name in best_constant.BASELINE.grid])
+            weights = np.zeros((len(action), 1 + NUM_FEATURES))
+            chosen, rule = self.tuned_rule("threshold-sleep")
+            if self.score(rule) < self.score(constant):
+                action = np.array([0.0, chosen["batch"], chosen["keep_alive"], 0.0, 1.0])
+                weights[0, [0, 1 + threshold_sleep.REQUESTS]] = threshold_sleep.linear(chosen["per_minute"])
+            self._start = action, weights
         return self._start
 
     def baseline_score(self) -> float:
         """That of the nearest site."""
-        _, rule = SITE_BASELINES["nearest"].tuned(self)
-        return self.score(rule)
+        return self.score(self.tuned_rule("nearest")[1])

@@ -46,9 +46,19 @@ class ThresholdSleep:
         return actions
 
 
+def linear(per_minute: float) -> tuple[float, float]:
+    """The rule as a line whose rounded value is the route: a constant, and the weight of `zone_requests_10min`.
+
+    It falls from the hub (1) to the own site (0), and is half where the rule changes over.
+    """
+    return 0.5 + per_minute / (per_minute + FEATURES[REQUESTS].scale), -1.0
+
+
 def make(per_minute: float = 1.0, keep_alive: int = 2, batch: int = HUB) -> ThresholdSleep:
     """The rule, see `ThresholdSleep`."""
     return ThresholdSleep(per_minute, keep_alive, batch)
 
 
-BASELINE = SiteBaseline(make, {"per_minute": (1.0, 2.5, 5.0, 10.0), "keep_alive": (2, HAZARD), "batch": (HUB, CLOUD, OWN)})
+BASELINE = SiteBaseline(
+    make, {"per_minute": (1.0, 2.5, 5.0, 10.0), "keep_alive": (2, HAZARD), "batch": (HUB, CLOUD, OWN)}
+)
