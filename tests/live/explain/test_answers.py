@@ -1,6 +1,7 @@
 """What `autoscaler explain` answers, from one dry look."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.disruption_config import DisruptionBudget, DisruptionConfig
 from autoscaler.live.explain.answers import Answer, Seen, answer
 from autoscaler.live.explain.target import Target, TargetError, UnknownObjectError, parse_target
+from autoscaler.live.grid_config import LiveGridEvent
 from autoscaler.live.guardrail_config import Cooldowns
 from autoscaler.live.guardrails import GuardrailState, evaluate
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import ANNOTATION_REMOVAL_STEP
-from autoscaler.live.objects import JobView
+from autoscaler.live.objects import JobView, SuspendedJob
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.view.store import Contents
@@ -156,6 +158,26 @@ def test_a_job_that_starts_or_runs_says_where() -> None:
     worker = pod("train", node="a-0", gpus=8)
     runs = ask("pod/train", view([node("a-0", pods=[worker])], pods=[worker]))
     assert (runs.state, runs.sentences) == ("running", ("It runs on a-0.",))
+
+
+def test_a_suspended_job_hears_who_suspended_it_and_until_when() -> None:
+    job = JobView(name="j", namespace="default", uid="u", suspended=True)
+    ours = SuspendedJob(job.ref, NOW - 30.0, 8000)
+    start = datetime.fromtimestamp(NOW - 60.0, UTC).isoformat()
+    settings = config(grid_events=(LiveGridEvent(start, 3600.0, 1.0),), curb_for_grid_events=True)
+
+    def said(cluster: ClusterView, limits: LiveConfig) -> str:
+        look = seen(cluster, limits)
+        found = answer(parse_target("job/j"), replace(look, contents=replace(look.contents, jobs={"u": job})))
+        assert found.state == "suspended"
+        return found.sentences[0]
+
+    marked = view(suspended=(ours,))
+    since = "A grid event suspended it at t-30; it goes on"
+    assert said(view(), settings) == "It is suspended (spec.suspend), so it asks for nothing yet."
+    assert said(marked, settings) == f"{since} when the event is over, at t+3540."
+    assert said(marked, config()) == f"{since} now."
+    assert said(replace(marked, paused="by hand"), config()) == f"{since} as soon as something may be changed again."
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_the_jobs_of_a_node_are_not_moved_in_the_same_step():
     assert allowed.consolidations == ()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     jobs=st.lists(st.tuples(st.integers(1, 8), st.sampled_from(["", "1", "3"])), max_size=8),
     idle=st.integers(0, 3),
