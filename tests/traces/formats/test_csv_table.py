@@ -229,3 +229,46 @@ def test_words_for_nothing_are_no_value_in_columns_of_numbers_only(tmp_path: Pat
     trace = load(tmp_path, "NA,None,5,5,1\n", QUERY)
     assert trace.table.select(["job_id", "user"]).to_pylist() == [{"job_id": "NA", "user": "None"}]
     assert facts(tmp_path, "1,5,4,NA,null,,N/A,,,,,\n").table["priority"].null_count == 1
+
+
+SITE = "Job;Abgabe;Start;Ende;GPUs;Typ;Kerne\n"
+SITE_QUERY = "?submit=Abgabe&start=Start&end=Ende&gpus=GPUs&job_id=Job&gpu_model=Typ&cpu_milli=Kerne"
+
+
+def site(tmp_path: Path, rows: str, query: str = SITE_QUERY) -> traces.Trace:
+    (tmp_path / "x.csv").write_text(SITE + rows)
+    return traces.load(f"csv:{tmp_path}/x.csv{query}")
+
+
+def test_run_times_follow_from_starts_and_ends_and_jobs_without_them_are_dropped(tmp_path: Path) -> None:
+    """The clocks go back between the start and the end of the first job: offsets say that it ran for two hours."""
+    trace = site(
+        tmp_path,
+        "a;2025-10-26 02:00:00+02:00;2025-10-26 02:30:00+02:00;2025-10-26 03:30:00+01:00;4;H100;32000\n"
+        "b;2025-10-26 04:00:00+01:00;;;1;;\n"
+        "c;2025-10-26 04:00:00+01:00;2025-10-26 04:00:00+01:00;;1;;\n"
+        "d;2025-10-26 05:00:00+01:00;2025-10-26 05:10:00+01:00;2025-10-26 05:00:00+01:00;1;;\n"
+        "e;2025-10-26 05:00:00+01:00;2025-10-26 05:10:00+01:00;2025-10-26 05:11:00+01:00;8;;\n",
+    )
+    columns = ("job_id", "submit_time_seconds", "duration_seconds", "gpu_models", "cpu_milli")
+    assert [list(row.values()) for row in trace.table.select(columns).to_pylist()] == [
+        ["a", 0.0, 7200.0, ["H100"], 32000],
+        ["e", 14400.0, 60.0, None, None],
+    ]
+    assert trace.metadata.dropped == {"it never ran": 1, "it still ran at the end of the collection": 1}
+    assert trace.metadata.bad_rows == {"its duration_seconds is negative": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "rows", "problem"),
+    [
+        ("?submit=Abgabe&start=Start&gpus=GPUs", "a;0;1;2;1;;\n", "give both"),
+        (f"{SITE_QUERY}&duration=Kerne", "a;0;1;2;1;;\n", "drop one"),
+        (SITE_QUERY, "a;0;1;2025-01-01 00:00:00;1;;\n", "two kinds, timestamps and numbers"),
+    ],
+)
+def test_starts_and_ends_that_say_no_run_time_are_one_clear_line(
+    tmp_path: Path, query: str, rows: str, problem: str
+) -> None:
+    with pytest.raises(traces.TraceError, match=problem):
+        site(tmp_path, rows, query)
