@@ -227,10 +227,22 @@ def _carbon_rows(done: Simulation) -> list[tuple[str, str]]:
     parts = f"operation {measures['carbon_kg.operational']:,.1f}" + (f", embodied {embodied:,.1f}" if embodied else "")
     basis = f", {', '.join(problem.prices.bases)}" if problem.prices.bases else ""
     text = f"{measures['carbon_kg.total']:,.1f} kgCO2e ({parts}{basis}, location-based)"
+    text += f"; {per_job:,.0f} g per job, {per_hour:,.0f} g per GPU-hour of work"
+    unknown = _without_carbon(done.scenario.config)
+    if unknown:
+        hint = "give carbon signals or objective.carbon_g_per_kwh"
+        text = f"{text}; counted as 0 in {', '.join(unknown)}, where it is not known ({hint})"
     return [
-        ("carbon", f"{text}; {per_job:,.0f} g per job, {per_hour:,.0f} g per GPU-hour of work"),
+        ("carbon", text),
         *[(name, found.describe()) for name, found in problem.prices.alignments.items()],
     ]
+
+
+def _without_carbon(config: EnvironmentConfig) -> list[str]:
+    """Names of the regions of which nothing says what energy emits."""
+    if config.objective.carbon_g_per_kwh is not None:
+        return []
+    return [region.name for region in config.regions if region.carbon is None]
 
 
 def _job_rows(measures: Measures) -> list[tuple[str, str]]:

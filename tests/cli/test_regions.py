@@ -62,3 +62,14 @@ def test_data_in_a_region_that_is_not_there_are_one_line(capsys: pytest.CaptureF
     error = capsys.readouterr().err.strip()
     assert "are in region 'hre', which is not there; did you mean 'here'?" in error
     assert "\n" not in error
+
+
+def test_a_region_whose_carbon_nobody_knows_is_named_where_carbon_is_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    price = '{name: there, price: {uri: "synthetic:price"}}'
+    simulate = ("simulate", "--trace", "synthetic:quickstart?days=1&seed=0", "--quiet", "--set")
+    assert main([*simulate, f"regions=[{price}]"]) == 0
+    assert "counted as 0 in there, where it is not known" in " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert main([*simulate, f"regions=[{price}]", "--set", "objective.carbon_g_per_kwh=400"]) == 0
+    assert "counted as 0" not in capsys.readouterr().out
