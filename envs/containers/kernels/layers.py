@@ -1,4 +1,7 @@
-"""Layers of images that nodes have cached, the least recently used first. Compiled."""
+"""Cached layers of images; those that no container uses in the order in which their use ended. Compiled.
+
+Layers in use are in no list: a node with thousands of containers would look at all of them to find one to drop.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from envs.containers.state import Problem, World
 
 @helper
 def unlink_layer(world: World, node: int, layer: int) -> None:
-    """Take a layer out of its node's order of use."""
+    """Take a layer out of the list of those that no container uses."""
     row = world.layer[node, layer]
     before, behind = row[st.PREVIOUS_LAYER], row[st.NEXT_LAYER]
     if before >= 0:
@@ -24,7 +27,7 @@ def unlink_layer(world: World, node: int, layer: int) -> None:
 
 @helper
 def link_layer(world: World, node: int, layer: int) -> None:
-    """Put a layer last, as the one used last."""
+    """Put a layer last in that list, as the one used last."""
     row, last = world.layer[node, layer], world.node[node, st.LAST_LAYER]
     row[st.PREVIOUS_LAYER], row[st.NEXT_LAYER] = last, -1
     if last >= 0:
@@ -72,13 +75,13 @@ def pull_layers(problem: Problem, world: World, function: int, node: int) -> int
     for index in range(first, end):
         layer = problem.layer_of[index]
         row = world.layer[node, layer]
-        row[st.LAYER_USERS] += 1
         if row[st.AVAILABLE_MS] == st.MISSING:
             missing += problem.layer_bytes[layer]
         else:
             latest = max(latest, row[st.AVAILABLE_MS])
-            unlink_layer(world, node, layer)
-            link_layer(world, node, layer)
+            if row[st.LAYER_USERS] == 0:
+                unlink_layer(world, node, layer)
+        row[st.LAYER_USERS] += 1
     if missing == 0:
         return latest
     done = pull_end(problem, world, node, missing)
@@ -87,7 +90,6 @@ def pull_layers(problem: Problem, world: World, function: int, node: int) -> int
         layer = problem.layer_of[index]
         if world.layer[node, layer, st.AVAILABLE_MS] == st.MISSING:
             world.layer[node, layer, st.AVAILABLE_MS] = done
-            link_layer(world, node, layer)
     world.node[node, st.CACHED] += missing
     world.counts[problem.node[node, st.PLACE], st.PULLED_BYTES] += missing
     drop_layers(problem, world, node)
@@ -99,16 +101,17 @@ def drop_layers(problem: Problem, world: World, node: int) -> None:
     """Drop layers that no container uses, the least recently used first, until the cache is within its size."""
     layer = world.node[node, st.FIRST_LAYER]
     while world.node[node, st.CACHED] > problem.node[node, st.CACHE_BYTES] and layer >= 0:
-        behind = world.layer[node, layer, st.NEXT_LAYER]
-        if world.layer[node, layer, st.LAYER_USERS] == 0:
-            unlink_layer(world, node, layer)
-            world.layer[node, layer, st.AVAILABLE_MS] = st.MISSING
-            world.node[node, st.CACHED] -= problem.layer_bytes[layer]
-        layer = behind
+        unlink_layer(world, node, layer)
+        world.layer[node, layer, st.AVAILABLE_MS] = st.MISSING
+        world.node[node, st.CACHED] -= problem.layer_bytes[layer]
+        layer = world.node[node, st.FIRST_LAYER]
 
 
 @helper
 def release_layers(problem: Problem, world: World, function: int, node: int) -> None:
     """A container that used an image is gone; its layers stay cached."""
     for index in range(problem.layer_first[function], problem.layer_first[function + 1]):
-        world.layer[node, problem.layer_of[index], st.LAYER_USERS] -= 1
+        layer = problem.layer_of[index]
+        world.layer[node, layer, st.LAYER_USERS] -= 1
+        if world.layer[node, layer, st.LAYER_USERS] == 0:
+            link_layer(world, node, layer)

@@ -176,14 +176,13 @@ class ReferenceSimulator:
         for layer in self.layers(key.function):
             if layer in node.cached:
                 done = max(done, node.cached[layer])
-                node.cached[layer] = node.cached.pop(layer)
         if not lacking:
             return done
         size = sum(int(self.problem.layer_bytes[layer]) for layer in lacking)
         node.pull_free_ms = max(base, node.pull_free_ms) + -(-size // int(about[st.PULL_RATE]))
         node.cached.update(dict.fromkeys(lacking, node.pull_free_ms))
         self.add(key.place, st.PULLED_BYTES, size)
-        used = {layer for each in node.containers for layer in self.layers(self.keys[each.key].function)}
+        used = self.used_layers(node)
         for layer in list(node.cached):
             if sum(int(self.problem.layer_bytes[each]) for each in node.cached) <= about[st.CACHE_BYTES]:
                 break
@@ -191,10 +190,18 @@ class ReferenceSimulator:
                 del node.cached[layer]
         return max(done, node.pull_free_ms)
 
+    def used_layers(self, node: Node) -> set[int]:
+        """The layers that containers of a node use."""
+        return {layer for each in node.containers for layer in self.layers(self.keys[each.key].function)}
+
     def drop(self, container: Container) -> None:
         """Remove an idle container."""
         key, node = self.keys[container.key], container.node
         node.containers.remove(container)
+        used = self.used_layers(node)
+        for layer in self.layers(self.keys[container.key].function):
+            if layer not in used:  # the use of it ends now: of those that nobody uses it is dropped last
+                node.cached[layer] = node.cached.pop(layer)
         node.idle.remove(container)
         key.containers.remove(container)
         key.available.remove(container)
