@@ -96,8 +96,9 @@ def test_calls_at_once_wait_for_each_other_on_the_link_of_their_zone() -> None:
 
 
 def test_the_hazard_rule_knows_what_a_late_answer_a_boot_and_a_node_cost() -> None:
+    calls = (CallConfig("see", per_user_hour=1.0, run_seconds=0.1),)
     quick, slow = (
-        city_of(scenario(functions=(replace(scenario().functions[0], deadline_seconds=deadline),), calls=CALLS)).tables
+        city_of(scenario(functions=(replace(scenario().functions[0], deadline_seconds=deadline),), calls=calls)).tables
         for deadline in (0.5, 60.0)
     )
     late_usd = scenario().prices.usd_per_late
