@@ -12,7 +12,7 @@ from autoscaler.evaluation.environment_comparison import evaluate_environment
 
 def show_comparison(
     runs: list[str], baselines: str, overrides: list[str], windows: int, seed: int, given: Mapping[str, object],
-    json_to: str | None, quiet: bool,
+    record: str | None, json_to: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare them and print it.
 
@@ -23,6 +23,7 @@ def show_comparison(
         windows: how many.
         seed: of the intervals.
         given: value of each option that only GPU clusters have, None where it was not given.
+        record: folder of a recording.
         json_to: file of the document.
         quiet: print results and errors only.
 
@@ -33,6 +34,6 @@ def show_comparison(
         if value is not None:
             raise typer.BadParameter(f"{option} is only for runs of GPU clusters; leave it out")
     comparison = evaluate_environment(
-        runs, baselines=baselines, overrides=overrides, windows=windows, seed=seed, progress=not quiet
+        runs, baselines=baselines, overrides=overrides, windows=windows, seed=seed, record=record, progress=not quiet
     )
     show(comparison.document(), comparison.tables(), json_to)

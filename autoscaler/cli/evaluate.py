@@ -68,11 +68,11 @@ def command(
     if environment_of(runs or []) is not None:
         given = {
             "--trace": trace, "--cluster": cluster, "--from": start, "--until": None if until == 1.0 else until,
-            "--reference": reference, "--report": report, "--figure": figure, "--record": record,
+            "--reference": reference, "--report": report, "--figure": figure,
         }  # fmt: skip
         from autoscaler.cli._evaluate_environment import show_comparison
 
-        show_comparison(runs or [], baselines, overrides or [], windows, seed, given, json_to, quiet)
+        show_comparison(runs or [], baselines, overrides or [], windows, seed, given, record, json_to, quiet)
         return
     from autoscaler.evaluation.evaluate import evaluate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,14 @@ class EdgeCityEvaluation:
     def play(self, policy: Any) -> list[Row]:
         """The row of each episode under a policy of one site."""
         return [self._row(result) for result in play(self.city, policy, self._starts)]
+
+    def record(self, folder: str | Path, trained: Mapping[str, Any]) -> None:
+        """The first episode under the rule that sends everybody to the nearest site, and under trained policies."""
+        from autoscaler.recordings.city import record_city
+
+        policies: dict[str, Actor] = {"nearest": SITE_BASELINES["nearest"].default(), **trained}
+        title = f"EdgeCity-v0: {self.city.num_sites} sites, episode 1 of {len(self._starts)}"
+        record_city(folder, self.city, policies, self._starts[0], title)
 
     def _row(self, result: CityResult) -> Row:
         totals = result.totals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from autoscaler.experiment import ExperimentConfig, LoggingConfig
 from autoscaler.progress import Reporter, make_reporter
 from configs.errors import did_you_mean
 from configs.loader import load_config, overridden
+from envs.recording import check_folder
 
 SCHEMA = "autoscaler.evaluate.environment/1"
 COMPARED = ("objective_usd", "decidable_usd")
@@ -133,6 +135,7 @@ def evaluate_environment(
     overrides: Sequence[str] = (),
     windows: int = 5,
     seed: int = 0,
+    record: str | Path | None = None,
     progress: bool | Reporter = False,
 ) -> EnvironmentComparison:
     """Compare trained runs of one environment with its fixed rules, on what their training has not seen.
@@ -143,13 +146,18 @@ def evaluate_environment(
         overrides: changes of the arguments of the environment, `key.of.field=value`.
         windows: how many.
         seed: of the intervals.
+        record: folder of a recording of the first window, for which policies run once more; None: none.
         progress: see `autoscaler.progress`.
 
     Raises:
         EvaluationError: there is no such rule, or the environment has no such argument.
         ArtifactError: a run is damaged.
+        RecordingError: the folder of the recording is not empty.
+        OutputFileError: it cannot be written.
         UserError: the arguments have no meaning.
     """
+    if record is not None:
+        check_folder(record)
     env, reporter = str(environment_of(runs)), make_reporter(progress)
     experiments = {source: load_config(find_artifact(source) / CONFIG, ExperimentConfig) for source in runs}
     trained = experiments[runs[0]].env_kwargs
@@ -167,6 +175,8 @@ def evaluate_environment(
             rule, settings = evaluation.make_rule(name)
             found.append((name, "rule", (), settings, [evaluation.play(rule)]))
             bar.advance()
+    if record is not None:
+        evaluation.record(record, {name: load_policy(each[0]) for name, each in seeds_of(experiments).items()})
     reference = evaluation.reference if evaluation.reference in names else None
     results = _compared(found, reference, seed)
     return EnvironmentComparison(env, kwargs, tuple(evaluation.windows), reference, results, seed)

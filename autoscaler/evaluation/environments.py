@@ -6,6 +6,7 @@ What an environment brings is one class, an entry of `EVALUATIONS`. `autoscaler 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from agents.artifact import find_artifact, read_manifest
@@ -49,6 +50,15 @@ class EnvironmentEvaluation(Protocol):
 
     def play(self, policy: Any) -> list[Row]:
         """The row of each window under a rule or an `agents.policy.EnvironmentPolicy`: `COLUMNS`, and others."""
+        ...
+
+    def record(self, folder: str | Path, trained: Mapping[str, Any]) -> None:
+        """Record the first window under trained policies and a rule, for `autoscaler dashboard`.
+
+        Raises:
+            RecordingError: the folder is not empty.
+            OutputFileError: it cannot be written.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from envs.serverless.arguments import DEFAULT_WORKLOAD, problem_from_arguments, 
 from envs.serverless.bounds import least_usd
 from envs.serverless.problem import ServerlessProblem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
+from envs.serverless.training import ConstantAction
 
 TUNED = "-tuned"
 ARGUMENTS = ("workload", "config")
@@ -93,6 +95,15 @@ class ServerlessEvaluation:
             policy = PlayedRule(rule(sv.LEARNED), weights=weights)
         found = self._played(policy) if isinstance(policy, PlayedRule) else self._acted(policy)
         return [self._row(number, results) for number, results in enumerate(found)]
+
+    def record(self, folder: str | Path, trained: Mapping[str, Any]) -> None:
+        """The first window under the hazard rule and trained policies."""
+        from autoscaler.recordings.functions import record_functions
+
+        window, functions = self._rows[0], self._problem.invocations.num_functions
+        title = f"Serverless-v0: {functions} functions, window 1 of {len(self._rows)}"
+        policies: dict[str, Actor] = {"hazard": ConstantAction(), **trained}
+        record_functions(folder, self._problem, policies, (int(window[0]), int(window[1])), title)
 
     def _played(self, policy: PlayedRule) -> list[Results]:
         player = RulePlayer(self._problem)

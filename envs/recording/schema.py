@@ -19,7 +19,7 @@ import pyarrow as pa
 from configs.errors import UserError, did_you_mean
 
 SCHEMA = "autoscaler.recording/1"
-KINDS = ("cluster", "city", "training")
+KINDS = ("cluster", "city", "functions", "training")
 SHARED = ""
 """The track of what is the same for every policy."""
 
@@ -89,7 +89,7 @@ class Head:
     """What a reader needs before the first row.
 
     Attributes:
-        kind: "cluster", "city", or "training" for the learning curve of a run.
+        kind: "cluster", "city", "functions", or "training" for the learning curve of a run.
         title: one line.
         tracks: the policies; they share one clock.
         start_seconds: where the clock begins.

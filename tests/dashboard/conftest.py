@@ -89,6 +89,25 @@ def start() -> Iterator[Callable[..., DashboardServer]]:
         thread.join(10)
 
 
+def write_functions(folder: Path) -> None:
+    """Two functions on three nodes for ten minutes."""
+    pool = {**POOL, "name": "pool", "max_nodes": 3, "gpus_per_node": 1}
+    head = Head("functions", "a small pool", (Track("hazard"),), end_seconds=600.0, pools=(pool,), zones=("pool",),
+                services=("detector", "writer"))  # fmt: skip
+    with RecordingWriter(folder, head) as writer:
+        writer.add("nodes", {"node": range(3), "pool": [0] * 3, "name": [f"node-{node}" for node in range(3)]})
+        write_track(writer, "hazard", 1.0)
+        writer.add("containers", {"time_seconds": [0.0, 60.0, 60.0, 300.0], "container": [0, 0, 1, 0],
+                                  "site": [0, 0, 1, 0], "service": [0, 0, 1, 0], "state": [1, 4, 3, 0]},
+                   "hazard")  # fmt: skip
+
+
+@pytest.fixture
+def functions_recording(tmp_path: Path) -> Path:
+    write_functions(tmp_path / "functions")
+    return tmp_path / "functions"
+
+
 def write_city(folder: Path) -> None:
     """A city of three sites in two zones, and of three users, one of whom moves and one of whom leaves."""
     head = Head("city", "a small city", (Track("nearest"),), end_seconds=600.0, zones=("north", "south"),

@@ -84,8 +84,11 @@ def test_a_cluster_is_played_by_keyboard_and_mouse(
     assert {url.split("/")[2] for url in seen.asked if not url.startswith("data:")} == {f"127.0.0.1:{server.port}"}
 
 
-def test_a_city_is_shown(built: Path, start: Start, visit: Callable[..., Visit], city_recording: Path) -> None:
-    seen = visit(start(built, [city_recording]).url)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_city_is_shown(
+    built: Path, start: Start, visit: Callable[..., Visit], city_recording: Path, scheme: str
+) -> None:
+    seen = visit(start(built, [city_recording]).url, color_scheme=scheme)
     page = seen.page
     expect(page.get_by_text("© OpenStreetMap contributors").first).to_be_visible()
     city = page.get_by_role("application", name=re.compile("map of 3 sites and 3 users"))
@@ -100,6 +103,25 @@ def test_a_city_is_shown(built: Path, start: Start, visit: Callable[..., Visit],
     for key in ("n", "+", "ArrowLeft", "-", "0"):
         city.press(key)
     expect(page.get_by_role("heading", name="Nord: on")).to_be_visible()
+    assert seen.violations() == []
+    assert seen.complaints == []
+
+
+def test_functions_are_shown_by_state(
+    built: Path, start: Start, visit: Callable[..., Visit], functions_recording: Path
+) -> None:
+    seen = visit(start(built, [functions_recording]).url)
+    page = seen.page
+    strips = page.get_by_role("application", name=re.compile("2 of 2 functions in time"))
+    before = strips.screenshot()
+    page.get_by_role("slider", name="moment").fill("120")
+    expect(page.get_by_text("1 warm")).to_be_visible()
+    page.wait_for_timeout(200)
+    assert strips.screenshot() != before
+    for key in ("+", "-", "ArrowDown", "ArrowUp"):
+        strips.press(key)
+    page.get_by_role("application", name=re.compile("nodes of hazard")).press("ArrowRight")
+    expect(page.get_by_text("It is on for its containers: 1 × detector busy")).to_be_visible()
     assert seen.violations() == []
     assert seen.complaints == []
 

@@ -135,7 +135,7 @@ const METRICS: [string, string, number][] = [
   ["GPUs in use", "used_gpus", 1],
   ["GPUs that waiting jobs request", "waiting_gpus", 1],
 ];
-const CITY_METRICS: [string, string, number][] = [
+const REQUEST_METRICS: [string, string, number][] = [
   ["power, kW", "watts", 1e-3],
   ["requests that run", "running", 1],
   ["requests that wait for a container", "waiting", 1],
@@ -150,7 +150,7 @@ export function Charts({ recording, tracks, clock, animation }: {
     mark: (x) => tickText(x, head.start_time),
     marks: (from, to, most) => ticks(from, to, most, head.start_time),
   }), [head.start_time]);
-  const metrics = head.kind === "city" ? CITY_METRICS : METRICS;
+  const metrics = head.kind === "cluster" ? METRICS : REQUEST_METRICS;
   const signals = recording.tracks[0]?.table("signals") ?? recording.shared.table("signals");
   const hasSignal = (name: string) => signals.numbers(name).subarray(0, signals.rows).some((value: number) => value > 0);
   return (

@@ -4,6 +4,7 @@ import { Bars } from "./bars";
 import type { Clock } from "./clock";
 import { drawGantt, drawNodes, layoutNodes, nodeAt, type Rows, type Viewport } from "./draw";
 import { moment, number } from "./format";
+import { FunctionsInTime } from "./functions-view";
 import { useWidth } from "./hooks";
 import { NODE_STATES, OFF, type Recording, type Track } from "./recording";
 import { isDark, theme } from "./theme";
@@ -21,7 +22,7 @@ export function ClusterView({ recording, track, clock, animation }: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const head = recording.head!;
   const nodes = track.table("nodes");
-  const layout = useMemo(() => layoutNodes(track, head.pools, Math.max(width, 1)), [track, width, nodes.rows]);
+  const layout = useMemo(() => layoutNodes(track, head, Math.max(width, 1)), [track, width, nodes.rows]);
   const jobs = track.table("jobs");
   const bars = useMemo(() => new Bars(jobs), [jobs]);
   bars.update();
@@ -63,13 +64,15 @@ export function ClusterView({ recording, track, clock, animation }: {
             {facts.sentences.map((text) => <p key={text}>{text}</p>)}
             <details>
               <summary>History</summary>
-              <ul>{facts.history.map(({ time, state, gpus }, index) => <li key={index}>{moment(time, head.start_time)} {state}{gpus > 0 && `, ${number(gpus, 2)} GPUs in use`}</li>)}</ul>
+              <ul>{facts.history.map(({ time, state, gpus }, index) => <li key={index}>{moment(time, head.start_time)} {state}{gpus > 0 && head.kind === "cluster" && `, ${number(gpus, 2)} GPUs in use`}</li>)}</ul>
             </details>
             <button type="button" onClick={() => setSelected(-1)}>Close</button>
           </div>
         )}
       </div>
-      <Gantt recording={recording} track={track} bars={bars} clock={clock} animation={animation} width={width} />
+      {head.kind === "functions"
+        ? <FunctionsInTime recording={recording} track={track} clock={clock} animation={animation} width={width} />
+        : <Gantt recording={recording} track={track} bars={bars} clock={clock} animation={animation} width={width} />}
     </div>
   );
 }

@@ -2,7 +2,7 @@
 
 import type { Bars } from "./bars";
 import { tickText, ticks } from "./format";
-import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, OFF, SUSPENDED, type Pool, type Track } from "./recording";
+import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, OFF, SUSPENDED, type Head, type Track } from "./recording";
 import { jobColour, type Theme } from "./theme";
 
 export interface Layout {
@@ -23,7 +23,7 @@ const SMALLEST = 6;
 const MOST_AREA = 420;
 
 /** Where cells of nodes go: pool by pool, line by line, as large as fits. */
-export function layoutNodes(track: Track, pools: Pool[], width: number): Layout {
+export function layoutNodes(track: Track, { pools, kind }: Pick<Head, "pools" | "kind">, width: number): Layout {
   const nodes = track.table("nodes");
   const count = nodes.rows;
   const pool = nodes.numbers("pool");
@@ -42,7 +42,8 @@ export function layoutNodes(track: Track, pools: Pool[], width: number): Layout 
   let top = 0;
   pools.forEach((own, index) => {
     const model = own.gpu_model ? `, ${own.gpu_model}` : "";
-    layout.labels.push({ text: `${own.name}: ${members[index].length} nodes of ${own.gpus_per_node} GPUs${model}`, y: top + 13 });
+    const size = kind === "functions" ? ", filled by the memory that containers hold" : ` of ${own.gpus_per_node} GPUs${model}`;
+    layout.labels.push({ text: `${own.name}: ${members[index].length} nodes${size}`, y: top + 13 });
     top += LABEL;
     members[index].forEach((row, place) => {
       layout.x[row] = (place % across) * cell;
@@ -164,8 +165,8 @@ export interface Rows {
   name: (place: number) => string;
 }
 
-const GUTTER = 72;
-const AXIS = 18;
+export const GUTTER = 72;
+export const AXIS = 18;
 const LABEL_DISTANCE = 13;
 
 /** Jobs as bars over nodes in time, with the moment as a line, names of nodes at the left and times below. */
@@ -184,8 +185,8 @@ export function drawGantt(
   context.restore();
 }
 
-/** Names of as many nodes as have room, and lines at round times. */
-function drawGrid(
+/** Names of as many rows as have room, and lines at round times. */
+export function drawGrid(
   context: CanvasRenderingContext2D, width: number, height: number, view: Viewport, rows: Rows, startTime: string | null, theme: Theme,
 ): void {
   const row = (height - AXIS) / view.nodes;

@@ -86,7 +86,7 @@ export function Player({ recording }: { recording: Recording }) {
             <h2>{track.head.title || track.head.name}</h2>
             <Totals recording={recording} track={track} time={clock.time} />
             <View recording={recording} track={track} clock={clock} animation={animation} />
-            <Decisions recording={recording} track={track} clock={clock} onSeek={refresh} />
+            {head.kind !== "functions" && <Decisions recording={recording} track={track} clock={clock} onSeek={refresh} />}
           </section>
         ))}
       </div>

@@ -26,7 +26,7 @@ export interface Pool {
 }
 
 export interface Head {
-  kind: "cluster" | "city" | "training";
+  kind: "cluster" | "city" | "functions" | "training";
   title: string;
   tracks: TrackHead[];
   start_seconds: number;
@@ -52,7 +52,7 @@ const SUBJECTS: Record<string, string> = {
 };
 
 /** Tables whose rows tell how far a recording has come. */
-const PACE = ["samples", "node_states", "site_states", "jobs", "users", "links", "decisions"];
+const PACE = ["samples", "node_states", "site_states", "containers", "jobs", "users", "links", "decisions"];
 
 /** What one policy did; what it lacks is shared by all. */
 export class Track {

@@ -2,6 +2,7 @@
 
 import type { Bars } from "./bars";
 import { duration, number } from "./format";
+import { containersOn } from "./functions";
 import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, PREEMPT, SUBMIT, SUSPEND, SUSPENDED, type Head, type Track } from "./recording";
 
 export interface NodeFacts {
@@ -91,6 +92,7 @@ function sentencesOf(
   const aims = decided === null ? "" : `The last change of the target, ${duration(time - decided.time)} ago, was to ${decided.target} nodes: ${decided.reason || "no reason is recorded"}.`;
   switch (state) {
     case BUSY: {
+      if (head.kind === "functions") return [`It is on for its containers: ${containersOn(track, node, time, head.services).slice(0, 12).join(", ")}.`];
       const running = bars.running(node, time);
       const jobs = running.slice(0, 8).map((bar) => `${jobName(track, bars.job[bar])} (${number(bars.gpus[bar], 2)} GPUs)`);
       const more = running.length > 8 ? ` and ${running.length - 8} more` : "";
