@@ -42,10 +42,18 @@ class SetpointBoxVecEnv(GpuClusterVecEnv):
         num_envs: as there.
         seed: as there.
         reward_scale: as there.
+        threads: as there.
     """
 
-    def __init__(self, problem: Problem, num_envs: int, seed: int | None = None, reward_scale: float = 1.0) -> None:
-        super().__init__(problem, num_envs, seed, reward_scale)
+    def __init__(
+        self,
+        problem: Problem,
+        num_envs: int,
+        seed: int | None = None,
+        reward_scale: float = 1.0,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(problem, num_envs, seed, reward_scale, threads)
         self.action_space = setpoint_box(problem.config.codec)
         self._choices = DefaultChoices(problem.config.codec)
 
