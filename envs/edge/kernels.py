@@ -84,6 +84,8 @@ def hazard_keep_ms(problem: Problem, world: World, city: CityTables, key: int) -
         return KEEP_MS[2]
     best_ms, best, value = 0, 0.0, 0.0
     for index in range(BINS - 1):
+        if left == 0:  # there is no longer gap, and so nothing more to win or to pay
+            break
         width = bin_start(index + 1) - bin_start(index)
         ended = counts[index]
         # Gaps that end in this bin are paid for up to its middle.
