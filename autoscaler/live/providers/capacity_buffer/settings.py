@@ -16,4 +16,4 @@ class CapacityBufferSettings:
     """
 
     provisioning_strategy: str = "buffer.x-k8s.io/active-capacity"
-    image: str = "registry.k8s.io/pause:3.10"
+    image: str = "placeholder"
