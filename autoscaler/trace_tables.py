@@ -33,6 +33,7 @@ _PLACES = {
     "mobility": traces.load_mobility,
     "roads": traces.load_roads,
     "sites": traces.load_sites,
+    "grid-events": traces.load_grid_events,
 }
 COMPARISON_SCHEMA = "autoscaler.traces.comparison/1"
 _KINDS = {

@@ -7,6 +7,7 @@
 from traces.enrich import Enrichment, enrich
 from traces.errors import TraceError, TraceFileError, TraceURIError, TraceValueError
 from traces.faults import Faults
+from traces.grid_events import GridEvents
 from traces.invocations import Invocations
 from traces.mobility.paths import Mobility
 from traces.nodes import NODE_SCHEMA, Nodes
@@ -18,6 +19,7 @@ from traces.registry import (
     kind_of,
     load,
     load_faults,
+    load_grid_events,
     load_invocations,
     load_mobility,
     load_nodes,
@@ -41,6 +43,7 @@ __all__ = [
     "Enrichment",
     "Faults",
     "FormatInfo",
+    "GridEvents",
     "Invocations",
     "Mobility",
     "Nodes",
@@ -60,6 +63,7 @@ __all__ = [
     "kind_of",
     "load",
     "load_faults",
+    "load_grid_events",
     "load_invocations",
     "load_mobility",
     "load_nodes",

@@ -7,10 +7,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 OptionsT = TypeVar("OptionsT")
 
-Kind = Literal["jobs", "nodes", "invocations", "faults", "signal", "mobility", "roads", "sites"]
+Kind = Literal["jobs", "nodes", "invocations", "faults", "signal", "mobility", "roads", "sites", "grid-events"]
 """What a format holds: jobs of a cluster (`traces.Trace`), its nodes (`traces.Nodes`), calls of functions, failures of
 machines, a number over time such as the carbon intensity of a grid, positions of people and vehicles, the roads of a
-city, or the places of servers at the edge of a network."""
+city, the places of servers at the edge of a network, or times in which a grid lets a site draw little power."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from traces.errors import TraceError, TraceURIError, TraceValueError
 from traces.faults import Faults
 from traces.format import Format, Kind
 from traces.formats import FORMATS
+from traces.grid_events import GridEvents
 from traces.inputs import ARCHIVES, find_inputs
 from traces.invocations import Invocations
 from traces.merging import merge
@@ -39,6 +40,7 @@ LOADERS = {
     "mobility": "traces.load_mobility",
     "roads": "traces.load_roads",
     "sites": "traces.load_sites",
+    "grid-events": "traces.load_grid_events",
 }
 """Kind of format -> the function that reads it, for messages."""
 
@@ -226,6 +228,18 @@ def load_mobility(uri: str) -> Mobility:
     """
     mobility: Mobility = _load(uri, "mobility")
     return mobility
+
+
+def load_grid_events(uri: str) -> GridEvents:
+    """The grid events at `uri`, such as `csv-grid-events:events.csv?power_kw=budget_kw`.
+
+    Raises:
+        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
+        TraceFileError: the file is missing or damaged.
+        TraceValueError: a value is not valid.
+    """
+    events: GridEvents = _load(uri, "grid-events")
+    return events
 
 
 def load_signal(uri: str) -> Signal:

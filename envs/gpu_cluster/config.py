@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from configs.checks import check_choice, check_number
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.codec import CodecLayout
-from envs.gpu_cluster.grid import GridEventConfig, check_grid_events
+from envs.gpu_cluster.grid import GridEventConfig, GridEventSource, check_grid_events
 from envs.gpu_cluster.regions import RegionConfig, check_regions
 from envs.gpu_cluster.registry import PACKERS, QUEUE_ORDERS
 
@@ -216,7 +216,8 @@ class EnvironmentConfig:
         codec: sizes of observation and action.
         objective: prices.
         regions: what energy costs and emits by place and hour; a pool names its region.
-        grid_events: times in which the cluster may draw no more than a budget of power, in order of time.
+        grid_events: times in which the cluster may draw no more than a budget of power, in order of time; or a file of
+            them.
     """
 
     settle_seconds: float = 1.0
@@ -230,7 +231,7 @@ class EnvironmentConfig:
     codec: CodecLayout = field(default_factory=CodecLayout)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     regions: tuple[RegionConfig, ...] = ()
-    grid_events: tuple[GridEventConfig, ...] = ()
+    grid_events: tuple[GridEventConfig, ...] | GridEventSource = ()
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -249,4 +250,5 @@ class EnvironmentConfig:
         check_number("move_seconds", self.move_seconds, EnvironmentConfigError, low=0.0)
         PACKERS.require(self.packer, "packer")
         check_regions(self.regions)
-        check_grid_events(self.grid_events, settle)
+        if not isinstance(self.grid_events, GridEventSource):
+            check_grid_events(self.grid_events, settle)

@@ -12,6 +12,7 @@ from configs.checks import check_choice
 from configs.errors import did_you_mean
 from envs.errors import ClusterError, EnvironmentConfigError
 from envs.gpu_cluster.cooling import PUE_CURVE, PuePoint, check_cooling
+from envs.gpu_cluster.moments import moment_of
 from traces.errors import TraceError
 from traces.signals import Alignment, Quantity, Signal, align, make_forecaster
 from traces.signals.alignment import Rule
@@ -51,7 +52,7 @@ class SignalConfig:
                 "alignment offset, and with no other"
             )
         if self.start is not None:
-            _moment(self.start)
+            moment_of(self.start, "regions")
 
     def load(self, quantity: Quantity) -> Signal:
         """Read the signal.
@@ -79,17 +80,9 @@ class SignalConfig:
             trace_start=trace.metadata.start_time,
             span_seconds=(first, last),
             rule=None if self.alignment == "auto" else cast(Rule, self.alignment),
-            start=None if self.start is None else _moment(self.start),
+            start=None if self.start is None else moment_of(self.start, "regions"),
             utc_offset_hours=self.utc_offset_hours,
         )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise EnvironmentConfigError(f"regions: start is {text!r}; write it as 2022-03-01T00:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ FORMATS = {
     "azure-llm": "traces.formats.azure_llm",
     "burstgpt": "traces.formats.burstgpt",
     "csv": "traces.formats.csv_table",
+    "csv-grid-events": "traces.formats.csv_grid_events",
     "csv-mobility": "traces.formats.csv_mobility",
     "csv-signal": "traces.formats.csv_signal",
     "csv-sites": "traces.formats.csv_sites",

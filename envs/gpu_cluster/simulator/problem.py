@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from envs.gpu_cluster.accounting import WATT_MS_PER_KWH, kwh_rates
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecTables, Pool
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
+from envs.gpu_cluster.grid import GridEventSource
 from envs.gpu_cluster.simulator import draws
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
@@ -263,8 +264,10 @@ def _events(config: EnvironmentConfig, cluster: ClusterConfig) -> Table:
         pool.max_nodes * pool.gpus_per_node * pool.power.watts(pool.gpus_per_node).busy_gpu * pool.power.pue / 1000.0
         for pool in cluster.pools
     )
-    rows = np.zeros((len(config.grid_events), st.EVENT_UW + 1), np.int64)
-    for row, event in zip(rows, config.grid_events, strict=True):
+    events = config.grid_events
+    assert not isinstance(events, GridEventSource)  # `_with_grid_events` read them
+    rows = np.zeros((len(events), st.EVENT_UW + 1), np.int64)
+    for row, event in zip(rows, events, strict=True):
         start, kw = event.start_seconds, event.power_kw
         moments = (start - event.notice_seconds, start, start + event.ramp_seconds, event.end_seconds)
         row[: st.EVENT_UW] = [round(1000.0 * moment) for moment in moments]
@@ -334,6 +337,12 @@ def _jobs(
     return table
 
 
+def _with_grid_events(trace: Trace, config: EnvironmentConfig) -> EnvironmentConfig:
+    """With the events of a file as a list, in the time of the trace."""
+    events = config.grid_events
+    return replace(config, grid_events=events.load(trace)) if isinstance(events, GridEventSource) else config
+
+
 def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig) -> Problem:
     """Check that trace, cluster and codec fit together.
 
@@ -343,6 +352,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     """
     if trace.num_jobs == 0:
         raise ClusterError(f"{trace.uri}: the trace has no job; choose a wider window")
+    config = _with_grid_events(trace, config)
     if len(cluster.pools) > config.codec.max_pools:
         raise ClusterError(
             f"the cluster has {len(cluster.pools)} pools, the codec holds {config.codec.max_pools}; "

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import traces
+from configs.errors import ConfigError
+from configs.loader import build_config, to_dict
 from envs.errors import EnvironmentConfigError
-from envs.gpu_cluster.cluster import PoolConfig
+from envs.gpu_cluster.cluster import PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import POWER_CAP_FRACTIONS, CodecLayout, Pool, Signal
 from envs.gpu_cluster.codec.levers import GO_ON
 from envs.gpu_cluster.config import CurvesConfig, EnvironmentConfig, PhysicsConfig
-from envs.gpu_cluster.grid import GridEventConfig
+from envs.gpu_cluster.grid import GridEventConfig, GridEventSource
 from envs.gpu_cluster.simulator import NEVER, Simulator
-from envs.gpu_cluster.simulator.problem import Problem
+from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from tests.envs.gpu_cluster.builders import Job, small_problem
 from tests.envs.gpu_cluster.side_by_side import both_simulators, step_both, whole
 
@@ -239,3 +245,47 @@ def test_events_must_follow_each_other_and_leave_time_for_a_decision() -> None:
         EnvironmentConfig(grid_events=(event, event))
     with pytest.raises(EnvironmentConfigError, match=r"ramp_seconds is 100, .* settle_seconds \(200\)"):
         EnvironmentConfig(settle_seconds=200.0, grid_events=(event,))
+
+
+def file_of_events(folder: Path) -> str:
+    """Three events of 2017: one before the trace below, one that is on when it begins, and one within it."""
+    rows = [
+        "2017-09-30 01:00,2017-09-30 02:00,9",
+        "2017-09-30 23:00,2017-10-01 01:00,8",
+        "2017-10-01 05:00,2017-10-01 06:30,7",
+    ]
+    (folder / "events.csv").write_text("\n".join(["start,end,kw", *rows]) + "\n")
+    return f"csv-grid-events:{folder}/events.csv?power_kw=kw&notice_hours=2"
+
+
+def test_the_events_of_a_file_stand_in_the_time_of_the_trace(tmp_path: Path) -> None:
+    trace = traces.load("synthetic:quickstart?days=1&seed=0")
+    dated = replace(trace, metadata=replace(trace.metadata, start_time=datetime.fromisoformat("2017-10-01")))
+    source = GridEventSource(file_of_events(tmp_path), ramp_seconds=60.0)
+    first, second = make_problem(dated, auto_cluster(dated), EnvironmentConfig(grid_events=source)).config.grid_events
+    assert (first.start_seconds, first.duration_seconds, first.power_kw) == (0.0, 3600.0, 8.0)
+    assert (second.start_seconds, second.duration_seconds, second.power_kw) == (18000.0, 5400.0, 7.0)
+    assert (second.notice_seconds, second.ramp_seconds) == (7200.0, 60.0)
+    moved = replace(source, start="2017-10-01T05:30:00Z")
+    (only,) = moved.load(trace)
+    assert (only.start_seconds, only.duration_seconds) == (0.0, 3600.0)
+
+
+def test_events_that_no_trace_meets_are_refused_with_both_spans(tmp_path: Path) -> None:
+    trace = traces.load("synthetic:quickstart?days=1&seed=0")
+    uri = file_of_events(tmp_path)
+    with pytest.raises(EnvironmentConfigError, match="the trace has no dates, so nothing says when it begins"):
+        GridEventSource(uri).load(replace(trace, metadata=replace(trace.metadata, start_time=None)))
+    with pytest.raises(EnvironmentConfigError, match=r"2017-09-30.* to 2017-10-01.*, and the trace runs from 2020"):
+        GridEventSource(uri, start="2020-01-01").load(trace)
+    with pytest.raises(EnvironmentConfigError, match="write it as 2022"):
+        GridEventSource(uri, start="monday")
+
+
+def test_an_experiment_may_name_a_file_of_events(tmp_path: Path) -> None:
+    events = {"uri": file_of_events(tmp_path), "start": "2017-10-01T00:00:00Z"}
+    loaded = build_config({"grid_events": events}, EnvironmentConfig)
+    assert loaded.grid_events == GridEventSource(**events)
+    assert build_config(to_dict(loaded), EnvironmentConfig) == loaded
+    with pytest.raises(ConfigError, match="did you mean 'start'"):
+        build_config({"grid_events": {**events, "strat": 1}}, EnvironmentConfig)
