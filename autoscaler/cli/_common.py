@@ -28,6 +28,15 @@ def _parquet_path(path: str) -> str:
     return checked_output(path) or path
 
 
+def _picture_path(path: str | None) -> str | None:
+    if path is not None and not path.endswith((".png", ".svg")):
+        raise typer.BadParameter(f"{path}: the picture is a .png or a .svg; end the name in one of them")
+    return checked_output(path)
+
+
+FigureOption = Annotated[
+    str | None, typer.Option("--figure", metavar="PATH", callback=_picture_path, help="Write one .png or .svg.")
+]
 ParquetOption = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", callback=_parquet_path, help="Parquet file to write.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from autoscaler.cli._common import JsonOption, QuietOption, write_json
+from autoscaler.cli._common import FigureOption, JsonOption, QuietOption, write_json
 from autoscaler.cli._lazy import plain_group
 
 app = plain_group(help="Run policies on the suite of named scenarios, and compare them.", no_args_is_help=True)
@@ -68,6 +68,7 @@ def table_command(
     scenarios: ScenariosArgument = None,
     out: OutOption = "runs/bench",
     reference: Annotated[str | None, typer.Option(metavar="POLICY", help=REFERENCE_HELP)] = None,
+    figure: FigureOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Compare policies over all scenarios: against the bound, against a reference, and what learning cost."""
@@ -75,4 +76,8 @@ def table_command(
     from autoscaler.cli._table import show
 
     table = bench_table(out, scenarios=scenarios or [], reference=reference)
+    if figure is not None:
+        from autoscaler.bench.picture import write_picture
+
+        write_picture(table, figure)
     show(table.document(), table.tables(), json_to)

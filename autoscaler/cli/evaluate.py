@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autoscaler.cli._common import (
+    FigureOption,
     JsonOption,
     OverridesOption,
     QuietOption,
@@ -15,12 +16,6 @@ from autoscaler.cli._common import (
     write_json,
 )
 from autoscaler.cli._names import OtherTraceOption, RunsArgument
-
-
-def _picture_path(path: str | None) -> str | None:
-    if path is not None and not path.endswith((".png", ".svg")):
-        raise typer.BadParameter(f"{path}: the picture is a .png or a .svg; end the name in one of them")
-    return checked_output(path)
 
 
 def command(
@@ -49,9 +44,7 @@ def command(
     report: Annotated[
         str | None, typer.Option("--report", metavar="PATH", callback=checked_output, help="Write an HTML report.")
     ] = None,
-    figure: Annotated[
-        str | None, typer.Option("--figure", metavar="PATH", callback=_picture_path, help="Write one .png or .svg.")
-    ] = None,
+    figure: FigureOption = None,
     record: RecordOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoscaler.bench.learning_cost import Assumptions
+from autoscaler.bench.picture import draw
 from autoscaler.bench.table import bench_table
 from autoscaler.cli import main
 
@@ -179,3 +180,24 @@ def test_many_columns_are_shown_below_each_other(folder: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "40 rows, the first 4 are here" in printed
     assert "c19" in printed
+
+
+def test_the_picture_shows_the_gap_of_each_scenario(folder: Path, tmp_path: Path) -> None:
+    axes = draw(bench_table(folder)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    places = sorted(float(line.get_xdata()[0]) for line in axes.lines[1:])
+    assert places == pytest.approx([-0.3, -0.3, 0.0, 0.0, 0.3, 0.3])  # -400 % and 50 % are beyond the axis
+    for name in ("suite.png", "suite.svg"):
+        assert main(["bench", "table", "--out", str(folder), "--figure", str(tmp_path / name)]) == 0
+    first = (tmp_path / "suite.svg").read_bytes()
+    assert main(["bench", "table", "--out", str(folder), "--figure", str(tmp_path / "suite.svg")]) == 0
+    assert (tmp_path / "suite.svg").read_bytes() == first
+
+
+def test_a_picture_needs_somebody_to_be_compared_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [each for each in pq.read_table(folder / "results.parquet").to_pylist() if each["policy"] == "always-on"]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    assert main(["bench", "table", "--out", str(folder), "--figure", str(folder / "x.png")]) == 2
+    assert "nothing can be drawn" in capsys.readouterr().err
+    assert not (folder / "x.png").exists()
+    assert main(["bench", "table", "--out", str(folder), "--figure", str(folder / "x.pdf")]) == 2

@@ -60,8 +60,29 @@ def check_suffix(path: str | Path) -> None:
         raise EvaluationError(f"{path}: the picture is a .png or a .svg; end the name in one of them")
 
 
+def save_picture(figure: Figure, path: str | Path) -> None:
+    """Write a figure; the file appears whole or not at all, and the same figure gives the same file.
+
+    Args:
+        figure: in the style of `style.figure_style`.
+        path: the file; its name ends in .png or .svg.
+
+    Raises:
+        EvaluationError: the name ends in neither.
+        OutputFileError: the file cannot be written.
+    """
+    check_suffix(path)
+    form = Path(path).suffix.removeprefix(".")
+    # Without the date, so that the same results give the same file.
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    with mpl.rc_context({"svg.hashsalt": "picture", "svg.fonttype": "path"}), atomic_path(path) as temporary:
+        figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+        if form == "svg":
+            temporary.write_text(stable_ids(temporary.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def write_picture(comparison: Comparison, path: str | Path) -> None:
-    """Write the picture; the file appears whole or not at all.
+    """Write the picture of a comparison.
 
     Args:
         comparison: with timelines.
@@ -72,12 +93,5 @@ def write_picture(comparison: Comparison, path: str | Path) -> None:
         OutputFileError: the file cannot be written.
     """
     check_suffix(path)
-    with figure_style(), mpl.rc_context({"svg.hashsalt": "picture", "svg.fonttype": "path"}):
-        figure = draw(comparison)
-        with atomic_path(path) as temporary:
-            form = Path(path).suffix.removeprefix(".")
-            # Without the date, so that the same results give the same file.
-            metadata = {"Date": None} if form == "svg" else {"Software": None}
-            figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
-            if form == "svg":
-                temporary.write_text(stable_ids(temporary.read_text(encoding="utf-8")), encoding="utf-8")
+    with figure_style():
+        save_picture(draw(comparison), path)
