@@ -19,11 +19,12 @@ from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compil
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.recordings.simulated import Recorded, record_policies
+from autoscaler.usage import NamedUsage, check_usage_file, name_usage
 from configs.files import check_output_file
 from configs.loader import to_dict
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, load_cluster
 from envs.gpu_cluster.config import EnvironmentConfig
-from envs.gpu_cluster.simulator import Simulator, write_log
+from envs.gpu_cluster.simulator import Simulator, attribute_usage, write_log
 from envs.recording import check_folder
 from traces.trace import Trace
 
@@ -43,6 +44,7 @@ class Simulation:
         measures: numbers by dotted name, see docs/json.md, such as `objective_usd` and `metrics.wait_seconds.p95`.
         wall_seconds: how long the replay took.
         compile_seconds: how long compiling the simulator, or loading it from the cache, took.
+        usage: who used what, where that was asked for.
     """
 
     policy: str
@@ -53,6 +55,7 @@ class Simulation:
     measures: Measures
     wall_seconds: float
     compile_seconds: float
+    usage: NamedUsage | None = None
 
     @property
     def jobs_per_second(self) -> float:
@@ -72,6 +75,7 @@ class Simulation:
             "compile_seconds": self.compile_seconds,
             "jobs_per_second": self.jobs_per_second,
             **nested(self.measures),
+            **({} if self.usage is None else {"usage": self.usage.document()}),
         }
 
     def rows(self) -> list[tuple[str, str]]:
@@ -98,6 +102,7 @@ def simulate(
     seed: int = 0,
     events: str | Path | None = None,
     record: str | Path | None = None,
+    usage: bool | str | Path = False,
     progress: bool | Reporter = False,
 ) -> Simulation:
     """Replay a whole trace with one policy, from its first submission until its last job has ended.
@@ -113,6 +118,8 @@ def simulate(
         seed: for rules that draw at random.
         events: where the event log goes as Parquet; None: nothing is logged.
         record: folder of a recording for `autoscaler dashboard`, for which the policy runs once more; None: none.
+        usage: whether to attribute energy, carbon and money to jobs, users, groups and pools; a file ending in .csv or
+            .parquet: also write the rows of the jobs there.
         progress: see `autoscaler.progress`.
 
     Raises:
@@ -124,12 +131,14 @@ def simulate(
         PolicyFitError: the codec of the policy has fewer pools than the cluster.
         SimulatorError: an invariant does not hold, in debug mode (`overrides=["debug=true"]`).
         RecordingError: the folder of the recording is not empty.
-        OutputFileError: the event log or the recording cannot be written.
+        OutputFileError: the event log, the recording or the usage cannot be written.
     """
     if events is not None:
         check_output_file(events)
     if record is not None:
         check_folder(record)
+    if not isinstance(usage, bool):
+        check_usage_file(usage)
     if isinstance(policy, str | Path):
         check_policy(str(policy))  # before a large trace is read
     jobs = traces.load(trace) if isinstance(trace, str) else trace
@@ -139,7 +148,9 @@ def simulate(
     pools = cluster if isinstance(cluster, ClusterConfig) else _pools(cluster, jobs, candidate.environment)
     scenario = Scenario(jobs, pools, candidate.environment)
     source = "given" if isinstance(cluster, ClusterConfig) else cluster
-    done = _replay(candidate.policy, scenario, source, seed, events, reporter)
+    done = _replay(candidate.policy, scenario, source, seed, events, usage is not False, reporter)
+    if done.usage is not None and not isinstance(usage, bool):
+        done.usage.write(usage)
     if record is not None:
         window = whole_trace(jobs)
         record_policies(record, scenario, window, [Recorded(candidate.policy.name, candidate.policy)], jobs.uri)
@@ -173,13 +184,19 @@ def _pools(source: str, trace: Trace, environment: EnvironmentConfig) -> Cluster
 
 
 def _replay(
-    policy: Policy, scenario: Scenario, source: str, seed: int, events: str | Path | None, reporter: Reporter
+    policy: Policy,
+    scenario: Scenario,
+    source: str,
+    seed: int,
+    events: str | Path | None,
+    has_usage: bool,
+    reporter: Reporter,
 ) -> Simulation:
     problem = scenario.problem(policy)
     note_compiling(reporter)
     compile_seconds = warm_up(policy, scenario)
     windows = [whole_trace(scenario.trace)]
-    simulator = prepare(policy, scenario, windows, log_rows=0 if events is None else None)
+    simulator = prepare(policy, scenario, windows, log_rows=None if has_usage or events is not None else 0)
     with reporter.progress("simulate", scenario.trace.num_jobs, "jobs") as bar:
         started = time.perf_counter()
         rollout = execute(policy, simulator, windows, on_jobs=bar.advance)[0]
@@ -187,12 +204,18 @@ def _replay(
     if events is not None:
         _write_events(simulator, policy, scenario, events)
     measures = measure(rollout, problem)
-    return Simulation(policy.name, scenario, source, seed, rollout, measures, wall_seconds, compile_seconds)
+    usage = _usage(simulator, scenario) if has_usage else None
+    return Simulation(policy.name, scenario, source, seed, rollout, measures, wall_seconds, compile_seconds, usage)
 
 
 def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path: str | Path) -> None:
     pools = json.dumps([pool.name for pool in scenario.cluster.pools])
     write_log(simulator.event_log(), path, {"trace": scenario.trace.uri, "policy": policy.name, "pools": pools})
+
+
+def _usage(simulator: Simulator, scenario: Scenario) -> NamedUsage:
+    pools = [pool.name for pool in scenario.cluster.pools]
+    return name_usage(attribute_usage(simulator, simulator.event_log()), scenario.trace, pools)
 
 
 def _cost_rows(done: Simulation) -> list[tuple[str, str]]:

@@ -69,6 +69,26 @@ RecordOption = Annotated[
         help="Write a recording for `autoscaler dashboard` into a new folder.",
     ),
 ]
+
+
+def _usage_file(path: str | None) -> str | None:
+    if path is not None:
+        from autoscaler.usage import check_usage_file
+
+        check_usage_file(path)
+    return path
+
+
+UsageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--usage",
+        metavar="FILE",
+        callback=_usage_file,
+        help="Attribute energy, carbon and money to jobs, users, groups and pools; a row for each job goes to this "
+        "file (.csv or .parquet).",
+    ),
+]
 OverridesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the config by its dotted key."),

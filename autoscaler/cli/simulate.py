@@ -11,6 +11,7 @@ from autoscaler.cli._common import (
     OverridesOption,
     QuietOption,
     RecordOption,
+    UsageOption,
     checked_output,
     write_json,
 )
@@ -41,6 +42,7 @@ def command(
             help="Write what happened to jobs and nodes as Parquet.",
         ),
     ] = None,
+    usage: UsageOption = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Check every invariant after every event; many times slower.")
     ] = False,
@@ -57,11 +59,14 @@ def command(
 
     done = simulate(
         policy, trace, cluster=cluster, overrides=[*(overrides or []), *(["debug=true"] if debug else [])],
-        packer=packer, seed=seed, events=events, record=record, progress=not quiet,
+        packer=packer, seed=seed, events=events, record=record, usage=usage or False,
+        progress=not quiet,
     )  # fmt: skip
     if json_to is not None:
         write_json(done.document(), json_to)
     if json_to != "-":
-        from autoscaler.cli._table import print_pairs
+        from autoscaler.cli._table import print_columns, print_pairs
 
         print_pairs(f"{done.policy} on {done.scenario.trace.uri}", done.rows())
+        if done.usage is not None:
+            print_columns(*done.usage.table())

@@ -198,6 +198,8 @@ def test_consolidating_switches_its_lever_on(capsys: pytest.CaptureFixture[str])
         (["--trace", TRACE, "--set", "objective.usd_per_kwh=-1"], "it must be at least 0"),
         (["--trace", TRACE, "--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
         (["--trace", TRACE, "--events", "nowhere/x.parquet"], "nowhere/x.parquet: cannot be written"),
+        (["--trace", TRACE, "--usage", "nowhere/x.csv"], "nowhere/x.csv: cannot be written"),
+        (["--trace", TRACE, "--usage", "x.txt"], "x.txt: usage is written as CSV or Parquet; end the name in .csv"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,16 @@ def test_simulate(capsys: pytest.CaptureFixture[str]) -> None:
     document = document_of(capsys, "simulate", "--trace", "synthetic:quickstart?days=1&seed=0")
     sections = documented()
     assert set(leaves(document)) == sections["autoscaler.simulate/1"] | sections["Numbers of a run"]
+
+
+def test_the_usage_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = "synthetic:quickstart?days=1&seed=0"
+    usage = document_of(capsys, "simulate", "--trace", trace, "--usage", str(tmp_path / "usage.csv"))["usage"]
+    fields = documented()["Usage of a run"]
+    assert list(usage) == ["by_user", "by_group", "by_pool", "unattributed"]
+    assert set(usage["unattributed"]) == fields - {"user", "group", "pool"}
+    for kind in ("user", "group", "pool"):
+        assert all(set(row) == set(usage["unattributed"]) | {kind} for row in usage[f"by_{kind}"])
 
 
 def test_evaluate(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,8 @@ from envs.gpu_cluster.simulator.reference import ReferenceSimulator
 from envs.gpu_cluster.simulator.results import JobTimes, PoolTotals
 from envs.gpu_cluster.simulator.simulator import Simulator
 from envs.gpu_cluster.simulator.state import NEVER
+from envs.gpu_cluster.simulator.usage import COLUMNS as USAGE_COLUMNS
+from envs.gpu_cluster.simulator.usage import Usage, attribute_usage
 
 __all__ = [
     "AMOUNTS",
@@ -25,6 +27,7 @@ __all__ = [
     "PACKERS",
     "QUEUE_ORDERS",
     "SPENDINGS",
+    "USAGE_COLUMNS",
     "Account",
     "JobFacts",
     "JobTimes",
@@ -37,7 +40,9 @@ __all__ = [
     "ReferenceSimulator",
     "Simulator",
     "Tables",
+    "Usage",
     "Waterfall",
+    "attribute_usage",
     "make_problem",
     "write_log",
 ]
