@@ -77,7 +77,7 @@ def test_the_table_shows_users_or_what_is_known_instead(usage: NamedUsage) -> No
     table = usage.table()
     assert table.title == "energy by user, the most 3 of 3"
     assert [row[0] for row in table.rows] == ["bob", "ada", "not known"]
-    pools = replace(usage, by_user=usage.by_group).table()
+    pools = replace(usage, by_user=[{**usage.by_user[0], "user": None}]).table()
     assert pools.header[0] == "pool"
     assert {row[0] for row in pools.rows} == {"old", "new", "spare"}
     many = replace(usage, by_user=[{**usage.by_user[0], "user": str(index)} for index in range(12)]).table()

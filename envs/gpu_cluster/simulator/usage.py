@@ -162,13 +162,13 @@ def attribute_usage(simulator: Results, log: pa.Table, cluster: int = 0) -> Usag
     milli_ms = np.append(held.milli_ms, np.zeros(rest, np.int64))
     share = np.where(used[pool] > 0, milli_ms / np.maximum(used[pool], 1), job < 0) * (pool >= 0)
     of_job = np.where(job >= 0, _part_of_job(job, milli_ms, problem.num_jobs), 0.0)
-    late = of_job * overhead[job]
+    late = of_job * np.append(overhead, 0.0)[job]  # the last one: of no job
     if left:
         late[-1] += left
     shared = np.delete(spendings, [_USED, _TRANSFERRED], axis=1).sum(axis=1)
     amounts = _Amounts(
         milli_ms=milli_ms,
-        waited=of_job * waited[job],
+        waited=of_job * np.append(waited, 0)[job],
         overhead=late,
         node_hours=share * np.array([each.node_hours for each in totals])[pool],
         own=np.append(held.spent, nothing, axis=0),
@@ -180,10 +180,9 @@ def attribute_usage(simulator: Results, log: pa.Table, cluster: int = 0) -> Usag
 
 
 def _read(log: pa.Table) -> _Rows:
-    log = log.filter(pc.is_valid(log["job"])).combine_chunks()
-    kind = log["event"].combine_chunks()
-    kind = kind.chunk(0) if isinstance(kind, pa.ChunkedArray) else kind
-    columns = [log["time_ms"], kind.indices, log["pool"], log["job"], pc.fill_null(log["node"], -1), log["value"]]
+    log = log.filter(pc.is_valid(log["job"]))
+    kind = log["event"].combine_chunks().indices
+    columns = [log["time_ms"], kind, log["pool"], log["job"], pc.fill_null(log["node"], -1), log["value"]]
     return _Rows(*(np.asarray(column).astype(np.int64) for column in columns))
 
 
