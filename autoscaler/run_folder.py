@@ -68,6 +68,16 @@ def check_new(folder: Path) -> None:
     check_output_folder(folder)
 
 
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder that no training wrote.
+
+    Raises:
+        ExperimentError: as above.
+    """
+    if not (folder / CONFIG).is_file():
+        raise ExperimentError(f"{folder}: is no run folder (it has no {CONFIG}); give the folder that train printed")
+
+
 def saved_experiment(folder: Path) -> ExperimentConfig:
     """The experiment of a run folder.
 
@@ -75,8 +85,7 @@ def saved_experiment(folder: Path) -> ExperimentConfig:
         ExperimentError: the folder is no run folder.
         ConfigError: the config is damaged, or of another version.
     """
-    if not (folder / CONFIG).is_file():
-        raise ExperimentError(f"{folder}: is no run folder (it has no {CONFIG}); give the folder that train printed")
+    check_run_folder(folder)
     return load_config(folder / CONFIG, ExperimentConfig)
 
 
@@ -98,8 +107,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     """What `run.json` of a run folder holds.
 
     Raises:
-        ExperimentError: it cannot be read.
+        ExperimentError: the folder is no run folder, or it cannot be read.
     """
+    check_run_folder(folder)
     try:
         record = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -5,8 +5,9 @@ Source: Lillicrap et al., "Continuous control with deep reinforcement learning",
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from agents.config import Fraction
 from agents.sb3.settings import ActionNoiseConfig, ContinuousConfig
@@ -21,6 +22,7 @@ class DDPG(ContinuousConfig):
     """
 
     algorithm: ClassVar[str] = "stable_baselines3:DDPG"
+    policy_defaults: ClassVar[Mapping[str, Any]] = {"n_critics": 1}
 
     name: str = "ddpg"
     action_noise: ActionNoiseConfig | None = field(default_factory=ActionNoiseConfig)

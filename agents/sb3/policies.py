@@ -77,7 +77,8 @@ def policy_arguments(
     for key in settings.policy_kwargs:
         if key not in known:
             raise AgentConfigError(f"agent.policy_kwargs: unknown key {key!r}{did_you_mean(key, known)}")
-    return {key: _resolved(key, value) for key, value in settings.policy_kwargs.items()}
+    given = {key: _resolved(key, value) for key, value in settings.policy_kwargs.items()}
+    return {**settings.policy_defaults, **given}
 
 
 def _parameters(policy: type[BasePolicy]) -> list[str]:

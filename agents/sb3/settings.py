@@ -40,6 +40,9 @@ class Sb3Config(AgentConfig):
 
     engine: ClassVar[str] = "agents.sb3"
     algorithm: ClassVar[str]
+    policy_defaults: ClassVar[Mapping[str, Any]] = {}
+    """What the algorithm itself gives its policy, where `policy_kwargs` does not say."""
+
     own: ClassVar[tuple[str, ...]] = ("name", "policy", "policy_kwargs", "learning_rate", "learning_rate_schedule")
 
     policy: str = "MlpPolicy"

@@ -189,7 +189,7 @@ def test_a_killed_grid_goes_on_where_it_was(tmp_path: Path) -> None:
         (["--policies", "reactive?x=1"], "only agents take options"),
         (["--policies", "ppo?trace=x"], "is no setting of an agent"),
         (["--policies", "ppo?train.total_stepz=1"], "did you mean"),
-        (["--policies", "sac"], "cannot play MultiDiscrete"),
+        (["--policies", "dqn"], "cannot play MultiDiscrete"),
         (["--policies", "consolidating"], "nothing can run"),
         (["--address", "auto"], "add --engine ray"),
         (["--policies", "./no/such/run"], "no/such/run"),

@@ -428,7 +428,7 @@ def test_another_environment_is_trained_on_resumed_and_loaded(config: Path, caps
     assert json.loads((folder / "run.json").read_text())["result"]["steps"] == 1024
     assert load_policy(folder).act(np.zeros((2, 4), np.float32), None).shape == (2,)  # type: ignore[arg-type]
     assert main(["evaluate", "runs/run"]) == 2
-    assert "its policy plays CartPole-v1, so it runs on no GPU cluster" in only_line(capsys.readouterr())
+    assert "environment 'CartPole-v1' brings no evaluation" in only_line(capsys.readouterr())
     assert main(["simulate", "--policy", "runs/run", "--trace", "synthetic:quickstart?days=1&seed=0"]) == 2
     assert "its policy plays CartPole-v1" in only_line(capsys.readouterr())
 

@@ -30,7 +30,7 @@ def test_a_number_in_its_range_or_one_that_is_not_given_passes(value: float | No
     ("value", "limits", "message"),
     [
         (-1.0, {"low": 0.0}, "key is -1.0; it must be at least 0"),
-        (math.inf, {"low": 0.0}, "key is inf; it must be at least 0"),
+        (math.inf, {"low": 0.0}, "key is inf; it must be finite and at least 0"),
         (math.nan, {"low": 0.0, "high": 3.0}, "key is nan; it must be 0 to 3"),
         (0.0, {"above": 0.0}, "key is 0.0; it must be above 0"),
         (1.0, {"low": 0.0, "below": 1.0}, "key is 1.0; it must be at least 0 and below 1"),
