@@ -90,14 +90,6 @@ def test_nothing_is_attributed_where_nobody_asks() -> None:
     assert "usage" not in plain.document()
 
 
-def test_a_run_without_jobs_has_no_rows_but_those_of_its_pools() -> None:
-    nothing = autoscaler.simulate("reactive", make_trace([]), cluster=POOLS, usage=True).usage
-    assert nothing is not None
-    assert nothing.jobs["pools"].to_pylist() == ["old", "new", "spare"]
-    assert nothing.by_user == []
-    assert nothing.unattributed["kwh"] == 0.0
-
-
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_command_writes_the_rows_and_prints_a_table(
     suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

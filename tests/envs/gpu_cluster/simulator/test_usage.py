@@ -169,6 +169,14 @@ def test_energy_costs_what_its_hour_costs() -> None:
     assert expected[1] != pytest.approx(5 * expected[0], rel=0.05)
 
 
+def test_a_run_that_has_not_begun_has_used_nothing() -> None:
+    simulator = Simulator.from_problem(small_problem([(5.0, 60.0, 1.0)], [ONE_NODE]), log_rows=None)
+    simulator.reset_all()
+    usage = usage_of(simulator)
+    assert usage.job.tolist() == [0, -1]
+    assert {float(values.sum()) for values in usage.columns.values()} == {0.0}
+
+
 def test_a_log_that_does_not_say_everything_is_refused() -> None:
     simulator = run(small_problem([(0.0, 60.0, 1.0)], [ONE_NODE]))
     with pytest.raises(SimulatorError, match=r"the event log has 0 of 60000000 thousandths.*from its reset on"):
