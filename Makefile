@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 # Processes of the tests that need no cluster: one for each core, each with about 1 GB. Those on a control plane have one
 # of their own each (0.6 GB) and mostly wait.
 WORKERS ?= auto
-CLUSTER_WORKERS ?= 5
+CLUSTER_WORKERS ?= 4
 CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
 
 # uv uses the Python above and never fetches another one.
