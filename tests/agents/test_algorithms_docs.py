@@ -36,6 +36,7 @@ def test_the_example_that_replays_many_policies_runs() -> None:
     assert "simulator" in names
 
 
+@pytest.mark.slow
 def test_the_policy_and_its_onnx_file_choose_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_artifact(tmp_path / "runs" / "first" / "policy", "maskable-ppo")

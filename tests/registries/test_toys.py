@@ -126,6 +126,7 @@ def test_an_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         gymnasium.registry.pop(ENV_ID, None)
 
 
+@pytest.mark.slow
 def test_an_environment_is_trained_on(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_any_actions_give_the_same_numbers(problem: Problem, seed: int, style: s
     assert_same_times(fast, slow)
 
 
+@pytest.mark.slow
 @kernel_property(examples=60)
 @given(problem=problems(is_stochastic=True, has_grid=True), data=st.data())
 def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data: st.DataObject) -> None:
@@ -60,6 +61,7 @@ def test_episodes_that_begin_and_end_in_the_middle_agree(problem: Problem, data:
         step_both(fast, slow, action)
 
 
+@pytest.mark.slow
 @kernel_property(examples=60)
 @given(problem=problems(is_stochastic=True), setpoint=st.integers(0, 10**6))
 def test_a_replay_is_the_same_as_steps_of_the_constant_policy(problem: Problem, setpoint: int) -> None:
