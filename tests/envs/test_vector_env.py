@@ -15,6 +15,7 @@ from envs.autoreset import ResetNeededError
 from envs.errors import EnvironmentConfigError, InvalidActionError
 from envs.registry import ENVIRONMENTS, register_envs
 from envs.vector_env import CompiledVectorEnv
+from tests.envs.same import assert_same
 
 CLUSTER: dict[str, Any] = {
     "trace": "synthetic:quickstart?days=3&seed=0",
@@ -49,23 +50,6 @@ def make_sync(env_id: str, num_envs: int, mode: str) -> VectorEnv[Any, Any, Any]
         [lambda: gymnasium.make(env_id, disable_env_checker=True, **SETTINGS[env_id]) for _ in range(num_envs)],
         autoreset_mode=AutoresetMode(mode),
     )
-
-
-def assert_same(one: Any, other: Any) -> None:
-    """Equal to the bit, through dicts and arrays, of objects too."""
-    if isinstance(one, tuple):
-        for ours, theirs in zip(one, other, strict=True):
-            assert_same(ours, theirs)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, np.ndarray) and one.dtype == object:
-        for ours, theirs in zip(one, other, strict=True):
-            assert_same(ours, theirs)
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)

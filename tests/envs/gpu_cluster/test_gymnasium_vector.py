@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers.vector import DictInfoToList, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
@@ -16,12 +16,12 @@ from configs.errors import ConfigError, UserError
 from envs.errors import EnvironmentConfigError, InvalidActionError
 from envs.gpu_cluster.gymnasium_vector import GpuClusterVectorEnv
 from envs.registry import ENVIRONMENTS, register_envs
+from tests.envs.same import assert_same
 
 SETTINGS: dict[str, Any] = {
     "trace": "synthetic:quickstart?days=3&seed=0",
     "config": {"episode_seconds": 4_000.0, "codec": {"max_hold_seconds": 600.0}},
 }
-MODES = [mode.value for mode in AutoresetMode]
 ENV_IDS = sorted(name for name in ENVIRONMENTS if "GpuCluster" in name)
 
 
@@ -32,30 +32,6 @@ def registered() -> None:
 
 def make_vec(num_envs: int = 3, env_id: str = ENV_IDS[0], **kwargs: Any) -> Any:
     return gymnasium.make_vec(env_id, num_envs, **{**SETTINGS, **kwargs})
-
-
-def make_sync(num_envs: int, env_id: str, mode: str) -> VectorEnv[Any, Any, Any]:
-    return SyncVectorEnv(
-        [lambda: gymnasium.make(env_id, disable_env_checker=True, **SETTINGS) for _ in range(num_envs)],
-        autoreset_mode=AutoresetMode(mode),
-    )
-
-
-def assert_same(one: Any, other: Any) -> None:
-    """Equal to the bit, through dicts and arrays, of objects too."""
-    if isinstance(one, tuple):
-        for ours, theirs in zip(one, other, strict=True):
-            assert_same(ours, theirs)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, np.ndarray) and one.dtype == object:
-        for ours, theirs in zip(one, other, strict=True):
-            assert_same(ours, theirs)
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
 def test_masks_are_those_of_the_single_environments() -> None:
