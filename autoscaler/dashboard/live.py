@@ -17,6 +17,8 @@ from autoscaler.recordings.audit import AuditReader
 from envs.recording import Batch
 
 TIMEOUT_SECONDS = 10.0
+KEEP_SECONDS = 24 * 3600.0
+"""Of the past of an autoscaler that runs, so that a page may follow it for weeks; its audit has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class AuditSource:
     name: str
     title: str
     path: Path
+    keep_seconds: float | None = None
 
     def open(self) -> Feed:
         """Begin to read it."""
@@ -77,15 +80,17 @@ class LiveSource:
 
     Args:
         url: of its server.
+        keep_seconds: how much of the past a page keeps.
 
     Raises:
         DashboardError: it is no URL of HTTP.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keep_seconds: float = KEEP_SECONDS) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
             raise DashboardError(f"--live {url}: is no URL; give one such as http://127.0.0.1:8085")
         self.name = self.title = url
+        self.keep_seconds: float | None = keep_seconds
         self._url = url.rstrip("/") + "/stream"
 
     def open(self) -> Feed:

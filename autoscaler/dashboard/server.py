@@ -129,7 +129,8 @@ def make_app(page: Path, sources: Sequence[Source]) -> Starlette:
     by_name = {source.name: source for source in sources}
 
     def listed(_: Request) -> Response:
-        return JSONResponse([{"name": source.name, "title": source.title} for source in sources])
+        fields = ("name", "title", "keep_seconds")
+        return JSONResponse([{name: getattr(source, name) for name in fields} for source in sources])
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()

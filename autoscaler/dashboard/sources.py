@@ -34,6 +34,7 @@ class Source(Protocol):
     Attributes:
         name: unique among the sources of a dashboard.
         title: for the list.
+        keep_seconds: how much of the past a page that follows it keeps; None: all.
     """
 
     @property
@@ -41,6 +42,9 @@ class Source(Protocol):
 
     @property
     def title(self) -> str: ...  # noqa: D102
+
+    @property
+    def keep_seconds(self) -> float | None: ...  # noqa: D102
 
     def open(self) -> Feed:
         """Begin to read it.
@@ -57,6 +61,7 @@ class RecordingSource:
     name: str
     title: str
     folder: Path
+    keep_seconds: float | None = None
 
     def open(self) -> Feed:
         """Begin to read it."""
@@ -70,6 +75,7 @@ class CurveSource:
     name: str
     title: str
     folder: Path
+    keep_seconds: float | None = None
 
     def open(self) -> Feed:
         """Begin to read it."""

@@ -77,7 +77,7 @@ def decode(frame: bytes) -> dict[str, Any]:
 
 def test_a_recording_is_streamed_whole_and_as_it_is(start: Start, page: Path, cluster_recording: Path) -> None:
     server = start(page, [cluster_recording])
-    assert json.loads(ask(server, "/api/sources")[1]) == [{"name": "cluster", "title": "cluster"}]
+    assert json.loads(ask(server, "/api/sources")[1]) == [{"name": "cluster", "title": "cluster", "keep_seconds": None}]
     messages, rows = read(server, "cluster")
     assert [message["kind"] for message in messages] == ["head", "end"]
     assert messages[0]["head"]["pools"][0]["gpus_per_node"] == 8

@@ -37,7 +37,7 @@ export function App() {
     history.replaceState(null, "", `#${encodeURIComponent(source)}`);
     setProblem("");
     setRecording(null);
-    const stream = new Stream(source, setStatus, setProblem, setRecording);
+    const stream = new Stream(sources.find((each) => each.name === source)!, setStatus, setProblem, setRecording);
     return () => stream.close();
   }, [source]);
   const head = recording?.head ?? null;

@@ -12,6 +12,8 @@ interface Series {
   label: string;
   x: ArrayLike<number>;
   y: ArrayLike<number>;
+  /** Points that came so far, also those that are here no longer. */
+  came: number;
 }
 
 const HEIGHT = 140;
@@ -33,7 +35,7 @@ export function Chart({ title, series, axis, cursor, animation }: {
   const plot = useRef<uPlot | null>(null);
   const head = useRef<HTMLDivElement>(null);
   const drawn = useRef({ rows: -1, at: 0 });
-  const rows = series.reduce((sum, each) => sum + each.x.length, 0);
+  const rows = series.reduce((sum, each) => sum + each.came, 0);
   const names = series.map((each) => each.label).join("\n");
   const fill = () => {
     drawn.current = { rows, at: performance.now() };
@@ -173,20 +175,20 @@ interface Shared {
 }
 
 function Samples({ tracks, column, factor, clock, ...shared }: Shared & { tracks: Track[]; factor: number }) {
-  const rows = tracks.map((track) => `${track.head.name} ${track.table("samples").rows}`).join();
+  const rows = tracks.map((track) => `${track.head.name} ${track.table("samples").came}`).join();
   const series = useMemo(() => tracks.map((track) => samplesOf(track, column, factor)), [rows, column, factor]);
   return <Chart series={series} cursor={() => clock.time} {...shared} />;
 }
 
 function Signal({ recording, signals, column, clock, ...shared }: Shared & { recording: Recording; signals: Table }) {
-  const series = useMemo(() => zonesOf(recording, signals, column), [signals, signals.rows, column, recording.end]);
+  const series = useMemo(() => zonesOf(recording, signals, column), [signals, signals.came, column, recording.end]);
   return <Chart series={series} cursor={() => clock.time} {...shared} />;
 }
 
 function samplesOf(track: Track, column: string, factor: number): Series {
   const samples = track.table("samples");
   const y = samples.numbers(column).subarray(0, samples.rows);
-  return { label: track.head.title || track.head.name, x: samples.numbers("time_seconds").subarray(0, samples.rows), y: factor === 1 ? y : Float64Array.from(y, (value) => value * factor) };
+  return { label: track.head.title || track.head.name, x: samples.numbers("time_seconds").subarray(0, samples.rows), y: factor === 1 ? y : Float64Array.from(y, (value) => value * factor), came: samples.came };
 }
 
 /** A line with steps for each of the first four zones. */
@@ -207,6 +209,6 @@ function zonesOf(recording: Recording, signals: Table, column: string): Series[]
       x.push(recording.end);
       y.push(y[y.length - 1]);
     }
-    return { label, x, y };
+    return { label, x, y, came: signals.came };
   });
 }

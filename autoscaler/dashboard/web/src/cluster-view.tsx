@@ -22,7 +22,7 @@ export function ClusterView({ recording, track, clock, animation }: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const head = recording.head!;
   const nodes = track.table("nodes");
-  const layout = useMemo(() => layoutNodes(track, head, Math.max(width, 1)), [track, width, nodes.rows]);
+  const layout = useMemo(() => layoutNodes(track, head, Math.max(width, 1)), [track, width, nodes, nodes.rows]);
   const jobs = track.table("jobs");
   const bars = useMemo(() => new Bars(jobs), [jobs]);
   bars.update();

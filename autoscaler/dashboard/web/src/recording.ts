@@ -41,7 +41,7 @@ export interface Head {
   attribution: string[];
 }
 
-const SUBJECTS: Record<string, string> = {
+export const SUBJECTS: Record<string, string> = {
   node_states: "node",
   jobs: "job",
   signals: "zone",
@@ -86,6 +86,11 @@ export class Track {
     return view;
   }
 
+  /** Have another table in the place of one. */
+  replace(name: string, table: Table): void {
+    this.tables.set(name, table);
+  }
+
   append(frame: Frame): void {
     let table = this.tables.get(frame.table);
     if (table === undefined) {
@@ -111,6 +116,8 @@ export class Recording {
   tracks: Track[] = [];
   /** Rises with each frame, so that what was made of rows knows when it is old. */
   version = 0;
+  /** What was before is forgotten, except what it still says of later. */
+  since = -Infinity;
   private waiting: Frame[] = [];
 
   head: Head | null = null;
@@ -140,7 +147,7 @@ export class Recording {
   }
 
   get start(): number {
-    return this.head?.start_seconds ?? 0;
+    return Math.max(this.head?.start_seconds ?? 0, this.since);
   }
 
   /** Where the clock ends, or has come to. */

@@ -1,6 +1,7 @@
 /** The connection to the server: it comes back by itself, and then begins again from the start. */
 
 import { decodeFrame } from "./frame";
+import { forget } from "./forget";
 import { Recording, type Head } from "./recording";
 
 export type Status = "connecting" | "live" | "complete" | "lost";
@@ -8,6 +9,8 @@ export type Status = "connecting" | "live" | "complete" | "lost";
 export interface Source {
   name: string;
   title: string;
+  /** How much of the past is kept while it is followed; null: all. */
+  keep_seconds: number | null;
 }
 
 interface Message {
@@ -33,7 +36,7 @@ export class Stream {
   private closed = false;
 
   constructor(
-    private readonly source: string,
+    private readonly source: Source,
     private readonly onStatus: (status: Status) => void,
     private readonly onProblem: (text: string) => void,
     private readonly onRecording: (recording: Recording) => void,
@@ -52,7 +55,7 @@ export class Stream {
     const recording = new Recording();
     const address = new URL("api/stream", location.href);
     address.protocol = address.protocol.replace("http", "ws");
-    address.search = `source=${encodeURIComponent(this.source)}`;
+    address.search = `source=${encodeURIComponent(this.source.name)}`;
     const socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
@@ -73,6 +76,7 @@ export class Stream {
       } else {
         ended = message.kind === "end";
         this.pause = 500;
+        if (this.source.keep_seconds !== null) forget(recording, this.source.keep_seconds);
         // What was shown before the connection was lost stays until all of it is here again.
         if (this.recording !== recording) {
           this.recording = recording;

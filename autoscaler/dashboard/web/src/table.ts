@@ -31,6 +31,15 @@ class Column {
     for (let index = 0; index < values.length; index++) this.data[rows + index] = places[values[index]];
   }
 
+  /** The values at some rows. */
+  at(rows: readonly number[]): Column {
+    const kept = new Column(this.data.subarray(0, rows.length), this.strings !== null);
+    rows.forEach((row, index) => {
+      kept.data[index] = this.strings === null ? this.data[row] : kept.place(this.strings[this.data[row]]);
+    });
+    return kept;
+  }
+
   private place(text: string): number {
     let place = this.known.get(text);
     if (place === undefined) {
@@ -44,6 +53,8 @@ class Column {
 
 export class Table {
   rows = 0;
+  /** Rows that came, also those that are here no longer. */
+  came = 0;
   private readonly columns = new Map<string, Column>();
 
   append(frame: Frame): void {
@@ -56,6 +67,16 @@ export class Table {
       column.append(values, strings, this.rows);
     }
     this.rows += frame.rows;
+    this.came += frame.rows;
+  }
+
+  /** A table with some of the rows only. */
+  at(rows: readonly number[]): Table {
+    const kept = new Table();
+    for (const [name, column] of this.columns) kept.columns.set(name, column.at(rows));
+    kept.rows = rows.length;
+    kept.came = this.came;
+    return kept;
   }
 
   /** Numbers of a column; rows beyond `rows` have no meaning. Empty where nothing came yet. */

@@ -28,7 +28,7 @@ export function Training({ recording }: { recording: Recording }) {
         ))}
       </dl>
       <div class="charts">
-        {shown.map((name) => <Chart key={name} title={name} axis={STEPS} series={[{ label: name, ...curves.get(name)! }]} />)}
+        {shown.map((name) => <Chart key={name} title={name} axis={STEPS} series={[{ label: name, ...curves.get(name)!, came: curves.get(name)!.x.length }]} />)}
       </div>
       {names.length > SHOWN && <button type="button" onClick={() => setAll(!all)}>{all ? "Show fewer" : `Show all ${names.length}`}</button>}
     </>

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeFrame } from "../src/frame";
 import { containersOn, Functions } from "../src/functions";
 import { Recording, type Head } from "../src/recording";
-import { encodeFrame } from "./table.test";
+import { encodeFrame } from "./encode";
 
 const HEAD: Head = {
   kind: "functions", title: "t", tracks: [{ name: "a", title: "", reference: true }], start_seconds: 0, end_seconds: 20, finished: true,

@@ -7,7 +7,7 @@ import { decodeFrame } from "../src/frame";
 import { END, Recording, RESIZE, START, SUBMIT, type Head } from "../src/recording";
 import { nextDecision } from "../src/transport";
 import { nodeFacts, reasonsOf } from "../src/why";
-import { encodeFrame } from "./table.test";
+import { encodeFrame } from "./encode";
 
 const HEAD: Head = {
   kind: "cluster", title: "t", tracks: [{ name: "a", title: "", reference: true }, { name: "b", title: "B", reference: false }],
