@@ -226,7 +226,7 @@ def write_film(
         end: the last moment, s; None: its end.
 
     Raises:
-        RecordingError: the name ends otherwise, or writing .mp4 needs a package that is missing.
+        RecordingError: the name ends otherwise, or writing .mp4 needs a program that is missing.
         OutputFileError: the file cannot be written.
     """  # fmt: skip
     kind = Path(path).suffix
@@ -248,10 +248,24 @@ def _write_gif(frames: Iterator[Image.Image], path: Path, rate: float) -> None:
     )
 
 
-def _write_mp4(film: Film, frames: Iterator[Image.Image], path: Path, rate: float) -> None:
+def _find_ffmpeg() -> str:
+    """The program of PATH, else the one that the extra `film` brings along."""
     program = shutil.which("ffmpeg")
-    if program is None:
-        raise RecordingError("writing .mp4 needs the program ffmpeg, which is not in PATH; install it, or write a .gif")
+    if program is not None:
+        return program
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        return str(get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:  # the package is missing, or has no program for this machine
+        raise RecordingError(
+            "writing .mp4 needs the program ffmpeg, which is not in PATH; install it, or take the one that an extra "
+            "brings: pip install 'green-gpu-autoscaler[film]'; or write a .gif"
+        ) from error
+
+
+def _write_mp4(film: Film, frames: Iterator[Image.Image], path: Path, rate: float) -> None:
+    program = _find_ffmpeg()
     width, height = (side - side % 2 for side in film.size)  # H.264 takes even sides only
     film_path = path.with_suffix(".mp4")
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:g}", "-i", "-"]

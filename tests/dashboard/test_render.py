@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageColor
 from autoscaler.cli import main
 from autoscaler.recordings.film import Film
 from envs.recording.pictures import STATES
+from tests.films import needs_film_extra, read_film
 
 
 def pixels(image: Image.Image, colour: str) -> int:
@@ -39,27 +40,52 @@ def test_a_city_is_drawn_and_its_users_move(city_recording: Path) -> None:
     assert pixels(film.frame(10.0), STATES[3]) > 20
 
 
-@pytest.mark.parametrize("kind", ["gif", "mp4"])
-def test_a_film_has_its_frames(cluster_recording: Path, tmp_path: Path, kind: str) -> None:
-    if kind == "mp4" and shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg in PATH")
-    path = tmp_path / f"film.{kind}"
-    words = ["render", str(cluster_recording), "-o", str(path), "--frames", "6", "--width", "400"]
-    assert main(words) == 0
-    if kind == "gif":
-        with Image.open(path) as image:
-            assert 2 <= getattr(image, "n_frames", 1) <= 6  # frames that are alike are joined
-    else:
-        assert path.read_bytes()[4:8] == b"ftyp"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["cluster", path.name]
+def render_film(recording: Path, path: Path) -> None:
+    assert main(["render", str(recording), "-o", str(path), "--frames", "6", "--width", "401"]) == 0
+    assert sorted(each.name for each in path.parent.iterdir()) == ["cluster", path.name]
+
+
+def test_an_animation_has_its_frames(cluster_recording: Path, tmp_path: Path) -> None:
+    render_film(cluster_recording, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as image:
+        assert 2 <= getattr(image, "n_frames", 1) <= 6  # frames that are alike are joined
+
+
+def test_a_film_has_its_frames(cluster_recording: Path, tmp_path: Path) -> None:
+    needs_film_extra()
+    render_film(cluster_recording, tmp_path / "film.mp4")
+    film = read_film(tmp_path / "film.mp4")
+    assert "yuv420p" in film.about
+    assert "12 fps" in film.about
+    height = Film(cluster_recording, width=401).size[1]
+    assert film.frames.shape == (6, height // 2 * 2, 400, 3)  # even sides
+    draining = np.abs(film.frames[-1].astype(int) - ImageColor.getrgb(STATES[4])).sum(axis=2) < 60
+    assert draining.sum() > 100  # colours are coded with a loss
+
+
+def test_a_film_takes_the_program_of_the_path_first(
+    cluster_recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncat >/dev/null\necho no such codec >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    assert main(["render", str(cluster_recording), "-o", str(tmp_path / "film.mp4"), "--frames", "2"]) == 2
+    assert "ffmpeg failed: no such codec; or write a .gif" in capsys.readouterr().err
+    assert not (tmp_path / "film.mp4").exists()
 
 
 def test_without_ffmpeg_it_is_one_line(
     cluster_recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     assert main(["render", str(cluster_recording), "-o", str(tmp_path / "film.mp4"), "--frames", "2"]) == 2
-    assert "needs the program ffmpeg" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "needs the program ffmpeg" in error
+    assert "green-gpu-autoscaler[film]" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
