@@ -21,9 +21,9 @@ import numpy as np
 from _common import parse, parser
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from autoscaler.dashboard.catalog import Catalog
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
-from autoscaler.dashboard.sources import find_sources
 from autoscaler.progress import Terminal
 from envs.recording import Head, RecordingWriter, Track
 
@@ -153,13 +153,13 @@ def main() -> None:
         write_city(folder / f"city-{options.users}-users-125-sites", options.users, 125)
         write_cluster(folder / f"cluster-{options.nodes}-nodes", options.nodes)
         paths = [*sorted(map(str, folder.iterdir())), *options.recordings]
-        sources = find_sources(paths)
-        server = DashboardServer(find_page(Terminal()), sources, Address())
+        catalog = Catalog(paths)
+        server = DashboardServer(find_page(Terminal()), catalog, Address())
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         path = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
         results = {}
-        for source in sources:
+        for source in catalog.sources():
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             results[source.name] = measure(browser, server, source.name, options.seconds)
             browser.close()

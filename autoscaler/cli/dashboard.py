@@ -12,7 +12,7 @@ from autoscaler.cli._common import QuietOption, note
 def command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Recordings, run folders, or audit files of `autoscaler deploy`."),
+        typer.Argument(metavar="[RUN]...", help="Recordings, run folders, folders of these, or audit files."),
     ] = None,
     live: Annotated[
         list[str] | None,

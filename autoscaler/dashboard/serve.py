@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoscaler.dashboard.catalog import Catalog, demo_folder
 from autoscaler.dashboard.errors import DashboardError
+from autoscaler.dashboard.live import LiveSource
 from autoscaler.dashboard.page import find_page
-from autoscaler.dashboard.sources import demo_sources, find_sources
 from autoscaler.progress import Reporter, make_reporter
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def prepare(
     """A server that is ready to run.
 
     Args:
-        paths: recordings, run folders and audit files.
+        paths: recordings, run folders, folders of these, and audit files; what appears in folders is shown then.
         live: URLs of autoscalers that run with `http.stream` on.
         demo: also the recordings that are part of the package.
         host: address to listen on.
@@ -48,11 +50,11 @@ def prepare(
             "pip install 'green-gpu-autoscaler[dashboard]'"
         ) from error
     address = Address(host, port, token, tuple(names))
-    from autoscaler.dashboard.live import LiveSource
-
-    sources = find_sources(paths, [LiveSource(url) for url in live])
-    if demo:
-        sources += demo_sources()
-    if not sources:
+    shown: list[str | Path] = [*paths, *([demo_folder()] if demo else [])]
+    if not shown and not live:
         raise DashboardError("there is nothing to show; give a recording or a run folder, --live URL, or --demo")
-    return DashboardServer(find_page(make_reporter(progress)), sources, address)
+    catalog = Catalog(shown, [LiveSource(url) for url in live])
+    reporter = make_reporter(progress)
+    for path in catalog.empty_paths():
+        reporter.note(f"{path}: has no recording and no run yet; the page shows what appears there")
+    return DashboardServer(find_page(reporter), catalog, address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from autoscaler.dashboard.access import Access, hosts_of, is_loopback
+from autoscaler.dashboard.catalog import Catalog
 from autoscaler.dashboard.errors import DashboardError
 from autoscaler.dashboard.frames import encode_frame
 from autoscaler.dashboard.sources import Feed, Source
@@ -63,19 +64,19 @@ class DashboardServer:
 
     Args:
         page: folder of the built page.
-        sources: what is shown.
+        catalog: what is shown.
         address: where it listens.
 
     Raises:
         DashboardError: it cannot listen there.
     """
 
-    def __init__(self, page: Path, sources: Sequence[Source], address: Address) -> None:
+    def __init__(self, page: Path, catalog: Catalog, address: Address) -> None:
         self._address = address
         self._socket = _listen(address)
         self.port = int(self._socket.getsockname()[1])
         hosts = hosts_of(address.host, address.names)
-        app = Access(make_app(page, sources), hosts, address.token, self.port)
+        app = Access(make_app(page, catalog), hosts, address.token, self.port)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, ws="websockets-sansio", lifespan="off",
             timeout_graceful_shutdown=1, server_header=False,
@@ -119,22 +120,21 @@ def _listen(address: Address) -> socket.socket:
     return found
 
 
-def make_app(page: Path, sources: Sequence[Source]) -> Starlette:
+def make_app(page: Path, catalog: Catalog) -> Starlette:
     """The application without the checks of who asks.
 
     Args:
         page: folder of the built page.
-        sources: what is shown, by unique names.
+        catalog: what is shown.
     """
-    by_name = {source.name: source for source in sources}
 
     def listed(_: Request) -> Response:
         fields = ("name", "title", "keep_seconds")
-        return JSONResponse([{name: getattr(source, name) for name in fields} for source in sources])
+        return JSONResponse([{name: getattr(source, name) for name in fields} for source in catalog.sources()])
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        source = by_name.get(websocket.query_params.get("source", ""))
+        source = await run_in_threadpool(catalog.find, websocket.query_params.get("source", ""))
         if source is None:
             await _tell(websocket, "problem", text="there is no such source; reload the page")
             await websocket.close()

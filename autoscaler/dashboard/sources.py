@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 from autoscaler.dashboard.errors import DashboardError
-from autoscaler.run_folder import CONFIG, RECORDING
 from envs.recording import SHARED, Batch, Head, Recording, check_columns
-from envs.recording.writer import HEAD
 
 CURVE = "metrics.jsonl"
 
@@ -110,62 +107,3 @@ class _CurveFeed:
         for name, value in entry.items():
             if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
                 yield step, name, float(value)
-
-
-def find_sources(paths: Sequence[str], live: Sequence[Source] = ()) -> list[Source]:
-    """What the words on the command line name.
-
-    Args:
-        paths: folders of recordings or runs, and audit files.
-        live: sources that are there besides.
-
-    Raises:
-        DashboardError: one of them is none of these.
-    """
-    found: list[Source] = list(live)
-    for text in paths:
-        for source in _sources_of(Path(text)):
-            number = sum(each.name.partition("~")[0] == source.name for each in found)
-            found.append(_renamed(source, f"{source.name}~{number + 1}") if number else source)
-    return found
-
-
-def _renamed(source: Source, name: str) -> Source:
-    from dataclasses import replace
-
-    renamed: Source = replace(source, name=name)  # type: ignore[type-var]  # every source is a dataclass
-    return renamed
-
-
-def _sources_of(path: Path) -> Iterator[Source]:
-    name = path.resolve().name
-    if (path / HEAD).is_file():
-        yield RecordingSource(name, name, path)
-    elif (path / CONFIG).is_file():
-        if (path / RECORDING / HEAD).is_file():
-            yield RecordingSource(f"{name}-recording", f"{name}: what it does", path / RECORDING)
-        yield CurveSource(name, f"{name}: training", path)
-    elif path.is_file() and path.suffix == ".jsonl":
-        from autoscaler.dashboard.live import AuditSource
-
-        yield AuditSource(name, name, path)
-    else:
-        raise DashboardError(
-            f"{path}: is neither a recording, nor a run folder, nor an audit file (.jsonl); record one with "
-            "`autoscaler simulate --record FOLDER` or `evaluate --record FOLDER`, or look at --demo"
-        )
-
-
-def demo_sources() -> list[Source]:
-    """The recordings that are part of the package.
-
-    Raises:
-        DashboardError: this installation has none.
-    """
-    folder = Path(str(resources.files("autoscaler.dashboard") / "demo"))
-    found: list[Source] = [
-        RecordingSource(path.name, path.name, path) for path in sorted(folder.glob("*")) if (path / HEAD).is_file()
-    ]
-    if not found:
-        raise DashboardError(f"{folder}: has no recording; the installation is damaged, install it again")
-    return found

@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from autoscaler.dashboard.build import WEB, npm_command
+from autoscaler.dashboard.catalog import Catalog
+from autoscaler.dashboard.live import LiveSource
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
-from autoscaler.dashboard.sources import Source, find_sources
 from autoscaler.progress import Reporter
 from envs.recording import Head, RecordingWriter, Track
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 Start = Callable[..., DashboardServer]
+expect.set_options(timeout=20_000)  # the page asks for what is new every 3 s, and the machine may be busy
 POOL = {
     "name": "gpu", "gpu_model": "V100", "gpus_per_node": 8, "min_nodes": 1, "max_nodes": 4, "boot_seconds": 300.0,
     "zone": 0,
@@ -74,8 +76,8 @@ def start() -> Iterator[Callable[..., DashboardServer]]:
     """Starts servers, and stops them at the end."""
     running: list[tuple[DashboardServer, threading.Thread]] = []
 
-    def run(page: Path, paths: Sequence[Path] = (), address: Address | None = None, more: Sequence[Source] = ()):
-        server = DashboardServer(page, find_sources([str(path) for path in paths], more), address or Address())
+    def run(page: Path, paths: Sequence[Path] = (), address: Address | None = None, more: Sequence[LiveSource] = ()):
+        server = DashboardServer(page, Catalog(paths, more), address or Address())
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         running.append((server, thread))

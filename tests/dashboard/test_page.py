@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,33 @@ def test_a_run_that_is_trained_is_followed(
     expect(seen.page.get_by_role("definition").filter(has_text="5.50")).to_be_visible()
     expect(seen.page.get_by_role("status")).to_have_text("following")
     assert seen.violations() == []
+
+
+def test_what_appears_in_a_folder_is_listed_and_what_is_shown_stays(
+    built: Path, start: Start, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    seen = visit(start(built, [runs]).url)
+    page = seen.page
+    expect(page.get_by_text("Nothing is here yet")).to_be_visible()
+    (runs / "b").mkdir()
+    (runs / "b" / "config.yaml").touch()
+    expect(page.get_by_text("no entry yet")).to_be_visible()
+    write_cluster(runs / "b" / "recording")
+    choice = page.get_by_label("show")
+    expect(choice.locator("option")).to_have_text(["b: what it does", "b: training"])
+    expect(choice).to_have_value("b")  # what was shown
+    choice.select_option("b: what it does")
+    expect(page.get_by_role("heading", name="learned")).to_be_visible()
+    page.get_by_role("slider", name="moment").fill("300")
+    write_cluster(runs / "a")
+    expect(choice.locator("option")).to_have_text(["a", "b: what it does", "b: training"])
+    shutil.rmtree(runs / "b")
+    expect(choice.locator("option")).to_have_text(["a", "b: what it does"])  # it stays as long as it is shown
+    expect(page.locator("time")).to_have_text("2017-10-02 00:05:00")
+    assert seen.violations() == []
+    assert seen.complaints == []
 
 
 def test_a_recording_that_grows_is_followed_and_a_restart_of_the_server_survived(

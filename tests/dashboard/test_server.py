@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from autoscaler.cli import main
+from autoscaler.dashboard import serve
+from autoscaler.dashboard.catalog import Catalog, demo_folder
 from autoscaler.dashboard.errors import DashboardError
 from autoscaler.dashboard.server import Address, DashboardServer
-from autoscaler.dashboard.sources import demo_sources
+from autoscaler.progress import Reporter
 from tests.dashboard.conftest import write_cluster
 
 TOKEN = "0123456789abcdef"
@@ -90,6 +93,45 @@ def test_a_recording_is_streamed_whole_and_as_it_is(start: Start, page: Path, cl
     assert columns == {"node": [0, 1, 2, 3], "pool": [0] * 4, "name": ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]}
 
 
+def test_what_is_there_is_found_whenever_it_is_asked_for(
+    start: Start, page: Path, cluster_recording: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    run = runs / "cluster"
+    run.mkdir(parents=True)
+    server = start(page, [runs, cluster_recording])
+
+    def names() -> list[str]:
+        return [source["name"] for source in json.loads(ask(server, "/api/sources")[1])]
+
+    assert names() == ["cluster"]
+    (run / "config.yaml").touch()
+    assert names() == ["cluster~2", "cluster"]  # a name that something has stays with it
+    write_cluster(run / "recording")
+    write_cluster(run / "noon")
+    assert names() == ["cluster-noon", "cluster-recording", "cluster~2", "cluster"]
+    assert read(server, "cluster-noon")[0][-1]["kind"] == "end"
+    shutil.rmtree(run)
+    assert names() == ["cluster"]
+    assert "no such source" in read(server, "cluster-noon")[0][-1]["text"]
+
+
+def test_a_folder_without_anything_is_said(tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Notes(Reporter):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.lines.append(text)
+
+    notes = Notes()
+    monkeypatch.setattr(serve, "find_page", lambda _: page)
+    server = serve.prepare([str(tmp_path / "page")], progress=notes)
+    server.stop()
+    server.run()  # it closes what it listens on
+    assert notes.lines == [f"{tmp_path / 'page'}: has no recording and no run yet; the page shows what appears there"]
+
+
 def test_what_is_written_later_comes_later(start: Start, page: Path, tmp_path: Path) -> None:
     writer = write_cluster(tmp_path / "growing", finished=False)
     server = start(page, [tmp_path / "growing"])
@@ -109,7 +151,7 @@ def test_what_is_written_later_comes_later(start: Start, page: Path, tmp_path: P
 
 def test_the_demo_has_a_city_and_a_cluster_that_are_whole() -> None:
     heads = {}
-    for source in demo_sources():
+    for source in Catalog([demo_folder()]).sources():
         feed = source.open()
         rows = {batch.table for batch in feed.news()}
         assert {"samples", "signals"} <= rows
@@ -196,7 +238,7 @@ def test_an_address_that_all_can_reach_is_refused(address: dict[str, Any], messa
 def test_a_port_that_is_taken_is_refused(start: Start, page: Path, cluster_recording: Path) -> None:
     server = start(page, [cluster_recording])
     with pytest.raises(DashboardError, match="choose another --port"):
-        DashboardServer(page, [], Address(port=server.port))
+        DashboardServer(page, Catalog([]), Address(port=server.port))
 
 
 @pytest.mark.parametrize(

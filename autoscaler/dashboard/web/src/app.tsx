@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Player } from "./player";
 import type { Recording } from "./recording";
 import { listSources, Stream, type Source, type Status } from "./stream";
@@ -11,33 +11,62 @@ const STATUS: Record<Status, string> = {
   lost: "connection lost, trying again …",
 };
 
+/** Between two questions for what can be shown: recordings and runs appear while the page is open. */
+const LIST_MS = 3000;
+
 /** The source that the address names, so that a reload shows the same. */
 function named(sources: Source[]): string {
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  return sources.some((source) => source.name === wanted) ? wanted : (sources[0]?.name ?? "");
+  const wanted = sources.find(({ name }) => `#${encodeURIComponent(name)}` === location.hash);
+  return (wanted ?? sources[0])?.name ?? "";
+}
+
+/** The list with what came and without what went, except the one that is shown; the old one where that is the same. */
+function renewed(old: Source[] | null, found: Source[], shown: string): Source[] {
+  const gone = old?.find((source) => source.name === shown && !found.some(({ name }) => name === shown));
+  const list = gone === undefined ? found : [...found, gone];
+  return JSON.stringify(list) === JSON.stringify(old) ? old! : list;
+}
+
+/** What can be shown, asked for again and again; null: not known yet. */
+function useSources(shown: string, onProblem: (text: string) => void): Source[] | null {
+  const [sources, setSources] = useState<Source[] | null>(null);
+  const latest = useRef(shown);
+  latest.current = shown;
+  useEffect(() => {
+    let known = false;
+    const ask = async () => {
+      try {
+        const found = await listSources();
+        known = true;
+        setSources((old) => renewed(old, found, latest.current));
+      } catch (error) { // once the list is known, the stream says that the server is away
+        if (!known) onProblem(error instanceof Error ? error.message : String(error));
+      }
+    };
+    void ask();
+    const timer = setInterval(ask, LIST_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return sources;
 }
 
 export function App() {
-  const [sources, setSources] = useState<Source[]>([]);
   const [source, setSource] = useState("");
   const [status, setStatus] = useState<Status>("connecting");
   const [problem, setProblem] = useState("");
   const [recording, setRecording] = useState<Recording | null>(null);
+  const sources = useSources(source, setProblem);
   useEffect(() => {
-    listSources().then(
-      (found) => {
-        setSources(found);
-        setSource(named(found));
-      },
-      (error: unknown) => setProblem(error instanceof Error ? error.message : String(error)),
-    );
-  }, []);
+    if (sources === null || source !== "") return;
+    setProblem("");
+    setSource(named(sources));
+  }, [sources]);
   useEffect(() => {
     if (source === "") return;
     history.replaceState(null, "", `#${encodeURIComponent(source)}`);
     setProblem("");
     setRecording(null);
-    const stream = new Stream(sources.find((each) => each.name === source)!, setStatus, setProblem, setRecording);
+    const stream = new Stream(sources!.find((each) => each.name === source)!, setStatus, setProblem, setRecording);
     return () => stream.close();
   }, [source]);
   const head = recording?.head ?? null;
@@ -45,7 +74,7 @@ export function App() {
     <>
       <header>
         <h1>autoscaler</h1>
-        {sources.length > 1 && (
+        {sources !== null && sources.length > 1 && (
           <label>
             show{" "}
             <select value={source} onChange={(event) => setSource(event.currentTarget.value)}>
@@ -54,14 +83,16 @@ export function App() {
           </label>
         )}
         <span class="title">{head?.title}</span>
-        <span role="status">{problem === "" ? STATUS[status] : ""}</span>
+        <span role="status">{problem === "" && source !== "" ? STATUS[status] : ""}</span>
       </header>
       <main>
         {problem !== "" && <p role="alert">{problem}</p>}
         {recording !== null && head !== null && (head.kind === "training"
           ? <Training key={source} recording={recording} />
           : <Player key={source} recording={recording} />)}
-        {recording === null && problem === "" && <p class="empty">Reading …</p>}
+        {recording === null && problem === "" && (
+          <p class="empty">{sources?.length === 0 ? "Nothing is here yet; recordings and runs are shown as they appear." : "Reading …"}</p>
+        )}
       </main>
     </>
   );
