@@ -19,6 +19,7 @@ from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compil
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.recordings.simulated import Recorded, record_policies
+from autoscaler.recordings.stretch import WHOLE, Stretch
 from autoscaler.usage import NamedUsage, check_usage_file, name_usage
 from configs.files import check_output_file
 from configs.loader import to_dict
@@ -102,6 +103,7 @@ def simulate(
     seed: int = 0,
     events: str | Path | None = None,
     record: str | Path | None = None,
+    stretch: Stretch = WHOLE,
     usage: bool | str | Path = False,
     progress: bool | Reporter = False,
 ) -> Simulation:
@@ -118,6 +120,7 @@ def simulate(
         seed: for rules that draw at random.
         events: where the event log goes as Parquet; None: nothing is logged.
         record: folder of a recording for `autoscaler dashboard`, for which the policy runs once more; None: none.
+        stretch: what of the run is recorded.
         usage: whether to attribute energy, carbon and money to jobs, users, groups and pools; a file ending in .csv or
             .parquet: also write the rows of the jobs there.
         progress: see `autoscaler.progress`.
@@ -130,7 +133,7 @@ def simulate(
         ClusterError: trace and cluster do not fit together.
         PolicyFitError: the codec of the policy has fewer pools than the cluster.
         SimulatorError: an invariant does not hold, in debug mode (`overrides=["debug=true"]`).
-        RecordingError: the folder of the recording is not empty.
+        RecordingError: the folder of the recording is not empty, or nothing runs in the stretch.
         OutputFileError: the event log, the recording or the usage cannot be written.
     """
     if events is not None:
@@ -153,7 +156,8 @@ def simulate(
         done.usage.write(usage)
     if record is not None:
         window = whole_trace(jobs)
-        record_policies(record, scenario, window, [Recorded(candidate.policy.name, candidate.policy)], jobs.uri)
+        recorded = Recorded(candidate.policy.name, candidate.policy)
+        record_policies(record, scenario, window, [recorded], jobs.uri, stretch)
     return done
 
 

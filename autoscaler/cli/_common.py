@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from configs.files import check_output_file, json_text, write_text
+
+if TYPE_CHECKING:
+    from autoscaler.recordings.stretch import Stretch
 
 
 def checked_output(path: str | None) -> str | None:
@@ -69,6 +72,30 @@ RecordOption = Annotated[
         help="Write a recording for `autoscaler dashboard` into a new folder.",
     ),
 ]
+
+
+RecordFromOption = Annotated[
+    float | None,
+    typer.Option("--record-from", metavar="SECONDS", help="Where the recording begins, in the time of the trace."),
+]
+RecordUntilOption = Annotated[
+    float | None, typer.Option("--record-until", metavar="SECONDS", help="Where the recording ends.")
+]
+
+
+def recorded_stretch(record: str | None, start: float | None, until: float | None) -> Stretch:
+    """What of a run is recorded.
+
+    Raises:
+        BadParameter: nothing is.
+        RecordingError: a moment is no finite number.
+    """
+    from autoscaler.recordings.stretch import Stretch
+
+    for option, value in (("--record-from", start), ("--record-until", until)):
+        if value is not None and record is None:
+            raise typer.BadParameter(f"{option} is for recordings; give --record FOLDER too")
+    return Stretch(start, until)
 
 
 def _usage_file(path: str | None) -> str | None:

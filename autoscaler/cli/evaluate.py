@@ -11,8 +11,11 @@ from autoscaler.cli._common import (
     JsonOption,
     OverridesOption,
     QuietOption,
+    RecordFromOption,
     RecordOption,
+    RecordUntilOption,
     checked_output,
+    recorded_stretch,
     write_json,
 )
 from autoscaler.cli._names import OtherTraceOption, RunsArgument
@@ -46,6 +49,8 @@ def command(
     ] = None,
     figure: FigureOption = None,
     record: RecordOption = None,
+    record_from: RecordFromOption = None,
+    record_until: RecordUntilOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -56,12 +61,14 @@ def command(
     brings its own codec. Costs are compared with those of reactive-tuned, which is tuned on the training part only.
     --set changes the environment, for example --set objective.usd_per_kwh=0.3.
     """
+    stretch = recorded_stretch(record, record_from, record_until)
     from autoscaler.evaluation.environments import environment_of
 
     if environment_of(runs or []) is not None:
         given = {
             "--trace": trace, "--cluster": cluster, "--from": start, "--until": None if until == 1.0 else until,
             "--reference": reference, "--report": report, "--figure": figure,
+            "--record-from": record_from, "--record-until": record_until,
         }  # fmt: skip
         from autoscaler.cli._evaluate_environment import show_comparison
 
@@ -78,7 +85,7 @@ def command(
     if figure is not None:
         comparison.write_figure(figure)
     if record is not None:
-        comparison.write_recording(record)
+        comparison.write_recording(record, stretch=stretch)
     if json_to is not None:
         write_json(comparison.document(), json_to)
     if json_to != "-":

@@ -10,9 +10,12 @@ from autoscaler.cli._common import (
     JsonOption,
     OverridesOption,
     QuietOption,
+    RecordFromOption,
     RecordOption,
+    RecordUntilOption,
     UsageOption,
     checked_output,
+    recorded_stretch,
     write_json,
 )
 from autoscaler.cli._names import PolicyOption, TraceOption
@@ -47,6 +50,8 @@ def command(
         bool, typer.Option("--debug", help="Check every invariant after every event; many times slower.")
     ] = False,
     record: RecordOption = None,
+    record_from: RecordFromOption = None,
+    record_until: RecordUntilOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -55,12 +60,13 @@ def command(
     The whole trace runs, from its first submission until its last job has ended. --set changes the environment, for
     example --set objective.usd_per_kwh=0.3.
     """
+    stretch = recorded_stretch(record, record_from, record_until)
     from autoscaler.simulation import simulate
 
     done = simulate(
         policy, trace, cluster=cluster, overrides=[*(overrides or []), *(["debug=true"] if debug else [])],
-        packer=packer, seed=seed, events=events, record=record, usage=usage or False,
-        progress=not quiet,
+        packer=packer, seed=seed, events=events, record=record, stretch=stretch,
+        usage=usage or False, progress=not quiet,
     )  # fmt: skip
     if json_to is not None:
         write_json(done.document(), json_to)

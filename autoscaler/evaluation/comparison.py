@@ -19,6 +19,7 @@ from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, check_fit,
 from autoscaler.evaluation.statistics import Bootstrap, Estimate
 from autoscaler.evaluation.timeline import DEFAULT_SAMPLES, Timeline
 from autoscaler.evaluation.windows import Window
+from autoscaler.recordings.stretch import WHOLE, Stretch
 from configs.files import json_text, write_text
 
 EXCEEDANCE = np.logspace(0.0, -4.0, 161)
@@ -178,15 +179,16 @@ class Comparison:
 
         write_picture(self, path)
 
-    def write_recording(self, folder: str | Path, window: int = 0) -> None:
+    def write_recording(self, folder: str | Path, window: int = 0, stretch: Stretch = WHOLE) -> None:
         """Run every policy once more, the first seed of each, and record what it does, for `autoscaler dashboard`.
 
         Args:
             folder: of the recording; it must be empty or missing.
             window: number of the window.
+            stretch: what of the window is recorded.
 
         Raises:
-            RecordingError: the folder is not empty.
+            RecordingError: the folder is not empty, or nothing runs in the stretch.
             OutputFileError: it cannot be written.
         """
         from autoscaler.recordings.simulated import Recorded, record_policies
@@ -196,7 +198,7 @@ class Comparison:
             for name, result in self.results.items()
         ]
         title = f"window {window + 1} of {len(self.windows)} of {self.scenario.trace.uri}"
-        record_policies(folder, self.scenario, self.windows[window], policies, title)
+        record_policies(folder, self.scenario, self.windows[window], policies, title, stretch)
 
     @property
     def incidents(self) -> dict[str, str]:

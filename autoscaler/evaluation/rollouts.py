@@ -195,7 +195,9 @@ def replay_rules(
     return found
 
 
-def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_rows: int | None = 0) -> Simulator:
+def prepare(
+    policy: Policy, scenario: Scenario, windows: Sequence[Window], log_rows: int | None = 0, end_ms: int = NEVER
+) -> Simulator:
     """A batch of clusters at the start of their windows.
 
     Args:
@@ -203,6 +205,7 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_r
         scenario: trace, cluster and settings.
         windows: at least one.
         log_rows: of the event log, as of `Simulator`.
+        end_ms: where they end; `NEVER`: when the last job of the window has.
 
     Raises:
         PolicyFitError: the codec of the policy has fewer pools than the cluster.
@@ -211,7 +214,7 @@ def prepare(policy: Policy, scenario: Scenario, windows: Sequence[Window], log_r
     simulator = Simulator.from_problem(scenario.problem(policy), num_clusters=len(windows), log_rows=log_rows)
     simulator.reset(
         np.arange(len(windows)),
-        np.array([(window.start_ms, NEVER, window.last_job) for window in windows], np.int64),
+        np.array([(window.start_ms, end_ms, window.last_job) for window in windows], np.int64),
     )
     return simulator
 
@@ -288,8 +291,7 @@ def event_log(policy: Policy, scenario: Scenario, window: Window, end_ms: int) -
         window: the window.
         end_ms: the moment.
     """
-    simulator = Simulator.from_problem(scenario.problem(policy), log_rows=None)
-    simulator.reset(np.array([0]), np.array([(window.start_ms, end_ms, window.last_job)], np.int64))
+    simulator = prepare(policy, scenario, [window], log_rows=None, end_ms=end_ms)
     execute(policy, simulator, [window])
     return simulator.event_log()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,29 @@ class LogRows:
     node_states: Rows = field(default_factory=list)
     jobs: Rows = field(default_factory=list)
     decisions: Rows = field(default_factory=list)
+
+    def since(self, seconds: float) -> LogRows:
+        """The rows after a moment, and before them those that still hold then.
+
+        These are the last one of each node and of each pool's target, and all of jobs that have not ended.
+        """
+        early_nodes, nodes = _split(self.node_states, seconds)
+        early_jobs, jobs = _split(self.jobs, seconds)
+        early_decisions, decisions = _split(self.decisions, seconds)
+        events = {job: event for _, job, event, *_ in early_jobs}
+        going_on = [row for row in early_jobs if events[row[1]] != END]
+        return LogRows(_last_of_each(early_nodes) + nodes, going_on + jobs, _last_of_each(early_decisions) + decisions)
+
+
+def _split(rows: Rows, seconds: float) -> tuple[Rows, Rows]:
+    """The rows up to a moment, and those after it."""
+    count = bisect_right(rows, seconds, key=itemgetter(0))
+    return rows[:count], rows[count:]
+
+
+def _last_of_each(rows: Rows) -> Rows:
+    """The last row of each subject, which stands behind the time, in order of time."""
+    return sorted({row[1]: row for row in rows}.values(), key=itemgetter(0))
 
 
 class LogReader:

@@ -18,6 +18,7 @@ from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
 from autoscaler.recordings.simulated import Recorded, record_policies
+from autoscaler.recordings.stretch import Stretch
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
@@ -73,6 +74,71 @@ def test_decisions_say_what_they_saw(recorded: tuple[Recording, dict[str, float]
     rows = recording.table("decisions", recording.head.tracks[0].name).to_pylist()
     assert all(row["before"] != row["target"] for row in rows[len(CLUSTER.pools) :])
     assert any(row["target"] > row["before"] and "jobs wait" in row["reason"] for row in rows)
+
+
+def test_a_stretch_is_what_the_whole_recording_has_there(
+    recorded: tuple[Recording, dict[str, float]], tmp_path: Path
+) -> None:
+    start, end = 30_000.0, 60_000.0
+    autoscaler.simulate("reactive", TRACE, cluster=CLUSTER, record=tmp_path / "r", stretch=Stretch(start, end))
+    part, whole = Recording(tmp_path / "r"), recorded[0]
+    assert (part.head.start_seconds, part.head.end_seconds) == (start, end)
+    name = part.head.tracks[0].name
+    samples, others = part.table("samples", name), whole.table("samples", name)
+    times = samples.column("time_seconds").to_numpy()
+    assert (times[0], times[-1]) == (start, end)
+
+    def between(column: str, moment: float) -> float:
+        return float(np.interp(moment, others.column("time_seconds").to_numpy(), others.column(column).to_numpy()))
+
+    for column in ("kwh", "usd", "waited_gpu_hours"):
+        sums = samples.column(column).to_numpy()
+        assert sums[0] == 0.0
+        assert sums[-1] == pytest.approx(between(column, end) - between(column, start), rel=1e-3)
+    jobs = whole.table("jobs", name).to_pylist()
+    ended = {row["job"] for row in jobs if row["event"] == 2 and start < row["time_seconds"] <= end}
+    assert samples.column("finished").to_pylist()[-1] == len(ended) > 0
+    for table, subject in (("node_states", "node"), ("jobs", "job")):
+        here, there = (Moments(each.table(table, name), subject, 5000) for each in (part, whole))
+        for moment in np.linspace(start, end, 25):
+            if table == "node_states":
+                assert np.array_equal(here.values("state", moment, OFF), there.values("state", moment, OFF))
+                assert np.array_equal(here.values("used_gpus", moment, 0), there.values("used_gpus", moment, 0))
+            else:
+                events = there.values("event", moment, 2)
+                known = here.values("event", moment, 2)
+                assert np.array_equal(known[events != 2], events[events != 2])  # jobs that have ended may be unknown
+    last = part.table("decisions", name).to_pylist()[0]
+    assert last["time_seconds"] <= start  # the target that holds then
+
+
+def test_evaluate_records_a_stretch_of_its_first_window(tmp_path: Path) -> None:
+    words = ["evaluate", "--trace", TRACE, "--baselines", "reactive,always-on", "--windows", "1", "--quiet"]
+    folder = tmp_path / "both"
+    assert main([*words, "--record", str(folder), "--record-until", "80000"]) == 0
+    head = Recording(folder).head
+    assert head.end_seconds == 80_000.0
+    assert head.start_seconds == pytest.approx(0.6 * 86_400, rel=0.1)
+    assert len(head.tracks) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--record-from", "1"], "--record-from is for recordings; give --record FOLDER too"),
+        (["--record", "NEW", "--record-from", "900", "--record-until", "800"], "--record-until is 800, but the"),
+        (["--record", "NEW", "--record-from", "9e9"], "--record-from is 9e+09, but the run ends at"),
+        (["--record", "NEW", "--record-until", "nan"], "--record-until is nan; give a number of seconds"),
+    ],
+)
+def test_a_stretch_without_meaning_is_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(tmp_path / "r") if word == "NEW" else word for word in words]
+    assert main(["simulate", "--trace", TRACE, "--quiet", *given]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert not (tmp_path / "r").exists()
 
 
 class Pausing:
