@@ -1,8 +1,9 @@
 /** One loop of frames for everything that moves: it draws only when something changed, and knows how long that took. */
 
+import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-export type Draw = () => void;
+type Draw = () => void;
 
 const KEPT_FRAMES = 600;
 
@@ -58,6 +59,15 @@ export function useDraw(animation: Animation, draw: Draw): void {
   latest.current = draw;
   useEffect(() => animation.onDraw(() => latest.current()), [animation]);
   animation.invalidate();
+}
+
+/** Draw a canvas with every frame, once it has a width. */
+export function useCanvas(
+  animation: Animation, canvas: RefObject<HTMLCanvasElement>, width: number, height: number, draw: (context: CanvasRenderingContext2D) => void,
+): void {
+  useDraw(animation, () => {
+    if (canvas.current !== null && width > 0) draw(sized(canvas.current, width, height));
+  });
 }
 
 /** A canvas's context in CSS pixels, its memory as large as the screen needs. */

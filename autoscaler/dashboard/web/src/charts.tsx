@@ -5,6 +5,7 @@ import type { Clock } from "./clock";
 import { moment, number, tickText, ticks } from "./format";
 import { useWidth } from "./hooks";
 import type { Recording, Track } from "./recording";
+import { lastAtMost } from "./search";
 import type { Table } from "./table";
 import { onThemeChange, theme } from "./theme";
 
@@ -61,7 +62,7 @@ export function Chart({ title, series, axis, cursor, animation }: {
     // The legend has the values at the playhead, unless the pointer says otherwise.
     const own = plot.current;
     if (own === null || cursor === undefined || series.length < 2 || (own.cursor.left ?? -1) >= 0) return;
-    const at = rowAt(own.data[0], cursor());
+    const at = Math.max(lastAtMost(own.data[0], cursor()), 0);
     own.setLegend({ idxs: own.data.map((values) => known(values, at)) }, false);
   });
   const place = () => {
@@ -81,17 +82,6 @@ export function Chart({ title, series, axis, cursor, animation }: {
 function joined(series: Series[]): uPlot.AlignedData {
   if (series.length === 1) return [series[0].x, series[0].y] as unknown as uPlot.AlignedData;
   return uPlot.join(series.map(({ x, y }) => [x, y] as unknown as uPlot.AlignedData)) as uPlot.AlignedData;
-}
-
-/** The last value that is at most this, by its place. */
-function rowAt(xs: ArrayLike<number>, x: number): number {
-  let [low, high] = [0, xs.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (xs[middle] <= x) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(low - 1, 0);
 }
 
 /** The last place up to this one that has a value: policies are sampled at moments of their own. */

@@ -1,9 +1,10 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { sized, useDraw, type Animation } from "./animation";
+import { sized, useCanvas, type Animation } from "./animation";
 import { drawCity, drawRoads, fit, siteAt, Users, type MapView } from "./city";
 import type { Clock } from "./clock";
 import { moment, number } from "./format";
-import { useWidth } from "./hooks";
+import { containersOn } from "./functions";
+import { onKeys, useWidth } from "./hooks";
 import { CONTAINER_STATES, type Recording, type Track } from "./recording";
 import { carbonColour, theme } from "./theme";
 import { reasonsOf } from "./why";
@@ -30,25 +31,19 @@ export function CityView({ recording, track, clock, animation }: {
     const signals = track.table("signals");
     return Float64Array.from(signals.numbers("grams_per_kwh").subarray(0, signals.rows)).reduce((most, value) => (value > most ? value : most), 0);
   }, [track, track.table("signals").rows]);
-  useDraw(animation, () => {
-    if (canvas.current === null || width === 0) return;
-    drawCity(sized(canvas.current, width, height), roads, track, users, clock.time, theme(), { view, width, height, selected, mostGrams });
+  useCanvas(animation, canvas, width, height, (context) => {
+    drawCity(context, roads, track, users, clock.time, theme(), { view, width, height, selected, mostGrams });
   });
   const sites = track.table("sites");
+  const choose = (by: number) => () => setSelected((Math.max(selected, by < 0 ? 0 : -1) + by + sites.rows) % Math.max(sites.rows, 1));
   const zoom = (factor: number) => setMoved({ ...view, scale: view.scale * factor });
   const pan = (x: number, y: number) => setMoved({ ...view, x: view.x + (x * width) / view.scale, y: view.y + (y * height) / view.scale });
   const drag = useRef<{ x: number; y: number; view: MapView } | null>(null);
-  const onKey = (event: KeyboardEvent) => {
-    const action = {
-      "+": () => zoom(1.4), "-": () => zoom(1 / 1.4), "0": () => setMoved(null),
-      ArrowLeft: () => pan(-0.2, 0), ArrowRight: () => pan(0.2, 0), ArrowUp: () => pan(0, 0.2), ArrowDown: () => pan(0, -0.2),
-      n: () => setSelected((selected + 1) % Math.max(sites.rows, 1)), p: () => setSelected((selected + sites.rows - 1) % Math.max(sites.rows, 1)),
-    }[event.key];
-    if (action === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-  };
+  const onKey = onKeys({
+    "+": () => zoom(1.4), "-": () => zoom(1 / 1.4), "0": () => setMoved(null),
+    ArrowLeft: () => pan(-0.2, 0), ArrowRight: () => pan(0.2, 0), ArrowUp: () => pan(0, 0.2), ArrowDown: () => pan(0, -0.2),
+    n: choose(1), p: choose(-1),
+  });
   return (
     <div ref={ref}>
       <ul class="legend">
@@ -110,15 +105,7 @@ function Site({ recording, track, site, time }: { recording: Recording; track: T
   const value = (name: string, at = row) => (at < 0 ? 0 : states.table.numbers(name)[at]);
   const history: number[] = [];
   for (let each = row; each >= 0 && history.length < 12; each = states.before(each)) history.push(each);
-  const containers = track.latest("containers");
-  containers.seek(time);
-  const own: string[] = [];
-  for (let container = 0; container < containers.subjects; container++) {
-    const at = containers.rowOf(container);
-    if (at < 0 || containers.table.numbers("site")[at] !== site || containers.table.numbers("state")[at] === 0) continue;
-    own.push(`${head.services[containers.table.numbers("service")[at]] ?? "container"} ${CONTAINER_STATES[containers.table.numbers("state")[at]]}`);
-  }
-  const counted = [...own.reduce((counts, text) => counts.set(text, (counts.get(text) ?? 0) + 1), new Map<string, number>())];
+  const containers = containersOn(track, site, time, head.services);
   return (
     <div class="panel">
       <h3>{sites.text("name", site)}: {value("on") > 0 ? "on" : "off"}</h3>
@@ -133,7 +120,7 @@ function Site({ recording, track, site, time }: { recording: Recording; track: T
         {COUNTS.map((name) => <div key={name}><dt>{name}</dt><dd>{value(name)}</dd></div>)}
       </dl>
       {reasonsOf(track, "site", site, time).map((text) => <p key={text}>{text}</p>)}
-      {counted.length > 0 && <p>{counted.map(([text, count]) => `${count} × ${text}`).join(", ")}</p>}
+      {containers.length > 0 && <p>{containers.join(", ")}</p>}
       <details>
         <summary>History</summary>
         <ul>{history.map((at) => <li key={at}>{moment(states.table.numbers("time_seconds")[at], head.start_time)}: {number(value("cpu_cores", at), 2)} cores, {value("busy", at)} busy, {value("warm", at)} warm, {value("starting", at)} starting, {value("pulling", at)} pulling</li>)}</ul>

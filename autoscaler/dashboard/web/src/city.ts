@@ -12,10 +12,10 @@ export interface MapView {
 }
 
 const ROAD_WIDTHS = [2.2, 1.8, 1.4, 1, 0.7];
-const LATENCIES = [20, 50];
 /** Edges of the three colours of a link, ms. */
+const LATENCIES = [20, 50];
 
-export function bounds(track: Track): { left: number; right: number; bottom: number; top: number } {
+function bounds(track: Track): { left: number; right: number; bottom: number; top: number } {
   const found = { left: Infinity, right: -Infinity, bottom: Infinity, top: -Infinity };
   const widen = (xs: ArrayLike<number>, ys: ArrayLike<number>, rows: number) => {
     for (let row = 0; row < rows; row++) {
@@ -98,7 +98,7 @@ export interface Drawn {
   mostGrams: number;
 }
 
-export const SITE_RADIUS = 9;
+const SITE_RADIUS = 9;
 const BAR = { width: 4, height: 20, distance: 5 };
 const DOT = { size: 4, distance: 5, most: 8 };
 /** With so many sites or fewer their names are written, where the map is wide enough. */

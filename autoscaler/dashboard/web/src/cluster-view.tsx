@@ -1,13 +1,14 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { sized, useDraw, type Animation } from "./animation";
+import { useCanvas, type Animation } from "./animation";
 import { Bars } from "./bars";
 import type { Clock } from "./clock";
-import { drawGantt, drawNodes, layoutNodes, nodeAt, type Rows, type Viewport } from "./draw";
+import { drawGantt, drawNodes, layoutNodes, nodeAt, type Rows } from "./draw";
 import { moment, number } from "./format";
 import { FunctionsInTime } from "./functions-view";
-import { useWidth } from "./hooks";
+import { onKeys, useWidth, useZoom } from "./hooks";
 import { NODE_STATES, OFF, type Recording, type Track } from "./recording";
 import { isDark, theme } from "./theme";
+import type { Viewport } from "./timeline";
 import { nodeFacts } from "./why";
 
 const GANTT_HEIGHT = 240;
@@ -26,23 +27,20 @@ export function ClusterView({ recording, track, clock, animation }: {
   const jobs = track.table("jobs");
   const bars = useMemo(() => new Bars(jobs), [jobs]);
   bars.update();
-  useDraw(animation, () => {
-    if (canvas.current === null || width === 0) return;
+  useCanvas(animation, canvas, width, layout.height, (context) => {
     bars.update();
-    drawNodes(sized(canvas.current, width, layout.height), layout, track, clock.time, theme(), selected);
+    drawNodes(context, layout, track, clock.time, theme(), selected);
   });
   const pick = (event: MouseEvent) => {
     const box = canvas.current!.getBoundingClientRect();
     setSelected(nodeAt(layout, event.clientX - box.left, event.clientY - box.top));
   };
-  const step = (event: KeyboardEvent) => {
-    const across = Math.max(1, Math.floor(width / layout.cell));
-    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
-    if (by === undefined) return;
-    event.preventDefault();
+  const step = (by: number) => () => {
     const at = layout.node.indexOf(selected);
     setSelected(layout.node[Math.min(Math.max(at < 0 ? 0 : at + by, 0), layout.node.length - 1)] ?? -1);
   };
+  const across = Math.max(1, Math.floor(width / layout.cell));
+  const onKey = onKeys({ ArrowLeft: step(-1), ArrowRight: step(1), ArrowUp: step(-across), ArrowDown: step(across) });
   const counts = countStates(track, clock.time);
   const facts = selected < 0 ? null : nodeFacts(head, track, bars, selected, clock.time);
   return (
@@ -55,7 +53,7 @@ export function ClusterView({ recording, track, clock, animation }: {
       <canvas
         ref={canvas} tabIndex={0} role="application" style={{ width: `${width}px`, height: `${layout.height}px` }}
         aria-label={`nodes of ${track.head.title || track.head.name}: ${summary(counts)}. Arrow keys choose a node.`}
-        onClick={pick} onKeyDown={step}
+        onClick={pick} onKeyDown={onKey}
       />
       <div aria-live="polite">
         {facts !== null && (
@@ -110,7 +108,7 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
     }
     return { place: places, gpus: sizes, name: (place) => nodes.text("name", place) };
   }, [nodes, nodes.rows]);
-  const [seconds, setSeconds] = useState(GANTT_SECONDS);
+  const [seconds, zoom] = useZoom(GANTT_SECONDS);
   const [shown, setShown] = useState(40);
   const [top, setTop] = useState(0);
   const [behind, setBehind] = useState(0);
@@ -118,26 +116,18 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
   const count = Math.min(shown, most);
   const view = (): Viewport => {
     const to = clock.time - behind + 0.05 * seconds;
-    return { from: to - seconds, to, top: Math.min(top, Math.max(0, most - count)), nodes: count };
+    return { from: to - seconds, to, top: Math.min(top, Math.max(0, most - count)), rows: count };
   };
-  useDraw(animation, () => {
-    if (canvas.current === null || width === 0) return;
-    drawGantt(sized(canvas.current, width, GANTT_HEIGHT), width, GANTT_HEIGHT, bars, view(), rows, clock.time, recording.head!.start_time, theme(), isDark());
+  useCanvas(animation, canvas, width, GANTT_HEIGHT, (context) => {
+    drawGantt(context, width, GANTT_HEIGHT, bars, view(), rows, clock.time, recording.head!.start_time, theme(), isDark());
   });
-  const zoom = (factor: number) => setSeconds(Math.min(Math.max(seconds * factor, 600), 60 * 86_400));
   const scroll = (by: number) => setTop(Math.min(Math.max(top + by, 0), Math.max(0, most - count)));
   const back = (by: number) => setBehind(Math.max(0, behind + by));
-  const onKey = (event: KeyboardEvent) => {
-    const action = {
-      "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-count / 4), ArrowDown: () => scroll(count / 4),
-      ArrowLeft: () => back(seconds / 4), ArrowRight: () => back(-seconds / 4),
-      PageUp: () => setShown(Math.max(4, count / 2)), PageDown: () => setShown(Math.min(most, count * 2)),
-    }[event.key];
-    if (action === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-  };
+  const onKey = onKeys({
+    "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-count / 4), ArrowDown: () => scroll(count / 4),
+    ArrowLeft: () => back(seconds / 4), ArrowRight: () => back(-seconds / 4),
+    PageUp: () => setShown(Math.max(4, count / 2)), PageDown: () => setShown(Math.min(most, count * 2)),
+  });
   const onWheel = (event: WheelEvent) => {
     if (!event.ctrlKey && !event.shiftKey) return;
     event.preventDefault();

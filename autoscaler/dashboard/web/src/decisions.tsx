@@ -41,7 +41,7 @@ export function Decisions({ recording, track, clock, onSeek }: {
 
 function Queue({ track, time }: { track: Track; time: number }) {
   const waiting = waitingRows(track, time);
-  const [times, gpus, number_] = ["time_seconds", "gpus", "job"].map((name) => track.table("jobs").numbers(name));
+  const [times, gpus, jobs] = ["time_seconds", "gpus", "job"].map((name) => track.table("jobs").numbers(name));
   return (
     <div>
       <h3>Queue ({waiting.length})</h3>
@@ -49,8 +49,8 @@ function Queue({ track, time }: { track: Track; time: number }) {
       <ul class="queue">
         {waiting.slice(0, SHOWN).map((row) => (
           <li key={row}>
-            <strong>{jobName(track, number_[row])}</strong> requests {number(gpus[row], 2)} GPUs, waits for {duration(time - times[row])}
-            {reasonsOf(track, "job", number_[row], time).map((text) => <span key={text} class="reason"> {text}</span>)}
+            <strong>{jobName(track, jobs[row])}</strong> requests {number(gpus[row], 2)} GPUs, waits for {duration(time - times[row])}
+            {reasonsOf(track, "job", jobs[row], time).map((text) => <span key={text} class="reason"> {text}</span>)}
           </li>
         ))}
       </ul>

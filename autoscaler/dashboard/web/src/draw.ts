@@ -1,9 +1,9 @@
 /** What the canvases show: pure functions of rows and a moment. `envs/recording/pictures.py` draws by the same rules. */
 
 import type { Bars } from "./bars";
-import { tickText, ticks } from "./format";
 import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, OFF, SUSPENDED, type Head, type Track } from "./recording";
 import { jobColour, type Theme } from "./theme";
+import { drawTimeline, type Inside, type Viewport } from "./timeline";
 
 export interface Layout {
   width: number;
@@ -150,14 +150,6 @@ export function nodeAt(layout: Layout, x: number, y: number): number {
   return -1;
 }
 
-export interface Viewport {
-  from: number;
-  to: number;
-  /** First node that is shown, and how many: not whole. */
-  top: number;
-  nodes: number;
-}
-
 /** Nodes of a Gantt: the place of each, its GPUs, and the name at each place. */
 export interface Rows {
   place: Int32Array;
@@ -165,59 +157,19 @@ export interface Rows {
   name: (place: number) => string;
 }
 
-export const GUTTER = 72;
-export const AXIS = 18;
-const LABEL_DISTANCE = 13;
-
-/** Jobs as bars over nodes in time, with the moment as a line, names of nodes at the left and times below. */
+/** Jobs as bars over nodes in time. */
 export function drawGantt(
   context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, rows: Rows,
   time: number, startTime: string | null, theme: Theme, isDark: boolean,
 ): void {
-  context.clearRect(0, 0, width, height);
-  drawGrid(context, width, height, view, rows, startTime, theme);
-  context.save();
-  context.beginPath();
-  context.rect(GUTTER, 0, width - GUTTER, height - AXIS);
-  context.clip();
-  context.translate(GUTTER, 0);
-  drawBars(context, width - GUTTER, height - AXIS, bars, view, rows, time, theme, isDark);
-  context.restore();
-}
-
-/** Names of as many rows as have room, and lines at round times. */
-export function drawGrid(
-  context: CanvasRenderingContext2D, width: number, height: number, view: Viewport, rows: Rows, startTime: string | null, theme: Theme,
-): void {
-  const row = (height - AXIS) / view.nodes;
-  const every = Math.max(1, Math.ceil(LABEL_DISTANCE / row));
-  context.font = "11px system-ui, sans-serif";
-  context.fillStyle = theme.faint;
-  context.textBaseline = "middle";
-  for (let place = Math.ceil(view.top / every) * every; place < view.top + view.nodes; place += every) {
-    const y = (place - view.top + 0.5) * row;
-    if (y > 5 && y < height - AXIS - 5) context.fillText(rows.name(place), 0, y, GUTTER - 6);
-  }
-  context.textBaseline = "alphabetic";
-  context.textAlign = "center";
-  const scale = (width - GUTTER) / (view.to - view.from);
-  for (const at of ticks(view.from, view.to, Math.max(2, Math.floor((width - GUTTER) / 80)), startTime)) {
-    const x = GUTTER + (at - view.from) * scale;
-    context.fillStyle = theme.line;
-    context.fillRect(x, 0, 0.5, height - AXIS);
-    context.fillStyle = theme.faint;
-    if (x > GUTTER + 16 && x < width - 16) context.fillText(tickText(at, startTime), x, height - 4);
-  }
-  context.textAlign = "start";
+  drawTimeline(context, width, height, view, rows.name, time, startTime, theme, (inside) => drawBars(context, inside, bars, view, rows, time, theme, isDark));
 }
 
 function drawBars(
-  context: CanvasRenderingContext2D, width: number, height: number, bars: Bars, view: Viewport, rows: Rows, time: number,
+  context: CanvasRenderingContext2D, { width, row, scale }: Inside, bars: Bars, view: Viewport, rows: Rows, time: number,
   theme: Theme, isDark: boolean,
 ): void {
   const { place: order, gpus } = rows;
-  const row = height / view.nodes;
-  const scale = width / (view.to - view.from);
   const [first, last] = bars.range(view.from, view.to);
   for (let bar = first; bar < last; bar++) {
     const start = bars.start[bar];
@@ -225,7 +177,7 @@ function drawBars(
     const end = Math.min(bars.end[bar], time);
     if (end < view.from) continue;
     const place = order[bars.node[bar]] - view.top;
-    if (place < -1 || place > view.nodes) continue;
+    if (place < -1 || place > view.rows) continue;
     const lane = row / gpus[bars.node[bar]];
     const x = Math.max(0, (start - view.from) * scale);
     const w = Math.max(0.5, Math.min(width, (end - view.from) * scale) - x);
@@ -234,7 +186,5 @@ function drawBars(
     context.fillRect(x, place * row + lane * bars.lane[bar], w, h > 3 ? h - 0.5 : h);
   }
   context.fillStyle = theme.line;
-  if (row > 6) for (let line = Math.ceil(view.top); line < view.top + view.nodes; line++) context.fillRect(0, (line - view.top) * row, width, 0.5);
-  context.fillStyle = theme.accent;
-  context.fillRect((time - view.from) * scale - 0.75, 0, 1.5, height);
+  if (row > 6) for (let line = Math.ceil(view.top); line < view.top + view.rows; line++) context.fillRect(0, (line - view.top) * row, width, 0.5);
 }

@@ -1,7 +1,8 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { sized, useDraw, type Animation } from "./animation";
+import { useCanvas, type Animation } from "./animation";
 import type { Clock } from "./clock";
 import { drawFunctions, Functions } from "./functions";
+import { onKeys, useZoom } from "./hooks";
 import { CONTAINER_STATES, type Recording, type Track } from "./recording";
 import { theme } from "./theme";
 
@@ -19,25 +20,16 @@ export function FunctionsInTime({ recording, track, clock, animation, width }: {
   functions.update();
   const head = recording.head!;
   const order = useMemo(() => functions.busiest(), [functions, table.rows]);
-  const [seconds, setSeconds] = useState(SECONDS);
+  const [seconds, zoom] = useZoom(SECONDS);
   const [top, setTop] = useState(0);
   const count = Math.min(SHOWN, Math.max(order.length, 1));
   const first = Math.min(top, Math.max(0, order.length - count));
-  const rows = { place: new Int32Array(0), gpus: new Float32Array(0), name: (place: number) => head.services[order[place]] ?? "" };
-  useDraw(animation, () => {
-    if (canvas.current === null || width === 0) return;
+  useCanvas(animation, canvas, width, HEIGHT, (context) => {
     const to = clock.time + 0.05 * seconds;
-    drawFunctions(sized(canvas.current, width, HEIGHT), width, HEIGHT, functions, order, { from: to - seconds, to, top: first, nodes: count }, rows, clock.time, head.start_time, theme());
+    drawFunctions(context, width, HEIGHT, functions, order, head.services, { from: to - seconds, to, top: first, rows: count }, clock.time, head.start_time, theme());
   });
-  const zoom = (factor: number) => setSeconds(Math.min(Math.max(seconds * factor, 600), 60 * 86_400));
   const scroll = (by: number) => setTop(Math.min(Math.max(first + by, 0), Math.max(0, order.length - count)));
-  const onKey = (event: KeyboardEvent) => {
-    const action = { "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-4), ArrowDown: () => scroll(4) }[event.key];
-    if (action === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-  };
+  const onKey = onKeys({ "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-4), ArrowDown: () => scroll(4) });
   const totals = order.reduce((sums, service) => functions.at(service, clock.time).map((value, state) => value + sums[state]), CONTAINER_STATES.map(() => 0));
   return (
     <div>

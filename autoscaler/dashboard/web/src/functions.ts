@@ -1,9 +1,10 @@
 /** Functions over time: how many containers each has in which state, made of the rows of containers as these come. */
 
-import { AXIS, drawGrid, GUTTER, type Rows, type Viewport } from "./draw";
 import { CONTAINER_STATES, type Track } from "./recording";
+import { lastAtMost } from "./search";
 import type { Table } from "./table";
 import type { Theme } from "./theme";
+import { drawTimeline, type Inside, type Viewport } from "./timeline";
 
 const STATES = CONTAINER_STATES.length;
 
@@ -37,7 +38,7 @@ export class Functions {
   /** Containers of a function by state at a moment. */
   at(service: number, time: number): number[] {
     const history = this.histories[service];
-    const place = history === undefined ? -1 : placeAt(history.times, time);
+    const place = history === undefined ? -1 : lastAtMost(history.times, time);
     return place < 0 ? Array<number>(STATES).fill(0) : history.counts[place];
   }
 
@@ -63,53 +64,39 @@ export class Functions {
   }
 }
 
-/** The last place whose time is at most this; -1: none. */
-function placeAt(times: number[], time: number): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (times[middle] <= time) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-}
-
 /** A row for each function, as high as the most containers that it had: busy below, then warm, starting, pulling. */
 export function drawFunctions(
-  context: CanvasRenderingContext2D, width: number, height: number, functions: Functions, order: number[], view: Viewport, rows: Rows,
+  context: CanvasRenderingContext2D, width: number, height: number, functions: Functions, order: number[], names: string[], view: Viewport,
   time: number, startTime: string | null, theme: Theme,
 ): void {
-  context.clearRect(0, 0, width, height);
-  drawGrid(context, width, height, view, rows, startTime, theme);
-  context.save();
-  context.beginPath();
-  context.rect(GUTTER, 0, width - GUTTER, height - AXIS);
-  context.clip();
-  const row = (height - AXIS) / view.nodes;
-  const scale = (width - GUTTER) / (view.to - view.from);
-  for (let place = Math.floor(view.top); place < Math.min(view.top + view.nodes, order.length); place++) {
-    const { times, counts, most } = functions.histories[order[place]];
-    const low = (place - view.top + 1) * row - 1;
-    const unit = (row - 2) / Math.max(most, 1);
-    for (let at = Math.max(placeAt(times, view.from), 0); at < times.length && times[at] <= time; at++) {
-      const from = GUTTER + (Math.max(times[at], view.from) - view.from) * scale;
-      const to = GUTTER + (Math.min(times[at + 1] ?? time, time) - view.from) * scale;
-      let stacked = 0;
-      for (let state = STATES - 1; state > 0; state--) {
-        const count = counts[at][state];
-        if (count === 0) continue;
-        context.fillStyle = theme.containers[state];
-        context.fillRect(from, low - (stacked + count) * unit, Math.max(to - from, 0.5), count * unit);
-        stacked += count;
-      }
+  const name = (place: number) => names[order[place]] ?? "";
+  drawTimeline(context, width, height, view, name, time, startTime, theme, (inside) => {
+    for (let place = Math.floor(view.top); place < Math.min(view.top + view.rows, order.length); place++) {
+      drawHistory(context, inside, functions.histories[order[place]], place, view, time, theme);
     }
-  }
-  context.fillStyle = theme.accent;
-  context.fillRect(GUTTER + (time - view.from) * scale - 0.75, 0, 1.5, height - AXIS);
-  context.restore();
+  });
 }
 
-/** What containers are on a node at a moment, in words. */
+function drawHistory(
+  context: CanvasRenderingContext2D, { row, scale }: Inside, { times, counts, most }: History, place: number, view: Viewport, time: number, theme: Theme,
+): void {
+  const low = (place - view.top + 1) * row - 1;
+  const unit = (row - 2) / Math.max(most, 1);
+  for (let at = Math.max(lastAtMost(times, view.from), 0); at < times.length && times[at] <= time; at++) {
+    const from = (Math.max(times[at], view.from) - view.from) * scale;
+    const to = (Math.min(times[at + 1] ?? time, time) - view.from) * scale;
+    let stacked = 0;
+    for (let state = STATES - 1; state > 0; state--) {
+      const count = counts[at][state];
+      if (count === 0) continue;
+      context.fillStyle = theme.containers[state];
+      context.fillRect(from, low - (stacked + count) * unit, Math.max(to - from, 0.5), count * unit);
+      stacked += count;
+    }
+  }
+}
+
+/** What containers are on a node or site at a moment, in words. */
 export function containersOn(track: Track, node: number, time: number, names: string[]): string[] {
   const view = track.latest("containers");
   view.seek(time);

@@ -11,3 +11,22 @@ export function useWidth<T extends HTMLElement>(): [preact.RefObject<T>, number]
   }, []);
   return [ref, width];
 }
+
+/** What keys do where something has the focus; the page's own keys do nothing then. */
+export function onKeys(actions: Record<string, () => void>): (event: KeyboardEvent) => void {
+  return (event) => {
+    const action = actions[event.key];
+    if (action === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  };
+}
+
+const [SHORTEST, LONGEST] = [600, 60 * 86_400];
+
+/** How much time a figure shows, and what changes that. */
+export function useZoom(initialSeconds: number): [number, (factor: number) => void] {
+  const [seconds, setSeconds] = useState(initialSeconds);
+  return [seconds, (factor) => setSeconds(Math.min(Math.max(seconds * factor, SHORTEST), LONGEST))];
+}

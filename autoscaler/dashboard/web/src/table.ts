@@ -1,6 +1,7 @@
 /** Tables that grow: columns of typed arrays, and where each subject of a table stands at a moment. */
 
 import type { Frame, Values } from "./frame";
+import { lastAtMost } from "./search";
 
 /** Texts that are looked for before one is kept once more: most come again soon or never. */
 const MOST_KNOWN = 1000;
@@ -90,16 +91,8 @@ export class Table {
   }
 
   /** The last row whose time is at most this; -1: none. */
-  rowAt(time: number, column = "time_seconds"): number {
-    const times = this.numbers(column);
-    let low = 0;
-    let high = this.rows;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (times[middle] <= time) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+  rowAt(time: number): number {
+    return lastAtMost(this.numbers("time_seconds"), time, this.rows);
   }
 
   /** A column of sums at a moment between two rows: it rises evenly. */

@@ -5,16 +5,15 @@ import { duration, number } from "./format";
 import { containersOn } from "./functions";
 import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, PREEMPT, SUBMIT, SUSPEND, SUSPENDED, type Head, type Track } from "./recording";
 
-export interface NodeFacts {
+interface NodeFacts {
   name: string;
-  pool: number;
   state: string;
   sentences: string[];
   history: { time: number; state: string; gpus: number }[];
 }
 
 /** What the last decision about a pool aimed at, and why; null: none so far. */
-export function lastDecision(track: Track, pool: number, time: number): { time: number; target: number; reason: string } | null {
+function lastDecision(track: Track, pool: number, time: number): { time: number; target: number; reason: string } | null {
   const table = track.table("decisions");
   const pools = table.numbers("pool");
   for (let row = table.rowAt(time); row >= 0; row--) {
@@ -80,14 +79,14 @@ export function nodeFacts(head: Head, track: Track, bars: Bars, node: number, ti
     } else row = -1;
   }
   const sentences = [...reasonsOf(track, "node", node, time), ...sentencesOf(head, track, bars, node, pool, state, since, time)];
-  return { name: nodes.text("name", at), pool, state: NODE_STATES[state], sentences, history };
+  return { name: nodes.text("name", at), state: NODE_STATES[state], sentences, history };
 }
 
 function sentencesOf(
   head: Head, track: Track, bars: Bars, node: number, pool: number, state: number, since: number, time: number,
 ): string[] {
   const settings = head.pools[pool];
-  const for_ = `for ${duration(time - since)}`;
+  const lasting = `for ${duration(time - since)}`;
   const decided = lastDecision(track, pool, time);
   const aims = decided === null ? "" : `The last change of the target, ${duration(time - decided.time)} ago, was to ${decided.target} nodes: ${decided.reason || "no reason is recorded"}.`;
   switch (state) {
@@ -100,16 +99,16 @@ function sentencesOf(
     }
     case IDLE: {
       const least = settings !== undefined && settings.min_nodes > 0 ? [`The pool keeps at least ${settings.min_nodes} nodes.`] : [];
-      return [`Idle ${for_}: nothing runs here, and no decision has removed it yet.`, ...least, ...(aims ? [aims] : [])];
+      return [`Idle ${lasting}: nothing runs here, and no decision has removed it yet.`, ...least, ...(aims ? [aims] : [])];
     }
     case BOOTING: {
       const takes = settings === undefined ? "" : ` A boot takes about ${duration(settings.boot_seconds)}.`;
-      return [`Booting ${for_}.${takes}`, ...(aims ? [aims] : [])];
+      return [`Booting ${lasting}.${takes}`, ...(aims ? [aims] : [])];
     }
-    case DRAINING: return [`Draining ${for_}: it takes no new job, and goes when it is empty.`];
-    case FAILED: return [`Failed ${for_}: it is in repair.`];
-    case GONE: return [`Taken back by its provider ${for_}.`];
-    case SUSPENDED: return [`Suspended ${for_}: it wakes more quickly than it boots.`];
-    default: return [`Off ${for_}.`, ...(aims ? [aims] : [])];
+    case DRAINING: return [`Draining ${lasting}: it takes no new job, and goes when it is empty.`];
+    case FAILED: return [`Failed ${lasting}: it is in repair.`];
+    case GONE: return [`Taken back by its provider ${lasting}.`];
+    case SUSPENDED: return [`Suspended ${lasting}: it wakes more quickly than it boots.`];
+    default: return [`Off ${lasting}.`, ...(aims ? [aims] : [])];
   }
 }
