@@ -190,7 +190,8 @@ class LiveAccount:
         self._last_ms = now if self._last_ms is None else max(now, self._last_ms)
         self.until_wall_seconds = wall_seconds
         self._counts = {pool.name: counts_of(pool) for pool in view.pools}
-        self._waiting_milli = sum(gang.pending_gpu_milli for gang in view.queue)
+        waiting = sum(gang.pending_gpu_milli for gang in view.queue)
+        self._waiting_milli = waiting + sum(job.gpu_milli for job in view.suspended if job.suspended)
 
     def _add(self, start_ms: int, end_ms: int, is_measured: bool) -> None:
         elapsed = end_ms - start_ms

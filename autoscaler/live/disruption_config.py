@@ -36,6 +36,7 @@ class DisruptionReason(StrEnum):
     EMPTY = "empty"  # it is idle, nothing is evicted
     UNDERUTILIZED = "underutilized"  # pods are evicted or moved off it
     REPAIR = "repair"  # it is broken, or never became a useful node
+    SUSPENDED = "suspended"  # the policy suspends a job on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class StepLimits:
         max_removals: nodes that are being removed at the same time. CA: `--max-scale-down-parallelism`, 10.
         max_draining: of these, nodes from which pods must be evicted. CA: `--max-drain-parallelism`, 1.
         max_emptied: busy nodes, of all pools, whose jobs consolidation moves away. CA: none.
+        max_suspended: jobs, of all pools, that the policy suspends; more follow in the next. CA: none.
         max_soft_taints: soft taints of idle nodes set or removed; 0: none. CA: `--max-bulk-soft-taint-count`, 10.
     """
 
@@ -66,6 +67,7 @@ class StepLimits:
     max_removals: int = 10
     max_draining: int = 1
     max_emptied: int = 3
+    max_suspended: int = 10
     max_soft_taints: int = 10
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class StepLimits:
         _check("guardrails.steps.max_removals", self.max_removals, low=0)
         _check("guardrails.steps.max_draining", self.max_draining, low=0)
         _check("guardrails.steps.max_emptied", self.max_emptied, low=0)
+        _check("guardrails.steps.max_suspended", self.max_suspended, low=1)
         _check("guardrails.steps.max_soft_taints", self.max_soft_taints, low=0)
 
 
@@ -219,6 +222,35 @@ class RemovalTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspensionLimits:
+    """For how long the policy may suspend a job (`codec.suspension`), and when again; grid events heed none of it.
+
+    Attributes:
+        max_seconds: for how long in all a job may be suspended; in training `physics.max_suspend_seconds`.
+        min_run_seconds: a job must have run for so long since it started, or went on, before it is suspended.
+        move_seconds: what a checkpoint and a restart take: so much earlier goes a job on that has to end in time.
+    """
+
+    max_seconds: float = 14400.0
+    min_run_seconds: float = 1800.0
+    move_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse times that have no meaning, and those with which no suspension can be worth its price.
+
+        Raises:
+            GuardrailConfigError: as above.
+        """
+        for name in ("max_seconds", "min_run_seconds", "move_seconds"):
+            _check(f"guardrails.suspension.{name}", getattr(self, name), low=0.0)
+        if self.max_seconds <= self.move_seconds:
+            raise GuardrailConfigError(
+                f"guardrails.suspension.max_seconds is {self.max_seconds:g}; it must be more than move_seconds, the "
+                f"{self.move_seconds:g} s that a checkpoint and a restart take"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailConfig:
     """What no policy can break.
 
@@ -231,6 +263,7 @@ class GuardrailConfig:
         protection: which pods hold their node.
         removal: times of one removal.
         disruption: when nodes may be removed or emptied, and how many at once.
+        suspension: for how long the policy may suspend a job, and when again.
         grid_events: times in which the pools may draw no more than a budget of power, in order of time.
         curb_for_grid_events: during one, idle nodes go and jobs of flexibility tier 3 are suspended, as far as its
             budget requires.
@@ -244,6 +277,7 @@ class GuardrailConfig:
     protection: Protection = field(default_factory=Protection)
     removal: RemovalTimes = field(default_factory=RemovalTimes)
     disruption: DisruptionConfig = field(default_factory=DisruptionConfig)
+    suspension: SuspensionLimits = field(default_factory=SuspensionLimits)
     grid_events: tuple[LiveGridEvent, ...] = ()
     curb_for_grid_events: bool = False
 

@@ -71,6 +71,10 @@ class GangView:
         default_pool: where it goes while it waits behind the policy's window; empty: it does not.
         predicted_seconds: the run time that is expected, 0: nobody said.
         latest_start_seconds: until when its start may be deferred; None: it may not.
+        deadline_seconds: by when it is to end; None: nobody said.
+        running_since_seconds: since when all its pods have a node; None: they have none.
+        ran_seconds: for how long it had run when it was last suspended.
+        suspended_seconds: for how long it was suspended before, in all.
         data_gb: data that it reads, GB.
         data_region: the region where these are; empty: nobody said.
         priority: the highest of its pods.
@@ -101,6 +105,10 @@ class GangView:
     default_pool: str = ""
     predicted_seconds: float = 0.0
     latest_start_seconds: float | None = None
+    deadline_seconds: float | None = None
+    running_since_seconds: float | None = None
+    ran_seconds: float = 0.0
+    suspended_seconds: float = 0.0
     data_gb: float = 0.0
     data_region: str = ""
     priority: int = 0
@@ -198,7 +206,7 @@ class ClusterView:
         queue: gangs that wait, sorted by submission, then by key; the first `window_slots` are the window.
         running: gangs that run.
         unplaceable: gangs that wait and that no pool can ever run; the policy does not see them.
-        suspended: jobs that a grid event suspended.
+        suspended: jobs that we suspended, for the policy or a grid event.
         withheld: gangs that wait for something else than nodes, such as a quota; the policy does not see them either.
         unserved: pods that wait for a ProvisioningRequest, for accelerators that no pool serves, or with a group that
             cannot be served; left alone.

@@ -13,11 +13,11 @@ from autoscaler.live.grid_config import event_at
 from autoscaler.live.guardrails.ailing import repair_moments
 from autoscaler.live.guardrails.state import GuardrailState, overdue_moments
 from autoscaler.live.model import ClusterView
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, SuspendedBy
 from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, next_change_seconds
 
 CURB_SECONDS = 10.0
-"""From a look at a cluster with suspended jobs, or one that a grid event curbs, to the next one."""
+"""From a look at a cluster that a grid event curbs, or with jobs that are to go on, to the next one."""
 
 
 class Moment(StrEnum):
@@ -35,6 +35,7 @@ class Moment(StrEnum):
     LATEST_START = "latest-start"  # a job can be deferred no longer
     GRID_EVENT = "grid-event"  # a grid event becomes known, starts or ends
     CURB = "curb"  # what has to stop, or to go on, is tried again
+    RESUME = "resume"  # a job has been suspended by the policy for as long as it may be
     SIGNALS = "signals"  # an hour begins, and with it another price of energy
 
 
@@ -60,6 +61,7 @@ def moments(view: ClusterView, state: GuardrailState, config: LiveConfig) -> Ite
     if config.codec.signals:
         yield Moment.SIGNALS, next_change_seconds(view.now_seconds)
     yield from _grid_moments(view, config)
+    yield from _suspension_moments(view)
     for gang in view.queue:
         if gang.latest_start_seconds is not None:
             yield Moment.LATEST_START, gang.latest_start_seconds
@@ -72,7 +74,16 @@ def _grid_moments(view: ClusterView, config: LiveConfig) -> Iterator[tuple[Momen
             yield Moment.GRID_EVENT, seconds
     event = event_at(config.guardrails.grid_events, view.now_seconds)
     is_on = event is not None and event.start_seconds <= view.now_seconds
-    if view.suspended or (is_on and config.guardrails.curb_for_grid_events):
+    if is_on and config.guardrails.curb_for_grid_events:
+        yield Moment.CURB, view.now_seconds + CURB_SECONDS
+
+
+def _suspension_moments(view: ClusterView) -> Iterator[tuple[Moment, float]]:
+    """When a suspension ends, and when to look again at those that are to end."""
+    ends = [each.until_seconds for each in view.suspended if each.by is SuspendedBy.POLICY]
+    for seconds in ends:
+        yield Moment.RESUME, seconds
+    if len(ends) < len(view.suspended) or any(seconds <= view.now_seconds for seconds in ends):
         yield Moment.CURB, view.now_seconds + CURB_SECONDS
 
 

@@ -116,8 +116,26 @@ ANNOTATION_PLACED_AT: Final = _name(
 ANNOTATION_SUSPENDED_AT: Final = _name(
     "annotation",
     f"{DOMAIN}/suspended-at",
-    "Job, JobSet or Kubeflow job, written by us: unix seconds at which a grid event suspended it. Without it we never "
-    "resume it.",
+    "Job, JobSet or Kubeflow job, written by us: unix seconds at which we suspended it. Without it we never resume it.",
+)
+ANNOTATION_SUSPENDED_BY: Final = _name(
+    "annotation", f"{DOMAIN}/suspended-by", "The same: `policy` or `grid-event`, who suspended it."
+)
+ANNOTATION_SUSPENDED_IN: Final = _name(
+    "annotation", f"{DOMAIN}/suspended-in", "The same: the pool in which it ran, whose lever lets it go on."
+)
+ANNOTATION_RESUME_BY: Final = _name(
+    "annotation",
+    f"{DOMAIN}/resume-by",
+    "The same, where the policy suspended it: unix seconds at which it goes on, whatever policy decides by then.",
+)
+ANNOTATION_SUSPENDED_SECONDS: Final = _name(
+    "annotation",
+    f"{DOMAIN}/suspended-seconds",
+    "Job, JobSet or Kubeflow job, written by us: for how long it was suspended before, in all.",
+)
+ANNOTATION_RAN_SECONDS: Final = _name(
+    "annotation", f"{DOMAIN}/ran-seconds", "The same: for how long it had run when it was last suspended."
 )
 
 # Annotations that users set and we obey.
@@ -133,6 +151,11 @@ ANNOTATION_LATEST_START: Final = _name(
     "annotation",
     f"{DOMAIN}/latest-start",
     "Pod: unix seconds until which the policy may hold its job back, and no longer; more than its submission.",
+)
+ANNOTATION_DEADLINE: Final = _name(
+    "annotation",
+    f"{DOMAIN}/deadline",
+    "Pod: unix seconds by which its job is to end; the policy suspends it only as far as it still does.",
 )
 ANNOTATION_DATA_GB: Final = _name(
     "annotation", f"{DOMAIN}/data-gb", "Pod: GB of data that its job reads; a pool in another region has to get them."
@@ -159,7 +182,8 @@ ANNOTATION_CHECKPOINTABLE: Final = _name(
 ANNOTATION_FLEXIBILITY: Final = _name(
     "annotation",
     f"{DOMAIN}/flexibility",
-    'Pod of a Job: "3" lets a grid event suspend it, with `checkpointable`; "0" to "2" say that it may not.',
+    'Pod of a Job: "3" lets a grid event or the policy suspend it, with `checkpointable`; "0" to "2" say that it may '
+    "not.",
 )
 ANNOTATION_MIRROR_POD: Final = _name(
     "annotation", "kubernetes.io/config.mirror", "Pod: a mirror of a static pod; it neither counts nor holds a node."
@@ -255,6 +279,12 @@ EVENT_CONFIG_APPLIED: Final = _name("event", "ConfigReloaded", "Lease: a new con
 EVENT_CONFIG_REFUSED: Final = _name("event", "ConfigRefused", "Lease: a new config cannot be used; says why.")
 EVENT_SUSPENDED: Final = _name("event", "SuspendedForGridEvent", "Job: it is suspended until a grid event is over.")
 EVENT_RESUMED_JOB: Final = _name("event", "ResumedAfterGridEvent", "Job: it goes on.")
+EVENT_SUSPENDED_BY_POLICY: Final = _name(
+    "event", "SuspendedByPolicy", "Job: the policy suspended it; says why, and when it goes on at the latest."
+)
+EVENT_RESUMED_FOR_POLICY: Final = _name(
+    "event", "ResumedAfterSuspension", "Job: it goes on after the policy suspended it; says why."
+)
 EVENT_SUSPENSION_FAILED: Final = _name(
     "event", "SuspensionFailed", "Job: it could not be suspended or resumed; says why. It is tried again."
 )
@@ -353,9 +383,16 @@ METRIC_POWER_BUDGET: Final = _metric(
 METRIC_POWER_DRAWN: Final = _metric(
     "gauge", "power_drawn_watts", "What counts against it: modelled, or measured where that is more; NaN without one."
 )
-METRIC_SUSPENDED: Final = _metric("gauge", "suspended_jobs", "Jobs that a grid event suspended, until they go on.")
+METRIC_SUSPENDED: Final = _metric(
+    "gauge", "suspended_jobs", "Jobs that the `policy` or a `grid-event` suspended, until they go on.", "by"
+)
+METRIC_SUSPENDED_GPUS: Final = _metric("gauge", "suspended_gpus", "GPUs that these jobs request.", "by")
 METRIC_SUSPENSIONS: Final = _metric(
-    "counter", "suspensions_total", "Jobs `suspended` for a grid event, `resumed`, and calls that `failed`.", "action"
+    "counter",
+    "suspensions_total",
+    "Jobs that were `suspended` and `resumed`, and calls that `failed`; by `policy` or `grid-event`.",
+    "action",
+    "by",
 )
 METRIC_ERRORS: Final = _metric("counter", "errors_total", "Calls that failed, by kind of error.", "kind")
 

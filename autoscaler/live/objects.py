@@ -285,21 +285,34 @@ class JobView(ObjectView):
         return ObjectRef("Job", self.name, self.namespace, self.uid, "batch/v1")
 
 
+class SuspendedBy(StrEnum):
+    """Who suspended a job."""
+
+    POLICY = "policy"  # its lever *suspension*
+    GRID_EVENT = "grid-event"  # the guardrail that keeps its budget
+
+
 @dataclass(frozen=True, slots=True)
 class SuspendedJob:
-    """A job that a grid event suspended, by us.
+    """A job that was suspended, by us.
 
     Attributes:
         ref: the object whose field was set, such as its Job.
         since_seconds: when.
         gpu_milli: GPUs of all its pods.
         suspended: False: somebody let it go on before we did.
+        by: who suspended it.
+        pool: the pool in which it ran; empty: its mark does not say.
+        until_seconds: when it goes on at the latest, where the policy suspended it.
     """
 
     ref: ObjectRef
     since_seconds: float
     gpu_milli: int
     suspended: bool = True
+    by: SuspendedBy = SuspendedBy.GRID_EVENT
+    pool: str = ""
+    until_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

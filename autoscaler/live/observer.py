@@ -160,7 +160,9 @@ class Observer:
         moved = {pool.name: state.consolidated_seconds(pool.name) for pool in self._config.pools}
         orders = unseen_orders(view, state)
         signals = self._signals.signals_now(view.now_seconds) if self._config.codec.signals else None
-        snapshot = fill_snapshot(view, self._submissions, self._config, orders, full, moved, setpoints, signals)
+        snapshot = fill_snapshot(
+            view, self._submissions, self._config, orders, full, moved, setpoints, signals, state.suspended
+        )
         leave_crowded(view, state, self._config, snapshot)
         return Observation(plan_backlog(view, self._config, snapshot), snapshot)
 

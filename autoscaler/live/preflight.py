@@ -65,10 +65,16 @@ def needed_rights(config: LiveConfig) -> tuple[Right, ...]:
         *rights.switch(),
         *(right for kind in used for right in kind.act),
         *_reboot_rights(config),
-        *(suspension.needed_rights() if config.guardrails.curb_for_grid_events else ()),
+        *_suspension_rights(config),
     ]
     lead = rights.lead(config.leader_election.name) if config.leader_election.enabled else ()
     return (*observe, *act, *lead)
+
+
+def _suspension_rights(config: LiveConfig) -> tuple[Right, ...]:
+    """What suspends jobs, for a grid event or by the policy's lever."""
+    suspends = config.guardrails.curb_for_grid_events or config.codec.suspension
+    return suspension.needed_rights() if suspends else ()
 
 
 def _reboot_request(pool: LivePool) -> RebootRequest | None:

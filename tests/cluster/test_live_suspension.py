@@ -15,6 +15,7 @@ from tests.live.signals.web import Answer, Request, series, serving
 
 JOB = "/apis/batch/v1/namespaces/default/jobs/{}".format
 TIER_3 = {names.ANNOTATION_FLEXIBILITY: "3", names.ANNOTATION_CHECKPOINTABLE: "true"}
+DONE = ("suspended", "resumed")
 IDLE_KW, BUSY_GPU_KW = 0.5784, 0.2708
 BUDGET_KW = 2.5
 """Two nodes with 12 busy GPUs draw 4.4 kW, and without the 8 of one job 2.2 kW."""
@@ -78,7 +79,7 @@ def test_a_job_stops_for_an_event_and_goes_on_after_it(cluster: ControlPlane, tm
         assert live.process.metrics.value(names.METRIC_POWER_BUDGET) == 1000.0 * BUDGET_KW
         wait_running(cluster, "flexible", "firm")
         metrics = live.process.metrics
-        assert [metrics.value(names.METRIC_SUSPENSIONS, each) for each in ("suspended", "resumed")] == [1, 1]
+        assert [metrics.value(names.METRIC_SUSPENSIONS, each, "grid-event") for each in DONE] == [1, 1]
     assert job(cluster) == (False, False)
     status = cluster.request("GET", JOB("flexible"))["status"]
     assert (status["active"], status.get("failed", 0)) == (1, 0), "Kubernetes counts no failure"

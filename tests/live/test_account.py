@@ -8,7 +8,7 @@ import pytest
 from autoscaler.live.account import Counts, LiveAccount, counts_of
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.model import ClusterView, PoolView
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, ObjectRef, SuspendedBy, SuspendedJob
 from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
 from envs.gpu_cluster.cooling import PuePoint
 from envs.gpu_cluster.power import PowerConfig
@@ -52,6 +52,15 @@ def view(seconds: float, *nodes: tuple[NodeState, int]) -> ClusterView:
 
 def look(account: LiveAccount, seconds: float, *nodes: tuple[NodeState, int]) -> None:
     account.observe(view(seconds, *nodes), START + seconds)
+
+
+def test_gpus_of_suspended_jobs_wait_until_they_go_on() -> None:
+    account = LiveAccount(config(), Steps([(START, 0.5)], [(START, 200.0)]))
+    job = SuspendedJob(ObjectRef("Job", "j"), START, 4000, by=SuspendedBy.POLICY, pool="gpu")
+    for seconds, is_suspended in ((0.0, True), (60.0, False), (100.0, False)):
+        seen = replace(view(seconds), suspended=(replace(job, suspended=is_suspended),))
+        account.observe(seen, START + seconds)
+    assert account.waited_milli_ms == 4000 * 60_000
 
 
 def test_a_node_by_state_for_ten_seconds_by_hand() -> None:

@@ -20,6 +20,7 @@ from autoscaler.live.repair_config import RebootRequest, Repair
 from autoscaler.live.signal_config import LiveRegion, SignalSettings, SignalSource
 from configs.errors import ConfigError
 from configs.loader import build_config, load_config
+from envs.gpu_cluster.codec import CodecLayout
 from tests.live import raw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,12 +119,13 @@ def test_the_manifest_of_reboots_grants_what_the_request_asks_for() -> None:
     assert granted(ROOT / "deploy" / "reboot.yaml") == with_it - without
 
 
-def test_the_manifest_of_suspending_grants_what_the_switch_asks_for() -> None:
+def test_the_manifest_of_suspending_grants_what_the_switch_and_the_lever_ask_for() -> None:
     on, off = (
         plain(needed_rights(raw.config(guardrails=GuardrailConfig(curb_for_grid_events=each), dry_run=False)))
         for each in (True, False)
     )
     assert granted(ROOT / "deploy" / "suspend.yaml") == on - off
+    assert plain(needed_rights(raw.config(layout=CodecLayout(suspension=True), dry_run=False))) == on
 
 
 def test_the_manifest_of_signals_grants_what_the_source_configmap_asks_for() -> None:

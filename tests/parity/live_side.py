@@ -14,13 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autoscaler.live.actuate.suspension import Mark, mark_after, mark_of
 from autoscaler.live.clock import ManualClock
 from autoscaler.live.config import LiveConfig, LivePool
+from autoscaler.live.guardrail_config import GuardrailConfig, StepLimits, SuspensionLimits
+from autoscaler.live.guardrails import GuardrailState, Suspension, evaluate, with_backlog
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
     ANNOTATION_DATA_GB,
     ANNOTATION_DATA_REGION,
+    ANNOTATION_DEADLINE,
+    ANNOTATION_FLEXIBILITY,
     ANNOTATION_LATEST_START,
     ANNOTATION_PREDICTED_SECONDS,
 )
@@ -31,7 +36,7 @@ from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
 from autoscaler.live.signal_config import LiveRegion, SignalSettings
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
-from autoscaler.live.view.submissions import Submissions
+from autoscaler.live.view.submissions import Submissions, milliseconds
 from autoscaler.live.view.view import ViewBuilder
 from envs.gpu_cluster.codec import (
     ClusterSnapshot,
@@ -44,7 +49,7 @@ from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import Job, Node, ReferenceSimulator, Running
 from envs.gpu_cluster.simulator.state import CPU_MILLI, MEMORY_MIB
 from tests.live import raw
-from traces.trace import Trace
+from traces.trace import NO_DEADLINE, Trace
 
 MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC, where the trace's second 0 lies
 GPUS = 8
@@ -91,6 +96,10 @@ class LiveSide:
             usd_per_gpu_hour=config.objective.usd_per_gpu_hour,
             decision_interval_seconds=config.decision_interval_seconds,
             signals=SignalSettings(tuple(LiveRegion(region.name) for region in config.regions)),
+            guardrails=GuardrailConfig(
+                steps=StepLimits(max_suspended=1000),
+                suspension=SuspensionLimits(config.physics.max_suspend_seconds, 0.0, config.move_seconds),
+            ),
         )
         self.clock = ManualClock(MONDAY)
         self.store = Store(Parser(self.config, self.clock), self.clock)
@@ -103,6 +112,9 @@ class LiveSide:
         self.signals: PoolSignals | None = None
         self.changes: list[float] = []  # when another setpoint came into force in pool a
         self.moves: Counter[str] = Counter()  # how often a pod was made again, by its first name
+        self.jobs: dict[str, dict[str, Any]] = {}  # the Job of a name, as the API server has it
+        self.to_suspend: dict[str, Suspension] = {}  # what the guardrails left of the last decision, by Job
+        self.to_resume: set[str] = set()
         self.problem = problem
 
     def at(self, milliseconds: int) -> None:
@@ -111,8 +123,8 @@ class LiveSide:
     def submit(self, job: Job) -> None:
         pods = max(1, job.milli // 1000 // GPUS)
         created = (MONDAY + job.submit_ms / 1000.0) // 1.0
-        thing = raw.job(name_of(job), pods, job.milli // 1000 // pods, created=created)
-        self.store.apply(Resource.JOBS, "ADDED", thing)
+        self.jobs[name_of(job)] = raw.job(name_of(job), pods, job.milli // 1000 // pods, created=created)
+        self.store.apply(Resource.JOBS, "ADDED", self.jobs[name_of(job)])
         self.pods("ADDED", job)
 
     def pods(self, kind: str, job: Job, nodes: list[Node] | None = None, phase: str | None = None) -> None:
@@ -124,7 +136,11 @@ class LiveSide:
         count = max(1, job.milli // 1000 // GPUS)
         first = f"{name_of(job)}-{index}"
         name = f"{first}-{self.moves[first]}" if self.moves[first] else first
-        annotations = {ANNOTATION_CHECKPOINTABLE: "true"} if job.checkpoint > 0 else {}
+        annotations = {ANNOTATION_FLEXIBILITY: str(job.flexibility)}
+        if job.checkpoint > 0:
+            annotations[ANNOTATION_CHECKPOINTABLE] = "true"
+        if job.deadline_ms != NO_DEADLINE:
+            annotations[ANNOTATION_DEADLINE] = repr(MONDAY + job.deadline_ms / 1000.0)
         if job.predicted_ms > 0:
             annotations[ANNOTATION_PREDICTED_SECONDS] = repr(job.predicted_ms / 1000.0)
         if job.latest_ms > 0:
@@ -164,6 +180,31 @@ class LiveSide:
             self.moves[f"{name_of(job)}-{index}"] += 1
         self.pods("ADDED", job)
 
+    def suspend(self, job: Job, nodes: list[Node], until_ms: int) -> None:
+        """A job is suspended that the guardrails let the policy suspend, until the same time."""
+        suspension = self.to_suspend.pop(name_of(job))
+        assert milliseconds(suspension.until_seconds - MONDAY) == until_ms
+        self.write(job, mark_of(suspension, self.clock), suspended=True)
+        self.pods("DELETED", job, nodes)
+
+    def resume(self, job: Job) -> None:
+        """A suspended job goes on, because the guardrails said so or its time is over; its Job makes its pods again."""
+        (suspended,) = (each for each in self.look()[0].suspended if each.ref.name == name_of(job))
+        assert name_of(job) in self.to_resume or suspended.until_seconds <= self.clock.now()
+        self.write(job, mark_after(self.jobs[name_of(job)]["metadata"]["annotations"], suspended, self.clock), False)
+        for index in range(max(1, job.milli // 1000 // GPUS)):
+            self.moves[f"{name_of(job)}-{index}"] += 1
+        self.pods("ADDED", job)
+
+    def write(self, job: Job, mark: Mark, suspended: bool) -> None:
+        """Its field and its annotations change in one write."""
+        before = self.jobs[name_of(job)]
+        kept = {**before["metadata"].get("annotations", {}), **mark}
+        metadata = {**before["metadata"], "annotations": {key: text for key, text in kept.items() if text is not None}}
+        thing = {**before, "metadata": metadata, "spec": {**before["spec"], "suspend": suspended}}
+        self.jobs[name_of(job)] = thing
+        self.store.apply(Resource.JOBS, "MODIFIED", thing)
+
     def lose(self, node: Node) -> None:
         """A node that drains is cordoned, one that failed or was taken is not ready."""
         thing = self.node(node, ready=node.state == "draining")
@@ -196,6 +237,11 @@ class LiveSide:
         self.setpoints = setpoints_after(before, decision, view)
         if self.setpoints.get("a") != before.get("a"):
             self.changes.append(view.now_seconds)
+        if self.config.codec.suspension:
+            assert not self.to_suspend, "the simulator suspended all that the guardrails would have"
+            allowed = evaluate(view, with_backlog(decision, view), GuardrailState(), self.config)
+            self.to_suspend = {each.gang.ref.name: each for each in allowed.suspensions}
+            self.to_resume = {each.job.ref.name for each in allowed.resumptions}
 
     def look(self, full_pools: Collection[str] = ()) -> tuple[ClusterView, ClusterSnapshot]:
         view, submitted = self.views.build(self.store.contents())
@@ -249,6 +295,21 @@ def preempt(well: Callable[..., None], c: ToldSimulator, run: Running, has_notic
     c.live.preempt(run.job, nodes)
 
 
+def suspend(well: Callable[..., None], c: ToldSimulator, run: Running, until_ms: int) -> None:
+    c.live.at(c.now)
+    nodes = [node for node, _ in run.parts]
+    well(c, run, until_ms)
+    c.live.suspend(run.job, nodes, until_ms)
+
+
+def end_suspensions(well: Callable[..., None], c: ToldSimulator) -> None:
+    ending = [suspended.job for suspended in c.suspended if suspended.until_ms <= c.now]
+    well(c)
+    c.live.at(c.now)
+    for job in ending:
+        c.live.resume(job)
+
+
 def happen(well: Callable[..., None], c: ToldSimulator, node: Node) -> None:
     well(c, node)
     c.live.at(c.now)
@@ -295,7 +356,8 @@ def scale(well: Callable[..., None], c: ToldSimulator, pool: int, target: int) -
             c.live.remove(node)
 
 
-TOLD = (become_idle, start, finish, preempt, happen, end_boot, submit, consolidate, scale)
+TOLD = (become_idle, start, finish, preempt, suspend, end_suspensions)
+TOLD += (happen, end_boot, submit, consolidate, scale)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from autoscaler.live.policy.decide import make_decider
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import (
     CONSOLIDATION_CHOICES,
+    SUSPENSION_CHOICES,
     CodecLayout,
     Decision,
     PoolSignal,
@@ -279,6 +280,30 @@ def test_the_same_where_the_data_of_jobs_are_in_other_regions(policy: str, place
     simulator = ToldSimulator(problem, LiveSide(problem, layout))
     assert run(simulator, make_baseline(policy, layout, 0), layout) > 50
     assert sum(totals.transferred_mb for totals in simulator.totals) > 0
+
+
+@pytest.mark.parametrize("policy", ["suspend", "random"])
+def test_the_same_while_jobs_are_suspended_and_go_on(policy: str) -> None:
+    """Which jobs may be, those that are, until when at most, and that the guardrails suspend the same ones so long."""
+    layout = CodecLayout(max_pools=3, window_slots=4, suspension=True, job_hints=True)
+    plain = make_trace(8, 50, checkpointed=0.7)
+    submit, seconds = plain.submit_time_seconds, plain.duration_seconds
+    says = {
+        "flexibility": [3 if index % 5 else 1 for index in range(50)],
+        "predicted_duration_seconds": [None if index % 4 == 3 else 1.1 * seconds[index] for index in range(50)],
+        "latest_start_seconds": [at + 1800.0 if index % 3 == 1 else None for index, at in enumerate(submit)],
+        "deadline_seconds": [
+            at + seconds[index] + 2400.0 if index % 3 == 2 else None for index, at in enumerate(submit)
+        ],
+    }
+    trace = Trace.from_columns({**{name: plain.table[name] for name in plain.table.column_names}, **says})
+    physics = PhysicsConfig(max_suspend_seconds=900.0, queue=QueueConfig(deferral=True))
+    pools = ClusterConfig(CLUSTERS["two pools, one with a minimum"])
+    problem = make_problem(trace, pools, EnvironmentConfig(codec=layout, physics=physics))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    suspends = ConstantSetpoint(layout, suspension=SUSPENSION_CHOICES.index("suspend"))
+    assert run(simulator, suspends if policy == "suspend" else make_baseline("random", layout, 0), layout) > 50
+    assert sum(totals.suspensions for totals in simulator.totals) >= 15
 
 
 def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:

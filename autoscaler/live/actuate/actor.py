@@ -23,6 +23,7 @@ from autoscaler.live.guardrails import (
     Release,
     RepairAction,
     RepairKind,
+    Resumption,
     Stranded,
     Suspension,
     after_consolidation,
@@ -47,11 +48,13 @@ from autoscaler.live.names import (
     EVENT_REPAIR,
     EVENT_REPAIR_FAILED,
     EVENT_RESERVED,
+    EVENT_RESUMED_FOR_POLICY,
     EVENT_RESUMED_JOB,
     EVENT_SCALE_DOWN,
     EVENT_SCALE_DOWN_FAILED,
     EVENT_SCALED_UP,
     EVENT_SUSPENDED,
+    EVENT_SUSPENDED_BY_POLICY,
     EVENT_SUSPENSION_FAILED,
     EVENT_TRIGGERED_SCALE_UP,
     METRIC_CONSOLIDATED,
@@ -66,7 +69,7 @@ from autoscaler.live.names import (
     METRIC_SCALED_UP,
     METRIC_SUSPENSIONS,
 )
-from autoscaler.live.objects import ObjectRef, SuspendedJob
+from autoscaler.live.objects import ObjectRef, SuspendedBy
 from autoscaler.live.observer import unwritten_idle_nodes
 from autoscaler.live.providers import ProviderError, Reserves, TransientError, make_providers, used_kinds
 from autoscaler.live.switch import Switch
@@ -166,8 +169,8 @@ class LiveActor:
         self._serve_checks(view)
         for each in allowed.suspensions:
             state = self._suspend(each, state)
-        for job in allowed.resumptions:
-            self._resume(job)
+        for resumption in allowed.resumptions:
+            self._resume(resumption)
         for release in allowed.releases:
             state = self._place(release, state)
         for gang in allowed.stranded:
@@ -210,29 +213,32 @@ class LiveActor:
 
     def _suspend(self, suspension: Suspension, state: GuardrailState) -> GuardrailState:
         """Suspend a job; what fails is tried again by the next reconcile."""
-        ref = suspension.gang.ref
+        ref, by = suspension.gang.ref, suspension.by
         try:
-            done = suspend(self._client, ref, self._clock.wall())
+            done = suspend(self._client, suspension, self._clock)
         except KubeError as error:
-            self._suspension_failed(ref, "it could not be suspended", error)
+            self._suspension_failed(ref, by, "it could not be suspended", error)
             return state
         if done:
-            self._metrics.add(METRIC_SUSPENSIONS, 1, "suspended")
-            self._recorder.event(ref, "Normal", EVENT_SUSPENDED, suspension.reason)
+            event = EVENT_SUSPENDED_BY_POLICY if by is SuspendedBy.POLICY else EVENT_SUSPENDED
+            self._metrics.add(METRIC_SUSPENSIONS, 1, "suspended", str(by))
+            self._recorder.event(ref, "Normal", event, suspension.reason)
         return after_suspension(state, ref.uid, self._clock.now())
 
-    def _resume(self, job: SuspendedJob) -> None:
+    def _resume(self, resumption: Resumption) -> None:
+        ref, by = resumption.job.ref, resumption.job.by
         try:
-            done = resume(self._client, job)
+            done = resume(self._client, resumption.job, self._clock)
         except KubeError as error:
-            self._suspension_failed(job.ref, "it could not be resumed", error)
+            self._suspension_failed(ref, by, "it could not be resumed", error)
             return
         if done:
-            self._metrics.add(METRIC_SUSPENSIONS, 1, "resumed")
-            self._recorder.event(job.ref, "Normal", EVENT_RESUMED_JOB, "it goes on: no grid event needs it to wait")
+            event = EVENT_RESUMED_FOR_POLICY if by is SuspendedBy.POLICY else EVENT_RESUMED_JOB
+            self._metrics.add(METRIC_SUSPENSIONS, 1, "resumed", str(by))
+            self._recorder.event(ref, "Normal", event, f"it goes on: {resumption.reason}")
 
-    def _suspension_failed(self, job: ObjectRef, what: str, error: KubeError) -> None:
-        self._metrics.add(METRIC_SUSPENSIONS, 1, "failed")
+    def _suspension_failed(self, job: ObjectRef, by: SuspendedBy, what: str, error: KubeError) -> None:
+        self._metrics.add(METRIC_SUSPENSIONS, 1, "failed", str(by))
         self._metrics.add(METRIC_ERRORS, 1, error.kind)
         self._recorder.event(job, "Warning", EVENT_SUSPENSION_FAILED, f"{what}: {error.message}")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.explain.staying import Staying
+from autoscaler.live.explain.suspension import running_reason, suspended_reason
 from autoscaler.live.explain.target import Target, TargetError, unknown
 from autoscaler.live.explain.waiting import Reasons, Waiting, When
-from autoscaler.live.grid_config import event_at
 from autoscaler.live.guardrails import Allowed, Verdict
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import GATE_PLACEMENT
@@ -118,7 +118,8 @@ def _work(target: Target, view: ObjectView, seen: Seen) -> Answer:
         if uids & {release.gang.ref.uid, *(pod.uid for pod in release.pods)}:
             return Answer(target, "starting", (f"It goes to pool {release.pool} now: its pods fit on ready nodes.",))
     state, sentence = _quiet(view, pods, seen)
-    return Answer(target, state, (sentence,))
+    more = running_reason(uids, seen.view, seen.allowed, seen.config, seen.when) if state == "running" else ""
+    return Answer(target, state, (sentence, more) if more else (sentence,))
 
 
 def _pods(view: ObjectView, contents: Contents) -> list[PodView]:
@@ -145,7 +146,7 @@ def _quiet(view: ObjectView, pods: list[PodView], seen: Seen) -> tuple[str, str]
     if isinstance(view, PodView) and view.finished:
         return "finished", f"It is finished: {view.phase}."
     if isinstance(view, JobView) and view.suspended:
-        return "suspended", _suspended(view, seen)
+        return "suspended", suspended_reason(view, seen.view, seen.allowed, seen.config, seen.when)
     placed = [pod for pod in pods if pod.node_name]
     if placed:
         where = ", ".join(sorted({pod.node_name for pod in placed})[:5])
@@ -154,20 +155,6 @@ def _quiet(view: ObjectView, pods: list[PodView], seen: Seen) -> tuple[str, str]
     if not pods:
         return "waiting", "Its controller has created no pod of it yet, so there is nothing to place."
     return "not-ours", next(_not_ours(pods[0], seen))
-
-
-def _suspended(job: JobView, seen: Seen) -> str:
-    """Who suspended a Job, and until when."""
-    ours = next((each for each in seen.view.suspended if each.ref.uid == job.uid), None)
-    if ours is None:
-        return "It is suspended (spec.suspend), so it asks for nothing yet."
-    since = f"A grid event suspended it at {seen.when(ours.since_seconds)}"
-    if ours in seen.allowed.resumptions:
-        return f"{since}; it goes on now."
-    event = event_at(seen.config.guardrails.grid_events, seen.view.now_seconds)
-    if event is None:
-        return f"{since}; it goes on as soon as something may be changed again."
-    return f"{since}; it goes on when the event is over, at {seen.when(event.end_seconds)}."
 
 
 def _not_ours(pod: PodView, seen: Seen) -> Iterator[str]:

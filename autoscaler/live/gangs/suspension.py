@@ -13,7 +13,7 @@ from autoscaler.live.gangs.registry import KINDS
 from autoscaler.live.kube.rights import Right, each_verb
 from autoscaler.live.objects import ObjectRef
 
-PURPOSE = "suspend jobs for grid events, and resume them"
+PURPOSE = "suspend jobs, and resume them"
 
 
 class SuspendField(NamedTuple):

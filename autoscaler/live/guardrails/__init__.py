@@ -4,8 +4,8 @@
 
 `placement`, `orders`, `removals` and `consolidations` hold the rules, `protection` and `movable` those about pods that
 hold their node, `overflow` sends jobs on whose pool cannot take them, `stranded` finds gangs that were sent to such a
-pool, `power_budget` and `suspensions` are about grid events, `prospects` what pools can still take, `state` is what is
-remembered between two reconciles.
+pool, `power_budget` is about grid events, `suspendable` says which jobs may be suspended and until when, `suspensions`
+which are, `prospects` what pools can still take, `state` is what is remembered between two reconciles.
 """
 
 from autoscaler.live.guardrails.evaluate import evaluate
@@ -28,6 +28,7 @@ from autoscaler.live.guardrails.verdicts import (
     Removal,
     RepairAction,
     RepairKind,
+    Resumption,
     Rule,
     Stranded,
     Suspension,
@@ -43,6 +44,7 @@ __all__ = [
     "Removal",
     "RepairAction",
     "RepairKind",
+    "Resumption",
     "Rule",
     "Stranded",
     "Suspension",

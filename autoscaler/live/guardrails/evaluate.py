@@ -19,7 +19,7 @@ from autoscaler.live.guardrails.removals import Removals
 from autoscaler.live.guardrails.repairs import Repairs
 from autoscaler.live.guardrails.state import GuardrailState, refresh
 from autoscaler.live.guardrails.stranded import stranded
-from autoscaler.live.guardrails.suspensions import Suspensions, resumptions
+from autoscaler.live.guardrails.suspensions import Resumptions, Suspensions
 from autoscaler.live.guardrails.verdicts import Allowed, Rule, Verdict
 from autoscaler.live.guardrails.withdrawals import REASON, wanted
 from autoscaler.live.model import ClusterView
@@ -49,7 +49,8 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     capacity = Capacity(view, state, config.counted_resources)
     keep_for_pods_to_come(view, state, capacity)
     power = PowerBudget(view, state, config, capacity)
-    going_on = resumptions(view, config, power)
+    resumptions = Resumptions(view, decision, config, power)
+    resumptions.choose()
     decision, moved = overflow(view, decision, state, config, capacity)
     released, refused = releases(view, decision, state, capacity, power, reserve_pools(config))
     orders = Orders(view, state, config, capacity, power)
@@ -63,8 +64,8 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     removals.choose(decision)
     if guardrails.curb_for_grid_events:
         removals.curb(power)
-    suspensions = Suspensions(view, state, config, power)
-    suspensions.choose()
+    suspensions = Suspensions(view, state, config, power, disruptions)
+    suspensions.choose(decision)
     taken_back = {removal.name for removal in removals.chosen if removal.reason == REASON}
     state = replace(
         state,
@@ -74,7 +75,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
     changing = {*orders.nodes, *(removal.pool for removal in removals.chosen), *suspensions.pools}
     consolidations = Consolidations(view, state, config, capacity, changing, disruptions)
     consolidations.choose(decision)
-    parts = (orders, repairs, removals, suspensions, consolidations)
+    parts = (resumptions, orders, repairs, removals, suspensions, consolidations)
     verdicts = (*moved, *refused, *(verdict for part in parts for verdict in part.verdicts))
     return Allowed(
         orders.nodes,
@@ -88,7 +89,7 @@ def evaluate(view: ClusterView, decision: Decision, state: GuardrailState, confi
         tuple(repairs.actions),
         orders.reserves,
         tuple(suspensions.chosen),
-        tuple(going_on),
+        tuple(resumptions.chosen),
         power.seen,
     )
 

@@ -69,6 +69,7 @@ UNREAD |= {"priority_class", "refusals", "withheld"}
 
 OWN = frozenset({"name", "uid", "created_seconds", "deleted_seconds", "node_name", "used_gpu_milli"})
 OWN |= {"measured_gpu_watts"}
+OWN |= {"running_since_seconds", "ran_seconds", "suspended_seconds"}
 OWN |= {"idle_since_seconds", "pods", "key", "ref", "submitted_seconds", "missing_pods", "pending_gpu_milli"}
 """Fields in which objects that are alike differ."""
 

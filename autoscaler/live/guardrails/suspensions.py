@@ -1,54 +1,91 @@
-"""Which jobs a grid event suspends, and which of them go on.
+"""Which jobs are suspended, by the policy or for a grid event, and which of them go on.
 
-As in the simulator: jobs of flexibility tier 3 stop during an event, as far as its budget requires, those with the most
-GPUs first, and go on when it is over.
+As in the simulator: the policy's lever suspends all jobs of a pool that may be, and lets those go on that it suspended;
+an event stops jobs as far as its budget requires, until it is over. Those with the most GPUs stop first.
 """
 
 from __future__ import annotations
 
 from autoscaler.live.config import LiveConfig
-from autoscaler.live.gangs.suspension import suspend_field
-from autoscaler.live.guardrails.movable import Movable, is_checkpointable
+from autoscaler.live.disruption_config import DisruptionReason
+from autoscaler.live.grid_config import utc_text
+from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.placement import gang_name
 from autoscaler.live.guardrails.power_budget import PowerBudget
 from autoscaler.live.guardrails.protection import Hold
 from autoscaler.live.guardrails.state import GuardrailState
-from autoscaler.live.guardrails.verdicts import Rule, Suspension, Verdict
-from autoscaler.live.model import ClusterView, GangView
-from autoscaler.live.names import ANNOTATION_FLEXIBILITY
-from autoscaler.live.objects import SuspendedJob
+from autoscaler.live.guardrails.suspendable import Suspendable
+from autoscaler.live.guardrails.verdicts import Resumption, Rule, Suspension, Verdict
+from autoscaler.live.model import ClusterView, GangView, PoolView
+from autoscaler.live.objects import SuspendedBy, SuspendedJob
+from envs.gpu_cluster.codec import SUSPENSION_CHOICES, Decision
 
-TIER = "3"
-"""The tier of jobs that may be suspended."""
-
-
-def may_be_suspended(gang: GangView) -> bool:
-    """Whether the owner of a gang says of all its pods that they may stop and go on from a checkpoint."""
-    return bool(gang.pods) and all(
-        pod.annotations.get(ANNOTATION_FLEXIBILITY) == TIER and is_checkpointable(pod) for pod in gang.pods
-    )
+SUSPEND, RESUME = (SUSPENSION_CHOICES.index(name) for name in ("suspend", "resume"))
 
 
-def resumptions(view: ClusterView, config: LiveConfig, power: PowerBudget) -> list[SuspendedJob]:
-    """The jobs that go on now, or that go on already and lose their mark.
-
-    All do once no event is on, or once the switch of the config is off. During an event, those that an event before it
-    suspended go on where the budget has the power for them; the others wait for its end, so that none goes on and stops
-    again and again.
+class Resumptions:
+    """Chooses the jobs that go on. It belongs to one evaluation.
 
     Args:
         view: the cluster.
-        config: the switch.
+        decision: what the policy wants.
+        config: the switches.
         power: what the budget leaves; what a job takes is taken from it.
+
+    Attributes:
+        chosen: the jobs.
+        verdicts: which jobs have to wait, and why.
     """
-    event = power.event
-    if event is None or not power.is_on or not config.guardrails.curb_for_grid_events:
-        return list(view.suspended)
-    return [
-        job
-        for job in view.suspended
-        if job.suspended and job.since_seconds < event.start_seconds and power.goes_on(job.gpu_milli)
-    ]
+
+    def __init__(self, view: ClusterView, decision: Decision, config: LiveConfig, power: PowerBudget) -> None:
+        self.chosen: list[Resumption] = []
+        self.verdicts: list[Verdict] = []
+        self._view, self._decision, self._config, self._power = view, decision, config, power
+        self._pools = {pool.name: pool for pool in view.pools}
+
+    def choose(self) -> None:
+        """Choose; those that go on already only lose their mark."""
+        for job in self._view.suspended:
+            is_policys = job.by is SuspendedBy.POLICY
+            reason = self._policy_reason(job) if is_policys else self._event_reason(job)
+            if reason and not (is_policys and job.suspended and self._waits_for_power(job)):
+                self.chosen.append(Resumption(job, reason))
+
+    def _event_reason(self, job: SuspendedJob) -> str:
+        """Why a job goes on that a grid event suspended; empty: it does not.
+
+        All do once no event is on, or once the switch of the config is off. During an event, those that an event before
+        it suspended go on where the budget has the power for them; the others wait for its end, so that none goes on
+        and stops again and again.
+        """
+        power, event = self._power, self._power.event
+        if event is None or not power.is_on or not self._config.guardrails.curb_for_grid_events:
+            return "no grid event needs it to wait"
+        is_older = job.suspended and job.since_seconds < event.start_seconds
+        return "the budget has power for it" if is_older and power.goes_on(job.gpu_milli) else ""
+
+    def _policy_reason(self, job: SuspendedJob) -> str:
+        """Why a job goes on that the policy suspended; empty: it does not."""
+        pool = self._pools.get(job.pool)
+        if not self._config.codec.suspension:
+            return "the policy has no lever that suspends jobs (codec.suspension is off)"
+        if pool is None:
+            return f"there is no pool {job.pool!r} any more"
+        if self._view.now_seconds >= job.until_seconds:
+            return "it was suspended for as long as it may be"
+        if job.suspended and self._decision.suspension[pool.index] == RESUME:
+            return f"the policy lets the jobs of pool {pool.name} go on"
+        return ""
+
+    def _waits_for_power(self, job: SuspendedJob) -> bool:
+        """Whether the budget of an event has no power for a job that is to go on."""
+        event = self._power.event
+        if event is None or not self._power.is_on or self._power.goes_on(job.gpu_milli):
+            return False
+        reason = f"it is to go on, and the grid event until {utc_text(event.end_seconds)} leaves too little power"
+        name = f"{job.ref.namespace}/{job.ref.name}"
+        self.verdicts.append(Verdict(Rule.POWER_BUDGET, "gang", name, 1, 0, reason))
+        return True
 
 
 class Suspensions:
@@ -57,8 +94,9 @@ class Suspensions:
     Args:
         view: the cluster.
         state: refreshed with this view.
-        config: the switch, and which pods are protected.
+        config: the switches, the limits, and which pods are protected.
         power: what has to stop.
+        disruptions: what windows and budgets leave.
 
     Attributes:
         chosen: the jobs.
@@ -66,56 +104,87 @@ class Suspensions:
         verdicts: which jobs stop, and why others do not.
     """
 
-    def __init__(self, view: ClusterView, state: GuardrailState, config: LiveConfig, power: PowerBudget) -> None:
+    def __init__(
+        self,
+        view: ClusterView,
+        state: GuardrailState,
+        config: LiveConfig,
+        power: PowerBudget,
+        disruptions: Disruptions,
+    ) -> None:
         self.chosen: list[Suspension] = []
         self.pools: set[str] = set()
         self.verdicts: list[Verdict] = []
-        self._view, self._power = view, power
-        self._is_on = config.guardrails.curb_for_grid_events
-        self._marked = {job.ref.uid: job for job in view.suspended}
-        self._stopping = {*state.suspended, *(uid for uid, job in self._marked.items() if job.suspended)}
-        self._movable = Movable(view, config.guardrails.protection)
-        self._places = {node.name: pool.name for pool in view.pools for node in pool.nodes}
+        self._view, self._config, self._power, self._disruptions = view, config, power, disruptions
+        self._suspendable = Suspendable(view, config, state.suspended)
+        self._asked = self._suspendable.asked()
 
-    def choose(self) -> None:
+    def choose(self, decision: Decision) -> None:
+        """Choose those of the policy, then as many more as the budget requires."""
+        for pool in self._view.pools:
+            if decision.suspension[pool.index] == SUSPEND:
+                self._choose_for_policy(pool)
+        self._curb()
+
+    def _choose_for_policy(self, pool: PoolView) -> None:
+        if not self._config.codec.suspension:
+            self.verdicts.append(Verdict(Rule.SUSPENSION_OFF, "pool", pool.name, -1, 0, "codec.suspension is off"))
+            return
+        for gang in self._asked:
+            if self._suspendable.pool_of(gang) == pool.name:
+                hold = self._suspendable.policy_hold(gang) or self._step_hold(pool)
+                if hold is not None:
+                    self._deny(gang, hold)
+                    continue
+                until = self._suspendable.until_ms(gang) / 1000.0
+                reason = (
+                    f"the policy suspends the jobs of pool {pool.name}; it goes on at {utc_text(until)} at the latest"
+                )
+                self._suspend(gang, SuspendedBy.POLICY, reason, until)
+                for _ in self._suspendable.nodes_of(gang.pods):
+                    self._disruptions.take(pool.name)
+
+    def _step_hold(self, pool: PoolView) -> Hold | None:
+        """Why no further job of a pool is suspended now."""
+        most = self._config.guardrails.steps.max_suspended
+        if len(self.chosen) >= most:
+            return Hold(Rule.STEP_SUSPENDED, f"steps.max_suspended is {most} at once")
+        return self._disruptions.hold(pool, DisruptionReason.SUSPENDED)
+
+    def _curb(self) -> None:
         """Choose as few as the budget requires."""
         event = self._power.event
-        if event is None or not self._is_on:
+        if event is None or not self._config.guardrails.curb_for_grid_events:
             return
-        asked = (gang for gang in self._view.running if gang.ref.uid not in self._stopping and may_be_suspended(gang))
-        for gang in sorted(asked, key=lambda gang: (-sum(pod.gpu_milli for pod in gang.pods), gang.key)):
+        taken = {each.gang.key for each in self.chosen}
+        for gang in self._asked:
             excess, watts = self._power.excess_watts, self._power.work_watts(gang.pods)
             if excess <= 0.0:
                 return
-            if watts <= 0.0:
+            if watts <= 0.0 or gang.key in taken:
                 continue
-            hold = self._hold(gang)
+            hold = self._suspendable.hold(gang)
             if hold is not None:
-                self.verdicts.append(Verdict(hold.rule, "gang", gang_name(gang), -1, 0, hold.reason))
+                self._deny(gang, hold)
                 continue
             reason = (
                 f"{excess / 1000.0:.3g} kW have to stop for the grid event of {event.start} with a budget of "
                 f"{event.power_kw:g} kW"
             )
-            self.chosen.append(Suspension(gang, reason))
-            self.pools |= {self._places[pod.node_name] for pod in gang.pods if pod.node_name in self._places}
+            self._suspend(gang, SuspendedBy.GRID_EVENT, reason)
             self.verdicts.append(Verdict(Rule.POWER_BUDGET, "gang", gang_name(gang), 0, -1, reason))
-            self._power.stops(watts)
         if self._power.excess_watts > 0.0:
             reason = (
                 f"{self._power.excess_watts / 1000.0:.3g} kW are above the budget, and nothing is left that may stop"
             )
             self.verdicts.append(Verdict(Rule.POWER_BUDGET, "cluster", "", 0, 0, reason))
 
-    def _hold(self, gang: GangView) -> Hold | None:
-        """Why a job that its owner allows to suspend runs on."""
-        if suspend_field(gang.ref) is None:
-            return Hold(Rule.NOT_SUSPENDABLE, f"a {gang.ref.kind} has no field that suspends it; give it a Job")
-        if gang.managed_by:
-            return Hold(Rule.NOT_SUSPENDABLE, f"{gang.managed_by} starts and stops it")
-        if gang.ref.uid in self._marked:
-            return Hold(Rule.NOT_SUSPENDABLE, "somebody let it go on during this grid event")
-        paused = sorted({self._places.get(pod.node_name, "") for pod in gang.pods} & self._view.paused_pools.keys())
-        if paused:
-            return Hold(Rule.PAUSED, f"pool {paused[0]}: {self._view.paused_pools[paused[0]]}")
-        return self._movable.gang_hold(gang)
+    def _suspend(self, gang: GangView, by: SuspendedBy, reason: str, until_seconds: float = 0.0) -> None:
+        known = self._suspendable
+        ran = known.ran_ms(gang) / 1000.0
+        self.chosen.append(Suspension(gang, reason, by, known.pool_of(gang), ran, until_seconds))
+        self.pools |= set(known.pools_of(gang))
+        self._power.stops(self._power.work_watts(gang.pods))
+
+    def _deny(self, gang: GangView, hold: Hold) -> None:
+        self.verdicts.append(Verdict(hold.rule, "gang", gang_name(gang), -1, 0, hold.reason))

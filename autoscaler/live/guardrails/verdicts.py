@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.model import GangView
-from autoscaler.live.objects import NodeView, PodView, SuspendedJob
+from autoscaler.live.objects import NodeView, PodView, SuspendedBy, SuspendedJob
 
 
 class Rule(StrEnum):
@@ -64,6 +64,10 @@ class Rule(StrEnum):
     JOB_WOULD_FAIL = "job-would-fail"
     # Suspensions.
     NOT_SUSPENDABLE = "not-suspendable"
+    SUSPENSION_OFF = "suspension-off"
+    MIN_RUN = "min-run"
+    SUSPENDED_LONG_ENOUGH = "suspended-long-enough"
+    STEP_SUSPENDED = "step-suspended"
     # Placements.
     OVERFLOW = "overflow"
     POOL_NOT_ALLOWED = "pool-not-allowed"
@@ -81,9 +85,10 @@ class Verdict:
         rule: which.
         kind: `cluster`, `pool`, `node` or `gang`.
         subject: name of it; of a gang `namespace/name`.
-        requested: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement,
-            -1 for a suspension.
-        allowed: the same after it, 0 for a placement that has to wait, and for a job that may not be suspended.
+        requested: nodes to add (+), to remove or to empty (-) before the rule, 1 for a placement, or for a
+            job that is to go on, -1 for a suspension.
+        allowed: the same after it, 0 for a placement that has to wait, and for a job that may not be suspended or go
+            on.
         reason: one sentence that people can act on.
     """
 
@@ -189,14 +194,35 @@ class Stranded:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """A job that is suspended until a grid event is over.
+    """A job that is suspended.
 
     Attributes:
         gang: the gang that runs.
         reason: one sentence for people.
+        by: who suspends it.
+        pool: where it runs.
+        ran_seconds: for how long it has run, in all.
+        until_seconds: when it goes on at the latest; 0: when the grid event is over.
     """
 
     gang: GangView
+    reason: str
+    by: SuspendedBy
+    pool: str
+    ran_seconds: float
+    until_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A job that was suspended and goes on, or that goes on already and loses its mark.
+
+    Attributes:
+        job: the job.
+        reason: why, half a sentence for people.
+    """
+
+    job: SuspendedJob
     reason: str
 
 
@@ -229,7 +255,7 @@ class Allowed:
         repairs: nodes to reboot, and nodes that are well again.
         reserves: nodes to keep free by pool, of all pools whose nodes another autoscaler makes and that are not paused.
         suspensions: jobs to suspend.
-        resumptions: jobs that were suspended and go on, or that go on already and lose their mark.
+        resumptions: jobs that were suspended and go on.
         power: the budget that is known; None: there is none.
     """
 
@@ -244,5 +270,5 @@ class Allowed:
     repairs: tuple[RepairAction, ...] = ()
     reserves: Mapping[str, int] = field(default_factory=dict)
     suspensions: tuple[Suspension, ...] = ()
-    resumptions: tuple[SuspendedJob, ...] = ()
+    resumptions: tuple[Resumption, ...] = ()
     power: PowerSeen | None = None

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from autoscaler.live.config import LiveConfig, LivePool
 from autoscaler.live.guardrails.movable import Movable
+from autoscaler.live.guardrails.suspendable import Suspendable, flexibility
 from autoscaler.live.model import ClusterView, GangView, PoolView
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, SuspendedBy
 from autoscaler.live.policy.pool_signals import UnknownSignals
 from autoscaler.live.policy.setpoints import Setpoints
 from autoscaler.live.view.nodes import free_gpus, is_returning
@@ -54,6 +55,7 @@ def fill_snapshot(
     consolidated: Mapping[str, float] | None = None,
     setpoints: Setpoints | None = None,
     pool_signals: NDArray[np.float64] | None = None,
+    suspended: Collection[str] = (),
 ) -> ClusterSnapshot:
     """The snapshot of a view, but for the jobs behind the window: see `plan_backlog`.
 
@@ -66,6 +68,7 @@ def fill_snapshot(
         consolidated: when jobs of a pool were last moved, by pool; where it is missing, now.
         setpoints: which are in force, by pool; where it is missing, none is.
         pool_signals: [P, POOL_SIGNALS] float64, see `PoolSignals.signals_now`; None: no signal is known.
+        suspended: uids of jobs that were suspended and that the view does not show as such yet.
     """
     snapshot = empty_snapshot(config.codec)
     for pool in view.pools:
@@ -80,6 +83,8 @@ def fill_snapshot(
     _fill_setpoints(view, config, setpoints or {}, snapshot)
     if config.codec.consolidation:
         _fill_consolidation(view, config, consolidated or {}, snapshot)
+    if config.codec.suspension:
+        _fill_suspension(view, config, suspended, snapshot)
     _fill_queue(view, config, snapshot)
     _add_pods_to_come(view, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
@@ -149,6 +154,21 @@ def _fill_consolidation(
             row[Pool.CONSOLIDATABLE] = len(consolidation_plan(known, only_one=True))
 
 
+def _fill_suspension(view: ClusterView, config: LiveConfig, unseen: Collection[str], snapshot: ClusterSnapshot) -> None:
+    """What the lever may suspend, and what it did: a job that a grid event suspended is not the policy's."""
+    held = Suspendable(view, config, unseen).policy_gpu_milli()
+    for pool in view.pools:
+        row = snapshot.pools[pool.index]
+        row[Pool.SUSPENDABLE_GPUS] = held[pool.name] / 1000.0
+        waiting = [
+            job for job in view.suspended if job.suspended and job.by is SuspendedBy.POLICY and job.pool == pool.name
+        ]
+        if waiting:
+            row[Pool.SUSPENDED_GPUS] = sum(job.gpu_milli for job in waiting) / 1000.0
+            until = min(milliseconds(job.until_seconds) for job in waiting)
+            row[Pool.NEXT_RESUME_SECONDS] = max(0, until - milliseconds(view.now_seconds)) / 1000.0
+
+
 def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot) -> None:
     rows = {pool.name: pool.index for pool in view.pools}
     now = milliseconds(view.now_seconds)
@@ -160,6 +180,8 @@ def _fill_queue(view: ClusterView, config: LiveConfig, snapshot: ClusterSnapshot
         row[Slot.WAITED_SECONDS] = max(0, now - milliseconds(gang.submitted_seconds)) / 1000.0
         row[Slot.PREDICTED_SECONDS] = milliseconds(gang.predicted_seconds) / 1000.0
         row[Slot.PRIORITY] = gang.priority
+        if config.codec.suspension:
+            row[Slot.FLEXIBILITY] = flexibility(gang)
         if gang.latest_start_seconds is not None:
             slack = milliseconds(gang.latest_start_seconds) - now
             row[Slot.SLACK_SECONDS] = (slack if slack > 0 else slack - 1) / 1000.0

@@ -237,7 +237,7 @@ def allowed_dict(allowed: Allowed) -> dict[str, Any]:
         "restarts": [each.gang.key for each in allowed.stranded if each.restart],
         "consolidations": [{"node": each.node.name, "pods": list(each.evict)} for each in allowed.consolidations],
         "suspensions": [each.gang.key for each in allowed.suspensions],
-        "resumptions": [job.ref.uid for job in allowed.resumptions],
+        "resumptions": [each.job.ref.uid for each in allowed.resumptions],
         "candidates": None if allowed.candidates is None else list(allowed.candidates),
     }
 

@@ -24,6 +24,7 @@ from autoscaler.live.names import (
     METRIC_RESERVE,
     METRIC_RUNNING_JOBS,
     METRIC_SUSPENDED,
+    METRIC_SUSPENDED_GPUS,
     METRIC_TARGET,
     METRIC_UNNEEDED,
     METRIC_UNSCHEDULABLE_PODS,
@@ -31,7 +32,7 @@ from autoscaler.live.names import (
     METRIC_UNWELL,
     METRIC_USED_GPUS,
 )
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, SuspendedBy
 from autoscaler.live.policy.decide import Decided
 from autoscaler.live.telemetry.audit import verdict_dict
 from autoscaler.live.telemetry.events import Recorder
@@ -58,7 +59,10 @@ def report_view(view: ClusterView, snapshot: ClusterSnapshot, config: LiveConfig
     metrics.set(METRIC_QUEUE_JOBS, float(len(view.queue)))
     metrics.set(METRIC_QUEUE_GPUS, sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0)
     metrics.set(METRIC_RUNNING_JOBS, float(len(view.running)))
-    metrics.set(METRIC_SUSPENDED, float(sum(job.suspended for job in view.suspended)))
+    for by in SuspendedBy:
+        jobs = [job for job in view.suspended if job.suspended and job.by is by]
+        metrics.set(METRIC_SUSPENDED, float(len(jobs)), str(by))
+        metrics.set(METRIC_SUSPENDED_GPUS, sum(job.gpu_milli for job in jobs) / 1000.0, str(by))
     waiting = sum(len(gang.pending) for gang in (*view.queue, *view.unplaceable))
     metrics.set(METRIC_UNSCHEDULABLE_PODS, float(waiting))
     reasons = Counter(unserved_reason(pod, config) for pod in view.unserved)
@@ -91,7 +95,7 @@ def report_outcome(
             "removals": [removal.name for removal in allowed.removals],
             "consolidations": [{"node": each.node.name, "reason": each.reason} for each in allowed.consolidations],
             "suspensions": [f"{each.gang.ref.namespace}/{each.gang.ref.name}" for each in allowed.suspensions],
-            "resumptions": [f"{job.ref.namespace}/{job.ref.name}" for job in allowed.resumptions],
+            "resumptions": [f"{each.job.ref.namespace}/{each.job.ref.name}" for each in allowed.resumptions],
             "releases": [f"{release.gang.ref.namespace}/{release.gang.ref.name}" for release in allowed.releases],
             "verdicts": [verdict_dict(verdict) for verdict in allowed.verdicts],
             "dry_run": config.dry_run,

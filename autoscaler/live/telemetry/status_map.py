@@ -19,7 +19,7 @@ from autoscaler.live.guardrails import Allowed, GuardrailState, Rule
 from autoscaler.live.kube.client import Json, KubeClient, NotFoundError
 from autoscaler.live.model import ClusterView, PoolView
 from autoscaler.live.names import STATUS_CONFIG_MAP
-from autoscaler.live.objects import NodeState
+from autoscaler.live.objects import NodeState, SuspendedBy
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.memory import from_text, to_text
 from configs.loader import to_yaml
@@ -55,6 +55,7 @@ def cluster_status(view: ClusterView, allowed: Allowed, config: LiveConfig) -> d
         "autoscalerStatus": "Paused" if view.paused else "Running",
         **({"paused": view.paused} if view.paused else {}),
         **_grid_event(view, allowed),
+        **_suspended(view),
         "clusterWide": {
             "health": {"status": "Unhealthy" if stopped else "Healthy", "nodeCounts": dict(nodes)},
             "scaleUp": {"status": next((each for each in ("InProgress", "Backoff") if each in ups), "NoActivity")},
@@ -69,9 +70,20 @@ def _grid_event(view: ClusterView, allowed: Allowed) -> dict[str, Any]:
     power = {}
     if allowed.power is not None:
         power = {"budgetWatts": allowed.power.budget_watts, "drawnWatts": allowed.power.drawn_watts}
-    jobs = [f"{job.ref.namespace}/{job.ref.name}" for job in view.suspended if job.suspended]
+    jobs = _suspended_by(view, SuspendedBy.GRID_EVENT)
     found = {**power, **({"suspended": jobs} if jobs else {})}
     return {"gridEvent": found} if found else {}
+
+
+def _suspended(view: ClusterView) -> dict[str, Any]:
+    """The jobs that the policy suspended; empty without any."""
+    jobs = _suspended_by(view, SuspendedBy.POLICY)
+    return {"policySuspended": jobs} if jobs else {}
+
+
+def _suspended_by(view: ClusterView, by: SuspendedBy) -> list[str]:
+    jobs = (job for job in view.suspended if job.suspended and job.by is by)
+    return [f"{job.ref.namespace}/{job.ref.name}" for job in jobs]
 
 
 def _group(pool: PoolView, view: ClusterView, allowed: Allowed, config: LiveConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from autoscaler.live.names import (
     ANNOTATION_CONSUME_REQUEST_OLD,
     ANNOTATION_DATA_GB,
     ANNOTATION_DATA_REGION,
+    ANNOTATION_DEADLINE,
     ANNOTATION_LATEST_START,
     ANNOTATION_PLACED_AT,
     ANNOTATION_PREDICTED_SECONDS,
@@ -29,7 +30,7 @@ from autoscaler.live.objects import JobView, PodsToCome, PodView
 from autoscaler.live.view.groups import Group, Groups, ref_of, to_come, unborn
 from autoscaler.live.view.quotas import Quotas, within_quotas
 from autoscaler.live.view.store import Contents
-from autoscaler.live.view.suspended import managers
+from autoscaler.live.view.suspended import managers, past_of
 from autoscaler.live.view.workloads import waiting_workloads
 
 ALIKE = ("requests", "node_selector", "affinity_terms", "tolerations", "host_ports")
@@ -233,11 +234,12 @@ class GangBuilder:
             state = GangState.RUNNING
         else:
             state = GangState.FINISHED
+        submitted = pods[0].created_seconds if job is None else job.created_seconds
         return GangView(
             key=key,
             ref=pods[0].ref if job is None else job.ref,
             state=state,
-            submitted_seconds=pods[0].created_seconds if job is None else job.created_seconds,
+            submitted_seconds=submitted,
             parallelism=1 if job is None else job.parallelism,
             gpu_milli_per_pod=per_pod,
             pending_gpu_milli=pending_milli if waiting else 0,
@@ -245,8 +247,9 @@ class GangBuilder:
             pods=tuple(alive),
             to_come=(PodsToCome(unborn(waiting[0]), missing),) if waiting and missing else (),
             predicted_seconds=max((_number(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive), default=0.0),
-            latest_start_seconds=self._latest_start(alive),
+            **self._times(alive, state, submitted),
             **_data(alive),
+            **past_of(job),
             priority=max((pod.priority for pod in alive), default=0),
             managed_by=manager,
             replaceable=job is not None and _replaceable(job, len(alive)),
@@ -278,21 +281,23 @@ class GangBuilder:
         description = group.description
         is_queued = bool(waiting or (held and coming and not any(pod.node_name for pod in pods)))
         created = min(pod.created_seconds for pod in alive) if description is None else description.created_seconds
+        state = GangState.QUEUED if is_queued else GangState.RUNNING
         return self._gang_to_come(
             coming,
             waiting,
             [pod for pod in pods if _is_demand(pod)],
             key=group.key,
             ref=ref_of(group, alive),
-            state=GangState.QUEUED if is_queued else GangState.RUNNING,
+            state=state,
             submitted_seconds=created,
             parallelism=max(group.size, len(pods)),
             late=group.late,
             pods=tuple(pods),
             companions=tuple(companions),
             predicted_seconds=max(_number(pod, ANNOTATION_PREDICTED_SECONDS) for pod in alive),
-            latest_start_seconds=self._latest_start(alive),
+            **self._times(alive, state, created),
             **_data(alive),
+            **past_of(description),
             priority=max(pod.priority for pod in alive),
         )
 
@@ -344,10 +349,19 @@ class GangBuilder:
             to_come=coming,
         )
 
-    def _latest_start(self, pods: Iterable[PodView]) -> float | None:
-        """The earliest time that its pods say and that is after their creation."""
-        said = [(self._clock.from_wall(_number(pod, ANNOTATION_LATEST_START)), pod.created_seconds) for pod in pods]
-        return min((latest for latest, created in said if latest > created), default=None)
+    def _times(self, pods: Sequence[PodView], state: GangState, submitted: float) -> dict[str, Any]:
+        """Until when it may start and has to end, of those after its submission, and since when it runs."""
+        latest, deadline = (
+            self._earliest(pods, name, submitted) for name in (ANNOTATION_LATEST_START, ANNOTATION_DEADLINE)
+        )
+        begun = [pod.started_seconds for pod in pods if pod.started_seconds is not None]
+        since = max(begun, default=None) if state is GangState.RUNNING else None
+        return {"latest_start_seconds": latest, "deadline_seconds": deadline, "running_since_seconds": since}
+
+    def _earliest(self, pods: Iterable[PodView], annotation: str, after: float) -> float | None:
+        # Pods may be made again, after an eviction or a suspension, so their own creation says nothing.
+        said = [self._clock.from_wall(_number(pod, annotation)) for pod in pods]
+        return min((moment for moment in said if moment > after), default=None)
 
 
 def _number(pod: PodView, annotation: str, below: float = LAST_SECOND) -> float:

@@ -10,6 +10,7 @@ from autoscaler.live.objects import PodView
 from autoscaler.live.prediction_config import PredictionSettings
 from autoscaler.live.view.gangs import is_gang
 from autoscaler.live.view.store import Contents
+from autoscaler.live.view.suspended import past_of
 
 if TYPE_CHECKING:
     from traces.prediction.predictors import JobTraits
@@ -44,18 +45,27 @@ class RunTimes:
         for key, members in sorted(jobs, key=lambda job: (_end(job[1]), job[0])):
             self._told.add(key)
             run_seconds = _end(members) - min((pod.started_seconds or pod.created_seconds) for pod in members)
+            # Of a job that was suspended, only the pods that it had since are there.
+            run_seconds += past_of(contents.jobs.get(key)).get("ran_seconds", 0.0)
             if run_seconds > 0.0:
                 self._predictor.observe(self._job(members[0], sum(pod.gpu_milli for pod in members)), run_seconds)
         self._told &= {_key(pod, contents) for pod in pods}
 
     def expected(self, view: ClusterView) -> ClusterView:
-        """The view with a predicted run time for each waiting job that says none itself."""
-        return replace(view, queue=tuple(self._expected(gang) for gang in view.queue))
+        """The view with a predicted run time for each job that says none itself and waits, or has to end in time."""
+        queue = tuple(self._expected(gang, gang.pending_gpu_milli) for gang in view.queue)
+        return replace(view, queue=queue, running=tuple(self._of_running(gang) for gang in view.running))
 
-    def _expected(self, gang: GangView) -> GangView:
+    def _of_running(self, gang: GangView) -> GangView:
+        """Nobody asks it of a job that may run for as long as it will."""
+        if gang.deadline_seconds is None and gang.latest_start_seconds is None:
+            return gang
+        return self._expected(gang, sum(pod.gpu_milli for pod in gang.pods))
+
+    def _expected(self, gang: GangView, gpu_milli: int) -> GangView:
         if gang.predicted_seconds > 0.0 or not gang.pods:
             return gang
-        return replace(gang, predicted_seconds=self._predictor.predict(self._job(gang.pods[0], gang.pending_gpu_milli)))
+        return replace(gang, predicted_seconds=self._predictor.predict(self._job(gang.pods[0], gpu_milli)))
 
     def _job(self, pod: PodView, gpu_milli: int) -> JobTraits:
         user = pod.labels.get(self._settings.user_label, "")

@@ -14,15 +14,17 @@ from autoscaler.live.explain.target import Target, TargetError, UnknownObjectErr
 from autoscaler.live.grid_config import LiveGridEvent
 from autoscaler.live.guardrail_config import Cooldowns
 from autoscaler.live.guardrails import GuardrailState, evaluate
-from autoscaler.live.model import ClusterView
-from autoscaler.live.names import ANNOTATION_REMOVAL_STEP
-from autoscaler.live.objects import JobView, SuspendedJob
+from autoscaler.live.model import ClusterView, GangState
+from autoscaler.live.names import ANNOTATION_CHECKPOINTABLE, ANNOTATION_FLEXIBILITY, ANNOTATION_REMOVAL_STEP
+from autoscaler.live.objects import JobView, SuspendedBy, SuspendedJob
 from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.view.store import Contents
 from autoscaler.live.view.submissions import Submissions
+from envs.gpu_cluster.codec import CodecLayout
 from tests.live.views import (
     DAEMON_SET,
+    JOB,
     NOW,
     REPLICA_SET,
     booting,
@@ -176,8 +178,41 @@ def test_a_suspended_job_hears_who_suspended_it_and_until_when() -> None:
     since = "A grid event suspended it at t-30; it goes on"
     assert said(view(), settings) == "It is suspended (spec.suspend), so it asks for nothing yet."
     assert said(marked, settings) == f"{since} when the event is over, at t+3540."
-    assert said(marked, config()) == f"{since} now."
+    assert said(marked, config()) == f"{since} now: no grid event needs it to wait."
     assert said(replace(marked, paused="by hand"), config()) == f"{since} as soon as something may be changed again."
+
+
+def test_a_job_that_the_policy_suspended_hears_until_when() -> None:
+    job = JobView(name="j", namespace="default", uid="u", suspended=True)
+    ours = SuspendedJob(job.ref, NOW - 30.0, 8000, by=SuspendedBy.POLICY, pool="a", until_seconds=NOW + 90.0)
+    lever = replace(config(), codec=CodecLayout(suspension=True))
+
+    def said(limits: LiveConfig) -> str:
+        look = seen(view(suspended=(ours,)), limits)
+        found = answer(parse_target("job/j"), replace(look, contents=replace(look.contents, jobs={"u": job})))
+        return found.sentences[0]
+
+    since = "The policy suspended it at t-30; it goes on"
+    assert said(lever) == f"{since} when the policy says so, at t+90 at the latest."
+    assert "codec.suspension is off" in said(config())
+
+
+def test_a_job_that_runs_hears_whether_the_policy_may_suspend_it() -> None:
+    lever = replace(config(), codec=CodecLayout(suspension=True))
+    opted_in = {ANNOTATION_FLEXIBILITY: "3", ANNOTATION_CHECKPOINTABLE: "true"}
+
+    def said(annotations: dict[str, str], ran: float = 7200.0, limits: LiveConfig = lever) -> tuple[str, ...]:
+        member = pod("train", node="a-0", gpus=8, owner=JOB, annotations=annotations)
+        since = NOW - ran
+        run = replace(gang("train", members=(member,)), state=GangState.RUNNING, running_since_seconds=since)
+        return ask("pod/train", view([node("a-0", pods=[member])], pods=[member], running=(run,)), limits).sentences[1:]
+
+    assert said(opted_in) == ("The policy may suspend it, until t+14400 at the latest.",)
+    (short,) = said(opted_in, ran=800.0)
+    assert short == "The policy may not suspend it now: it has run for 800 s since it started; wait 1000 s more."
+    (never,) = said({})
+    assert never.startswith("The policy never suspends it")
+    assert said(opted_in, limits=config()) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from autoscaler.live.guardrail_config import (
     HealthStop,
     RemovalTimes,
     StepLimits,
+    SuspensionLimits,
     TotalLimits,
 )
 from configs.errors import ConfigError
@@ -40,6 +41,9 @@ def test_defaults_are_those_of_cluster_autoscaler():
         (lambda: StepLimits(max_new_nodes=0), "steps.max_new_nodes"),
         (lambda: StepLimits(max_removals=-1), "steps.max_removals"),
         (lambda: StepLimits(max_draining=-1), "steps.max_draining"),
+        (lambda: StepLimits(max_suspended=0), "steps.max_suspended"),
+        (lambda: SuspensionLimits(min_run_seconds=-1.0), "suspension.min_run_seconds"),
+        (lambda: SuspensionLimits(max_seconds=120.0), "suspension.max_seconds"),
         (lambda: Cooldowns(unneeded_seconds=-1.0), "cooldowns.unneeded_seconds"),
         (lambda: Cooldowns(after_failure_seconds=float("nan")), "cooldowns.after_failure_seconds"),
         (lambda: HealthStop(max_unready_fraction=1.5), "health.max_unready_fraction"),

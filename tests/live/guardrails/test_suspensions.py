@@ -178,13 +178,13 @@ def test_a_job_that_its_owner_let_go_on_is_left_alone_and_loses_its_mark_after_t
     seen = cluster(job("x"), suspended=(marked("x", is_suspended=False),))
     during = judge(seen, event(0.0))
     assert (suspended(during), during.resumptions) == ([], ())
-    assert [each.ref.name for each in judge(seen).resumptions] == ["x"]
+    assert [each.job.ref.name for each in judge(seen).resumptions] == ["x"]
 
 
 def test_suspended_jobs_go_on_when_the_event_is_over_or_the_switch_is_off():
     seen = cluster(suspended=(marked("x"), marked("y")))
     assert judge(seen, event(100.0)).resumptions == ()
-    assert [each.ref.name for each in judge(seen).resumptions] == ["x", "y"]
+    assert [each.job.ref.name for each in judge(seen).resumptions] == ["x", "y"]
     assert len(judge(seen, event(100.0, starts_in=60.0)).resumptions) == 2
     assert len(judge(seen, event(100.0), curb_for_grid_events=False).resumptions) == 2
 
@@ -192,7 +192,7 @@ def test_suspended_jobs_go_on_when_the_event_is_over_or_the_switch_is_off():
 def test_in_an_event_that_follows_another_they_go_on_as_far_as_its_budget_has_power():
     seen = cluster(suspended=(marked("x", since=NOW - 7200.0), marked("y", since=NOW - 7000.0)))
     assert judge(seen, event(4 * BUSY_GPU_KW - 0.01)).resumptions == ()
-    assert [each.ref.name for each in judge(seen, event(4 * BUSY_GPU_KW)).resumptions] == ["x"]
+    assert [each.job.ref.name for each in judge(seen, event(4 * BUSY_GPU_KW)).resumptions] == ["x"]
 
 
 def test_what_goes_on_has_its_power_before_jobs_that_wait():

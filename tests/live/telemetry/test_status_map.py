@@ -19,7 +19,7 @@ from autoscaler.live.guardrails import (
     evaluate,
 )
 from autoscaler.live.names import STATUS_CONFIG_MAP
-from autoscaler.live.objects import ObjectRef, SuspendedJob
+from autoscaler.live.objects import ObjectRef, SuspendedBy, SuspendedJob
 from autoscaler.live.telemetry import status_map
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.metrics import Metrics
@@ -43,6 +43,14 @@ def test_a_grid_event_shows_its_budget_and_the_jobs_that_it_suspended():
     shown = status(view(suspended=(job, mine)), settings=config(grid_events=(event,)))
     assert shown["gridEvent"] == {"budgetWatts": 2000.0, "drawnWatts": 0.0, "suspended": ["default/x"]}
     assert "gridEvent" not in status(view())
+
+
+def test_the_jobs_that_the_policy_suspended_stand_apart():
+    job = SuspendedJob(ObjectRef("Job", "x", "default", "u", "batch/v1"), NOW, 8000, by=SuspendedBy.POLICY, pool="a")
+    shown = status(view(suspended=(job,)))
+    assert shown["policySuspended"] == ["default/x"]
+    assert "gridEvent" not in shown
+    assert "policySuspended" not in status(view())
 
 
 def test_each_pool_says_its_bounds_and_how_many_nodes_are_how_far():

@@ -12,8 +12,12 @@ from autoscaler.live.guardrails.state import without_gpus
 from autoscaler.live.model import ClusterView
 from autoscaler.live.names import (
     ANNOTATION_CHECKPOINTABLE,
+    ANNOTATION_DEADLINE,
     ANNOTATION_IDLE_SINCE,
+    ANNOTATION_LATEST_START,
+    ANNOTATION_RAN_SECONDS,
     ANNOTATION_REMOVAL_STEP,
+    ANNOTATION_SUSPENDED_SECONDS,
     LABEL_POOL,
     TAINT_TO_BE_DELETED,
 )
@@ -171,6 +175,18 @@ def test_a_gang_is_its_job_with_all_its_pods_whole() -> None:
     assert [snapshot.queue[0, slot] for slot in (Slot.PRESENT, Slot.GPUS, Slot.WAITED_SECONDS)] == [1.0, 24.0, 90.0]
     assert snapshot.signals[Signal.QUEUE_JOBS] == 1
     assert snapshot.signals[Signal.QUEUE_GPUS] == 24
+
+
+def test_a_job_that_was_suspended_keeps_its_times_and_its_past_when_its_pods_are_made_again() -> None:
+    said = {ANNOTATION_LATEST_START: f"{START + 100.0}", ANNOTATION_DEADLINE: f"{START + 900.0}"}
+    past = {ANNOTATION_RAN_SECONDS: "60.5", ANNOTATION_SUSPENDED_SECONDS: "nan"}
+    job = raw.job("j", 1)
+    job["metadata"]["annotations"] = past
+    again = raw.pod("j-0", job="j", node_name="n", created=START + 500.0, metadata={"annotations": said})
+    world = World().listed([raw.node("n")], [again], [job])
+    (gang,) = look(world)[0].running
+    assert (gang.latest_start_seconds, gang.deadline_seconds) == (START + 100.0, START + 900.0)
+    assert (gang.ran_seconds, gang.suspended_seconds) == (60.5, 0.0), "what is no time counts as none"
 
 
 def test_pods_of_a_job_that_is_no_gang_are_jobs_of_their_own() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autoscaler.live.model import ClusterView
+from autoscaler.live.names import ANNOTATION_RAN_SECONDS
 from autoscaler.live.objects import JobView, PodView
 from autoscaler.live.prediction_config import PredictionSettings
 from autoscaler.live.view.run_times import RunTimes
@@ -46,6 +47,22 @@ def test_nothing_is_expected_where_too_few_have_ended():
     run_times = RunTimes(PredictionSettings("history"))
     run_times.note(contents(ended("p", 0.0, 60.0)))
     assert expected(run_times, waiting()) == [0.0]
+
+
+def test_a_job_that_runs_and_has_to_end_in_time_is_expected_to_run_as_long_as_others():
+    run_times = RunTimes(PredictionSettings("history"))
+    run_times.note(contents(*(ended(f"p{n}", 0.0, 60.0 * n) for n in (1, 2, 3))))
+    free, bound = (replace(waiting(name), pending_gpu_milli=0) for name in ("free", "bound"))
+    seen = run_times.expected(view(running=(free, replace(bound, deadline_seconds=1e6))))
+    assert [each.predicted_seconds for each in seen.running] == [0.0, 120.0]
+
+
+def test_what_a_job_ran_before_it_was_suspended_counts():
+    run_times = RunTimes(PredictionSettings("history"))
+    annotations = {ANNOTATION_RAN_SECONDS: "100.000"}
+    jobs = [JobView(name=f"j{n}", uid=f"j{n}", indexed=True, annotations=annotations) for n in (1, 2, 3)]
+    run_times.note(contents(*(ended(f"p{n}", 500.0, 500.0 + 60.0 * n, gang=f"j{n}") for n in (1, 2, 3)), jobs=jobs))
+    assert expected(run_times, waiting()) == [220.0]
 
 
 def test_a_job_counts_once_and_only_when_its_last_pod_has_ended():
