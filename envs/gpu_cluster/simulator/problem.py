@@ -234,7 +234,7 @@ def _pools(cluster: ClusterConfig, second_resources: bool) -> tuple[Table, int]:
     table[:, st.GPUS] = [pool.gpus_per_node for pool in pools]
     table[:, st.MIN_NODES] = [pool.min_nodes for pool in pools]
     table[:, st.MAX_NODES] = [pool.max_nodes for pool in pools]
-    table[:, st.BOOT_MS] = [round(pool.boot_seconds * 1000) for pool in pools]
+    table[:, st.BOOT_MS] = [round(draws.mean_boot_seconds(pool) * 1000) for pool in pools]
     table[:, st.NODE_OFFSET] = np.cumsum([0, *nodes[:-1]])
     table[:, [st.NODE_CPU, st.NODE_MEMORY]] = -1
     if second_resources:

@@ -97,8 +97,9 @@ FREE_GPUS, NEXT_NODE, IDLE_NODE, IDLE_SINCE, BOOT_NODE, BOOT_READY = range(6)
 NODE_SLOTS, NODE_FIXED, NODE_ROUND = range(6, 9)
 NODE_TRIAL = 9  # scratch: its free GPUs while a plan is tried; where jobs pass a reservation or are preempted
 # Belonging to a node, and there only where `Settings.is_stochastic` or images are pulled: how often it was ordered,
-# when something happens to it next and what; from NODE_IMAGES on, when its pull of each image ends, NEVER: it has none.
-NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_IMAGES = range(10, 14)
+# when something happens to it next and what, and when its last boot was expected to end; from NODE_IMAGES on, when its
+# pull of each image ends, NEVER: it has none.
+NODE_LIFE, NODE_EVENT, NODE_NEXT, NODE_EXPECTED, NODE_IMAGES = range(10, 15)
 
 # Values of NODE_NEXT.
 FAILS, IS_RECLAIMED, IS_GONE, RETURNS = range(4)
@@ -171,7 +172,7 @@ MOVABLE = 1  # a bit of FLAGS: the job can be checkpointed, and may be moved, pr
 UNTOUCHED = 2  # a bit of FLAGS: it is not even capped
 TIER_SHIFT = 2  # the bits of FLAGS from there on are its flexibility tier
 
-# Columns of `Problem.pools`.
+# Columns of `Problem.pools`. Boots take BOOT_MS; where they are drawn, that is their mean.
 GPUS, MIN_NODES, MAX_NODES, BOOT_MS, NODE_OFFSET = range(5)
 # CPUs (thousandths) and MiB of memory of a node, -1: no limit; and GPUs that share a fast link.
 NODE_CPU, NODE_MEMORY, LINKED = range(5, 8)

@@ -151,14 +151,14 @@ def that_fit(cluster: ClusterConfig, columns: dict[str, Any]) -> Trace:
 
 
 @st.composite
-def queues(draw: st.DrawFn, largest_gpus: float) -> QueueConfig:
-    """Any queue."""
+def queues(draw: st.DrawFn, largest_gpus: float, backfill_policies: Sequence[str] = BACKFILL_POLICIES) -> QueueConfig:
+    """Any queue with one of these backfill policies."""
     priorities = draw(st.integers(0, 2)) > 0
     quotas = draw(st.sampled_from([None, None, largest_gpus, 2 * largest_gpus]))
     return QueueConfig(
         order=draw(st.sampled_from(QUEUE_ORDERS.listed)),
         priorities=priorities,
-        backfill_policy=draw(st.sampled_from(BACKFILL_POLICIES)),
+        backfill_policy=draw(st.sampled_from(backfill_policies)),
         estimates=draw(st.sampled_from(ESTIMATES)),
         preemption=priorities and draw(st.booleans()),
         max_victims=draw(st.sampled_from([1, 3, 99])),
@@ -309,8 +309,13 @@ def problems(
 
 
 @st.composite
-def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
-    """Too many jobs for a small cluster without curves, so that the rules of the queue decide much."""
+def crowded_problems(
+    draw: st.DrawFn, max_jobs: int = 25, backfill_policies: Sequence[str] = BACKFILL_POLICIES
+) -> Problem:
+    """Too many jobs for a small cluster without curves, so that the rules of the queue decide much.
+
+    Boots take a minute, or as long as is drawn; the queue has one of these backfill policies.
+    """
     sizes = [draw(st.sampled_from([1, 2, 4, 8])) for _ in range(draw(st.sampled_from([1, 1, 2])))]
     cluster = ClusterConfig(
         tuple(
@@ -320,6 +325,7 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
                 draw(st.sampled_from([0, 1])),
                 gpus,
                 boot_seconds=60.0,
+                boot=draw(BOOTS),
                 cpus_per_node=draw(st.sampled_from([None, 8.0, 16.5])),
                 memory_gib_per_node=draw(st.sampled_from([None, 32.0])),
             )
@@ -344,7 +350,9 @@ def crowded_problems(draw: st.DrawFn, max_jobs: int = 25) -> Problem:
         packer=draw(st.sampled_from(PACKERS.listed)),
         debug=draw(st.booleans()),
         physics=PhysicsConfig(
-            queue=draw(queues(max(row[2] for row in rows) / 1000)), second_resources=second_resources
+            queue=draw(queues(max(row[2] for row in rows) / 1000, backfill_policies)),
+            second_resources=second_resources,
+            seed=draw(st.integers(0, 2**63 - 1)),
         ),
         codec=CodecLayout(
             max_pools=2,

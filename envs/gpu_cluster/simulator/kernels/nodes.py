@@ -103,6 +103,7 @@ def order_node(cluster: Cluster, pools: Table, settings: Settings, pool: int) ->
     if not settings.is_stochastic:
         ready += pools[pool, st.BOOT_MS]
     else:
+        cluster.node[node, st.NODE_EXPECTED] = ready + pools[pool, st.BOOT_MS]
         # That the boot will fail is known now, and looked up again with the same draw when it ends.
         if boot_fails(cluster, pools, pool, node):
             ready += pools[pool, st.BOOT_TIMEOUT_MS]

@@ -32,6 +32,18 @@ def expected_end(cluster: Cluster, jobs: Table, slot: int) -> int:
 
 
 @helper
+def expected_ready(cluster: Cluster, settings: Settings, at: int) -> int:
+    """When the node at a position of the ring of boots is expected to be ready.
+
+    Where boots are drawn, the moment at which this one ends is known to nobody: it takes as long as boots take on
+    average, and once that has passed it may end at any moment, as a running job that should have ended.
+    """
+    if not settings.is_stochastic:
+        return cluster.node[at, st.BOOT_READY]
+    return max(cluster.clock[st.NOW], cluster.node[cluster.node[at, st.BOOT_NODE], st.NODE_EXPECTED])
+
+
+@helper
 def change_share(cluster: Cluster, pool: int, share: int, milli: int) -> None:
     """Give a shared GPU more free thousandths in the trial, or fewer; while nobody has any it is one of its node's."""
     before = cluster.share[share, st.SHARE_TRIAL]
@@ -118,7 +130,7 @@ def move_trial(
     sign = 1 if since < until else -1
     for position in range(cluster.pool[pool, st.BOOT_HEAD], cluster.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        if min(since, until) < cluster.node[at, st.BOOT_READY] <= max(since, until):
+        if min(since, until) < expected_ready(cluster, settings, at) <= max(since, until):
             cluster.pool[pool, st.TRIAL + pools[pool, st.GPUS]] += sign
     for index in range(first, end):
         change_job(cluster, jobs, pools, settings, cluster.run[index, st.RUN_LISTED], sign)
@@ -150,7 +162,7 @@ def fits_trial(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, 
 
 
 @helper
-def list_ends(cluster: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[int, int]:
+def list_ends(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, pool: int) -> tuple[int, int]:
     """List the slots of a pool's jobs of which an end is expected, with their ends.
 
     Returns:
@@ -165,7 +177,7 @@ def list_ends(cluster: Cluster, jobs: Table, pools: Table, pool: int) -> tuple[i
             count, last = count + 1, max(last, end)
     for position in range(cluster.pool[pool, st.BOOT_HEAD], cluster.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        last = max(last, cluster.node[at, st.BOOT_READY])
+        last = max(last, expected_ready(cluster, settings, at))
     return count, last
 
 
@@ -184,15 +196,18 @@ def partition(cluster: Cluster, first: int, end: int, time: int) -> int:
 
 
 @helper
-def time_between(cluster: Cluster, pools: Table, pool: int, low: int, high: int, first: int, end: int) -> int:
+def time_between(
+    cluster: Cluster, pools: Table, settings: Settings, pool: int, low: int, high: int, first: int, end: int
+) -> int:
     """A time after `low` and before `high` at which a job of the list's [first, end) or a boot ends; -1 if none.
 
     The next boot comes first, for most jobs fit on a new node.
     """
     for position in range(cluster.pool[pool, st.BOOT_HEAD], cluster.pool[pool, st.BOOT_TAIL]):
         at = pools[pool, st.NODE_OFFSET] + wrap(position, pools[pool, st.MAX_NODES])
-        if low < cluster.node[at, st.BOOT_READY] < high:
-            return cluster.node[at, st.BOOT_READY]
+        ready = expected_ready(cluster, settings, at)
+        if low < ready < high:
+            return ready
     return cluster.run[(first + end) // 2, st.RUN_LISTED_END] if first < end else -1
 
 
@@ -202,12 +217,12 @@ def reserve(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job
 
     Free capacity only grows with time, so each trial leaves about half of the times at which something ends.
     """
-    count, high = list_ends(cluster, jobs, pools, pool)
+    count, high = list_ends(cluster, jobs, pools, settings, pool)
     low, found = cluster.clock[st.NOW] - 1, False
     first, last = 0, partition(cluster, 0, count, high - 1)  # those that end between `low` and `high`
     end = count  # of those behind them, which end at `high`
     open_trial(cluster, pools, settings, pool)
-    at, middle = low, time_between(cluster, pools, pool, low, high, first, last)
+    at, middle = low, time_between(cluster, pools, settings, pool, low, high, first, last)
     while middle >= 0:
         until_then = partition(cluster, first, last, middle - 1)
         after = partition(cluster, until_then, last, middle)
@@ -221,7 +236,7 @@ def reserve(cluster: Cluster, jobs: Table, pools: Table, settings: Settings, job
             high, last, end, found = middle, until_then, after, True
         else:
             low, first = middle, after
-        middle = time_between(cluster, pools, pool, low, high, first, last)
+        middle = time_between(cluster, pools, settings, pool, low, high, first, last)
     if at != high:
         move_trial(cluster, jobs, pools, settings, pool, at, high, first, end)
     found = found or fits_trial(cluster, jobs, pools, settings, job, pool)

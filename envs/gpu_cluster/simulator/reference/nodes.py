@@ -6,7 +6,7 @@ from envs.gpu_cluster.simulator.reference.draws import boot_fails, boot_ms, draw
 from envs.gpu_cluster.simulator.reference.objects import Backoff, Node
 from envs.gpu_cluster.simulator.reference.power import may_order
 from envs.gpu_cluster.simulator.reference.state import State
-from envs.gpu_cluster.simulator.state import DRAW_FAILURE, DRAW_RECLAIM, NEVER
+from envs.gpu_cluster.simulator.state import BOOT_MS, DRAW_FAILURE, DRAW_RECLAIM, NEVER
 
 
 def become_idle(state: State, node: Node) -> None:
@@ -78,6 +78,7 @@ def scale(state: State, pool: int, target: int) -> None:
         node = switch_on(state, pool)
         node.state, node.turn = "booting", state.next_turn()
         node.ready_ms = state.now + boot_ms(state, node)
+        node.expected_ms = state.now + int(state.problem.pools[pool, BOOT_MS])
     remove = state.idle_nodes(pool)[: max(0, nodes - max(target, config.min_nodes))]
     for node in remove:
         node.state, node.free, node.event_ms = "off", 0, NEVER

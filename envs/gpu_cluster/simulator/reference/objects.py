@@ -52,7 +52,8 @@ class Job:
 class Node:
     """A node. `free` GPUs are neither used nor shared; `since_ms` and `turn` say when it became idle or was ordered.
 
-    `life` counts how often it was switched on. At `event_ms` comes what `event` says: fail, reclaim, gone, return.
+    Its boot ends at `ready_ms`, and is expected to at `expected_ms`. `life` counts how often it was switched on. At
+    `event_ms` comes what `event` says: fail, reclaim, gone, return.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Node:
     since_ms: int = 0
     turn: int = 0
     ready_ms: int = 0
+    expected_ms: int = 0
     life: int = 0
     event: str = ""
     event_ms: int = NEVER

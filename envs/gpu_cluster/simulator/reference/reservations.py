@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 from envs.gpu_cluster.simulator.reference.nodes import become_idle
-from envs.gpu_cluster.simulator.reference.objects import Job, Reservation, Running
+from envs.gpu_cluster.simulator.reference.objects import Job, Node, Reservation, Running
 from envs.gpu_cluster.simulator.reference.placement import release
 from envs.gpu_cluster.simulator.reference.state import State
 from envs.gpu_cluster.simulator.reference.work import preempt, restart_ms, start
@@ -30,12 +30,22 @@ def trial_of(state: State) -> State:
     return trial
 
 
-def let_end(state: State, pool: int, time: int, ending: set[int]) -> None:
-    """Let jobs end, and nodes become ready, that are expected to until a time."""
+def let_end(state: State, pool: int, ending: set[int]) -> None:
+    """Let jobs end."""
     for run in [run for run in state.running if run.pool == pool and run.job.number in ending]:
         release(state, run)
+
+
+def expected_ready(state: State, node: Node) -> int:
+    """When a booting node is expected to be ready: after a mean boot, and once that has passed at any moment."""
+    return max(state.now, node.expected_ms)
+
+
+def advance(state: State, pool: int, time: int, ending: set[int]) -> None:
+    """Let jobs end, and nodes become ready, that are expected to until a time."""
+    let_end(state, pool, ending)
     for node in state.of_pool(pool):
-        if node.state == "booting" and node.ready_ms <= time:
+        if node.state == "booting" and expected_ready(state, node) <= time:
             become_idle(state, node)
 
 
@@ -43,11 +53,11 @@ def reserve(state: State, job: Job, pool: int) -> Reservation:
     """When a job is expected to fit, if nothing else starts."""
     running = [run for run in state.running if run.pool == pool]
     ends = {run.job.number: expected_end(state, run.job, run.finish_ms) for run in running}
-    ready = [node.ready_ms for node in state.of_pool(pool) if node.state == "booting"]
+    ready = [expected_ready(state, node) for node in state.of_pool(pool) if node.state == "booting"]
     trial = trial_of(state)
     for time in sorted({state.now, *ready, *ends.values()} - {NEVER}):
         ending = {number for number, end in ends.items() if end <= time}
-        let_end(trial, pool, time, ending)
+        advance(trial, pool, time, ending)
         if start(trial, job, pool):
             return Reservation(job, time, ending)
     return Reservation(job, NEVER, set())
@@ -62,14 +72,14 @@ def start_behind(state: State, job: Job, pool: int, head: Reservation) -> bool:
     trial = trial_of(state)
     if not start(trial, job, pool):
         return False
-    let_end(trial, pool, head.time, head.ending)
+    advance(trial, pool, head.time, head.ending)
     return start(trial, head.job, pool) and start(state, job, pool)
 
 
 def fits_without(state: State, runs: list[Running], job: Job, pool: int) -> bool:
     """Whether a job fits where others are stopped."""
     trial = trial_of(state)
-    let_end(trial, pool, state.now, {run.job.number for run in runs})
+    let_end(trial, pool, {run.job.number for run in runs})
     return start(trial, job, pool)
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import ClusterError, EndlessJobError, EnvironmentConfigError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, Pool
-from envs.gpu_cluster.config import PhysicsConfig
+from envs.gpu_cluster.config import PhysicsConfig, QueueConfig
 from envs.gpu_cluster.env import GpuClusterEnv
 from envs.gpu_cluster.episodes import draw_seed
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
@@ -23,7 +23,7 @@ from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.simulator.reference import Node, ReferenceSimulator
 from envs.gpu_cluster.simulator.reference.draws import random_bits
 from tests.envs.gpu_cluster.builders import Job, Play, small_problem
-from tests.envs.gpu_cluster.worlds import kernel_property, problems
+from tests.envs.gpu_cluster.worlds import crowded_problems, kernel_property, problems
 
 FAILING = FailureConfig(mean_seconds=1000.0, repair_seconds=600.0)
 SPOT = SpotConfig(mean_seconds=1000.0, notice_seconds=120.0, outage_seconds=600.0)
@@ -79,6 +79,30 @@ def test_a_failed_boot_is_noticed_at_its_time_out_and_costs_boot_energy() -> Non
     assert play.starts() == [300.0 + 100.0 * fails]
     assert play.totals().boot_node_ms == 300_000 + 100_000 * fails
     assert play.totals().nodes_added == 1 + fails
+
+
+def test_a_reservation_counts_on_the_mean_boot_and_then_on_any_moment() -> None:
+    """B needs both nodes; the second, ordered at 10, is expected at 210 and is ready at 1010.
+
+    C ends before 210 and passes. D does not, as A would have ended by then; nor does E, when the boot is late.
+    """
+    jobs: list[Job] = [
+        (0.0, 100.0, 4.0),
+        (10.0, 100.0, 16.0),
+        (20.0, 150.0, 2.0),
+        (30.0, 250.0, 2.0),
+        (300.0, 9.0, 2.0),
+    ]
+    pool = PoolConfig("gpu", max_nodes=2, min_nodes=1, boot=BootConfig(quantiles_seconds=(100.0, 300.0)))
+    problem = small_problem(
+        jobs,
+        [pool],
+        physics=PhysicsConfig(queue=QueueConfig(backfill_policy="backfill", estimates="exact")),
+        settle_seconds=0.001,
+        decision_interval_seconds=0.0,
+    )
+    starts = Play(always(problem, columns.DRAW_BOOT, 1_000_000)).run().starts()
+    assert starts == pytest.approx([0.0, 1010.0, 20.0, 1110.0, 1110.0])
 
 
 def test_boots_have_the_median_and_spread_of_their_description() -> None:
@@ -338,15 +362,14 @@ def test_no_job_is_lost_and_gpu_time_is_what_was_asked_and_the_overhead(problem:
         assert used == requested + overhead
 
 
-@WORLD
-@given(problem=problems(is_stochastic=True), seed=SEEDS, moment=st.integers(0, 30_000_000))
-def test_lots_that_come_true_later_change_nothing_before(problem: Problem, seed: int, moment: int) -> None:
-    """A time longer than `moment` cannot happen before `moment`: such draws are changed, all before is the same.
-
-    A reservation is the exception: it counts on the very moment at which a booting node will be ready, where a
-    scheduler would only know what boots take on average.
-    """
-    assume(problem.config.physics.queue.backfill_policy != "backfill")
+@kernel_property(examples=100)
+@given(
+    problem=problems(is_stochastic=True) | crowded_problems(backfill_policies=["backfill"]),
+    seed=SEEDS,
+    moment=st.integers(0, 30_000_000) | st.integers(0, 600_000),
+)
+def test_draws_that_happen_later_change_nothing_before(problem: Problem, seed: int, moment: int) -> None:
+    """A time longer than `moment` cannot happen before `moment`: such draws are changed, all before is the same."""
     first = int(problem.submit_ms[0])
     pools = problem.pools.copy()
     table = pools[:, columns.POOL_QUANTILES :]  # without columns where nothing is drawn
