@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.errors import did_you_mean
 from traces.detection import detect
@@ -27,6 +27,8 @@ from traces.sites import Sites
 from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
+
+ResultT = TypeVar("ResultT")
 
 SHARED: tuple[type[Any], ...] = (Predicting, Transforms, SelectionOptions, Enrichment)
 """What every format of jobs takes besides its own options, in the order in which they apply."""
@@ -162,84 +164,63 @@ def load_nodes(uri: str) -> Nodes:
     """The nodes at `uri`, such as `openb-nodes:data/openb_node_list_gpu_node.csv`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid.
+        TraceError: as `load`.
     """
-    nodes: Nodes = _load(uri, "nodes")
-    return nodes
+    return _load(uri, "nodes", Nodes)
 
 
 def load_faults(uri: str) -> Faults:
     """The faults at `uri`, such as `infinitehbd:fault_trace.json?nodes=400`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid.
+        TraceError: as `load`.
     """
-    faults: Faults = _load(uri, "faults")
-    return faults
+    return _load(uri, "faults", Faults)
 
 
 def load_roads(uri: str) -> RoadGraph:
     """The road network at `uri`, such as `json-roads:manhattan_network.json.gz` or `grid-roads:town`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid, or the graph is not connected.
+        TraceError: as `load`; also where the graph is not connected.
     """
-    roads: RoadGraph = _load(uri, "roads")
-    return roads
+    return _load(uri, "roads", RoadGraph)
 
 
 def load_sites(uri: str) -> Sites:
     """The edge sites at `uri`, such as `csv-sites:site-optus-melbCBD.csv`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid.
+        TraceError: as `load`.
     """
-    sites: Sites = _load(uri, "sites")
-    return sites
+    return _load(uri, "sites", Sites)
 
 
 def load_invocations(uri: str) -> Invocations:
     """The invocations of functions at `uri`, such as `synthetic-functions:mixed?seed=1`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: a file is missing or damaged.
-        TraceValueError: a value is not valid.
+        TraceError: as `load`.
     """
-    invocations: Invocations = _load(uri, "invocations")
-    return invocations
+    return _load(uri, "invocations", Invocations)
 
 
 def load_mobility(uri: str) -> Mobility:
     """The positions of users at `uri`, such as `sumo-fcd:fcd.xml` or `trips:grid-roads:town?users=500`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid, or time goes backwards.
+        TraceError: as `load`; also where time goes backwards.
     """
-    mobility: Mobility = _load(uri, "mobility")
-    return mobility
+    return _load(uri, "mobility", Mobility)
 
 
 def load_grid_events(uri: str) -> GridEvents:
     """The grid events at `uri`, such as `csv-grid-events:events.csv?power_kw=budget_kw`.
 
     Raises:
-        TraceURIError: the format or an option is unknown or malformed; the nearest name is proposed.
-        TraceFileError: the file is missing or damaged.
-        TraceValueError: a value is not valid.
+        TraceError: as `load`.
     """
-    events: GridEvents = _load(uri, "grid-events")
-    return events
+    return _load(uri, "grid-events", GridEvents)
 
 
 def load_signal(uri: str) -> Signal:
@@ -256,15 +237,16 @@ def load_signal(uri: str) -> Signal:
     short = TraceURI.parse(uri)
     if f"{short.scheme}-signal" in FORMATS:
         uri = str(TraceURI(f"{short.scheme}-signal", short.path, short.options))
-    signal: Signal = _load(uri, "signal")
-    return replace(signal, uri=uri)
+    return replace(_load(uri, "signal", Signal), uri=uri)
 
 
-def _load(uri: str, kind: Kind) -> Any:
+def _load(uri: str, kind: Kind, result: type[ResultT]) -> ResultT:
     """What a format without shared options reads."""
     parsed, form = _parse(uri, kind)
     _check_names(parsed, {item.name for item in fields(form.options)})
-    return form.load(parsed.path, parse(form.options, parsed.options, uri))
+    loaded = form.load(parsed.path, parse(form.options, parsed.options, uri))
+    assert isinstance(loaded, result)
+    return loaded
 
 
 def _parse(uri: str, kind: Kind) -> tuple[TraceURI, Format[Any]]:
