@@ -281,7 +281,7 @@ def _node_counts(nodes: Nodes) -> dict[str, Any]:
         for (model, gpus), count in sorted(Counter(pairs).items())
     ]
     head = {"source": nodes.source, "licence": nodes.licence, "nodes": nodes.num_nodes, "gpus": nodes.total_gpus}
-    head["bad_rows"] = dict(nodes.bad_rows)
+    head |= {"bad_rows": dict(nodes.bad_rows), "switches": list(nodes.switch_counts)}
     return {**head, "kinds": kinds}
 
 
@@ -295,6 +295,9 @@ def _node_rows(nodes: Nodes) -> list[tuple[str, str]]:
     rows += [
         (kind["gpu_model"], f"{kind['nodes']:,} nodes of {kind['gpus_per_node']} GPUs") for kind in counts["kinds"]
     ]
+    if nodes.switch_counts:
+        layers = ", ".join(f"{count:,}" for count in nodes.switch_counts)
+        rows.append(("switches", f"{layers} from the nodes to the core"))
     return rows + [("cannot be used", f"{count:,} rows: {reason}") for reason, count in nodes.bad_rows.items()]
 
 

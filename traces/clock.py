@@ -19,6 +19,7 @@ NO_TIME: Final = (*EMPTY, "Unknown", "UNKNOWN", "N/a", "-1")
 """Texts that say that a time is not known."""
 
 _ZONE = re.compile(r"(.*?)\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.DOTALL)
+_SLASHES = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})[ T](\d{1,2}:\d\d.*)")
 _DIGITS = re.compile(r"\d+(\.\d+)?")
 _MICROSECOND = pa.timestamp("us")
 
@@ -26,8 +27,8 @@ _MICROSECOND = pa.timestamp("us")
 def read_times(rows: Rows, columns: Sequence[str]) -> None:
     """Make columns of texts timestamps on one clock; null where there is no time.
 
-    A text is ISO 8601 with a blank or a T, with or without an offset, or a number of seconds since 1970. Offsets are
-    taken off, so that the wall-clock time at the cluster stays.
+    A text is ISO 8601 with a blank or a T, with or without an offset, its date also as in 2023/7/5 2:19, or a number of
+    seconds since 1970. Offsets are taken off, so that the wall-clock time at the cluster stays.
 
     Args:
         rows: texts that are no time are a reason to leave a row out.
@@ -143,8 +144,10 @@ def _microseconds(text: str) -> int | None:
         return round(float(text) * 1e6)
     match = _ZONE.fullmatch(text)
     assert match is not None
+    slashes = _SLASHES.fullmatch(match[1])
+    iso = "{}-{:0>2}-{:0>2} {:0>5}".format(*slashes.groups()) if slashes else match[1]
     try:
-        time = datetime.fromisoformat(match[1])
+        time = datetime.fromisoformat(iso)
     except ValueError:
         return None
     if time.tzinfo is not None:

@@ -23,7 +23,7 @@ class Detected:
 
 
 def detect(path: str, options: dict[str, str], known: list[Format[object]]) -> Detected:
-    """The format of jobs at a path.
+    """The format of what is at a path: of jobs, and of another kind only where there are no jobs.
 
     Args:
         path: a file, a folder or an archive.
@@ -36,13 +36,15 @@ def detect(path: str, options: dict[str, str], known: list[Format[object]]) -> D
     """
     sources = find_inputs(path)
     reasons: dict[str, str] = {}
+    others: dict[str, str] = {}
     for source in sources:
         text = source.head().decode("utf-8", errors="replace")
         for form in known:
-            reason = form.detect(source.name, text) if form.detect is not None and form.kind == "jobs" else ""
+            reason = form.detect(source.name, text) if form.detect is not None else ""
             if reason:
                 where = "" if len(sources) == 1 else f"{Path(str(source)).name}: "
-                reasons.setdefault(form.name, f"{where}{reason}")
+                (reasons if form.kind == "jobs" else others).setdefault(form.name, f"{where}{reason}")
+    reasons = reasons or others
     if not reasons:
         fix = "write FORMAT:PATH with a format of `autoscaler traces list`, such as csv:PATH?submit=..."
         raise TraceURIError(f"{path}: is of no format that is known by its names or columns; {fix}")

@@ -211,6 +211,18 @@ class Rows:
             raise error
         self._count(reason, 1, error)
 
+    def count_bad_of(self, other: "Rows", table: str) -> None:
+        """Count the bad rows of another table of the same data set, so that they are not left out in silence.
+
+        Args:
+            other: the rows of that table.
+            table: its name, for the reasons.
+        """
+        self.total += other.total
+        self._first = self._first or other._first  # noqa: SLF001 (of its own kind)
+        for reason, count in other.bad.items():
+            self.bad[f"in {table} {reason}"] = count
+
     def _count(self, reason: str, rows: int, error: TraceValueError) -> None:
         self.bad[reason] = self.bad.get(reason, 0) + rows
         self._first = self._first or error

@@ -41,10 +41,14 @@ def info(
     strict: StrictOption = False,
     json_to: JsonOption = None,
 ) -> None:
-    """Show what a trace of jobs, a list of nodes, a signal, a road network, sites or positions of users hold."""
-    from autoscaler.trace_tables import describe, strict_uri
+    """Show what a trace of jobs, a list of nodes, a signal, a road network, sites or positions of users hold.
 
-    document, rows = describe(strict_uri(uri) if strict else uri, signal, nodes)
+    For a path without a format, the format is found.
+    """
+    from autoscaler.trace_tables import describe, found_uri, strict_uri
+
+    found = found_uri(uri, make_reporter(json_to != "-"))
+    document, rows = describe(strict_uri(found) if strict else found, signal, nodes)
     if json_to is not None:
         write_json(document, json_to)
     if json_to != "-":

@@ -10,14 +10,17 @@ import traces
 from autoscaler.cli import main
 from tests.traces.formats import (
     test_acme,
+    test_alibaba_spot,
     test_helios,
     test_kubernetes,
+    test_lingjun,
+    test_openb,
     test_pai,
     test_philly_json,
     test_sacct,
     test_swf,
 )
-from tests.traces.test_inputs import HEADER, TEXT, zipped
+from tests.traces.test_inputs import HEADER, TEXT, WAYS, tar, zipped
 
 SAMPLES = {
     "itp": TEXT.decode(),
@@ -28,6 +31,8 @@ SAMPLES = {
     "helios": test_helios.HEADER + test_helios.row(),
     "acme": test_acme.SEREN + test_acme.seren(),
     "philly-json": json.dumps([test_philly_json.job(1, test_philly_json.HOUR)]),
+    "alibaba-spot": test_alibaba_spot.HEADER + test_alibaba_spot.ROWS.partition("\n")[0],
+    "openb": test_openb.HEADER + test_openb.SHARED,
     "kubernetes": json.dumps({"items": [test_kubernetes.pod()], "kind": "List"}),
 }
 
@@ -41,11 +46,55 @@ def test_a_format_is_found_by_what_a_file_holds(tmp_path: Path, name: str, capfd
     assert traces.load(str(output)).num_jobs == 1 + (name == "itp")
 
 
-def test_tables_are_found_in_a_folder(tmp_path: Path) -> None:
-    test_pai.folder(tmp_path, test_pai.task("j1"), job=test_pai.JOBS)
-    uri, reason = traces.find_uri(str(tmp_path))
-    assert uri == f"pai:{tmp_path}"
+@pytest.mark.parametrize("name", [*WAYS, "x.zip", "x.tar.gz"])
+def test_every_format_is_found_and_read_in_everything_that_files_come_in(tmp_path: Path, name: str) -> None:
+    for form, text in SAMPLES.items():
+        path = tmp_path / form / name
+        path.parent.mkdir()
+        if name in WAYS:
+            path.write_bytes(WAYS[name](text.encode()))
+        else:
+            (zipped if name == "x.zip" else tar)(path, {"data/x": text.encode()})
+        uri, _ = traces.find_uri(str(path))
+        assert uri == f"{form}:{path}"
+        assert traces.load(uri).num_jobs == 1 + (form == "itp")
+
+
+def test_tables_are_found_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
+    for form in ("pai", "lingjun"):
+        folder = tmp_path / form
+        folder.mkdir()
+        if form == "pai":
+            test_pai.folder(folder, test_pai.task("j1"), job=test_pai.JOBS)
+        else:
+            test_lingjun.load(folder, [test_lingjun.job("a")], [test_lingjun.worker("a", 0)])
+            (folder / "topo.csv").write_text("ip,DSW,PSW,ASW\na,G6,P10,S2\n")
+        members = {f"data/{each.name}": each.read_bytes() for each in folder.iterdir()}
+        for path in (folder, zipped(tmp_path / f"{form}.zip", members), tar(tmp_path / f"{form}.tar.gz", members)):
+            uri, _ = traces.find_uri(str(path))
+            assert uri == f"{form}:{path}"
+            assert traces.load(uri).num_jobs == 1
+    reason = traces.find_uri(str(tmp_path / "pai"))[1]
     assert reason == "pai_task_table.csv: it is named pai_task_table.csv"
+
+
+def test_what_is_no_trace_of_jobs_is_found_and_shown_and_not_imported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x").write_text("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,m,4,5,9,API\n")
+    assert main(["traces", "info", f"{tmp_path}/x"]) == 0
+    assert f"read as burstgpt:{tmp_path}/x: its columns are Timestamp" in capfd.readouterr().err
+    assert main(["traces", "import", f"{tmp_path}/x", "-o", f"{tmp_path}/x.parquet"]) == 2
+    assert "burstgpt is a format of invocations, not of jobs" in capfd.readouterr().err
+    for form, text in {
+        "lingjun-nodes": "ip,DSW,PSW,ASW\n",
+        "openb-nodes": "sn,cpu_milli,memory_mib,gpu,model\n",
+        "alibaba-spot-nodes": "gpu_model,gpu_capacity_num,cpu_num,node_name\n",
+        "infinitehbd": '[{"event_type": "fault_start"}]',
+        "azure-llm": "TIMESTAMP,ContextTokens,GeneratedTokens\n",
+    }.items():
+        (tmp_path / "x").write_text(text)
+        assert traces.find_uri(f"{tmp_path}/x")[0] == f"{form}:{tmp_path}/x"
 
 
 def test_options_stay_and_a_uri_is_taken_as_it_is(tmp_path: Path) -> None:

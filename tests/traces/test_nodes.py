@@ -15,7 +15,7 @@ def test_nodes_are_read(tmp_path: Path) -> None:
     assert nodes.table.schema.equals(traces.NODE_SCHEMA)
     assert (nodes.num_nodes, nodes.total_gpus) == (2, 10)
     assert nodes.table.to_pylist()[1] == {
-        "node_id": "b", "gpu_model": "T4", "gpus": 8, "cpu_milli": 96000, "memory_mib": 1000
+        "node_id": "b", "gpu_model": "T4", "gpus": 8, "cpu_milli": 96000, "memory_mib": 1000, "switches": None
     }  # fmt: skip
 
 

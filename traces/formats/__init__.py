@@ -3,6 +3,7 @@
 FORMATS = {
     "acme": "traces.formats.acme",
     "alibaba-spot": "traces.formats.alibaba_spot",
+    "alibaba-spot-nodes": "traces.formats.alibaba_spot_nodes",
     "azure-functions-2019": "traces.formats.azure_functions_2019",
     "azure-functions-2021": "traces.formats.azure_functions_2021",
     "azure-llm": "traces.formats.azure_llm",
@@ -27,6 +28,8 @@ FORMATS = {
     "json-roads": "traces.formats.json_roads",
     "job-functions": "traces.formats.job_functions",
     "kubernetes": "traces.formats.kubernetes",
+    "lingjun": "traces.formats.lingjun",
+    "lingjun-nodes": "traces.formats.lingjun_nodes",
     "muri": "traces.formats.muri",
     "openb": "traces.formats.openb",
     "openb-nodes": "traces.formats.openb_nodes",

@@ -12,6 +12,10 @@ from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
 
+LICENCE = "research and study use (Alibaba clusterdata)"
+CITATION = "Alibaba clusterdata, GPU trace of 2026 with spot jobs"
+URL = "https://github.com/alibaba/clusterdata/tree/master/cluster-trace-v2026-spot-gpu"
+
 _NAMES = {
     "job_id": "job_name",
     "group": "organization",
@@ -65,7 +69,7 @@ def load(path: str, options: Options) -> Trace:
     rows.set("status", rows["kind"])
     rows.table = rows.table.drop_columns(["model", "kind"])
     jobs.gangs(rows, "gpu_milli", "workers", options.gangs)
-    return rows.trace(TraceMetadata("Alibaba GPU cluster 2026 (spot)", FORMAT.licence))
+    return rows.trace(TraceMetadata("Alibaba GPU cluster 2026 (spot)", LICENCE))
 
 
 FORMAT = Format(
@@ -74,9 +78,9 @@ FORMAT = Format(
     description="Alibaba's GPU cluster of 2026: high-priority and spot jobs with GPU models",
     options=Options,
     load=load,
-    licence="research and study use (Alibaba clusterdata)",
-    citation="Alibaba clusterdata, GPU trace of 2026 with spot jobs",
+    licence=LICENCE,
+    citation=CITATION,
     example="alibaba-spot:job_info_df.csv",
-    url="https://github.com/alibaba/clusterdata",
+    url=URL,
     detect=has_columns("job_name", "gpu_request", "worker_num", "job_type"),
 )

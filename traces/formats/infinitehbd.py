@@ -88,6 +88,10 @@ def _intervals(events: list[tuple[float, str, str, str]], bad: Counter[str]) -> 
     return found + [(node, start, np.inf, cause) for node, faults in running.items() for start, cause in faults]
 
 
+def _detect(_name: str, text: str) -> str:
+    return "it holds starts and ends of faults" if '"fault_start"' in text else ""
+
+
 FORMAT = Format(
     name="infinitehbd",
     kind="faults",
@@ -98,4 +102,5 @@ FORMAT = Format(
     citation="InfiniteHBD: Building Datacenter-Scale High-Bandwidth Domain for LLM, SIGCOMM 2025",
     example="infinitehbd:infinitehbd_fault_trace.json.gz",
     url="https://github.com/stepfun-ai/InfiniteHBD-Trace",
+    detect=_detect,
 )

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from traces.clock import read_times, seconds_between, set_second_0
 from traces.errors import TraceValueError
 from traces.format import Format
 from traces.json_items import json_items
+from traces.quantities import quantity
 from traces.rows import Rows
 from traces.tables import as_input
 from traces.trace import Trace, TraceMetadata
@@ -36,21 +37,6 @@ MODEL_LABELS: Final = (
 _GPUS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi")
 _MIG = re.compile(r"nvidia\.com/mig-(\d+)g\..*")
 _MIG_SLICES = 7
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([numkKMGTPE]?i?)")
-_UNITS: Final[Mapping[str, float]] = {
-    "n": 1e-9,
-    "u": 1e-6,
-    "m": 1e-3,
-    "": 1.0,
-    "k": 1e3,
-    "K": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "P": 1e15,
-    "E": 1e18,
-    **{f"{letter}i": 2.0 ** (10 * power) for power, letter in enumerate("KMGTPE", 1)},
-}
 _NAMES = {
     "job_id": "metadata.name",
     "submit_time_seconds": "metadata.creationTimestamp",
@@ -161,18 +147,6 @@ def _requests(container: dict[str, Any]) -> dict[str, float]:
         slices = _MIG.fullmatch(name)
         gpus += int(slices[1]) / _MIG_SLICES * quantity(amount) if slices else 0.0
     return {"gpu": gpus, "cpu": quantity(wanted.get("cpu", 0)), "memory": quantity(wanted.get("memory", 0))}
-
-
-def quantity(value: Any) -> float:
-    """A quantity of Kubernetes such as 500m or 2Gi as a number.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = _QUANTITY.fullmatch(str(value))
-    if match is None or match[2] not in _UNITS:
-        raise ValueError(f"{value!r} is no quantity such as 500m or 2Gi")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _need(key: str, containers: list[dict[str, float]], first: list[dict[str, float]]) -> float:

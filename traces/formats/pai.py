@@ -78,11 +78,14 @@ def load(path: str, options: Options) -> Trace:
     rows = _tasks(found["pai_task_table"], text)
     rows.drop(~(jobs.numbers(rows, "gpu_milli") > 0), jobs.NO_GPU)
     facts = _jobs(found.get("pai_job_table"), text)
+    if facts is not None:
+        rows.count_bad_of(facts, "pai_job_table")
     _join(rows, facts, {"inst_id": "inst_id", "user": "user", "submitted": "submit_time_seconds"})
     if "pai_group_tag_table" in found:
         groups = _table(
             found["pai_group_tag_table"], {"inst_id": "inst_id", "gpu_type_spec": "gpu_type_spec"}, text, "workload"
         )
+        rows.count_bad_of(groups, "pai_group_tag_table")
         _join(rows, groups, {"model_wanted": "gpu_type_spec", "workload": "workload"}, "inst_id")
     if "pai_instance_table" in found:
         _run_times(rows, found["pai_instance_table"])

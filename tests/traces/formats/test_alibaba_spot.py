@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 import traces
+from autoscaler.cli import main
 
 HEADER = "job_name,organization,gpu_model,cpu_request,gpu_request,worker_num,submit_time,duration,job_type\n"
 ROWS = "a,o1,A100,8,2,4,0,600,HP\nb,o1,A10,4,0.5,1,10,60,Spot\nc,o2,A10,4,0,1,20,60,Spot\nd,o2,A10,4,0.5,3,30,60,Spot\n"
@@ -30,3 +33,20 @@ def test_jobs_that_ran_at_the_start_can_be_left_out(tmp_path: Path) -> None:
     trace = load(tmp_path, "?initial=false")
     assert trace.metadata.dropped["it ran at the start already (initial=false)"] == 1
     assert traces.find_uri(f"{tmp_path}/job_info_df.csv")[0].startswith("alibaba-spot:")
+
+
+def test_the_load_of_its_nodes_is_told_without_knowing_their_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(tmp_path)
+    nodes = tmp_path / "node_info_df.csv"
+    nodes.write_text("gpu_model,gpu_capacity_num,cpu_num,node_name\nA100,8,128,0\nA10,1,192,1\n")
+    assert traces.load_nodes(f"alibaba-spot-nodes:{nodes}").table.to_pylist()[1] == {
+        "node_id": "1", "gpu_model": "A10", "gpus": 1, "cpu_milli": 192_000, "memory_mib": None, "switches": None
+    }  # fmt: skip
+    jobs = f"alibaba-spot:{tmp_path}/job_info_df.csv"
+    assert main(["traces", "info", jobs, "--nodes", f"alibaba-spot-nodes:{nodes}"]) == 0
+    assert "A100" in capsys.readouterr().out
+    nodes.write_text("gpu_model,gpu_capacity_num,cpu_num,node_name\nA100,8,-1,0\n")
+    with pytest.raises(traces.TraceValueError, match="row 1, column cpu_num: -1000 is not above 0"):
+        traces.load_nodes(f"alibaba-spot-nodes:{nodes}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import traces
-from traces.formats.kubernetes import quantity
+from traces.quantities import quantity
 
 DAY = "2024-05-01T"
 
