@@ -1,7 +1,7 @@
 """Public releases of traces: where they are, and what their publishers allow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configs.errors import did_you_mean
 from traces.errors import TraceURIError
@@ -50,12 +50,18 @@ class Release:
     uri: str
     megabytes: float
 
+    def at(self, mirror: str) -> "Release":
+        """The same release, whose files are fetched from `MIRROR/NAME/FILE`."""
+        base = f"{mirror.rstrip('/')}/{self.name}"
+        return replace(self, files=tuple(replace(file, url=f"{base}/{file.name}") for file in self.files))
+
 
 def _github(repository: str, branch: str, *paths: str) -> tuple[File, ...]:
     return tuple(File(f"{_RAW}/{repository}/{branch}/{path}", path.rpartition("/")[2]) for path in paths)
 
 
 _OPENB = "cluster-trace-gpu-v2023/csv"
+_SPOT = "cluster-trace-v2026-spot-gpu"
 
 CATALOGUE: Mapping[str, Release] = {
     release.name: release
@@ -100,6 +106,33 @@ CATALOGUE: Mapping[str, Release] = {
             ),
             "openb:{folder}/openb_pod_list_default.csv",
             1,
+        ),
+        Release(
+            "alibaba-spot",
+            "Alibaba's GPU cluster of 2026: high-priority and spot jobs, and the nodes",
+            "research and study use (Alibaba clusterdata)",
+            "Alibaba clusterdata, GPU trace of 2026 with spot jobs",
+            _github("alibaba/clusterdata", "master", f"{_SPOT}/job_info_df.csv", f"{_SPOT}/node_info_df.csv"),
+            "alibaba-spot:{folder}/job_info_df.csv",
+            25,
+        ),
+        Release(
+            "lingjun",
+            "Alibaba Lingjun 2023: trainings of language models, and the switches between hosts",
+            "Apache-2.0",
+            "Cao et al., Crux: GPU-Efficient Communication Scheduling for Deep Learning Training, SIGCOMM 2024",
+            _github("alibaba/alibaba-lingjun-dataset-2023", "main", "data/job.csv", "data/worker.csv", "data/topo.csv"),
+            "lingjun:{folder}",
+            10,
+        ),
+        Release(
+            "burstgpt",
+            "BurstGPT: requests to language models of a campus",
+            "CC BY 4.0",
+            "Wang et al., BurstGPT: A Real-World Workload Dataset to Optimize LLM Serving Systems, KDD 2025",
+            _github("HPMLL/BurstGPT", "main", "data/BurstGPT_1.csv"),
+            "burstgpt:{folder}/BurstGPT_1.csv",
+            50,
         ),
         Release(
             "infinitehbd",

@@ -1,13 +1,17 @@
 """Fetching public releases into a folder: resumed where it broke off, checked, whole or not at all."""
 
+import errno
 import hashlib
 import http.client
 import json
 import os
+import shutil
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,6 +27,12 @@ TIMEOUT_SECONDS = 60.0
 
 MAX_ATTEMPTS = 5
 """How often a broken connection is taken up again without a new byte."""
+
+WAIT_SECONDS = 1.0
+"""Wait before the first of these, seconds; twice as long before each further one."""
+
+_PASSING: Final = (408, 429, 500, 502, 503, 504)
+"""Answers of a server that may be others in a moment."""
 
 _BLOCK = 1 << 18
 
@@ -82,12 +92,17 @@ def _ensure(file: File, folder: Path, pins: dict[str, str], progress: Progress) 
             raise TraceFileError(f"{target}: is not what was fetched (checksum differs); remove it and repeat")
         return [f"{file.name} is there already"]
     _fetch(file, partial, progress)
+    page = _is_page(partial)
+    if page:
+        partial.unlink()
+        raise TraceFileError(f"{file.url}: sent {page}, no data; is the address right, and does a proxy ask to log in?")
     found = _sha256(partial)
     if expected is not None and found != expected:
         partial.unlink()
-        origin = "the catalogue" if file.sha256 else f"the first download ({PINS})"
-        problem = f"has the checksum {found[:12]}..., not {expected[:12]}... of {origin}"
-        raise TraceFileError(f"{file.url}: {problem}; the data changed or were damaged on the way, nothing was kept")
+        origin = "the catalogue" if file.sha256 else "the first download"
+        problem = f"has the checksum {found[:12]}..., not {expected[:12]}... of {origin}, and was not kept"
+        fix = "" if file.sha256 else f"; remove {folder / PINS} to take it as it is now"
+        raise TraceFileError(f"{file.url}: {problem}: the data changed or were damaged on the way{fix}")
     notes = []
     if expected is None:
         pins[file.name] = found
@@ -114,6 +129,8 @@ def _sha256(path: Path) -> str:
 
 def _fetch(file: File, partial: Path, progress: Progress) -> None:
     """Fetch a file into `partial`, on from what is there."""
+    if not file.url.startswith(("https://", "http://")):
+        raise TraceFileError(f"{file.url}: is no address of the web")
     attempts = 0
     while True:
         before = partial.stat().st_size if partial.exists() else 0
@@ -123,10 +140,13 @@ def _fetch(file: File, partial: Path, progress: Progress) -> None:
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
-                # What is there is longer than the file is now.
-                partial.unlink()
+                if error.headers.get("Content-Range") == f"bytes */{before}":
+                    return  # all of it is there: the last call ended before it was checked
+                partial.unlink()  # what is there is longer than the file is now
                 continue
-            raise TraceFileError(f"{file.url}: cannot be fetched (HTTP {error.code} {error.reason})") from error
+            if error.code not in _PASSING:
+                raise TraceFileError(f"{file.url}: cannot be fetched (HTTP {error.code} {error.reason})") from error
+            reason = f"HTTP {error.code} {error.reason}"
         except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = str(error) or type(error).__name__
         except urllib.error.URLError as error:
@@ -135,23 +155,61 @@ def _fetch(file: File, partial: Path, progress: Progress) -> None:
         if attempts >= MAX_ATTEMPTS:
             fix = "check the network and repeat: it goes on where it stopped"
             raise TraceFileError(f"{file.url}: cannot be fetched ({reason}); {fix}")
+        if attempts:
+            time.sleep(WAIT_SECONDS * 2 ** (attempts - 1))
 
 
 def _fetch_rest(file: File, partial: Path, before: int, progress: Progress) -> bool:
     """Append what the server sends; returns whether the file is whole."""
-    if not file.url.startswith(("https://", "http://")):
-        raise TraceFileError(f"{file.url}: is no address of the web")
     request = urllib.request.Request(file.url)  # noqa: S310 - the scheme was checked
+    of = partial.with_name(f"{partial.name}.of")
     if before:
         request.add_header("Range", f"bytes={before}-")
+        if of.exists():
+            # Else the rest of another file would be put behind what is there.
+            request.add_header("If-Range", of.read_text(encoding="utf-8"))
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
         length = answer.headers.get("Content-Length")
         start = before if resumed else 0
         total = start + int(length) if length is not None else None
+        _check_space(partial.parent, total, start)
+        _note_version(answer.headers, of)
         with partial.open("ab" if resumed else "wb") as stream:
             size = _copy(answer, stream, lambda count: progress(file.name, start + count, total))
-    return total is None or start + size == total
+    is_whole = total is None or start + size == total
+    if is_whole:
+        of.unlink(missing_ok=True)
+    return is_whole
+
+
+def _note_version(headers: Message, of: Path) -> None:
+    """Write down which version of the file is being fetched, where the server tells them apart."""
+    version = headers.get("ETag") or headers.get("Last-Modified")
+    if version and not version.startswith("W/"):  # a weak tag does not say that all bytes are the same
+        of.write_text(version, encoding="utf-8")
+    else:
+        of.unlink(missing_ok=True)
+
+
+def _check_space(folder: Path, total: int | None, done: int) -> None:
+    """Refuse a file that the disk cannot hold, before it is full.
+
+    Raises:
+        OSError: as above.
+    """
+    free = shutil.disk_usage(folder).free
+    if total is not None and total - done > free:
+        raise OSError(errno.ENOSPC, f"{(total - done) / 1e6:,.1f} MB are to come and {free / 1e6:,.1f} MB are free")
+
+
+def _is_page(path: Path) -> str:
+    """What a file is that a server sends in place of data; "" where it is none of these."""
+    with path.open("rb") as stream:
+        start = stream.read(200).lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    return "a pointer of Git LFS" if start.startswith(b"version https://git-lfs") else ""
 
 
 def _copy(answer: IO[bytes], stream: IO[bytes], tell: Callable[[int], None]) -> int:

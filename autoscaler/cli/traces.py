@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -138,20 +139,30 @@ def download(
     name: Annotated[str | None, typer.Argument(help="Name of a release; without one, they are listed.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to the licence without being asked.")] = False,
     folder: Annotated[str | None, typer.Option(help="Where to; else the platform's cache folder.")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Fetch from URL/NAME/FILE, not from the publisher.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Fetch a public release of a trace and print its URI. A download that broke off goes on where it stopped."""
     from autoscaler.trace_tables import fetch, release_terms, releases_text
     from traces.catalogue import find_release
+    from traces.errors import TraceURIError
 
     if name is None:
         typer.echo(releases_text())
         return
-    release = find_release(name)
-    if not yes:
-        typer.echo(release_terms(release), err=True)
-        typer.confirm("Fetch it under these terms?", abort=True, err=True)
+    release = find_release(name) if mirror is None else find_release(name).at(mirror)
+    typer.echo(release_terms(release), err=True)
+    if not yes and not _agrees():
+        raise TraceURIError(f"{name}: nothing was fetched, for you did not agree to the terms; y or --yes does")
     typer.echo(fetch(release, folder, make_reporter(not quiet)))
+
+
+def _agrees() -> bool:
+    """Ask on stderr: stdout has the URI only, so that a script can read it."""
+    typer.echo("Fetch it under these terms? [y/N] ", nl=False, err=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @app.command("plot")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -30,25 +31,33 @@ class Site:
     content: bytes = CONTENT
     ranges: bool = True
     status: int = 200
+    version: str = '"1"'
     breaks: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0.0)
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range", "")
             site.asked.append(wanted)
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.ranges else 0
-            if site.status != 200 or start > len(site.content):
-                self.send_error(site.status if site.status != 200 else 416)
+            is_other = self.headers.get("If-Range", site.version) != site.version
+            start = (
+                int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.ranges and not is_other else 0
+            )
+            if site.status != 200 or (start and start >= len(site.content)):
+                self.send_response(site.status if site.status != 200 else 416)
+                self.send_header("Content-Range", f"bytes */{len(site.content)}")
+                self.end_headers()
                 return
             rest = site.content[start:]
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(rest)))
+            self.send_header("ETag", site.version)
             self.end_headers()
             self.wfile.write(rest[: site.breaks.pop(0)] if site.breaks else rest)
 
@@ -95,10 +104,58 @@ def test_one_that_breaks_again_and_again_is_one_line_and_goes_on_later(site: Sit
     site.breaks = [1000, *[0] * 5]
     with pytest.raises(traces.TraceFileError, match=r"cannot be fetched .* repeat: it goes on where it stopped"):
         fetch(site, tmp_path)
-    assert names(tmp_path) == ["x.csv.partial"]
+    assert names(tmp_path) == ["x.csv.partial", "x.csv.partial.of"]
     fetch(site, tmp_path)
     assert site.asked[-1] == "bytes=1000-"
     assert (tmp_path / "x.csv").read_bytes() == CONTENT
+    assert names(tmp_path) == ["x.csv"]
+
+
+def test_a_file_that_changed_meanwhile_is_not_put_behind_the_start_of_the_old_one(site: Site, tmp_path: Path) -> None:
+    site.breaks = [1000, *[0] * 5]
+    with pytest.raises(traces.TraceFileError):
+        fetch(site, tmp_path, None)
+    site.content, site.version = CONTENT[::-1], '"2"'
+    fetch(site, tmp_path, None)
+    assert (tmp_path / "x.csv").read_bytes() == CONTENT[::-1]
+
+
+def test_what_is_whole_already_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+    """As after a kill before the checksum was looked at."""
+    (tmp_path / "x.csv.partial").write_bytes(CONTENT)
+    fetch(site, tmp_path)
+    assert site.asked == [f"bytes={len(CONTENT)}-"]
+    assert (tmp_path / "x.csv").read_bytes() == CONTENT
+
+
+def test_a_server_that_is_busy_is_asked_again(site: Site, tmp_path: Path) -> None:
+    site.status = 503
+    with pytest.raises(traces.TraceFileError, match=r"cannot be fetched \(HTTP 503 Service Unavailable\)"):
+        fetch(site, tmp_path)
+    assert len(site.asked) == download.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html><html>log in</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "a pointer of Git LFS"),
+    ],
+)
+def test_a_page_in_place_of_data_is_not_trusted(site: Site, tmp_path: Path, content: bytes, what: str) -> None:
+    site.content = content
+    with pytest.raises(traces.TraceFileError, match=f"sent {what}, no data"):
+        fetch(site, tmp_path, None)
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_the_disk_cannot_hold_is_refused_before_it_is_full(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(traces.TraceFileError, match=r"0\.\d MB are to come and 0\.0 MB are free\); free space or"):
+        fetch(site, tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_a_server_without_ranges_begins_anew(site: Site, tmp_path: Path) -> None:
@@ -114,7 +171,7 @@ def test_what_is_longer_than_the_file_is_thrown_away(site: Site, tmp_path: Path)
 
 
 def test_a_wrong_checksum_keeps_nothing(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(traces.TraceFileError, match=r"has the checksum .*, not .* of the catalogue; the data changed"):
+    with pytest.raises(traces.TraceFileError, match=r"has the checksum .*, not .* of the catalogue, .* data changed"):
         fetch(site, tmp_path, "0" * 64)
     assert names(tmp_path) == []
 
@@ -123,7 +180,7 @@ def test_without_a_checksum_the_first_download_is_trusted_and_said_so(site: Site
     assert fetch(site, tmp_path, None) == [f"x.csv: no checksum is published; trusted on first use, sha256 {SHA}"]
     (tmp_path / "x.csv").unlink()
     site.content = TEXT
-    with pytest.raises(traces.TraceFileError, match="of the first download"):
+    with pytest.raises(traces.TraceFileError, match=r"of the first download, .* remove .*sha256.json to take it"):
         fetch(site, tmp_path, None)
     (tmp_path / "x.csv").write_bytes(b"changed")
     with pytest.raises(traces.TraceFileError, match="is not what was fetched"):
@@ -140,7 +197,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_fetched(
     monkeypatch.setattr(download, "_copy", full)
     with pytest.raises(traces.TraceFileError, match=r"cannot be written \(No space left on device\); free space"):
         fetch(site, tmp_path)
-    assert names(tmp_path) == ["x.csv.partial"]
+    assert names(tmp_path) == ["x.csv.partial", "x.csv.partial.of"]
     monkeypatch.undo()
     fetch(site, tmp_path)
     assert site.asked[-1] == "bytes=100-"
@@ -158,14 +215,34 @@ def test_the_command_shows_the_licence_and_asks(
     release = Release("x", "a toy", catalogue.NO_LICENCE, "", (File(site.url, "x.csv"),), "itp:{folder}/x.csv", 1)
     monkeypatch.setattr(catalogue, "CATALOGUE", {"x": release})
     monkeypatch.setenv("AUTOSCALER_TRACES", str(tmp_path))
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert main(["traces", "download", "x"]) != 0
-    assert "licence: the publisher states no licence" in capfd.readouterr().err
+    for answer in ("", "n\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert main(["traces", "download", "x"]) == 2
+        told = capfd.readouterr().err
+        assert "licence: the publisher states no licence" in told
+        assert "nothing was fetched, for you did not agree to the terms; y or --yes does" in told
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert main(["traces", "download", "x"]) == 0
+    assert capfd.readouterr().out == f"itp:{tmp_path}/x/x.csv\n"  # nothing else: a script reads it
     assert main(["traces", "download", "x", "--yes"]) == 0
-    uri = capfd.readouterr().out.strip()
-    assert uri == f"itp:{tmp_path}/x/x.csv"
+    told = capfd.readouterr()
+    assert told.out == f"itp:{tmp_path}/x/x.csv\n"
+    assert "licence: the publisher states no licence" in told.err
     assert main(["traces", "download", "y"]) == 2
     assert "there is no release 'y'" in capfd.readouterr().err
+
+
+def test_a_mirror_serves_a_release_in_place_of_its_publisher(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mirror = f"{site.url.removesuffix('/x.csv')}/"
+    assert main(["traces", "download", "lingjun", "--yes", "--mirror", mirror, "--folder", str(tmp_path)]) == 0
+    told = capfd.readouterr()
+    assert f"  {mirror}lingjun/job.csv\n" in told.err
+    assert told.out == f"lingjun:{tmp_path}\n"
+    assert names(tmp_path) == ["job.csv", "sha256.json", "topo.csv", "worker.csv"]
+    assert main(["traces", "download", "lingjun", "-y", "--mirror", "ftp://x", "--folder", f"{tmp_path}/y"]) == 2
+    assert "ftp://x/lingjun/job.csv: is no address of the web" in capfd.readouterr().err
 
 
 def test_every_release_says_what_is_allowed_and_how_it_is_read() -> None:
