@@ -40,6 +40,8 @@ quickstart: .venv/.stamp-run ## Install, train on the embedded trace, evaluate a
 	@echo "Open report.html in a browser. To see what the policies do: $(BIN)/autoscaler dashboard runs/quickstart"
 
 test: .venv/.stamp-dev .venv/.stamp-browser lint wheel-smoke test-kernels ## Check style and types, try the built wheel, run all tests
+	@echo "== Kernels that the tests need"
+	$(BIN)/python -m tests.compile_kernels
 	@echo "== Tests without a cluster"
 	$(PYTEST) $(PARALLEL) -m "not cluster" $(PYTEST_ARGS) $(OR_NONE)
 	@echo "== Tests on a Kubernetes control plane, whose programs are built on first use"
@@ -47,9 +49,12 @@ test: .venv/.stamp-dev .venv/.stamp-browser lint wheel-smoke test-kernels ## Che
 
 # Kernels neither check bounds nor compile on stock numba when users run them fast; the same properties must hold where
 # they do. One run shows both: a kernel has the same source either way.
+test-kernels: export AUTOSCALER_COMPILER := stock
+test-kernels: export NUMBA_BOUNDSCHECK := 1
+test-kernels: export NUMBA_CACHE_DIR := .cache/numba-checked
 test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba with bounds checks
-	AUTOSCALER_COMPILER=stock NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-checked \
-		$(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
+	$(BIN)/python -m tests.compile_kernels
+	$(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
 	@echo "Leaves out: tests on a control plane, kernels on stock numba with bounds checks, and tests marked slow (properties of"
