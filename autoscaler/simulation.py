@@ -18,7 +18,7 @@ from autoscaler.evaluation.metrics import INCIDENTS, Measures, measure, nested
 from autoscaler.evaluation.rollouts import Rollout, Scenario, execute, is_compiled, prepare, warm_up
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
-from autoscaler.recordings.simulated import Recorded, record_policies
+from autoscaler.recordings.simulated import Recorded, describe_pools, record_policies
 from autoscaler.recordings.stretch import WHOLE, Stretch
 from autoscaler.usage import NamedUsage, check_usage_file, name_usage
 from configs.files import check_output_file
@@ -213,8 +213,14 @@ def _replay(
 
 
 def _write_events(simulator: Simulator, policy: Policy, scenario: Scenario, path: str | Path) -> None:
-    pools = json.dumps([pool.name for pool in scenario.cluster.pools])
-    write_log(simulator.event_log(), path, {"trace": scenario.trace.uri, "policy": policy.name, "pools": pools})
+    start = scenario.trace.metadata.start_time
+    facts = {
+        "trace": scenario.trace.uri,
+        "policy": policy.name,
+        "pools": json.dumps(describe_pools(scenario)),
+        **({} if start is None else {"start_time": start.isoformat()}),
+    }
+    write_log(simulator.event_log(), path, facts)
 
 
 def _usage(simulator: Simulator, scenario: Scenario) -> NamedUsage:

@@ -1,7 +1,7 @@
 """How long the page of the dashboard takes to open a recording and for a frame, and its memory, in headless Chromium.
 
-Cities and clusters of some sizes are made; recordings of real runs can be given, such as a week of a trace by
-`autoscaler evaluate --trace TRACE --from 0.4 --until 0.52 --windows 1 --record week`. Each has a browser of its own.
+Cities and clusters of some sizes are made, and a week under two rules is recorded of each trace that is named; other
+recordings can be given too. Each has a browser of its own.
 Opening ends with the first frame that shows it. Work of a frame is all that the page draws in it, measured by the page
 itself while it plays. Memory is that of the page (its heap and typed arrays, after a collection of garbage) and of the
 whole process that shows it (what the system counts for it: PSS).
@@ -21,13 +21,17 @@ import numpy as np
 from _common import parse, parser
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import autoscaler
 from autoscaler.dashboard.catalog import Catalog
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
 from autoscaler.progress import Terminal
+from autoscaler.recordings.stretch import Stretch
 from envs.recording import Head, RecordingWriter, Track
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86_400.0
+FIRST_DAY = 30
+"""Of the week that is recorded: by then a trace is at its usual load."""
 RENDERER = """() => {
   const gl = document.createElement("canvas").getContext("webgl");
   const info = gl && gl.getExtension("WEBGL_debug_renderer_info");
@@ -92,6 +96,13 @@ def write_cluster(folder: Path, nodes: int) -> None:
             jobs += len(busy)
 
 
+def write_week(folder: Path, uri: str) -> None:
+    """A week of a trace under two rules side by side, from its 31st day on."""
+    comparison = autoscaler.evaluate(baselines=("reactive", "random"), trace=uri, windows=1, start=0.0, progress=True)
+    start = comparison.scenario.trace.first_submit_seconds + FIRST_DAY * DAY
+    comparison.write_recording(folder, stretch=Stretch(start, start + 7 * DAY))
+
+
 def process_megabytes(browser: Browser) -> float | None:
     """PSS of the process that shows the page, MB; None where the system does not tell."""
     found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
@@ -145,6 +156,7 @@ def main() -> None:
     """Measure, and print a line for each recording."""
     described = parser(__doc__)
     described.add_argument("recordings", nargs="*", help="recordings to measure besides those that are made.")
+    described.add_argument("--trace", action="append", default=[], help="of which a week is recorded; repeat it")
     described.add_argument("--seconds", type=float, default=10.0, help="how long each is played")
     described.set_defaults(users=2000, nodes=10_000)
     options = parse(described, seconds=1.0, users=100, nodes=500)
@@ -152,6 +164,8 @@ def main() -> None:
         folder = Path(text)
         write_city(folder / f"city-{options.users}-users-125-sites", options.users, 125)
         write_cluster(folder / f"cluster-{options.nodes}-nodes", options.nodes)
+        for number, uri in enumerate(options.trace):
+            write_week(folder / f"week-{number}-{uri.partition(':')[0]}", uri)
         paths = [*sorted(map(str, folder.iterdir())), *options.recordings]
         catalog = Catalog(paths)
         server = DashboardServer(find_page(Terminal()), catalog, Address())

@@ -12,7 +12,7 @@ from autoscaler.cli._common import QuietOption, note
 def command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Recordings, run folders, folders of these, or audit files."),
+        typer.Argument(metavar="[RUN]...", help="Recordings, run folders, folders of these, audits or event logs."),
     ] = None,
     live: Annotated[
         list[str] | None,

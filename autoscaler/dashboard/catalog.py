@@ -10,18 +10,21 @@ from pathlib import Path
 
 from autoscaler.dashboard.errors import DashboardError
 from autoscaler.dashboard.live import AuditSource, LiveSource
-from autoscaler.dashboard.sources import CurveSource, RecordingSource, Source
+from autoscaler.dashboard.sources import CurveSource, EventFileSource, RecordingSource, Source
 from autoscaler.run_folder import CONFIG, RECORDING
 from envs.recording.writer import HEAD
 
-FileSource = RecordingSource | CurveSource | AuditSource
+FileSource = RecordingSource | CurveSource | AuditSource | EventFileSource
+
+FILES: dict[str, type[AuditSource] | type[EventFileSource]] = {".jsonl": AuditSource, ".parquet": EventFileSource}
+"""Ends of names of files that are named one by one."""
 
 
 class Catalog:
     """Finds what paths name; a name that something once had stays with it.
 
     Args:
-        paths: recordings, run folders, folders that have or will have some of these, and audit files.
+        paths: recordings, run folders, folders that have or will have some of these, audit files and event logs.
         live: autoscalers that run.
 
     Raises:
@@ -34,10 +37,10 @@ class Catalog:
         self._named: dict[FileSource, FileSource] = {}
         self._lock = threading.Lock()
         for path in self._paths:
-            if not path.is_dir() and not _is_audit(path):
+            if not path.is_dir() and not _is_file(path):
                 raise DashboardError(
-                    f"{path}: is neither a recording, nor a run folder, nor an audit file (.jsonl); record one with "
-                    "`autoscaler simulate --record FOLDER` or `evaluate --record FOLDER`, or look at --demo"
+                    f"{path}: is neither a recording, nor a run folder, an audit (.jsonl) or an event log (.parquet); "
+                    "record with `autoscaler simulate --record FOLDER` or `evaluate --record FOLDER`, or look at --demo"
                 )
 
     def sources(self) -> list[Source]:
@@ -63,14 +66,14 @@ class Catalog:
         return self._named[source]
 
 
-def _is_audit(path: Path) -> bool:
-    return path.is_file() and path.suffix == ".jsonl"
+def _is_file(path: Path) -> bool:
+    return path.is_file() and path.suffix in FILES
 
 
 def _sources_of(path: Path) -> Iterator[FileSource]:
     """What a path names: itself, or else what is in the folder."""
-    if _is_audit(path):
-        yield AuditSource(path.name, path.name, path)
+    if _is_file(path):
+        yield FILES[path.suffix](path.name, path.name, path)
         return
     own = list(_recordings_and_runs(path))
     yield from own

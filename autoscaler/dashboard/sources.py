@@ -66,6 +66,22 @@ class RecordingSource:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFileSource:
+    """An event log of `autoscaler simulate --events`."""
+
+    name: str
+    title: str
+    path: Path
+    keep_seconds: float | None = None
+
+    def open(self) -> Feed:
+        """Begin to read it."""
+        from autoscaler.recordings.event_file import EventFile
+
+        return EventFile(self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class CurveSource:
     """The learning curve of a run folder, also while it is trained."""
 

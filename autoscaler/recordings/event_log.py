@@ -84,11 +84,13 @@ class LogReader:
     """Follows an event log row by row.
 
     Args:
-        submits: [J, 3] float64: time in s, number of the job and the GPUs that it requests, in order of time.
+        submits: [J, 3] float64: time in s, number of the job and the GPUs that it requests, in order of time; None: not
+            known, nor who waits.
     """
 
     def __init__(self, submits: NDArray[np.float64] | None = None) -> None:
         self._rows = LogRows()
+        self._knows_waiting = submits is not None
         self._submits = np.zeros((0, 3)) if submits is None else submits
         self._next = 0
         self._nodes: dict[int, _Node] = {}
@@ -199,7 +201,8 @@ class LogReader:
         waiting = (
             f"{count:,} {'job waits' if count == 1 else 'jobs wait'} for {gpus:,.4g} {'GPU' if gpus == 1 else 'GPUs'}"
         )
-        reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy; {waiting}"
+        reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy"
+        reason += f"; {waiting}" if self._knows_waiting else ""
         before = counts.seen_on if counts.target < 0 else counts.target
         self._rows.decisions.append((time, pool, before, value, reason))
         counts.target = value

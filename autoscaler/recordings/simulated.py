@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def record_policies(
             f"--record-from is {start_ms / 1000.0:g}, but the run ends at {end:g} s; give an earlier one"
         )
     with RecordingWriter(folder, _head(scenario, start_ms, tracks, title)) as writer:
-        writer.add("nodes", _nodes(problem))
+        writer.add("nodes", name_nodes(writer.head.pools))
         while not all(run.is_done for run in runs):
             # All of them go on together, so that who looks on sees them side by side.
             for track, run in zip(tracks, runs, strict=True):
@@ -257,19 +257,27 @@ def _head(scenario: Scenario, start_ms: int, tracks: tuple[Track, ...], title: s
         start_time=None if started is None else started.isoformat(),
         source={"command": made["command"], "version": made["version"], "trace": scenario.trace.uri},
         zones=tuple(zones),
-        pools=tuple(
-            {
-                "name": pool.name,
-                "gpu_model": pool.gpu_model or "",
-                "gpus_per_node": pool.gpus_per_node,
-                "min_nodes": pool.min_nodes,
-                "max_nodes": pool.max_nodes,
-                "boot_seconds": pool.boot_seconds,
-                "zone": list(zones).index(pool.region or next(iter(zones))),
-            }
-            for pool in scenario.cluster.pools
-        ),
+        pools=tuple(describe_pools(scenario)),
     )
+
+
+def describe_pools(scenario: Scenario) -> list[dict[str, Any]]:
+    """The pools of a cluster as the head of a recording has them, and the number of the first node of each."""
+    problem = scenario.problem()
+    zones = list(_zones(problem))
+    return [
+        {
+            "name": pool.name,
+            "gpu_model": pool.gpu_model or "",
+            "gpus_per_node": pool.gpus_per_node,
+            "min_nodes": pool.min_nodes,
+            "max_nodes": pool.max_nodes,
+            "boot_seconds": pool.boot_seconds,
+            "zone": zones.index(pool.region or zones[0]),
+            "first_node": first,
+        }
+        for pool, first in zip(scenario.cluster.pools, problem.node_offsets.tolist(), strict=True)
+    ]
 
 
 def _zones(problem: Problem) -> dict[str, int]:
@@ -282,12 +290,13 @@ def _zones(problem: Problem) -> dict[str, int]:
     return found
 
 
-def _nodes(problem: Problem) -> dict[str, Any]:
-    pools = list(enumerate(problem.cluster.pools))
+def name_nodes(pools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The table of nodes of the pools of a head."""
+    places = [(number, index) for number, pool in enumerate(pools) for index in range(pool["max_nodes"])]
     return {
-        "node": [problem.node_offsets[number] + index for number, pool in pools for index in range(pool.max_nodes)],
-        "pool": [number for number, pool in pools for _ in range(pool.max_nodes)],
-        "name": [f"{pool.name}-{index}" for _, pool in pools for index in range(pool.max_nodes)],
+        "node": [pools[pool]["first_node"] + index for pool, index in places],
+        "pool": [pool for pool, _ in places],
+        "name": [f"{pools[pool]['name']}-{index}" for pool, index in places],
     }
 
 

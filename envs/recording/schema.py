@@ -99,7 +99,7 @@ class Head:
         source: where it comes from: `command`, `trace`, `version`, `note`, as far as known.
         zones: names of the zones (regions) that have signals, by number.
         pools: of a cluster, by number: `name`, `gpu_model`, `gpus_per_node`, `min_nodes`, `max_nodes`, `boot_seconds`,
-            `zone`.
+            `zone`; of a simulated one also `first_node`.
         services: names of the kinds of containers, by number.
         map: of a city: `longitude` and `latitude` of its origin, from which x and y count in metres.
         attribution: whose data are shown, a line each.

@@ -115,7 +115,7 @@ def test_the_event_log_goes_to_a_file_of_parquet(tmp_path: Path, capsys: pytest.
     log = pq.read_table(path)
     assert log.schema.equals(EVENT_SCHEMA)
     assert log.schema.metadata[b"trace"].decode() == TRACE
-    assert json.loads(log.schema.metadata[b"pools"]) == ["gpu"]
+    assert [pool["name"] for pool in json.loads(log.schema.metadata[b"pools"])] == ["gpu"]
     kinds = log["event"].to_pylist()
     assert kinds.count("node_order") == document["metrics"]["nodes_added"]
     assert kinds.count("decision") == document["metrics"]["decisions"]

@@ -245,7 +245,10 @@ def test_a_port_that_is_taken_is_refused(start: Start, page: Path, cluster_recor
     ("words", "message"),
     [
         ([], "there is nothing to show"),
-        (["nowhere"], "nowhere: is neither a recording, nor a run folder"),
+        (
+            ["nowhere"],
+            "nowhere: is neither a recording, nor a run folder, an audit (.jsonl) or an event log (.parquet)",
+        ),
         (["--host", "0.0.0.0", "--demo"], "give --token"),
     ],
 )

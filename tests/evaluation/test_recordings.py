@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import autoscaler
@@ -16,6 +17,7 @@ from agents.baselines import ConstantSetpoint
 from autoscaler.cli import main
 from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import whole_trace
+from autoscaler.recordings.event_file import EventFile
 from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
 from autoscaler.recordings.simulated import Recorded, record_policies
 from autoscaler.recordings.stretch import Stretch
@@ -23,7 +25,7 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import KINDS
-from envs.recording import Recording
+from envs.recording import Recording, RecordingError
 from envs.recording.moments import Moments
 
 TRACE = "synthetic:quickstart?days=1&seed=0"
@@ -126,7 +128,10 @@ def test_evaluate_records_a_stretch_of_its_first_window(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--record-from", "1"], "--record-from is for recordings; give --record FOLDER too"),
-        (["--record", "NEW", "--record-from", "900", "--record-until", "800"], "--record-until is 800, but the"),
+        (
+            ["--record", "NEW", "--record-from", "900", "--record-until", "800"],
+            "--record-until is 800, but --record-from",
+        ),
         (["--record", "NEW", "--record-from", "9e9"], "--record-from is 9e+09, but the run ends at"),
         (["--record", "NEW", "--record-until", "nan"], "--record-until is nan; give a number of seconds"),
     ],
@@ -186,6 +191,35 @@ def log_of(*rows: tuple[int, str, int | None, int | None, int]) -> pa.Table:
     columns = zip(*((time, event, 0, job, node, value) for time, event, job, node, value in rows), strict=True)
     arrays = [pa.array(list(column), item.type) for column, item in zip(columns, EVENT_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+def test_an_event_log_is_shown_as_the_recording_of_the_same_run(
+    recorded: tuple[Recording, dict[str, float]], tmp_path: Path
+) -> None:
+    recording = recorded[0]
+    autoscaler.simulate("reactive", TRACE, cluster=CLUSTER, events=tmp_path / "events.parquet")
+    feed = EventFile(tmp_path / "events.parquet")
+    found = {batch.table: pa.Table.from_batches([batch.rows]) for batch in feed.news()}
+    assert list(feed.news()) == []
+    assert feed.head.pools == recording.head.pools
+    name = recording.head.tracks[0].name
+    assert found["nodes"].equals(recording.table("nodes"))
+    states = recording.table("node_states", name)
+    assert found["node_states"].slice(found["node_states"].num_rows - 800).equals(states.slice(states.num_rows - 800))
+    jobs = [row for row in recording.table("jobs", name).to_pylist() if row["event"] != 0]  # it has no submissions
+    assert found["jobs"].to_pylist() == jobs
+    reasons = found["decisions"].column("reason").to_pylist()
+    assert all(reason.endswith("nodes that are on are busy") for reason in reasons)
+
+
+def test_a_file_that_is_no_event_log_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    path.write_text("text")
+    with pytest.raises(RecordingError, match="is no Parquet file"):
+        EventFile(path)
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(RecordingError, match="is no event log of this version"):
+        EventFile(path)
 
 
 def test_a_node_that_is_emptied_gives_up_each_of_its_parts() -> None:
