@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -136,11 +137,17 @@ def _validate_json(data: Any, schema: type[T], source: str, origins: Mapping[Key
     # JSON is the one strict mode in which a list may become a tuple and a string a path, but "3" no number.
     try:
         text = json.dumps(data)
-        return TypeAdapter(schema).validate_json(text, strict=True)
+        return typing.cast(T, _adapter(typing.cast(Any, schema)).validate_json(text, strict=True))
     except (TypeError, ValueError) as error:
         if isinstance(error, ValidationError):
             raise ConfigError(_describe(error, source, origins, path)) from error
         raise ConfigError(f"{source}: holds a value that is neither text, number, list nor mapping: {error}") from error
+
+
+@functools.cache
+def _adapter(schema: type) -> TypeAdapter[Any]:
+    """What checks values by a schema; to make one takes milliseconds, and each pool of a config needs it again."""
+    return TypeAdapter(schema)
 
 
 def _tagged_parts(data: Any, annotation: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any, type]]:
@@ -184,6 +191,7 @@ def _unknown_keys(data: Any, annotation: Any, path: KeyPath) -> Iterator[tuple[K
             yield from _unknown_keys(value, inner, (*path, key))
 
 
+@functools.cache
 def _fields(schema: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(schema)
     return {field.name: hints[field.name] for field in dataclasses.fields(schema) if field.init}
