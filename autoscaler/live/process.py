@@ -105,7 +105,6 @@ class Process:
         watch = None if options.source is None else ConfigWatch(options.source, self._offered, self._refused)
         self.config_watch = watch
         self._next: LiveConfig | None = None
-        self._previous: LiveConfig | None = None
         self._leave = threading.Event()
         self._state: GuardrailState | None = None
         self._loop: Loop | None = None
@@ -232,7 +231,6 @@ class Process:
         self._leave = threading.Event()
         if self.stop_event.is_set() or self._next is not None:
             self._leave.set()
-        self._previous = self.config
         self._use(config)
         self.metrics.add(METRIC_CONFIG_RELOADS, 1, "applied")
         _LOG.info("the new config counts", extra={"pools": [pool.name for pool in config.pools]})
@@ -370,7 +368,6 @@ class Process:
             self.switch,
             self.options.policy,
             self.books,
-            self._previous,
         )
         stack.callback(actor.close)
         return actor, actor.recover()

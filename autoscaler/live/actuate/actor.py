@@ -71,7 +71,7 @@ from autoscaler.live.names import (
 )
 from autoscaler.live.objects import ObjectRef, SuspendedBy
 from autoscaler.live.observer import unwritten_idle_nodes
-from autoscaler.live.providers import ProviderError, Reserves, TransientError, make_providers, used_kinds
+from autoscaler.live.providers import ProviderError, Reserves, TransientError, drop_reserves, make_providers
 from autoscaler.live.switch import Switch
 from autoscaler.live.telemetry.bookkeeper import Bookkeeper
 from autoscaler.live.telemetry.events import Recorder
@@ -98,7 +98,6 @@ class LiveActor:
         switch: says what is paused; None: nothing ever is.
         policy: the policy as the user gave it, for the status.
         books: counts what was spent, for the status; None: nothing does.
-        previous: the config that counted before this one; None: there was none.
     """
 
     def __init__(
@@ -112,10 +111,8 @@ class LiveActor:
         switch: Switch | None = None,
         policy: str = "",
         books: Bookkeeper | None = None,
-        previous: LiveConfig | None = None,
     ) -> None:
         self._config, self._clock, self._metrics, self._recorder = config, clock, metrics, recorder
-        self._previous = previous
         # So that no write is under way any more when another process may lead.
         self._switch = switch or Switch()
         timeout = config.leader_election.request_timeout_seconds
@@ -148,7 +145,8 @@ class LiveActor:
         """
         state = self._status.restore()
         self._removals.recover()
-        self._drop_reserves()
+        for provider, error in drop_reserves(self._client, self._config, self._clock).items():
+            self._reserve_failed(provider, error)
         if self._removals.under_way:
             _LOG.info("removals taken over", extra={"nodes": self._removals.under_way})
         self._thread.start()
@@ -291,22 +289,11 @@ class LiveActor:
             if provider.reserve(self._config.pool(pool), nodes):
                 self._recorder.lease_event("Normal", EVENT_RESERVED, f"pool {pool}: {nodes} nodes are to be kept free")
         except ProviderError as error:
-            self._metrics.add(METRIC_ERRORS, 1, "reserve")
-            self._recorder.lease_event("Warning", EVENT_FAILED_TO_RESERVE, f"pool {pool}: {error}")
+            self._reserve_failed(f"pool {pool}", error)
 
-    def _drop_reserves(self) -> None:
-        """Take back what was kept free for pools that are no longer in the config."""
-        before = {} if self._previous is None else used_kinds(self._previous)
-        for name, kind in {**before, **used_kinds(self._config)}.items():
-            if not kind.reserves:
-                continue
-            provider = kind.make(self._client, self._config, self._clock)
-            assert isinstance(provider, Reserves)
-            try:
-                provider.keep_only([pool.name for pool in self._config.pools if pool.provider == name])
-            except ProviderError as error:
-                self._metrics.add(METRIC_ERRORS, 1, "reserve")
-                self._recorder.lease_event("Warning", EVENT_FAILED_TO_RESERVE, f"{name}: {error}")
+    def _reserve_failed(self, what: str, error: ProviderError) -> None:
+        self._metrics.add(METRIC_ERRORS, 1, "reserve")
+        self._recorder.lease_event("Warning", EVENT_FAILED_TO_RESERVE, f"{what}: {error}")
 
     def _order_failed(self, pool: str, error: ProviderError, state: GuardrailState) -> GuardrailState:
         self._metrics.add(METRIC_FAILED_SCALE_UPS, 1, pool, type(error).__name__)

@@ -40,6 +40,7 @@ __all__ = [
     "Reboots",
     "Reserves",
     "TransientError",
+    "drop_reserves",
     "kind_of",
     "machine_watches",
     "make_providers",
@@ -77,6 +78,33 @@ def make_providers(client: KubeClient, config: LiveConfig, clock: Clock) -> dict
     """The provider of each pool, by the pool's name. Pools of one kind share it."""
     made = {name: kind.make(client, config, clock) for name, kind in used_kinds(config).items()}
     return {pool.name: made[pool.provider] for pool in config.pools}
+
+
+def drop_reserves(client: KubeClient, config: LiveConfig, clock: Clock) -> dict[str, ProviderError]:
+    """Take back what was kept free for pools that are not in a config, whichever process wrote it.
+
+    Providers that no pool uses are asked too; that these are denied access is no failure: a config that reserves
+    nothing needs no rights for it.
+
+    Returns:
+        What failed, by the name of the provider.
+    """
+    failed: dict[str, ProviderError] = {}
+    for name in PROVIDERS:
+        kind = kind_of(name)
+        if not kind.reserves:
+            continue
+        pools = [pool.name for pool in config.pools if pool.provider == name]
+        provider = kind.make(client, config, clock)
+        assert isinstance(provider, Reserves)
+        try:
+            provider.keep_only(pools)
+        except AccessDeniedError as error:
+            if pools:
+                failed[name] = error
+        except ProviderError as error:
+            failed[name] = error
+    return failed
 
 
 def machine_watches(config: LiveConfig, clock: Clock) -> tuple[MachineWatch, ...]:

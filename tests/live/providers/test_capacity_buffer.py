@@ -10,9 +10,16 @@ from autoscaler.live.config import LiveConfig, LivePool, NodeTemplate
 from autoscaler.live.constraints import Taint
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrails import Allowed, GuardrailState
-from autoscaler.live.kube.client import ClusterAccessError
+from autoscaler.live.kube.client import ClusterAccessError, ForbiddenError
 from autoscaler.live.loop import DryRun
-from autoscaler.live.providers import InvalidPoolError, kind_of, make_providers, reserve_pools
+from autoscaler.live.providers import (
+    AccessDeniedError,
+    InvalidPoolError,
+    drop_reserves,
+    kind_of,
+    make_providers,
+    reserve_pools,
+)
 from autoscaler.live.providers.capacity_buffer.provider import REFRESH_SECONDS, CapacityBufferProvider, buffer_name
 from autoscaler.live.repair_config import Repair
 from configs.errors import ConfigError
@@ -102,6 +109,35 @@ def test_buffers_of_pools_that_are_gone_are_deleted_and_those_of_others_stay():
     assert BUFFER("v1beta1") not in api.objects
     assert TEMPLATE not in api.objects
     assert theirs in api.objects
+
+
+def test_a_process_whose_config_reserves_nothing_deletes_what_another_one_left():
+    api = Api("v1beta1")
+    provider(api).reserve(POOL, 1)
+    assert drop_reserves(api, LiveConfig((LivePool("b", 5),)), ManualClock()) == {}
+    assert BUFFER("v1beta1") not in api.objects
+    assert TEMPLATE not in api.objects
+
+
+class Forbidding(Api):
+    """Denies to list what is reserved."""
+
+    def get(self, path, params=None):
+        if path.endswith("capacitybuffers"):
+            raise ForbiddenError(403, "Forbidden", "capacitybuffers is forbidden")
+        return super().get(path, params)
+
+
+def test_only_a_config_that_reserves_needs_rights_to_look_for_what_is_left():
+    api = Forbidding("v1beta1")
+    assert drop_reserves(api, LiveConfig((LivePool("b", 5),)), ManualClock()) == {}
+    assert isinstance(drop_reserves(api, CONFIG, ManualClock())["capacity-buffer"], AccessDeniedError)
+
+
+def test_a_cluster_without_the_crd_is_not_searched():
+    api = Api()
+    assert drop_reserves(api, LiveConfig((LivePool("b", 5),)), ManualClock()) == {}
+    assert api.writes == []
 
 
 def test_no_node_is_ordered_or_given_back():

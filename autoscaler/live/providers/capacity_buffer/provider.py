@@ -87,6 +87,8 @@ class CapacityBufferProvider:
         """Delete the buffers of pools that are not among these; see `Reserves`."""
         try:
             self._version = self._version or served_version(self._client, GROUP, VERSIONS, KIND_NAME)
+            if self._version is None:
+                return  # a cluster without the CRD holds no buffer
             for kind in (KIND_NAME, "PodTemplate"):
                 found = self._client.get(self._collection(kind), {"labelSelector": LABEL_POOL}).get("items") or []
                 for metadata in (item["metadata"] for item in found):
