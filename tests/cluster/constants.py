@@ -10,6 +10,7 @@ KARPENTER_VERSION: Final = "v1.14.1"
 KUEUE: Final = ("sigs.k8s.io/kueue", "v0.17.1", "config/components/crd/bases")
 JOBSET: Final = ("sigs.k8s.io/jobset", "v0.10.1", "config/components/crd/bases")
 SCHEDULER_PLUGINS: Final = ("sigs.k8s.io/scheduler-plugins", "v0.32.7", "config/crd/bases")
+TRAINING_OPERATOR: Final = ("github.com/kubeflow/training-operator", "v1.9.3", "manifests/base/crds")
 KNATIVE: Final = ("knative.dev/serving", "v0.48.0", "config/core/300-resources")
 """Go modules with CustomResourceDefinitions: module, version and folder."""
 MINIMUM_GO_VERSION: Final = (1, 26)

@@ -137,6 +137,18 @@ def look(found: World) -> ClusterView:
     return ViewBuilder(found.config, found.clock).build(found.store.contents())[0]
 
 
+@pytest.mark.parametrize(("owner", "manager"), [("TrainJob", "TrainJob t"), (None, "")])
+def test_a_job_set_of_a_train_job_is_started_and_stopped_by_that(owner: str | None, manager: str) -> None:
+    """So it is never suspended by us: its TrainJob would undo it."""
+    found = world("jobset", 4, describe=False)
+    described = objects.job_set("g", workers=1, pods=3)
+    if owner is not None:
+        described["metadata"]["ownerReferences"] = owned(owner, "t", "trainer.kubeflow.org/v1alpha1")
+    found.store.apply(resource("jobset"), "ADDED", described)
+    (gang,) = look(found).queue
+    assert gang.managed_by == manager
+
+
 def to_first_pool(view: ClusterView) -> Decision:
     return decision_of(np.zeros(4, np.int64), np.zeros(max(8, len(view.queue)), np.int64))
 
