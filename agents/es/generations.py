@@ -60,6 +60,11 @@ class GenerationRun(ABC):
     def result(self) -> Result:
         """How the training ended."""
 
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training: those asked for, or those done, for the last generation is a whole one."""
+        return max(self._task.train.total_steps, self.steps)
+
     @abstractmethod
     def _run_generation(self) -> None:
         """Ask a search, play, tell it; count steps and the generation."""
@@ -136,7 +141,7 @@ class GenerationRun(ABC):
             **self._task.world(),
             seed=self._task.seed,
             kept_step=self._kept_step,
-            total_steps=max(self._task.train.total_steps, self.steps),  # the last generation is a whole one
+            total_steps=self.total_steps,
         )
 
     def _checkpoint(self) -> None:

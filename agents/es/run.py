@@ -197,7 +197,7 @@ class SearchRun(GenerationRun):
         choice = self._choice
         return Result(
             steps=self.steps,
-            total_steps=self._task.train.total_steps,
+            total_steps=self.total_steps,
             finished=not self._is_stopped,
             kept_step=self._kept_step,
             metric=self._task.metric,

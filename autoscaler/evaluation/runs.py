@@ -58,7 +58,8 @@ def load_run(source: str) -> Run:
     policy = load_cluster_policy(source)
     torch.set_num_threads(1)
     experiment = load_config(artifact / CONFIG, ExperimentConfig)
-    kept = Kept(read_manifest(artifact).kept_step, experiment.train.total_steps)
+    manifest = read_manifest(artifact)
+    kept = Kept(manifest.kept_step, manifest.total_steps)
     return Run(source, policy, experiment, _tuned(Path(source)), kept)
 
 

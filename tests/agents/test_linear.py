@@ -8,6 +8,7 @@ import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from agents.artifact import read_manifest
 from agents.config import TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
@@ -51,6 +52,9 @@ def test_a_search_learns_to_balance_and_loads_again(tmp_path: Path) -> None:
     task = task_of("CartPole-v1", 6000)
     result = train(task, tmp_path)
     assert result.best_score > 4 * result.start_score
+    # A generation is played to its end, so what is kept may be from behind the steps that were asked for.
+    manifest = read_manifest(tmp_path / "policy")
+    assert result.kept_step <= result.total_steps == manifest.total_steps == max(6000, result.steps)
     policy = load_policy(tmp_path / "policy")
     assert task.score(policy) == result.best_score  # type: ignore[arg-type]
 
