@@ -13,12 +13,13 @@ from autoscaler.evaluation.provenance import provenance
 from autoscaler.recordings.simulated import track_name
 from envs.containers import log
 from envs.containers import state as st
+from envs.containers.objective import MS_PER_HOUR
+from envs.containers.problem import UJ_PER_KWH
 from envs.edge.batch import CityBatch
 from envs.edge.city import City
 from envs.edge.evaluation import CityResult, play
 from envs.edge.places import (
     STATE_COLUMNS,
-    UJ_PER_KWH,
     place_capacities,
     place_meters,
     place_states,
@@ -32,7 +33,6 @@ from envs.scores import Actor
 USER_STEP_SECONDS = 60.0
 LOG_ROWS = 1 << 18
 """Events of a step, and of the time before an episode."""
-MS_PER_HOUR = 3.6e6
 ROAD_KINDS_KMH = (80.0, 60.0, 45.0, 35.0)
 """Speeds from which a road is of kind 0, 1, 2 and 3 of the schema; slower ones are residential, 4."""
 

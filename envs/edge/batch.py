@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from envs.compiled.threads import default_threads, share
 from envs.containers import state as st
+from envs.containers.problem import UJ_PER_KWH
 from envs.containers.results import bin_edges_ms
 from envs.containers.simulator import capacity_of
 from envs.edge import kernels
@@ -21,7 +22,6 @@ from envs.errors import SimulatorError
 DEFAULT_ACTION = np.array((0, 0, 2, 0, 2), np.int64)
 """Own site, containers kept for 10 minutes, nodes for 5: what every site does before an episode."""
 CITIES_PER_THREAD = 1
-UJ_PER_KWH = 3.6e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +187,10 @@ class CityBatch:
         response = (self.world.response[world] - self._response[world]).sum(axis=0)
         finished, requests = int(counts[:, st.FINISHED].sum()), int(counts[:, st.REQUESTS].sum())
         sites = self.city.num_sites
-        energy = float(self.world.amount[world, :, : st.ENERGIES].sum()) - self._energy[world]
+        energy = self.world.amount[world, :, : st.ENERGIES].sum() - self._energy[world]
         return CityTotals(
             usd=float(self._usd[world]),
-            energy_kwh=float(energy) / UJ_PER_KWH,
+            energy_kwh=float(energy / UJ_PER_KWH),
             carbon_g=float(self.world.spent[world, :, 1].sum() - self._carbon[world]),
             requests=requests,
             finished=finished,

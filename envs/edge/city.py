@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 import traces
 from envs.containers import state as st
 from envs.containers.config import PlaceConfig
+from envs.containers.objective import MS_PER_HOUR
 from envs.containers.problem import Tariff, constant_tariff, make_problem, make_requests, sleep_ms
 from envs.containers.state import Problem
 from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, moves_of, zones_at
@@ -28,7 +29,6 @@ from traces.uri import TraceURI
 
 USERS_STEP_MS = 300_000
 """Users of each zone are counted so often."""
-MS_PER_HOUR = 3.6e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +256,6 @@ def _tables(
     is_hub[hubs] = 1
     cold, keep = hazard_prices(config, problem)
     prices = config.prices
-    usd_per_kwh = prices.usd_per_kwh + prices.carbon_g_per_kwh * prices.usd_per_tonne / 1e6
     return CityTables(
         routes=routes,
         neighbours=np.ascontiguousarray(rows, np.int64),
@@ -267,7 +266,7 @@ def _tables(
         users_ms=np.array([0, USERS_STEP_MS], np.int64),
         cold_usd=cold,
         keep_mw=keep,
-        prices=np.array([prices.usd_per_waited_hour / MS_PER_HOUR, prices.usd_per_late, usd_per_kwh]),
+        prices=np.array([prices.usd_per_waited_hour / MS_PER_HOUR, prices.usd_per_late]),
         interval_ms=np.array([round(1000 * config.decision_interval_seconds)], np.int64),
     )
 
@@ -301,7 +300,7 @@ def _users_by_zone(users: Mobility, changes: ZoneChanges, zones: int) -> NDArray
 def _starts(config: CityConfig, span_days: float) -> Integers:
     """[days, 2] int64 ms, the first and the last moment at which an episode of each day may begin."""
     first, end = config.days or (0, int(np.ceil(span_days)))
-    hour_ms, day_ms = 3_600_000, round(1000 * DAY_SECONDS)
+    hour_ms, day_ms = int(MS_PER_HOUR), round(1000 * DAY_SECONDS)
     length = round(1000 * config.episode_seconds)
     low, high = (round(hour * hour_ms) for hour in config.day_hours)
     if low == 0 and high == day_ms:  # days follow each other

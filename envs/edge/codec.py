@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from envs.edge.tables import CHOICES, COMPONENTS
+from envs.edge.tables import CHOICES
 
 
 class Feature(NamedTuple):
@@ -56,8 +56,3 @@ ACTION_SIZES = CHOICES
 def feature_names() -> list[str]:
     """Names of a site's features, in order."""
     return [feature.name for feature in FEATURES]
-
-
-def component_names() -> list[str]:
-    """Names of the components of a site's action, in order."""
-    return list(COMPONENTS)

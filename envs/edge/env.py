@@ -13,7 +13,7 @@ from envs.autoreset import ResetNeededError
 from envs.edge.arguments import ScenarioArgument, city_of
 from envs.edge.batch import CityBatch, CityTotals
 from envs.edge.codec import ACTION_SIZES
-from envs.edge.episodes import chosen_start_ms, draw_start_ms, steps_of
+from envs.edge.episodes import start_ms, steps_of
 from envs.edge.render import RENDER_MODES, CityRenderer
 from envs.edge.spaces import city_action_space, city_observation_space
 
@@ -116,8 +116,7 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
             EnvironmentConfigError: an option has no meaning, or no episode fits there.
         """
         super().reset(seed=seed)
-        start = chosen_start_ms(self.city, options) if options else draw_start_ms(self.city, self.np_random)
-        self._batch.begin(ONLY_WORLD, np.array([start]))
+        self._batch.begin(ONLY_WORLD, np.array([start_ms(self.city, options, self.np_random)]))
         self._left = steps_of(self.city)
         return self._batch.observations[0].copy(), self._info()
 

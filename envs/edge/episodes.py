@@ -19,6 +19,15 @@ def draw_start_ms(city: City, generator: np.random.Generator) -> int:
     return int(begin + interval * int(generator.integers((latest - begin) // interval + 1)))
 
 
+def start_ms(city: City, options: Mapping[str, Any] | None, generator: np.random.Generator) -> int:
+    """The moment that options name, or a random one where there are none.
+
+    Raises:
+        EnvironmentConfigError: an option has no meaning, or no episode fits there.
+    """
+    return chosen_start_ms(city, options) if options else draw_start_ms(city, generator)
+
+
 def chosen_start_ms(city: City, options: Mapping[str, Any]) -> int:
     """The moment that the option `start_seconds` names.
 

@@ -222,7 +222,8 @@ def observe(problem: Problem, world: World, city: CityTables, memory: Numbers, o
     moment = min((now - city.users_ms[0]) // city.users_ms[1], city.users.shape[0] - 1)
     demand, room = 0, 0
     for site in range(sites):
-        demand += demand_at(problem, world, site)
+        memory[site, tb.DEMAND] = demand_at(problem, world, site)
+        demand += int(memory[site, tb.DEMAND])
         room += city.capacity[site] * city.is_hub[site]
     usd_per_kwh = problem.usd_per_uj[world.clock[st.PIECE]]
     for site in range(sites):
@@ -257,7 +258,7 @@ def observe(problem: Problem, world: World, city: CityTables, memory: Numbers, o
         seen[14] = nodes_in(problem, world, site, st.BOOTING) / (end - first)
         seen[15] = city.is_hub[site]
         seen[16] = nodes_in(problem, world, hub, st.ON) / hub_nodes
-        seen[17] = squashed(demand_at(problem, world, hub) / city.capacity[hub], 0.5)
+        seen[17] = squashed(memory[hub, tb.DEMAND] / city.capacity[hub], 0.5)
         seen[18] = squashed(demand / room, 0.5)
         seen[19] = squashed(usd_per_kwh[site] * 3.6e12, 0.2)
         near = 0.0

@@ -9,11 +9,12 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
+from envs.actions import ActionCheck
 from envs.autoreset import ResetNeededError
 from envs.edge.arguments import ScenarioArgument, city_of
 from envs.edge.batch import CityBatch
 from envs.edge.codec import ACTION_SIZES
-from envs.edge.episodes import chosen_start_ms, draw_start_ms, steps_of
+from envs.edge.episodes import start_ms, steps_of
 from envs.edge.spaces import site_action_space, site_observation_space
 from envs.errors import EnvironmentConfigError, InvalidActionError
 
@@ -53,6 +54,7 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
         self.agents: list[str] = []
         self._observation_spaces = {name: site_observation_space() for name in self.possible_agents}
         self._action_spaces = {name: site_action_space() for name in self.possible_agents}
+        self._check_action = ActionCheck(ACTION_SIZES)
         self._batch = CityBatch(self.city, 1)
         self._generator: np.random.Generator | None = None
         self._left = 0
@@ -73,8 +75,7 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
             self._generator = seeding.np_random(seed)[0]
         # Other options are left alone, as PettingZoo's own wrappers pass theirs on.
         chosen = {name: value for name, value in (options or {}).items() if name == "start_seconds"}
-        start = chosen_start_ms(self.city, chosen) if chosen else draw_start_ms(self.city, self._generator)
-        self._batch.begin(ONLY_WORLD, np.array([start]))
+        self._batch.begin(ONLY_WORLD, np.array([start_ms(self.city, chosen, self._generator)]))
         self._left, self.agents = steps_of(self.city), list(self.possible_agents)
         return self._rows(), {name: {} for name in self.agents}
 
@@ -93,10 +94,10 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
         for number, name in enumerate(self.agents):
             if name not in actions:
                 raise InvalidActionError(f"agent {name} has no action; give one for each of {len(self.agents)} agents")
-            action = np.asarray(actions[name])
-            if not self._action_spaces[name].contains(action.astype(np.int64)) or action.dtype.kind not in "iu":
-                raise InvalidActionError(f"agent {name}: {actions[name]!r} is not in {self._action_spaces[name]}")
-            table[0, number] = action
+            try:
+                table[0, number] = self._check_action(actions[name])[0]
+            except InvalidActionError as error:
+                raise InvalidActionError(f"agent {name}: {error}") from error
         self._batch.step(table)
         self._left -= 1
         names, over = self.agents, self._left == 0

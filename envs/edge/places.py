@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.containers import state as st
+from envs.containers.problem import UJ_PER_KWH
 from envs.edge.batch import CityBatch
 from envs.edge.calls import zones_at
 from envs.edge.city import City
 
-MIB_PER_GB, UJ_PER_KWH = 953.674, 3.6e12
+MIB_PER_GB = 953.674
 STATE_COLUMNS = (
     *("on", "cpu_cores", "memory_gb", "gpus", "watts", "pulling", "starting", "warm", "busy"),
     "queue",

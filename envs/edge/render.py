@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from envs.containers.problem import UJ_PER_KWH
 from envs.edge.batch import CityBatch
 from envs.edge.city import City
 from envs.edge.places import (
     STATE_COLUMNS,
-    UJ_PER_KWH,
     place_capacities,
     place_grams_per_kwh,
     place_meters,

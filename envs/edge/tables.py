@@ -27,9 +27,10 @@ CHOICES = (len(ROUTES), len(ROUTES), len(KEEP_MS), len(RESERVES), len(SLEEP_MS))
 NEIGHBOURS = 4
 """Sites among which the least loaded is looked for, the own one included."""
 
-# What is kept of each site: averages of requests by minute, and the last moment.
+# What is kept of each site: averages of requests by minute, the last moment, and what runs or waits now.
 (SENT_NOW, SENT_10, SENT_60, SERVED_10, LATE_10, LAST_REQUESTS, LAST_LATE, LAST_FINISHED, HAZARD_MS) = range(9)
-MEMORY_COLUMNS = 9
+DEMAND = 9
+MEMORY_COLUMNS = 10
 
 # Costs of a step.
 COST_TERMS = ("energy_usd", "waiting_usd", "late_usd")
@@ -50,7 +51,7 @@ class CityTables(NamedTuple):
             on, and where it has to boot.
         keep_mw: [F, 2] float64, what keeping an idle container takes, where its node is on anyway, and where it is the
             only one that keeps it on.
-        prices: [3] float64, USD per ms waited, per late request, and USD per kWh of the default carbon and price.
+        prices: [2] float64, USD per ms waited, and per late request.
         interval_ms: [1] int64, time between decisions.
     """
 

@@ -13,7 +13,7 @@ from envs.actions import ActionCheck
 from envs.edge.arguments import ScenarioArgument, city_of
 from envs.edge.batch import CityBatch
 from envs.edge.codec import ACTION_SIZES
-from envs.edge.episodes import chosen_start_ms, draw_start_ms, steps_of
+from envs.edge.episodes import start_ms, steps_of
 from envs.edge.spaces import city_action_space, city_observation_space
 from envs.edge.tables import COST_TERMS
 from envs.vector_env import CompiledVectorEnv, EpisodeGenerators
@@ -60,12 +60,10 @@ class EdgeCityVectorEnv(CompiledVectorEnv):
         return tuple(self.batch.describe(world) for world in range(self.num_envs))
 
     def _begin(self, indices: list[int], options: Mapping[str, Any]) -> None:
-        city, generators = self.city, self._random.generators
-        starts = [
-            chosen_start_ms(city, options) if options else draw_start_ms(city, generators[world]) for world in indices
-        ]
+        generators = self._random.generators
+        starts = [start_ms(self.city, options, generators[world]) for world in indices]
         self.batch.begin(np.array(indices), np.array(starts))
-        self._left[indices] = steps_of(city)
+        self._left[indices] = steps_of(self.city)
 
     def _advance(self, actions: Any) -> None:
         self.batch.step(self._check(actions).reshape(self.num_envs, self.city.num_sites, -1))

@@ -1,5 +1,7 @@
 """The city for PettingZoo."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
@@ -20,8 +22,22 @@ def test_an_agent_without_an_action_is_named() -> None:
     actions = {name: env.action_space(name).sample() for name in env.agents[1:]}
     with pytest.raises(InvalidActionError, match="agent site-0 has no action"):
         env.step(actions)
-    with pytest.raises(InvalidActionError, match="is not in MultiDiscrete"):
-        env.step({**actions, "site-0": np.full(5, 9)})
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.full(5, 9), "agent site-0: component 0 of the action is 9; it must be 0 to 3"),
+        (np.zeros(4, np.int64), r"agent site-0: the action has shape \(4,\)"),
+        (["a"] * 5, "agent site-0: the action is of dtype <U1"),
+    ],
+)
+def test_an_action_outside_the_space_is_refused_with_the_name_of_its_agent(action: Any, message: str) -> None:
+    env = EdgeCityParallelEnv(scenario())
+    env.reset(seed=0)
+    actions = {name: env.action_space(name).sample() for name in env.agents}
+    with pytest.raises(InvalidActionError, match=message):
+        env.step({**actions, "site-0": action})
 
 
 def test_what_agents_are_paid_sums_to_the_reward_of_the_city() -> None:
