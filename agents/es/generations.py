@@ -63,7 +63,8 @@ class GenerationRun(ABC):
     @property
     def total_steps(self) -> int:
         """Steps of the whole training: those asked for, or those done, for the last generation is a whole one."""
-        return max(self._task.train.total_steps, self.steps)
+        wanted: int = self._task.train.total_steps
+        return max(wanted, self.steps)
 
     @abstractmethod
     def _run_generation(self) -> None:
