@@ -122,7 +122,7 @@ def _each(
         own = _zone_of(text)
         expected = zone if zone is not None else first
         if expected is not None and own != expected:
-            problem = f"{text!r} {_describe(own)}, others {_describe(expected)}; write all times on one clock"
+            problem = f"{text!r} is {_describe(own)}, those before it are {_describe(expected)}; put all on one clock"
             raise rows.origin.error(int(index[number]), column, problem)
         first, values[number] = own, value
     return pa.chunked_array([from_numpy(values).cast(_MICROSECOND)]), first if first is not None else zone or ""
@@ -136,7 +136,7 @@ def _zone_of(text: str) -> str:
 
 
 def _describe(zone: str) -> str:
-    return {"": "has no offset", "1970": "counts seconds from 1970"}.get(zone, f"is at {zone}")
+    return {"": "without an offset", "1970": "in seconds from 1970"}.get(zone, f"at {zone}")
 
 
 def _microseconds(text: str) -> int | None:

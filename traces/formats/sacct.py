@@ -22,12 +22,11 @@ from traces.trace import Trace, TraceMetadata
 
 _GPU_FIELDS = ("AllocTRES", "AllocGRES", "ReqTRES", "ReqGRES")
 _FIELDS = (
-    *("JobID", "User", "Account", "Partition", "State", "Submit", "Start", "End", "Elapsed", "ElapsedRaw"),
+    *("User", "Account", "Partition", "State", "Submit", "Start", "End", "Elapsed", "ElapsedRaw"),
     *("Timelimit", "TimelimitRaw", "NNodes", "NCPUS", "Priority", "ConsumedEnergy", "ConsumedEnergyRaw"),
     *_GPU_FIELDS,
 )
 _RENAMED = {
-    "job_id": "JobID",
     "submit_time_seconds": "Submit",
     "start_time": "Start",
     "end_time": "End",
@@ -68,7 +67,8 @@ def load(path: str, options: Options) -> Trace:
       is the user's estimate of it; `UNLIMITED` and `Partition_Limit` are none.
     - Energy is `ConsumedEnergyRaw` in joules, or `ConsumedEnergy` with a unit (`1.5M`), of the job; where its row has
       none, of its steps: the largest of `.extern`, `.batch`, and the sum of the numbered ones. 0 means not measured.
-    - `CANCELLED by 1000` is `CANCELLED`. Tasks of an array (`17_4`) and parts of a heterogeneous job (`17+1`) are jobs.
+    - Ids are of `JobID`, or of `JobIDRaw` where that is all there is. Tasks of an array (`17_4`) and parts of a
+      heterogeneous job (`17+1`) are jobs. `CANCELLED by 1000` is `CANCELLED`.
     - Dropped and counted: steps of jobs (`17.batch`), jobs without GPUs, jobs that never ran, jobs that still run.
 
     Raises:
@@ -77,12 +77,14 @@ def load(path: str, options: Options) -> Trace:
     source = as_input(path)
     _check_layout(source)
     header = read_header(source, "|" if options.separator == "auto" else ",")
-    if "JobID" not in header and options.separator == "auto":
+    if "Submit" not in header and options.separator == "auto":
         header = read_header(source)
-    found = [name for name in _FIELDS if name in header]
-    names = {ours: theirs for ours, theirs in _RENAMED.items() if theirs in header}
+    number = "JobIDRaw" if "JobID" not in header and "JobIDRaw" in header else "JobID"
+    found = [name for name in (number, *_FIELDS) if name in header]
+    renamed = {**_RENAMED, "job_id": number}
+    names = {ours: theirs for ours, theirs in renamed.items() if theirs in header}
     names |= {name: name for name in found if name not in names.values()}
-    for name in ("JobID", "Submit", "Start", "End"):
+    for name in (number, "Submit", "Start", "End"):
         if name not in found:
             raise TraceValueError(f"{path}: has no column {name}; write it with `{_COMMAND}`")
     if not any(name in found for name in _GPU_FIELDS):
@@ -216,8 +218,9 @@ def _keep(rows: Rows) -> None:
 
 
 def _detect(_name: str, text: str) -> str:
-    header = text.lstrip("\ufeff").partition("\n")[0].split("|")
-    return "its columns are those of sacct --parsable2" if {"JobID", "Submit", "Start"} <= {*header} else ""
+    header = {*text.lstrip("\ufeff").partition("\n")[0].split("|")}
+    is_one = {"Submit", "Start"} <= header and bool({"JobID", "JobIDRaw"} & header)
+    return "its columns are those of sacct --parsable2" if is_one else ""
 
 
 FORMAT = Format(

@@ -71,6 +71,6 @@ def test_what_did_not_run_on_gpus_is_dropped(tmp_path: Path) -> None:
 def test_two_offsets_in_one_file_are_refused_with_the_row(tmp_path: Path) -> None:
     rows = seren() + seren("2", start="2023-03-01 02:00:10+00:00")
     with pytest.raises(
-        traces.TraceValueError, match=r"row 2, column start_time: .* is at \+00:00, others is at \+08:00"
+        traces.TraceValueError, match=r"row 2, column start_time: .* is at \+00:00, those before it are at \+08:00"
     ):
         load(tmp_path, SEREN + rows)

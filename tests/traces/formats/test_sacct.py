@@ -136,12 +136,20 @@ def test_a_table_for_humans_is_refused_with_the_command(tmp_path: Path) -> None:
         load(tmp_path, "JobID|Submit|Start|End\n")
 
 
+def test_raw_ids_serve_where_there_are_no_others(tmp_path: Path) -> None:
+    trace = load(tmp_path, (HEADER + row("17") + row("17.batch", tres="")).replace("JobID|", "JobIDRaw|"))
+    assert trace.table["job_id"].to_pylist() == ["17"]
+    assert traces.find_uri(f"{tmp_path}/jobs.txt")[0] == f"sacct:{tmp_path}/jobs.txt"
+
+
 def test_two_clocks_in_one_file_are_refused_with_the_row(tmp_path: Path) -> None:
     rows = row("1") + row("2").replace(f"{DAY}08:00:00", "1714550000")
-    with pytest.raises(traces.TraceValueError, match=r"row 2, column Submit: '1714550000' counts seconds from 1970"):
+    with pytest.raises(traces.TraceValueError, match=r"row 2, column Submit: '1714550000' is in seconds from 1970"):
         load(tmp_path, HEADER + rows)
     rows = row("1") + row("2").replace(f"{DAY}08:00:00", f"{DAY}08:00:00+02:00")
-    with pytest.raises(traces.TraceValueError, match=r"row 2, column Submit: .* is at \+02:00, others has no offset"):
+    with pytest.raises(
+        traces.TraceValueError, match=r"row 2, column Submit: .* is at \+02:00, those before it are without"
+    ):
         load(tmp_path, HEADER + rows)
 
 
