@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from _common import Measurement, describe, measure, parse, parser, report
+from _common import Measurement, describe, measure, parse, parser, report, tell
 
 import traces
 
@@ -30,6 +31,10 @@ def _clock(second: int) -> str:
 
 def _lines(header: str, rows: int, line: Callable[[int], str]) -> str:
     return header + "".join(line(row) for row in range(rows))
+
+
+def _itp_rows(rows: int) -> str:
+    return _lines("", rows, lambda row: f"k{row},{row},600,1\n")
 
 
 def _philly_json(rows: int) -> str:
@@ -72,10 +77,7 @@ def samples(rows: int) -> dict[str, tuple[str, str]]:
     tres = "cpu=16,gres/gpu=4,mem=128G,node=1"
     times = f"{_clock(0)},{_clock(60)},{_clock(660)},600,60"
     return {
-        "itp": (
-            "itp.csv",
-            _lines("job_id,submission_time,duration,num_gpu\n", rows, lambda row: f"j{row},{row},600,1\n"),
-        ),
+        "itp": ("itp.csv", "job_id,submission_time,duration,num_gpu\n" + _itp_rows(rows)),
         "sacct": (
             "sacct.txt",
             _lines(
@@ -107,7 +109,42 @@ def samples(rows: int) -> dict[str, tuple[str, str]]:
             ),
         ),
         "kubernetes": ("pods.json", _pods(rows)),
+        "alibaba-spot": (
+            "job_info_df.csv",
+            _lines(
+                "job_name,organization,gpu_model,cpu_request,gpu_request,worker_num,submit_time,duration,job_type\n",
+                rows,
+                lambda row: f"{row},1,A10,8,2,4,{row},600,HP\n",
+            ),
+        ),
+        "tiresias": (
+            "jobs.csv",
+            _lines(
+                "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n",
+                rows,
+                lambda row: f"{row},2,{row},100,vgg16,600,0\n",
+            ),
+        ),
+        "burstgpt": (
+            "requests.csv",
+            _lines(
+                "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n",
+                rows,
+                lambda row: f"{row},GPT-4,100,20,120,API log\n",
+            ),
+        ),
+        "lingjun": ("job.csv", _lingjun_jobs(rows)),
     }
+
+
+def _lingjun_jobs(rows: int) -> str:
+    header = "job_name,model,user_id,gmt_job_submitted,gmt_job_running,gmt_job_stopped,gmt_job_finished\n"
+    return _lines(header, rows, lambda row: f"j{row},gpt,u,2023/7/15 2:01,2023/7/15 2:19,,2023/7/15 9:00\n")
+
+
+def _lingjun_workers(rows: int) -> str:
+    request = '"{""cpu"": ""32"", ""memory"": ""400Gi"", ""nvidia.com/gpu"": ""8""}"'
+    return _lines("job_name,worker_name,RES\n", rows, lambda row: f"j{row},j{row}-0,{request}\n")
 
 
 def _zoned() -> str:
@@ -116,15 +153,42 @@ def _zoned() -> str:
 
 def imported(name: str, uri: str, repeats: int) -> Measurement:
     """Rows of one file, read again and again; the first time is to import what is needed."""
+    if traces.kind_of(uri) == "invocations":
+        requests = traces.load_invocations(uri).num_invocations
+        return measure(name, "jobs/s", requests, lambda: traces.load_invocations(uri), repeats)
     jobs = traces.load(uri).num_jobs
     return measure(name, "jobs/s", jobs, lambda: traces.load(uri), repeats)
+
+
+_PEAK = """
+import resource, sys, traces
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+traces.load(sys.argv[1])
+before = peak()
+table = traces.load(sys.argv[2]).table
+print((peak() - before) / table.nbytes)
+"""
+
+
+def peak_memory(small: str, large: str) -> float:
+    """The peak of memory while a trace is loaded, over what it holds then; in a process of its own, which is warm.
+
+    Args:
+        small: URI of a trace of the same format, loaded before.
+        large: URI of the trace.
+    """
+    tell(f"measuring: peak memory of {large.partition(':')[0]}")
+    command = [sys.executable, "-c", _PEAK, small, large]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
     """Read, generate and print."""
     options = parser(__doc__, repeats=3)
     options.add_argument("--rows", type=int, default=100_000, help="rows of each made file (default %(default)s)")
-    arguments = parse(options, rows=1000)
+    options.add_argument("--large-rows", type=int, default=1_000_000, help="rows of a large one (default %(default)s)")
+    options.add_argument("--generated", type=int, default=10_000_000, help="jobs to generate (default %(default)s)")
+    arguments = parse(options, rows=1000, large_rows=10_000, generated=10_000)
     before, found = describe(), []
     data = Path(os.environ.get("AUTOSCALER_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     for name, path in REAL.items():
@@ -135,12 +199,20 @@ def main() -> None:
             place = Path(folder) / name
             place.mkdir()
             (place / file).write_text(text, encoding="utf-8")
-            path = place if name == "pai" else place / file
+            if name == "lingjun":
+                (place / "worker.csv").write_text(_lingjun_workers(arguments.rows), encoding="utf-8")
+            path = place if name in ("pai", "lingjun") else place / file
             found.append(imported(name, f"{name}:{path}", arguments.repeats))
-    rate = arguments.rows / 28
-    found.append(imported("generated, philly", f"synthetic:philly?seed=0&jobs_per_day={rate}", arguments.repeats))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    report("Importers of traces", before, found, arguments.json, rows=arguments.rows, peak_memory_mib=peak)
+        large = Path(folder) / "large.csv"
+        large.write_text(samples(arguments.large_rows)["itp"][1], encoding="utf-8")
+        found.append(imported(f"itp, {arguments.large_rows:,} rows", f"itp:{large}", arguments.repeats))
+        peaks = {"itp": peak_memory(f"itp:{Path(folder) / 'itp' / 'itp.csv'}", f"itp:{large}")}
+    generated = f"synthetic:philly?seed=0&jobs_per_day={arguments.generated / 28}"
+    found.append(imported(f"generated, {arguments.generated:,} jobs", generated, arguments.repeats))
+    peaks["generated"] = peak_memory("synthetic:philly?seed=0&jobs_per_day=1000", generated)
+    ratios = {f"peak_memory_of_{name}_over_the_result": ratio for name, ratio in peaks.items()}
+    sizes = {"rows": arguments.rows, "large_rows": arguments.large_rows, "generated": arguments.generated}
+    report("Importers of traces", before, found, arguments.json, **sizes, **ratios)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def strings(values: Sequence[str]) -> pa.Array:
 
 def labels(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
     """The prefix followed by each number, [rows] string."""
+    if len(numbers) and numbers.min() >= 0 and numbers.max() < len(numbers) // 2:  # each text made once
+        return labels(prefix, np.arange(int(numbers.max()) + 1)).take(from_numpy(numbers))
     nothing = from_numpy(np.zeros(len(numbers), np.int64))
     start, separator = strings([prefix]).take(nothing), strings([""]).take(nothing)
     return pc.binary_join_element_wise(start, from_numpy(numbers).cast(pa.string()), separator)

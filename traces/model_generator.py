@@ -121,8 +121,8 @@ def _chains(
     total = np.cumsum(gaps)
     moments = start[burst] + total - total[first][burst]
     inside = (moments >= 0) & (moments < span)
-    kept: NDArray[np.int64] = burst[inside]
-    return moments[inside], np.unique(kept, return_inverse=True)[1] if len(kept) else kept
+    kept: NDArray[np.int64] = burst[inside]  # ascending: numbered again without those that have no job left
+    return moments[inside], np.cumsum(np.diff(kept, prepend=kept[:1]) > 0)
 
 
 def _statuses(model: Model, gpu_milli: NDArray[np.int64], rng: np.random.Generator) -> pa.Array:

@@ -68,12 +68,14 @@ def make_table(columns: Mapping[str, Column | None], origin: Origin) -> pa.Table
         if name not in given and name != "job_id":
             raise TraceValueError(f"{origin.name}: no column {name}; every trace needs {', '.join(REQUIRED[1:])}")
     length = len(given["submit_time_seconds"])
-    if "job_id" not in given:
-        given["job_id"] = labels("job-", np.arange(1, length + 1) if origin.rows is None else origin.rows)
-    table = pa.table({column.name: _arrow(given.get(column.name), column, length, origin) for column in SCHEMA})
+    wanted = [column for column in SCHEMA if column.name in given or column.nullable]
+    table = pa.table({column.name: _arrow(given.get(column.name), column, length, origin) for column in wanted})
     for rules in ROW_RULES:
         check(rules(table, origin), origin)
-    return _sorted(table.cast(SCHEMA))
+    if "job_id" not in given:  # not before: that they are unique is known, and slow to find out
+        numbers = np.arange(1, length + 1) if origin.rows is None else origin.rows
+        table = table.add_column(0, "job_id", pa.chunked_array([labels("job-", numbers)]))
+    return _sorted(table.select(SCHEMA.names).cast(SCHEMA))
 
 
 def _required_values(table: pa.Table, _origin: Origin) -> Violations:

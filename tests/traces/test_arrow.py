@@ -33,6 +33,7 @@ def test_strings_are_those_of_arrow(values: list[str]) -> None:
 
 def test_labels_and_nulls() -> None:
     assert labels("job-", np.array([3, 1])).to_pylist() == ["job-3", "job-1"]
+    assert labels("job-", np.array([3, 1] * 9)).to_pylist() == ["job-3", "job-1"] * 9  # each text made once
     assert is_null(pa.chunked_array([[1, None], [None]])).tolist() == [False, True, True]
 
 
