@@ -8,22 +8,26 @@ from html import escape
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 import traces
 from autoscaler.evaluation.report.style import DASHES, GRID, INK, MUTED, PAPER, SERIES, figure_style, to_svg
+from autoscaler.trace_tables import length_text
 from configs.files import write_text
 from traces import Trace
-from traces.comparison import dispersion
+from traces.comparison import SCALES_SECONDS, dispersion
 from traces.errors import TraceValueError
 from traces.summary import kind_of_data
 
 _POINTS = 500
 
 _PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
 <style>:root {{ {variables}; --font: system-ui, sans-serif }}
-body {{ font-family: var(--font); color: var(--ink); background: var(--paper); max-width: 72rem; margin: 2rem auto }}
-li {{ margin: .3rem 0 }} svg {{ width: 100%; height: auto }}</style></head>
+body {{ font-family: var(--font); color: var(--ink); background: var(--paper) }}
+body {{ max-width: 72rem; margin: 2rem auto; padding: 0 1rem }}
+h1, li {{ overflow-wrap: anywhere }} li {{ margin: .3rem 0 }} svg {{ width: 100%; height: auto }}</style></head>
 <body><h1>{title}</h1><ul>{items}</ul>{figure}</body></html>
 """
 
@@ -72,7 +76,7 @@ def _figure(found: Sequence[Trace]) -> Figure:
         ("GPUs of a job", "GPUs", "share of the jobs", _gpus),
         ("Load if nobody waited", "days", "GPUs", _load),
         ("Users", "share of the users", "share of the jobs", _users),
-        ("Bursts: index of dispersion", "interval, seconds", "variance over mean", _bursts),
+        ("Bursts: index of dispersion", "interval", "variance over mean", _bursts),
     )
     grid = figure.add_gridspec(4, 2)
     for number, (title, x, y, draw) in enumerate(panels):
@@ -83,6 +87,11 @@ def _figure(found: Sequence[Trace]) -> Figure:
         axes.set_ylabel(y)
         for index, trace in enumerate(found):
             draw(axes, trace, {"color": SERIES[index], "linestyle": DASHES[index], "label": trace.metadata.source})
+        if draw in (_hours, _load):  # not before: a limit stays as the first trace needs it
+            axes.set_ylim(bottom=0)
+        if not axes.has_data():
+            axes.text(0.5, 0.5, "not in the data", transform=axes.transAxes, ha="center", color=MUTED)
+            axes.set(xticks=[], yticks=[])
         if number == 0 and len(found) > 1:
             axes.legend(loc="upper right")
     return figure
@@ -99,7 +108,6 @@ def _arrivals(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
 def _hours(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
     local = (trace.submit_time_seconds + trace.week_offset_seconds) // 3600 % 24
     axes.plot(np.arange(24), np.bincount(local.astype(np.int64), minlength=24) / trace.num_jobs, **style)  # type: ignore[arg-type]
-    axes.set_ylim(bottom=0)
 
 
 def _durations(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
@@ -113,6 +121,7 @@ def _gpus(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
     shares = np.cumsum(counts) / trace.num_jobs
     axes.step(values / 1000, shares, where="post", **style)  # type: ignore[arg-type]
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 1.02)
 
 
@@ -121,14 +130,12 @@ def _load(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
     moments = np.linspace(trace.first_submit_seconds, trace.last_submit_seconds, _POINTS)
     place = np.maximum(np.searchsorted(times, moments * 1000, side="right") - 1, 0)
     axes.plot((moments - trace.first_submit_seconds) / 86_400, milli[place] / 1000, **style)  # type: ignore[arg-type]
-    axes.set_ylim(bottom=0)
 
 
 def _users(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
     _, user = trace.codes("user")
     counts = np.sort(np.bincount(user[user >= 0]))[::-1] if (user >= 0).any() else np.zeros(0)
     if not len(counts):
-        axes.plot([], [], **style)  # type: ignore[arg-type]
         return
     place = np.unique(np.linspace(0, len(counts) - 1, _POINTS).astype(np.int64))
     axes.plot((place + 1) / len(counts), np.cumsum(counts)[place] / counts.sum(), **style)  # type: ignore[arg-type]
@@ -139,3 +146,6 @@ def _bursts(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
     axes.plot([float(scale) for scale in found], list(found.values()), marker="o", **style)  # type: ignore[arg-type]
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(SCALES_SECONDS))
+    axes.xaxis.set_major_formatter(FixedFormatter([length_text(scale) for scale in SCALES_SECONDS]))
+    axes.xaxis.set_minor_locator(NullLocator())

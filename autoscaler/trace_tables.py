@@ -158,7 +158,7 @@ def comparison(a: str, b: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 def _comparison_rows(found: Comparison) -> list[tuple[str, str]]:
     rows = [(f"KS distance, {name}", f"{value:.3f}") for name, value in found.ks.items()]
     for scale, (first, second) in found.dispersion.items():
-        rows.append((f"dispersion over {_length(float(scale))}", f"{first:.4g} and {second:.4g}"))
+        rows.append((f"dispersion over {length_text(float(scale))}", f"{first:.4g} and {second:.4g}"))
     for lag, (first, second) in found.autocorrelation.items():
         rows.append((f"autocorrelation at {lag} h", f"{first:.2f} and {second:.2f}"))
     return rows
@@ -239,11 +239,11 @@ def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
         ("data", _KINDS[summary.kind]),
         ("second 0", summary.start_time or "local time not known"),
         ("jobs", f"{summary.jobs:,}{per_day}"),
-        ("span", _length(summary.span_seconds)),
+        ("span", length_text(summary.span_seconds)),
         ("work", f"{summary.gpu_hours:,.1f} GPU-hours"),
         ("peak, nobody waiting", f"{summary.peak_gpus:,.6g} GPUs"),
         ("GPUs of a job", _gpu_mix(summary)),
-        ("duration", ", ".join(f"{name} {_length(seconds)}" for name, seconds in durations.items())),
+        ("duration", ", ".join(f"{name} {length_text(seconds)}" for name, seconds in durations.items())),
         (f"jobs by hour ({hours})", f"0h {sparkline(summary.jobs_by_hour)} 23h"),
     ]
     rows += [(name, f"{count:,}") for name, count in (("users", summary.users), ("groups", summary.groups)) if count]
@@ -307,7 +307,8 @@ def sparkline(values: tuple[int, ...]) -> str:
     return "".join(BARS[-(-value * (len(BARS) - 1) // largest)] for value in values)
 
 
-def _length(seconds: float) -> str:
+def length_text(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

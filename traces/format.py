@@ -28,8 +28,8 @@ class Format(Generic[OptionsT]):
         example: a URI.
         url: where the data are.
         detect: (name of a file, its first text) -> why it is of this format, "" where it is not; None: never found.
-        tables: whether `load` takes a folder or an archive of several tables; else each file is loaded on its own, and
-            the jobs of several are merged.
+        tables: whether `load` takes a path as it is: that of a folder or an archive of several tables, or a preset;
+            else each file is loaded on its own, and the jobs of several are merged.
     """
 
     name: str

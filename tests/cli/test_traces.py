@@ -10,6 +10,7 @@ import pytest
 
 import traces
 from autoscaler.cli import main
+from autoscaler.trace_page import _figure
 from tests.conftest import ROOT
 
 
@@ -167,9 +168,19 @@ def test_one_page_shows_a_trace_or_two(tmp_path: Path, capsys: pytest.CaptureFix
     assert "http" not in text.replace("http-equiv", "")
     assert main(["traces", "plot", uri, "synthetic:itp?days=3&seed=0", "-o", str(page), "-q"]) == 0
     assert "synthetic, model itp" in page.read_text(encoding="utf-8")
+    assert "not in the data" not in page.read_text(encoding="utf-8")
+    assert main(["traces", "plot", "synthetic:itp?days=3&seed=0", "-o", str(page), "-q"]) == 0
+    assert "not in the data" in page.read_text(encoding="utf-8")  # users
     capsys.readouterr()
     assert main(["traces", "plot", f"{uri}&limit=1", "-o", str(page)]) == 2
     assert "a picture needs two at least" in capsys.readouterr().err
+
+
+def test_a_second_trace_that_is_larger_is_shown_whole() -> None:
+    traces_of = [traces.load(f"synthetic:steady?days=2&seed=0&jobs_per_day={rate}") for rate in (50, 5000)]
+    load = next(axes for axes in _figure(traces_of).axes if axes.get_title() == "Load if nobody waited")
+    largest = max(line.get_ydata().max() for line in load.get_lines())
+    assert load.get_ylim()[0] == 0 < largest < load.get_ylim()[1]
 
 
 def test_info_says_whether_data_are_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

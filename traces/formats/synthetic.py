@@ -80,4 +80,5 @@ FORMAT = Format(
     licence=LICENCE,
     citation="",
     example="synthetic:quickstart?days=30&seed=0",
+    tables=True,
 )

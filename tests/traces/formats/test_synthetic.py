@@ -1,5 +1,7 @@
 """Generated traces by URI."""
 
+from pathlib import Path
+
 import pytest
 
 import traces
@@ -26,3 +28,10 @@ def test_the_uri_carries_every_digit() -> None:
 def test_options_out_of_range_are_refused(query: str) -> None:
     with pytest.raises(traces.TraceURIError, match=query.partition("=")[0]):
         traces.load(f"synthetic:quickstart?{query}")
+
+
+def test_a_folder_of_the_name_of_a_preset_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "philly").mkdir()
+    (tmp_path / "philly" / "cluster_job_log").write_text("[]")
+    monkeypatch.chdir(tmp_path)
+    assert traces.load("synthetic:philly?seed=0&days=1").num_jobs > 100
