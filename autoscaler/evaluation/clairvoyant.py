@@ -2,13 +2,15 @@
 
 At each decision every setpoint is tried in copies of the cluster with the true future, the tuned rule afterwards, and
 the cheapest is followed. It is a reference with the levers of the policies, not a bound: a longer look-ahead, or other
-setpoints one after the other, could be cheaper.
+setpoints one after the other, could be cheaper. One that knows less says what each part of the future is worth: see
+`Known`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +20,20 @@ from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, rollout_of
 from autoscaler.evaluation.windows import Window
 from envs.gpu_cluster.codec import RULE_SETPOINT
 from envs.gpu_cluster.simulator import NEVER, Simulator
+from envs.gpu_cluster.simulator.planning import Belief
+from envs.gpu_cluster.simulator.problem import Problem
 
 CLAIRVOYANT = "clairvoyant"
 DECISIONS_PER_REPORT = 200
+DAY_MS = 86_400_000
+
+
+class Known(StrEnum):
+    """What a look-ahead knows of the future."""
+
+    ALL = "all"  # the jobs to come, and how long each job runs
+    ARRIVALS = "arrivals"  # the jobs to come; run times are drawn from earlier jobs of as many GPUs
+    RUN_TIMES = "run_times"  # how long jobs run that are here; to come are those of the same hours of the days before
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +43,14 @@ class LookAhead:
     Attributes:
         horizon_seconds: how far the copies run.
         hold_seconds: how long a setpoint is followed in its copy before the tuned rule.
+        days: with `Known.RUN_TIMES`: so many days before are as many futures, of which the mean counts.
+        seed: with `Known.ARRIVALS`: of the run times that are drawn.
     """
 
     horizon_seconds: float = 7200.0
     hold_seconds: float = 600.0
+    days: int = 3
+    seed: int = 0
 
 
 def candidate_rules(tuned: ConstantSetpoint) -> NDArray[np.int64]:
@@ -52,6 +69,7 @@ def run_clairvoyant(
     look_ahead: LookAhead | None = None,
     on_jobs: OnJobs | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    known: Known = Known.ALL,
 ) -> list[Rollout]:
     """Run windows by the look-ahead until every job has ended.
 
@@ -62,19 +80,62 @@ def run_clairvoyant(
         look_ahead: how far it sees.
         on_jobs: progress.
         should_stop: asked now and then; True: what is done so far is returned.
+        known: what it knows.
 
     Returns:
         One rollout per window.
     """
     sight, count = look_ahead or LookAhead(), len(windows)
-    simulator = Simulator.from_problem(scenario.problem(tuned), num_clusters=2 * count)
-    episodes = np.array([(window.start_ms, NEVER, window.last_job) for window in windows], np.int64)
-    simulator.reset(np.arange(2 * count), np.tile(episodes, (2, 1)))
+    problem, episodes = scenario.problem(tuned), [(window.start_ms, NEVER, window.last_job) for window in windows]
+    beliefs = [] if known is Known.ALL else _beliefs(problem, np.array(episodes, np.int64), sight, known)
+    copies = 1 if beliefs else 2
+    simulator = Simulator.from_problem(problem, num_clusters=copies * count)
+    simulator.reset(np.arange(copies * count), np.tile(np.array(episodes, np.int64), (copies, 1)))
     rules, finished, done = candidate_rules(tuned), 0, False
     while not done and not should_stop():
-        done = simulator.look_ahead(rules, sight.hold_seconds, sight.horizon_seconds, DECISIONS_PER_REPORT)
+        done = simulator.look_ahead(rules, sight.hold_seconds, sight.horizon_seconds, DECISIONS_PER_REPORT, beliefs)
         if on_jobs is not None:
             now = int(simulator.finished_jobs[:count].sum())
             on_jobs(now - finished)
             finished = now
     return [rollout_of(simulator, index, window) for index, window in enumerate(windows)]
+
+
+def _beliefs(problem: Problem, episodes: NDArray[np.int64], sight: LookAhead, known: Known) -> list[Belief]:
+    """What is believed in each window."""
+    room, shifts = 0, np.zeros(1, np.int64)
+    if known is Known.ARRIVALS:
+        problem = problem.with_run_times(drawn_run_times(problem, int(episodes[:, 0].min()), sight.seed))
+    else:
+        room, shifts = _most_in(problem.submit_ms, sight.horizon_seconds), DAY_MS * np.arange(1, sight.days + 1)
+    found = []
+    for episode in episodes:
+        copies = Simulator.from_problem(problem.with_room(room))
+        copies.reset(np.zeros(1, np.int64), episode[None])
+        found.append(Belief(copies, shifts))
+    return found
+
+
+def _most_in(submit_ms: NDArray[np.int64], seconds: float) -> int:
+    """The most jobs that are submitted in any time of a length, and one more."""
+    ends = np.searchsorted(submit_ms, submit_ms + round(seconds * 1000), side="right")
+    return int((ends - np.arange(len(submit_ms))).max()) + 1
+
+
+def drawn_run_times(problem: Problem, before_ms: int, seed: int) -> NDArray[np.int64]:
+    """[J] int64, for each job the run time of a random earlier one of as many GPUs, in ms.
+
+    Args:
+        problem: the jobs.
+        before_ms: earlier jobs are those submitted before; with none of as many GPUs, all of them.
+        seed: of the draws.
+    """
+    generator, drawn = np.random.default_rng(seed), problem.duration_ms.copy()
+    earlier = problem.submit_ms < before_ms
+    for milli in np.unique(problem.gpu_milli):
+        same = problem.gpu_milli == milli
+        known = problem.duration_ms[earlier & same]
+        if known.size == 0:
+            known = problem.duration_ms[earlier] if earlier.any() else problem.duration_ms
+        drawn[same] = generator.choice(known, int(same.sum()))
+    return drawn

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import traces
 from agents.baselines.tuned import Tuned
-from autoscaler.evaluation.clairvoyant import LookAhead, run_clairvoyant
+from autoscaler.evaluation.clairvoyant import Known, LookAhead, run_clairvoyant
 from autoscaler.evaluation.cost_bounds import cost_bound
 from autoscaler.evaluation.formats import duration, number, percent
 from autoscaler.evaluation.metrics import spent
@@ -31,6 +31,9 @@ SCHEMA = "autoscaler.headroom/1"
 PARTS = ("waiting", "idle", "fragmentation", "rest")
 """Of the decidable cost: delay of jobs; nodes that run nothing, boot or are off; unused GPUs on busy nodes above the
 bound, by their energy; and what is left (carbon, nodes, work at other hours)."""
+COLUMNS = {Known.ALL: "clairvoyant", Known.ARRIVALS: "arrivals_known", Known.RUN_TIMES: "run_times_known"}
+"""What a look-ahead is called in JSON, by what it knows."""
+WORDS = {Known.ALL: "arrivals and run times", Known.ARRIVALS: "arrivals", Known.RUN_TIMES: "run times"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +44,9 @@ class Headroom:
         scenario: trace, cluster and settings.
         windows: the windows.
         tuned: the heuristic, tuned on the training part.
-        look_ahead: how far the look-ahead saw.
+        look_ahead: how far the look-aheads saw.
         tuned_usd: [W, len(PARTS)] float64, the decidable cost of the heuristic by its parts.
-        clairvoyant_usd: [W, len(PARTS)] float64, that of the look-ahead.
+        known_usd: [W, len(PARTS)] float64 for each of `Known`: that of a look-ahead that knows so much of the future.
     """
 
     scenario: Scenario
@@ -51,12 +54,21 @@ class Headroom:
     tuned: Tuned
     look_ahead: LookAhead
     tuned_usd: NDArray[np.float64]
-    clairvoyant_usd: NDArray[np.float64]
+    known_usd: Mapping[Known, NDArray[np.float64]]
+
+    @property
+    def clairvoyant_usd(self) -> NDArray[np.float64]:
+        """[W, len(PARTS)] float64, of the look-ahead that knows all of the future."""
+        return self.known_usd[Known.ALL]
 
     @property
     def share(self) -> float:
         """The share of the heuristic's decidable cost that knowing the future saves."""
-        return 1.0 - float(self.clairvoyant_usd.sum() / self.tuned_usd.sum())
+        return self.share_of(Known.ALL)
+
+    def share_of(self, known: Known) -> float:
+        """The same of a look-ahead that knows so much."""
+        return 1.0 - float(self.known_usd[known].sum() / self.tuned_usd.sum())
 
     def document(self) -> dict[str, Any]:
         """What `autoscaler headroom --json` writes, see docs/json.md."""
@@ -68,12 +80,14 @@ class Headroom:
             "look_ahead": {
                 "horizon_seconds": self.look_ahead.horizon_seconds,
                 "hold_seconds": self.look_ahead.hold_seconds,
+                "days": self.look_ahead.days,
             },
             "decidable_usd": {
                 "tuned": _parts(self.tuned_usd.mean(axis=0)),
-                "clairvoyant": _parts(self.clairvoyant_usd.mean(axis=0)),
+                **{COLUMNS[known]: _parts(usd.mean(axis=0)) for known, usd in self.known_usd.items()},
             },
             "share": self.share,
+            "information": {known.value: self.share_of(known) for known in Known},
             "windows": [
                 {
                     "start_seconds": window.start_ms / MS_PER_SECOND,
@@ -87,7 +101,7 @@ class Headroom:
         }
 
     def tables(self) -> list[Table]:
-        """The parts as a table of text."""
+        """By part, by information, and the grid of the heuristic, as tables of text."""
         means = self.tuned_usd.mean(axis=0), self.clairvoyant_usd.mean(axis=0)
         rows = [[name, *_cells(*pair)] for name, *pair in zip(PARTS, *means, strict=True)]
         rows.append(["decidable", *_cells(float(means[0].sum()), float(means[1].sum()))])
@@ -97,7 +111,18 @@ class Headroom:
             f"{hours:g} h"
         )
         found = Table(title, ["part", "reactive-tuned", "clairvoyant", "to win", "share"], rows)
-        return [found, *([_grid_table(self.tuned)] if self.tuned.grid_usd else [])]
+        return [found, self._information_table(), *([_grid_table(self.tuned)] if self.tuned.grid_usd else [])]
+
+    def _information_table(self) -> Table:
+        """What knowing each part of the future saves."""
+        ours, *theirs = (float(usd.sum(axis=1).mean()) for usd in (self.tuned_usd, *self.known_usd.values()))
+        rows = [["nothing (reactive-tuned)", number(ours), "", ""]]
+        rows += [[WORDS[known], *_cells(ours, usd)[1:]] for known, usd in zip(self.known_usd, theirs, strict=True)]
+        title = (
+            "By information: the same look-ahead where run times are drawn from earlier jobs, or where those to come "
+            f"are of the same hours of {self.look_ahead.days} days before"
+        )
+        return Table(title, ["known of the future", "decidable", "to win", "share"], rows)
 
 
 def _grid_table(tuned: Tuned) -> Table:
@@ -156,11 +181,12 @@ def headroom(
     found = tuned or tune_heuristic(described, reporter)
     rule, sight = found.policy(described.environment), look_ahead or LookAhead()
     ours = run(rule, scenario, chosen)
-    with reporter.progress("look ahead", jobs_of(jobs, chosen), "jobs") as bar:
-        theirs = run_clairvoyant(rule, scenario, chosen, sight, bar.advance)
-    problem = scenario.problem()
-    parts = [np.array([_decidable(each, problem) for each in rollouts]) for rollouts in (ours, theirs)]
-    return Headroom(scenario, chosen, found, sight, *parts)
+    problem, theirs = scenario.problem(), {}
+    for known in Known:
+        with reporter.progress(f"look ahead, {WORDS[known]} known", jobs_of(jobs, chosen), "jobs") as bar:
+            rollouts = run_clairvoyant(rule, scenario, chosen, sight, bar.advance, known=known)
+        theirs[known] = np.array([_decidable(each, problem) for each in rollouts])
+    return Headroom(scenario, chosen, found, sight, np.array([_decidable(each, problem) for each in ours]), theirs)
 
 
 def _decidable(rollout: Rollout, problem: Problem) -> list[float]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,29 +159,66 @@ class Planning(Results, ABC):
                     "both for the same cluster and settings"
                 )
 
-    def look_ahead(self, rules: NDArray[np.int64], hold_seconds: float, horizon_seconds: float, decisions: int) -> bool:
+    def look_ahead(
+        self,
+        rules: NDArray[np.int64],
+        hold_seconds: float,
+        horizon_seconds: float,
+        decisions: int,
+        beliefs: Sequence[Belief] = (),
+    ) -> bool:
         """Run the first half of the clusters by a look-ahead that knows the future, for at most so many decisions.
 
         At each decision every rule is tried in a copy with the true future: followed for `hold_seconds` (for one
         decision at least), then the first rule until `horizon_seconds` from now. The cheapest is followed, the first
         one if none is cheaper. The second half of the clusters holds the copies.
 
+        With `beliefs` it knows less: all clusters run, and the copies of each are in a simulator of its own.
+
         Args:
             rules: [R, RULE_SIZE] int64, the one to fall back on first.
             hold_seconds: how long a rule is followed in its copy.
             horizon_seconds: how far the copies run.
             decisions: how many.
+            beliefs: one for each cluster; none: the true future is known.
 
         Returns:
-            Whether all clusters of the first half are done.
+            Whether all clusters that run are done.
         """
-        half = self.num_clusters // 2
+        count = len(beliefs) or self.num_clusters // 2
+        if beliefs and count != self.num_clusters:
+            raise ValueError(f"{count} beliefs are not one for each of {self.num_clusters} clusters")
         hold, horizon = round(hold_seconds * 1000), round(horizon_seconds * 1000)
-        table = np.ascontiguousarray(rules, np.int64)
+        table, costs = np.ascontiguousarray(rules, np.int64), np.zeros((count, len(rules)))
+        futures = (table, hold, horizon)
 
         def run(first: int, end: int) -> bool:
-            return bool(look_ahead(self._world, first, end, half, table, hold, horizon, decisions))
+            if not beliefs:
+                known, targets = np.zeros(1, np.int64), np.arange(count) + count
+                return bool(
+                    look_ahead(self._world, first, end, self._world, targets, *futures, known, False, costs, decisions)
+                )
+            done, targets = True, np.zeros(count, np.int64)
+            for index in range(first, end):
+                world, shifts = beliefs[index].copies._world, beliefs[index].shifts_ms  # noqa: SLF001 (a simulator as this one)
+                part = (self._world, index, index + 1, world, targets, *futures, shifts, True, costs, decisions)
+                done = bool(look_ahead(*part)) and done
+            return done
 
-        done = all(share(run, half, min(self._replay_threads, default_threads(half, 1))))
+        done = all(share(run, count, min(self._replay_threads, default_threads(count, 1))))
         self._after()
         return done
+
+
+class Belief(NamedTuple):
+    """What a look-ahead believes of the future of one cluster.
+
+    Attributes:
+        copies: a simulator of one cluster, begun as that one, with a trace of its own: all jobs of the true one, with
+            the run times that are believed, and room for those that are imagined. The look-ahead writes into it.
+        shifts_ms: [S] int64, the futures that are tried, each as likely: the arrivals of so many ms before, 0: the true
+            ones. A job that has run for longer than believed is believed to run for twice as long.
+    """
+
+    copies: Planning
+    shifts_ms: NDArray[np.int64]

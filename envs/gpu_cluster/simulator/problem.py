@@ -173,6 +173,22 @@ class Problem:
         """Jobs of the trace."""
         return len(self.jobs) - 1
 
+    def with_run_times(self, duration_ms: NDArray[np.int64]) -> Problem:
+        """The same with other run times and memory of its own for the jobs.
+
+        Args:
+            duration_ms: [J] int64.
+        """
+        jobs = self.jobs.copy()
+        jobs[:-1, st.DURATION_MS] = duration_ms
+        return replace(self, jobs=jobs)
+
+    def with_room(self, more: int) -> Problem:
+        """The same with rows for so many more jobs after the last one, and memory of its own for all of them."""
+        return replace(
+            self, jobs=np.concatenate([self.jobs[:-1], np.repeat(self.jobs[-2:-1], more, axis=0), self.jobs[-1:]])
+        )
+
     @property
     def total_gpus(self) -> int:
         """GPUs of the cluster with every node on."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from envs.compiled.compiler import helper, kernel, rare
 from envs.gpu_cluster.codec import ClusterSnapshot, PackingPlan, Pool
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.beliefs import extend_run_times, forget_arrivals, imagine_arrivals
 from envs.gpu_cluster.simulator.kernels.charges import charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import heapify
@@ -129,13 +130,6 @@ def copy_shown(origin: World, source: int, world: World, target: int) -> None:
     world.outcome.reward[target] = 0.0
 
 
-@rare
-def copy_to_try(world: World, source: int, target: int) -> None:
-    """Copy a cluster within a batch, to try something in the copy."""
-    copy_state(cluster_of(world.clusters, source), cluster_of(world.clusters, target), False)
-    copy_shown(world, source, world, target)
-
-
 @helper
 def adopt_run_times(origin: World, world: World, cluster: Cluster) -> None:
     """Let running jobs end as the run times of another trace say, and at the earliest in a millisecond."""
@@ -156,6 +150,16 @@ def adopt_run_times(origin: World, world: World, cluster: Cluster) -> None:
             cluster.run[slot, st.RUN_FINISH] = max(earliest, finish)
     if changed:
         heapify(cluster)
+
+
+@rare
+def copy_to_try(origin: World, source: int, world: World, target: int, is_elsewhere: bool) -> None:
+    """Copy a cluster to try something in the copy, where `is_elsewhere` into another simulator with other run times."""
+    cluster = cluster_of(world.clusters, target)
+    copy_state(cluster_of(origin.clusters, source), cluster, False)
+    if is_elsewhere:
+        adopt_run_times(origin, world, cluster)
+    copy_shown(origin, source, world, target)
 
 
 @kernel
@@ -202,10 +206,9 @@ def decide_by(
 
 @helper
 def cost_of_trying(
-    world: World, source: int, target: int, rule: NDArray[np.int64], base: NDArray[np.int64], hold: int, horizon: int
+    world: World, target: int, rule: NDArray[np.int64], base: NDArray[np.int64], hold: int, horizon: int
 ) -> float:
-    """What a rule costs until the horizon, in USD, if it is followed for a while and another one afterwards."""
-    copy_to_try(world, source, target)
+    """What a rule costs a copy until the horizon, in USD, if it is followed for a while and another one afterwards."""
     cluster, snapshot, plan = (
         cluster_of(world.clusters, target),
         snapshot_of(world.snapshots, target),
@@ -231,15 +234,50 @@ def may_choose(world: World, snapshot: ClusterSnapshot) -> bool:
     return False
 
 
+@helper
+def try_rules(
+    world: World,
+    index: int,
+    copies: World,
+    target: int,
+    rules: NDArray[np.int64],
+    hold: int,
+    horizon: int,
+    shifts: NDArray[np.int64],
+    is_elsewhere: bool,
+    costs: NDArray[np.float64],
+) -> None:
+    """Write what each rule costs cluster `index` in copies, the sum over all futures that are believed in."""
+    costs[:] = 0.0
+    cluster = cluster_of(world.clusters, index)
+    if is_elsewhere:
+        extend_run_times(world, cluster, copies)
+    for shift in shifts:
+        came = 0
+        if shift > 0:
+            came = imagine_arrivals(world, cluster, copies, shift, horizon)
+        for number in range(rules.shape[0]):
+            copy_to_try(world, index, copies, target, is_elsewhere)
+            if shift > 0:
+                copies.clusters.clock[target, st.LAST_JOB] = cluster.clock[st.NEXT_JOB] + came + 1
+            costs[number] += cost_of_trying(copies, target, rules[number], rules[0], hold, horizon)
+        if shift > 0:
+            forget_arrivals(world, cluster, copies, came)
+
+
 @kernel
 def look_ahead(
     world: World,
     first: int,
     end: int,
-    scratch: int,
+    copies: World,
+    targets: NDArray[np.int64],
     rules: NDArray[np.int64],
     hold: int,
     horizon: int,
+    shifts: NDArray[np.int64],
+    is_elsewhere: bool,
+    costs: NDArray[np.float64],
     decisions: int,
 ) -> bool:
     """Run clusters by a look-ahead over rules, for at most `decisions` more decisions each.
@@ -251,10 +289,14 @@ def look_ahead(
         world: all that kernels read and write.
         first: the first cluster.
         end: the cluster after the last one.
-        scratch: cluster `index + scratch` is overwritten by copies of cluster `index`.
+        copies: the world of the copies; the same one, or with `is_elsewhere` one that believes in other run times.
+        targets: [N] int64, the cluster of `copies` that each cluster is copied to.
         rules: [R, RULE_SIZE] int64.
         hold: ms; the first decision follows the rule even if it is 0.
         horizon: ms.
+        shifts: [S] int64, the futures: the arrivals of so many ms before, 0: the true ones.
+        is_elsewhere: whether `copies` is another world.
+        costs: [N, R] float64, scratch.
         decisions: how many.
 
     Returns:
@@ -272,10 +314,12 @@ def look_ahead(
                 break
             best, least = 0, np.inf
             if may_choose(world, snapshot):
+                try_rules(
+                    world, index, copies, targets[index], rules, hold, horizon, shifts, is_elsewhere, costs[index]
+                )
                 for number in range(rules.shape[0]):
-                    cost = cost_of_trying(world, index, index + scratch, rules[number], rules[0], hold, horizon)
-                    if cost < least - 1e-9:
-                        best, least = number, cost
+                    if costs[index, number] < least - 1e-9:
+                        best, least = number, costs[index, number]
             decide_by(world, index, cluster, snapshot, plan, rules[best])
         done = done and cluster.clock[st.DONE] != 0
     return done

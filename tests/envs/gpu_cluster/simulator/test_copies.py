@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import RULE_SIZE, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import NEVER, Simulator
+from envs.gpu_cluster.simulator.planning import Belief
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from traces.trace import Trace
 
@@ -153,3 +156,56 @@ def test_a_look_ahead_that_has_one_rule_is_that_rule() -> None:
     while not ahead.look_ahead(rules, 0.0, 3600.0, 1000):
         pass
     np.testing.assert_array_equal(ahead.energy_integrals[0], alone.energy_integrals[0])
+
+
+def told(problem: Problem, copies: Problem, shifts_ms: list[int]) -> Simulator:
+    """A cluster that looks ahead by what it believes."""
+    simulator, imagined = (Simulator.from_problem(each, 1, threads=1) for each in (problem, copies))
+    simulator.reset_all()
+    imagined.reset_all()
+    rules = np.zeros((len(SETPOINTS), RULE_SIZE), np.int64)
+    rules[:, 0] = SETPOINTS
+    beliefs = [Belief(imagined, np.array(shifts_ms))]
+    while not simulator.look_ahead(rules, 600.0, 3600.0, 1000, beliefs):
+        pass
+    return simulator
+
+
+def test_who_believes_what_comes_true_decides_as_who_knows_it() -> None:
+    problem = problem_of(trace_of())
+    rules = np.zeros((len(SETPOINTS), RULE_SIZE), np.int64)
+    rules[:, 0] = SETPOINTS
+    ahead = Simulator.from_problem(problem, 2, threads=1)
+    ahead.reset_all()
+    while not ahead.look_ahead(rules, 600.0, 3600.0, 1000):
+        pass
+    believing = told(problem, replace(problem, jobs=problem.jobs.copy()), [0])
+    np.testing.assert_array_equal(ahead.energy_integrals[0], believing.energy_integrals[0])
+
+
+def test_jobs_that_come_every_day_are_expected_and_who_expects_none_waits_longer() -> None:
+    day, days = 86_400.0, 3
+    times = np.array([3600.0, 7200.0, 7500.0, 30_000.0, 50_000.0, 51_000.0, 80_000.0])
+    columns = {
+        "submit_time_seconds": np.concatenate([times + day * number for number in range(days)]),
+        "duration_seconds": np.full(days * len(times), 900.0),
+        "gpu_milli": np.full(days * len(times), 8000),
+    }
+    trace = Trace.from_columns(columns, uri="test:daily")
+    problem = make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=LAYOUT))
+    more = np.repeat(problem.jobs[-2:-1], 4, axis=0)
+    waits = []
+    for shift_days in (1, 3):
+        room = replace(problem, jobs=np.concatenate([problem.jobs[:-1], more, problem.jobs[-1:]]))
+        done = told(problem, room, [shift_days * 86_400_000]).job_times()
+        waits.append((done.start_ms - done.submit_ms)[len(times) :].sum())
+        # What was imagined is gone, but for what came behind the last job.
+        np.testing.assert_array_equal(room.jobs[: problem.num_jobs], problem.jobs[:-1])
+    assert waits[0] < waits[1]
+
+
+def test_there_must_be_a_belief_for_each_cluster() -> None:
+    simulator = begun(problem_of(trace_of()), 2)
+    belief = Belief(simulator, np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="1 beliefs are not one for each of 2 clusters"):
+        simulator.look_ahead(np.zeros((1, RULE_SIZE), np.int64), 0.0, 60.0, 1, [belief])
