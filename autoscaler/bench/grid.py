@@ -124,7 +124,8 @@ def _plan(scenarios: Sequence[NamedScenario], policies: Sequence[BenchPolicy], r
         left_out: dict[str, list[str]] = {}
         for policy in policies:
             if (reason := policy.reason_against(scenario.config)) is not None:
-                left_out.setdefault(reason, []).append(policy.name)
+                if policy.is_named or policy.env == scenario.config.env:
+                    left_out.setdefault(reason, []).append(policy.name)
                 continue
             tasks += [Task(scenario, policy, seed) for seed in policy.seeds]
         for reason, names in left_out.items():

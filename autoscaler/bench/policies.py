@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +45,7 @@ class BenchPolicy:
         needs: switches of the codec without which it cannot run in a scenario.
         max_pools: most pools that it can serve; None: any number.
         env: the environment that a rule or a run plays; None: GPU clusters. Agents play any that they can.
+        is_named: the user named it; else it is one of `all`, which means those of the scenario's environment.
     """
 
     name: str
@@ -56,6 +57,7 @@ class BenchPolicy:
     needs: tuple[str, ...] = ()
     max_pools: int | None = None
     env: str | None = None
+    is_named: bool = True
 
     def reason_against(self, scenario: BenchConfig) -> str | None:
         """Why it cannot run in a scenario; None: it can."""
@@ -101,8 +103,10 @@ def choose_policies(names: str | Sequence[str], seeds: int) -> tuple[BenchPolicy
     for name in dict.fromkeys(entry.strip() for entry in listed):
         base, _, options = name.partition("?")
         if base == ALL:
-            found += [_rule(rule, seeds) for rule in BASELINES.names() if rule not in [policy.name for policy in found]]
-            found += [BenchPolicy(rule, "rule", rule, env=env) for rule, env in other_rules.items()]
+            everything = [_rule(rule, seeds) for rule in BASELINES.names()]
+            everything += [BenchPolicy(rule, "rule", rule, env=env) for rule, env in other_rules.items()]
+            named = [policy.name for policy in found]
+            found += [replace(policy, is_named=False) for policy in everything if policy.name not in named]
         elif base in AGENTS:
             found.append(_agent(name, base, options, seeds))
         elif base in other_rules and not options:

@@ -23,7 +23,9 @@ from autoscaler.bench.scenario import find_scenario
 from autoscaler.bench.store import Store
 from autoscaler.bench.tasks import Task
 from autoscaler.cli import main
-from tests.bench.worlds import MARK, SMALL, small_scenario
+from autoscaler.evaluation.serverless import ServerlessEvaluation
+from autoscaler.progress import Reporter
+from tests.bench.worlds import FUNCTIONS, MARK, SMALL, small_scenario
 from tests.conftest import ROOT
 
 MEASURED = ("replay_cpu_seconds", "replay_wall_seconds", "learning_cpu_seconds", "learning_wall_seconds")
@@ -50,6 +52,24 @@ def test_a_row_is_a_policy_with_a_seed_on_a_window(tmp_path: Path) -> None:
     first = rows(done.results)[-1]
     assert first["objective_usd"] == pytest.approx(first["bound_usd"] + first["decidable_usd"])
     assert first["jobs_finished"] == first["jobs_submitted"] > 0
+
+
+def test_all_rules_are_those_of_the_environment_and_only_what_was_named_is_said_to_be_skipped(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Notes(Reporter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    scenario = small_scenario(tmp_path, "functions", FUNCTIONS)
+    out = tmp_path / "out"
+    done = run_bench([scenario], policies="all,nearest", out=out, workers=1, progress=Notes())
+    found = rows(done.results)
+    assert {row["policy"] for row in found} == set(ServerlessEvaluation.rules)
+    assert all(row["objective_usd"] >= row["bound_usd"] for row in found)
+    assert [note for note in notes if "skipped" in note] == [
+        "skipped on functions, which is no scenario of autoscaler/EdgeCity-v0: nearest"
+    ]
 
 
 def test_what_is_done_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,16 @@ environment:
   codec: {max_pools: 1, window_slots: 4}
 """
 
+FUNCTIONS = """\
+version: 1
+description: half a day of a few generated functions
+env: autoscaler/Serverless-v0
+env_kwargs: {workload: "synthetic-functions:mixed?functions=10&hours=12&seed=0"}
+train_kwargs: {config: {part: train}}
+test_kwargs: {config: {part: test}}
+windows: 2
+"""
+
 MARK = "AUTOSCALER_TEST_KILLED"
 """The environment variable with the path of a file that the policy leaves behind before it dies."""
 
