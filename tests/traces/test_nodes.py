@@ -46,3 +46,19 @@ def test_a_file_without_nodes_is_refused(tmp_path: Path) -> None:
 def test_the_real_cluster_has_1213_nodes_and_6212_gpus(data_dir: Path) -> None:
     nodes = traces.load_nodes(f"openb-nodes:{data_dir}/traces/openb/openb_node_list_gpu_node.csv.gz")
     assert (nodes.num_nodes, nodes.total_gpus) == (1213, 6212)
+
+
+def test_the_machines_of_philly_have_spaces_in_their_header_and_cells(tmp_path: Path) -> None:
+    """The revised list has no memory."""
+    (tmp_path / "cluster_machine_list").write_text(
+        "machineId, number of GPUs, single GPU mem\nm31,8, 24GB\nm2,2, 12GB\n"
+    )
+    (tmp_path / "revised_machine_list.csv").write_text("index,machineId,number of GPUs\n0,m31,8\n1,m2,4\n")
+    nodes = traces.load_nodes(f"philly-nodes:{tmp_path}/cluster_machine_list")
+    assert nodes.table.select(["node_id", "gpu_model", "gpus"]).to_pylist() == [
+        {"node_id": "m31", "gpu_model": "24GB", "gpus": 8},
+        {"node_id": "m2", "gpu_model": "12GB", "gpus": 2},
+    ]
+    revised, _ = traces.find_uri(f"{tmp_path}/revised_machine_list.csv")
+    assert revised.startswith("philly-nodes:")
+    assert traces.load_nodes(revised).total_gpus == 12

@@ -1,6 +1,6 @@
 """Alibaba PAI 2020: jobs, tasks, instances and groups in tables without headers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,7 +31,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "pai_group_tag_table": ("inst_id", "user", "gpu_type_spec", "group", "workload"),
 }
 _SHANGHAI = timedelta(hours=8)
-_ANY_MODEL = ("MISC", "CPU", "")
+_ANY_MODEL = ("MISC", "CPU", "", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +193,16 @@ def _resources(rows: Rows) -> None:
     rows.set("gpu_milli", jobs.numbers(rows, "gpu_milli") / 100)
     rows.set("cpu_milli", jobs.whole(jobs.numbers(rows, "plan_cpu", np.nan) * 10 * count))
     rows.set("memory_mib", jobs.whole(jobs.numbers(rows, "plan_mem", np.nan) * 1024 * count))
-    models: list[str | None] = [None if model in _ANY_MODEL else model for model in jobs.texts(rows, "gpu_type")]
+    models = jobs.texts(rows, "gpu_type")
     if "model_wanted" in rows.table.column_names:
         wanted = jobs.texts(rows, "model_wanted")
-        models = [own or (spec if spec not in _ANY_MODEL else None) for own, spec in zip(models, wanted, strict=True)]
-    rows.set("gpu_models", jobs.lists(models))
+        models = [spec if own in _ANY_MODEL else own for own, spec in zip(models, wanted, strict=True)]
+    rows.set("gpu_models", models_of(models))
+
+
+def models_of(types: Sequence[str | None]) -> pa.Array:
+    """The GPU models of types as PAI writes them, [rows] list<string>; MISC is any."""
+    return jobs.lists(None if each in _ANY_MODEL else each for each in types)
 
 
 def _detect(name: str, _text: str) -> str:

@@ -120,3 +120,37 @@ def test_bad_rows_are_counted(tmp_path: Path) -> None:
         "its job_id is that of an earlier row": 1,
         "its duration_seconds is negative": 1,
     }
+
+
+LIST = "job_id,num_inst,submit_time,num_cpu,num_gpu,gpu_type,duration,user"
+
+
+def test_lists_of_the_simulator_count_whole_gpus_of_an_instance(tmp_path: Path) -> None:
+    rows = [
+        "a,4,100,6.0,0.5,MISC,600,u1",
+        "b,1,50,4.0,0.25,T4,0,u2",
+        "c,2,60,4.0,0,CPU,9,u2",
+        "d,3,70,4.0,0.5,P100,9,u2",
+    ]
+    path = tmp_path / "pai_job_no_estimate_100K.csv"
+    path.write_text("\n".join([LIST, *rows]) + "\n")
+    trace = traces.load(f"pai-simulator:{path}?gangs=round")
+    assert trace.table["job_id"].to_pylist() == ["b", "d", "a"]
+    assert trace.gpu_milli.tolist() == [250, 2000, 2000]
+    assert trace.duration_seconds.tolist() == [1, 9, 600]  # a run time of 0 is 1 s
+    assert trace.table["cpu_milli"].to_pylist() == [4000, 12_000, 24_000]
+    assert trace.table["gpu_models"].to_pylist() == [["T4"], ["P100"], None]
+    assert trace.metadata.dropped == {"it requests no GPU": 1}
+    assert traces.find_uri(str(path))[0] == f"pai-simulator:{path}"
+    assert traces.load(f"pai-simulator:{path}").num_jobs == 5  # d in three instances
+
+
+def test_lists_of_the_simulator_may_have_estimates(tmp_path: Path) -> None:
+    path = tmp_path / "pai_job_duration_estimate_100K.csv"
+    path.write_text(f"{LIST},user_dur,group_gpu_dur\na,1,0,6,1,T4,600,u,50,70.5\nb,1,9,6,1,T4,600,u,,\n")
+    assert traces.load(f"pai-simulator:{path}").table["predicted_duration_seconds"].to_pylist() == [70.5, None]
+    by_user = traces.load(f"pai-simulator:{path}?estimates=user_dur").table["predicted_duration_seconds"]
+    assert by_user.to_pylist() == [50.0, None]
+    path.write_text(f"{LIST}\na,0,0,6,1,T4,600,u\n")
+    with pytest.raises(traces.TraceValueError, match="row 1, column num_inst: 0 is no number of workers"):
+        traces.load(f"pai-simulator:{path}")
