@@ -10,49 +10,67 @@ import tempfile
 from pathlib import Path
 
 import autoscaler
+import traces
 from agents.loading import load_policy
 from autoscaler.evaluation.edge_city import EdgeCityEvaluation
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.runs import load_run
+from autoscaler.evaluation.windows import equal_windows
 from autoscaler.recordings.city import record_city
 from autoscaler.recordings.simulated import Recorded, record_policies
 from autoscaler.recordings.stretch import Stretch
+from autoscaler.run_folder import saved_experiment
 
 DEMO = Path(__file__).parents[1] / "autoscaler" / "dashboard" / "demo"
 
 DAY = 86_400.0
 
-POOLS = ", ".join(f"{{name: {name}, max_nodes: 60, region: {name}}}" for name in ("west", "south", "east"))
 CLUSTER = (
-    "trace=synthetic:itp?days=60&seed=0&deferrable=0.5&estimated=1",
-    f"cluster={{pools: [{POOLS}]}}",
-    "agent.name=cma-es",
-    "train.total_steps=20000000",
+    "environment.regions=[{name: solar, carbon: {uri: 'synthetic:solar'}, price: {uri: 'synthetic:price'}}]",
+    "environment.objective.usd_per_tonne=100.0",
 )
-"""Three regions with jobs that come in bursts, so that there is something to learn."""
+"""The quickstart with signals."""
 
 CITY = ("env_kwargs.scenario.episode_seconds=7200.0", "train.total_steps=300000")
 """Episodes of two hours: in one hour hubs are not full yet when the morning's requests grow."""
 
 
 def make_cluster(folder: Path, run: Path) -> None:
-    """Two days of three regions: trained on 36 days, recorded on days 40 and 41."""
-    autoscaler.train("experiment/three-regions", run, overrides=CLUSTER, progress=True)
-    comparison = autoscaler.evaluate(run, baselines="reactive-tuned", windows=1, progress=True)
-    (trained, rule) = (comparison.results[name].contender.policies[0] for name in ("cma-es", "reactive-tuned"))
-    policies = [Recorded("cma-es, trained", trained), Recorded("reactive-tuned", rule, is_reference=True)]
-    title = "three regions, days 40 and 41 of generated jobs: cma-es, trained on the first 36 days, and the tuned rule"
+    """A day of the quickstart's cluster: trained on 36 days, recorded on the 41st."""
+    autoscaler.train("experiment/quickstart", run, overrides=CLUSTER, progress=True)
+    record_cluster(folder, run)
+
+
+def record_cluster(folder: Path, run: Path) -> None:
+    """The policy of a run, and the rule that was tuned beside it."""
+    found = load_run(str(run))
+    assert found.tuned is not None
+    environment, trace = found.experiment.environment, traces.load(found.experiment.trace)
+    scenario = Scenario(trace, found.experiment.described_cluster(trace), environment)
+    policies = [
+        Recorded("cma-es, trained", found.policy),
+        Recorded("reactive-tuned", found.tuned.policy(environment), is_reference=True),
+    ]
+    title = "a cluster on a day of generated jobs: cma-es, trained on 36 days before, and the rule tuned on them"
+    window = equal_windows(trace, found.experiment.split.train, 1.0, 1)[0]
     replace_recording(folder)
-    stretch = Stretch(40 * DAY, 42 * DAY)
-    record_policies(folder, comparison.scenario, comparison.windows[0], policies, title, stretch)
+    record_policies(folder, scenario, window, policies, title, Stretch(40 * DAY, 41 * DAY))
 
 
 def make_city(folder: Path, run: Path) -> None:
     """Two hours of a village: trained on the mornings of three days, recorded on the first morning after them."""
-    done = autoscaler.train("experiment/edge-city", run, overrides=CITY, progress=True)
-    env, kwargs = str(done.experiment.env), done.experiment.env_kwargs
+    autoscaler.train("experiment/edge-city", run, overrides=CITY, progress=True)
+    record_village(folder, run)
+
+
+def record_village(folder: Path, run: Path) -> None:
+    """The policy of a run, and the tuned rule."""
+    experiment = saved_experiment(run)
+    env, kwargs = str(experiment.env), experiment.env_kwargs
     evaluation = EdgeCityEvaluation(env, kwargs, EdgeCityEvaluation.held_out(kwargs), 2)
     rule, _ = evaluation.make_rule(evaluation.reference)
     policies = {evaluation.reference: rule, "linear-cma-es, trained": load_policy(str(run))}
-    title = "a village, the fourth morning: linear-cma-es, trained on the first three, and the tuned rule"
+    title = "a village on a fourth morning: linear-cma-es, trained on three before, and the constant tuned on them"
     replace_recording(folder)
     record_city(folder, evaluation.city, policies, round(1000 * evaluation.windows[0][0]), title)
 

@@ -225,7 +225,8 @@ def _samples(rows: NDArray[np.float64], started_ms: NDArray[np.int64], waits_ms:
     length = np.diff(time)
 
     def rate(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.append(np.diff(values) / length, 0.0)
+        means = np.diff(values) / length
+        return np.append(means, means[-1:] if len(means) else 0.0)  # nothing follows the last row
 
     count = np.searchsorted(started_ms, time, side="right")
     sums = np.append(0, waits_ms)[count] / 1000.0

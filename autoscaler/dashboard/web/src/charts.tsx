@@ -95,8 +95,8 @@ function options(title: string, series: Series[], width: number, x: XAxis): uPlo
   const colours = [own.accent, own.second, own.warn, own.faint];
   const axis = { stroke: own.ink, grid: { stroke: own.line, width: 0.5 }, ticks: { stroke: own.line, width: 0.5 }, font: "11px system-ui, sans-serif" };
   return {
-    width, height: HEIGHT, title: "", legend: { show: series.length > 1 }, cursor: { drag: { x: true, y: false } },
-    padding: [8, 16, 0, 0],
+    width, height: HEIGHT, title: "", legend: { show: series.length > 1 }, cursor: { drag: { x: false, y: false } },
+    padding: [8, 28, 0, 0],
     scales: { x: { time: false } },
     axes: [
       {

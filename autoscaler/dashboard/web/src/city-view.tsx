@@ -7,7 +7,7 @@ import { containersOn } from "./functions";
 import { onKeys, useWidth } from "./hooks";
 import { CONTAINER_STATES, type Recording, type Track } from "./recording";
 import { carbonColour, theme } from "./theme";
-import { reasonsOf } from "./why";
+import { decisionsOf, reasonsOf } from "./why";
 
 export function CityView({ recording, track, clock, animation }: {
   recording: Recording; track: Track; clock: Clock; animation: Animation;
@@ -93,6 +93,7 @@ export function CityView({ recording, track, clock, animation }: {
   );
 }
 
+const SHOWN = 6;
 const COUNTS = ["pulling", "starting", "warm", "busy", "queue"] as const;
 
 /** What a site has and does: its resources, its containers by state, its history and its decisions. */
@@ -105,6 +106,8 @@ function Site({ recording, track, site, time }: { recording: Recording; track: T
   const value = (name: string, at = row) => (at < 0 ? 0 : states.table.numbers(name)[at]);
   const history: number[] = [];
   for (let each = row; each >= 0 && history.length < 12; each = states.before(each)) history.push(each);
+  const decisions = track.table("decisions");
+  const decided = decisionsOf(track, site, time, SHOWN);
   const containers = containersOn(track, site, time, head.services);
   return (
     <div class="panel">
@@ -121,6 +124,11 @@ function Site({ recording, track, site, time }: { recording: Recording; track: T
       </dl>
       {reasonsOf(track, "site", site, time).map((text) => <p key={text}>{text}</p>)}
       {containers.length > 0 && <p>{containers.join(", ")}</p>}
+      <details open={decided.length > 0}>
+        <summary>Decisions</summary>
+        {decided.length === 0 && <p class="empty">None about this site so far.</p>}
+        <ul>{decided.map((at) => <li key={at}>{moment(decisions.numbers("time_seconds")[at], head.start_time)} {decisions.text("reason", at)}</li>)}</ul>
+      </details>
       <details>
         <summary>History</summary>
         <ul>{history.map((at) => <li key={at}>{moment(states.table.numbers("time_seconds")[at], head.start_time)}: {number(value("cpu_cores", at), 2)} cores, {value("busy", at)} busy, {value("warm", at)} warm, {value("starting", at)} starting, {value("pulling", at)} pulling</li>)}</ul>

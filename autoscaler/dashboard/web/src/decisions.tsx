@@ -15,6 +15,7 @@ export function Decisions({ recording, track, clock, onSeek }: {
   const last = table.rowAt(clock.time);
   const rows = Array.from({ length: Math.min(SHOWN, last + 1) }, (_, index) => last - index);
   const names = head.kind === "city" ? track.table("sites") : null;
+  const aim = (target: number) => (names === null ? `${target}` : (names.text("name", target) || "none"));
   const where = (pool: number) => (pool < 0 ? "" : names !== null ? names.text("name", pool) : (head.pools[pool]?.name ?? ""));
   return (
     <div class="lists">
@@ -27,7 +28,7 @@ export function Decisions({ recording, track, clock, onSeek }: {
             return (
               <li key={row}>
                 <button type="button" class="plain" onClick={() => { clock.seek(times[row]); onSeek(); }}>{moment(times[row], head.start_time)}</button>{" "}
-                <strong>{where(table.numbers("pool")[row])}{before !== target && ` ${before} → ${target}`}</strong>{" "}
+                <strong>{where(table.numbers("pool")[row])}{before !== target && ` ${aim(before)} → ${aim(target)}`}</strong>{" "}
                 {table.text("reason", row)}
               </li>
             );

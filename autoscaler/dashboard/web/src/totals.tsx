@@ -34,7 +34,7 @@ function isShown(recording: Recording, column: string): boolean {
 /** Sums up to a moment, below them how much more or less than those of the reference they are, and what is now. */
 export function Totals({ recording, track, time }: { recording: Recording; track: Track; time: number }) {
   const samples = track.table("samples");
-  if (samples.rows === 0) return <p class="empty">Nothing is recorded of this policy yet.</p>;
+  if (samples.rows === 0) return <p class="empty">No totals are recorded of this policy, or not yet.</p>;
   const reference = recording.reference;
   const compared = reference !== null && recording.tracks.length > 1;
   const row = samples.rowAt(time);

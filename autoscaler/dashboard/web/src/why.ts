@@ -12,15 +12,13 @@ interface NodeFacts {
   history: { time: number; state: string; gpus: number }[];
 }
 
-/** What the last decision about a pool aimed at, and why; null: none so far. */
-function lastDecision(track: Track, pool: number, time: number): { time: number; target: number; reason: string } | null {
+/** The last rows of decisions about a pool, or a site, newest first. */
+export function decisionsOf(track: Track, pool: number, time: number, most: number): number[] {
   const table = track.table("decisions");
   const pools = table.numbers("pool");
-  for (let row = table.rowAt(time); row >= 0; row--) {
-    if (pools[row] !== pool) continue;
-    return { time: table.numbers("time_seconds")[row], target: table.numbers("target")[row], reason: table.text("reason", row) };
-  }
-  return null;
+  const found: number[] = [];
+  for (let row = table.rowAt(time); row >= 0 && found.length < most; row--) if (pools[row] === pool) found.push(row);
+  return found;
 }
 
 /** Reasons that hold of a subject at a moment: the last text of each rule, unless it is empty. */
@@ -87,8 +85,9 @@ function sentencesOf(
 ): string[] {
   const settings = head.pools[pool];
   const lasting = `for ${duration(time - since)}`;
-  const decided = lastDecision(track, pool, time);
-  const aims = decided === null ? "" : `The last change of the target, ${duration(time - decided.time)} ago, was to ${decided.target} nodes: ${decided.reason || "no reason is recorded"}.`;
+  const decisions = track.table("decisions");
+  const [last] = decisionsOf(track, pool, time, 1);
+  const aims = last === undefined ? "" : `The last change of the target, ${duration(time - decisions.numbers("time_seconds")[last])} ago, was to ${decisions.numbers("target")[last]} nodes: ${decisions.text("reason", last) || "no reason is recorded"}.`;
   switch (state) {
     case BUSY: {
       if (head.kind === "functions") return [`It is on for its containers: ${containersOn(track, node, time, head.services).slice(0, 12).join(", ")}.`];
