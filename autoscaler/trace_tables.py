@@ -83,6 +83,17 @@ def describe(
     Raises:
         TraceError: it cannot be loaded, or the signal does not cover the jobs.
     """
+    document, rows = _described(uri, signal_uri, nodes_uri)
+    # A copy as Parquet is cited as what it is a copy of.
+    scheme = TraceURI.parse(document.get("origin", uri)).scheme
+    form = next((item for item in traces.formats() if item.name == scheme), None)
+    if form is not None and form.citation:
+        rows.insert(1, ("cite", "; ".join(part for part in (form.citation, form.url) if part)))
+    return document, rows
+
+
+def _described(uri: str, signal_uri: str | None, nodes_uri: str | None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """`describe` without what the format says."""
     kind = traces.kind_of(uri)
     if kind != "jobs" and nodes_uri is not None:
         raise TraceURIError(f"{uri}: holds {kind}; only jobs are a load of nodes")

@@ -126,18 +126,22 @@ def _fitting(
 ) -> tuple[pa.DataType, NDArray[np.bool_]]:
     """The dtype, and which texts can be read as it, [texts] bool."""
     candidates = (pa.float64(), *_TIMES) if dtype is None else (dtype,)
-    fits = [np.array([_can_be(text, each) for text in distinct], np.bool_) & ~is_empty for each in candidates]
+    fits = [_castable(strings(distinct), each) & ~is_empty for each in candidates]
     cells = [int(counts[each].sum()) for each in fits]
     best = int(np.argmax(cells))
     return candidates[best], fits[best]
 
 
-def _can_be(text: str, dtype: pa.DataType) -> bool:
+def _castable(texts: pa.Array, dtype: pa.DataType) -> NDArray[np.bool_]:
+    """Which texts can be read as a dtype, [texts] bool; halves that can be as a whole are not looked at one by one."""
     try:
-        strings([text]).cast(dtype)
+        texts.cast(dtype)
     except pa.ArrowException:
-        return False
-    return True
+        if len(texts) == 1:
+            return np.zeros(1, np.bool_)
+        middle = len(texts) // 2
+        return np.concatenate([_castable(texts[:middle], dtype), _castable(texts[middle:], dtype)])
+    return np.ones(len(texts), np.bool_)
 
 
 def _decoded(values: pa.Array, codes: NDArray[np.int64], present: NDArray[np.bool_]) -> pa.Array:

@@ -40,6 +40,7 @@ class TraceSummary:
 
     Attributes:
         uri: the URI that gives the trace again.
+        origin: the URI from which the rows were imported first, where this is a copy; else the same.
         kind: `real` as recorded; `derived`: recorded, then changed by transforms or with attributes that were drawn;
             `synthetic`: generated.
         source: the data set.
@@ -63,6 +64,7 @@ class TraceSummary:
     """
 
     uri: str
+    origin: str
     kind: Literal["real", "derived", "synthetic"]
     source: str
     licence: str
@@ -91,6 +93,7 @@ def summarize(trace: Trace) -> TraceSummary:
     by_hour = np.bincount((local_seconds // 3600).astype(np.int64) % 24, minlength=24)
     return TraceSummary(
         uri=trace.uri,
+        origin=trace.metadata.origin or trace.uri,
         kind=kind_of_data(trace),
         source=trace.metadata.source,
         licence=trace.metadata.licence,

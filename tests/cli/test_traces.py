@@ -183,6 +183,14 @@ def test_a_second_trace_that_is_larger_is_shown_whole() -> None:
     assert load.get_ylim()[0] == 0 < largest < load.get_ylim()[1]
 
 
+def test_info_says_what_to_cite_for_a_copy_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,0,600,1\n")
+    assert main(["traces", "import", f"itp:{tmp_path}/x.csv", "-q", "-o", f"{tmp_path}/x.parquet"]) == 0
+    for uri in (f"itp:{tmp_path}/x.csv", f"{tmp_path}/x.parquet"):
+        assert main(["traces", "info", uri]) == 0
+        assert "ElasticFlow" in capsys.readouterr().out
+
+
 def test_info_says_whether_data_are_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,0,600,1\nb,60,700,2\n")
     uri, copy = f"itp:{tmp_path}/x.csv", str(tmp_path / "x.parquet")
