@@ -1,5 +1,7 @@
 """Reading text tables (CSV and its kin, plain or compressed) with errors that name the row, the column and the value.
 
+The same tables as Parquet are read too, by `traces.parquet_tables`.
+
 A file is read by Arrow in one go. Only where that fails, because a row or a cell is not what it must be, is it read
 again line by line (`traces.cells`), which is slower and finds every such place.
 """
@@ -11,15 +13,15 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
-from traces.arrow import from_numpy, nullable, to_numpy
+from traces.arrow import from_numpy
 from traces.cells import EMPTY, CellReader, RowProblem
 from traces.errors import TraceFileError, TraceValueError
 from traces.inputs import Input, damaged, only_input
+from traces.parquet_tables import PARQUET, column_names, is_resolved, read_columns, stripped
 
 SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Name of a separator, as the option of a URI has it -> the character."""
@@ -138,6 +140,9 @@ def read_text(path: str | Input, columns: Columns, separator: str, header: Seque
     source = as_input(path)
     shape = _Shape(separator, read_header(source, separator) if header is None else list(header), header is None)
     require(path, shape.header, columns)
+    if source.head(len(PARQUET)) == PARQUET:
+        table = read_columns(source, columns)
+        return TextTable(table, np.arange(1, table.num_rows + 1))
     try:
         table = _read(source, shape, columns)
     except TraceFileError:
@@ -146,7 +151,7 @@ def read_text(path: str | Input, columns: Columns, separator: str, header: Seque
         raise _damaged(source, error) from error
     except pa.ArrowException:
         return _read_lines(source, shape, columns)
-    if not all(dtype is not None or _is_resolved(table[name].type) for name, dtype in columns.items()):
+    if not all(dtype is not None or is_resolved(table[name].type) for name, dtype in columns.items()):
         return _read_lines(source, shape, columns)
     return TextTable(table, np.arange(1, table.num_rows + 1))
 
@@ -200,29 +205,8 @@ def _read(source: Input, shape: _Shape, columns: Columns) -> pa.Table:
         table = pacsv.read_csv(stream, **_options(shape, columns))
     for index, name in enumerate(columns):
         if types.get(name) == pa.string():
-            table = table.set_column(index, name, _stripped(table[name]))
+            table = table.set_column(index, name, stripped(table[name]))
     return table
-
-
-def _is_resolved(dtype: pa.DataType) -> bool:
-    """Whether a dtype that Arrow found is one of numbers or timestamps, or all cells are empty."""
-    types = pa.types
-    return bool(
-        types.is_integer(dtype)
-        or types.is_floating(dtype)
-        or types.is_date(dtype)
-        or types.is_timestamp(dtype)
-        or types.is_null(dtype)
-    )
-
-
-def _stripped(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without spaces around them, null where nothing is left."""
-    bare = pc.utf8_trim_whitespace(texts)
-    present = to_numpy(pc.binary_length(bare)) > 0
-    if present.all():
-        return bare
-    return bare.take(nullable(np.arange(len(bare)), present))
 
 
 def _read_lines(source: Input, shape: _Shape, columns: Columns) -> TextTable:
@@ -244,6 +228,8 @@ def _first_line(source: Input) -> str:
     try:
         with source.open() as stream:
             start: bytes = stream.read(_HEADER_BYTES)
+        if start.startswith(PARQUET):
+            return column_names(source)
     except TraceFileError:
         raise
     except (pa.ArrowException, OSError) as error:
