@@ -40,6 +40,7 @@ BASELINES: Registry[Baseline] = Registry(
         "gavel": "agents.baselines.gavel:BASELINE",
         "class-aware": "agents.baselines.class_aware:BASELINE",
         "tuned-placement": "agents.baselines.tuned_placement:BASELINE",
+        "learned-placement": "agents.baselines.learned_placement:BASELINE",
         "tuned-combination": "agents.baselines.tuned_combination:BASELINE",
     },
     UnknownPolicyError,

@@ -2,8 +2,8 @@
 
 V100, P100 and K80 with the speeds of Gavel and its seven workloads, drawn equally; GPUs of 0.35, 0.5 and 0.8 of the
 trace's peak; a boot of 300 s. Tuned on the first 60 % of the trace, tested on five windows of the rest. Decidable: cost
-above the bound. `tuned-placement` is searched with ten seeds, each a row of its own in the JSON; `--searched` adds the
-rules that place by themselves, which takes minutes.
+above the bound. `tuned-placement` and `learned-placement`, which begins at it, are searched with ten seeds, each a row
+of its own in the JSON; `--searched` adds the rules that place by themselves, which takes minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from _common import describe, heading, parse, parser
 
 import traces
 from agents.baselines import ConstantSetpoint
+from agents.baselines.learned_placement import learn
 from agents.baselines.training_window import TrainingWindow
 from agents.baselines.tuned import tune
 from agents.baselines.tuned_placement import search_prices
@@ -83,6 +84,23 @@ class Table:
         print(f"  {name:34}{usd:12,.2f}{decidable:12,.2f}{energy:12,.0f}{wait:10,.1f} s", flush=True)
 
 
+def compare(table: Table) -> None:
+    """Print what the two searches save of the tuned heuristic, seed by seed, and the learned one of the other."""
+    tuned = table.rows["cheapest pool, reactive-tuned"]["decidable_usd"]
+    constant, learned = (
+        np.array([row["decidable_usd"] for name, row in table.rows.items() if name.startswith(rule)])
+        for rule in ("tuned-placement", "learned-placement")
+    )
+    rows = (
+        ("tuned-placement against reactive-tuned", constant / tuned - 1.0),
+        ("learned-placement against reactive-tuned", learned / tuned - 1.0),
+        ("learned-placement against tuned-placement", learned / constant - 1.0),
+    )
+    print("\n  change of the decidable cost over seeds: mean, least, most")
+    for name, change in rows:
+        print(f"  {name:44}{change.mean():+8.1%}{change.min():+8.1%}{change.max():+8.1%}")
+
+
 def options() -> argparse.ArgumentParser:
     """Options of the command line."""
     result = parser(__doc__)
@@ -119,6 +137,8 @@ def main() -> None:
         found = search_prices(training, tuned, [seed])
         prices = " ".join(f"{price:.2f}" for price in found.prices)
         table.add(f"tuned-placement {seed} ({prices})", costs(found.policy(where.config), where, windows))
+        learned = learn(training, found, [seed])
+        table.add(f"learned-placement {seed}", costs(learned.policy(where.config), where, windows))
     if arguments.searched:
         hints = replace(where, config=replace(where.config, codec=replace(layout, job_hints=True)))
         for rule in ("class-aware", "tuned-combination"):
@@ -129,6 +149,7 @@ def main() -> None:
     for name, row in table.rows.items():
         if not name.startswith("order"):
             print(f"  {name:34}{row['decidable_usd'] / least - 1.0:+.1%}")
+    compare(table)
     if arguments.json is not None:
         document = {"machine": before, "trace": trace.uri, "rows": table.rows}
         arguments.json.write_text(json.dumps(document, indent=2) + "\n")

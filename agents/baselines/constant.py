@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec import CodecLayout, fingerprint
 from envs.gpu_cluster.default_choices import DefaultChoices
+from envs.gpu_cluster.placement import PriceSlopes
 
 CLUSTER_AUTOSCALER_IDLE_SECONDS = 600.0
 """Cluster Autoscaler's default `--scale-down-unneeded-time`. Source: its FAQ."""
@@ -33,6 +34,7 @@ class ConstantSetpoint:
     Attributes:
         placement_prices: USD per node-hour of each pool, on top of what a node costs, by which the environment places
             jobs for this policy; empty: those of the cluster.
+        placement_slopes: how these change with the state, one for each pool; empty: likewise.
         setpoint: index into the layout's setpoints.
         rule: [RULE_SIZE] int64, the same as `envs.gpu_cluster.codec.default_action` takes it.
 
@@ -55,6 +57,7 @@ class ConstantSetpoint:
         self.name = name
         self.packer = packer
         self.placement_prices: tuple[float, ...] = ()
+        self.placement_slopes: tuple[PriceSlopes, ...] = ()
         self.layout = layout
         self.masked = True
         self.codec_fingerprint = fingerprint(layout)

@@ -78,7 +78,7 @@ def search_prices(training: TrainingWindow, tuned: Tuned, seeds: Sequence[int] =
         tuned: the heuristic that decides when nodes are on.
         seeds: of the searches; the cheapest of what they find is kept, none if that is no worse.
     """
-    play = _Play(training, tuned)
+    play = PricedReplays(training, tuned)
     pools = len(training.cluster.pools)
     none = np.zeros(pools)
     start = play.usd(none)
@@ -96,8 +96,17 @@ def search_prices(training: TrainingWindow, tuned: Tuned, seeds: Sequence[int] =
     )
 
 
-class _Play:
-    """Replays the windows under prices, in units of what waiting for a node's GPUs and their energy cost an hour."""
+class PricedReplays:
+    """Replays the windows under prices, in units of what waiting for a node's GPUs and their energy cost an hour.
+
+    Args:
+        training: the windows.
+        tuned: the heuristic that decides when nodes are on.
+
+    Attributes:
+        scale: the unit, USD per node-hour.
+        count: replays of all windows so far.
+    """
 
     def __init__(self, training: TrainingWindow, tuned: Tuned) -> None:
         from envs.gpu_cluster.codec import Pool
@@ -114,15 +123,28 @@ class _Play:
 
     def usd(self, units: NDArray[np.float64]) -> float:
         """Mean cost of a window: units [pools] float64 times `scale` are USD per node-hour."""
+        return float(self.by_window(units).mean())
+
+    def by_window(self, units: NDArray[np.float64], slopes: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """[windows] float64, what each costs.
+
+        Args:
+            units: [pools] float64, as in `usd`.
+            slopes: [pools, len(SLOPES)] float64, in the same unit: how the prices change with the state; None: they do
+                not.
+        """
         from envs.gpu_cluster.simulator import Simulator
 
-        template = self._problem.template.copy()
+        template, problem = self._problem.template.copy(), self._problem
         template[:, self._column] += units * self.scale
-        simulator = Simulator.from_problem(replace(self._problem, template=template), len(self._episodes))
+        if slopes is not None:
+            moving = problem.settings._replace(moves_prices=True)
+            problem = replace(problem, slopes=slopes * self.scale, settings=moving)
+        simulator = Simulator.from_problem(replace(problem, template=template), len(self._episodes))
         simulator.reset(np.arange(len(self._episodes)), self._episodes)
         simulator.replay(np.tile(self._rule, (len(self._episodes), 1)))
         self.count += 1
-        return float(simulator.decided_usd().mean())
+        return simulator.decided_usd()
 
 
 def _evolve(usd: Callable[[NDArray[np.float64]], float], pools: int, seed: int) -> tuple[float, NDArray[np.float64]]:

@@ -130,7 +130,11 @@ def _priced(policy: ConstantSetpoint, cluster: ClusterConfig) -> ClusterConfig:
     prices, pools = policy.placement_prices, cluster.pools
     if len(prices) != len(pools):
         raise PolicyFitError(f"policy {policy.name} was tuned on {len(prices)} pools, the cluster has {len(pools)}")
-    priced = [replace(pool, placement_usd_per_node_hour=price) for pool, price in zip(pools, prices, strict=True)]
+    slopes = policy.placement_slopes or tuple(pool.placement_slopes for pool in pools)
+    priced = [
+        replace(pool, placement_usd_per_node_hour=price, placement_slopes=slope)
+        for pool, price, slope in zip(pools, prices, slopes, strict=True)
+    ]
     return replace(cluster, pools=tuple(priced))
 
 

@@ -20,6 +20,7 @@ from configs.checks import check_number
 from configs.errors import UserError, did_you_mean
 from configs.loader import build_config
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE, CodecLayout
+from envs.gpu_cluster.placement import PriceSlopes
 from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.transfer import TransferConfig
 
@@ -112,6 +113,7 @@ class LivePool:
         usd_per_node_hour: what a node costs per hour while it is on or boots, beside its energy.
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
         placement_usd_per_node_hour: on top of `usd_per_node_hour` where the default placement compares pools; no cost.
+        placement_slopes: how that changes with what is on, waits, and was submitted lately; no cost either.
         transfer: what it takes to bring the data of a job here from another region, as in the simulator.
         provider: what creates and deletes its nodes; a name of `autoscaler.live.registry`.
         provider_settings: settings of that provider, in its own section below.
@@ -136,6 +138,7 @@ class LivePool:
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
     placement_usd_per_node_hour: float = 0.0
+    placement_slopes: PriceSlopes = field(default_factory=PriceSlopes)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     provider: str = "kwok"
     provider_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -156,8 +159,8 @@ class LivePool:
         _check(f"{where}: gpus_per_node", self.gpus_per_node, low=1, high=MAX_GPUS_PER_NODE)
         _check(f"{where}: max_nodes", self.max_nodes, low=1)
         _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
-        prices = ("usd_per_kwh", "usd_per_node_hour", "placement_usd_per_node_hour")
-        for name in ("boot_seconds", *prices, "embodied_g_per_node_hour"):
+        hourly = ("usd_per_node_hour", "placement_usd_per_node_hour", "embodied_g_per_node_hour")
+        for name in ("boot_seconds", "usd_per_kwh", *hourly):
             _check(f"{where}: {name}", getattr(self, name), low=0.0)
         self._check_resources(where)
         settings_of(self, load_provider(self.provider).settings)
@@ -176,9 +179,7 @@ class LivePool:
     @property
     def gpu_sizes(self) -> dict[str, int]:
         """Thousandths of a GPU of one unit of each resource that stands for its GPUs."""
-        if not self.resources:
-            return {self.gpu_resource: GPU_MILLI}
-        return {name: resource.gpu_milli for name, resource in self.resources.items()}
+        return {name: each.gpu_milli for name, each in self.resources.items()} or {self.gpu_resource: GPU_MILLI}
 
     @property
     def gpu_counts(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from configs.loader import load_config
 from envs.errors import ClusterError
 from envs.gpu_cluster.codec import MAX_GPUS_PER_NODE
 from envs.gpu_cluster.lifecycle import MAX_SECONDS, BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.placement import PriceSlopes
 from envs.gpu_cluster.power import PowerConfig
 from envs.gpu_cluster.transfer import TransferConfig
 from traces.nodes import Nodes
@@ -46,6 +47,7 @@ class PoolConfig:
         embodied_g_per_node_hour: carbon of making a node, gCO2e per hour that it is on or boots.
         placement_usd_per_node_hour: on top of `usd_per_node_hour` where the default placement compares pools, because
             later jobs may need this one more; no cost.
+        placement_slopes: how that changes with what is on, waits, and was submitted lately; no cost either.
         transfer: what it takes to bring the data of a job here from another region.
     """
 
@@ -67,6 +69,7 @@ class PoolConfig:
     usd_per_node_hour: float = 0.0
     embodied_g_per_node_hour: float = 0.0
     placement_usd_per_node_hour: float = 0.0
+    placement_slopes: PriceSlopes = field(default_factory=PriceSlopes)
     transfer: TransferConfig = field(default_factory=TransferConfig)
 
     def __post_init__(self) -> None:

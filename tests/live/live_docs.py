@@ -52,7 +52,7 @@ def attributes(schema: Any) -> dict[str, str]:
     _, _, text = (schema.__doc__ or "").partition("Attributes:")
     found: dict[str, str] = {}
     for line in text.splitlines():
-        if match := re.match(r" {8}([a-z_]+): (.*)", line):
+        if match := re.match(r" {8}([a-z0-9_]+): (.*)", line):
             name = match.group(1)
             found[name] = match.group(2)
         elif found and line.startswith(" " * 12):

@@ -84,6 +84,7 @@ class LiveSide:
                 usd_per_kwh=float(problem.template[index, Pool.USD_PER_KWH]),
                 usd_per_node_hour=pool.usd_per_node_hour,
                 placement_usd_per_node_hour=pool.placement_usd_per_node_hour,
+                placement_slopes=pool.placement_slopes,
                 transfer=pool.transfer,
                 region=pool.region,
             )

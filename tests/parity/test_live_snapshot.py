@@ -25,6 +25,7 @@ from envs.gpu_cluster.codec import (
 )
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.placement import PriceSlopes
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.simulator.state import NEVER
@@ -225,6 +226,7 @@ def test_the_same_while_jobs_overflow(policy: str, window_slots: int, placement:
             min_nodes=1,
             failures=FailureConfig(6000.0, 900.0, 0.5),
             placement_usd_per_node_hour=1.0 if placement == "cost" else 0.0,
+            placement_slopes=PriceSlopes(2.0, -1.0, 0.5, 1.5, -0.5, 3.0) if placement == "cost" else PriceSlopes(),
         ),
         PoolConfig("c", max_nodes=3, usd_per_node_hour=2.0 if placement == "cost" else 0.0),
     )

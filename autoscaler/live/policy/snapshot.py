@@ -35,6 +35,7 @@ from envs.gpu_cluster.codec import (
     emptiable,
     empty_plan,
     empty_snapshot,
+    write_price,
     write_setpoint,
 )
 
@@ -88,6 +89,7 @@ def fill_snapshot(
     _fill_queue(view, config, snapshot)
     _add_pods_to_come(view, snapshot)
     _fill_signals(view, submissions, config, snapshot.signals)
+    _fill_prices(config, snapshot)
     if config.codec.signals:
         rows = UnknownSignals(config).signals_now(view.now_seconds) if pool_signals is None else pool_signals
         snapshot.pool_signals[: len(config.pools)] = rows
@@ -257,6 +259,13 @@ def _fill_signals(
     signals[Signal.QUEUE_GPUS] += sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
     signals[Signal.RUNNING_JOBS] = len(view.running)
     signals[Signal.USD_PER_GPU_HOUR] = config.usd_per_gpu_hour
+
+
+def _fill_prices(config: LiveConfig, snapshot: ClusterSnapshot) -> None:
+    for index, pool in enumerate(config.pools):
+        slopes = pool.placement_slopes.row
+        if len(slopes):
+            write_price(snapshot, index, pool.usd_per_node_hour + pool.placement_usd_per_node_hour, slopes)
 
 
 def week_seconds(unix_seconds: float, zone: ZoneInfo) -> float:

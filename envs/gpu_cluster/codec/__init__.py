@@ -44,6 +44,7 @@ from envs.gpu_cluster.codec.levers import (
 )
 from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
 from envs.gpu_cluster.codec.packing import backlog_pools
+from envs.gpu_cluster.codec.placement_price import SLOPES, write_price
 from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row
 from envs.gpu_cluster.codec.setpoint_policy import (
     PRICES,
@@ -78,6 +79,7 @@ __all__ = [
     "RULE_SIZE",
     "RULE_SUSPENSION",
     "RULE_WIDTH",
+    "SLOPES",
     "SUBMIT_WINDOWS_SECONDS",
     "SUSPENSION_CHOICES",
     "WIDTH_CHOICES",
@@ -120,5 +122,6 @@ __all__ = [
     "signal_row",
     "start_of",
     "write_mask",
+    "write_price",
     "write_setpoint",
 ]

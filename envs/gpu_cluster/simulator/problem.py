@@ -54,6 +54,8 @@ class Problem:
         pools: [P, columns] int64, the cluster, likewise, and more columns where `Settings.is_stochastic`.
         curves: what makes jobs faster or slower.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
+        slopes: [P, len(SLOPES)] float64, how the price by which jobs are placed changes with the state; [P, 0] where it
+            does not.
         prices: what energy, carbon, nodes and waiting cost, and when.
         events: [E, 5] int64, the grid events; the columns have names in `envs.gpu_cluster.simulator.state`.
         settings: numbers of the environment.
@@ -68,6 +70,7 @@ class Problem:
     pools: Table
     curves: Curves
     template: NDArray[np.float64]
+    slopes: NDArray[np.float64]
     prices: Prices
     events: Table
     settings: Settings
@@ -307,6 +310,13 @@ def _template(cluster: ClusterConfig, objective: ObjectiveConfig) -> NDArray[np.
     return template
 
 
+def _slopes(cluster: ClusterConfig) -> NDArray[np.float64]:
+    """How the prices of placement change with the state, see `Problem.slopes`."""
+    rows = [pool.placement_slopes.row for pool in cluster.pools]
+    width = max(len(row) for row in rows)
+    return np.array([row if len(row) else np.zeros(width) for row in rows]).reshape(len(rows), width)
+
+
 def _image_numbers(trace: Trace) -> NDArray[np.int64]:
     """[J] int64, 1 to MAX_IMAGES for the image of each job, 0 for none. More names share numbers by a hash."""
     images = trace.table.column("image").to_pylist()
@@ -382,6 +392,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
     price = make_prices(trace, cluster, config)
     data = job_data(trace, cluster, config, allowed)
     pools[:, st.REGION_BITS] = data.regions
+    slopes = _slopes(cluster)
     has_grid = bool(config.grid_events)
     has_curves = config.physics.curves.is_on or config.codec.power_caps or config.codec.elastic_width or has_grid
     pulls_images = any(pool.pull_seconds > 0.0 for pool in cluster.pools)
@@ -420,6 +431,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         suspends=bool(config.codec.suspension) or has_grid,
         max_suspend_ms=round(config.physics.max_suspend_seconds * 1000),
         has_grid=has_grid,
+        moves_prices=slopes.shape[1] > 0,
         queue=queue,
         overflows=int((allowed.sum(axis=1) > 1).any()),
         is_detailed=is_detailed,
@@ -430,6 +442,7 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         pools=pools,
         curves=curves,
         template=_template(cluster, config.objective),
+        slopes=slopes,
         prices=price,
         events=_events(config, cluster),
         settings=settings,

@@ -112,6 +112,7 @@ class Settings(NamedTuple):
         suspends: whether running jobs may be suspended.
         max_suspend_ms: for how long in all a job may be.
         has_grid: whether there are grid events.
+        moves_prices: whether prices by which jobs are placed change with the state, see `Problem.slopes`.
         queue: numbers of the queue.
         overflows: 1 where a job may run in several pools: those behind the window are then planned one by one. No flag,
             for plain clusters of several pools have the plain kernels too.
@@ -143,6 +144,7 @@ class Settings(NamedTuple):
     suspends: Flag
     max_suspend_ms: int
     has_grid: Flag
+    moves_prices: Flag
     queue: QueueSettings
     overflows: int
     is_detailed: Flag

@@ -125,6 +125,7 @@ class Simulator(Planning):
             pools=self.problem.pools,
             curves=self.problem.curves.flat(),
             template=self.problem.template,
+            slopes=self.problem.slopes,
             tariff=self.problem.prices.tariff,
             outlook=self.problem.prices.outlook,
             events=self.problem.events,

@@ -25,7 +25,12 @@ from traces.trace import Trace
 DAY = 86_400.0
 LEVERS = dict.fromkeys(("consolidation", "power_caps", "elastic_width", "suspension", "job_hints", "signals"), True)
 CONFIG = EnvironmentConfig(codec=CodecLayout(max_pools=1, window_slots=2, **LEVERS))
-SEARCHED = ("class-aware", "tuned-combination", "tuned-placement")  # by CMA-ES, in files of their own
+SEARCHED = (
+    "class-aware",
+    "tuned-combination",
+    "tuned-placement",
+    "learned-placement",
+)  # by CMA-ES, in files of their own
 TUNED = [
     pytest.param(name, marks=pytest.mark.slow) if name == "lifetime-aware" else name  # compiles detailed kernels
     for name in BASELINES

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import traces
+from agents.baselines.learned_placement import learn
 from agents.baselines.training_window import TrainingWindow
 from agents.baselines.tuned import Tuned
 from agents.baselines.tuned_placement import search_prices
@@ -19,6 +20,7 @@ from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.hardware import PowerConfig
+from envs.gpu_cluster.placement import PriceSlopes
 from envs.gpu_cluster.simulator.problem import make_problem
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=0)
@@ -57,6 +59,31 @@ def test_prices_of_a_policy_move_its_jobs_and_only_its() -> None:
         run(rule, where, [whole_trace(where.trace)])
 
 
+def test_prices_that_change_with_the_state_move_jobs_step_by_step_as_in_a_replay() -> None:
+    where = scenario()
+    rule = TUNED.policy(where.config)
+    plain = run(rule, where, [whole_trace(where.trace)])[0]
+    rule.placement_prices, rule.placement_slopes = (0.0, 0.0), (PriceSlopes(busy=50.0, queue_gpus=5.0), PriceSlopes())
+    replayed, stepped = (run(rule, where, [whole_trace(where.trace)], always_step=step)[0] for step in (False, True))
+    assert replayed.pools == stepped.pools
+    np.testing.assert_array_equal(replayed.start_ms, stepped.start_ms)
+    assert replayed.pools[0].used_milli_ms < 0.9 * plain.pools[0].used_milli_ms
+
+
+@pytest.mark.slow
+def test_the_search_of_slopes_is_never_worse_than_the_constants_and_a_seed_gives_the_same() -> None:
+    where = scenario()
+    start = where.trace.first_submit_seconds
+    window = TrainingWindow(where.trace, where.cluster, where.config, start, start + 86_400.0, 1)
+    constants = search_prices(window, TUNED, [0])
+    found, again = (learn(window, constants, [1]) for _ in range(2))
+    assert found == again
+    assert found.usd_per_window <= constants.usd_per_window
+    assert found.policy(where.config).placement_slopes == found.slopes
+    assert found.to_dict()["prices"] == list(found.prices)
+    assert learn(window, constants, []).slopes == ()
+
+
 @pytest.mark.slow
 def test_the_search_is_never_worse_than_no_prices_and_a_seed_gives_the_same() -> None:
     where = scenario()
@@ -79,3 +106,4 @@ def test_one_pool_has_no_prices() -> None:
     found = search_prices(window, TUNED)
     assert found.prices == ()
     assert found.policy(where.config).name == "tuned-placement"
+    assert learn(window, found).policy(where.config).placement_slopes == ()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from envs.compiled.compiler import compiled_copy
-from envs.gpu_cluster.codec import action, holding, levers, observation, packing, prices, setpoint_policy
+from envs.gpu_cluster.codec import (
+    action,
+    holding,
+    levers,
+    observation,
+    packing,
+    placement_price,
+    prices,
+    setpoint_policy,
+)
 
 
 def compile_codec() -> dict[str, Any]:
@@ -13,6 +22,7 @@ def compile_codec() -> dict[str, Any]:
     compiled: dict[str, Any] = {}
     for module, names in (
         (prices, ("run_hours", "price_of_run", "energy_price", "best_start_price")),
+        (placement_price, ("write_price",)),
         (packing, ("smallest_fit", "start_plan", "fits_now", "take_nodes", "take_rest", "place")),
         (packing, ("missing_nodes", "most_nodes", "can_grow", "can_take", "are_similar", "planned_nodes")),
         (

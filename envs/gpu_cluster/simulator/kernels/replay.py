@@ -16,7 +16,14 @@ from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, 
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
-from envs.gpu_cluster.simulator.kernels.snapshots import fill_limits, fill_pool_signals, fill_queue, fill_setpoint
+from envs.gpu_cluster.simulator.kernels.snapshots import (
+    fill_limits,
+    fill_pool_signals,
+    fill_prices,
+    fill_queue,
+    fill_setpoint,
+    fill_signals,
+)
 from envs.gpu_cluster.simulator.kernels.starts import start_waiting
 from envs.gpu_cluster.simulator.kernels.steps import fill_snapshot, finish_backlog, put_in_force, scale
 from envs.gpu_cluster.simulator.kernels.timeline import advance
@@ -61,6 +68,9 @@ def plan_queue(
         snapshot.pools[pool, Pool.SHARED_FREE_GPUS] = cluster.pool[pool, st.SHARED_FREE_MILLI] / 1000.0
         for free in range(world.pools[pool, st.GPUS] + 1):
             snapshot.free_nodes[pool, free] = cluster.pool[pool, st.FREE_COUNT + free]
+    if world.settings.moves_prices:
+        fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
+        fill_prices(world.template, world.slopes, snapshot)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     prepare_queue(cluster, world.jobs, world.settings)
     slots = min(world.tables.window_slots, cluster.clock[st.QUEUE_TAIL] - cluster.clock[st.QUEUE_HEAD])

@@ -20,7 +20,7 @@ from envs.gpu_cluster.simulator.outlook import Outlook
 from envs.gpu_cluster.simulator.settings import Settings
 from envs.gpu_cluster.simulator.state import Cluster, Table
 
-write_setpoint = codec["write_setpoint"]
+write_setpoint, write_price = codec["write_setpoint"], codec["write_price"]
 
 EDGES = len(IDLE_AGE_EDGES_SECONDS)
 SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
@@ -224,6 +224,13 @@ def fill_signals(cluster: Cluster, jobs: Table, pools: Table, settings: Settings
     signals[Signal.USD_PER_GPU_HOUR] = settings.usd_per_gpu_hour
     if settings.has_grid:
         fill_grid(cluster, pools, signals)
+
+
+@helper
+def fill_prices(template: NDArray[np.float64], slopes: NDArray[np.float64], snapshot: ClusterSnapshot) -> None:
+    """Write the prices by which jobs are placed now; nodes and signals are written."""
+    for pool in range(slopes.shape[0]):
+        write_price(snapshot, pool, template[pool, Pool.USD_PER_NODE_HOUR], slopes[pool])
 
 
 @helper

@@ -25,6 +25,7 @@ from envs.gpu_cluster.simulator.kernels.snapshots import (
     fill_allowed,
     fill_pool_signals,
     fill_pools,
+    fill_prices,
     fill_queue,
     fill_signals,
     fill_transfer,
@@ -119,6 +120,8 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, pla
     prepare_queue(cluster, world.jobs, world.settings)
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
     fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
+    if world.settings.moves_prices:
+        fill_prices(world.template, world.slopes, snapshot)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     fill_queue(cluster, world.jobs, world.pools, world.curves, world.settings, snapshot, snapshot.queue.shape[0])
     finish_backlog(world, cluster, snapshot, plan)  # last, for it reads all of the others

@@ -28,6 +28,7 @@ class World(NamedTuple):
         pools: [P, 5] int64, the cluster, and more columns where `Settings.is_stochastic`.
         curves: [C, columns] int64, see `envs.gpu_cluster.simulator.curves.Curves`.
         template: [P, len(Pool)] float64, the constant columns of a snapshot's pool.
+        slopes: see `envs.gpu_cluster.simulator.problem.Problem.slopes`.
         tariff: what a unit of energy costs and emits, and when.
         outlook: what a policy is told of that, and when it changes.
         events: [E, 5] int64, the grid events, see `Problem.events`.
@@ -43,6 +44,7 @@ class World(NamedTuple):
     pools: Table
     curves: Table
     template: NDArray[np.float64]
+    slopes: NDArray[np.float64]
     tariff: Tariff
     outlook: Outlook
     events: Table

@@ -15,6 +15,7 @@ from envs.gpu_cluster.codec import (
     consolidation_plan,
     emptiable,
     empty_snapshot,
+    write_price,
     write_setpoint,
 )
 from envs.gpu_cluster.simulator.reference.consolidation import busy_nodes
@@ -169,5 +170,8 @@ def make_snapshot(state: State) -> ClusterSnapshot:
     fill_pool_signals(state, snapshot.pool_signals)
     if state.problem.settings.has_grid:
         fill_grid(state, snapshot.signals)
+    if state.problem.settings.moves_prices:
+        for pool, slopes in enumerate(state.problem.slopes):
+            write_price(snapshot, pool, state.problem.template[pool, Pool.USD_PER_NODE_HOUR], slopes)
     fill_backlog(state, snapshot)
     return snapshot

@@ -15,6 +15,7 @@ from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
 from envs.gpu_cluster.lifecycle import BootConfig, FailureConfig, SpotConfig
+from envs.gpu_cluster.placement import PriceSlopes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as columns
 from envs.gpu_cluster.simulator.problem import Problem
@@ -67,6 +68,20 @@ def test_a_gang_goes_to_the_pool_that_has_place_for_all_of_it(codec: CodecLayout
     both = Both(small_problem(jobs, [PoolConfig("a", 4), PoolConfig("b", 4)], codec=codec))
     assert both.starts == [300.0, 300.0]
     assert both.added == [1, 4]
+
+
+@pytest.mark.parametrize("codec", WINDOWS)
+def test_a_job_goes_elsewhere_once_the_price_of_a_place_has_risen(codec: CodecLayout) -> None:
+    """The first pool is the cheaper one until a node of it is busy: then its price is that of half of its nodes."""
+    jobs: list[Job] = [(0.0, 5000.0, 8.0), (1000.0, 1000.0, 8.0), (6000.0, 1000.0, 8.0)]
+    pools = [
+        PoolConfig("a", 2, placement_slopes=PriceSlopes(busy=100.0)),
+        PoolConfig("b", 2, placement_usd_per_node_hour=20.0),
+    ]
+    both = Both(small_problem(jobs, pools, codec=codec))
+    assert both.added == [2, 1]
+    fixed = [pools[0], replace(pools[1], placement_usd_per_node_hour=80.0)]
+    assert Both(small_problem(jobs, fixed, codec=codec)).added[1] == 0
 
 
 @pytest.mark.parametrize("codec", WINDOWS)
