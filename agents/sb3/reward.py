@@ -40,6 +40,8 @@ class StepTerms:
     step_seconds: NDArray[np.float64]
 
 
+PROBED_CLUSTERS = 3
+
 Reward = Callable[[StepTerms], NDArray[np.float64]]
 
 
@@ -54,6 +56,42 @@ def load_reward(target: str) -> Reward:
         raise AgentConfigError(f"train.reward is {target!r}; it must be a function of StepTerms")
     reward: Reward = found
     return reward
+
+
+def rewards_of(reward: Reward, terms: StepTerms, count: int) -> NDArray[np.float64]:
+    """[count] float64, what a reward makes of the terms of a step of so many clusters.
+
+    Raises:
+        AgentConfigError: that is not one finite number per cluster.
+    """
+    rewards = np.asarray(reward(terms), np.float64)
+    if rewards.shape != (count,) or not np.isfinite(rewards).all():
+        raise AgentConfigError(
+            f"train.reward must give one finite number for each of {count} clusters, "
+            f"not {'numbers that are not finite' if rewards.shape == (count,) else rewards.shape}"
+        )
+    return rewards
+
+
+def check_reward(target: str) -> None:
+    """Refuse what is no reward, before anything is tuned: it is asked for a step in which each term costs a cent.
+
+    Raises:
+        AgentConfigError: it cannot be imported, fails, or is not one finite number per cluster.
+    """
+    reward, cents = load_reward(target), np.full(PROBED_CLUSTERS, 0.01)
+    terms = StepTerms(**{entry.name: cents.copy() for entry in fields(StepTerms)})
+    terms.step_seconds[:] = 60.0
+    try:
+        rewards_of(reward, terms, PROBED_CLUSTERS)
+    except AgentConfigError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise AgentConfigError(
+            f"train.reward {target!r} fails on the StepTerms of {PROBED_CLUSTERS} clusters: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
 
 
 class CustomReward(VecEnvWrapper):
@@ -82,10 +120,5 @@ class CustomReward(VecEnvWrapper):
         columns: dict[str, Any] = {
             entry.name: np.array([info[entry.name] for info in infos]) for entry in fields(StepTerms)
         }
-        rewards = np.asarray(self._reward(StepTerms(**columns)), np.float64)
-        if rewards.shape != (self.num_envs,) or not np.isfinite(rewards).all():
-            raise AgentConfigError(
-                f"train.reward must give one finite number for each of {self.num_envs} clusters, "
-                f"not {'numbers that are not finite' if rewards.shape == (self.num_envs,) else rewards.shape}"
-            )
+        rewards = rewards_of(self._reward, StepTerms(**columns), self.num_envs)
         return observations, rewards.astype(np.float32), dones, infos

@@ -24,7 +24,7 @@ from agents.sb3.maskable_ppo import SEARCHED, SHARED, MaskablePPO
 from agents.sb3.models import Clock, is_off_policy, make_model
 from agents.sb3.policies import policy_arguments
 from agents.sb3.policy import SharedPolicy
-from agents.sb3.reward import CustomReward, load_reward
+from agents.sb3.reward import CustomReward, check_reward, load_reward
 from agents.sb3.run import RunCallback, checkpoints, policy_of
 from agents.sb3.settings import Sb3Config
 from agents.sb3.side_by_side import SideBySideARS
@@ -43,7 +43,7 @@ def check(agent: AgentConfig, config: TrainConfig) -> None:
     if isinstance(agent, MaskablePPO):
         _check_start(agent, config)
     if config.reward is not None:
-        load_reward(config.reward)
+        check_reward(config.reward)
     for entry in config.callbacks:
         import_subclass(entry.target, BaseCallback, "train.callbacks")
 

@@ -92,9 +92,9 @@ def run_bench(
         UnknownPolicyError: there is no such policy.
         OutputFileError: results cannot be written.
     """
-    reporter = make_reporter(progress)
+    reporter, wanted = make_reporter(progress), choose_policies(policies, seeds)
     chosen = choose_scenarios(scenarios, data_folder(data), reporter.note)
-    tasks = _plan(chosen, choose_policies(policies, seeds), reporter)
+    tasks = _plan(chosen, wanted, reporter)
     runner = make_engine(engine, workers or _cores(), address)
     store = Store(out)
     with store.lock():

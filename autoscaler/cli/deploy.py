@@ -7,14 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from autoscaler.cli._common import OverridesOption, note
+from autoscaler.cli._names import PolicyOption
 
 
 def command(
     config: Annotated[str, typer.Option("--config", help="Live config: a file, or a preset such as live/kwok.")],
-    policy: Annotated[
-        str,
-        typer.Option("--policy", help="Folder of a trained policy, pretrained:NAME, or a rule such as reactive."),
-    ] = "reactive",
+    policy: PolicyOption = "reactive",
     kubeconfig: Annotated[
         str | None,
         typer.Option("--kubeconfig", help="Kubeconfig file; else the pod's ServiceAccount, KUBECONFIG, your default."),

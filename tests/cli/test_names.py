@@ -16,6 +16,7 @@ HEAVY = ("torch", "numba", "stable_baselines3", "gymnasium")
         (("evaluate", "runs/none"), "runs/none: there is no policy artifact"),
         (("simulate", "--trace", "synthetic:quickstart", "--policy", "reactiv"), "did you mean 'reactive'?"),
         (("simulate", "--trace", "synthetic:quickstart?dys=3"), "did you mean 'days'?"),
+        (("deploy", "--config", "live/kwok", "--policy", "reactiv"), "did you mean 'reactive'?"),
         (("train", "experiment/quickstrt"), "did you mean 'experiment/quickstart'?"),
         (("train", "experiment/quickstart", "--init-from", "pretrained:x"), "valid: itp-philly"),
         (("train", "experiment/quickstart", "--set", "agent.gama=1"), "agent.gama"),

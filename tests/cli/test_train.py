@@ -465,6 +465,9 @@ def test_a_mistake_about_another_environment_is_one_line(
     ("change", "message"),
     [
         ("train.reward=math:sinn", "module 'math' has no 'sinn'; did you mean 'sin'?"),
+        ("train.reward=math:sin", "train.reward 'math:sin' fails on the StepTerms of 3 clusters: TypeError"),
+        ("train.reward=operator:attrgetter", "train.reward 'operator:attrgetter' fails"),
+        ("train.reward=numpy:shape", "must give one finite number for each of 3 clusters, not (0,)"),
         ("train.callbacks=[{target: math:pi}]", "train.callbacks"),
         ("agent.policy_kwargs={net_arch: [4]}", "agent.policy_kwargs belongs to another policy"),
         ("agent.policy=MlpPolcy", "agent.policy is 'MlpPolcy'; did you mean 'MlpPolicy'?"),
