@@ -1,7 +1,8 @@
 """Compare keep-alive rules and searched policies on functions that neither was tuned nor trained on.
 
 Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. Intervals are of the
-difference over draws of functions with replacement, each played alone on nodes that cost nothing.
+difference over draws of functions with replacement, each played alone on nodes that cost nothing. Last comes what
+knowledge that no policy has would take off the hazard rule on these functions, alone: how far any policy could get.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from agents.baselines.keep_alive.registry import KEEP_ALIVES
 from agents.baselines.keep_alive.rule import tuned_row
 from agents.loading import load_policy
 from envs.serverless.arguments import DEFAULT_WORKLOAD, serverless_config
+from envs.serverless.codec import MULTIPLIERS
 from envs.serverless.config import DEFAULT_NODES
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, rule
-from envs.serverless.state import LEARNED
+from envs.serverless.state import HAZARD, LEARNED
+from traces.invocations import Invocations
 
 DRAWS = 2000
 REFERENCE = "hazard, tuned"
@@ -31,6 +34,42 @@ REFERENCE = "hazard, tuned"
 def windows_of(problem: ServerlessProblem) -> NDArray[np.int64]:
     """Equal windows, about as long as an episode."""
     return problem.windows(max(1, problem.span_ms // problem.episode_ms))
+
+
+def alone(problem: ServerlessProblem) -> list[ServerlessProblem]:
+    """Each function by itself, on nodes that cost nothing and are there at once."""
+    free = replace(DEFAULT_NODES, idle_watts=0.0, boot_seconds=0.0)
+    config = replace(problem.config, part="all", most_per_hour=None, pool=(free,))
+    called = np.unique(problem.invocations.function)
+    return [serverless_problem(problem.invocations.select([number]), config) for number in called]
+
+
+def known_before(problem: ServerlessProblem) -> ServerlessProblem:
+    """The workload a second time, with all gaps of the first time counted; only the second time costs."""
+    given, config = problem.invocations, problem.config
+    again = Invocations.from_columns(
+        given.function_id,
+        np.concatenate([given.time_ms, given.time_ms + given.span_ms]),
+        np.tile(given.function, 2),
+        np.tile(given.duration_ms, 2),
+        span_ms=2 * given.span_ms,
+        memory_mib=given.memory_mib,
+        gpu_milli=given.gpu_milli,
+    )
+    return serverless_problem(again, replace(config, warm_up_seconds=config.warm_up_seconds + given.span_ms / 1000))
+
+
+def show_hindsight(problems: list[ServerlessProblem]) -> None:
+    """Print what knowledge would take off the hazard rule, each function alone."""
+    rows = [rule(HAZARD, keep, keep * warm) for keep in MULTIPLIERS for warm in (1.0, 0.0)]
+    costs = np.array([RulePlayer(each).usd(rows, None, each.windows(1))[:, 0] for each in problems])
+    usual = costs[:, rows.index(rule(HAZARD, 1.0, 1.0))].sum()
+    known = [known_before(each) for each in problems]
+    seen = sum(float(RulePlayer(each).usd([rule(HAZARD, 1.0, 1.0)], None, each.windows(1)).sum()) for each in known)
+    print("\n| functions alone, in hindsight | against hazard, defaults |\n|---|---|")
+    print(f"| the best factor for all | {costs.sum(axis=0).min() / usual - 1.0:+.1%} |")
+    print(f"| the best factor of each function | {costs.min(axis=1).sum() / usual - 1.0:+.1%} |")
+    print(f"| defaults, and all gaps were counted once before | {seen / usual - 1.0:+.1%} |")
 
 
 class Table:
@@ -42,10 +81,7 @@ class Table:
 
     def __init__(self, problem: ServerlessProblem) -> None:
         self.problem, self._player = problem, RulePlayer(problem)
-        free = replace(DEFAULT_NODES, idle_watts=0.0, boot_seconds=0.0)
-        config = replace(problem.config, part="all", most_per_hour=None, pool=(free,))
-        called = np.unique(problem.invocations.function)
-        self._alone = [serverless_problem(problem.invocations.select([number]), config) for number in called]
+        self.each_alone = alone(problem)
         self.totals: dict[str, float] = {}
         self.alone: dict[str, NDArray[np.float64]] = {}
         self.cold: dict[str, float] = {}
@@ -56,7 +92,7 @@ class Table:
         found = self._player.results()
         self.cold[name] = found.total("cold") / max(found.total("finished"), 1)
         self.alone[name] = np.array(
-            [self._play(RulePlayer(each), each, row, weights, by_function) for each in self._alone]
+            [self._play(RulePlayer(each), each, row, weights, by_function) for each in self.each_alone]
         )
 
     def _play(self, player: RulePlayer, problem: ServerlessProblem, row, weights, by_function) -> float:
@@ -67,7 +103,7 @@ class Table:
 
     def show(self, seed: int) -> None:
         """Print it; intervals by drawing functions with replacement."""
-        count = len(self._alone)
+        count = len(self.each_alone)
         drawn = np.random.default_rng(seed).integers(count, size=(DRAWS, count))
         print(f"| rule | USD | against {REFERENCE} | functions alone [95 %] | cold |")
         print("|---|---|---|---|---|")
@@ -103,6 +139,7 @@ def main() -> None:
         tell(folder)
         table.add(Path(folder).name, rule(LEARNED), load_policy(folder).weights)
     table.show(arguments.seed)
+    show_hindsight(table.each_alone)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps({"usd": table.totals, "cold_share": table.cold}, indent=2))
     if len(arguments.runs) > 1:
