@@ -21,12 +21,18 @@ import numpy as np
 from _common import parse, parser
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import autoscaler
+import traces
+from agents.registry import make_baseline
 from autoscaler.dashboard.catalog import Catalog
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.windows import whole_trace
 from autoscaler.progress import Terminal
+from autoscaler.recordings.simulated import Recorded, record_policies
 from autoscaler.recordings.stretch import Stretch
+from envs.gpu_cluster.cluster import load_cluster
+from envs.gpu_cluster.config import EnvironmentConfig
 from envs.recording import Head, RecordingWriter, Track
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -98,9 +104,11 @@ def write_cluster(folder: Path, nodes: int) -> None:
 
 def write_week(folder: Path, uri: str) -> None:
     """A week of a trace under two rules side by side, from its 31st day on."""
-    comparison = autoscaler.evaluate(baselines=("reactive", "random"), trace=uri, windows=1, start=0.0, progress=True)
-    start = comparison.scenario.trace.first_submit_seconds + FIRST_DAY * DAY
-    comparison.write_recording(folder, stretch=Stretch(start, start + 7 * DAY))
+    trace, config = traces.load(uri), EnvironmentConfig()
+    scenario = Scenario(trace, load_cluster("auto", trace), config)
+    policies = [Recorded(name, make_baseline(name, config.codec, 0)) for name in ("reactive", "random")]
+    start = trace.first_submit_seconds + FIRST_DAY * DAY
+    record_policies(folder, scenario, whole_trace(trace), policies, uri, Stretch(start, start + 7 * DAY))
 
 
 def process_megabytes(browser: Browser) -> float | None:

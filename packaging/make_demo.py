@@ -25,19 +25,22 @@ DEMO = Path(__file__).parents[1] / "autoscaler" / "dashboard" / "demo"
 
 DAY = 86_400.0
 
+POOLS = ", ".join(f"{{name: {name}, max_nodes: 60, region: {name}}}" for name in ("west", "south", "east"))
 CLUSTER = (
-    "environment.regions=[{name: solar, carbon: {uri: 'synthetic:solar'}, price: {uri: 'synthetic:price'}}]",
-    "environment.objective.usd_per_tonne=100.0",
+    "trace=synthetic:itp?days=60&seed=0&deferrable=0.5&estimated=1",
+    f"cluster={{pools: [{POOLS}]}}",
+    "agent.name=cma-es",
+    "train.total_steps=3000000",
 )
-"""The quickstart with signals."""
+"""Three regions with jobs that come in bursts, so that there is something to learn."""
 
 CITY = ("env_kwargs.scenario.episode_seconds=7200.0", "train.total_steps=300000")
 """Episodes of two hours: in one hour hubs are not full yet when the morning's requests grow."""
 
 
 def make_cluster(folder: Path, run: Path) -> None:
-    """A day of the quickstart's cluster: trained on 36 days, recorded on the 41st."""
-    autoscaler.train("experiment/quickstart", run, overrides=CLUSTER, progress=True)
+    """Two days of three regions: trained on 36 days, recorded on the 41st and 42nd."""
+    autoscaler.train("experiment/three-regions", run, overrides=CLUSTER, progress=True)
     record_cluster(folder, run)
 
 
@@ -51,10 +54,10 @@ def record_cluster(folder: Path, run: Path) -> None:
         Recorded("cma-es, trained", found.policy),
         Recorded("reactive-tuned", found.tuned.policy(environment), is_reference=True),
     ]
-    title = "a cluster on a day of generated jobs: cma-es, trained on 36 days before, and the rule tuned on them"
+    title = "three regions, two days of generated jobs: cma-es, trained on 36 days before, and the rule tuned on them"
     window = equal_windows(trace, found.experiment.split.train, 1.0, 1)[0]
     replace_recording(folder)
-    record_policies(folder, scenario, window, policies, title, Stretch(40 * DAY, 41 * DAY))
+    record_policies(folder, scenario, window, policies, title, Stretch(40 * DAY, 42 * DAY))
 
 
 def make_city(folder: Path, run: Path) -> None:

@@ -156,8 +156,10 @@ def test_the_demo_has_a_city_and_a_cluster_that_are_whole() -> None:
         rows = {batch.table for batch in feed.news()}
         assert {"samples", "signals"} <= rows
         assert feed.head.finished
-        heads[feed.head.kind] = len(feed.head.tracks)
-    assert heads == {"city": 2, "cluster": 2}
+        heads[feed.head.kind] = sorted((track.reference, "trained" in track.title) for track in feed.head.tracks)
+        assert "trained on" in feed.head.title
+    policy, rule = (False, True), (True, False)  # a trained policy, and the rule that it is compared with
+    assert heads == {"city": [policy, rule], "cluster": [policy, rule]}
 
 
 def test_a_damaged_recording_says_what_is_wrong(start: Start, page: Path, cluster_recording: Path) -> None:
