@@ -97,7 +97,7 @@ class LivePool:
 
     Attributes:
         name: unique; the value of the label `autoscaler.green/pool` of its nodes.
-        max_nodes: most nodes that exist or are ordered.
+        max_nodes: most nodes that exist or are ordered; 0 closes the pool: its nodes go once they are empty.
         min_nodes: least nodes.
         gpus_per_node: GPUs of a node.
         gpu_type: value of the label `nvidia.com/gpu.product` of its nodes; None: they carry none.
@@ -157,7 +157,7 @@ class LivePool:
         """
         where = f"pool {self.name}"
         _check(f"{where}: gpus_per_node", self.gpus_per_node, low=1, high=MAX_GPUS_PER_NODE)
-        _check(f"{where}: max_nodes", self.max_nodes, low=1)
+        _check(f"{where}: max_nodes", self.max_nodes, low=0)
         _check(f"{where}: min_nodes", self.min_nodes, low=0, high=self.max_nodes)
         hourly = ("usd_per_node_hour", "placement_usd_per_node_hour", "embodied_g_per_node_hour")
         for name in ("boot_seconds", "usd_per_kwh", *hourly):

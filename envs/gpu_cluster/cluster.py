@@ -27,7 +27,7 @@ class PoolConfig:
 
     Attributes:
         name: unique name.
-        max_nodes: most nodes that can be on.
+        max_nodes: most nodes that can be on; 0: the pool is closed.
         min_nodes: nodes that are always on.
         gpus_per_node: GPUs of a node.
         gpu_model: name that a job's `gpu_models` refers to; None: any job may run here.
@@ -80,7 +80,7 @@ class PoolConfig:
         """
         where = f"pool {self.name}:"
         check_number(f"{where} gpus_per_node", self.gpus_per_node, ClusterError, low=1, high=MAX_GPUS_PER_NODE)
-        check_number(f"{where} max_nodes", self.max_nodes, ClusterError, low=1)
+        check_number(f"{where} max_nodes", self.max_nodes, ClusterError, low=0)
         check_number(f"{where} min_nodes", self.min_nodes, ClusterError, low=0, high=self.max_nodes)
         check_number(f"{where} boot_seconds", self.boot_seconds, ClusterError, low=0.0)
         check_number(f"{where} pull_seconds", self.pull_seconds, ClusterError, low=0.0, high=MAX_SECONDS)

@@ -40,7 +40,7 @@ def test_the_preset_is_a_dry_run_of_one_pool_from_zero() -> None:
         ({"pools": []}, "pools is empty"),
         ({"pools": [{"name": "a", "max_nodes": 1}] * 2}, "used twice"),
         ({"pools": [{"name": str(n), "max_nodes": 1} for n in range(5)]}, "holds at most 4"),
-        ({"pools": [{"name": "a", "max_nodes": 0}]}, "max_nodes is 0"),
+        ({"pools": [{"name": "a", "max_nodes": -1}]}, "max_nodes is -1"),
         ({"pools": [{"name": "a", "max_nodes": 1, "min_nodes": 2}]}, "min_nodes is 2"),
         ({"pools": [{"name": "a", "max_nodes": 1, "gpus_per_node": 17}]}, "gpus_per_node is 17"),
         ({"pools": [{"name": "a", "max_nodes": 1, "provider": "kwak"}]}, "provider is 'kwak'; did you mean 'kwok'"),

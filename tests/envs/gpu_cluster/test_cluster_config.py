@@ -43,7 +43,7 @@ def test_pue_is_at_least_1(pue: float) -> None:
         ({"gpus_per_node": MAX_GPUS_PER_NODE + 1}, "gpus_per_node is 17"),
         ({"min_nodes": -1}, "min_nodes is -1"),
         ({"min_nodes": 5}, "min_nodes is 5; it must be 0 to 4"),
-        ({"max_nodes": 0}, "max_nodes is 0"),
+        ({"max_nodes": -1}, "max_nodes is -1"),
         ({"boot_seconds": -1.0}, "boot_seconds is -1.0"),
         ({"boot_seconds": NAN}, "boot_seconds is nan"),
     ],
@@ -141,7 +141,7 @@ def test_a_file_describes_a_cluster(tmp_path: Path) -> None:
 
 def test_a_wrong_value_in_a_file_is_the_users_mistake(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
-    for text in ("pools: []\n", "pools:\n  - {name: a, max_nodes: 0}\n", "pools:\n  - {name: a, max_nodes: 2.5}\n"):
+    for text in ("pools: []\n", "pools:\n  - {name: a, max_nodes: -1}\n", "pools:\n  - {name: a, max_nodes: 2.5}\n"):
         path.write_text(text)
         with pytest.raises(UserError):
             load_cluster(str(path), make_trace([(0.0, 1.0, 1.0)]))

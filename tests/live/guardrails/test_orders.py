@@ -41,6 +41,12 @@ def test_never_above_the_pools_maximum_whatever_state_its_nodes_are_in(existing)
     assert Rule.POOL_MAX in rules
 
 
+def test_nothing_is_ordered_in_a_pool_that_is_closed():
+    orders, rules = run(view([node("n")]), decision(a=3), settings=config(a={"max_nodes": 0}))
+    assert orders == {}
+    assert Rule.POOL_MAX in rules
+
+
 def test_the_minimum_is_ordered_even_if_the_policy_does_not_want_it():
     assert run(view(), decision(), settings=config(a={"min_nodes": 2})) == ({"a": 2}, [Rule.POOL_MIN])
 

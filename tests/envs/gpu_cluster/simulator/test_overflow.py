@@ -84,6 +84,17 @@ def test_a_job_goes_elsewhere_once_the_price_of_a_place_has_risen(codec: CodecLa
     assert Both(small_problem(jobs, fixed, codec=codec)).added[1] == 0
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("codec", WINDOWS)
+def test_a_pool_without_nodes_is_closed(codec: CodecLayout, is_first: bool) -> None:
+    pools = [PoolConfig("closed", 0), PoolConfig("open", 4)][:: 1 if is_first else -1]
+    both = Both(small_problem([(0.0, 1000.0, 8.0), (500.0, 1000.0, 16.0)], pools, codec=codec))
+    assert both.starts == [300.0, 800.0]
+    assert both.added == ([0, 3] if is_first else [3, 0])
+    with pytest.raises(ClusterError, match="fits in no pool"):
+        small_problem([(0.0, 1000.0, 8.0)], [PoolConfig("closed", 0)], codec=codec)
+
+
 @pytest.mark.parametrize("codec", WINDOWS)
 def test_another_pool_takes_over_while_the_first_is_out_of_stock(codec: CodecLayout) -> None:
     """At 0 s the first pool is asked, and fails at 100 s: backoff until 400 s. At 1,000 s it is asked again, fails at
