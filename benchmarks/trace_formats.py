@@ -161,8 +161,9 @@ def imported(name: str, uri: str, repeats: int) -> Measurement:
 
 
 _PEAK = """
-import resource, sys, traces
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+import pathlib, re, sys, traces
+# Not ru_maxrss: a child has that of its parent.
+peak = lambda: 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 traces.load(sys.argv[1])
 before = peak()
 table = traces.load(sys.argv[2]).table
@@ -171,7 +172,7 @@ print((peak() - before) / table.nbytes)
 
 
 def peak_memory(small: str, large: str) -> float:
-    """The peak of memory while a trace is loaded, over what it holds then; in a process of its own, which is warm.
+    """The peak of memory while a trace is loaded, over what it holds then; in a warm process of its own, on Linux.
 
     Args:
         small: URI of a trace of the same format, loaded before.

@@ -3,12 +3,11 @@
 import csv
 import io
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from traces.arrow import filled, nullable
 from traces.errors import TraceValueError
@@ -64,7 +63,9 @@ def stripped(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return bare.take(nullable(np.arange(len(bare)), present))
 
 
-def _open(source: Input) -> pq.ParquetFile:
+def _open(source: Input) -> Any:
+    import pyarrow.parquet as pq  # not for text tables, which are most
+
     with source.open() as stream:
         return pq.ParquetFile(pa.BufferReader(stream.read()))
 
