@@ -40,6 +40,20 @@ def test_a_row_tells_what_an_episode_cost_above_its_bound() -> None:
         assert all(math.isfinite(value) for value in row.values())
 
 
+def test_the_bound_of_an_episode_is_worked_out_once_for_all_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def bound(_city: Any, start_ms: int) -> float:
+        asked.append(start_ms)
+        return 1.0
+
+    monkeypatch.setattr("autoscaler.evaluation.edge_city.relaxed_usd", bound)
+    judged = evaluation()
+    for name in ("nearest", "least-loaded"):
+        assert [row["bound_usd"] for row in judged.play(judged.make_rule(name)[0])] == [1.0, 1.0]
+    assert len(asked) == len(set(asked)) == 2
+
+
 def test_a_tuned_rule_says_what_was_chosen() -> None:
     _, constants = evaluation().make_rule("hazard-nearest-tuned")
     assert set(constants) == {"sleep"}
