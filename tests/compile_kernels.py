@@ -77,10 +77,26 @@ def replays(kind: str) -> None:
             simulator.replay_policy_decisions(learned.policies, np.zeros(1, np.int64), learned.rule, 1)
 
 
+def plans(kind: str) -> None:
+    """Copy a cluster, and look ahead in copies."""
+    simulator = Simulator.from_problem(problem(kind), 2)
+    simulator.reset_all()
+    simulator.copy_clusters(np.array([0]), np.array([1]))
+    simulator.look_ahead(ConstantSetpoint(config_of(kind).codec).rule[None], 0.0, 60.0, 1)
+
+
 def everything(kind: str) -> None:
     """All of these: what kernels of a kind share is compiled once."""
     steps(kind)
     replays(kind)
+    if kind == "plain":
+        plans(kind)
+
+
+def steps_and_plans(kind: str) -> None:
+    """Half of these."""
+    steps(kind)
+    plans(kind)
 
 
 def other_environments(_: str) -> None:
@@ -99,7 +115,7 @@ def tasks() -> list[Task]:
     if REMOVES_DISABLED:
         clusters: list[Task] = [(everything, kind) for kind in ("package", "custom", "counted", "plain")]
     else:
-        clusters = [(steps, "package"), (replays, "package")]
+        clusters = [(steps_and_plans, "package"), (replays, "package")]
     return [*clusters, (other_environments, "containers")]
 
 

@@ -119,9 +119,10 @@ def helper(function: Callable[..., Any]) -> Any:
     """Decorate a function that only kernels call: compiled into them, and cached with them.
 
     Always inlined: a call hands on every array's shape and strides, more than a hundred words for a `Cluster`, and that
-    took more than half of a replay's time.
+    took more than half of a replay's time. Kernels that check bounds are for tests, which mostly wait for the compiler.
     """
-    return _for_kernels(function, forceinline=True)
+    settings: Any = numba.config
+    return _for_kernels(function, forceinline=not settings.BOUNDSCHECK)
 
 
 def rare(function: Callable[..., Any]) -> Any:
