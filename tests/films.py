@@ -18,11 +18,11 @@ class Film:
     frames: np.ndarray  # [frames, height, width, 3] uint8
 
 
-def needs_film_extra() -> None:
-    """Skip the test where the extra `film` is missing."""
+def needs_moviepy() -> None:
+    """Skip the test where MoviePy is missing: the ffmpeg that it brings is under the GPL, so nothing here installs it."""
     with warnings.catch_warnings():  # MoviePy's sources warn when Python compiles them
         warnings.simplefilter("ignore")
-        pytest.importorskip("moviepy.video.io.ImageSequenceClip", reason="the extra film is not installed")
+        pytest.importorskip("moviepy.video.io.ImageSequenceClip", reason="to try real films: pip install moviepy")
 
 
 def read_film(path: Path) -> Film:

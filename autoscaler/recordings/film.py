@@ -249,7 +249,7 @@ def _write_gif(frames: Iterator[Image.Image], path: Path, rate: float) -> None:
 
 
 def _find_ffmpeg() -> str:
-    """The program of PATH, else the one that the extra `film` brings along."""
+    """The program of PATH, else the one of imageio-ffmpeg; that one is under the GPL, so no dependency brings it."""
     program = shutil.which("ffmpeg")
     if program is not None:
         return program
@@ -259,8 +259,8 @@ def _find_ffmpeg() -> str:
         return str(get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:  # the package is missing, or has no program for this machine
         raise RecordingError(
-            "writing .mp4 needs the program ffmpeg, which is not in PATH; install it, or take the one that an extra "
-            "brings: pip install 'green-gpu-autoscaler[film]'; or write a .gif"
+            "writing .mp4 needs the program ffmpeg, which is not in PATH; install it, or the package imageio-ffmpeg, "
+            "which brings one; or write a .gif"
         ) from error
 
 

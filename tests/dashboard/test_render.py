@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 from autoscaler.cli import main
 from autoscaler.recordings.film import Film
 from envs.recording.pictures import STATES
-from tests.films import needs_film_extra, read_film
+from tests.films import needs_moviepy, read_film
 
 
 def pixels(image: Image.Image, colour: str) -> int:
@@ -52,7 +52,7 @@ def test_an_animation_has_its_frames(cluster_recording: Path, tmp_path: Path) ->
 
 
 def test_a_film_has_its_frames(cluster_recording: Path, tmp_path: Path) -> None:
-    needs_film_extra()
+    needs_moviepy()
     render_film(cluster_recording, tmp_path / "film.mp4")
     film = read_film(tmp_path / "film.mp4")
     assert "yuv420p" in film.about
@@ -84,7 +84,7 @@ def test_without_ffmpeg_it_is_one_line(
     assert main(["render", str(cluster_recording), "-o", str(tmp_path / "film.mp4"), "--frames", "2"]) == 2
     error = capsys.readouterr().err
     assert "needs the program ffmpeg" in error
-    assert "green-gpu-autoscaler[film]" in error
+    assert "imageio-ffmpeg" in error
     assert error.count("\n") == 1
 
 

@@ -12,7 +12,7 @@ from gymnasium.wrappers import RecordVideo
 
 from envs.recording.pictures import CONTAINERS
 from envs.registry import register_envs
-from tests.films import needs_film_extra, read_film
+from tests.films import needs_moviepy, read_film
 
 register_envs()
 
@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("env_id", SMALL)
 def test_an_episode_is_filmed(env_id: str, tmp_path: Path) -> None:
-    needs_film_extra()
+    needs_moviepy()
     env = RecordVideo(
         gymnasium.make(env_id, render_mode="rgb_array", **SMALL[env_id]), str(tmp_path / "films"), video_length=5
     )
