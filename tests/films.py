@@ -19,7 +19,7 @@ class Film:
 
 
 def needs_moviepy() -> None:
-    """Skip the test where MoviePy is missing: the ffmpeg that it brings is under the GPL, so nothing here installs it."""
+    """Skip the test without MoviePy: the ffmpeg that it brings is under the GPL, so nothing here installs it."""
     with warnings.catch_warnings():  # MoviePy's sources warn when Python compiles them
         warnings.simplefilter("ignore")
         pytest.importorskip("moviepy.video.io.ImageSequenceClip", reason="to try real films: pip install moviepy")

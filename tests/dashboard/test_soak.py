@@ -1,9 +1,9 @@
 """A page that follows an autoscaler for long needs no more memory for it.
 
 In some seconds it hears of days: the autoscaler decides many times a second, and the page keeps an hour of its clock.
-`AUTOSCALER_SOAK_MINUTES=30 python -m pytest tests/dashboard/test_soak.py --log-cli-level INFO` follows for half an hour,
-after ten minutes to warm up, a decision each five seconds, keeps all of it as a page does for a day, and tells what it
-found.
+`AUTOSCALER_SOAK_MINUTES=30 python -m pytest tests/dashboard/test_soak.py --log-cli-level INFO` follows for half an
+hour, after ten minutes to warm up, a decision each five seconds, keeps all of it as a page does for a day, and tells
+what it found.
 """
 
 from __future__ import annotations
