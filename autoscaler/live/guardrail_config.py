@@ -227,8 +227,7 @@ class SuspensionLimits:
 
     Attributes:
         max_seconds: for how long in all a job may be suspended; in training `physics.max_suspend_seconds`.
-        min_run_seconds: a job must have run for so long since it started, or went on, before it is suspended; in
-            training `physics.min_run_seconds`.
+        min_run_seconds: a job must have run for so long since it started, or went on, before it is suspended.
         move_seconds: what a checkpoint and a restart take: so much earlier goes a job on that has to end in time.
     """
 

@@ -167,8 +167,6 @@ class PhysicsConfig:
         tracks_work: keep how much work each job has left even where nothing below needs it; the results are the same.
         restart_seconds: how long a job that was preempted makes no progress when it runs again.
         max_suspend_seconds: for how long in all a job may be suspended.
-        min_run_seconds: a job must have made progress for so long since it started, went on or was last moved, capped
-            or resized, before the policy suspends it; on a cluster `guardrails.suspension.min_run_seconds`.
         max_fresh_restarts: how often nodes that go may cost a job all its work, in an episode that lasts until all jobs
             are done; once more is an error, for it would hardly ever end.
         curves: what makes jobs faster or slower.
@@ -181,7 +179,6 @@ class PhysicsConfig:
     tracks_work: bool = False
     restart_seconds: float = 60.0
     max_suspend_seconds: float = 14400.0
-    min_run_seconds: float = 0.0
     max_fresh_restarts: int = 1000
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     seed: int = 0
@@ -198,7 +195,6 @@ class PhysicsConfig:
         check_number("physics.max_fresh_restarts", self.max_fresh_restarts, EnvironmentConfigError, low=1)
         check_number("physics.restart_seconds", self.restart_seconds, EnvironmentConfigError, low=0.0)
         check_number("physics.max_suspend_seconds", self.max_suspend_seconds, EnvironmentConfigError, low=0.0)
-        check_number("physics.min_run_seconds", self.min_run_seconds, EnvironmentConfigError, low=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,7 @@ class LiveSide:
             signals=SignalSettings(tuple(LiveRegion(region.name) for region in config.regions)),
             guardrails=GuardrailConfig(
                 steps=StepLimits(max_suspended=1000),
-                suspension=SuspensionLimits(
-                    config.physics.max_suspend_seconds, config.physics.min_run_seconds, config.move_seconds
-                ),
+                suspension=SuspensionLimits(config.physics.max_suspend_seconds, 0.0, config.move_seconds),
             ),
         )
         self.clock = ManualClock(MONDAY)

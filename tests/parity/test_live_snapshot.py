@@ -299,7 +299,7 @@ def test_the_same_while_jobs_are_suspended_and_go_on(policy: str) -> None:
         ],
     }
     trace = Trace.from_columns({**{name: plain.table[name] for name in plain.table.column_names}, **says})
-    physics = PhysicsConfig(max_suspend_seconds=900.0, min_run_seconds=60.0, queue=QueueConfig(deferral=True))
+    physics = PhysicsConfig(max_suspend_seconds=900.0, queue=QueueConfig(deferral=True))
     pools = ClusterConfig(CLUSTERS["two pools, one with a minimum"])
     problem = make_problem(trace, pools, EnvironmentConfig(codec=layout, physics=physics))
     simulator = ToldSimulator(problem, LiveSide(problem, layout))

@@ -100,10 +100,10 @@ class Suspendable:
 
     def policy_hold(self, gang: GangView) -> Hold | None:
         """The same, where the policy would suspend it."""
-        run_ms = max(0, self._progress_ms(gang))
+        run_ms = self._run_ms(gang)
         short_ms = milliseconds(self._limits.min_run_seconds) - run_ms
         if short_ms > 0:
-            reason = f"it has run for {run_ms / 1000:.0f} s since it started; wait {short_ms / 1000:.0f} s more"
+            reason = f"it has run for {max(0, run_ms) / 1000:.0f} s since it started; wait {short_ms / 1000:.0f} s more"
             return Hold(Rule.MIN_RUN, reason)
         if self.until_ms(gang) <= self._now:
             return Hold(Rule.SUSPENDED_LONG_ENOUGH, self._limit_reason(gang))
@@ -137,12 +137,10 @@ class Suspendable:
 
     def ran_ms(self, gang: GangView) -> int:
         """How long it made progress, in all."""
-        return milliseconds(gang.ran_seconds) + max(0, self._progress_ms(gang))
-
-    def _progress_ms(self, gang: GangView) -> int:
-        """How long it has made progress since it started or went on; less than 0 until its restart is over."""
-        if gang.running_since_seconds is None:
-            return 0
         was_suspended = gang.suspended_seconds > 0.0 or gang.ran_seconds > 0.0
         restart = milliseconds(self._limits.move_seconds) if was_suspended else 0
-        return self._now - milliseconds(gang.running_since_seconds) - restart
+        return milliseconds(gang.ran_seconds) + max(0, self._run_ms(gang) - restart)
+
+    def _run_ms(self, gang: GangView) -> int:
+        """Since when it runs, without what it ran before."""
+        return 0 if gang.running_since_seconds is None else self._now - milliseconds(gang.running_since_seconds)

@@ -132,14 +132,10 @@ class Suspensions:
             return
         for gang in self._asked:
             if self._suspendable.pool_of(gang) == pool.name:
-                hold = self._suspendable.policy_hold(gang)
+                hold = self._suspendable.policy_hold(gang) or self._step_hold(pool)
                 if hold is not None:
                     self._deny(gang, hold)
                     continue
-                hold = self._step_hold(pool)
-                if hold is not None:
-                    self._deny(gang, hold)
-                    return  # it holds for all others of the pool as well, and the first stands for them
                 until = self._suspendable.until_ms(gang) / 1000.0
                 reason = (
                     f"the policy suspends the jobs of pool {pool.name}; it goes on at {utc_text(until)} at the latest"

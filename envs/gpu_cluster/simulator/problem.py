@@ -430,7 +430,6 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         consolidation_ms=round(config.codec.consolidation_interval_seconds * 1000),
         suspends=bool(config.codec.suspension) or has_grid,
         max_suspend_ms=round(config.physics.max_suspend_seconds * 1000),
-        min_run_ms=round(config.physics.min_run_seconds * 1000),
         has_grid=has_grid,
         moves_prices=slopes.shape[1] > 0,
         queue=queue,

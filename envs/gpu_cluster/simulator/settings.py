@@ -111,7 +111,6 @@ class Settings(NamedTuple):
         consolidation_ms: least time between two consolidations of a pool.
         suspends: whether running jobs may be suspended.
         max_suspend_ms: for how long in all a job may be.
-        min_run_ms: how long it must have made progress before.
         has_grid: whether there are grid events.
         moves_prices: whether prices by which jobs are placed change with the state, see `Problem.slopes`.
         queue: numbers of the queue.
@@ -144,7 +143,6 @@ class Settings(NamedTuple):
     consolidation_ms: int
     suspends: Flag
     max_suspend_ms: int
-    min_run_ms: int
     has_grid: Flag
     moves_prices: Flag
     queue: QueueSettings

@@ -273,7 +273,6 @@ def problems(
             tracks_work=draw(st.booleans()),
             restart_seconds=draw(st.sampled_from([0.0, 0.5, 60.0])),
             max_suspend_seconds=draw(st.sampled_from([0.0, 60.0, 3600.0])),
-            min_run_seconds=draw(st.sampled_from([0.0, 0.0, 30.0, 1800.0])),
             seed=draw(st.integers(0, 2**63 - 1)),
             curves=draw(curves()),
             queue=draw(queues(max(row[2] for row in rows) / 1000)) if has_facts else QueueConfig(),

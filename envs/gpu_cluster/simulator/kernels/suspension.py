@@ -33,8 +33,6 @@ def suspend_until(cluster: Cluster, jobs: Table, settings: Settings, slot: int) 
     row = job - cluster.clock[st.FIRST_JOB]
     if row < 0 or jobs[job, st.FLAGS] & st.MOVABLE == 0:  # jobs from before the episode have no row
         return now
-    if max(0, now - cluster.run[slot, st.RUN_SINCE]) < settings.min_run_ms:
-        return now
     until = now + settings.max_suspend_ms - cluster.queue[row, st.JOB_SUSPENDED_MS]
     end, predicted = jobs[job, st.DEADLINE_MS], jobs[job, st.PREDICTED_MS]
     if settings.queue.defers and jobs[job, st.LATEST_MS] > 0:

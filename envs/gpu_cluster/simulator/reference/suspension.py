@@ -26,14 +26,11 @@ def end_by(state: State, job: Job) -> int:
 def until(state: State, run: Running) -> int:
     """Until when a running job may be suspended; no later than now: it may not be.
 
-    It can be checkpointed, has run for long enough and was not suspended for too long, and will still end in time, as
-    far as its run time is known: one of unknown run time that has to end in time is left alone. So is one from before
-    the episode.
+    It can be checkpointed, has not been suspended for too long, and will still end in time, as far as its run time is
+    known: one of unknown run time that has to end in time is left alone. So is one from before the episode.
     """
     job, settings = run.job, state.problem.settings
     if job.number < state.first_job or not job.is_movable:
-        return state.now
-    if max(0, state.now - run.since_ms) < settings.min_run_ms:
         return state.now
     latest, end = state.now + settings.max_suspend_ms - job.suspended_ms, end_by(state, job)
     if end == NO_DEADLINE:

@@ -29,9 +29,7 @@ LAYOUT = CodecLayout(max_pools=1, window_slots=3, suspension=True)
 def problem_of(jobs: list[Job], intervals: list[float | None] | None = None, **options: Any) -> Problem:
     """Jobs on two nodes that are always on, one decision each 100 s at least; a restart takes 60 s, a move 120 s."""
     physics = PhysicsConfig(
-        max_suspend_seconds=options.pop("most", 5000.0),
-        min_run_seconds=options.pop("least", 0.0),
-        queue=options.pop("queue", QueueConfig(estimates="exact")),
+        max_suspend_seconds=options.pop("most", 5000.0), queue=options.pop("queue", QueueConfig(estimates="exact"))
     )
     return small_problem(
         jobs,
@@ -105,18 +103,6 @@ def test_the_time_of_all_suspensions_counts() -> None:
     pair = Pair(problem_of([(0.0, 1000.0, 8.0)], most=450.0)).act(GO_ON)
     pair.act(SUSPEND, 2).act(RESUME).act(GO_ON, 2).act(SUSPEND)
     assert pair.row[Pool.NEXT_RESUME_SECONDS] == 450.0 - 200.0 - 100.0
-
-
-def test_a_job_makes_progress_for_a_while_before_it_is_suspended_and_again_after_its_restart() -> None:
-    """It starts at 0 s; it goes on at 500 s and makes progress from 620 s on."""
-    pair = Pair(problem_of([(0.0, 1000.0, 8.0)], least=250.0)).act(GO_ON)
-    assert pair.act(SUSPEND).row[Pool.SUSPENDABLE_GPUS] == 0.0
-    assert pair.act(SUSPEND).row[Pool.SUSPENDABLE_GPUS] == 8.0
-    assert pair.fast.pool_totals()[0].suspensions == 0
-    pair.act(SUSPEND).act(RESUME).act(GO_ON)
-    assert pair.fast.pool_totals()[0].suspensions == 1
-    assert pair.act(GO_ON, 2).row[Pool.SUSPENDABLE_GPUS] == 0.0
-    assert pair.act(GO_ON).row[Pool.SUSPENDABLE_GPUS] == 8.0
 
 
 @pytest.mark.parametrize(
@@ -212,5 +198,3 @@ def test_both_simulators_agree_where_jobs_are_suspended_whenever_they_may_be(pro
 def test_a_negative_time_is_refused() -> None:
     with pytest.raises(EnvironmentConfigError, match=r"physics.max_suspend_seconds is -1"):
         PhysicsConfig(max_suspend_seconds=-1.0)
-    with pytest.raises(EnvironmentConfigError, match=r"physics.min_run_seconds is -1"):
-        PhysicsConfig(min_run_seconds=-1.0)
