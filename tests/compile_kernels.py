@@ -112,10 +112,9 @@ Task = tuple[Callable[[str], None], str]
 
 def tasks() -> list[Task]:
     """What is compiled, those that take longest first. Stock numba has one kind of kernels for all settings."""
-    if REMOVES_DISABLED:
-        clusters: list[Task] = [(everything, kind) for kind in ("package", "custom", "counted", "plain")]
-    else:
-        clusters = [(steps_and_plans, "package"), (replays, "package")]
+    if not REMOVES_DISABLED:
+        return [(steps_and_plans, "package"), (replays, "package")]
+    clusters: list[Task] = [(everything, kind) for kind in ("package", "custom", "counted", "plain")]
     return [*clusters, (other_environments, "containers")]
 
 
