@@ -98,6 +98,11 @@ ANNOTATION_ORDERED_AT: Final = _name(
     f"{DOMAIN}/ordered-at",
     "Node, machine, written by us: unix seconds of the order.",
 )
+ANNOTATION_LEASE: Final = _name(
+    "annotation",
+    f"{DOMAIN}/lease",
+    "CapacityBuffer, PodTemplate, written by us: name of the Lease of the autoscaler that it belongs to.",
+)
 ANNOTATION_REMOVAL_STEP: Final = _name(
     "annotation", f"{DOMAIN}/removal-step", "Node, written by us: how far its removal got, for a restart."
 )

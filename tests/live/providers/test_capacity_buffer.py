@@ -6,7 +6,7 @@ import re
 import pytest
 
 from autoscaler.live.clock import ManualClock
-from autoscaler.live.config import LiveConfig, LivePool, NodeTemplate
+from autoscaler.live.config import LeaderElection, LiveConfig, LivePool, NodeTemplate
 from autoscaler.live.constraints import Taint
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.guardrails import Allowed, GuardrailState
@@ -102,7 +102,8 @@ def test_buffers_of_pools_that_are_gone_are_deleted_and_those_of_others_stay():
     ours = provider(api)
     ours.reserve(POOL, 1)
     theirs = BUFFER("v1beta1").replace("green-autoscaler-a", "theirs")
-    api.put(theirs, {"metadata": {"labels": {"autoscaler.green/pool": "a"}}})
+    written = api.objects[BUFFER("v1beta1")]["metadata"]
+    api.put(theirs, {"metadata": {"labels": written["labels"]}})
     ours.keep_only(["a"])
     assert BUFFER("v1beta1") in api.objects
     ours.keep_only([])
@@ -117,6 +118,14 @@ def test_a_process_whose_config_reserves_nothing_deletes_what_another_one_left()
     assert drop_reserves(api, LiveConfig((LivePool("b", 5),)), ManualClock()) == {}
     assert BUFFER("v1beta1") not in api.objects
     assert TEMPLATE not in api.objects
+
+
+def test_what_an_autoscaler_with_another_lease_wrote_stays():
+    api = Api("v1beta1")
+    provider(api).reserve(POOL, 1)
+    other = LiveConfig((LivePool("b", 5),), leader_election=LeaderElection(name="other"))
+    assert drop_reserves(api, other, ManualClock()) == {}
+    assert {BUFFER("v1beta1"), TEMPLATE} <= api.objects.keys()
 
 
 class Forbidding(Api):

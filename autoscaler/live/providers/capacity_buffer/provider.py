@@ -16,7 +16,7 @@ from autoscaler.live.clock import Clock
 from autoscaler.live.config import LiveConfig, LivePool, settings_of
 from autoscaler.live.kube.client import Json, KubeClient, KubeError, NotFoundError
 from autoscaler.live.kube.discovery import served_version
-from autoscaler.live.names import LABEL_POOL
+from autoscaler.live.names import ANNOTATION_LEASE, LABEL_POOL
 from autoscaler.live.providers.base import Instance, InvalidPoolError
 from autoscaler.live.providers.capacity_buffer.settings import CapacityBufferSettings
 from autoscaler.live.providers.kube import pool_part, provider_error
@@ -51,7 +51,7 @@ class CapacityBufferProvider:
 
     def __init__(self, client: KubeClient, config: LiveConfig, clock: Clock) -> None:
         self._client, self._clock = client, clock
-        self._namespace = config.leader_election.namespace
+        self._namespace, self._lease = config.leader_election.namespace, config.leader_election.name
         self._version: str | None = None
         self._written: dict[str, tuple[int, float]] = {}
 
@@ -92,10 +92,14 @@ class CapacityBufferProvider:
             for kind in (KIND_NAME, "PodTemplate"):
                 found = self._client.get(self._collection(kind), {"labelSelector": LABEL_POOL}).get("items") or []
                 for metadata in (item["metadata"] for item in found):
-                    if metadata["labels"][LABEL_POOL] not in pools and metadata["name"].startswith(PREFIX):
+                    if metadata["labels"][LABEL_POOL] not in pools and self._is_ours(metadata):
                         self._delete(f"{self._collection(kind)}/{metadata['name']}")
         except KubeError as error:
             raise provider_error(error, "") from error
+
+    def _is_ours(self, metadata: Json) -> bool:
+        """Whether this autoscaler wrote an object; another one may lead by another Lease of the same namespace."""
+        return (metadata.get("annotations") or {}).get(ANNOTATION_LEASE) == self._lease
 
     def _delete(self, path: str) -> None:
         try:
@@ -106,7 +110,12 @@ class CapacityBufferProvider:
     def manifests(self, pool: LivePool, nodes: int) -> list[Json]:
         """The PodTemplate and the CapacityBuffer as they are written; see `Reserves`."""
         settings = settings_of(pool, CapacityBufferSettings)
-        metadata = {"name": buffer_name(pool.name), "namespace": self._namespace, "labels": {LABEL_POOL: pool.name}}
+        metadata = {
+            "name": buffer_name(pool.name),
+            "namespace": self._namespace,
+            "labels": {LABEL_POOL: pool.name},
+            "annotations": {ANNOTATION_LEASE: self._lease},
+        }
         gpus = {name: str(count) for name, count in pool.gpu_counts.items() if count}
         container = {"name": "reserve", "image": settings.image, "resources": {"requests": gpus, "limits": gpus}}
         tolerations = [
