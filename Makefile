@@ -23,6 +23,7 @@ PACKAGING := pyproject.toml constraints.txt $(wildcard packaging/gymnasium_plugi
 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
+CHECKED := AUTOSCALER_COMPILER=stock NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.cache/numba-checked
 # PYTEST_ARGS may choose none of the tests of one of the two runs: pytest then ends with 5.
 OR_NONE := || [ $$? -eq 5 ]
 
@@ -45,10 +46,11 @@ test: .venv/.stamp-dev .venv/.stamp-browser ## Check style and types, try the bu
 	@$(MAKE) --no-print-directory wheel-smoke >.cache/wheel.log 2>&1 & wheel=$$!; \
 		$(MAKE) --no-print-directory lint; linted=$$?; wait $$wheel; built=$$?; cat .cache/wheel.log; \
 		exit $$((linted || built))
+	@echo "== Kernels that the tests need, as users have them and on stock numba with bounds checks"
+	@$(CHECKED) $(BIN)/python -m tests.compile_kernels & checked=$$!; \
+		$(BIN)/python -m tests.compile_kernels; fast=$$?; wait $$checked; exit $$(($$? || fast))
 	@echo "== Properties of kernels on stock numba with bounds checks"
 	@$(MAKE) --no-print-directory test-kernels
-	@echo "== Kernels that the tests need"
-	$(BIN)/python -m tests.compile_kernels
 	@echo "== Tests without a cluster"
 	$(PYTEST) $(PARALLEL) -m "not cluster" $(PYTEST_ARGS) $(OR_NONE)
 	@echo "== Tests on a Kubernetes control plane, whose programs are built on first use"
@@ -56,12 +58,8 @@ test: .venv/.stamp-dev .venv/.stamp-browser ## Check style and types, try the bu
 
 # Kernels neither check bounds nor compile on stock numba when users run them fast; the same properties must hold where
 # they do. One run shows both: a kernel has the same source either way.
-test-kernels: export AUTOSCALER_COMPILER := stock
-test-kernels: export NUMBA_BOUNDSCHECK := 1
-test-kernels: export NUMBA_CACHE_DIR := .cache/numba-checked
 test-kernels: .venv/.stamp-dev ## Try the properties of kernels on stock numba with bounds checks
-	$(BIN)/python -m tests.compile_kernels
-	$(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
+	$(CHECKED) $(PYTEST) $(PARALLEL) -m kernels --hypothesis-profile few -o timeout=1800 tests/envs
 
 test-quick: .venv/.stamp-dev ## Run the tests that need neither a cluster nor much time
 	@echo "Leaves out: tests on a control plane, kernels on stock numba with bounds checks, and tests marked slow (properties of"
