@@ -60,11 +60,15 @@ def test_a_label_of_the_gpu_product_is_the_pools_gpu_type() -> None:
     assert pool.node_labels["nvidia.com/gpu.product"] == "H100"
 
 
+def test_a_maximum_of_nothing_closes_the_pool() -> None:
+    assert from_annotations(POOL, {names.ANNOTATION_GROUP_MAX: "0"}).max_nodes == 0
+
+
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
         (names.ANNOTATION_GROUP_MAX, "many", "write a whole number"),
-        (names.ANNOTATION_GROUP_MAX, "0", "max_nodes is 0"),
+        (names.ANNOTATION_GROUP_MAX, "-1", "max_nodes is -1"),
         (names.ANNOTATION_GROUP_MIN, "11", "min_nodes is 11"),
         (names.ANNOTATION_CAPACITY_GPUS, "-1", "gpus_per_node is -1"),
         (names.ANNOTATION_CAPACITY_MEMORY, "much", "write a quantity"),

@@ -200,9 +200,9 @@ def test_negative_requests_are_refused() -> None:
 def test_lists_of_nodes_are_grouped_by_cpus_and_memory_when_asked() -> None:
     import pyarrow as pa
 
-    rows = [("a", "T4", 2, 64000, 262144), ("b", "T4", 2, 96000, 262144), ("c", "T4", 2, 96000, 262144)]
-    table = pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=NODE_SCHEMA)
-    nodes = Nodes(table)
+    columns = {"node_id": ["a", "b", "c"], "gpu_model": ["T4"] * 3, "gpus": [2] * 3}
+    columns |= {"cpu_milli": [64000, 96000, 96000], "memory_mib": [262144] * 3, "switches": [None] * 3}
+    nodes = Nodes(pa.table(columns, schema=NODE_SCHEMA))
     assert [pool.max_nodes for pool in cluster_from_nodes(nodes).pools] == [3]
     pools = cluster_from_nodes(nodes, second_resources=True).pools
     assert [(pool.max_nodes, pool.cpus_per_node, pool.memory_gib_per_node) for pool in pools] == [
