@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
 
-class Tagged:
+class Tagged(ABC):
     """Base of a family of settings: one schema each, chosen by what the settings say.
 
     The base of the family defines `config_schema`; its subclasses are the schemas, and do not define it again. So an
@@ -20,13 +21,13 @@ class Tagged:
     __slots__ = ()
 
     @classmethod
+    @abstractmethod
     def config_schema(cls, values: Mapping[str, Any]) -> type:
         """The dataclass that describes `values`.
 
         Raises:
             ValueError: the values name no schema; the message says which there are.
         """
-        raise NotImplementedError
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
