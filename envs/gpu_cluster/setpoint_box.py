@@ -6,6 +6,7 @@ their default pools, and levers do nothing.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, RESERVES, TIMEOUTS, nearest_setpoint
 from envs.gpu_cluster.default_choices import DefaultChoices
-from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 
 LARGEST = np.array([TIMEOUTS - 1.0, float(RESERVES)])
@@ -35,27 +35,16 @@ def setpoints_of(actions: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class SetpointBoxVecEnv(GpuClusterVecEnv):
-    """`GpuClusterVecEnv` whose actions are those of `setpoint_box`.
+    """`GpuClusterVecEnv` whose actions are those of `setpoint_box`; its arguments are the same."""
 
-    Args:
-        problem: as there.
-        num_envs: as there.
-        seed: as there.
-        reward_scale: as there.
-        threads: as there.
-    """
+    @staticmethod
+    def make_action_space(layout: CodecLayout) -> spaces.Box:
+        """The space of `setpoint_box`."""
+        return setpoint_box(layout)
 
-    def __init__(
-        self,
-        problem: Problem,
-        num_envs: int,
-        seed: int | None = None,
-        reward_scale: float = 1.0,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(problem, num_envs, seed, reward_scale, threads)
-        self.action_space = setpoint_box(problem.config.codec)
-        self._choices = DefaultChoices(problem.config.codec)
+    @cached_property
+    def _choices(self) -> DefaultChoices:
+        return DefaultChoices(self.problem.config.codec)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take the actions of the next step: [num_envs, 2 * pools] float."""

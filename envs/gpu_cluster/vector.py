@@ -22,6 +22,7 @@ from envs.gpu_cluster.arguments import (
 )
 from envs.gpu_cluster.batch import ClusterBatch
 from envs.gpu_cluster.cluster import AUTO
+from envs.gpu_cluster.codec import CodecLayout
 from envs.gpu_cluster.simulator.problem import Problem
 from envs.gpu_cluster.spaces import action_space, observation_space
 from envs.vec_env import TrainingVecEnv
@@ -102,7 +103,7 @@ class GpuClusterVecEnv(TrainingVecEnv):
     ) -> None:
         layout = problem.config.codec
         self.render_mode = None
-        super().__init__(num_envs, observation_space(layout), action_space(layout))
+        super().__init__(num_envs, observation_space(layout), self.make_action_space(layout))
         self.problem = problem
         self.reward_scale = reward_scale
         self._batch = ClusterBatch(problem, num_envs, threads)
@@ -114,6 +115,11 @@ class GpuClusterVecEnv(TrainingVecEnv):
         self._started = time.monotonic()
         if seed is not None:
             self.seed(seed)
+
+    @staticmethod
+    def make_action_space(layout: CodecLayout) -> gymnasium.spaces.Space[Any]:
+        """The action space of one cluster; what has other actions overrides it, and `step_async`."""
+        return action_space(layout)
 
     @classmethod
     def make(
