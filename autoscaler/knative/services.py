@@ -143,7 +143,8 @@ def change_of(
     written = present.get(WRITTEN_AT, "")
     if written.replace(".", "", 1).isdecimal() and now - float(written) < least_seconds:
         return None
-    return Change(service, {**wanted, WRITTEN_AT: f"{now:.0f}"}, before, plan.why)
+    # Rounded down: a time to come would hold back a write that may follow at once.
+    return Change(service, {**wanted, WRITTEN_AT: str(int(now))}, before, plan.why)
 
 
 def write(client: KubeClient, change: Change) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from autoscaler.knative import arrivals
 from autoscaler.knative.arrivals import from_file, from_prometheus
 from autoscaler.knative.errors import KnativeError
-from autoscaler.knative.plan import MOST_RETENTION_SECONDS, plans
-from autoscaler.knative.services import KnativeService
+from autoscaler.knative.plan import MOST_RETENTION_SECONDS, Plan, plans
+from autoscaler.knative.services import KnativeService, change_of
+from autoscaler.live.kube.client import KubeClient
 from envs.serverless.config import ServerlessConfig
 from envs.serverless.problem import serverless_problem
 from tests.envs.serverless.test_rules import MINUTE, calls
@@ -41,6 +43,25 @@ def test_a_timer_is_pre_warmed_shortly_before_it_comes_and_not_long_before() -> 
     last = times[-1]
     assert planned("hazard", times, last + every - 30_000).min_scale == 1
     assert planned("hazard", times, last + every // 2).min_scale == 0
+
+
+def test_a_write_is_held_back_for_as_long_as_was_said_and_no_longer() -> None:
+    class Revision:
+        """A client that knows one Revision, with the annotations of the last change."""
+
+        annotations: Mapping[str, str] = {}
+
+        def get(self, path: str) -> dict[str, Any]:
+            return {"metadata": {"annotations": dict(self.annotations)}}
+
+    revision = Revision()
+    first = change_of(cast(KubeClient, revision), SERVICES[0], Plan(600, 0, ""), 100.6, 60.0)
+    assert first is not None
+    revision.annotations = first.annotations
+    at = {
+        least: change_of(cast(KubeClient, revision), SERVICES[0], Plan(60, 0, ""), 100.7, least) for least in (0.0, 5.0)
+    }
+    assert [at[0.0] is None, at[5.0] is None] == [False, True]
 
 
 @pytest.mark.parametrize("policy", ["hazrd", "experiment/serverless"])
