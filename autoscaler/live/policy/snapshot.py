@@ -20,7 +20,7 @@ from autoscaler.live.model import ClusterView, GangView, PoolView
 from autoscaler.live.objects import NodeState, SuspendedBy
 from autoscaler.live.policy.pool_signals import UnknownSignals
 from autoscaler.live.policy.setpoints import Setpoints
-from autoscaler.live.view.nodes import free_gpus, is_returning
+from autoscaler.live.view.nodes import free_gpus, is_returning, shared_free_milli
 from autoscaler.live.view.submissions import Submissions, milliseconds
 from envs.gpu_cluster.codec import (
     IDLE_AGE_EDGES_SECONDS,
@@ -113,6 +113,7 @@ def _fill_pool(pool: PoolView, settings: LivePool, now_seconds: float, snapshot:
     row[Pool.BUSY_NODES] = len(busy)
     row[Pool.BOOTING_NODES] = len(pool.in_state(NodeState.BOOTING)) + len(pool.orders)
     row[Pool.USED_GPUS] = sum(node.used_gpu_milli for node in busy) / 1000.0
+    row[Pool.SHARED_FREE_GPUS] = sum(shared_free_milli(node, settings) for node in busy) / 1000.0
     now = milliseconds(now_seconds)
     for node in idle:
         since = now if node.idle_since_seconds is None else milliseconds(node.idle_since_seconds)

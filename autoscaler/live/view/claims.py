@@ -175,6 +175,7 @@ class _Look:
         self._templates = {pool: self._as_it_is(pool, stock, nodes.values()) for pool, stock in templates.items()}
         self._slices_since = self._read_times(objects.slices.values())
         self._users: dict[tuple[str, str], int] = {}
+        self._holders: dict[tuple[str, str], list[str]] = {}
         self._needs: dict[str, Need] = {}
         self._on_node: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._template_sizes: dict[Need, int | None] = {}
@@ -203,12 +204,16 @@ class _Look:
     ) -> None:
         """Count the pods that name a claim, those to come included: each counts for its part. Comes before `pod`."""
         by_gang: Counter[tuple[str, str, str]] = Counter()
-        for pod in pods:
-            if not pod.finished:
-                by_gang.update((pod.namespace, each.claim, pod.gang) for each in pod.claims if not each.template)
+        holders: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for pod in sorted((each for each in pods if each.claims), key=lambda each: (each.created_seconds, each.name)):
+            for claim in pod.claims:
+                if not pod.finished and not claim.template:
+                    by_gang[pod.namespace, claim.claim, pod.gang] += 1
+                    holders[pod.namespace, claim.claim].append(pod.uid)
+        self._holders = dict(holders)
         found: Counter[tuple[str, str]] = Counter()
-        for (namespace, claim, gang), count in by_gang.items():
-            found[namespace, claim] += max(count, together.get(gang, 0))
+        for (namespace, name, gang), count in by_gang.items():
+            found[namespace, name] += max(count, together.get(gang, 0))
         described: Counter[tuple[str, str]] = Counter()
         for role in (each for group in roles.values() for each in group):
             for claim_of_role in role.pod.claims:
@@ -280,7 +285,7 @@ class _Look:
             return None
         users = 1 if claim.template or pod.finished else max(1, self._users.get((pod.namespace, claim.claim), 1))
         if made is not None and made.devices is not None:
-            return self._count_allocated(draft, label, made, users)
+            return self._count_allocated(draft, label, claim, made, users)
         size = None if spec.problem else self._size_in_templates((spec,))
         if size is None:
             draft.refuse(label, spec.problem or self._why_unserved(spec))
@@ -288,7 +293,7 @@ class _Look:
         if size > 0:
             # Devices that are no GPUs are requested beside GPUs, and are no demand of their own.
             draft.serve(label)
-            draft.gpu_milli += size // users
+            draft.gpu_milli += self._share(size, pod, claim, users)
         if users == 1:
             return spec
         self._request(draft, (spec,), users, shared=f"{pod.namespace}/{claim.claim}")
@@ -307,19 +312,32 @@ class _Look:
             return None
         return spec
 
-    def _count_allocated(self, draft: _Draft, label: str, claim: ClaimView, users: int) -> ClaimSpec | None:
+    def _count_allocated(
+        self, draft: _Draft, label: str, claim: PodClaim, made: ClaimView, users: int
+    ) -> ClaimSpec | None:
         """A claim that has its devices: the pod goes where they are."""
-        devices = claim.devices or ()
-        milli = sum(self._sizes.get(device, 0) for device in devices)
+        milli = sum(self._sizes.get(device, 0) for device in made.devices or ())
         if milli > 0:
             draft.serve(label)
-            draft.gpu_milli += milli // users
+            draft.gpu_milli += self._share(milli, draft.pod, claim, users)
         if draft.pod.node_name:
-            return claim.spec if users == 1 and milli > 0 else None
-        nodes = {each.values[0] for term in claim.node_terms for each in term if each.key == FIELD_NAME and each.values}
+            return made.spec if users == 1 and milli > 0 else None
+        nodes = {each.values[0] for term in made.node_terms for each in term if each.key == FIELD_NAME and each.values}
         pools = {self._node_pool.get(node) for node in nodes}
-        draft.tie(claim.node_terms, pools.pop() if len(pools) == 1 else None)
+        draft.tie(made.node_terms, pools.pop() if len(pools) == 1 else None)
         return None
+
+    def _share(self, milli: int, pod: PodView, claim: PodClaim, users: int) -> int:
+        """What a pod counts of the thousandths of a claim: whole GPUs where each of its users can have some.
+
+        A policy sees whole GPUs and shares of less than one. Of eight GPUs for three pods it would see 5.33 that wait
+        and 5 that are free while one of them runs, and order a node for the rest.
+        """
+        holders, gpus = self._holders.get((pod.namespace, claim.claim), []), milli // GPU_MILLI
+        # While pods are to come, all of them count the same.
+        if milli % GPU_MILLI or gpus < users or len(holders) != users or pod.uid not in holders:
+            return milli // users
+        return GPU_MILLI * (gpus // users + (holders.index(pod.uid) < gpus % users))
 
     def _request(self, draft: _Draft, need: Need, users: int = 1, shared: str = "") -> None:
         """Request a unit of some claims, or a part of one where several pods share it."""

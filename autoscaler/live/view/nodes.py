@@ -20,6 +20,8 @@ from autoscaler.live.providers import removal_taints, startup_taints
 
 STARTUP_TAINTS = frozenset({TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNINITIALIZED})
 BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+REGISTRATION_SECONDS = 60.0
+"""After a node has told of its first GPUs, it may tell of others for so long; then it works with what it has."""
 MODE_MOVE = "move"
 """Second word of the annotation `removal-step` of a node that consolidation empties."""
 
@@ -43,6 +45,21 @@ def is_usable(node: NodeView) -> bool:
         and node.allocatable_gpu_milli > 0
         and not any(taint.effect in BLOCKING_EFFECTS and is_startup_taint(taint) for taint in node.taints)
     )
+
+
+def is_registering(node: NodeView, pool: LivePool, pods: Sequence[PodView], now_seconds: float) -> bool:
+    """Whether a node that became ready still lacks a resource of its pool: each device plugin tells of its own one.
+
+    Args:
+        node: the node.
+        pool: its pool.
+        pods: those that are bound to it; one that uses GPUs shows that it works.
+        now_seconds: clock time.
+    """
+    since = node.ready_since_seconds
+    if since is None or now_seconds - since >= REGISTRATION_SECONDS or any(pod.gpu_milli for pod in pods):
+        return False
+    return any(count and not node.allocatable.get(name) for name, count in pool.gpu_counts.items())
 
 
 def _is_closed(node: NodeView, pool: LivePool | None) -> bool:
@@ -126,6 +143,15 @@ def is_returning(node: NodeView) -> bool:
 
 def free_gpus(node: NodeView, pool: LivePool) -> int:
     """Whole GPUs that the scheduler can still give out on a node."""
+    return _free_milli(node, pool) // 1000
+
+
+def shared_free_milli(node: NodeView, pool: LivePool) -> int:
+    """What else it can give out there: the unused thousandths of a GPU of which others use a part."""
+    return _free_milli(node, pool) % 1000
+
+
+def _free_milli(node: NodeView, pool: LivePool) -> int:
     if node.unschedulable or _is_closed(node, pool) or not is_usable(node):
         return 0
-    return max(0, min(node.allocatable_gpu_milli, pool.gpus_per_node * 1000) - node.used_gpu_milli) // 1000
+    return max(0, min(node.allocatable_gpu_milli, pool.gpus_per_node * 1000) - node.used_gpu_milli)

@@ -352,6 +352,8 @@ def _see_node(view: NodeView, before: NodeView | None, now: float) -> tuple[Node
         return replace(view, ready_since_seconds=now), {Trigger.NODE_READY}
     if is_leaving(before) and not is_leaving(view):
         news = {Trigger.NODE_READY}  # a removal was undone
+    if view.allocatable_gpu_milli > before.allocatable_gpu_milli:
+        news = {Trigger.NODE_READY}  # another device plugin has told of its GPUs
     return replace(view, ready_since_seconds=before.ready_since_seconds), news
 
 

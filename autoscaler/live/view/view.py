@@ -19,7 +19,7 @@ from autoscaler.live.objects import MachineView, NodeView, PodView
 from autoscaler.live.view.claims import ClaimResolver, Resolved
 from autoscaler.live.view.gangs import GangBuilder, Submission, pods_wanted, unserved_reason
 from autoscaler.live.view.groups import with_problems
-from autoscaler.live.view.nodes import fill_node
+from autoscaler.live.view.nodes import fill_node, is_registering
 from autoscaler.live.view.store import Contents
 from autoscaler.live.view.suspended import suspended_jobs
 from autoscaler.live.view.workloads import our_checks
@@ -111,6 +111,8 @@ class ViewBuilder:
             unwell_since_seconds=self._written(node, ANNOTATION_UNWELL_SINCE, now),
             rebooted_seconds=self._written(node, ANNOTATION_REBOOTED_AT, now),
         )
+        if pool is not None and is_registering(node, pool, pods, now):
+            node = replace(node, allocatable_gpu_milli=0, ready_since_seconds=None)
         return fill_node(node, pods, pool, self._vacated(node, contents, now), starting, timeout)
 
     def _vacated(self, node: NodeView, contents: Contents, now: float) -> float | None:

@@ -8,6 +8,8 @@ from autoscaler.live.config import GpuResource, LiveConfig, LiveConfigError, Liv
 from autoscaler.live.guardrails import GuardrailState
 from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.names import GATE_PLACEMENT
+from autoscaler.live.view.nodes import REGISTRATION_SECONDS
+from autoscaler.live.view.store import Resource
 from autoscaler.live.view.view import ViewBuilder
 from tests.live import raw
 
@@ -101,3 +103,39 @@ def test_sizes_that_differ_between_pools_are_refused() -> None:
 def test_parts_that_are_more_than_their_node_are_refused() -> None:
     with pytest.raises(LiveConfigError, match=r"its resources are 8\.004 GPUs together, gpus_per_node is 8"):
         LivePool("p", max_nodes=1, resources={raw.GPU: GpuResource(1000, 4), SLICE: GpuResource(143, 28)})
+
+
+def test_a_node_is_ready_when_it_has_told_of_all_that_its_pool_has() -> None:
+    """Each device plugin registers its own resource, so for a moment a node has only a part of them."""
+    part = node("n", gpus=0)
+    part["metadata"]["creationTimestamp"] = raw.stamp(raw.START - 600.0)
+    world = raw.World(settings())
+    builder = ViewBuilder(world.config, world.clock)
+
+    def state() -> str:
+        (seen,) = builder.build(world.store.contents())[0].pool("mixed").nodes
+        return str(seen.state)
+
+    world.listed([{**part, "status": {**part["status"], "allocatable": {"cpu": "96"}}}])
+    assert state() == "booting"
+    world.store.apply(Resource.NODES, "MODIFIED", part)
+    assert state() == "booting"
+    world.triggers.clear()
+    world.store.apply(Resource.NODES, "MODIFIED", {**node("n"), "metadata": part["metadata"]})
+    assert (state(), world.triggers) == ("idle", ["node-ready"])
+
+
+def test_a_node_that_never_tells_of_a_part_works_with_the_rest() -> None:
+    world = raw.World(settings()).listed([node("n", slices=0)])
+    builder = ViewBuilder(world.config, world.clock)
+    states = []
+    for seconds in (0.0, REGISTRATION_SECONDS - 1.0, 1.0):
+        world.clock.seconds += seconds
+        (seen,) = builder.build(world.store.contents())[0].pool("mixed").nodes
+        states.append((str(seen.state), seen.allocatable_gpu_milli))
+    assert states == [("booting", 0), ("booting", 0), ("idle", 4000)]
+
+
+def test_a_node_with_pods_on_its_gpus_counts_at_once() -> None:
+    (seen,) = view_of([node("n", slices=0)], [pod("a", "n", gpus=2)]).pool("mixed").nodes
+    assert (str(seen.state), seen.allocatable_gpu_milli, seen.used_gpu_milli) == ("busy", 4000, 2000)
