@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from autoscaler.dashboard.sources import Feed, Source
 from configs.errors import UserError
 
 POLL_SECONDS = 0.5
+LIST_SECONDS = 3.0
+"""Between two looks at what can be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,16 @@ def make_app(page: Path, catalog: Catalog) -> Starlette:
         catalog: what is shown.
     """
 
-    def listed(_: Request) -> Response:
+    def listing() -> list[dict[str, Any]]:
         fields = ("name", "title", "keep_seconds")
-        return JSONResponse([{name: getattr(source, name) for name in fields} for source in catalog.sources()])
+        return [{name: getattr(source, name) for name in fields} for source in catalog.sources()]
+
+    def listed(_: Request) -> Response:
+        return JSONResponse(listing())
+
+    async def listed_anew(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await _until_gone(websocket, partial(_list, websocket, listing))
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -139,28 +149,46 @@ def make_app(page: Path, catalog: Catalog) -> Starlette:
             await _tell(websocket, "problem", text="there is no such source; reload the page")
             await websocket.close()
         else:
-            await _serve(websocket, source)
+            await _until_gone(websocket, partial(_serve, websocket, source))
 
     return Starlette(
         routes=[
             Route("/api/sources", listed),
+            WebSocketRoute("/api/sources", listed_anew),
             WebSocketRoute("/api/stream", stream),
             Mount("/", StaticFiles(directory=page, html=True)),
         ]
     )
 
 
-async def _serve(websocket: WebSocket, source: Source) -> None:
-    """Stream a source until the viewer goes, or all is sent."""
-    gone = asyncio.create_task(_until_gone(websocket))
+async def _until_gone(websocket: WebSocket, tell: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+    """Tell a viewer something until it goes, or all is told; `tell` gets what says whether it has gone."""
+    gone = asyncio.create_task(_wait_until_gone(websocket))
     try:
-        await _stream(websocket, await run_in_threadpool(source.open), gone.done)
-    except UserError as error:
-        await _tell(websocket, "problem", text=str(error))
+        await tell(gone.done)
     except WebSocketDisconnect:
         pass
     finally:
         gone.cancel()
+
+
+async def _list(websocket: WebSocket, listing: Callable[[], list[dict[str, Any]]], is_gone: Callable[[], bool]) -> None:
+    """Send what can be shown, now and whenever it changes."""
+    sent = None
+    while not is_gone():
+        found = await run_in_threadpool(listing)
+        if found != sent:
+            sent = found
+            await websocket.send_json(sent)
+        await asyncio.sleep(LIST_SECONDS)
+
+
+async def _serve(websocket: WebSocket, source: Source, is_gone: Callable[[], bool]) -> None:
+    """Send what a source has, or why it cannot be read."""
+    try:
+        await _stream(websocket, await run_in_threadpool(source.open), is_gone)
+    except UserError as error:
+        await _tell(websocket, "problem", text=str(error))
 
 
 async def _stream(websocket: WebSocket, feed: Feed, is_gone: Callable[[], bool]) -> None:
@@ -184,7 +212,7 @@ async def _tell(websocket: WebSocket, kind: str, **more: Any) -> None:
     await websocket.send_text(json.dumps({"kind": kind, **more}))
 
 
-async def _until_gone(websocket: WebSocket) -> None:
+async def _wait_until_gone(websocket: WebSocket) -> None:
     try:
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass

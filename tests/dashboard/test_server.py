@@ -116,6 +116,21 @@ def test_what_is_there_is_found_whenever_it_is_asked_for(
     assert "no such source" in read(server, "cluster-noon")[0][-1]["text"]
 
 
+def test_a_viewer_hears_what_is_there_now_and_when_that_changes(
+    start: Start, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoscaler.dashboard.server.LIST_SECONDS", 0.05)
+    server = start(page, [tmp_path])
+    with connect(f"ws://127.0.0.1:{server.port}/api/sources") as socket:
+        assert json.loads(socket.recv(10)) == []
+        write_cluster(tmp_path / "noon")
+        assert [source["name"] for source in json.loads(socket.recv(10))] == ["noon"]
+        with pytest.raises(TimeoutError):
+            socket.recv(0.5)  # nothing is said twice
+        shutil.rmtree(tmp_path / "noon")
+        assert json.loads(socket.recv(10)) == []
+
+
 def test_a_folder_without_anything_is_said(tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Notes(Reporter):
         def __init__(self) -> None:
@@ -193,6 +208,8 @@ def test_every_request_needs_the_token(start: Start, page: Path, cluster_recordi
         assert (status, "token" in text) == (401, True), path
     with pytest.raises(InvalidStatus, match="403"):
         read(server, "cluster")
+    with pytest.raises(InvalidStatus, match="403"), connect(f"ws://127.0.0.1:{server.port}/api/sources"):
+        pass
     status, _, headers = ask(server, f"/?token={TOKEN}&x=1")
     assert (status, headers["location"]) == (303, "/?x=1")
     assert "HttpOnly" in headers["set-cookie"]

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Player } from "./player";
 import type { Recording } from "./recording";
-import { listSources, Stream, type Source, type Status } from "./stream";
+import { followSources, Stream, type Source, type Status } from "./stream";
 import { Training } from "./training";
 
 const STATUS: Record<Status, string> = {
@@ -10,9 +10,6 @@ const STATUS: Record<Status, string> = {
   complete: "",
   lost: "connection lost, trying again …",
 };
-
-/** Between two questions for what can be shown: recordings and runs appear while the page is open. */
-const LIST_MS = 3000;
 
 /** The source that the address names, so that a reload shows the same. */
 function named(sources: Source[]): string {
@@ -27,25 +24,19 @@ function renewed(old: Source[] | null, found: Source[], shown: string): Source[]
   return JSON.stringify(list) === JSON.stringify(old) ? old! : list;
 }
 
-/** What can be shown, asked for again and again; null: not known yet. */
+/** What can be shown, which changes while the page is open; null: not known yet. */
 function useSources(shown: string, onProblem: (text: string) => void): Source[] | null {
   const [sources, setSources] = useState<Source[] | null>(null);
   const latest = useRef(shown);
   latest.current = shown;
   useEffect(() => {
     let known = false;
-    const ask = async () => {
-      try {
-        const found = await listSources();
-        known = true;
-        setSources((old) => renewed(old, found, latest.current));
-      } catch (error) { // once the list is known, the stream says that the server is away
-        if (!known) onProblem(error instanceof Error ? error.message : String(error));
-      }
+    const hear = (found: Source[]) => {
+      known = true;
+      setSources((old) => renewed(old, found, latest.current));
     };
-    void ask();
-    const timer = setInterval(ask, LIST_MS);
-    return () => clearInterval(timer);
+    // Once the list is known, the stream says that the server is away.
+    return followSources(hear, () => { if (!known) onProblem("the server does not answer, trying again …"); });
   }, []);
   return sources;
 }

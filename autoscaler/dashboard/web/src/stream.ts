@@ -1,4 +1,4 @@
-/** The connection to the server: it comes back by itself, and then begins again from the start. */
+/** Connections to the server: they come back by themselves, and then begin again from the start. */
 
 import { decodeFrame } from "./frame";
 import { forget } from "./forget";
@@ -19,29 +19,25 @@ interface Message {
   text?: string;
 }
 
+const SHORTEST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
-export async function listSources(): Promise<Source[]> {
-  const response = await fetch("api/sources");
-  if (!response.ok) throw new Error((await response.text()).trim() || `the server answers ${response.status}`);
-  return (await response.json()) as Source[];
-}
+type Receive = (data: ArrayBuffer | string) => void;
 
-/** Reads one source until it is closed. */
-export class Stream {
-  recording = new Recording();
+/** A websocket that is opened again when it is lost, after pauses that double until the server says something. */
+class Connection {
   private socket: WebSocket | null = null;
   private timer = 0;
-  private pause = 500;
+  private pause = SHORTEST_PAUSE_MS;
   private closed = false;
 
+  /** `begin` is called at each try, and returns what hears its messages. */
   constructor(
-    private readonly source: Source,
-    private readonly onStatus: (status: Status) => void,
-    private readonly onProblem: (text: string) => void,
-    private readonly onRecording: (recording: Recording) => void,
+    private readonly path: string,
+    private readonly begin: () => Receive,
+    private readonly onLost: () => void,
   ) {
-    this.connect();
+    this.open();
   }
 
   close(): void {
@@ -50,47 +46,82 @@ export class Stream {
     this.socket?.close();
   }
 
-  private connect(): void {
-    this.onStatus("connecting");
-    const recording = new Recording();
-    const address = new URL("api/stream", location.href);
+  private open(): void {
+    const receive = this.begin();
+    const address = new URL(this.path, location.href);
     address.protocol = address.protocol.replace("http", "ws");
-    address.search = `source=${encodeURIComponent(this.source.name)}`;
     const socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
-    let ended = false;
     socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
       if (this.closed) return;
+      this.pause = SHORTEST_PAUSE_MS;
+      receive(data);
+    };
+    socket.onclose = () => {
+      if (this.closed) return;
+      this.onLost();
+      this.timer = window.setTimeout(() => this.open(), this.pause);
+      this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
+    };
+  }
+}
+
+/** Tells what can be shown, now and whenever that changes; returned is what ends it. */
+export function followSources(onSources: (sources: Source[]) => void, onLost: () => void): () => void {
+  const receive: Receive = (data) => onSources(JSON.parse(data as string) as Source[]);
+  const connection = new Connection("api/sources", () => receive, onLost);
+  return () => connection.close();
+}
+
+/** Reads one source until it is closed. */
+export class Stream {
+  recording = new Recording();
+  private readonly connection: Connection;
+
+  constructor(
+    private readonly source: Source,
+    private readonly onStatus: (status: Status) => void,
+    private readonly onProblem: (text: string) => void,
+    private readonly onRecording: (recording: Recording) => void,
+  ) {
+    const path = `api/stream?source=${encodeURIComponent(source.name)}`;
+    this.connection = new Connection(path, () => this.begin(), () => onStatus("lost"));
+  }
+
+  close(): void {
+    this.connection.close();
+  }
+
+  private begin(): Receive {
+    this.onStatus("connecting");
+    const recording = new Recording();
+    return (data) => {
       if (typeof data !== "string") {
         recording.append(decodeFrame(data));
         return;
       }
       const message = JSON.parse(data) as Message;
-      if (message.kind === "head" && message.head !== undefined) {
-        recording.setHead(message.head);
-      } else if (message.kind === "problem") {
-        ended = true;
-        this.onProblem(message.text ?? "");
-        this.onStatus("complete");
-      } else {
-        ended = message.kind === "end";
-        this.pause = 500;
-        if (this.source.keep_seconds !== null) forget(recording, this.source.keep_seconds);
-        // What was shown before the connection was lost stays until all of it is here again.
-        if (this.recording !== recording) {
-          this.recording = recording;
-          this.onRecording(recording);
-        }
-        this.onStatus(ended ? "complete" : "live");
-        if (ended) socket.close();
-      }
+      if (message.kind === "head" && message.head !== undefined) recording.setHead(message.head);
+      else if (message.kind === "problem") this.end(message.text ?? "");
+      else this.show(recording, message.kind === "end");
     };
-    socket.onclose = () => {
-      if (this.closed || ended) return;
-      this.onStatus("lost");
-      this.timer = window.setTimeout(() => this.connect(), this.pause);
-      this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
-    };
+  }
+
+  private show(recording: Recording, ended: boolean): void {
+    if (this.source.keep_seconds !== null) forget(recording, this.source.keep_seconds);
+    // What was shown before the connection was lost stays until all of it is here again.
+    if (this.recording !== recording) {
+      this.recording = recording;
+      this.onRecording(recording);
+    }
+    if (ended) this.end();
+    else this.onStatus("live");
+  }
+
+  private end(problem = ""): void {
+    if (problem !== "") this.onProblem(problem);
+    this.onStatus("complete");
+    this.close();
   }
 }
