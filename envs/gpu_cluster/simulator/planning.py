@@ -30,6 +30,12 @@ class Planning(Results, ABC):
     def _after(self) -> None:
         """Look at what the kernels left for Python."""
 
+    def _is_plain(self, rules: NDArray[np.int64]) -> bool:
+        """Whether rules [..., RULE_SIZE] pull no lever, so that nobody needs the snapshot and the action in between."""
+        settings = self.problem.settings
+        has_levers = bool(rules[..., RULE_SETPOINT + 1 :].any()) or self._has_caps
+        return not (has_levers or settings.debug or settings.has_grid)
+
     def replay_policies(
         self,
         policies: SetpointPolicies,
@@ -68,8 +74,7 @@ class Planning(Results, ABC):
             )
         scratch = np.stack([scratch_for(policies)] * self.num_clusters)
         levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
-        kept, settings = np.zeros((self.num_clusters, st.TERM_COLUMNS)), self.problem.settings
-        is_plain = not (levers[RULE_SETPOINT + 1 :].any() or self._has_caps or settings.debug or settings.has_grid)
+        kept, is_plain = np.zeros((self.num_clusters, st.TERM_COLUMNS)), self._is_plain(levers)
 
         def replay(first: int, end: int) -> bool:
             if is_plain:
@@ -190,19 +195,18 @@ class Planning(Results, ABC):
             raise ValueError(f"{count} beliefs are not one for each of {self.num_clusters} clusters")
         hold, horizon = round(hold_seconds * 1000), round(horizon_seconds * 1000)
         table, costs = np.ascontiguousarray(rules, np.int64), np.zeros((count, len(rules)))
-        futures = (table, hold, horizon)
+        futures, is_plain = (table, hold, horizon), self._is_plain(table)
 
         def run(first: int, end: int) -> bool:
             if not beliefs:
                 known, targets = np.zeros(1, np.int64), np.arange(count) + count
-                return bool(
-                    look_ahead(self._world, first, end, self._world, targets, *futures, known, False, costs, decisions)
-                )
+                here = (self._world, first, end, self._world, targets, *futures, known, False, is_plain)
+                return bool(look_ahead(*here, costs, decisions))
             done, targets = True, np.zeros(count, np.int64)
             for index in range(first, end):
                 world, shifts = beliefs[index].copies._world, beliefs[index].shifts_ms  # noqa: SLF001 (a simulator as this one)
-                part = (self._world, index, index + 1, world, targets, *futures, shifts, True, costs, decisions)
-                done = bool(look_ahead(*part)) and done
+                part = (self._world, index, index + 1, world, targets, *futures, shifts, True, is_plain)
+                done = bool(look_ahead(*part, costs, decisions)) and done
             return done
 
         done = all(share(run, count, min(self._replay_threads, default_threads(count, 1))))

@@ -14,7 +14,7 @@ from envs.compiled.compiler import REMOVES_DISABLED, entry
 from envs.compiled.threads import default_threads, share
 from envs.errors import EndlessJobError, SimulatorError
 from envs.gpu_cluster.cluster import ClusterConfig
-from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE
+from envs.gpu_cluster.codec import RULE_SIZE
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator import node_state as ns
 from envs.gpu_cluster.simulator import state as st
@@ -324,10 +324,7 @@ class Simulator(Planning):
         """
         table = np.zeros((self.num_clusters, RULE_SIZE), np.int64)
         table[:, : 1 if rules.ndim == 1 else RULE_SIZE] = rules[:, None] if rules.ndim == 1 else rules
-        has_levers = table[:, RULE_SETPOINT + 1 :].any() or self._has_caps
-        settings = self.problem.settings
-        is_plain = not (has_levers or settings.debug or settings.has_grid)
-        kernel = replay_by_rule if is_plain else kernels.replay_clusters
+        kernel = replay_by_rule if self._is_plain(table) else kernels.replay_clusters
 
         def replay(first: int, end: int) -> bool:
             return bool(kernel(self._world, first, end, table, decisions))

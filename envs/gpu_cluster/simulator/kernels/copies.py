@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
-from envs.gpu_cluster.codec import ClusterSnapshot, PackingPlan, Pool
+from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.beliefs import extend_run_times, forget_arrivals, imagine_arrivals
 from envs.gpu_cluster.simulator.kernels.charges import charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import heapify
+from envs.gpu_cluster.simulator.kernels.replay import decide_by_rule
 from envs.gpu_cluster.simulator.kernels.steps import decide
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
 from envs.gpu_cluster.simulator.state import Cluster
@@ -206,7 +207,13 @@ def decide_by(
 
 @helper
 def cost_of_trying(
-    world: World, target: int, rule: NDArray[np.int64], base: NDArray[np.int64], hold: int, horizon: int
+    world: World,
+    target: int,
+    rule: NDArray[np.int64],
+    base: NDArray[np.int64],
+    hold: int,
+    horizon: int,
+    is_plain: bool,
 ) -> float:
     """What a rule costs a copy until the horizon, in USD, if it is followed for a while and another one afterwards."""
     cluster, snapshot, plan = (
@@ -218,10 +225,16 @@ def cost_of_trying(
     cluster.clock[st.EPISODE_END] = min(cluster.clock[st.EPISODE_END], now + horizon)
     while cluster.clock[st.DONE] == 0:
         followed = rule if is_first or cluster.clock[st.NOW] < now + hold else base
-        decide_by(world, target, cluster, snapshot, plan, followed)
-        charge_step(world, target, cluster)
-        cost -= world.outcome.reward[target]
         is_first = False
+        if is_plain:
+            decide_by_rule(world, target, cluster, snapshot, plan, followed[RULE_SETPOINT])
+        else:  # which begins to count anew what it costs
+            decide_by(world, target, cluster, snapshot, plan, followed)
+            charge_step(world, target, cluster)
+            cost -= world.outcome.reward[target]
+    if is_plain:
+        charge_step(world, target, cluster)
+        cost = -world.outcome.reward[target]
     return cost
 
 
@@ -245,6 +258,7 @@ def try_rules(
     horizon: int,
     shifts: NDArray[np.int64],
     is_elsewhere: bool,
+    is_plain: bool,
     costs: NDArray[np.float64],
 ) -> None:
     """Write what each rule costs cluster `index` in copies, the sum over all futures that are believed in."""
@@ -260,7 +274,7 @@ def try_rules(
             copy_to_try(world, index, copies, target, is_elsewhere)
             if shift > 0:
                 copies.clusters.clock[target, st.LAST_JOB] = cluster.clock[st.NEXT_JOB] + came + 1
-            costs[number] += cost_of_trying(copies, target, rules[number], rules[0], hold, horizon)
+            costs[number] += cost_of_trying(copies, target, rules[number], rules[0], hold, horizon, is_plain)
         if shift > 0:
             forget_arrivals(world, cluster, copies, came)
 
@@ -277,6 +291,7 @@ def look_ahead(
     horizon: int,
     shifts: NDArray[np.int64],
     is_elsewhere: bool,
+    is_plain: bool,
     costs: NDArray[np.float64],
     decisions: int,
 ) -> bool:
@@ -296,6 +311,7 @@ def look_ahead(
         horizon: ms.
         shifts: [S] int64, the futures: the arrivals of so many ms before, 0: the true ones.
         is_elsewhere: whether `copies` is another world.
+        is_plain: whether no rule pulls a lever, so that copies can decide as in `kernels.replay`.
         costs: [N, R] float64, scratch.
         decisions: how many.
 
@@ -315,7 +331,17 @@ def look_ahead(
             best, least = 0, np.inf
             if may_choose(world, snapshot):
                 try_rules(
-                    world, index, copies, targets[index], rules, hold, horizon, shifts, is_elsewhere, costs[index]
+                    world,
+                    index,
+                    copies,
+                    targets[index],
+                    rules,
+                    hold,
+                    horizon,
+                    shifts,
+                    is_elsewhere,
+                    is_plain,
+                    costs[index],
                 )
                 for number in range(rules.shape[0]):
                     if costs[index, number] < least - 1e-9:

@@ -158,6 +158,25 @@ def test_a_look_ahead_that_has_one_rule_is_that_rule() -> None:
     np.testing.assert_array_equal(ahead.energy_integrals[0], alone.energy_integrals[0])
 
 
+def knowing(problem: Problem) -> Simulator:
+    """A cluster that looks ahead and knows the future."""
+    rules = np.zeros((len(SETPOINTS), RULE_SIZE), np.int64)
+    rules[:, 0] = SETPOINTS
+    ahead = Simulator.from_problem(problem, 2, threads=1)
+    ahead.reset_all()
+    while not ahead.look_ahead(rules, 600.0, 3600.0, 1000):
+        pass
+    return ahead
+
+
+def test_a_look_ahead_without_levers_decides_as_through_the_whole_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = knowing(problem_of(trace_of()))
+    monkeypatch.setattr(Simulator, "_is_plain", lambda *_: False)
+    whole = knowing(problem_of(trace_of()))
+    np.testing.assert_array_equal(quick.energy_integrals[0], whole.energy_integrals[0])
+    np.testing.assert_array_equal(quick.job_times(0).start_ms, whole.job_times(0).start_ms)
+
+
 def told(problem: Problem, copies: Problem, shifts_ms: list[int]) -> Simulator:
     """A cluster that looks ahead by what it believes."""
     simulator, imagined = (Simulator.from_problem(each, 1, threads=1) for each in (problem, copies))
@@ -173,14 +192,8 @@ def told(problem: Problem, copies: Problem, shifts_ms: list[int]) -> Simulator:
 
 def test_who_believes_what_comes_true_decides_as_who_knows_it() -> None:
     problem = problem_of(trace_of())
-    rules = np.zeros((len(SETPOINTS), RULE_SIZE), np.int64)
-    rules[:, 0] = SETPOINTS
-    ahead = Simulator.from_problem(problem, 2, threads=1)
-    ahead.reset_all()
-    while not ahead.look_ahead(rules, 600.0, 3600.0, 1000):
-        pass
     believing = told(problem, replace(problem, jobs=problem.jobs.copy()), [0])
-    np.testing.assert_array_equal(ahead.energy_integrals[0], believing.energy_integrals[0])
+    np.testing.assert_array_equal(knowing(problem).energy_integrals[0], believing.energy_integrals[0])
 
 
 def test_jobs_that_come_every_day_are_expected_and_who_expects_none_waits_longer() -> None:
