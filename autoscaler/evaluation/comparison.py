@@ -129,6 +129,19 @@ class Comparison:
     clairvoyant: NDArray[np.float64] | None = None
 
     @property
+    def goal(self) -> str:
+        """What `gap_closed` counts against, in words."""
+        return "the bound" if self.clairvoyant is None else "the clairvoyant look-ahead"
+
+    @property
+    def clairvoyant_usd(self) -> tuple[float, float] | None:
+        """Means of what the look-ahead costs, and of what of it is decidable; None where it was not asked for."""
+        if self.clairvoyant is None or self.reference is None:
+            return None
+        usd, theirs = float(self.clairvoyant.mean()), self.results[self.reference].estimates
+        return usd, usd - theirs["objective_usd"].mean + theirs["decidable_usd"].mean
+
+    @property
     def ranking(self) -> list[Result]:
         """The results, cheapest first."""
         return sorted(self.results.values(), key=lambda result: result.estimates["objective_usd"].mean)

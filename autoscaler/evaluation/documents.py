@@ -16,12 +16,8 @@ SCHEMA = "autoscaler.evaluate/1"
 
 def _references(comparison: Comparison) -> dict[str, Any]:
     """What `gap_closed` counts against, where that is not the bound."""
-    if comparison.clairvoyant is None:
-        return {"clairvoyant": None}
-    assert comparison.reference is not None
-    usd, tuned = float(comparison.clairvoyant.mean()), comparison.results[comparison.reference].estimates
-    bound_usd = tuned["objective_usd"].mean - tuned["decidable_usd"].mean
-    return {"clairvoyant": {"objective_usd": usd, "decidable_usd": usd - bound_usd}}
+    usd = comparison.clairvoyant_usd
+    return {"clairvoyant": None if usd is None else {"objective_usd": usd[0], "decidable_usd": usd[1]}}
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

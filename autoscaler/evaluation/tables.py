@@ -39,12 +39,18 @@ def tables_of(comparison: Comparison) -> list[Table]:
     ]
     header += ["moves / job"] if moves else []
     windows = f"{len(comparison.windows)} windows" if len(comparison.windows) > 1 else "1 window"
-    title = f"{comparison.scenario.trace.uri}: {windows}, means, cheapest first"
+    title = f"{comparison.scenario.trace.uri}: {windows}, means, cheapest first{_goal_text(comparison)}"
     tables = [Table(title, header, [_row(result, comparison.reference, moves) for result in comparison.ranking])]
     if comparison.incidents:
         rows = [[result.contender.name, *incident_texts(comparison, result)] for result in comparison.ranking]
         tables.append(Table("what happened, means per window", ["policy", *comparison.incidents.values()], rows))
     return tables
+
+
+def _goal_text(comparison: Comparison) -> str:
+    """What the gap counts against, where that is not the bound."""
+    usd = comparison.clairvoyant_usd
+    return "" if usd is None else f"; the gap is to {comparison.goal}: {usd[0]:,.2f} USD, decidable {number(usd[1])}"
 
 
 def _row(result: Result, reference: str | None, moves: bool) -> list[str]:

@@ -21,6 +21,7 @@ from autoscaler.evaluation.report.figures import bound_energy_kwh, cost_against_
 from autoscaler.evaluation.report.style import spread_labels
 from autoscaler.evaluation.report.words import headline
 from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.tables import tables_of
 from autoscaler.evaluation.windows import equal_windows
 from configs.files import OutputFileError
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
@@ -118,6 +119,21 @@ def test_figures_follow_the_page_into_dark_mode(page: str) -> None:
     for name in used - {"font"}:
         assert f"--{name}:" in light
         assert f"--{name}:" in dark.split("* {")[0]
+
+
+def test_it_says_what_the_gap_counts_against(comparison: Comparison, page: str) -> None:
+    assert "Share of the gap between reactive and the bound" in page
+    theirs = comparison.results["reactive"].values["objective_usd"].mean(axis=0)
+    known = replace(comparison, clairvoyant=theirs - 1.0)
+    usd, decidable = known.clairvoyant_usd or (0.0, 0.0)
+    assert usd == pytest.approx(theirs.mean() - 1.0)
+    assert decidable == pytest.approx(comparison.results["reactive"].estimates["decidable_usd"].mean - 1.0)
+    told = render(known, known.document())
+    assert "Share of the gap between reactive and the clairvoyant look-ahead" in told
+    assert f"({usd:,.2f} USD a window, {decidable:,.2f} of it above the bound)" in told
+    assert "and the bound" not in told.split('id="gap"')[1].split("</section>")[0]
+    assert f"{usd:,.2f} USD" in tables_of(known)[0].title
+    assert "look-ahead" not in tables_of(comparison)[0].title
 
 
 def test_names_are_escaped(page: str) -> None:

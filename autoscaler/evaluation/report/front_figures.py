@@ -96,7 +96,7 @@ def gap_rows(comparison: Comparison) -> list[Result]:
 
 
 def gap_closed(comparison: Comparison, colours: Colours) -> Figure:
-    """The share of the gap between the reference and the bound that each policy closes, with its interval.
+    """The share of the gap between the reference and `comparison.goal` that each policy closes, with its interval.
 
     Args:
         comparison: with a reference and a bound.
@@ -115,7 +115,7 @@ def gap_closed(comparison: Comparison, colours: Colours) -> Figure:
     axes.set_xlim(-100.0 * GAP_REACH * 1.05, 128.0)
     axes.set_xticks([-100, -50, 0, 50, 100])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %".replace("-", "−")))
-    axes.set_xlabel(f"share of the gap that is closed (0: {comparison.reference}, 100 %: the bound)")
+    axes.set_xlabel(f"share of the gap that is closed (0: {comparison.reference}, 100 %: {comparison.goal})")
     plain_axis(axes, grid="x")
     return figure
 

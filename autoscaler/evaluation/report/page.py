@@ -58,6 +58,7 @@ def render(comparison: Comparison, document: Mapping[str, Any]) -> str:
         shown=_shown(comparison),
         bases=", ".join(comparison.scenario.problem().prices.bases) or "as given",
         reference=comparison.reference,
+        clairvoyant_usd=comparison.clairvoyant_usd,
         windows=_windows(comparison),
         settings=_settings(comparison),
         provenance=_provenance(document),
@@ -144,12 +145,12 @@ def _figures(comparison: Comparison, lanes: Mapping[str, Lanes], told: Explanati
 
 
 def _possible(comparison: Comparison, colours: dict[str, int]) -> dict[str, tuple[Figure, str]]:
-    """Figures about what can be had: the gap to the bound, the front of fixed rules, and carbon by its parts."""
+    """Figures about what can be had: the gap that is closed, the front of fixed rules, and carbon by its parts."""
     drawn = {}
     if gap_rows(comparison):
         drawn["gap"] = (
             gap_closed(comparison, colours),
-            f"Share of the gap between {comparison.reference} and the bound",
+            f"Share of the gap between {comparison.reference} and {comparison.goal}",
         )
     if (front := rule_front(comparison)) is not None:
         drawn["front"] = (
