@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from traces.errors import TraceValueError
 
+REPAIR_QUANTILES = 41
+"""Points of the distribution of measured repairs: so many keep the mean of a heavy tail."""
+
 
 @dataclass(frozen=True, slots=True)
 class FaultSummary:
@@ -26,6 +29,7 @@ class FaultSummary:
         causes: class of the fault -> faults.
         unrepaired: faults whose end was not seen.
         failures: the section `failures` of a pool that fits: `mean_seconds`, `repair_seconds`, `repair_sigma`.
+        measured: the same with the lengths of repairs as they were: `mean_seconds`, `repair_quantiles_seconds`.
         bad_rows: reason -> events that were left out.
     """
 
@@ -39,6 +43,7 @@ class FaultSummary:
     causes: Mapping[str, int]
     unrepaired: int
     failures: Mapping[str, float]
+    measured: Mapping[str, Any]
     bad_rows: Mapping[str, int]
 
 
@@ -111,15 +116,33 @@ class Faults:
         Time under repair does not count as time in which a machine could fail. Faults that ended at once count as
         faults, and say nothing about repairs.
         """
-        repairs = self.repair_seconds[self.repair_seconds > 0]
-        down = np.minimum(self.end_seconds, self.span_seconds) - self.start_seconds
-        up = max(self.nodes * self.span_seconds - float(down.sum()), 1.0)
+        repairs = self._repairs
         logs = np.log(repairs) if len(repairs) else np.array([np.log(3600.0)])
         return {
-            "mean_seconds": up / len(self.node_id),
+            "mean_seconds": self._mean_up_seconds,
             "repair_seconds": float(np.exp(np.median(logs))),
             "repair_sigma": float(logs.std()),
         }
+
+    def measured(self) -> dict[str, Any]:
+        """The section `failures` of a pool whose repairs take as long as these did: each length as often.
+
+        Empty where fewer than two repairs were seen.
+        """
+        if len(self._repairs) < 2:
+            return {}
+        points = np.percentile(self._repairs, np.linspace(0, 100, REPAIR_QUANTILES)).round(1).clip(0.1)
+        return {"mean_seconds": self._mean_up_seconds, "repair_quantiles_seconds": points.tolist()}
+
+    @property
+    def _repairs(self) -> NDArray[np.float64]:
+        return self.repair_seconds[self.repair_seconds > 0]
+
+    @property
+    def _mean_up_seconds(self) -> float:
+        """Time without a fault of all machines, for each fault."""
+        down = np.minimum(self.end_seconds, self.span_seconds) - self.start_seconds
+        return max(self.nodes * self.span_seconds - float(down.sum()), 1.0) / len(self.node_id)
 
     def summary(self) -> FaultSummary:
         """Its statistics."""
@@ -138,14 +161,20 @@ class Faults:
             causes=dict(Counter(self.cause).most_common()),
             unrepaired=int(np.isinf(self.end_seconds).sum()),
             failures=self.fit(),
+            measured=self.measured(),
             bad_rows=dict(self.bad_rows),
         )
+
+
+def _yaml(value: Any) -> str:
+    return f"[{', '.join(f'{each:.6g}' for each in value)}]" if isinstance(value, list) else f"{value:.6g}"
 
 
 def rows(summary: FaultSummary) -> list[tuple[str, Any]]:
     """A summary for humans: names and texts."""
     lengths = ", ".join(f"{name} {seconds / 3600:.1f} h" for name, seconds in summary.repair_seconds.items())
     failures = ", ".join(f"{name}: {value:.6g}" for name, value in summary.failures.items())
+    measured = ", ".join(f"{name}: {_yaml(value)}" for name, value in summary.measured.items())
     shown = [
         ("source", f"{summary.source}; licence: {summary.licence}"),
         ("faults", f"{summary.faults:,} of {summary.nodes:,} machines in {summary.span_seconds / 86_400:.1f} d"),
@@ -155,4 +184,6 @@ def rows(summary: FaultSummary) -> list[tuple[str, Any]]:
         ("causes", ", ".join(f"{name} {count:,}" for name, count in summary.causes.items())),
         ("fits a pool with", f"failures: {{{failures}}}"),
     ]
+    if measured:
+        shown.append(("repairs as measured", f"failures: {{{measured}}}"))
     return shown + [("cannot be used", f"{count:,} events: {reason}") for reason, count in summary.bad_rows.items()]

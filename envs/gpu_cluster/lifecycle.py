@@ -26,6 +26,13 @@ def _check_sigma(name: str, sigma: float) -> None:
     check_number(name, sigma, ClusterError, low=0.0, high=MAX_SIGMA)
 
 
+def _check_quantiles(name: str, quantiles: tuple[float, ...], low: float = 0.0) -> None:
+    for seconds in quantiles:
+        _check_seconds(name, seconds, low)
+    if len(quantiles) == 1 or list(quantiles) != sorted(quantiles):
+        raise ClusterError(f"{name} is {list(quantiles)}; give two or more in ascending order")
+
+
 @dataclass(frozen=True, slots=True)
 class BootConfig:
     """How boots differ from the constant `boot_seconds` of the pool.
@@ -62,12 +69,7 @@ class BootConfig:
         _check_seconds("boot.backoff_seconds", self.backoff_seconds, 0.001)
         _check_seconds("boot.max_backoff_seconds", self.max_backoff_seconds, self.backoff_seconds or 0.0)
         _check_seconds("boot.backoff_reset_seconds", self.backoff_reset_seconds)
-        for seconds in self.quantiles_seconds:
-            _check_seconds("boot.quantiles_seconds", seconds)
-        if len(self.quantiles_seconds) == 1 or list(self.quantiles_seconds) != sorted(self.quantiles_seconds):
-            raise ClusterError(
-                f"boot.quantiles_seconds is {list(self.quantiles_seconds)}; give two or more in ascending order"
-            )
+        _check_quantiles("boot.quantiles_seconds", self.quantiles_seconds)
         check_number("boot.failure_probability", self.failure_probability, ClusterError, low=0.0, below=1.0)
 
     @property
@@ -86,18 +88,22 @@ class FailureConfig:
         mean_seconds: mean time that a node is on until it fails (MTBF), exponential; None: none fails.
         repair_seconds: median time until it may be ordered again.
         repair_sigma: standard deviation of ln(that time), lognormal; 0: always the same.
+        repair_quantiles_seconds: measured times of repair in ascending order, at equal steps from the shortest to the
+            longest, read linearly between; they replace `repair_seconds` and `repair_sigma`.
     """
 
     mean_seconds: float | None = None
     repair_seconds: float = 3600.0
     repair_sigma: float = 0.0
+    repair_quantiles_seconds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
 
         Raises:
-            ClusterError: a value is out of range.
+            ClusterError: a value is out of range, or there is one quantile or some not in order.
         """
+        _check_quantiles("failures.repair_quantiles_seconds", self.repair_quantiles_seconds, 0.001)
         _check_seconds("failures.mean_seconds", self.mean_seconds, 1.0)
         _check_seconds("failures.repair_seconds", self.repair_seconds, 0.001)
         _check_sigma("failures.repair_sigma", self.repair_sigma)

@@ -47,13 +47,25 @@ def lognormal(median_seconds: float, sigma: float, least_ms: int = 1) -> NDArray
     return _table(lambda share: median_seconds * math.exp(sigma * normal.inv_cdf(share)), least_ms)
 
 
+def measured(quantiles_seconds: tuple[float, ...], least_ms: int) -> NDArray[np.int64]:
+    """[QUANTILES] int64 ms of times at equal steps from the shortest to the longest, read linearly between."""
+    shares = np.linspace(0.0, 1.0, len(quantiles_seconds))
+    return _table(lambda share: float(np.interp(share, shares, quantiles_seconds)), least_ms)
+
+
 def boots(pool: PoolConfig) -> NDArray[np.int64]:
     """[QUANTILES] int64 ms, from the order of a node of a pool until it is ready."""
-    quantiles = pool.boot.quantiles_seconds
-    if quantiles:
-        shares = np.linspace(0.0, 1.0, len(quantiles))
-        return _table(lambda share: float(np.interp(share, shares, quantiles)), 0)
+    if pool.boot.quantiles_seconds:
+        return measured(pool.boot.quantiles_seconds, 0)
     return lognormal(pool.boot_seconds, pool.boot.sigma, 0)
+
+
+def repairs(pool: PoolConfig) -> NDArray[np.int64]:
+    """[QUANTILES] int64 ms, from the failure of a node of a pool until it may be ordered again."""
+    failures = pool.failures
+    if failures.repair_quantiles_seconds:
+        return measured(failures.repair_quantiles_seconds, 1)
+    return lognormal(failures.repair_seconds, failures.repair_sigma)
 
 
 def mean_boot_seconds(pool: PoolConfig) -> float:
@@ -67,7 +79,7 @@ def tables(pool: PoolConfig) -> NDArray[np.int64]:
     kinds = {
         st.DRAW_BOOT: boots(pool),
         st.DRAW_FAILURE: exponential(pool.failures.mean_seconds),
-        st.DRAW_REPAIR: lognormal(pool.failures.repair_seconds, pool.failures.repair_sigma),
+        st.DRAW_REPAIR: repairs(pool),
         st.DRAW_RECLAIM: exponential(pool.spot.mean_seconds),
         st.DRAW_OUTAGE: lognormal(pool.spot.outage_seconds, pool.spot.outage_sigma),
     }

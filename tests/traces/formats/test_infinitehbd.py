@@ -8,6 +8,9 @@ import pytest
 
 import traces
 from autoscaler.cli import main
+from envs.gpu_cluster.cluster import PoolConfig
+from envs.gpu_cluster.lifecycle import FailureConfig
+from envs.gpu_cluster.simulator import draws
 from traces.faults import Faults
 
 
@@ -73,4 +76,22 @@ def test_the_released_faults(data_dir: Path, capsys: pytest.CaptureFixture[str])
     assert summary.repair_seconds["p50"] / 3600 == pytest.approx(20, abs=1)
     assert summary.repair_seconds["mean"] / 3600 == pytest.approx(133, abs=2)
     assert main(["traces", "info", uri]) == 0
-    assert "failures: {mean_seconds:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "failures: {mean_seconds:" in shown
+    assert "repair_quantiles_seconds: [" in shown
+
+
+def test_a_pool_may_repair_as_long_as_was_measured_each_length_as_often(data_dir: Path) -> None:
+    faults = traces.load_faults(f"infinitehbd:{data_dir}/faults/infinitehbd_fault_trace.json.gz")
+    measured = faults.measured()
+    pool = PoolConfig("gpu", max_nodes=1, failures=FailureConfig(**measured))
+    hours = draws.repairs(pool) / 3.6e6
+    truth = faults.repair_seconds[faults.repair_seconds > 0] / 3600.0
+    assert np.median(hours) == pytest.approx(np.median(truth), rel=0.05)
+    assert hours.mean() == pytest.approx(truth.mean(), rel=0.1)
+    fitted = draws.repairs(PoolConfig("gpu", max_nodes=1, failures=FailureConfig(**faults.fit()))) / 3.6e6
+    assert abs(hours.mean() - truth.mean()) < abs(fitted.mean() - truth.mean())
+
+
+def test_two_repairs_are_needed_to_repeat_them(tmp_path: Path) -> None:
+    assert load(tmp_path, event("a", 1), event("a", 2, "fault_end")).measured() == {}

@@ -120,6 +120,13 @@ def test_failures_are_exponential() -> None:
     assert table.min() > 0
 
 
+def test_repairs_take_the_times_that_were_measured() -> None:
+    """A quarter of 100 to 200 s, a quarter of 200 to 200 s, half of 200 to 1,000 s."""
+    failures = FailureConfig(mean_seconds=1000.0, repair_quantiles_seconds=(100.0, 200.0, 200.0, 600.0, 1000.0))
+    table = draws.repairs(PoolConfig("gpu", max_nodes=1, failures=failures))
+    assert np.quantile(table, (0.125, 0.4, 0.75)) == pytest.approx((150_000, 200_000, 600_000), abs=1000)
+
+
 # Failures
 
 
@@ -447,6 +454,10 @@ def test_an_environment_draws_another_world_for_each_episode_and_the_same_for_a_
         (lambda: BootConfig(timeout_seconds=0.0), r"boot\.timeout_seconds is 0\.0; it must be 0\.001 to 1000000000"),
         (lambda: FailureConfig(mean_seconds=0.0), r"failures\.mean_seconds is 0\.0; it must be 1 to 1000000000"),
         (lambda: FailureConfig(repair_seconds=float("nan")), r"failures\.repair_seconds is nan"),
+        (
+            lambda: FailureConfig(repair_quantiles_seconds=(2.0, 1.0)),
+            r"failures\.repair_quantiles_seconds is \[2\.0, 1",
+        ),
         (lambda: SpotConfig(notice_seconds=-1.0), r"spot\.notice_seconds is -1\.0; it must be 0 to 1000000000"),
         (lambda: SpotConfig(outage_sigma=4.0), r"spot\.outage_sigma is 4\.0; it must be 0 to 3"),
     ],
