@@ -62,6 +62,15 @@ def _github(repository: str, branch: str, *paths: str) -> tuple[File, ...]:
 
 _OPENB = "cluster-trace-gpu-v2023/csv"
 _SPOT = "cluster-trace-v2026-spot-gpu"
+_ACME = "https://github.com/InternLM/AcmeTrace/raw/main/data/job_trace"
+_PAI = "https://aliopentrace.oss-cn-beijing.aliyuncs.com/v2020GPUTraces"
+_PAI_TABLES = {
+    "pai_task_table": "cd1d6dc3215d2a8607ccf6b6dd952b5db776df86926c73259fea7c1499ac40e5",
+    "pai_job_table": "5aad7f7caac501136d14ed6a48e40546f825d7b0617a3a4f337e2348fe0a6cb0",
+    "pai_group_tag_table": "722fef30b7fb7aa50dabd79155614b5423a9d65cf45a9b26c590d57725423a14",
+    "pai_instance_table": "1bf1e423a7ce3f8d086699801c362fd56a7182abdb234139e5ebbed97995ca06",
+}
+"""Tables of PAI that are read -> the checksums that its publisher states."""
 
 CATALOGUE: Mapping[str, Release] = {
     release.name: release
@@ -80,9 +89,15 @@ CATALOGUE: Mapping[str, Release] = {
             "Microsoft Philly: the whole release, jobs and utilisation",
             "CC BY 4.0",
             "Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters, ATC 2019",
-            (File("https://github.com/msr-fiddle/philly-traces/raw/master/trace-data.tar.gz", "trace-data.tar.gz"),),
+            (
+                File(
+                    "https://github.com/msr-fiddle/philly-traces/raw/master/trace-data.tar.gz",
+                    "trace-data.tar.gz",
+                    "2037ccf63a725a02be718b0e1aeee6142c90b7f62d0d849295120e9f6ba13d2c",  # of its pointer of Git LFS
+                ),
+            ),
             "philly-json:{folder}/trace-data.tar.gz",
-            980,
+            1056,
         ),
         Release(
             "helios",
@@ -92,6 +107,24 @@ CATALOGUE: Mapping[str, Release] = {
             (File("https://github.com/S-Lab-System-Group/HeliosData/raw/master/data.zip", "data.zip"),),
             "helios:{folder}/data.zip?cluster=Venus",
             36,
+        ),
+        Release(
+            "pai",
+            "Alibaba PAI 2020: jobs, tasks, instances and groups",
+            "CC BY 4.0",
+            "Weng et al., MLaaS in the Wild, NSDI 2022",
+            tuple(File(f"{_PAI}/{name}.tar.gz", f"{name}.tar.gz", sha256) for name, sha256 in _PAI_TABLES.items()),
+            "pai:{folder}",
+            810,
+        ),
+        Release(
+            "acme",
+            "Acme: jobs of the clusters Seren and Kalos, six months of 2023",
+            "CC BY 4.0",
+            "Hu et al., Characterization of Large Language Model Development in the Datacenter, NSDI 2024",
+            tuple(File(f"{_ACME}/trace_{name}.csv", f"trace_{name}.csv") for name in ("seren", "kalos")),
+            "acme:{folder}?files=trace_*",
+            109,
         ),
         Release(
             "openb",
@@ -133,6 +166,20 @@ CATALOGUE: Mapping[str, Release] = {
             _github("HPMLL/BurstGPT", "main", "data/BurstGPT_1.csv"),
             "burstgpt:{folder}/BurstGPT_1.csv",
             50,
+        ),
+        Release(
+            "azure-llm",
+            "Azure LLM inference 2023: tokens of each request, conversations and code",
+            "CC BY 4.0",
+            "Patel et al., Splitwise: Efficient Generative LLM Inference Using Phase Splitting, ISCA 2024",
+            _github(
+                "Azure/AzurePublicDataset",
+                "master",
+                "data/AzureLLMInferenceTrace_conv.csv",
+                "data/AzureLLMInferenceTrace_code.csv",
+            ),
+            "azure-llm:{folder}/AzureLLMInferenceTrace_conv.csv",
+            2,
         ),
         Release(
             "infinitehbd",

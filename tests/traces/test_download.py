@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -251,3 +252,4 @@ def test_every_release_says_what_is_allowed_and_how_it_is_read() -> None:
         assert release.citation
         assert release.uri.partition(":")[0] in {item.name for item in traces.formats()}
         assert all(file.url.startswith("https://") for file in release.files)
+        assert all(file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256) for file in release.files)
