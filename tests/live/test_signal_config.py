@@ -30,6 +30,13 @@ def region(**quantities: Any) -> dict[str, Any]:
         (region(carbon={"source": "electricity-maps", "settings": {"zon": "DE"}}), "did you mean 'zone'"),
         (region(carbon={"source": "file", "settings": {"path": "x", "unit": "g/kWh"}}), "no unit of carbon"),
         (region(price={"source": "configmap", "settings": {"key": "k", "unit": "EUR/MWh"}}), "no unit of price"),
+        (region(carbon={"source": "file", "settings": {"path": "x", "timezone": "Berlin"}}), "no time zone 'Berlin'"),
+        (region(carbon={"source": "file", "settings": {"path": "x", "basis": "averge"}}), "'average', 'marginal'"),
+        (region(carbon={"source": "watttime", "settings": {"region": "X", "history_days": 33}}), "must be 0 to 32"),
+        (
+            region(price={"source": "prometheus", "settings": {"url": "http://p", "query": "q", "history_days": -1}}),
+            "history_days is -1",
+        ),
         (region(carbon=MAPS | {"forecast": "perfect"}), "unknown signals: forecast 'perfect'"),
         (region(carbon=MAPS | {"poll_seconds": 0}), "poll_seconds is 0"),
         (region(carbon=MAPS | {"max_age_seconds": -1}), "max_age_seconds is -1"),

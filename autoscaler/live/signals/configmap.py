@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class ConfigMapSettings:
     key: str
     name: str = SIGNALS_CONFIG_MAP
     unit: str | None = None
-    basis: str = "none"
+    basis: Literal["average", "marginal", "none"] = "none"
 
 
 class ConfigMapSource:

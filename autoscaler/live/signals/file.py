@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from autoscaler.live.signal_config import QUANTITIES, Quantity, SignalSource
+from autoscaler.live.signal_config import QUANTITIES, Quantity, SignalConfigError, SignalSource
 from autoscaler.live.signals.base import (
     Around,
     Problem,
@@ -20,6 +21,7 @@ from autoscaler.live.signals.base import (
     converted,
     step_seconds,
 )
+from configs.errors import did_you_mean
 from traces.signals.series import epoch_seconds
 
 
@@ -41,7 +43,7 @@ class FileSettings:
     time: str = "time"
     value: str = "value"
     timezone: str = "UTC"
-    basis: str = "none"
+    basis: Literal["average", "marginal", "none"] = "none"
 
 
 class FileSource:
@@ -77,11 +79,13 @@ def read_csv(settings: FileSettings, quantity: Quantity) -> Reading:
     """
     where = settings.path
     try:
-        with Path(settings.path).open(encoding="utf-8", newline="") as file:
+        with Path(settings.path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = {settings.time, settings.value} - set(rows.fieldnames or ())
             if missing:
-                raise SourceError(Problem.MALFORMED, f"{where}: there is no column {min(missing)!r}")
+                name = min(missing)
+                hint = did_you_mean(name, rows.fieldnames or ())
+                raise SourceError(Problem.MALFORMED, f"{where}: there is no column {name!r}{hint}")
             pairs = [(row[settings.time] or "", row[settings.value]) for row in rows if row[settings.value]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(Problem.MALFORMED, f"{where}: no CSV: {type(error).__name__}") from None
@@ -102,6 +106,10 @@ class FileKind(SourceKind[FileSettings]):
     def check(self, settings: FileSettings, quantity: Quantity) -> None:
         """See `SourceKind`."""
         check_unit(settings.path, quantity, settings.unit)
+        try:
+            epoch_seconds([], settings.path, settings.timezone)
+        except ValueError as error:
+            raise SignalConfigError(str(error)) from None
 
     def make(self, source: SignalSource, quantity: Quantity, around: Around) -> Source:
         """See `SourceKind`."""

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from autoscaler.live.signal_config import QUANTITIES, Quantity, SignalSource, check_url
+from autoscaler.live.signal_config import (
+    MAX_HISTORY_DAYS,
+    QUANTITIES,
+    Quantity,
+    SignalConfigError,
+    SignalSource,
+    check_url,
+)
 from autoscaler.live.signals.base import (
     Around,
     Credential,
@@ -23,9 +30,7 @@ from autoscaler.live.signals.base import (
     field_of,
 )
 from autoscaler.live.signals.http import get_json
-
-MAX_POINTS = 10_000
-"""Prometheus refuses range queries for more than 11,000 points."""
+from configs.checks import check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class PrometheusSettings:
         query: PromQL; its result must be one series.
         unit: of the values, such as `USD/MWh` or `lb/MWh`; None: gCO2e/kWh or USD/kWh.
         basis: of carbon: `average` or `marginal`.
-        history_days: days that are asked for at the start, in steps of an hour; 0: none.
+        history_days: days that are asked for at the start, in steps of an hour, at most 60; 0: none.
         token_env: environment variable with a bearer token; None: none is sent.
         token_file: file with a bearer token, which is read again for each request; None: none.
     """
@@ -45,7 +50,7 @@ class PrometheusSettings:
     url: str
     query: str
     unit: str | None = None
-    basis: str = "none"
+    basis: Literal["average", "marginal", "none"] = "none"
     history_days: int = 30
     token_env: str | None = None
     token_file: str | None = None
@@ -87,8 +92,7 @@ class PrometheusSource:
         settings, now = self._settings, self._around.now()
         points = self._points("query", {"query": settings.query, "time": repr(now)}, "value")
         if since_seconds is None and settings.history_days:
-            days = min(settings.history_days * 24, MAX_POINTS) / 24.0
-            span = {"start": repr(now - days * 86400.0), "end": repr(now), "step": "3600"}
+            span = {"start": repr(now - settings.history_days * 86400.0), "end": repr(now), "step": "3600"}
             points = self._points("query_range", {"query": settings.query, **span}, "values") + points
         times = [point[0] for point in points]
         values = converted([point[1] for point in points], self._quantity, settings.unit, settings.url)
@@ -120,6 +124,7 @@ class PrometheusKind(SourceKind[PrometheusSettings]):
         """See `SourceKind`."""
         check_url("prometheus: url", settings.url)
         check_unit(settings.url, quantity, settings.unit)
+        check_number("prometheus: history_days", settings.history_days, SignalConfigError, low=0, high=MAX_HISTORY_DAYS)
 
     def credentials(self, settings: PrometheusSettings) -> tuple[Credential, ...]:
         """See `SourceKind`."""

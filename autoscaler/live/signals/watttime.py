@@ -13,7 +13,7 @@ from typing import Any
 
 import urllib3
 
-from autoscaler.live.signal_config import Quantity, SignalSource, check_url
+from autoscaler.live.signal_config import Quantity, SignalConfigError, SignalSource, check_url
 from autoscaler.live.signals.base import (
     Around,
     Credential,
@@ -26,10 +26,14 @@ from autoscaler.live.signals.base import (
     field_of,
 )
 from autoscaler.live.signals.http import get_json
+from configs.checks import check_number
 from traces.signals.series import epoch_seconds
 
 UNITS = {"lbs_co2_per_mwh": "lb/MWh"}
 """Units of the API, as `traces.signals` calls them."""
+
+MOST_DAYS = 32
+"""Of the past in one answer."""
 
 STEP_SECONDS = 300.0
 TOKEN_SECONDS = 1500.0
@@ -91,7 +95,7 @@ class WattTimeSource:
         now = self._around.now()
         # The first value of a forecast is that of the present; the others are no measurements.
         rows = self._get("forecast", {"horizon_hours": "1"})[:1]
-        days = min(self._settings.history_days, 32)
+        days = self._settings.history_days
         if since_seconds is None and days:
             span = {"start": _text(now - days * 86400.0 + 600.0), "end": _text(now)}
             rows = [*self._get("historical", span), *rows]
@@ -147,6 +151,7 @@ class WattTimeKind(SourceKind[WattTimeSettings]):
     def check(self, settings: WattTimeSettings, quantity: Quantity) -> None:
         """See `SourceKind`."""
         check_url("watttime: url", settings.url)
+        check_number("watttime: history_days", settings.history_days, SignalConfigError, low=0, high=MOST_DAYS)
 
     def credentials(self, settings: WattTimeSettings) -> tuple[Credential, ...]:
         """See `SourceKind`."""

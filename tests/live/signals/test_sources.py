@@ -319,6 +319,15 @@ def test_a_file_that_cannot_be_understood_is_refused(tmp_path: Path, text: str, 
     assert caught.value.problem is problem
 
 
+def test_a_file_that_a_spreadsheet_wrote_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "carbon.csv"
+    path.write_text(f"time,value\r\n{hour(0)},400\r\n", encoding="utf-8-sig")
+    assert source("file", "carbon", {"path": str(path)}).read(None).values.tolist() == [400.0]
+    path.write_text("times,value\n1,2\n")
+    with pytest.raises(SourceError, match="there is no column 'time'; did you mean 'times'"):
+        source("file", "carbon", {"path": str(path)}).read(None)
+
+
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         source("file", "carbon", {"path": str(tmp_path / "none.csv")}).read(None)
