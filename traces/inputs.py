@@ -34,6 +34,9 @@ MAX_FREE_BYTES = 1 << 30
 MAX_RATIO = 250
 """Beyond `MAX_FREE_BYTES` no more than so many bytes for each compressed one; text tables stay below 100."""
 
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark that spreadsheets write before UTF-8 text."""
+
 _BLOCK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -178,7 +181,7 @@ def _members(path: str) -> list[Input]:
                 names = [item.filename for item in archive.infolist() if not item.is_dir()]
         else:
             with tarfile.open(path) as tar:
-                names = [item.name for item in tar if item.isfile()]
+                names = list(_tar_names(tar, path))
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise damaged(path, error, " or no archive") from error
     for name in names:
@@ -186,6 +189,29 @@ def _members(path: str) -> list[Input]:
             raise TraceFileError(f"{path}: member {name!r} lies outside of the archive; do not trust this file")
     wanted = [name for name in names if not PurePosixPath(name).name.startswith(".") and "__MACOSX" not in name]
     return [Input(path, name) for name in sorted(wanted)]
+
+
+def _tar_names(tar: tarfile.TarFile, path: str) -> Iterator[str]:
+    """The files of a tar, which is read to its end: a bomb is refused where it says how large it is.
+
+    Raises:
+        TraceFileError: a member swells beyond reason.
+    """
+    limit = _most_bytes(Path(path).stat().st_size)
+    for item in tar:
+        if item.size > limit:
+            raise _swells(f"{path}/{item.name}", limit)
+        if item.isfile():
+            yield item.name
+
+
+def _most_bytes(size: int) -> int:
+    """How large a file may be that was compressed to so many bytes."""
+    return max(MAX_FREE_BYTES, MAX_RATIO * size)
+
+
+def _swells(where: str, limit: int) -> TraceFileError:
+    return TraceFileError(f"{where}: swells to more than {limit:,} bytes; it is no trace")
 
 
 @contextmanager
@@ -227,7 +253,7 @@ class _Guarded(io.RawIOBase):
     """A stream that ends with an error where it swells beyond reason; damage of any kind is an `OSError`."""
 
     def __init__(self, stream: Any, size: int, where: str) -> None:
-        self._stream, self._limit, self._where = stream, max(MAX_FREE_BYTES, MAX_RATIO * size), where
+        self._stream, self._limit, self._where = stream, _most_bytes(size), where
         self._seen = 0
 
     def readable(self) -> bool:
@@ -242,8 +268,7 @@ class _Guarded(io.RawIOBase):
             raise OSError(str(error)) from error
         self._seen += len(block)
         if self._seen > self._limit:
-            problem = f"swells to more than {self._limit:,} bytes; it is no trace"
-            raise TraceFileError(f"{self._where}: {problem}")
+            raise _swells(self._where, self._limit)
         return block
 
 
@@ -252,7 +277,7 @@ class _Lines(io.RawIOBase):
 
     def __init__(self, stream: Any, transform: Callable[[bytes], bytes]) -> None:
         self._stream, self._transform = stream, transform
-        self._ready, self._rest, self._ended = b"", b"", False
+        self._ready, self._rest, self._ended, self._is_start = b"", b"", False, True
 
     def readable(self) -> bool:
         return True
@@ -264,6 +289,8 @@ class _Lines(io.RawIOBase):
             block: bytes = self._stream.read(_BLOCK)
             self._ended = not block
             data = self._rest + block
+            if self._is_start:
+                data, self._is_start = data.removeprefix(BOM), False
             end = len(data) if self._ended else data.rfind(b"\n") + 1
             self._rest = data[end:]
             self._ready += self._transform(data[:end])

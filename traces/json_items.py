@@ -34,6 +34,8 @@ def json_items(source: Input, key: str = "") -> Iterator[Any]:
             yield from _items(str(source), _texts(stream), start)
     except TraceFileError:
         raise
+    except RecursionError:
+        raise damaged(str(source), ValueError("lists in lists without an end"), " or not JSON") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise damaged(str(source), error, " or not JSON") from error
 

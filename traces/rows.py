@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -31,6 +32,8 @@ COLUMN_TYPES: Final[Mapping[str, pa.DataType]] = {
     "priority": pa.int64(),
 }
 """Dtypes of columns of records: times are texts until `traces.clock` reads them, GPUs are not in thousandths yet."""
+
+_OTHER_KIND = (pa.ArrowException, UnicodeError, OverflowError, TypeError)
 
 _EPOCH_SECONDS: Final = 9e8  # 1998: a submit time from here on counts from 1970,
 _RELATIVE_SECONDS: Final = 3e8  # and one before 10 years from the start of a trace.
@@ -77,13 +80,16 @@ class Rows:
             strict: whether a bad row is an error.
             numbers: [rows] which item of the file each is; None: 1, 2, 3...
         """
-        arrays = [
-            pa.chunked_array([pa.array(values, COLUMN_TYPES.get(name, pa.string()))])
-            for name, values in columns.items()
-        ]
-        table = pa.table(arrays, names=list(columns))
+        found = {name: _typed(values, COLUMN_TYPES.get(name, pa.string())) for name, values in columns.items()}
+        table = pa.table([pa.chunked_array([values]) for values, _ in found.values()], names=list(found))
         origin = Origin(where, dict(names), None if numbers is None else np.array(numbers, np.int64))
-        return cls(table, origin, strict, table.num_rows)
+        rows = cls(table, origin, strict, table.num_rows)
+        wrong = {name: is_wrong for name, (_, is_wrong) in found.items() if is_wrong.any()}
+        rows.check(
+            Violation(name, is_wrong, "is of another kind", partial(_of_another_kind, columns[name]))
+            for name, is_wrong in wrong.items()
+        )
+        return rows
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         return self.table.column(column)
@@ -201,15 +207,20 @@ class Rows:
             hint = "is it another format, or an option wrong?"
             raise TraceValueError(f"{self._first} ({bad:,} of {self.total:,} rows cannot be used: {hint})")
 
-    def add_problem(self, reason: str, error: TraceValueError) -> None:
-        """Count a row that could not be read.
+    def add_problem(self, reason: str, error: TraceValueError, rows: int = 1) -> None:
+        """Count rows that could not be read for one reason.
+
+        Args:
+            reason: why.
+            error: the first of them.
+            rows: how many.
 
         Raises:
             TraceValueError: `strict` is on.
         """
         if self.strict:
             raise error
-        self._count(reason, 1, error)
+        self._count(reason, rows, error)
 
     def count_bad_of(self, other: "Rows", table: str) -> None:
         """Count the bad rows of another table of the same data set, so that they are not left out in silence.
@@ -234,6 +245,26 @@ class Rows:
         numbers = np.arange(1, self.table.num_rows + 1) if self.origin.rows is None else self.origin.rows
         self.table = self.table.take(from_numpy(index))
         self.origin = replace(self.origin, rows=numbers[index])
+
+
+def _typed(values: Sequence[Any], dtype: pa.DataType) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Values as a column, null where one is of another kind; and where that is so, [rows] bool."""
+    wrong = np.zeros(len(values), np.bool_)
+    try:
+        return pa.array(values, dtype), wrong
+    except _OTHER_KIND:
+        pass
+    kept = list(values)
+    for index, value in enumerate(values):
+        try:
+            pa.array([value], dtype)
+        except _OTHER_KIND:
+            kept[index], wrong[index] = None, True
+    return pa.array(kept, dtype), wrong
+
+
+def _of_another_kind(values: Sequence[Any], index: int) -> str:
+    return f"{ascii(values[index])[:60]} is of another kind; fix or remove this item"
 
 
 def read_rows(
@@ -262,7 +293,7 @@ def read_rows(
     text = read_text(source, columns, separator, header)
     table = pa.table([text.table.column(theirs) for theirs in names.values()], names=list(names))
     renamed = {ours: theirs for ours, theirs in names.items() if ours != theirs}
-    rows = Rows(table, Origin(str(source), renamed, text.rows), options.strict, table.num_rows + len(text.problems))
+    rows = Rows(table, Origin(str(source), renamed, text.rows), options.strict, table.num_rows + text.unreadable)
     for problem in text.problems:
-        rows.add_problem(problem.reason, problem.error(str(source)))
+        rows.add_problem(problem.reason, problem.error(str(source)), problem.count)
     return rows

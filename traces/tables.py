@@ -3,13 +3,14 @@
 The same tables as Parquet are read too, by `traces.parquet_tables`.
 
 A file is read by Arrow in one go. Only where that fails, because a row or a cell is not what it must be, is it read
-again line by line (`traces.cells`), which is slower and finds every such place.
+again in blocks, and those blocks line by line (`traces.cells`) in which Arrow fails: that finds every such place. No
+more of the text than a block is ever in memory.
 """
 
 import csv as text_csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from traces.arrow import from_numpy
-from traces.cells import EMPTY, CellReader, RowProblem
+from traces.cells import EMPTY, CellReader, RowProblem, merged, numbers_or_times
 from traces.errors import TraceFileError, TraceValueError
-from traces.inputs import Input, damaged, only_input
+from traces.inputs import BOM, Input, damaged, only_input
 from traces.parquet_tables import PARQUET, column_names, is_resolved, read_columns, stripped
 
 SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Name of a separator, as the option of a URI has it -> the character."""
 
 _HEADER_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 22
 _BATCH_BYTES = 1 << 25
+_MAX_LINE_BYTES = 1 << 26
 
 Columns = Mapping[str, pa.DataType | None]
 """Column -> Arrow dtype; None: numbers or timestamps, whichever the cells are."""
@@ -52,21 +55,31 @@ class TextTable:
     Attributes:
         table: the wanted columns.
         rows: [rows] int64, the 1-based data row in the file of each row.
-        problems: rows that could not be read, in the order of the file.
+        problems: why rows could not be read, one for each reason, in the order of the file.
     """
 
     table: pa.Table
     rows: NDArray[np.int64]
     problems: Sequence[RowProblem] = ()
 
+    @property
+    def unreadable(self) -> int:
+        """How many rows could not be read."""
+        return sum(problem.count for problem in self.problems)
 
-def read_header(path: str | Input, separator: str = ",") -> list[str]:
+
+def read_header(path: str | Input, separator: str | None = None) -> list[str]:
     """The column names in the first line of the text table at `path`, without spaces around them.
+
+    Args:
+        path: the table.
+        separator: between cells; None: that which gives most columns.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
     """
-    names = _split(_first_line(as_input(path)), separator)
+    source = as_input(path)
+    names = _split(_first_line(source), separator or find_separator(source, ()))
     if not names:
         raise TraceFileError(f"{path}: is empty; check that it is the right file")
     return names
@@ -103,19 +116,19 @@ def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | li
             raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, header)}")
 
 
-def read_csv(path: str | Input, columns: Columns, separator: str = ",") -> pa.Table:
+def read_csv(path: str | Input, columns: Columns, separator: str | None = None) -> pa.Table:
     """The wanted columns of a CSV file in the order of `columns`, where every row must be good; empty cells are null.
 
     Args:
         path: a .csv file, or one compressed as .csv.gz, .csv.bz2 or .csv.zst.
         columns: what to read.
-        separator: between cells.
+        separator: between cells; None: that with which the header has most of these columns.
 
     Raises:
         TraceFileError: the file is missing, damaged or empty.
         TraceValueError: a column is missing, a row has too few or too many cells, or a cell is not of its dtype.
     """
-    read = read_text(path, columns, separator)
+    read = read_text(path, columns, separator or find_separator(path, list(columns)))
     if read.problems:
         raise read.problems[0].error(str(path))
     return read.table
@@ -156,7 +169,7 @@ def read_text(path: str | Input, columns: Columns, separator: str, header: Seque
     return TextTable(table, np.arange(1, table.num_rows + 1))
 
 
-def read_batches(path: str | Input, columns: Columns, header: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_batches(path: str | Input, columns: Mapping[str, pa.DataType], header: Sequence[str]) -> Iterator[TextTable]:
     """The wanted columns of a large table without a header, batch by batch, in bounded memory.
 
     Args:
@@ -165,18 +178,10 @@ def read_batches(path: str | Input, columns: Columns, header: Sequence[str]) -> 
         header: names of all columns.
 
     Raises:
-        TraceFileError: the file is missing or damaged, or a cell is not of its dtype.
+        TraceFileError: the file is missing or damaged.
     """
     source = as_input(path)
-    try:
-        with source.open() as stream:
-            options = _options(_Shape(",", list(header), False), columns)
-            options["read_options"].block_size = _BATCH_BYTES
-            yield from pacsv.open_csv(stream, **options)
-    except TraceFileError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(source, error) from error
+    yield from _batches(source, _Shape(",", list(header), False), columns, _BATCH_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,28 +205,87 @@ def _options(shape: _Shape, columns: Columns) -> dict[str, Any]:
 
 
 def _read(source: Input, shape: _Shape, columns: Columns) -> pa.Table:
-    types = {name: dtype for name, dtype in columns.items() if dtype is not None}
     with source.open() as stream:
-        table = pacsv.read_csv(stream, **_options(shape, columns))
+        return _parsed(stream, shape, columns)
+
+
+def _parsed(stream: Any, shape: _Shape, columns: Columns) -> pa.Table:
+    """The wanted columns as Arrow reads them; texts without spaces around them."""
+    table = pacsv.read_csv(stream, **_options(shape, columns))
     for index, name in enumerate(columns):
-        if types.get(name) == pa.string():
+        if columns[name] == pa.string():
             table = table.set_column(index, name, stripped(table[name]))
     return table
 
 
 def _read_lines(source: Input, shape: _Shape, columns: Columns) -> TextTable:
+    """All that can be read of a file in which something cannot."""
+    types = {name: pa.string() if dtype is None else dtype for name, dtype in columns.items()}
+    parts = list(_batches(source, shape, types, _BLOCK_BYTES))
+    table = pa.concat_tables([part.table for part in parts]) if parts else _empty(types)
+    rows = np.concatenate([part.rows for part in parts]) if parts else np.zeros(0, np.int64)
+    problems = [problem for part in parts for problem in part.problems]
+    for name in (name for name, dtype in columns.items() if dtype is None):
+        values, is_bad, more = numbers_or_times(table[name], name, rows)
+        table = table.set_column(table.column_names.index(name), name, values)
+        problems += more
+        if more:  # a row counts for its first problem only
+            good = np.flatnonzero(~is_bad)
+            table, rows = table.take(from_numpy(good)), rows[good]
+    return TextTable(table, rows, merged(problems))
+
+
+def _empty(types: Mapping[str, pa.DataType]) -> pa.Table:
+    return pa.table([pa.nulls(0, dtype) for dtype in types.values()], names=list(types))
+
+
+def _batches(source: Input, shape: _Shape, types: Mapping[str, pa.DataType], size: int) -> Iterator[TextTable]:
+    """A file in blocks of whole lines."""
+    row = 1
     try:
         with source.open() as stream:
-            content: bytes = stream.read()
+            for lines in _whole_lines(source, stream, size, skip_first=shape.has_header):
+                batch, count = _read_block(lines, shape, types, row)
+                row += count
+                yield batch
     except TraceFileError:
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (OSError, pa.ArrowException) as error:
         raise _damaged(source, error) from error
-    reader = CellReader(content, shape.header, shape.separator, has_header=shape.has_header)
-    names = list(columns)
-    arrays = [reader.column(name, dtype) for name, dtype in columns.items()]
-    keep = from_numpy(np.flatnonzero(reader.is_good))
-    return TextTable(pa.table(arrays, names=names).take(keep), reader.rows[reader.is_good], reader.problems)
+
+
+def _whole_lines(source: Input, stream: IO[bytes], size: int, *, skip_first: bool) -> Iterator[bytes]:
+    """Blocks of about so many bytes, which end where a line does."""
+    rest, is_start = b"", True
+    while block := stream.read(size):
+        rest += block
+        end = rest.rfind(b"\n") + 1
+        if end:
+            lines, rest = rest[:end], rest[end:]
+            yield _data_lines(lines, skip_first=skip_first) if is_start else lines
+            is_start = False
+        elif len(rest) > _MAX_LINE_BYTES:
+            raise TraceFileError(f"{source}: has a line of more than {_MAX_LINE_BYTES:,} bytes; it is no text table")
+    if rest:
+        yield _data_lines(rest, skip_first=skip_first) if is_start else rest
+
+
+def _data_lines(lines: bytes, *, skip_first: bool) -> bytes:
+    """The first lines of a file, without the header."""
+    return lines.partition(b"\n")[2] if skip_first else lines.removeprefix(BOM)
+
+
+def _read_block(lines: bytes, shape: _Shape, types: Mapping[str, pa.DataType], row: int) -> tuple[TextTable, int]:
+    """What can be read of some lines, the first of which is a row of the file, and how many rows they are."""
+    try:
+        table = _parsed(pa.BufferReader(lines), replace(shape, has_header=False), types)
+    except pa.ArrowException:
+        reader = CellReader(lines, shape.header, shape.separator, row)
+        arrays = [reader.column(name, dtype) for name, dtype in types.items()]
+        keep = from_numpy(np.flatnonzero(reader.is_good))
+        table = pa.table(arrays, names=list(types)).take(keep)
+        return TextTable(table, reader.rows[reader.is_good], merged(reader.problems)), reader.num_rows
+    return TextTable(table, np.arange(row, row + table.num_rows)), table.num_rows
 
 
 def _first_line(source: Input) -> str:

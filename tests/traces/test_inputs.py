@@ -113,3 +113,17 @@ def test_epoch_and_relative_times_in_one_file_are_refused_with_the_row(tmp_path:
     (tmp_path / "x.csv").write_text(HEADER + "a,0,600,1\nb,60,700,2\nc,1614816000,600,1\n")
     with pytest.raises(traces.TraceValueError, match="row 3, column submission_time: 1614816000 s, while most"):
         traces.load(f"itp:{tmp_path}/x.csv")
+
+
+def test_a_bomb_in_a_tar_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tar(tmp_path / "x.tar.gz", {"x.csv": TEXT + b"0" * (1 << 21)})
+    monkeypatch.setattr(inputs, "MAX_FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(inputs, "MAX_RATIO", 2)
+    with pytest.raises(traces.TraceFileError, match=r"x\.tar\.gz/x\.csv: swells to more than 1,048,576 bytes"):
+        inputs.find_inputs(str(path))
+
+
+def test_lists_in_lists_without_an_end_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"items": [' + "[" * 200_000)
+    with pytest.raises(traces.TraceFileError, match=r"x\.json: is damaged or not JSON"):
+        traces.load(f"kubernetes:{tmp_path}/x.json")

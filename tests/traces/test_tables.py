@@ -1,12 +1,13 @@
 """Bad CSV files: one line that says where and what."""
 
 import gzip
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from traces import TraceFileError, TraceValueError
+from traces import TraceFileError, TraceValueError, tables
 from traces.tables import read_csv
 
 COLUMNS = {"name": pa.string(), "seconds": pa.float64(), "count": pa.int64(), "at": pa.timestamp("s")}
@@ -65,3 +66,43 @@ def test_a_truncated_archive_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TraceFileError, match="damaged"):
         read_csv(str(tmp_path / "cut.csv.gz"), COLUMNS)
+
+
+def test_rows_that_cannot_be_read_cost_their_blocks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of ten lines is read by lines where one of them is bad, and rows keep their numbers in the file."""
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 100)
+    read_by_lines = []
+    reader = tables.CellReader
+    monkeypatch.setattr(tables, "CellReader", lambda lines, *rest: read_by_lines.append(lines) or reader(lines, *rest))
+    lines = [f"a{number:02},{number:02},2\n" for number in range(60)]
+    lines[31], lines[32], lines[55] = "a31,fast,2\n", "a32,slow,2\n", "a55,55\n"
+    found = tables.read_text(
+        write(tmp_path, "name,seconds,count\n" + "".join(lines)), dict(islice(COLUMNS.items(), 2)), ","
+    )
+    assert found.table["name"].to_pylist() == [f"a{number:02}" for number in range(60) if number not in (31, 32, 55)]
+    assert found.rows.tolist() == [number + 1 for number in range(60) if number not in (31, 32, 55)]
+    assert found.table["seconds"].to_pylist()[-1] == 59.0
+    assert [(problem.row, problem.count, problem.reason) for problem in found.problems] == [
+        (32, 2, "its seconds is not a number"),
+        (56, 1, "it has more or fewer cells than the header"),
+    ]
+    assert found.unreadable == 3
+    assert sum(map(len, read_by_lines)) < 300, "two blocks of 60 lines"
+
+
+def test_numbers_or_times_are_told_over_all_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 64)
+    rows = [f"2017-10-09 07:01:{number:02}" for number in range(40)]
+    rows[20:23] = ["5", "NA", "soon"]
+    found = tables.read_text(write(tmp_path, "at,x\n" + "".join(f"{row},1\n" for row in rows)), {"at": None}, ",")
+    assert found.table["at"].type == pa.timestamp("us")
+    assert found.table.num_rows == 38
+    assert found.table["at"].null_count == 1
+    assert [(problem.row, problem.count) for problem in found.problems] == [(21, 2)]
+
+
+def test_one_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(tables, "_MAX_LINE_BYTES", 1000)
+    with pytest.raises(TraceFileError, match="has a line of more than 1,000 bytes; it is no text table"):
+        read_csv(write(tmp_path, HEADER + GOOD + "x" * 5000), COLUMNS)

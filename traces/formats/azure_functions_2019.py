@@ -12,7 +12,7 @@ from traces.errors import TraceURIError, TraceValueError
 from traces.format import Format
 from traces.inputs import Input, find_inputs
 from traces.invocations import Integers, Invocations, spread_counts
-from traces.tables import TextOptions, find_separator, read_header, read_text
+from traces.tables import SEPARATORS, TextOptions, find_separator, read_header, read_text
 
 _DURATION_LEVELS = (0, 1, 25, 50, 75, 99, 100)
 _MINUTE_MS = 60_000
@@ -96,12 +96,12 @@ def _memory(memory: dict[str, NDArray[np.float64]], key: tuple[str, str]) -> flo
 
 
 def _read(source: Input, columns: dict[str, pa.DataType], options: Options, bad: dict[str, int]) -> pa.Table:
-    separator = "," if options.separator != "auto" else find_separator(source, list(columns))
+    separator = SEPARATORS.get(options.separator) or find_separator(source, list(columns))
     found = read_text(source, columns, separator)
     if found.problems and options.strict:
         raise found.problems[0].error(str(source))
     if found.problems:
-        bad["they cannot be read"] = bad.get("they cannot be read", 0) + len(found.problems)
+        bad["they cannot be read"] = bad.get("they cannot be read", 0) + found.unreadable
     return found.table
 
 

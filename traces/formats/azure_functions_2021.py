@@ -33,7 +33,7 @@ def load(path: str, options: TextOptions) -> Invocations:
         raise TraceValueError(
             f"{path}: row {found.rows[row]}: end_timestamp {end[row]}, duration {duration[row]}: it has no meaning"
         )
-    bad = {"they cannot be read": len(found.problems), "their time or duration has no meaning": int((~usable).sum())}
+    bad = {"they cannot be read": found.unreadable, "their time or duration has no meaning": int((~usable).sum())}
     names = [f"{app}/{func}" for app, func in zip(table["app"].to_pylist(), table["func"].to_pylist(), strict=True)]
     ids, function = np.unique(np.array(names, dtype=object)[usable].astype(str), return_inverse=True)
     start = np.rint((end - duration)[usable] * 1000.0).astype(np.int64)

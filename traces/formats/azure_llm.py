@@ -47,7 +47,7 @@ def load(path: str, options: LlmOptions) -> Invocations:
         options,
         source="Azure LLM inference",
         licence=FORMAT.licence,
-        unreadable=len(found.problems),
+        unreadable=found.unreadable,
         starts_at_first=True,
     )
 

@@ -57,7 +57,7 @@ def load(path: str, options: LlmOptions) -> Invocations:
         options,
         source="BurstGPT",
         licence=FORMAT.licence,
-        unreadable=len(found.problems),
+        unreadable=found.unreadable,
         starts_at_first=False,
     )
 

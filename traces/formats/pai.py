@@ -11,12 +11,14 @@ import pyarrow.compute as pc
 
 from traces import jobs
 from traces.arrow import from_numpy, is_null, to_numpy
+from traces.cells import RowProblem, merged
 from traces.errors import TraceFileError
 from traces.format import Format
 from traces.inputs import Input, find_inputs
 from traces.rows import Rows, read_rows
 from traces.tables import TextOptions, read_batches
 from traces.trace import Trace, TraceMetadata
+from traces.validation import Violation
 
 _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "pai_job_table": ("job_name", "inst_id", "user", "status", "start_time", "end_time"),
@@ -76,7 +78,9 @@ def load(path: str, options: Options) -> Trace:
     found = _find(path)
     text = TextOptions(strict=options.strict)
     rows = _tasks(found["pai_task_table"], text)
-    rows.drop(~(jobs.numbers(rows, "gpu_milli") > 0), jobs.NO_GPU)
+    requested = jobs.numbers(rows, "gpu_milli")
+    rows.check([Violation("gpu_milli", requested < 0, "is negative", lambda row: f"{requested[row]:g} is negative")])
+    rows.drop(jobs.numbers(rows, "gpu_milli") == 0, jobs.NO_GPU)
     facts = _jobs(found.get("pai_job_table"), text)
     if facts is not None:
         rows.count_bad_of(facts, "pai_job_table")
@@ -138,11 +142,13 @@ def _join(rows: Rows, other: Rows | None, columns: Mapping[str, str], key: str =
 
 def _run_times(rows: Rows, source: Input) -> None:
     """First start and last end of the instances of each task, by batches: this table has millions of rows."""
-    names = _keys(rows.table)
+    names, problems = _keys(rows.table), list[RowProblem]()
     starts, ends = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     columns = {"job_name": pa.string(), "task_name": pa.string(), "start_time": pa.float64(), "end_time": pa.float64()}
     for batch in read_batches(source, columns, _TABLES["pai_instance_table"]):
-        table = pa.table(batch)
+        table = batch.table
+        problems += batch.problems
+        rows.total += len(batch.rows) + batch.unreadable
         index = pc.index_in(_keys(table), value_set=names)
         for name, best, choose in (("start_time", starts, np.minimum), ("end_time", ends, np.maximum)):
             known = np.flatnonzero(~is_null(pa.chunked_array([index])) & ~is_null(table[name]))
@@ -151,6 +157,8 @@ def _run_times(rows: Rows, source: Input) -> None:
             choose.at(best, place[values > 0], values[values > 0])
     for name, best in (("start_time", starts), ("end_time", ends)):
         rows.set(name, np.where(np.isfinite(best), best, jobs.numbers(rows, name)))
+    for problem in merged(problems):
+        rows.add_problem(f"in pai_instance_table {problem.reason}", problem.error(str(source)), problem.count)
 
 
 def _keys(table: pa.Table) -> pa.Array:

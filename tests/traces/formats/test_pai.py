@@ -154,3 +154,28 @@ def test_lists_of_the_simulator_may_have_estimates(tmp_path: Path) -> None:
     path.write_text(f"{LIST}\na,0,0,6,1,T4,600,u\n")
     with pytest.raises(traces.TraceValueError, match="row 1, column num_inst: 0 is no number of workers"):
         traces.load(f"pai-simulator:{path}")
+
+
+def test_a_negative_request_is_counted_and_none_is_not(tmp_path: Path) -> None:
+    tasks = "".join(task(f"j{number}") for number in range(3)) + task("x", gpu="-50.0") + task("y", gpu="0.0")
+    trace = load(folder(tmp_path, tasks))
+    assert trace.metadata.bad_rows == {"its plan_gpu is negative": 1}
+    assert trace.metadata.dropped == {"it requests no GPU": 1}
+    with pytest.raises(traces.TraceValueError, match="row 4, column plan_gpu: -50 is negative"):
+        load(tmp_path, "?strict=true")
+
+
+def test_rows_of_instances_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    instances = "j1,worker,n0,w,i1,Terminated,365000,367000,m1\n" + "j1,worker,n1,w,i1,Terminated,soon,367000,m1\n"
+    trace = load(folder(tmp_path, task("j1"), job=JOBS, instance=instances))
+    assert trace.duration_seconds.tolist() == [2000]
+    assert trace.metadata.bad_rows == {"in pai_instance_table its start_time is not a number": 1}
+    with pytest.raises(traces.TraceValueError, match=r"pai_instance_table\.csv: row 2, column start_time: 'soon'"):
+        load(tmp_path, "?strict=true")
+
+
+def test_tables_of_windows_with_a_byte_order_mark_are_the_same(tmp_path: Path) -> None:
+    expected = load(folder(tmp_path, task("j1") + task("j2"), job=JOBS)).table
+    for path in tmp_path.glob("*.csv"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(tmp_path).table.equals(expected)
