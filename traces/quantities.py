@@ -1,10 +1,10 @@
-"""Quantities of Kubernetes such as 500m or 2Gi."""
+"""Quantities of Kubernetes such as 500m, 2Gi or 1e3."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([numkKMGTPE]?i?)")
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d{1,2})|([numkKMGTPE]?i?))")
 _UNITS: Final[Mapping[str, float]] = {
     "n": 1e-9,
     "u": 1e-6,
@@ -28,6 +28,6 @@ def quantity(value: Any) -> float:
         ValueError: it is none.
     """
     match = _QUANTITY.fullmatch(str(value))
-    if match is None or match[2] not in _UNITS:
+    if match is None or (match[3] or "") not in _UNITS:
         raise ValueError(f"{value!r} is no quantity such as 500m or 2Gi")
-    return float(match[1]) * _UNITS[match[2]]
+    return float(match[1] + (match[2] or "")) * _UNITS[match[3] or ""]

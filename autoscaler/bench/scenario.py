@@ -132,6 +132,7 @@ class BenchConfig:
             "consolidation": codec.consolidation,
             "power caps": codec.power_caps,
             "elastic width": codec.elastic_width,
+            "suspension": codec.suspension,
         }
         return [name for name, is_on in switches.items() if is_on]
 

@@ -64,3 +64,10 @@ def test_the_command_shows_them_and_refuses_a_file_without_budgets(
     assert "1, 1.5 h together" in capsys.readouterr().out
     assert main(["traces", "info", f"csv-grid-events:{tmp_path}/e.csv"]) == 2
     assert "name the column of the budgets" in capsys.readouterr().err
+
+
+def test_another_separator_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("\ufeffstart;end;kw\r\n2022-07-01T10:00:00Z;2022-07-01T12:00:00Z;40\r\n")
+    events = traces.load_grid_events(f"csv-grid-events:{path}?power_kw=kw")
+    assert events.power_kw.tolist() == [40.0]

@@ -10,7 +10,7 @@ from traces.format import Format
 from traces.signals.reading import Choice, Layout, in_usd, read_rows
 from traces.signals.series import to_signal
 from traces.signals.signal import UNITS, Signal
-from traces.tables import SEPARATORS, find_separator
+from traces.tables import SEPARATORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def load(path: str, options: Options) -> Signal:
         options.value,
         options.estimated,
         options.timezone,
-        _separator(path, options),
+        SEPARATORS.get(options.separator),
         "," if options.decimal == "comma" else ".",
-        _iso if options.time_format is None else partial(_formatted, _checked(options.time_format)),
+        to_iso=_iso if options.time_format is None else partial(_formatted, _checked(options.time_format)),
     )
     choices = [] if options.zone_column is None else [Choice(options.zone_column, options.zone)]
     chosen, rows = read_rows(path, layout, choices)
@@ -77,11 +77,6 @@ def load(path: str, options: Options) -> Signal:
         source=path,
         licence=FORMAT.licence,
     )
-
-
-def _separator(path: str, options: Options) -> str:
-    wanted = [name for name in (options.time, options.value, options.zone_column, options.estimated) if name]
-    return SEPARATORS.get(options.separator) or find_separator(path, wanted)
 
 
 def _checked(time_format: str) -> str:

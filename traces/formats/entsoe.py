@@ -64,7 +64,8 @@ def load(path: str, options: Options) -> Signal:
         raise TraceValueError(f"{path}: the clock {clock} is not known; export it in {' or '.join(_CLOCKS)}")
     choices = [Choice("Area", options.zone)] if "Area" in header else []
     choices += [Choice("Sequence", options.sequence, "sequence")] if "Sequence" in header else []
-    chosen, rows = read_rows(path, Layout(time, value, timezone=_CLOCKS[clock], to_iso=_start), choices)
+    layout = Layout(time, value, timezone=_CLOCKS[clock], some_offsets=True, to_iso=_start)
+    chosen, rows = read_rows(path, layout, choices)
     zone = chosen[0] if "Area" in header else options.zone or _bidding_zone(header)
     rows, unit = in_usd(path, rows, unit, options.usd_per_unit)
     return to_signal(

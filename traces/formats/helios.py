@@ -14,6 +14,7 @@ from traces.clock import read_times, seconds_between, set_second_0
 from traces.errors import TraceURIError
 from traces.format import Format, has_columns
 from traces.inputs import Input, find_inputs
+from traces.merging import merge
 from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
@@ -43,7 +44,7 @@ class Options(TextOptions):
     """Options of helios."""
 
     cluster: Literal["Earth", "Saturn", "Uranus", "Venus"] | None = field(
-        default=None, metadata={"help": "which cluster, where the path holds several"}
+        default=None, metadata={"help": "one cluster, where the path holds several; else all"}
     )
     warmup: Literal["keep", "drop"] = field(
         default="keep", metadata={"help": "jobs before 2020-04-01, where the paper begins"}
@@ -51,8 +52,9 @@ class Options(TextOptions):
 
 
 def load(path: str, options: Options) -> Trace:
-    """The GPU jobs of one cluster (`cluster_log.csv`); second 0 is the earliest submission.
+    """The GPU jobs of clusters (a `cluster_log.csv` each); second 0 is the earliest submission.
 
+    - Several clusters are one trace, whose ids are `Venus/17`; `cluster` names one of them.
     - Times are wall-clock times in China without a zone. Run times are `duration`, whole seconds.
     - More than half of the rows request no GPU: dropped and counted, as are the few that still ran or were suspended,
       and those that never ran.
@@ -63,13 +65,22 @@ def load(path: str, options: Options) -> Trace:
     (SC 2021).
 
     Args:
-        path: the table, or the release as an archive or a folder, with `cluster`.
+        path: the table, or the release as an archive or a folder.
         options: as above.
 
     Raises:
         TraceError: the file cannot be read or breaks a rule.
     """
-    source = _find(path, options.cluster)
+    logs = _find(path, options.cluster)
+    if len(logs) == 1:
+        return _cluster(logs[0], options)
+    names = [each.parent for each in logs]
+    names = names if len(set(names)) == len(names) else [str(each) for each in logs]
+    return merge({name: _cluster(each, options) for name, each in zip(names, logs, strict=True)})
+
+
+def _cluster(source: Input, options: Options) -> Trace:
+    """The jobs of one table."""
     rows = read_rows(source, _COLUMNS, _NAMES, options)
     rows.require("gpu_milli")
     rows.drop(to_numpy(rows["gpu_milli"]) == 0, jobs.NO_GPU)
@@ -96,15 +107,15 @@ def load(path: str, options: Options) -> Trace:
     return rows.trace(TraceMetadata(f"SenseTime Helios{cluster}", FORMAT.licence, start))
 
 
-def _find(path: str, cluster: str | None) -> Input:
+def _find(path: str, cluster: str | None) -> list[Input]:
     found = find_inputs(path)
     logs = [each for each in found if each.name == "cluster_log.csv"] if len(found) > 1 else found
-    if cluster is not None:
-        logs = [each for each in logs if each.parent == cluster]
-    if len(logs) != 1:
-        names = ", ".join(sorted({each.parent for each in logs})) or "none"
-        raise TraceURIError(f"{path}: cluster_log.csv of {names}; choose one, such as ?cluster=Venus")
-    return logs[0]
+    chosen = [each for each in logs if cluster in (None, each.parent)]
+    if not chosen:
+        there = ", ".join(sorted({each.parent for each in logs})) or "none"
+        wanted = "" if cluster is None else f" of {cluster}"
+        raise TraceURIError(f"{path}: has no cluster_log.csv{wanted}; there is that of {there}")
+    return chosen
 
 
 FORMAT = Format(

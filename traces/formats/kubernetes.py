@@ -37,6 +37,7 @@ MODEL_LABELS: Final = (
 _GPUS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi")
 _MIG = re.compile(r"nvidia\.com/mig-(\d+)g\..*")
 _MIG_SLICES = 7
+_ENDED = ("Succeeded", "Failed")
 _NAMES = {
     "job_id": "metadata.name",
     "submit_time_seconds": "metadata.creationTimestamp",
@@ -68,7 +69,7 @@ def load(path: str, options: Options) -> Trace:
     - A pod requests the GPUs of its containers together, or of its largest init container where that is more. An
       instance of MIG is its share of 7. Requests without a limit count too.
     - A pod ends when its last container does. Pods that have not started, and pods that still run, are dropped and
-      counted: nobody knows how long they will run. So are pods without GPUs.
+      counted: nobody knows how long they will run. So are pods without GPUs, and evicted ones that do not say when.
     - The namespace is our group; the user is in the label `kubernetes.io/created-by` or `owner` where it is set.
       A selector by the label of a GPU model limits the job to it. The phase is the status.
 
@@ -84,7 +85,7 @@ def load(path: str, options: Options) -> Trace:
             numbers.append(number)
             for name, value in zip(columns, fields, strict=True):
                 columns[name].append(value)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, IndexError) as error:
             problems.append((number, f"{type(error).__name__}: {error}"))
     rows = Rows.of(columns, str(source), _NAMES, options.strict, numbers)
     rows.total += len(problems)
@@ -93,6 +94,8 @@ def load(path: str, options: Options) -> Trace:
     rows.drop(jobs.numbers(rows, "gpu_milli") == 0, jobs.NO_GPU)
     read_times(rows, ("submit_time_seconds", "start_time", "end_time"))
     rows.drop(is_null(rows["start_time"]), jobs.NEVER_RAN)
+    ended = [phase in _ENDED for phase in jobs.texts(rows, "status")]
+    rows.drop(is_null(rows["end_time"]) & np.array(ended, np.bool_), "it ended, but nothing says when")
     rows.drop(is_null(rows["end_time"]), jobs.STILL_RAN)
     rows.set("duration_seconds", seconds_between(rows, "start_time", "end_time"))
     rows.drop(jobs.numbers(rows, "duration_seconds") == 0, "it ended in the second of its start")
@@ -219,7 +222,7 @@ def _rows(columns: dict[str, list[Any]], rows: Rows, first: NDArray[np.int64]) -
 
 def _detect(_name: str, text: str) -> str:
     start = text[:40_000]
-    is_list = '"items"' in start and ('"kind": "Pod"' in start or '"kind":"Pod"' in start)
+    is_list = '"items"' in start and re.search(r'"kind":\s*"Pod(List)?"', start) is not None
     return "it is a list of pods as kubectl writes it" if is_list else ""
 
 

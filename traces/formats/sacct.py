@@ -17,7 +17,7 @@ from traces.format import Format
 from traces.inputs import Input
 from traces.rows import Rows, read_rows
 from traces.schema import SCHEMA
-from traces.tables import TextOptions, as_input, read_header
+from traces.tables import SEPARATORS, TextOptions, as_input, find_separator, read_header
 from traces.trace import Trace, TraceMetadata
 
 _GPU_FIELDS = ("AllocTRES", "AllocGRES", "ReqTRES", "ReqGRES")
@@ -76,9 +76,7 @@ def load(path: str, options: Options) -> Trace:
     """
     source = as_input(path)
     _check_layout(source)
-    header = read_header(source, "|" if options.separator == "auto" else ",")
-    if "Submit" not in header and options.separator == "auto":
-        header = read_header(source)
+    header = read_header(source, SEPARATORS.get(options.separator) or find_separator(source, _FIELDS))
     number = "JobIDRaw" if "JobID" not in header and "JobIDRaw" in header else "JobID"
     found = [name for name in (number, *_FIELDS) if name in header]
     renamed = {**_RENAMED, "job_id": number}

@@ -1,7 +1,7 @@
 """The Standard Workload Format of the Parallel Workloads Archive."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ _FIELDS = (
     *("requested_time", "requested_memory", "status", "user", "group", "executable", "queue", "partition"),
     *("preceding_job", "think_time"),
 )
-_STATES = {0: "failed", 1: "completed", 5: "cancelled"}
+_STATES = {0.0: "failed", 1.0: "completed", 5.0: "cancelled"}
 _HEADER = re.compile(r"^;\s*(UnixStartTime|TimeZoneString|TimeZone|Computer|Installation):\s*(.*?)\s*$", re.MULTILINE)
 _BLANKS = re.compile(rb"[ \t]+")
 _COMMENTS = re.compile(rb"^[ \t]*(;[^\n]*)?\r?\n", re.MULTILINE)
@@ -61,7 +61,7 @@ def load(path: str, options: Options) -> Trace:
         TraceError: the file cannot be read or breaks a rule.
     """
     source = as_input(path)
-    header = dict(_HEADER.findall(source.head(1 << 18).decode(errors="replace")))
+    header = dict(_HEADER.findall(source.head(1 << 18).decode("utf-8-sig", errors="replace")))
     text = TextOptions(separator="auto", strict=options.strict)
     columns = {name: pa.float64() for name in _FIELDS} | {"job": pa.string()}
     rows = _rows(source.with_lines(_cells), columns, text)
@@ -74,10 +74,11 @@ def load(path: str, options: Options) -> Trace:
     processors = processors[processors > 0]
     memory = jobs.numbers(rows, "requested_memory", -1)
     rows.set("gpu_milli", np.ceil(processors / options.processors_per_gpu))
+    rows.origin = replace(rows.origin, columns={**rows.origin.columns, "gpu_milli": "processors"})
     rows.set("memory_mib", jobs.whole(memory * processors / 1024, memory > 0))
     estimate = jobs.numbers(rows, "requested_time", -1)
     rows.set("predicted_duration_seconds", jobs.floats([each if each > 0 else None for each in estimate.tolist()]))
-    states = [_STATES.get(int(each)) for each in jobs.numbers(rows, "status", -1).tolist()]
+    states = [_STATES.get(each) for each in jobs.numbers(rows, "status", -1).tolist()]
     rows.set("status", jobs.optional(states))
     rows.set("user", _named(rows, "user"))
     groups = jobs.numbers(rows, "group", -1)

@@ -27,8 +27,9 @@ class Layout:
         value: column of the values.
         estimated: column that is true or 1 where a value is estimated; None: there is none.
         timezone: IANA name, of times without an offset.
-        separator: between cells.
+        separator: between cells; None: found from the header.
         decimal: "." or ",".
+        some_offsets: whether some times have an offset and others, which are in `timezone`, have none.
         to_iso: makes a time as it is written one that `epoch_seconds` reads; raises ValueError where it is none.
     """
 
@@ -36,8 +37,9 @@ class Layout:
     value: str
     estimated: str | None = None
     timezone: str = "UTC"
-    separator: str = ","
+    separator: str | None = None
     decimal: str = "."
+    some_offsets: bool = False
     to_iso: Callable[[str], str] = str.strip
 
 
@@ -162,4 +164,4 @@ def _seconds(path: str, cells: list[str], kept: NDArray[np.int64], layout: Layou
                 f"{path}: row {row + 1}, column {layout.time}: {cells[row]!r} is not a time of this format; "
                 "fix or remove this row"
             ) from None
-    return epoch_seconds(stamps, path, layout.timezone, kept + 1)
+    return epoch_seconds(stamps, path, layout.timezone, kept + 1, some_offsets=layout.some_offsets)

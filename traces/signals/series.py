@@ -49,7 +49,12 @@ class Rows:
 
 
 def epoch_seconds(
-    stamps: list[str], where: str, timezone: str = "UTC", numbers: NDArray[np.int64] | None = None
+    stamps: list[str],
+    where: str,
+    timezone: str = "UTC",
+    numbers: NDArray[np.int64] | None = None,
+    *,
+    some_offsets: bool = False,
 ) -> NDArray[np.float64]:
     """Read the stamps of a file.
 
@@ -60,6 +65,7 @@ def epoch_seconds(
         timezone: iANA name of the zone of times without an offset. On a day of 25 hours the hour that comes twice is
             first read in summer time, then in winter time; a day of 23 hours has no such hour.
         numbers: [N] row of the file of each, for messages; None: 1, 2, 3...
+        some_offsets: whether some times may have an offset and others none.
 
     Returns:
         [N] float64, seconds since the Unix epoch.
@@ -77,12 +83,20 @@ def epoch_seconds(
         raise TraceValueError(f"{where}: there is no time zone {timezone!r}; use an IANA name, such as UTC") from error
     seen: Counter[str] = Counter()
     seconds = np.empty(len(stamps))
+    is_local: bool | None = None
     for row, text in enumerate(stamps):
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError as error:
             wanted = "a time such as 2022-01-01T00:00:00Z"
             raise TraceValueError(f"{where}: row {lines[row]}: {text!r} is not {wanted}; fix or remove it") from error
+        if is_local is None:
+            is_local = moment.tzinfo is None
+        elif is_local != (moment.tzinfo is None) and not some_offsets:
+            kinds = (
+                "has an offset, those before it have none" if is_local else "has no offset, those before it have one"
+            )
+            raise TraceValueError(f"{where}: row {lines[row]}: {text!r} {kinds}; put all on one clock")
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=zone, fold=min(seen[text], 1))
             seen[text] += _is_ambiguous(moment)

@@ -67,15 +67,19 @@ def test_jobs_before_the_paper_begins_may_be_dropped(tmp_path: Path) -> None:
     assert trace.metadata.start_time == datetime.fromisoformat("2020-04-02T10:00")
 
 
-def test_one_of_four_clusters_is_chosen_in_the_release(tmp_path: Path) -> None:
+def test_the_clusters_of_the_release_are_one_trace_or_one_is_chosen(tmp_path: Path) -> None:
     names = ("Earth", "Saturn", "Uranus", "Venus")
     members = {f"data/{name}/cluster_log.csv": (HEADER + row(name)).encode() for name in names}
     path = zipped(tmp_path / "data.zip", {**members, "data/Venus/cluster_gpu_number.csv": b"date,total\n"})
     trace = traces.load(f"helios:{path}?cluster=Venus")
     assert trace.table["job_id"].to_pylist() == ["Venus"]
     assert trace.metadata.source == "SenseTime Helios Venus"
-    with pytest.raises(traces.TraceURIError, match="of Earth, Saturn, Uranus, Venus; choose one"):
-        traces.load(f"helios:{path}")
+    both = traces.load(f"helios:{path}")
+    assert both.table["job_id"].to_pylist() == [f"{name}/{name}" for name in names]
+    assert both.metadata.source == "SenseTime Helios Earth, 4 files"
+    only = zipped(tmp_path / "one.zip", {name: text for name, text in members.items() if "Venus" in name} | {"a": b""})
+    with pytest.raises(traces.TraceURIError, match=r"has no cluster_log\.csv of Earth; there is that of Venus"):
+        traces.load(f"helios:{only}?cluster=Earth")
 
 
 def test_negative_gpu_counts_are_counted(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def pod(
         "metadata": {"name": name, "namespace": "ml", "labels": labels, "creationTimestamp": f"{DAY}{created}Z"},
         "spec": {"containers": [{"image": "train:1", "resources": {"limits": requests}}], "priority": 7, **spec},
         "status": {
-            "phase": "Succeeded",
+            "phase": "Succeeded" if end else "Running",
             **({"startTime": f"{DAY}{start}Z", "containerStatuses": [{"state": state}]} if start else {}),
         },
     }
@@ -120,7 +120,41 @@ def test_what_is_no_pod_is_counted(tmp_path: Path) -> None:
 
 
 def test_quantities() -> None:
-    assert [quantity(text) for text in ("2", "500m", "1Gi", "1.5k", 3)] == [2, 0.5, 2**30, 1500, 3]
-    for text in ("", "1Q", "-1", "a"):
+    assert [quantity(text) for text in ("2", "500m", "1Gi", "1.5k", 3, "1e3", "2E", ".5")] == [
+        *(2, 0.5, 2**30, 1500, 3),
+        *(1000, 2e18, 0.5),
+    ]
+    for text in ("", "1Q", "-1", "a", "1e", "1e999"):
         with pytest.raises(ValueError, match="is no quantity"):
             quantity(text)
+
+
+def test_a_pod_that_was_evicted_says_no_end_and_is_counted_as_such(tmp_path: Path) -> None:
+    evicted = pod("e")
+    evicted["status"] = {"phase": "Failed", "reason": "Evicted", "startTime": f"{DAY}10:01:00Z"}
+    assert load(tmp_path, pod(), evicted).metadata.dropped == {"it ended, but nothing says when": 1}
+
+
+def test_items_of_another_kind_are_counted_with_their_place(tmp_path: Path) -> None:
+    """A list that kubectl would not write: a priority of text, a name that is no Unicode, memory without an end."""
+    good = [pod(str(number)) for number in range(7)]
+    huge = pod("h", containers=[{"resources": {"limits": {"nvidia.com/gpu": "1", "memory": "9" * 400}}}])
+    odd = [pod("p", priority="high"), pod("q\ud800"), huge, pod("r", containers=[])]
+    trace = load(tmp_path, *good, *odd)
+    assert trace.num_jobs == 7
+    assert trace.metadata.bad_rows == {
+        "it is no pod": 2,
+        "its priority is of another kind": 1,
+        "its metadata.name is of another kind": 1,
+    }
+    with pytest.raises(traces.TraceValueError, match="row 8, column priority: 'high' is of another kind"):
+        load(tmp_path, *good, odd[0], query="?strict=true")
+
+
+def test_a_list_as_the_api_server_writes_it_is_found(tmp_path: Path) -> None:
+    bare = pod()
+    del bare["kind"]
+    (tmp_path / "pods.json").write_text(json.dumps({"kind": "PodList", "apiVersion": "v1", "items": [bare]}))
+    uri, _ = traces.find_uri(f"{tmp_path}/pods.json")
+    assert uri == f"kubernetes:{tmp_path}/pods.json"
+    assert traces.load(uri).num_jobs == 1

@@ -88,3 +88,19 @@ def test_a_bad_row_is_named_and_counted(tmp_path: Path) -> None:
     assert sum(trace.metadata.bad_rows.values()) == 2
     with pytest.raises(traces.TraceValueError, match="row 3, column run_time: 'many' is not a number"):
         load(tmp_path, HEADER + "".join(rows), "?strict=true")
+
+
+def test_numbers_without_an_end_are_counted(tmp_path: Path) -> None:
+    odd = [line((1, 2), (11, float("inf"))), line((1, 3), (5, float("inf"))), line((1, 4), (10, float("inf")))]
+    trace = load(tmp_path, HEADER + line() + "".join(odd) + line((1, 5)))
+    assert trace.table["status"].to_pylist() == ["completed", None, "completed", "completed"]
+    assert trace.metadata.bad_rows == {"its processors is not a number of GPUs": 1}
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "x.swf").write_bytes(
+        b"\xef\xbb\xbf" + (HEADER + line() + "\n" + line((1, 2))).replace("\n", "\r\n").encode()
+    )
+    trace = traces.load(f"swf:{tmp_path}/x.swf")
+    assert trace.num_jobs == 2
+    assert trace.metadata.bad_rows == {}

@@ -106,3 +106,14 @@ def test_an_unknown_time_zone_and_a_zone_without_rows_are_refused() -> None:
         epoch_seconds(["2022-01-01T00:00"], "f.csv", "Mars/Base")
     with pytest.raises(TraceValueError, match="no row of zone X"):
         made(Rows(np.zeros(0), np.zeros(0), np.zeros(0, np.bool_)))
+
+
+def test_times_with_and_without_an_offset_are_refused_with_the_row() -> None:
+    stamps = ["2022-01-01T00:00:00Z", "2022-01-01T01:00:00+00:00", "2022-01-01T02:00:00"]
+    with pytest.raises(
+        TraceValueError, match=r"f\.csv: row 3: '2022-01-01T02:00:00' has no offset, those before it have"
+    ):
+        epoch_seconds(stamps, "f.csv")
+    with pytest.raises(TraceValueError, match=r"row 2: .* has an offset, those before it have none"):
+        epoch_seconds(stamps[::-1], "f.csv", "Europe/Berlin")
+    assert len(epoch_seconds(stamps, "f.csv", some_offsets=True)) == 3
