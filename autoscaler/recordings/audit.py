@@ -22,6 +22,7 @@ from autoscaler.recordings.event_log import (
     Rows,
     columns_of,
 )
+from autoscaler.recordings.setpoints import SETPOINT, describe_setpoint
 from envs.recording import JOB_EVENTS, SHARED, TABLES, Batch, Head, Track, check_columns
 
 CANCEL = JOB_EVENTS.index("cancel")
@@ -132,6 +133,8 @@ class AuditReader:
             self._look(view)
         for verdict in record["verdicts"]:
             self._explain(verdict)
+        for index, name in enumerate(self._pools):
+            self._reasons["pool", self._pool(name), SETPOINT] = describe_setpoint(self._decided["action"][index])
         for key in before.keys() - self._reasons.keys():
             self._add("reasons", self._time, *key, "")
         for key, text in self._reasons.items():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -32,20 +34,77 @@ _NODE_EVENTS = {
 """Event of the log -> the state that the node has then."""
 
 
+MOST_EXPLAINED = 32
+"""Jobs, of those that wait, whose reason is told: the first ones."""
+
+WAITS = "waits"
+"""The rule of reasons of jobs."""
+
+
 @dataclass(slots=True)
 class _Node:
     state: int = OFF
     milli: int = 0
+    counted: int = 0
     parts: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class _Pool:
-    target: int = -1
+class PoolNodes:
+    """What the nodes of a pool do.
+
+    Attributes:
+        on: nodes that boot, are idle or busy.
+        busy: those of them that have jobs.
+        booting: those of them that boot.
+        away: nodes that drain, failed or were taken back: none can be ordered in their place.
+        used: thousandths of GPUs in use -> idle and busy nodes with so many.
+        seen_on: `on` before the present moment.
+        seen_busy: `busy`, likewise.
+        target: what the last decision aimed at; -1: there was none.
+    """
+
     on: int = 0
     busy: int = 0
+    booting: int = 0
+    away: int = 0
+    used: Counter[int] = field(default_factory=Counter)
     seen_on: int = 0
     seen_busy: int = 0
+    target: int = -1
+
+    def count(self, state: int, milli: int, nodes: int) -> None:
+        """Count so many nodes more of a state, with so many thousandths of their GPUs in use."""
+        self.on += nodes * (state in (BOOTING, IDLE, BUSY))
+        self.busy += nodes * (state == BUSY)
+        self.booting += nodes * (state == BOOTING)
+        self.away += nodes * (state in (DRAINING, FAILED, GONE))
+        if state in (IDLE, BUSY):
+            self.used[milli] += nodes
+
+    def fits(self, milli: int, size: int) -> bool:
+        """Whether a job fits on idle and busy nodes; a share of a GPU where a whole one is free.
+
+        Args:
+            milli: thousandths of a GPU that it requests.
+            size: thousandths of all GPUs of a node.
+        """
+        whole, rest = divmod(max(milli, 1000), size)
+        if self.used[0] < whole:
+            return False
+        return (
+            not rest
+            or self.used[0] > whole
+            or any(nodes > 0 and 0 < used <= size - rest for used, nodes in self.used.items())
+        )
+
+
+class Why(Protocol):
+    """Says why jobs wait, see `autoscaler.recordings.waiting.WaitReasons`."""
+
+    def use(self, job: int, milli: int) -> None: ...  # noqa: D102 (there)
+
+    def reason(self, job: int, milli: int, nodes: Mapping[int, PoolNodes]) -> str: ...  # noqa: D102
 
 
 @dataclass(slots=True)
@@ -55,18 +114,25 @@ class LogRows:
     node_states: Rows = field(default_factory=list)
     jobs: Rows = field(default_factory=list)
     decisions: Rows = field(default_factory=list)
+    reasons: Rows = field(default_factory=list)
 
     def since(self, seconds: float) -> LogRows:
         """The rows after a moment, and before them those that still hold then.
 
-        These are the last one of each node and of each pool's target, and all of jobs that have not ended.
+        These are the last one of each node, of each pool's target and of why each job waits, and all of jobs that have
+        not ended.
         """
         early_nodes, nodes = _split(self.node_states, seconds)
         early_jobs, jobs = _split(self.jobs, seconds)
         early_decisions, decisions = _split(self.decisions, seconds)
+        early_reasons, reasons = _split(self.reasons, seconds)
         events = {job: event for _, job, event, *_ in early_jobs}
-        going_on = [row for row in early_jobs if events[row[1]] != END]
-        return LogRows(_last_of_each(early_nodes) + nodes, going_on + jobs, _last_of_each(early_decisions) + decisions)
+        return LogRows(
+            _last_of_each(early_nodes) + nodes,
+            [row for row in early_jobs if events[row[1]] != END] + jobs,
+            _last_of_each(early_decisions) + decisions,
+            [row for row in _last_of_each(early_reasons, 2) if row[-1]] + reasons,
+        )
 
 
 def _split(rows: Rows, seconds: float) -> tuple[Rows, Rows]:
@@ -75,9 +141,9 @@ def _split(rows: Rows, seconds: float) -> tuple[Rows, Rows]:
     return rows[:count], rows[count:]
 
 
-def _last_of_each(rows: Rows) -> Rows:
-    """The last row of each subject, which stands behind the time, in order of time."""
-    return sorted({row[1]: row for row in rows}.values(), key=itemgetter(0))
+def _last_of_each(rows: Rows, subject: int = 1) -> Rows:
+    """The last row of each subject, which is in that column, in order of time."""
+    return sorted({row[subject]: row for row in rows}.values(), key=itemgetter(0))
 
 
 class LogReader:
@@ -86,19 +152,26 @@ class LogReader:
     Args:
         submits: [J, 3] float64: time in s, number of the job and the GPUs that it requests, in order of time; None: not
             known, nor who waits.
+        why: says why jobs wait; None: nothing is said.
     """
 
-    def __init__(self, submits: NDArray[np.float64] | None = None) -> None:
-        self._rows = LogRows()
+    def __init__(self, submits: NDArray[np.float64] | None = None, why: Why | None = None) -> None:
+        self._rows, self._why = LogRows(), why
         self._knows_waiting = submits is not None
         self._submits = np.zeros((0, 3)) if submits is None else submits
         self._next = 0
         self._nodes: dict[int, _Node] = {}
-        self._pools: dict[int, _Pool] = {}
+        self._pools: dict[int, PoolNodes] = {}
         self._waiting: dict[int, float] = {}
         self._suspended: dict[int, float] = {}
         self._places: dict[int, set[int]] = {}
-        self._emptied, self._now = -1, float("-inf")
+        self._emptied, self._now, self._is_decided = -1, float("-inf"), False
+        self._told: dict[int, str] = {}
+
+    @property
+    def now_seconds(self) -> float:
+        """The time of the last row: rows to come say nothing of what was before."""
+        return self._now
 
     def read(self, log: pa.Table) -> LogRows:
         """What further rows of a log, a table of `envs.gpu_cluster.simulator.EVENT_SCHEMA`, come down to."""
@@ -115,11 +188,12 @@ class LogReader:
         }
         for time_ms, event, pool, job, node, value in zip(*columns, strict=True):
             time = time_ms / 1000.0
-            self._submit_until(time)
             if time > self._now:  # the log has what a decision orders before the decision itself
+                self._explain()
                 self._now = time
                 for counts in self._pools.values():
                     counts.seen_on, counts.seen_busy = counts.on, counts.busy
+            self._submit_until(time)
             if event != "job_move":
                 self._emptied = -1
             handlers.get(event, self._change)(time, event, pool, job, node, value)
@@ -133,20 +207,36 @@ class LogReader:
             self._waiting[int(job)] = gpus
             self._next += 1
 
+    def _explain(self) -> None:
+        """Say of the jobs that the last decision left waiting why that is, where it is something else than before."""
+        if self._why is None or not self._is_decided:
+            return
+        self._is_decided = False
+        for job, gpus in islice(self._waiting.items(), MOST_EXPLAINED):
+            self._tell(self._now, job, self._why.reason(job, round(1000.0 * gpus), self._pools))
+
+    def _tell(self, time: float, job: int, text: str) -> None:
+        if self._why is not None and self._told.get(job, "") != text:
+            self._told[job] = text
+            self._rows.reasons.append((time, "job", job, WAITS, text))
+
     def _change(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         self._set(time, pool, node, _NODE_EVENTS[event])
 
     def _set(self, time: float, pool: int, node: int, state: int) -> None:
-        own, counts = self._nodes.setdefault(node, _Node()), self._pools.setdefault(pool, _Pool())
-        counts.on += (state in (BOOTING, IDLE, BUSY)) - (own.state in (BOOTING, IDLE, BUSY))
-        counts.busy += (state == BUSY) - (own.state == BUSY)
-        own.state = state
+        own, counts = self._nodes.setdefault(node, _Node()), self._pools.setdefault(pool, PoolNodes())
+        counts.count(own.state, own.counted, -1)
+        counts.count(state, own.milli, 1)
+        own.state, own.counted = state, own.milli
         self._rows.node_states.append((time, node, state, own.milli / 1000.0))
 
     def _hold(self, time: float, pool: int, job: int, node: int, milli: int) -> None:
         """Let a job have so many thousandths of a node's GPUs from now on."""
         own = self._nodes.setdefault(node, _Node())
-        own.milli += milli - own.parts.pop(job, 0)
+        more = milli - own.parts.pop(job, 0)
+        own.milli += more
+        if self._why is not None:
+            self._why.use(job, more)
         places = self._places.setdefault(job, set())
         places.discard(node)
         if milli:
@@ -157,6 +247,7 @@ class LogReader:
 
     def _start(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         self._waiting.pop(job, None)
+        self._tell(time, job, "")
         self._rows.jobs.append((time, job, START, node, value / 1000.0))
         self._hold(time, pool, job, node, value)
 
@@ -170,6 +261,7 @@ class LogReader:
     def _suspend(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
         self._suspended[job] = self._suspended.get(job, 0.0) + value / 1000.0
         self._rows.jobs.append((time, job, SUSPEND, node, value / 1000.0))
+        self._tell(time, job, "it is suspended")
         self._hold(time, pool, job, node, 0)
 
     def _resume(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
@@ -194,7 +286,8 @@ class LogReader:
         self._hold(time, pool, job, node, value)
 
     def _decide(self, time: float, event: str, pool: int, job: int, node: int, value: int) -> None:
-        counts = self._pools.setdefault(pool, _Pool())
+        self._is_decided = True
+        counts = self._pools.setdefault(pool, PoolNodes())
         if value == counts.target:
             return
         count, gpus = len(self._waiting), sum(self._waiting.values())

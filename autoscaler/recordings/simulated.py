@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from agents.policy import Policy
 from autoscaler.evaluation.provenance import provenance
 from autoscaler.evaluation.rollouts import Scenario, advance_of, prepare
 from autoscaler.evaluation.windows import Window
-from autoscaler.recordings.event_log import LogReader, columns_of
+from autoscaler.recordings.event_log import LogReader, Rows, columns_of
+from autoscaler.recordings.setpoints import SetpointReasons
 from autoscaler.recordings.stretch import WHOLE, Stretch
+from autoscaler.recordings.waiting import WaitReasons
 from envs.gpu_cluster.accounting import MILLI_MS_PER_GPU_HOUR, MS_PER_HOUR, kwh_rates
 from envs.gpu_cluster.simulator import NEVER, Problem
 from envs.recording import TABLES, Head, RecordingError, RecordingWriter, Track, check_folder
@@ -131,12 +135,15 @@ class _Run:
         self._stride = max(1, round(decisions / MOST_SAMPLES))
         jobs = simulator.job_times(0)
         order = jobs.first_job + np.arange(len(jobs.submit_ms))
-        self._log = LogReader(np.column_stack([jobs.submit_ms / 1000.0, order, jobs.gpu_milli / 1000.0]))
+        submits = np.column_stack([jobs.submit_ms / 1000.0, order, jobs.gpu_milli / 1000.0])
+        self._log = LogReader(submits, WaitReasons(simulator.problem))
+        self._setpoints = SetpointReasons(simulator)
         self._logged = 0
         self._samples: list[NDArray[np.float64]] = []
         self._base = np.zeros(len(SUMS))
         self.is_done = bool(simulator.done.all())
         self._skip()
+        self._reasons = self._setpoints.look()
 
     @property
     def now_ms(self) -> int:
@@ -170,6 +177,7 @@ class _Run:
         for _ in range(SAMPLES_PER_TURN):
             self._sample()
             self.is_done = self._advance(self._stride)
+            self._reasons += self._setpoints.look()
             if self.is_done:
                 self._sample()
                 break
@@ -178,9 +186,22 @@ class _Run:
         if self._logged == 0:
             rows = rows.since(self._start_ms / 1000.0)
         self._logged = len(log)
-        for table, found in (("node_states", rows.node_states), ("jobs", rows.jobs), ("decisions", rows.decisions)):
+        tables = {
+            "node_states": rows.node_states, "jobs": rows.jobs, "decisions": rows.decisions,
+            "reasons": self._take_reasons(rows.reasons),
+        }  # fmt: skip
+        for table, found in tables.items():
             writer.add(table, columns_of(found, list(TABLES[table])), track)
         self._write_samples(writer, track)
+
+    def _take_reasons(self, of_jobs: Rows) -> Rows:
+        """Reasons in order of time, up to the moment from which on the log may still say some."""
+        self._reasons = sorted(self._reasons + of_jobs, key=itemgetter(0))
+        count = len(self._reasons)
+        if not self.is_done:
+            count = bisect_right(self._reasons, self._log.now_seconds, key=itemgetter(0))
+        ready, self._reasons = self._reasons[:count], self._reasons[count:]
+        return ready
 
     def _write_samples(self, writer: RecordingWriter, track: str) -> None:
         jobs = self._simulator.job_times(0)

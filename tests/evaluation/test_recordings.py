@@ -18,15 +18,18 @@ from autoscaler.cli import main
 from autoscaler.evaluation.rollouts import Scenario
 from autoscaler.evaluation.windows import whole_trace
 from autoscaler.recordings.event_file import EventFile
-from autoscaler.recordings.event_log import BUSY, IDLE, OFF, LogReader
+from autoscaler.recordings.event_log import BUSY, IDLE, OFF, WAITS, LogReader
+from autoscaler.recordings.setpoints import describe_setpoint
 from autoscaler.recordings.simulated import Recorded, record_policies
 from autoscaler.recordings.stretch import Stretch
+from autoscaler.recordings.waiting import WaitReasons
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
-from envs.gpu_cluster.config import EnvironmentConfig
+from envs.gpu_cluster.config import EnvironmentConfig, PhysicsConfig, QueueConfig
 from envs.gpu_cluster.simulator import EVENT_SCHEMA
 from envs.gpu_cluster.simulator.log import KINDS
 from envs.recording import Recording, RecordingError
 from envs.recording.moments import Moments
+from tests.envs.gpu_cluster.builders import small_problem
 
 TRACE = "synthetic:quickstart?days=1&seed=0"
 CLUSTER = ClusterConfig((PoolConfig("small", 6, gpus_per_node=4), PoolConfig("large", 9, min_nodes=1)))
@@ -144,6 +147,82 @@ def test_a_stretch_without_meaning_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert not (tmp_path / "r").exists()
+
+
+def test_a_job_that_waits_says_what_it_waits_for_until_it_starts(
+    recorded: tuple[Recording, dict[str, float]],
+) -> None:
+    recording, name = recorded[0], recorded[0].head.tracks[0].name
+    nodes, reasons = recording.table("nodes"), recording.table("reasons", name).to_pylist()
+    size = np.where(nodes.column("pool").to_numpy() == 0, 4, 8)
+    number = nodes.column("node").to_numpy()
+    states = Moments(recording.table("node_states", name), "node", number.max() + 1)
+    requests = {row["job"]: row["gpus"] for row in recording.table("jobs", name).to_pylist() if row["event"] == 0}
+    pools = [row for row in reasons if row["subject"] == "pool"]
+    assert {row["text"] for row in pools} == {"The policy lets idle nodes go after 10 min."}
+    assert [row["id"] for row in pools] == [0, 1]
+    reasons, told = [row for row in reasons if row["subject"] == "job"], 0
+    for row in reasons:
+        if "no node has" not in row["text"]:
+            continue
+        state, used = (states.values(column, row["time_seconds"], 0)[number] for column in ("state", "used_gpus"))
+        takes = (state == IDLE) | (state == BUSY)
+        assert (size - used)[takes].max(initial=0.0) < max(requests[row["id"]], 1.0)
+        told += 1
+    assert told > 20
+    last = {row["id"]: row["text"] for row in reasons}
+    assert set(last.values()) == {""}  # all of them started
+
+
+CROWDED = (
+    (0, "node_ready", None, 0, 0), (0, "job_start", 0, 0, 8000), (1000, "decision", None, None, 1),
+    (2000, "node_order", None, 1, 0), (2000, "decision", None, None, 2), (3000, "node_ready", None, 1, 0),
+    (3000, "decision", None, None, 2), (4000, "job_start", 1, 1, 8000), (4000, "decision", None, None, 2),
+    (5000, "decision", None, None, 2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("queue", "texts"),
+    [
+        (
+            QueueConfig(),
+            [
+                (1.0, "no node has 8 free GPUs, and none boots"),
+                (2.0, "no node has 8 free GPUs; nodes boot"),
+                (3.0, "there are free GPUs for it: the policy holds it"),
+                (4.0, ""),
+            ],
+        ),
+        (
+            QueueConfig(default_quota_gpus=10.0),
+            [(1.0, "its owner uses 8 of the 10 GPUs of its quota"), (4.0, "")],
+        ),
+    ],
+)
+def test_why_a_job_waits_follows_the_nodes_and_the_quota(queue: QueueConfig, texts: list[tuple[float, str]]) -> None:
+    jobs = [(0.0, 9.0, 8.0), (0.5, 9.0, 8.0), (4.0, 9.0, 1.0)]
+    problem = small_problem(jobs, pools=[PoolConfig("gpu", 2)], physics=PhysicsConfig(queue=queue))
+    reader = LogReader(np.array([[0.0, 0, 8.0], [0.5, 1, 8.0], [4.0, 2, 1.0]]), WaitReasons(problem))
+    rows = reader.read(log_of(*CROWDED)).reasons
+    assert [(time, text) for time, _, job, rule, text in rows if (job, rule) == (1, WAITS)] == texts
+    if not queue.default_quota_gpus:
+        assert [(time, text) for time, _, job, _, text in rows if job == 2] == [
+            (4.0, "no node has a free GPU, and no more can be ordered")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("setpoint", "text"),
+    [
+        ((0.0, 0.0), "The policy lets idle nodes go at once."),
+        ((300.0, 0.15), "The policy lets idle nodes go after 5 min, and keeps 15 % more nodes than it needs."),
+        ((7200.0, 0.0), "The policy lets idle nodes go after 2 h."),
+        ((14400.0, -1.0), "The policy keeps all nodes of the pool on."),
+    ],
+)
+def test_a_setpoint_is_said_in_words(setpoint: tuple[float, float], text: str) -> None:
+    assert describe_setpoint(EnvironmentConfig().codec.setpoint(*setpoint)) == text
 
 
 class Pausing:

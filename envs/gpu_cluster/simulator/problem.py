@@ -101,6 +101,16 @@ class Problem:
         return self.jobs[:-1, st.ALLOWED_BITS]
 
     @property
+    def owner(self) -> NDArray[np.int64]:
+        """[J] int64, a view: the number of each job's user or group; only where the queue differs from the default."""
+        return self.jobs[:-1, st.OWNER]
+
+    @property
+    def quota_milli(self) -> NDArray[np.int64]:
+        """[J] int64, a view: thousandths of a GPU that the owner of each job may use at once; likewise."""
+        return self.jobs[:-1, st.QUOTA_MILLI]
+
+    @property
     def node_offsets(self) -> NDArray[np.int64]:
         """[P] int64, a view: the number of the first node of each pool, as the event log counts nodes."""
         return self.pools[:, st.NODE_OFFSET]

@@ -98,7 +98,7 @@ function sentencesOf(
     }
     case IDLE: {
       const least = settings !== undefined && settings.min_nodes > 0 ? [`The pool keeps at least ${settings.min_nodes} nodes.`] : [];
-      return [`Idle ${lasting}: nothing runs here, and no decision has removed it yet.`, ...least, ...(aims ? [aims] : [])];
+      return [`Idle ${lasting}: nothing runs here, and no decision has removed it yet.`, ...reasonsOf(track, "pool", pool, time), ...least, ...(aims ? [aims] : [])];
     }
     case BOOTING: {
       const takes = settings === undefined ? "" : ` A boot takes about ${duration(settings.boot_seconds)}.`;

@@ -52,7 +52,10 @@ describe("why a node is still here", () => {
   const found = recording({
     nodes, node_states: states, jobs: { time_seconds: [0], job: [4], event: [START], node: [0], gpus: [8] },
     decisions: { time_seconds: [10], pool: [0], before: [2], target: [2], reason: ["one job waits"] },
-    reasons: { time_seconds: [20, 40], subject: ["node", "node"], id: [1, 1], rule: ["min-nodes", "min-nodes"], text: ["kept by min_nodes", ""] },
+    reasons: {
+      time_seconds: [0, 20, 40], subject: ["pool", "node", "node"], id: [0, 1, 1], rule: ["setpoint", "min-nodes", "min-nodes"],
+      text: ["Idle nodes go after 10 min.", "kept by min_nodes", ""],
+    },
   });
   const track = found.tracks[0];
   const bars = new Bars(track.table("jobs"));
@@ -64,6 +67,7 @@ describe("why a node is still here", () => {
     expect(idle.sentences[0]).toBe("kept by min_nodes");
     expect(idle.sentences.join(" ")).toContain("Idle for 30 s");
     expect(idle.sentences.join(" ")).toContain("one job waits");
+    expect(idle.sentences).toContain("Idle nodes go after 10 min.");
     expect(nodeFacts(HEAD, track, bars, 1, 70)!.sentences.join(" ")).toContain("Idle for 1 min 10 s");
     expect(nodeFacts(HEAD, track, bars, 0, 61)!.state).toBe("draining");
     expect(nodeFacts(HEAD, track, bars, 9, 61)).toBeNull();
