@@ -17,6 +17,9 @@ from autoscaler.dashboard.catalog import Catalog
 from autoscaler.dashboard.live import LiveSource
 from autoscaler.dashboard.page import find_page
 from autoscaler.dashboard.server import Address, DashboardServer
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.server import Health, HealthServer
+from autoscaler.live.telemetry.stream import RecordRing
 from autoscaler.progress import Reporter
 from envs.recording import Head, RecordingWriter, Track
 
@@ -89,6 +92,16 @@ def start() -> Iterator[Callable[..., DashboardServer]]:
     for server, thread in running:
         server.stop()
         thread.join(10)
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[RecordRing, HealthServer]]:
+    """The server of an autoscaler, and the records that it tells."""
+    health = Health(600.0)
+    health.ring = RecordRing()
+    server = HealthServer("127.0.0.1", 0, health, Metrics())
+    yield health.ring, server
+    server.close()
 
 
 def write_functions(folder: Path) -> None:

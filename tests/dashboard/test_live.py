@@ -111,9 +111,13 @@ def test_reasons_are_of_the_node_and_end_when_they_hold_no_longer(tmp_path: Path
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = tables(AuditSource("a", "a", path).open())
     number = next(row["node"] for row in found["nodes"] if row["name"] == "n")
-    assert [(row["subject"], row["id"], row["rule"], row["text"]) for row in found["reasons"]] == [
+    reasons = [(row["subject"], row["id"], row["rule"], row["text"]) for row in found["reasons"]]
+    assert [row for row in reasons if row[0] == "node"] == [
         ("node", number, "min-nodes", "it is kept"),
         ("node", number, "min-nodes", ""),
+    ]
+    assert [row for row in reasons if row[0] == "pool"] == [
+        ("pool", 0, "setpoint", "The policy lets idle nodes go after 10 min."),
     ]
 
 
@@ -122,15 +126,6 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     path.write_text("\n[]\n")
     with pytest.raises(DashboardError, match=r"audit\.jsonl:2: is no record of an audit"):
         tables(AuditSource("a", "a", path).open())
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[RecordRing, HealthServer]]:
-    health = Health(600.0)
-    health.ring = RecordRing()
-    server = HealthServer("127.0.0.1", 0, health, Metrics())
-    yield health.ring, server
-    server.close()
 
 
 def test_an_autoscaler_that_runs_is_followed_through_its_end(served: tuple[RecordRing, HealthServer]) -> None:

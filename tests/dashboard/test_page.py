@@ -12,8 +12,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from autoscaler.dashboard.build import WEB, npm_command
+from autoscaler.dashboard.live import LiveSource
 from autoscaler.dashboard.server import Address
+from autoscaler.live.telemetry.metrics import Metrics
+from autoscaler.live.telemetry.server import Health, HealthServer
+from autoscaler.live.telemetry.stream import RecordRing
 from tests.dashboard.conftest import Start, Visit, write_cluster
+from tests.dashboard.test_live import Deployed, play
+from tests.live import raw
 
 pytestmark = pytest.mark.browser
 
@@ -170,7 +176,7 @@ def test_every_button_and_the_mouse_do_what_they_say(
 def test_functions_are_shown_by_state(
     built: Path, start: Start, visit: Callable[..., Visit], functions_recording: Path
 ) -> None:
-    seen = visit(start(built, [functions_recording]).url)
+    seen = visit(start(built, [functions_recording]).url, color_scheme="dark")
     page = seen.page
     strips = page.get_by_role("application", name=re.compile("2 of 2 functions in time"))
     before = strips.screenshot()
@@ -270,6 +276,35 @@ def test_a_recording_that_grows_is_followed_and_a_restart_of_the_server_survived
     expect(seen.page.get_by_role("status")).to_have_text("following", timeout=20_000)
     writer.close(end_seconds=9000.0)
     expect(seen.page.get_by_role("button", name="Follow")).not_to_be_visible()
+
+
+def test_an_autoscaler_that_runs_is_followed_through_its_restart(
+    built: Path, start: Start, visit: Callable[..., Visit], served: tuple[RecordRing, HealthServer]
+) -> None:
+    ring, server = served
+    deployed = Deployed(None, ring)
+    play(deployed)
+    source = LiveSource(f"http://127.0.0.1:{server.port}")
+    seen = visit(start(built, more=[source]).url, color_scheme="dark")
+    page, status = seen.page, seen.page.get_by_role("status")
+    expect(status).to_have_text("following")
+    page.get_by_role("application", name=re.compile("nodes of reactive: 1 busy")).press("ArrowRight")
+    expect(page.get_by_role("heading", name="n: busy")).to_be_visible()
+    expect(page.get_by_text("It stays because it is busy: default/busy")).to_be_visible()
+    deployed.reconcile([raw.node("n")], [raw.pod("busy", node_name="n"), raw.pod("late")])
+    expect(page.get_by_text("default/late")).to_be_visible()  # it waits
+    assert seen.violations() == []
+    assert fits_a_phone(page)
+    server.close()
+    expect(page.get_by_text("cannot be read")).to_be_visible()
+    health = Health(600.0)
+    health.ring = RecordRing()
+    again = HealthServer("127.0.0.1", server.port, health, Metrics())
+    Deployed(None, health.ring).reconcile([raw.node("n"), raw.node("o")], [])
+    expect(page.get_by_text("cannot be read")).not_to_be_visible()
+    expect(page.get_by_role("application", name=re.compile("nodes of reactive: 2 idle"))).to_be_visible()
+    again.close()
+    assert seen.complaints == []
 
 
 def test_what_is_wrong_is_said_on_the_page(

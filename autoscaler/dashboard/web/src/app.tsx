@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Player } from "./player";
-import type { Recording } from "./recording";
+import type { Head, Recording } from "./recording";
 import { followSources, Stream, type Source, type Status } from "./stream";
 import { Training } from "./training";
 
@@ -46,6 +46,7 @@ export function App() {
   const [status, setStatus] = useState<Status>("connecting");
   const [problem, setProblem] = useState("");
   const [recording, setRecording] = useState<Recording | null>(null);
+  const [head, setHead] = useState<Head | null>(null);
   const sources = useSources(source, setProblem);
   useEffect(() => {
     if (sources === null || source !== "") return;
@@ -56,11 +57,14 @@ export function App() {
     if (source === "") return;
     history.replaceState(null, "", `#${encodeURIComponent(source)}`);
     setProblem("");
-    setRecording(null);
-    const stream = new Stream(sources!.find((each) => each.name === source)!, setStatus, setProblem, setRecording);
+    const show = (found: Recording | null, about: Head | null) => {
+      setRecording(found);
+      setHead(about);
+    };
+    show(null, null);
+    const stream = new Stream(sources!.find((each) => each.name === source)!, setStatus, setProblem, show);
     return () => stream.close();
   }, [source]);
-  const head = recording?.head ?? null;
   return (
     <>
       <header>

@@ -76,14 +76,13 @@ export function followSources(onSources: (sources: Source[]) => void, onLost: ()
 
 /** Reads one source until it is closed. */
 export class Stream {
-  recording = new Recording();
   private readonly connection: Connection;
 
   constructor(
     private readonly source: Source,
     private readonly onStatus: (status: Status) => void,
     private readonly onProblem: (text: string) => void,
-    private readonly onRecording: (recording: Recording) => void,
+    private readonly onRecording: (recording: Recording, head: Head | null) => void,
   ) {
     const path = `api/stream?source=${encodeURIComponent(source.name)}`;
     this.connection = new Connection(path, () => this.begin(), () => onStatus("lost"));
@@ -111,10 +110,7 @@ export class Stream {
   private show(recording: Recording, ended: boolean): void {
     if (this.source.keep_seconds !== null) forget(recording, this.source.keep_seconds);
     // What was shown before the connection was lost stays until all of it is here again.
-    if (this.recording !== recording) {
-      this.recording = recording;
-      this.onRecording(recording);
-    }
+    this.onRecording(recording, recording.head);
     if (ended) this.end();
     else this.onStatus("live");
   }
