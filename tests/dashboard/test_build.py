@@ -80,6 +80,23 @@ def test_without_node_it_says_what_is_missing(folders: tuple[Path, Path], monkey
     assert "an older page is shown" in notes.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("version", "package", "wanted"),
+    [("v22.1.0", True, "npm"), ("v20.19.4", False, "npm"), ("v20.18.3", True, "wheel"), ("v18.0.0", False, "none")],
+)
+def test_node_of_the_path_is_taken_where_it_is_new_enough(
+    version: str, package: bool, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda _: object() if package else None)
+    found = build.npm_command()
+    own = str(tmp_path / "npm")
+    assert ("none" if found is None else "npm" if found == [own] else "wheel") == wanted
+
+
 def test_a_build_that_fails_says_why(
     folders: tuple[Path, Path], calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
