@@ -13,7 +13,7 @@ from traces.arrow import from_numpy, is_null, nullable, strings, to_numpy
 from traces.cells import EMPTY
 from traces.rows import Rows
 from traces.times import from_timestamps, seconds_since
-from traces.validation import Violation
+from traces.validation import Violation, near
 
 NO_TIME: Final = (*EMPTY, "Unknown", "UNKNOWN", "N/a", "-1")
 """Texts that say that a time is not known."""
@@ -59,6 +59,7 @@ def set_second_0(rows: Rows, times: Sequence[str] = ()) -> datetime | None:
         The wall-clock time of second 0; None without rows.
     """
     rows.require("submit_time_seconds")
+    rows.check(near(rows["submit_time_seconds"], "submit_time_seconds"))
     submit, start = from_timestamps(rows["submit_time_seconds"])
     rows.set("submit_time_seconds", submit)
     if start is not None:

@@ -224,7 +224,7 @@ def _raw(source: Input) -> Iterator[tuple[IO[bytes], int]]:
         return
     try:
         if source.path.endswith(".zip"):
-            with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as member:
+            with zipfile.ZipFile(source.path) as archive, _opened(archive, source) as member:
                 size = archive.getinfo(source.member).compress_size
                 yield io.BufferedReader(cast("io.RawIOBase", member)), size
             return
@@ -234,6 +234,18 @@ def _raw(source: Input) -> Iterator[tuple[IO[bytes], int]]:
             yield inner, size
     except (EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, KeyError) as error:
         raise damaged(str(source), error) from error
+
+
+def _opened(archive: zipfile.ZipFile, source: Input) -> IO[bytes]:
+    """A member of a zip.
+
+    Raises:
+        TraceFileError: it is encrypted, or packed in a way that Python does not know.
+    """
+    try:
+        return archive.open(source.member)
+    except (RuntimeError, NotImplementedError) as error:
+        raise TraceFileError(f"{source}: cannot be unpacked ({error}); unpack it with another program") from error
 
 
 def _decompressed(stream: IO[bytes], kind: str | None) -> Any:

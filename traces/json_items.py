@@ -31,7 +31,8 @@ def json_items(source: Input, key: str = "") -> Iterator[Any]:
     start = re.compile(rf'\s*{{.*?"{key}"\s*:\s*\[' if key else r"\s*\[", re.DOTALL)
     try:
         with source.open() as stream:
-            yield from _items(str(source), _texts(stream), start)
+            named = f' "{key}"' if key else ""
+            yield from _items(str(source), _texts(stream), start, named)
     except TraceFileError:
         raise
     except RecursionError:
@@ -47,12 +48,12 @@ def _texts(stream: Any) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def _items(where: str, blocks: Iterator[str], start: re.Pattern[str]) -> Iterator[Any]:
+def _items(where: str, blocks: Iterator[str], start: re.Pattern[str], named: str) -> Iterator[Any]:
     text, match = "", None
     while match is None:
         block = next(blocks, None)
         if block is None or len(text) > MAX_ITEM:
-            raise TraceFileError(f"{where}: holds no such JSON array; check that it is the right file")
+            raise TraceFileError(f"{where}: holds no JSON array{named}; check that it is the right file")
         text += block
         match = start.match(text)
     decode, position, number = json.JSONDecoder().raw_decode, match.end(), 0

@@ -28,6 +28,7 @@ SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "
 """Name of a separator, as the option of a URI has it -> the character."""
 
 _HEADER_BYTES = 1 << 20
+_SHOWN_SIGNS = 60
 _BLOCK_BYTES = 1 << 22
 _BATCH_BYTES = 1 << 25
 _MAX_LINE_BYTES = 1 << 26
@@ -113,7 +114,9 @@ def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | li
     """
     for name in wanted:
         if name not in header:
-            raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, header)}")
+            # What is no text table may have anything for names, also what would change the terminal.
+            shown = ["".join(sign if sign.isprintable() else "?" for sign in each)[:_SHOWN_SIGNS] for each in header]
+            raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, shown)}")
 
 
 def read_csv(path: str | Input, columns: Columns, separator: str | None = None) -> pa.Table:
@@ -298,7 +301,10 @@ def _first_line(source: Input) -> str:
         raise
     except (pa.ArrowException, OSError) as error:
         raise _damaged(source, error) from error
-    return start.decode("utf-8-sig", errors="replace").partition("\n")[0].rstrip("\r")
+    line, end, _ = start.partition(b"\n")
+    if not end and len(start) == _HEADER_BYTES:
+        raise TraceFileError(f"{source}: its first line has more than {_HEADER_BYTES:,} bytes; it is no text table")
+    return line.decode("utf-8-sig", errors="replace").rstrip("\r")
 
 
 def _split(line: str, separator: str) -> list[str]:

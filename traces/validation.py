@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from traces.arrow import filled, is_null
+from traces.arrow import filled, is_null, to_numpy
 from traces.errors import TraceValueError
 
 MAX_SECONDS = 4e9
@@ -129,6 +129,24 @@ def seconds(
         yield Violation(column, values == 0, "is zero", problem(f"is zero; {rule}, so {zero_fix}"))
     limit = f"is above {MAX_SECONDS:.0e} seconds; is the column in milliseconds? {noun} are in seconds"
     yield Violation(column, is_finite & (values > MAX_SECONDS), f"is above {MAX_SECONDS:.0e} seconds", problem(limit))
+
+
+def near(values: pa.ChunkedArray, column: str) -> Violations:
+    """Every timestamp is within `MAX_SECONDS` of most others: one of the year 1 or 9999 is a mistake.
+
+    Args:
+        values: [rows] Arrow timestamps, null where there is none.
+        column: our name of the column.
+    """
+    known = values.drop_null()
+    if not len(known):
+        return
+    micros = to_numpy(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()).drop_null())
+    middle = float(np.median(micros))
+    far = np.zeros(len(values), np.bool_)
+    far[~is_null(values)] = np.abs(micros - middle) > MAX_SECONDS * 1e6
+    reason = f"is more than {MAX_SECONDS / 31_557_600:.0f} years from most others"
+    yield Violation(column, far, reason, lambda index: f"{values[index]} {reason}; fix or remove this row")
 
 
 def gpu_milli(values: NDArray[np.int64], column: str) -> Violations:

@@ -205,9 +205,12 @@ def check_caps(gpu: Gpu, measurements: str) -> CapErrors:
     """The errors of a GPU's cap curve against a file of measurements, such as `zeus:PATH?gpu_model=V100`.
 
     Raises:
-        ClusterError: the catalogue has no cap curve for the GPU.
+        ClusterError: the catalogue has no cap curve for the GPU, or the format is not named.
         TraceError: the measurements cannot be read.
     """
     if gpu.power_caps is None:
         raise ClusterError(f"{gpu.model}: the catalogue has no measured cap curve to check")
+    if ":" not in measurements:
+        path = measurements.partition("?")[0]
+        raise ClusterError(f"{path}: does not say its format; write it as zeus:{path}")
     return cap_errors(load_power_caps(gpu.power_caps), load_power_caps(measurements))

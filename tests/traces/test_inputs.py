@@ -127,3 +127,57 @@ def test_lists_in_lists_without_an_end_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"items": [' + "[" * 200_000)
     with pytest.raises(traces.TraceFileError, match=r"x\.json: is damaged or not JSON"):
         traces.load(f"kubernetes:{tmp_path}/x.json")
+
+
+def test_an_encrypted_archive_is_one_line(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"x.csv": TEXT})
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the flag of the member
+    content[content.find(b"PK\x01\x02") + 8] |= 1  # and in the list of members
+    path.write_bytes(content)
+    with pytest.raises(
+        traces.TraceFileError, match=r"x\.zip/x\.csv: cannot be unpacked \(.*encrypted.*with another program"
+    ):
+        traces.load(f"itp:{path}")
+
+
+def test_a_file_that_is_no_text_is_one_short_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.csv").write_bytes(b"\x1b[31m" + b"a" * 300 + b"\n1\n")
+    with pytest.raises(traces.TraceValueError, match=r"has no column job_id; valid: .*aaa") as caught:
+        traces.load(f"itp:{tmp_path}/x.csv")
+    assert len(str(caught.value)) < 250
+    assert str(caught.value).isprintable()
+    monkeypatch.setattr("traces.tables._HEADER_BYTES", 100)
+    with pytest.raises(traces.TraceFileError, match="its first line has more than 100 bytes; it is no text table"):
+        traces.load(f"itp:{tmp_path}/x.csv")
+
+
+@pytest.mark.parametrize("year", ["0001", "1582", "9999"])
+@pytest.mark.parametrize(
+    ("form", "header", "row"),
+    [
+        ("philly:x.csv", "timestamp,duration,num_gpus,gpu_time,cluster", "{}-10-09 07:02:00,60.0,2,120.0,a"),
+        ("csv:x.csv?submit=at&duration=s&gpus=n", "at,s,n", "{}-10-09 07:02:00,60,2"),
+        (
+            "sacct:x.csv",
+            "JobID|Submit|Start|End|AllocTRES",
+            "{0}|{0}-10-09T07:02:00|{0}-10-09T07:02:00|{0}-10-09T08:02:00|gres/gpu=1",
+        ),
+    ],
+)
+def test_one_time_of_another_age_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year: str, form: str, header: str, row: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [row.format(each) for each in ("2017", year, "2018", "2016")]
+    Path("x.csv").write_text("\n".join([header, *lines]) + "\n")
+    trace = traces.load(form)
+    assert trace.num_jobs == 3
+    assert trace.metadata.start_time is not None
+    assert trace.metadata.start_time.year == 2016
+    ((reason, count),) = trace.metadata.bad_rows.items()
+    assert count == 1
+    assert "is more than 127 years from most others" in reason
+    strict = "&strict=true" if "?" in form else "?strict=true"
+    with pytest.raises(traces.TraceValueError, match=f"row 2, column .*: {year}-10-09 07:02:00 is more than 127 years"):
+        traces.load(form + strict)

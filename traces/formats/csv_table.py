@@ -15,6 +15,7 @@ from traces.rows import Rows, read_rows
 from traces.tables import TextOptions
 from traces.times import from_timestamps, seconds_since
 from traces.trace import Trace, TraceMetadata
+from traces.validation import near
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,9 @@ def _convert_submit_times(rows: Rows, options: Options) -> datetime | None:
     if options.start_time is not None:
         problem = f"column {options.submit} holds timestamps, which say it themselves; leave the option out"
         raise TraceURIError(f"{rows.origin.name}: option start_time: {problem}")
-    seconds, start_time = from_timestamps(values)
+    rows.set("submit_time_seconds", values)
+    rows.check(near(values, "submit_time_seconds"))
+    seconds, start_time = from_timestamps(rows["submit_time_seconds"])
     rows.set("submit_time_seconds", seconds)
     return start_time
 

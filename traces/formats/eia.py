@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs.errors import did_you_mean
 from traces.errors import TraceFileError, TraceURIError
-from traces.format import Format
+from traces.format import Format, has_columns
 from traces.signals.reading import Layout, read_rows
 from traces.signals.series import to_signal
 from traces.signals.signal import Signal
@@ -99,4 +99,6 @@ FORMAT = Format(
     licence="public domain (US EIA)",
     citation="U.S. Energy Information Administration, Hourly Electric Grid Monitor (EIA-930)",
     example="eia:eia2022_CISO.csv.gz",
+    url="https://www.eia.gov/electricity/gridmonitor",
+    detect=has_columns("timestamp", "avg_CI"),
 )

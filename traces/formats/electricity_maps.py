@@ -69,6 +69,12 @@ def _columns(path: str, scope: str) -> dict[str, str]:
 _WANTED = {"time": "datetime (utc)", "zone": "zone id", "estimated": "data estimated"}
 
 
+def _detect(_name: str, text: str) -> str:
+    header = text.partition("\n")[0].lower()
+    is_one = _WANTED["time"] in header and "carbon intensity" in header
+    return "its columns are those of Electricity Maps" if is_one else ""
+
+
 FORMAT = Format(
     name="electricity-maps",
     kind="signal",
@@ -78,4 +84,6 @@ FORMAT = Format(
     licence="ODbL 1.0 (Electricity Maps)",
     citation="Electricity Maps, carbon intensity data, electricitymaps.com",
     example="electricity-maps:US-CAL-CISO_2023_hourly.csv",
+    url="https://portal.electricitymaps.com/datasets",
+    detect=_detect,
 )

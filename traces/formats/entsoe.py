@@ -101,6 +101,12 @@ def _start(text: str) -> str:
     return f"{year}-{month}-{day}T{clock}{_OFFSETS[marked] if marked else ''}"
 
 
+def _detect(_name: str, text: str) -> str:
+    header = text.partition("\n")[0]
+    is_one = "MTU (" in header and "Day-ahead Price" in header
+    return "its columns are those of ENTSO-E" if is_one else ""
+
+
 FORMAT = Format(
     name="entsoe",
     kind="signal",
@@ -109,5 +115,7 @@ FORMAT = Format(
     load=load,
     licence="of ENTSO-E's Transparency Platform",
     citation="ENTSO-E, Transparency Platform, transparency.entsoe.eu",
+    url="https://transparency.entsoe.eu",
+    detect=_detect,
     example="entsoe:GUI_ENERGY_PRICES_202012312300-202112312300.csv?usd_per_unit=1.18",
 )

@@ -7,6 +7,7 @@ from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.times import from_timestamps
 from traces.trace import Trace, TraceMetadata
+from traces.validation import near
 
 _COLUMNS = {
     "timestamp": pa.timestamp("s"),
@@ -37,6 +38,7 @@ def load(path: str, options: TextOptions) -> Trace:
     """
     rows = read_rows(path, _COLUMNS, _NAMES, options)
     rows.require("submit_time_seconds")
+    rows.check(near(rows["submit_time_seconds"], "submit_time_seconds"))
     submit, start_time = from_timestamps(rows["submit_time_seconds"])
     rows.set("submit_time_seconds", submit)
     rows.convert_gpus("gpu_milli")

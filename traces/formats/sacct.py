@@ -216,7 +216,7 @@ def _keep(rows: Rows) -> None:
 
 
 def _detect(_name: str, text: str) -> str:
-    header = {*text.lstrip("\ufeff").partition("\n")[0].split("|")}
+    header = {*re.split(r"[|;,\t]", text.lstrip("\ufeff").partition("\n")[0].rstrip("\r"))}
     is_one = {"Submit", "Start"} <= header and bool({"JobID", "JobIDRaw"} & header)
     return "its columns are those of sacct --parsable2" if is_one else ""
 

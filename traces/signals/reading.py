@@ -146,6 +146,8 @@ def _numbers(path: str, cells: list[str], kept: NDArray[np.int64], layout: Layou
             continue
         try:
             values[index] = float(text if layout.decimal == "." else text.replace(".", "").replace(",", "."))
+            if not np.isfinite(values[index]):
+                raise ValueError(text)
         except ValueError:
             fix = "fix it, or give the option decimal" if "," in text else "fix or remove this row"
             raise TraceValueError(

@@ -178,13 +178,17 @@ def to_signal(
         TraceValueError: there is no row, a unit or a value has no meaning, or the gaps are larger than the data.
     """
     if not len(rows.values):
-        raise TraceValueError(f"{where}: there is no row of zone {zone}; check the file and the zone")
+        raise TraceValueError(f"{where}: there is no value; check that it is the right file, and the zone")
     bad = np.flatnonzero(~np.isfinite(rows.values))
     if len(bad):
         raise TraceValueError(
             f"{where}: row {bad[0] + 1} of zone {zone}: the value is no finite number; fix or remove it"
         )
     values = rows.values * unit_factor(quantity, unit, where)
+    lowest = int(values.argmin())
+    if quantity == "carbon" and values[lowest] < 0.0:
+        when = utc_text(float(rows.time_seconds[lowest]))
+        raise TraceValueError(f"{where}: {rows.values[lowest]:g} {unit} at {when} is negative; carbon is at least 0")
     unsorted = int((np.diff(rows.time_seconds) < 0).sum())
     order = np.argsort(rows.time_seconds, kind="stable")
     times, values, estimated = rows.time_seconds[order], values[order], rows.estimated[order]

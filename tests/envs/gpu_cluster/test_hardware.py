@@ -83,6 +83,11 @@ def test_cap_curves_are_within_a_tenth_of_what_was_measured(model: str, data_dir
     assert check_caps(catalogue()[model], f"zeus:{path}?gpu_model={model}").median <= 0.10
 
 
+def test_measurements_without_a_format_are_told_how_to_write_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hardware", "check", "V100", "power.csv"]) == 2
+    assert capsys.readouterr().err == "error: power.csv: does not say its format; write it as zeus:power.csv\n"
+
+
 def test_a_gpu_without_a_measured_curve_says_so() -> None:
     with pytest.raises(ClusterError, match="no measured cap curve"):
         check_caps(catalogue()["H100"], "zeus:nowhere.csv?gpu_model=H100")

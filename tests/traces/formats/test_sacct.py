@@ -174,3 +174,10 @@ def test_rows_that_cannot_be_are_counted_by_reason(tmp_path: Path) -> None:
 
 def test_the_group_may_be_the_partition(tmp_path: Path) -> None:
     assert load(tmp_path, HEADER + row(), "?group=partition").table["group"].to_pylist() == ["gpu"]
+
+
+def test_another_separator_is_found_or_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text((HEADER + row()).replace("|", ";"))
+    assert traces.find_uri(f"{tmp_path}/x")[0] == f"sacct:{tmp_path}/x"
+    for query in ("", "?separator=semicolon"):
+        assert traces.load(f"sacct:{tmp_path}/x{query}").num_jobs == 1

@@ -214,3 +214,26 @@ def test_a_row_without_a_time_or_with_a_bad_one_is_named_by_its_row(tmp_path: Pa
 def test_an_option_of_the_format_of_signals_is_told_where_its_twin_is_named(tmp_path: Path) -> None:
     with pytest.raises(TraceURIError, match="the format of signals that has it is csv-signal"):
         traces.load(f"csv:{tmp_path}/x.csv?quantity=price")
+
+
+def test_the_file_of_a_value_that_cannot_be_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time,value\n2022-01-01T00:00Z,5\n2022-01-01T01:00Z,-5\n")
+    with pytest.raises(traces.TraceValueError, match=r"x\.csv: -5 lb/MWh at 2022-01-01 01:00 UTC is negative"):
+        traces.load_signal(f"csv-signal:{path}?basis=average&unit=lb/MWh")
+    path.write_text("time,value\n2022-01-01T00:00Z,5\n2022-01-01T01:00Z,inf\n2022-01-01T02:00Z,NaN\n")
+    with pytest.raises(traces.TraceValueError, match=r"x\.csv: row 2, column value: 'inf' is not a number"):
+        traces.load_signal(f"csv-signal:{path}?basis=average")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("eia", "timestamp,avg_CI"),
+        ("electricity-maps", "Datetime (UTC),Country,Zone Name,Zone Id,Carbon Intensity gCO2eq/kWh (direct)"),
+        ("entsoe", '"MTU (UTC)","Area","Sequence","Day-ahead Price (EUR/MWh)"'),
+    ],
+)
+def test_a_published_signal_is_found_by_its_columns(tmp_path: Path, name: str, header: str) -> None:
+    (tmp_path / "x_CISO.csv").write_text(f"\ufeff{header}\r\n")
+    assert traces.find_uri(f"{tmp_path}/x_CISO.csv")[0] == f"{name}:{tmp_path}/x_CISO.csv"
