@@ -35,7 +35,7 @@ class Feature(NamedTuple):
     meaning: str
 
 
-FEATURES = (
+SUMMARY = (
     Feature("arrivals", "requests of the function so far, scaled by 20"),
     Feature("recent_requests", "requests in this and the last window of 10 minutes, scaled by 5"),
     Feature("gap_p10", "quantile of the function's gaps, scaled by 10 min; 1: not known"),
@@ -62,19 +62,39 @@ FEATURES = (
     Feature("hazard_keep", "keep-alive that the hazard rule would choose, scaled by 10 min"),
     Feature("hazard_pre_warm", "1 where the hazard rule would pre-warm"),
 )
+"""The function and the pool in a few numbers: what small policies read."""
+
+GAPS_SCALE = 10.0
+HISTOGRAM = tuple(
+    Feature(
+        f"gaps_from_{bin_start(index) // 1000}s",
+        f"gaps of {bin_start(index) / 1000:g} s "
+        + (f"to {bin_start(index + 1) / 1000:g} s" if index < BINS - 1 else "and more")
+        + f" at the demand that the container is for, scaled by {GAPS_SCALE:g}",
+    )
+    for index in range(BINS)
+)
+"""The histogram that the hazard rule decides by, bin by bin."""
+
+FEATURES = (*SUMMARY, *HISTOGRAM)
 """Entries of the observation, in this order, all from 0 to 1."""
+FIRST_GAPS = len(SUMMARY)
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 KEEP_MS = (0, 10_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 60 * MINUTE, 240 * MINUTE, st.FOREVER)
 HALF_OCTAVES = 8
 MULTIPLIERS = tuple(2.0 ** (step / 2.0) for step in range(-HALF_OCTAVES, HALF_OCTAVES + 1))
 """Of what a cold start costs in the hazard rule."""
-KEEP_CHOICES = len(KEEP_MS) + len(MULTIPLIERS)
+FIRST_END = len(KEEP_MS) + len(MULTIPLIERS)
+"""Choices of a keep-alive from here on: until the function was idle for as long as where a bin begins, one for each."""
+KEEP_CHOICES = FIRST_END + BINS
 DEFAULT_KEEP = len(KEEP_MS) + MULTIPLIERS.index(1.0)
 SLEEP_MS = (-1, 0, MINUTE, 5 * MINUTE, 15 * MINUTE, st.FOREVER)
 """Idle time-outs of the pool's nodes; -1: as it is."""
-PRE_WARM_CHOICES = 2
-"""As the hazard rule says where it was chosen, or never."""
+AS_THE_RULE, NEVER, FIRST_BEGIN = range(3)
+"""Choices of a pre-warm: as the hazard rule says where that was chosen, never, and from `FIRST_BEGIN` on for the time
+where a bin begins; never, where the container is still kept then."""
+PRE_WARM_CHOICES = FIRST_BEGIN + BINS
 ACTION_SIZES = (KEEP_CHOICES, PRE_WARM_CHOICES, len(SLEEP_MS))
 KEEP_TABLE, SLEEP_TABLE = np.array(KEEP_MS, np.int64), np.array(SLEEP_MS, np.int64)
 MULTIPLIER_TABLE, QUANTILE_TABLE = np.array(MULTIPLIERS), np.array(QUANTILES)
@@ -108,8 +128,8 @@ def fill_gaps(world: World, key: int, level: int, out: NDArray[np.float32]) -> N
 
 
 @rare
-def observe(problem: Problem, world: World, about: Serverless, slot: int, out: NDArray[np.float32]) -> None:
-    """Write the observation of an idle container's function.
+def summarise(problem: Problem, world: World, about: Serverless, slot: int, out: NDArray[np.float32]) -> None:
+    """Write the first part of the observation of an idle container's function, `SUMMARY`.
 
     Args:
         problem: what does not change.
@@ -146,3 +166,13 @@ def observe(problem: Problem, world: World, about: Serverless, slot: int, out: N
     keep, pre_warm = hazard_windows(world, about, key, 1.0, 1.0)
     out[23] = 1.0 if keep >= st.FOREVER else scaled(keep, 10.0 * MINUTE)
     out[24] = 1.0 if pre_warm < st.FOREVER else 0.0
+
+
+@rare
+def observe(problem: Problem, world: World, about: Serverless, slot: int, out: NDArray[np.float32]) -> None:
+    """Write the whole observation, `FEATURES`; see `summarise`."""
+    summarise(problem, world, about, slot, out)
+    row = world.key[world.container[slot, st.KEY]]
+    counted = world.history[world.container[slot, st.KEY], level_of(row[st.RUNNING] + row[st.QUEUED] + 1)]
+    for index in range(BINS):
+        out[FIRST_GAPS + index] = scaled(counted[index], GAPS_SCALE)

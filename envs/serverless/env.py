@@ -36,13 +36,15 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Action Space
 
-    `MultiDiscrete([27, 2, 6])`
+    `MultiDiscrete([134, 109, 6])`
 
     | component | choices | meaning |
     |---|---|---|
     | keep-alive | 10 | 0, 10 s, 1, 2, 5, 10, 20, 60, 240 min, for ever |
     | | 17 | by the hazard rule, with what a cold start costs times 2^-4, 2^-3.5 to 2^4; 18 is the rule itself |
+    | | 107 | until the function was idle for as long as where a bin of its histogram begins: 0, 10 s to 240 min |
     | pre-warm | 2 | as the hazard rule says where it was chosen; never |
+    | | 107 | one is ready where a bin begins; never, where the container is still kept then |
     | idle time-out of the pool's nodes | 6 | as it is, 0, 1, 5, 15 min, never |
 
     The hazard rule keeps a container while the chance of a request in the next bin of the function's histogram is worth
@@ -50,7 +52,7 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Observation Space
 
-    `Box(0, 1, (25,), float32)`; `envs.serverless.codec.FEATURES` has the name and the meaning of every entry.
+    `Box(0, 1, (132,), float32)`; `envs.serverless.codec.FEATURES` has the name and the meaning of every entry.
 
     | entries | what |
     |---|---|
@@ -61,6 +63,7 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | 18-19 | hour of the day |
     | 20-22 | pool: memory reserved, nodes on; price of energy now |
     | 23-24 | what the hazard rule would do |
+    | 25-131 | the histogram that it decides by: gaps by bins of 10 s up to 2 min, 1 min up to 1 h, 5 min up to 4 h |
 
     ## Rewards
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
 from envs.containers import state as st
+from envs.containers.history import bin_start
 from envs.containers.kernels.accounting import book, usd_of
 from envs.containers.kernels.batch import world_of
 from envs.containers.kernels.events import advance, begin, charge_waiting
@@ -18,20 +19,25 @@ from envs.containers.state import Problem, World
 from envs.serverless import state as sv
 from envs.serverless.codec import (
     FEATURES,
+    FIRST_BEGIN,
+    FIRST_END,
     HALF_OCTAVES,
     KEEP_MS,
     KEEP_TABLE,
     MULTIPLIER_TABLE,
+    NEVER,
     SLEEP_TABLE,
+    SUMMARY,
     observe,
+    summarise,
 )
-from envs.serverless.rules import hazard_windows, windows_of
+from envs.serverless.rules import hazard_windows, idle_age, windows_of
 from envs.serverless.state import Play, Serverless
 
-SIZE = len(FEATURES)
+SIZE, INPUTS = len(FEATURES), len(SUMMARY)
 FIXED_KEEPS = len(KEEP_MS)
 OUTPUTS = 2
-WEIGHTS = OUTPUTS * (SIZE + 1)
+WEIGHTS = OUTPUTS * (INPUTS + 1)
 MOST_OCTAVES = HALF_OCTAVES / 2.0
 """A learned factor of what a cold start costs is at most 2 to this."""
 
@@ -87,17 +93,38 @@ def begin_episode(
 
 
 @helper
+def pause_until(world: World, about: Serverless, key: int, keep: int, begin: int) -> int:
+    """How long a function has no container so that one is ready when it was idle for `begin` ms; `FOREVER`: never.
+
+    Args:
+        world: what changes.
+        about: of functions and prices.
+        key: of the idle container.
+        keep: how long that is kept, ms.
+        begin: as above.
+    """
+    pause = begin - idle_age(world, key) - keep
+    if pause <= 0:
+        return st.FOREVER
+    return max(pause - int(about.about[key, sv.COLD_MS]), 1)
+
+
+@helper
 def carry_out(problem: Problem, world: World, about: Serverless, action: NDArray[np.int64]) -> None:
     """Carry out an action about the container that is idle."""
     slot = world.clock[st.PENDING]
     key = world.container[slot, st.KEY]
     if action[0] < FIXED_KEEPS:
         keep, pre_warm = KEEP_TABLE[action[0]], st.FOREVER
-    else:
+    elif action[0] < FIRST_END:
         factor = MULTIPLIER_TABLE[action[0] - FIXED_KEEPS]
         keep, pre_warm = hazard_windows(world, about, key, factor, factor)
-    if action[1] == 1:
+    else:
+        keep, pre_warm = max(bin_start(action[0] - FIRST_END) - idle_age(world, key), 0), st.FOREVER
+    if action[1] == NEVER:
         pre_warm = st.FOREVER
+    elif action[1] >= FIRST_BEGIN:
+        pre_warm = pause_until(world, about, key, keep, bin_start(action[1] - FIRST_BEGIN))
     sleep = SLEEP_TABLE[action[2]]
     if sleep >= 0:
         for node in range(world.node.shape[0]):
@@ -130,15 +157,15 @@ def learned_windows(
     weights: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> tuple[int, int]:
-    """The hazard rule with a factor that is 2 to a linear function of the observation; another says if it pre-warms.
+    """The hazard rule with a factor that is 2 to a linear function of the summary; another says if it pre-warms.
 
-    The factor is the nearest of the actions: this is the policy `envs.serverless.training.LinearPolicy`, compiled.
+    The factor is the nearest of the actions: this is `envs.serverless.training.linear_actions`, compiled.
     """
-    observe(problem, world, about, slot, out)
-    keep, warm = weights[SIZE], weights[2 * SIZE + 1]
-    for index in range(SIZE):
+    summarise(problem, world, about, slot, out)
+    keep, warm = weights[INPUTS], weights[2 * INPUTS + 1]
+    for index in range(INPUTS):
         keep += weights[index] * out[index]
-        warm += weights[SIZE + 1 + index] * out[index]
+        warm += weights[INPUTS + 1 + index] * out[index]
     step = math.floor(2.0 * min(max(keep, -MOST_OCTAVES), MOST_OCTAVES) + 0.5)
     factor = MULTIPLIER_TABLE[step + HALF_OCTAVES]
     keep_ms, pre_warm_ms = hazard_windows(world, about, world.container[slot, st.KEY], factor, factor)

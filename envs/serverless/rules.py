@@ -68,6 +68,54 @@ def hazard_windows(
 
 
 @rare
+def look_ahead_windows(
+    world: World, about: Serverless, key: int, cold_factor: float, start_factor: float
+) -> tuple[int, int]:
+    """Keep-alive and pre-warm that cost least on average, if requests come as the function's histogram says.
+
+    The hazard rule asks of each bin alone whether it is worth its keep. Here a bin may be kept for the sake of those
+    after it: by dynamic programming from the last bin to the first, a container stays while what keeping it saves from
+    there on is more than what dropping it does, which is 0, or what it saves to start one again for a later bin.
+
+    Args:
+        world: what changes.
+        about: of functions and prices.
+        key: of the idle container.
+        cold_factor: of what a cold start costs.
+        start_factor: of the time of a start, in which a container that is pre-warmed is paid for and serves nobody.
+    """
+    row, function, age = world.key[key], about.about[key], idle_age(world, key)
+    level = level_of(row[st.RUNNING] + row[st.QUEUED] + 1)
+    first, counted = bin_of(age), world.history[key, level]
+    cold_ms = cold_factor * function[sv.COLD_USD] / function[sv.KEEP_USD_PER_MS]
+    start_ms = start_factor * function[sv.COLD_MS]
+    tail = about.prior_tail[BINS - 1] + counted[BINS - 1]
+    # What is saved from a bin on, in ms of keeping: by a container that is kept, by one that was dropped and may be
+    # started again, and by one that was started again.
+    kept, dropped, again = 0.0, 0.0, 0.0
+    keep_until, warm_from, next_warm = BINS - 1, -1, -1
+    for back in range(BINS - 1 - first):
+        index = BINS - 2 - back
+        mass = counted[index] + about.prior_mass[index]
+        tail += mass
+        hazard = mass / tail
+        width = bin_start(index + 1) - bin_start(index)
+        # A request that comes within the bin ends it, on average half way.
+        saved = hazard * cold_ms - (1.0 - 0.5 * hazard) * width
+        kept = saved + (1.0 - hazard) * kept
+        dropped *= 1.0 - hazard
+        again = max(saved + (1.0 - hazard) * again, 0.0)
+        if level == 0 and again - start_ms > dropped:
+            dropped, next_warm = again - start_ms, index
+        if kept <= dropped:
+            kept, keep_until, warm_from = dropped, index, next_warm
+    keep = max(bin_start(keep_until) - age, 0)
+    if warm_from < 0:
+        return keep, st.FOREVER
+    return keep, max(bin_start(warm_from) - age - keep - int(function[sv.COLD_MS]), 1)
+
+
+@rare
 def histogram_windows(world: World, key: int, head: float, tail: float, least: float) -> tuple[int, int]:
     """Pre-warm before the head of the function's idle times and keep until their tail, with a margin of 10 %.
 
@@ -140,6 +188,8 @@ def windows_of(world: World, about: Serverless, slot: int, rule: NDArray[np.floa
     key, kind = world.container[slot, st.KEY], int(rule[sv.RULE_KIND])
     if kind == sv.HAZARD:
         return hazard_windows(world, about, key, rule[sv.FIRST], rule[sv.SECOND])
+    if kind == sv.LOOK_AHEAD:
+        return look_ahead_windows(world, about, key, rule[sv.FIRST], rule[sv.SECOND])
     if kind == sv.HISTOGRAM:
         return histogram_windows(world, key, rule[sv.FIRST], rule[sv.SECOND], rule[sv.THIRD])
     if kind == sv.AUTOSCALER:

@@ -13,7 +13,7 @@ ABOUT_COLUMNS = 5
 # Rule: a row of numbers that says what becomes of an idle container.
 RULE_KIND, FIRST, SECOND, THIRD = range(4)
 RULE_COLUMNS = 4
-FIXED, PER_FUNCTION, HAZARD, HISTOGRAM, AUTOSCALER, LEARNED = range(6)
+FIXED, PER_FUNCTION, HAZARD, HISTOGRAM, AUTOSCALER, LOOK_AHEAD, LEARNED = range(7)
 """Kinds of rules, see `envs.serverless.rules`."""
 # Play.clock
 STARTED_MS, END_MS, PAID, IS_DONE, DECISIONS = range(5)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from envs.scores import Actor, Metric
 from envs.serverless import state as sv
 from envs.serverless.arguments import DEFAULT_WORKLOAD, problem_from_arguments, serverless_config
-from envs.serverless.codec import DEFAULT_KEEP, FEATURES, HALF_OCTAVES
+from envs.serverless.codec import DEFAULT_KEEP, HALF_OCTAVES, SUMMARY
 from envs.serverless.kernels import WEIGHTS
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, rule
@@ -50,10 +50,13 @@ def linear_actions(weights: NDArray[np.float64], observations: NDArray[np.float3
 
     Args:
         weights: [WEIGHTS] float64.
-        observations: [N, features] float32.
+        observations: [N, features] float32, of which it reads the summary.
     """
-    size = len(FEATURES)
-    values = observations.astype(np.float64) @ weights.reshape(2, size + 1)[:, :size].T + weights[[size, 2 * size + 1]]
+    size = len(SUMMARY)
+    values = (
+        observations[:, :size].astype(np.float64) @ weights.reshape(2, size + 1)[:, :size].T
+        + weights[[size, 2 * size + 1]]
+    )
     steps = np.floor(np.clip(2.0 * values[:, 0], -HALF_OCTAVES, HALF_OCTAVES) + 0.5).astype(np.int64)
     return np.stack([DEFAULT_KEEP + steps, (values[:, 1] < 0.0).astype(np.int64), np.zeros_like(steps)], axis=1)
 
@@ -119,13 +122,25 @@ class ServerlessTraining(GymnasiumTraining):
         """That of the hazard rule."""
         return self.score(ConstantAction())
 
+    def start_action(self) -> NDArray[np.float64]:
+        """The hazard rule, for agents that begin at an action, see `envs.scores.StartsAtRule`."""
+        return np.array([DEFAULT_KEEP, 0.0, 0.0])
+
+    def searched_inputs(self) -> NDArray[np.int64]:
+        """The summary, for agents with small policies, see `envs.scores.ReadsSome`."""
+        return np.arange(len(SUMMARY))
+
     def search(self) -> ServerlessSearch:
         """The problem of searching a policy."""
-        return make_search(self.kwargs)
+        return ServerlessSearch(*self.parts())
+
+    def parts(self) -> tuple[ServerlessProblem, ServerlessProblem]:
+        """The environment's functions in two parts: those to learn from, and those that only choose."""
+        return split_functions(self.kwargs)
 
 
-def make_search(kwargs: Mapping[str, Any]) -> ServerlessSearch:
-    """The search for the arguments of an environment: its functions are split, some only choose.
+def split_functions(kwargs: Mapping[str, Any]) -> tuple[ServerlessProblem, ServerlessProblem]:
+    """Two parts of the functions of an environment with these arguments, the second of `VALIDATION_SHARE`.
 
     Raises:
         UserError: the arguments have no meaning.
@@ -133,8 +148,8 @@ def make_search(kwargs: Mapping[str, Any]) -> ServerlessSearch:
     config = serverless_config(kwargs.get("config"))
     whole = problem_from_arguments(kwargs.get("workload", DEFAULT_WORKLOAD), config)
     split = replace(config, train_share=1.0 - VALIDATION_SHARE, most_per_hour=None)
-    parts = [
+    first, second = (
         serverless_problem(select_part(whole.invocations, replace(split, part=part)), replace(split, part="all"))
         for part in ("train", "test")
-    ]
-    return ServerlessSearch(parts[0], parts[1])
+    )
+    return first, second

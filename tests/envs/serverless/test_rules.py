@@ -8,14 +8,25 @@ import pytest
 from configs.errors import ConfigError
 from envs.containers import state as st
 from envs.containers.config import FunctionConfig, NodeConfig
+from envs.containers.history import bin_of
 from envs.containers.objective import ContainerPrices
 from envs.errors import EnvironmentConfigError
 from envs.serverless.arguments import problem_from_arguments, serverless_config
-from envs.serverless.config import ServerlessConfig
+from envs.serverless.codec import (
+    ACTION_SIZES,
+    DEFAULT_KEEP,
+    FEATURES,
+    FIRST_BEGIN,
+    FIRST_END,
+    FIRST_GAPS,
+    GAPS_SCALE,
+    NEVER,
+)
+from envs.serverless.config import ImageConfig, ServerlessConfig
 from envs.serverless.kernels import WEIGHTS
 from envs.serverless.problem import serverless_problem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
-from envs.serverless.state import AUTOSCALER, FIXED, HAZARD, HISTOGRAM, LEARNED, PER_FUNCTION
+from envs.serverless.state import AUTOSCALER, FIXED, HAZARD, HISTOGRAM, LEARNED, LOOK_AHEAD, PER_FUNCTION
 from envs.serverless.training import linear_actions
 from traces.invocations import Invocations
 
@@ -64,6 +75,26 @@ def test_the_hazard_rule_drops_a_timers_container_and_warms_it_again_in_time():
     assert hazard.total("pre_warmed_used") > 10
     assert hazard.total("cold") < 8
     assert hazard.spare_mib_ms.sum() < 0.6 * kept.spare_mib_ms.sum()
+
+
+def test_look_ahead_keeps_through_a_pause_that_is_shorter_than_a_start():
+    slow = {"images": ImageConfig(start_seconds=30.0), "prices": ContainerPrices(usd_per_waited_hour=0.03)}
+    invocations = calls([1000 + 26_000 * number for number in range(200)])  # 25 s idle after each
+    hazard, ahead = (
+        played(problem_of(invocations, **slow), rule(kind, 1.0, 1.0), sleep_ms=st.FOREVER)
+        for kind in (HAZARD, LOOK_AHEAD)
+    )
+    assert hazard.total("expired") > 100
+    assert ahead.total("expired") < 5
+    assert ahead.total("cold") < hazard.total("cold")
+
+
+def test_look_ahead_drops_a_timers_container_and_warms_it_again_in_time():
+    problem = problem_of(calls([1000 + 10 * MINUTE * number for number in range(24)]))
+    ahead = played(problem, rule(LOOK_AHEAD, 1.0, 1.0), sleep_ms=st.FOREVER)
+    kept = played(problem, rule(FIXED, 20.0 * MINUTE), sleep_ms=st.FOREVER)
+    assert ahead.total("pre_warmed_used") > 10
+    assert ahead.spare_mib_ms.sum() < 0.6 * kept.spare_mib_ms.sum()
 
 
 def test_the_hybrid_histogram_warms_a_timers_container_before_the_head_of_its_gaps():
@@ -116,6 +147,55 @@ def test_rewards_of_an_episode_are_what_the_rule_player_says_it_costs():
     assert usd == pytest.approx(simulator.results().decidable_usd(problem.config.prices), rel=1e-9)
 
 
+def test_keeping_until_a_bin_begins_is_the_keep_alive_that_long():
+    rng = np.random.default_rng(4)
+    problem = problem_of(calls(np.sort(rng.integers(0, 3_600_000 * 3, 200)), np.arange(200) % 5))
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    while not simulator.done[0]:
+        simulator.step(np.array([[FIRST_END + bin_of(7 * MINUTE), NEVER, 0]]))
+    expected = RulePlayer(problem).usd([rule(FIXED, 7.0 * MINUTE)], None, problem.windows(1))[0, 0]
+    assert simulator.results().decidable_usd(problem.config.prices) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_container_is_ready_where_the_bin_begins_that_an_action_names():
+    problem = problem_of(calls([1000 + 10 * MINUTE * number for number in range(24)]))
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    idle_age = [feature.name for feature in FEATURES].index("idle_age")
+    pre_warm = [FIRST_END, FIRST_BEGIN + bin_of(9 * MINUTE), 5]  # dropped at once
+    while not simulator.done[0]:
+        simulator.step(np.array([[6, NEVER, 5] if simulator.observations[0, idle_age] > 0.0 else pre_warm]))
+    results = simulator.results()
+    assert results.total("cold") == 1
+    assert results.total("pre_warmed_used") == 23
+    spare_ms = results.spare_mib_ms.sum() / 512.0
+    assert 23 * 59_000 < spare_ms < 24 * 80_000  # a minute, and its start, before each request
+
+
+def test_a_pre_warm_for_when_the_container_is_still_kept_is_none():
+    problem = problem_of(calls([1000, 3_600_000]))
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    while not simulator.done[0]:
+        simulator.step(np.array([[FIRST_END + bin_of(10 * MINUTE), FIRST_BEGIN + bin_of(5 * MINUTE), 0]]))
+    assert simulator.results().total("pre_warmed") == 0
+
+
+def test_the_observation_holds_the_histogram_that_rules_decide_by():
+    problem = problem_of(calls([1000 + 11 * MINUTE * number for number in range(8)]))
+    simulator = ServerlessSimulator(problem)
+    simulator.begin(0, 0, problem.span_ms)
+    most = 0.0
+    while not simulator.done[0]:
+        gaps = simulator.observations[0, FIRST_GAPS:].astype(float)
+        counts = np.rint(GAPS_SCALE * gaps / (1.0 - gaps))
+        assert counts.sum() == counts[bin_of(10 * MINUTE) : bin_of(12 * MINUTE)].sum()
+        most = max(most, counts.sum())
+        simulator.step(np.array([[DEFAULT_KEEP, 0, 0]]))
+    assert most == 7
+
+
 def test_the_policy_that_kernels_play_is_the_one_that_loads():
     rng = np.random.default_rng(1)
     problem = problem_of(calls(np.sort(rng.integers(0, 3_600_000 * 3, 300)), np.arange(300) % 4))
@@ -134,7 +214,7 @@ def test_observations_are_within_the_space():
     simulator.begin(0, 0, problem.span_ms)
     while not simulator.done[0]:
         assert ((simulator.observations >= 0.0) & (simulator.observations <= 1.0)).all()
-        simulator.step(rng.integers(0, [27, 2, 6])[None, :])
+        simulator.step(rng.integers(0, ACTION_SIZES)[None, :])
 
 
 @pytest.mark.parametrize(
