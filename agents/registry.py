@@ -61,6 +61,7 @@ AGENTS: Registry[type[AgentConfig]] = Registry(
         "ars": "agents.sb3.ars:ARS",
         "cma-es": "agents.es.cma_es:CmaES",
         "linear-cma-es": "agents.linear.linear_cma_es:LinearCmaES",
+        "learned-hazard": "agents.hazard.learned_hazard:LearnedHazard",
         "sac": "agents.sb3.sac:SAC",
         "td3": "agents.sb3.td3:TD3",
         "ddpg": "agents.sb3.ddpg:DDPG",

@@ -1,20 +1,27 @@
-"""Compare keep-alive rules and searched policies on functions that neither was tuned nor trained on.
+"""Compare keep-alive rules and trained policies on functions that neither was tuned nor trained on.
 
-Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. Intervals are of the
-difference over draws of functions with replacement, each played alone on nodes that cost nothing. Last comes what
-knowledge that no policy has would take off the hazard rule on these functions, alone: how far any policy could get.
+Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. With --agent, one is trained
+on `part: train` of each of --splits splits of the functions, by as many seeds. Intervals of the costs on one pool are
+over splits (Student's t), those of functions alone over draws of functions with replacement, each played alone on nodes
+that cost nothing. For a single split, last comes what knowledge that no policy has would take off the hazard rule on
+these functions, alone: how far any policy could get.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _common import parse, parser, tell
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+import autoscaler
 import traces
 from agents.baselines.keep_alive.registry import KEEP_ALIVES
 from agents.baselines.keep_alive.rule import tuned_row
@@ -23,12 +30,12 @@ from envs.serverless.arguments import DEFAULT_WORKLOAD, serverless_config
 from envs.serverless.codec import MULTIPLIERS
 from envs.serverless.config import DEFAULT_NODES
 from envs.serverless.problem import ServerlessProblem, serverless_problem
-from envs.serverless.simulator import RulePlayer, rule
-from envs.serverless.state import HAZARD, LEARNED
+from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
+from envs.serverless.state import HAZARD
 from traces.invocations import Invocations
 
 DRAWS = 2000
-REFERENCE = "hazard, tuned"
+REFERENCES = ("hazard", "hazard, tuned", "hazard-look-ahead, tuned")
 
 
 def windows_of(problem: ServerlessProblem) -> NDArray[np.int64]:
@@ -73,80 +80,156 @@ def show_hindsight(problems: list[ServerlessProblem]) -> None:
 
 
 class Table:
-    """Costs of rules: of all functions together, and of each function alone where nodes cost nothing.
+    """Costs of rules and policies: of all functions together, and of each one alone, summed over splits.
 
     Args:
-        problem: the functions that are tested.
+        names: of all functions of the workload.
     """
 
-    def __init__(self, problem: ServerlessProblem) -> None:
-        self.problem, self._player = problem, RulePlayer(problem)
-        self.each_alone = alone(problem)
-        self.totals: dict[str, float] = {}
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._number = {name: number for number, name in enumerate(names)}
+        self.totals: dict[str, list[float]] = {}
+        self.cold: dict[str, list[float]] = {}
         self.alone: dict[str, NDArray[np.float64]] = {}
-        self.cold: dict[str, float] = {}
 
-    def add(self, name: str, row, weights=None, by_function=None) -> None:
-        """Play a rule."""
-        self.totals[name] = float(self._play(self._player, self.problem, row, weights, by_function))
-        found = self._player.results()
-        self.cold[name] = found.total("cold") / max(found.total("finished"), 1)
-        self.alone[name] = np.array(
-            [self._play(RulePlayer(each), each, row, weights, by_function) for each in self.each_alone]
-        )
+    def add(self, name: str, problem: ServerlessProblem, together, alone: list[float]) -> None:
+        """Add what a policy did on the functions of a split.
 
-    def _play(self, player: RulePlayer, problem: ServerlessProblem, row, weights, by_function) -> float:
-        if by_function is not None:
-            player.keep_by_function(by_function(problem))
-        given = None if weights is None else weights[None, :]
-        return player.usd([row], given, windows_of(problem)).sum()
+        Args:
+            name: of the policy.
+            problem: the functions.
+            together: USD, and the share of requests that waited.
+            alone: USD of each function that is called.
+        """
+        self.totals.setdefault(name, []).append(together[0])
+        self.cold.setdefault(name, []).append(together[1])
+        sums = self.alone.setdefault(name, np.zeros(len(self._number)))
+        for function, usd in zip(np.unique(problem.invocations.function), alone, strict=True):
+            sums[self._number[problem.invocations.function_id[function]]] += usd
 
-    def show(self, seed: int) -> None:
-        """Print it; intervals by drawing functions with replacement."""
-        count = len(self.each_alone)
-        drawn = np.random.default_rng(seed).integers(count, size=(DRAWS, count))
-        print(f"| rule | USD | against {REFERENCE} | functions alone [95 %] | cold |")
-        print("|---|---|---|---|---|")
-        reference = self.alone[REFERENCE]
-        for name, total in self.totals.items():
+    def show(self, reference: str, seed: int) -> dict[str, Any]:
+        """Print it against a policy; returns the same as plain values."""
+        given = self.alone[reference]
+        played = np.flatnonzero(given)
+        drawn = played[np.random.default_rng(seed).integers(len(played), size=(DRAWS, len(played)))]
+        print(f"\n| policy | USD | against {reference} | functions alone [95 %] | cold |\n|---|---|---|---|---|")
+        found = {}
+        for name, totals in self.totals.items():
             own = self.alone[name]
-            low, high = np.quantile(own[drawn].sum(axis=1) / reference[drawn].sum(axis=1) - 1.0, [0.025, 0.975])
-            interval = f"{own.sum() / reference.sum() - 1.0:+.1%} [{low:+.1%}, {high:+.1%}]"
-            change = total / self.totals[REFERENCE] - 1.0
-            print(f"| {name} | {total:.2f} | {change:+.1%} | {interval} | {self.cold[name]:.2%} |")
+            low, high = np.quantile(own[drawn].sum(axis=1) / given[drawn].sum(axis=1) - 1.0, [0.025, 0.975])
+            alone = f"{own.sum() / given.sum() - 1.0:+.1%} [{low:+.1%}, {high:+.1%}]"
+            changes = np.array(totals) / np.array(self.totals[reference]) - 1.0
+            spread = f" {interval(changes)}" if len(changes) > 1 else ""
+            cold = float(np.mean(self.cold[name]))
+            print(f"| {name} | {np.mean(totals):.2f} | {changes.mean():+.1%}{spread} | {alone} | {cold:.2%} |")
+            found[name] = {"usd": totals, "alone": float(own.sum() / given.sum() - 1.0), "alone_95": [low, high]}
+        return found
+
+
+def interval(values: NDArray[np.float64]) -> str:
+    """Of the mean, 95 %, by Student's t."""
+    half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"[{values.mean() - half:+.1%}, {values.mean() + half:+.1%}]"
+
+
+def play_rule(problem: ServerlessProblem, row, by_function=None) -> tuple[float, float]:
+    """USD of a rule, and the share of requests of the last window that waited."""
+    player = RulePlayer(problem)
+    if by_function is not None:
+        player.keep_by_function(by_function(problem))
+    usd = float(player.usd([row], None, windows_of(problem)).sum())
+    found = player.results()
+    return usd, found.total("cold") / max(found.total("finished"), 1)
+
+
+def play_policy(problem: ServerlessProblem, policy) -> tuple[float, float]:
+    """The same of a policy that acts on observations."""
+    windows = windows_of(problem)
+    found = ServerlessSimulator(problem, len(windows)).play(policy, windows)
+    usd = sum(results.decidable_usd(problem.config.prices) for results in found)
+    return usd, found[-1].total("cold") / max(found[-1].total("finished"), 1)
+
+
+def play_policy_alone(problems: list[ServerlessProblem], policy) -> list[float]:
+    """USD of each function alone, decided side by side; the policy remembers nothing."""
+    simulators = [ServerlessSimulator(each, len(windows_of(each)), threads=1) for each in problems]
+    before = [simulator.begin_all(windows_of(each)) for simulator, each in zip(simulators, problems, strict=True)]
+    policy.reset(1)
+    running = list(simulators)
+    while running := [simulator for simulator in running if not simulator.done.all()]:
+        actions = policy.act(np.concatenate([simulator.observations for simulator in running]), None)
+        first = 0
+        for simulator in running:
+            simulator.step(np.asarray(actions[first : first + simulator.num_envs], np.int64))
+            first += simulator.num_envs
+    return [
+        sum(results.decidable_usd(simulator.problem.config.prices) for results in simulator.results_since(begun))
+        for simulator, begun in zip(simulators, before, strict=True)
+    ]
+
+
+def add_rules(table: Table, train: ServerlessProblem, test: ServerlessProblem, each_alone) -> None:
+    """Play every rule as it is, and tuned."""
+    for name in KEEP_ALIVES:
+        known = KEEP_ALIVES[name]
+        rows = {name: known.rows[0]}
+        if len(known.rows) > 1:
+            rows[f"{name}, tuned"] = tuned_row(known, train, windows_of(train))
+        for label, row in rows.items():
+            costs = [play_rule(each, row, known.by_function)[0] for each in each_alone]
+            table.add(label, test, play_rule(test, row, known.by_function), costs)
+
+
+def train_agent(arguments, config: Mapping[str, Any], seed: int, folder: Path) -> Path:
+    """Train on `part: train` of the functions; returns the run folder."""
+    values = {
+        "env": "autoscaler/Serverless-v0",
+        "env_kwargs": {
+            "workload": arguments.trained_on or arguments.workload,
+            "config": {**config, "part": "train", "split_seed": seed},
+        },
+        "seed": seed,
+        "agent": json.loads(arguments.agent),
+        "train": json.loads(arguments.train),
+    }
+    print(f"seed {seed}: {autoscaler.train(values, folder).describe()}", flush=True)
+    return folder
 
 
 def main() -> None:
-    """Tune, play and print."""
+    """Tune, train, play and print."""
     options = parser(__doc__)
-    options.add_argument("runs", nargs="*", help="folders of runs of cma-es on Serverless-v0")
+    options.add_argument("runs", nargs="*", help="folders of runs on Serverless-v0")
     options.add_argument("--workload", default=DEFAULT_WORKLOAD)
     options.add_argument("--config", default="{}", help="settings of the environment, JSON")
     options.add_argument("--seed", type=int, default=0, help="of the intervals")
+    options.add_argument("--splits", type=int, default=1, help="of the functions into train and test")
+    options.add_argument("--agent", help="name and settings of one to train on each split, JSON")
+    options.add_argument("--train", default='{"total_steps": 400000, "validations": 8}', help="how, JSON")
+    options.add_argument("--trained-on", help="URI of another workload to train on")
     arguments = parse(options, workload="synthetic-functions:mixed?functions=20&hours=16&seed=0")
     invocations = traces.load_invocations(arguments.workload)
-    config = serverless_config(json.loads(arguments.config))
-    train, test = (serverless_problem(invocations, replace(config, part=part)) for part in ("train", "test"))
-    table = Table(test)
-    for name in KEEP_ALIVES:
-        tell(name)
-        known = KEEP_ALIVES[name]
-        table.add(name, known.rows[0], by_function=known.by_function)
-        if len(known.rows) > 1:
-            row = tuned_row(known, train, windows_of(train))
-            table.add(f"{name}, tuned", row, by_function=known.by_function)
-    for folder in arguments.runs:
-        tell(folder)
-        table.add(Path(folder).name, rule(LEARNED), load_policy(folder).weights)
-    table.show(arguments.seed)
-    show_hindsight(table.each_alone)
+    config = json.loads(arguments.config)
+    table = Table(invocations.function_id)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(arguments.splits):
+            tell(f"split {seed}")
+            settings = serverless_config({**config, "split_seed": seed})
+            train, test = (serverless_problem(invocations, replace(settings, part=part)) for part in ("train", "test"))
+            each_alone = alone(test)
+            add_rules(table, train, test, each_alone)
+            runs = {Path(run).name: run for run in arguments.runs}
+            if arguments.agent is not None:
+                run = train_agent(arguments, config, seed, Path(folder) / f"seed{seed}")
+                runs[json.loads(arguments.agent)["name"]] = run
+            for name, run in runs.items():
+                policy = load_policy(run)
+                table.add(name, test, play_policy(test, policy), play_policy_alone(each_alone, policy))
+    found = {name: table.show(name, arguments.seed) for name in REFERENCES}
+    if arguments.splits == 1:
+        show_hindsight(each_alone)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"usd": table.totals, "cold_share": table.cold}, indent=2))
-    if len(arguments.runs) > 1:
-        changes = [table.totals[Path(folder).name] / table.totals[REFERENCE] - 1.0 for folder in arguments.runs]
-        error = 1.96 * np.std(changes, ddof=1) / np.sqrt(len(changes))
-        spread = f"{min(changes):+.1%} to {max(changes):+.1%}"
-        print(f"{len(changes)} seeds: {np.mean(changes):+.1%} +- {error:.1%} (95 %), {spread}")
+        arguments.json.write_text(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

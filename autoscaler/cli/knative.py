@@ -10,7 +10,7 @@ from autoscaler.cli._common import note
 
 
 def command(
-    policy: Annotated[str, typer.Option("--policy", help="A keep-alive rule, or a run of cma-es.")] = "hazard",
+    policy: Annotated[str, typer.Option("--policy", help="A keep-alive rule, or a run on Serverless-v0.")] = "hazard",
     arrivals: Annotated[
         str | None, typer.Option("--arrivals", metavar="URI", help="History: invocations that end now.")
     ] = None,

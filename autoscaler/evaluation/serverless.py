@@ -93,7 +93,10 @@ class ServerlessEvaluation:
         weights = getattr(policy, "weights", None)
         if weights is not None and not isinstance(policy, PlayedRule):
             policy = PlayedRule(rule(sv.LEARNED), weights=weights)
-        found = self._played(policy) if isinstance(policy, PlayedRule) else self._acted(policy)
+        if isinstance(policy, PlayedRule):
+            found = self._played(policy)
+        else:
+            found = ServerlessSimulator(self._problem, len(self._rows)).play(policy, self._rows)
         return [self._row(number, results) for number, results in enumerate(found)]
 
     def record(self, folder: str | Path, trained: Mapping[str, Any]) -> None:
@@ -116,17 +119,6 @@ class ServerlessEvaluation:
             return player.results()
 
         return [until(row, int(row[1])).minus(until(row, self._counted_from(row))) for row in self._rows]
-
-    def _acted(self, actor: Actor) -> list[Results]:
-        count = len(self._rows)
-        simulator = ServerlessSimulator(self._problem, count)
-        for index, row in enumerate(self._rows):
-            simulator.begin(index, int(row[0]), int(row[1]))
-        before = [simulator.results(index) for index in range(count)]
-        actor.reset(count)
-        while not simulator.done.all():
-            simulator.step(np.asarray(actor.act(simulator.observations, None), np.int64))
-        return [simulator.results(index).minus(before[index]) for index in range(count)]
 
     def _counted_from(self, row: NDArray[np.int64]) -> int:
         return min(int(row[0]) + self._problem.serverless.warm_up_ms, int(row[1]))

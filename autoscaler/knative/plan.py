@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.baselines.keep_alive.registry import KEEP_ALIVES
 from agents.loading import load_policy
@@ -14,9 +15,8 @@ from agents.names import is_run
 from autoscaler.knative.errors import KnativeError
 from configs.errors import did_you_mean
 from envs.containers import log
-from envs.serverless import state as sv
 from envs.serverless.problem import ServerlessProblem
-from envs.serverless.simulator import RulePlayer, rule
+from envs.serverless.simulator import RulePlayer, ServerlessSimulator
 
 MOST_RETENTION_SECONDS = 3600
 """Knative refuses more. Source: knative.dev/serving v0.48.0, pkg/apis/autoscaling/annotation_validation.go."""
@@ -43,39 +43,39 @@ def plans(policy: str, problem: ServerlessProblem) -> Mapping[str, Plan]:
     """What each function that was called is to have at the end of a history.
 
     Args:
-        policy: the name of a keep-alive rule, or the folder of a run of `cma-es` on Serverless-v0.
+        policy: the name of a keep-alive rule, or the folder of a run on Serverless-v0.
         problem: the history; it ends now.
 
     Raises:
         KnativeError: there is no such rule, or the policy cannot be played on a history.
         ArtifactError: the run is damaged.
     """
-    requests = len(problem.containers.request)
-    player = RulePlayer(problem, log_rows=ROWS_PER_REQUEST * requests + MORE_ROWS)
-    row, weights = _played(policy, player)
-    window = np.array([problem.episode(0, problem.span_ms)], np.int64)
-    player.usd([row], None if weights is None else weights[None, :], window)
     names = problem.invocations.function_id
     found: dict[int, list[tuple[int, int, int]]] = {}
-    for time_ms, kind, key, _, _, value in player.log().tolist():
+    for time_ms, kind, key, _, _, value in _events(policy, problem).tolist():
         found.setdefault(key, []).append((time_ms, kind, value))
     return {names[key]: _plan(events) for key, events in sorted(found.items()) if key >= 0}
 
 
-def _played(policy: str, player: RulePlayer) -> tuple[Any, Any]:
-    """The row of the rule and the weights that are played."""
-    if not is_run(policy):
-        if policy not in KEEP_ALIVES:
-            raise KnativeError(f"unknown keep-alive rule {policy!r}{did_you_mean(policy, KEEP_ALIVES)}")
-        known = KEEP_ALIVES[policy]
-        if known.by_function is not None:
-            player.keep_by_function(known.by_function(player.problem))
-        return known.rows[0], None
-    trained: Any = load_policy(policy)
-    environment = getattr(trained, "environment", None) or {}
-    if environment.get("env") != "autoscaler/Serverless-v0" or not hasattr(trained, "weights"):
-        raise KnativeError(f"{policy}: only policies of cma-es on Serverless-v0 can be played on a history; train one")
-    return rule(sv.LEARNED), trained.weights
+def _events(policy: str, problem: ServerlessProblem) -> NDArray[np.int64]:
+    """[rows, LOG_COLUMNS] int64, what a policy makes of a history."""
+    rows = ROWS_PER_REQUEST * len(problem.containers.request) + MORE_ROWS
+    window = np.array([problem.episode(0, problem.span_ms)], np.int64)
+    if is_run(policy):
+        trained: Any = load_policy(policy)
+        environment = getattr(trained, "environment", None) or {}
+        if environment.get("env") != "autoscaler/Serverless-v0":
+            raise KnativeError(f"{policy}: only policies of Serverless-v0 can be played on a history; train one")
+        simulator = ServerlessSimulator(problem, 1, threads=1, log_rows=rows)
+        simulator.play(trained, window)
+        return simulator.log()
+    if policy not in KEEP_ALIVES:
+        raise KnativeError(f"unknown keep-alive rule {policy!r}{did_you_mean(policy, KEEP_ALIVES)}")
+    player, known = RulePlayer(problem, log_rows=rows), KEEP_ALIVES[policy]
+    if known.by_function is not None:
+        player.keep_by_function(known.by_function(problem))
+    player.usd([known.rows[0]], None, window)
+    return player.log()
 
 
 def _plan(events: list[tuple[int, int, int]]) -> Plan:

@@ -24,7 +24,7 @@ class KnativeSettings:
     """How Services are looked after.
 
     Attributes:
-        policy: a keep-alive rule, or the folder of a run of `cma-es` on Serverless-v0.
+        policy: a keep-alive rule, or the folder of a run on Serverless-v0.
         config: prices and images, which say what a cold start and a warm container cost.
         namespace: of the Services; None: all.
         dry_run: only say what would be written.

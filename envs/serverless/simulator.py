@@ -11,6 +11,7 @@ from envs.compiled.threads import default_threads, share
 from envs.containers import state as st
 from envs.containers.results import Results
 from envs.containers.simulator import capacity_of
+from envs.scores import Actor
 from envs.serverless import kernels
 from envs.serverless import state as sv
 from envs.serverless.problem import ServerlessProblem
@@ -25,6 +26,7 @@ class ServerlessSimulator:
         problem: the workload, the pool and the settings.
         num_envs: in the batch.
         threads: how many share them; None: as many cores as have environments enough. Results do not depend on it.
+        log_rows: of the event log of an episode; 0: nothing is logged.
 
     Attributes:
         problem: as above.
@@ -33,9 +35,11 @@ class ServerlessSimulator:
         rewards: [num_envs] float64, minus the USD since the last decision.
     """
 
-    def __init__(self, problem: ServerlessProblem, num_envs: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self, problem: ServerlessProblem, num_envs: int = 1, threads: int | None = None, log_rows: int = 0
+    ) -> None:
         self.problem, self.num_envs = problem, num_envs
-        size = capacity_of(problem.containers, num_envs, history=True, answers=False, log_rows=0)
+        size = capacity_of(problem.containers, num_envs, history=True, answers=False, log_rows=log_rows)
         self._batch = st.allocate(size)
         self._batch.control[:, :, st.PRE_WARM] = st.FOREVER
         self._play = _allocate(num_envs)
@@ -77,6 +81,33 @@ class ServerlessSimulator:
     def results(self, index: int = 0) -> Results:
         """What happened in an environment since its episode began."""
         return Results.of(self._batch, index)
+
+    def play(self, actor: Actor, windows: NDArray[np.int64]) -> list[Results]:
+        """What happens in each window under a policy that acts on observations, after its warm-up.
+
+        Args:
+            actor: the policy.
+            windows: [num_envs, 4] int64, see `ServerlessProblem.windows`.
+        """
+        before = self.begin_all(windows)
+        actor.reset(self.num_envs)
+        while not self.done.all():
+            self.step(np.asarray(actor.act(self.observations, None), np.int64))
+        return self.results_since(before)
+
+    def begin_all(self, windows: NDArray[np.int64]) -> list[Results]:
+        """Begin an episode in each environment, [num_envs, 4] int64; returns what happened in their warm-ups."""
+        for index, window in enumerate(windows):
+            self.begin(index, int(window[0]), int(window[1]))
+        return [self.results(index) for index in range(self.num_envs)]
+
+    def results_since(self, before: Sequence[Results]) -> list[Results]:
+        """What happened in each environment since `before`."""
+        return [self.results(index).minus(results) for index, results in enumerate(before)]
+
+    def log(self, index: int = 0) -> NDArray[np.int64]:
+        """[rows, LOG_COLUMNS] int64, the event log of an environment's episode, see `envs.containers.log`."""
+        return _logged(self._batch, index)
 
 
 class RulePlayer:
@@ -138,13 +169,17 @@ class RulePlayer:
 
     def log(self) -> NDArray[np.int64]:
         """[rows, LOG_COLUMNS] int64, the event log of the episode that was played last, see `envs.containers.log`."""
-        logged = min(int(self._batch.clock[0, st.LOGGED]), self._batch.log.shape[1])
-        return self._batch.log[0, :logged].copy()
+        return _logged(self._batch, 0)
 
 
 def rule(kind: int, *constants: float) -> list[float]:
     """A row of numbers that says a rule, see `envs.serverless.rules`."""
     return [float(kind), *constants, *[0.0] * (sv.RULE_COLUMNS - 1 - len(constants))]
+
+
+def _logged(batch: st.World, index: int) -> NDArray[np.int64]:
+    logged = min(int(batch.clock[index, st.LOGGED]), batch.log.shape[1])
+    return batch.log[index, :logged].copy()
 
 
 def _allocate(count: int) -> sv.Play:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from agents.artifact import Manifest
+from agents.hazard.files import save_trained
+from agents.hazard.model import untrained
 from autoscaler.knative import arrivals
 from autoscaler.knative.arrivals import from_file, from_prometheus
 from autoscaler.knative.errors import KnativeError
@@ -62,6 +66,24 @@ def test_a_write_is_held_back_for_as_long_as_was_said_and_no_longer() -> None:
         least: change_of(cast(KubeClient, revision), SERVICES[0], Plan(60, 0, ""), 100.7, least) for least in (0.0, 5.0)
     }
     assert [at[0.0] is None, at[5.0] is None] == [False, True]
+
+
+def test_a_trained_policy_plans_as_the_rule_that_it_begins_as(tmp_path: Path) -> None:
+    """An untrained one; it acts on observations, the rule inside the simulator."""
+    space = {"type": "Box"}
+    environment = {
+        "env": "autoscaler/Serverless-v0",
+        "env_kwargs": {},
+        "observation_space": space,
+        "action_space": space,
+    }
+    manifest = Manifest("learned-hazard", {}, False, None, None, None, environment, 0, 0, 1)
+    problem = serverless_problem(calls([0]), ServerlessConfig())
+    save_trained(tmp_path / "policy", untrained(problem.serverless.prior_mass), manifest, "")
+    every = 2 * HOUR
+    times = [every * number for number in range(12)]
+    for span_ms in (times[-1] + every - 30_000, times[-1] + every // 2):
+        assert planned(str(tmp_path), times, span_ms) == planned("hazard-look-ahead", times, span_ms)
 
 
 @pytest.mark.parametrize("policy", ["hazrd", "experiment/serverless"])

@@ -1,0 +1,66 @@
+"""What a network reads of a function and a bin of the time that it is idle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.hazard.view import STARTS, WIDTHS, Floats, View
+from envs.containers.history import BINS
+
+SOFTNESS = 4.0
+"""A gap counts as the same as a bin's time to 1/e where they differ by a factor of e^(1/4)."""
+UNKNOWN = 5.0
+"""Logarithmic distance of a gap that is not known."""
+MOST_LOGIT = 16.0
+"""Chances are between 1e-7 and 1 - 1e-7."""
+
+GAPS = ("last_gap", "gap_before", "p10", "p25", "p50", "p75", "p90")
+NAMES = (
+    *("age", "width", "gaps_left", "own", "own_before", "own_after", "count", "count_before", "count_after"),
+    *(f"{name}_distance" for name in GAPS),
+    *(f"{name}_match" for name in GAPS),
+    *("last_gap", "median_gap", "gaps", "arrivals", "recent", "demand"),
+)
+"""Of the bin: its time and width, gaps as long or longer, the function's own hazard in it and beside it, gaps in it and
+beside it; how far it is from the function's last gaps and quantiles; of the function."""
+
+AGES = np.log1p(STARTS / 1000.0)
+WIDE = np.log(np.append(WIDTHS, WIDTHS[-1]) / 1000.0)
+
+
+def logit(chances: Floats) -> Floats:
+    """Log odds of chances, within `MOST_LOGIT`."""
+    with np.errstate(divide="ignore"):
+        odds: Floats = np.clip(np.log(chances) - np.log1p(-chances), -MOST_LOGIT, MOST_LOGIT)
+    return odds
+
+
+def inputs_of(view: View, own: Floats) -> NDArray[np.float32]:
+    """[B, BINS, inputs] float32, by `NAMES`.
+
+    Args:
+        view: of functions.
+        own: [B, BINS] log odds of the functions' own hazards.
+    """
+    found = np.empty((len(own), BINS, len(NAMES)), np.float32)
+    counts = np.log1p(view.counts)
+    found[:, :, 0], found[:, :, 1] = AGES, WIDE
+    found[:, :, 2] = np.log1p(np.cumsum(view.counts[:, ::-1], axis=1)[:, ::-1])
+    for first, values in ((3, own), (6, counts)):
+        found[:, :, first] = values
+        found[:, 1:, first + 1], found[:, 0, first + 1] = values[:, :-1], values[:, 0]
+        found[:, :-1, first + 2], found[:, -1, first + 2] = values[:, 1:], values[:, -1]
+    gaps = np.log1p(np.concatenate([view.last_gaps, view.quantiles], axis=1) / 1000.0)
+    is_known = ~np.isnan(gaps)[:, None, :]
+    distance = np.where(is_known, gaps[:, None, :] - AGES[:, None], UNKNOWN)
+    found[:, :, 9:16] = distance
+    found[:, :, 16:23] = np.exp(-SOFTNESS * np.abs(distance))
+    gaps = np.nan_to_num(gaps)
+    of_function = (
+        gaps[:, 0],
+        gaps[:, 4],
+        *np.log1p([view.counts.sum(axis=1), view.arrivals, view.recent, view.demand]),
+    )
+    found[:, :, 23:] = np.stack(of_function, axis=1)[:, None, :]
+    return found

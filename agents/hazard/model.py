@@ -1,0 +1,145 @@
+"""A hazard model and the policy that it makes; NumPy alone plays it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.hazard.features import MOST_LOGIT, NAMES, inputs_of, logit
+from agents.hazard.plans import plan
+from agents.hazard.view import Floats, View, own_hazards, view_of
+from envs.containers.history import BINS
+
+MOST_DEVIATIONS = 5.0
+"""Inputs count up to there, so that functions unlike all that were fitted do not lead far away."""
+
+Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HazardModel:
+    """The chance of a request in each bin: the function's own, corrected by a network.
+
+    Attributes:
+        prior: [BINS] float64, gaps of the prior by bin.
+        factors: [2] float64, of what a cold start costs and of how long a start takes, as plans count them: tuned, for
+            functions that share a pool pay for more than their own containers.
+        mean, deviation: [inputs] float32, of the inputs that were fitted.
+        layers: weights [inputs, outputs] and biases [outputs], float32, of each layer; between them is tanh.
+    """
+
+    prior: Floats
+    factors: Floats
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    layers: Layers
+
+    def view_of(self, observations: NDArray[Any]) -> View:
+        """The view of observations, [B, features], with the factors on its prices."""
+        view = view_of(observations)
+        return replace(view, worth_ms=self.factors[0] * view.worth_ms, start_ms=self.factors[1] * view.start_ms)
+
+    def hazards(self, view: View) -> Floats:
+        """[B, BINS] float64, for the functions of a view."""
+        own = logit(own_hazards(view, self.prior))
+        return chances(own + self.corrections(inputs_of(view, own)))
+
+    def corrections(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[B, BINS] float32, log odds, for inputs [B, BINS, inputs]."""
+        values = self.standardised(inputs).reshape(-1, len(NAMES))
+        for number, (weights, biases) in enumerate(self.layers):
+            values = (np.tanh(values) if number else values) @ weights + biases
+        return values.reshape(inputs.shape[:2])
+
+    def standardised(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Inputs as the layers take them."""
+        scaled: NDArray[np.float32] = (inputs - self.mean) / self.deviation
+        return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS, out=scaled)
+
+    def shrunk(self, factor: float) -> HazardModel:
+        """The same with a factor on the correction."""
+        weights, biases = self.layers[-1]
+        last = (weights * np.float32(factor), biases * np.float32(factor))
+        return replace(self, layers=(*self.layers[:-1], last))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All numbers by name, to be saved."""
+        layers = {
+            f"{name}{number}": array
+            for number, layer in enumerate(self.layers)
+            for name, array in zip(("weights", "biases"), layer, strict=True)
+        }
+        return {**{name: getattr(self, name) for name in ("prior", "factors", "mean", "deviation")}, **layers}
+
+
+def chances(odds: Floats) -> Floats:
+    """Chances of log odds, which count within `MOST_LOGIT`."""
+    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(odds, -MOST_LOGIT, MOST_LOGIT)))
+    return found
+
+
+def model_of(arrays: Mapping[str, NDArray[Any]]) -> HazardModel:
+    """The inverse of `HazardModel.arrays`.
+
+    Raises:
+        ValueError: an array is missing, does not fit the others, or has a number that is none.
+    """
+    layers: list[Any] = []
+    try:
+        while f"weights{len(layers)}" in arrays:
+            layers.append((arrays[f"weights{len(layers)}"], arrays[f"biases{len(layers)}"]))
+        model = HazardModel(
+            arrays["prior"], arrays["factors"], arrays["mean"], arrays["deviation"], layers=tuple(layers)
+        )
+    except KeyError as error:
+        raise ValueError(f"{error} is missing") from error
+    sizes = [len(NAMES), *(len(biases) for _, biases in layers)]
+    shapes = [(BINS,), (2,), (sizes[0],), (sizes[0],), *pairwise(sizes)]
+    frame = (model.prior, model.factors, model.mean, model.deviation)
+    given = [*(array.shape for array in frame), *(weights.shape for weights, _ in layers)]
+    if given != shapes or not layers or sizes[-1] != 1:
+        raise ValueError(f"arrays of {given} are no hazard model of {len(NAMES)} inputs and {BINS} bins")
+    if not all(np.isfinite(array).all() for array in model.arrays().values()):
+        raise ValueError("a number is not finite")
+    return model
+
+
+def untrained(prior: Floats, factors: Sequence[float] = (1.0, 1.0)) -> HazardModel:
+    """The model that corrects nothing: the rule `hazard-look-ahead`.
+
+    Args:
+        prior: [BINS] float64, gaps of the prior by bin.
+        factors: constants of the rule.
+    """
+    size = len(NAMES)
+    zero, one = np.zeros(size, np.float32), np.ones(size, np.float32)
+    layer = (np.zeros((size, 1), np.float32), np.zeros(1, np.float32))
+    return HazardModel(prior, np.array(factors, np.float64), zero, one, (layer,))
+
+
+class HazardPolicy:
+    """A hazard model as an `agents.policy.EnvironmentPolicy`.
+
+    Args:
+        name: of the agent.
+        model: the model.
+        environment: what it plays.
+    """
+
+    masked = False
+
+    def __init__(self, name: str, model: HazardModel, environment: Mapping[str, Any]) -> None:
+        self.name, self.model, self.environment = name, model, environment
+
+    def reset(self, num_envs: int, /) -> None:
+        """Nothing is remembered."""
+
+    def act(self, observations: NDArray[Any], action_masks: NDArray[np.bool_] | None = None, /) -> NDArray[Any]:
+        """The action of each environment; see `agents.policy.EnvironmentPolicy`."""
+        view = self.model.view_of(observations)
+        return plan(self.model.hazards(view), view).actions()
