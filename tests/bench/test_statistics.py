@@ -104,3 +104,42 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 def test_few_windows_have_no_interval() -> None:
     found = iqm({"a": np.array([[1.0, 2.0, 3.0]])}, "x", Strata())
     assert (found.low, found.high) == (None, None)
+
+
+# Numbers of the package rliable 1.2.0 for the same scores, whose functions were called by hand: `aggregate_iqm`,
+# `probability_of_improvement` (of the negated scores, for lower is better here) and `run_score_deviation`. The package
+# itself no longer imports beside its dependencies of today. Columns are tasks, which have one window each here.
+RLIABLE_X = np.array(
+    [
+        [1.00, 1.20, 1.50, 1.02, 1.33, 1.07],
+        [1.10, 1.25, 1.40, 1.04, 1.41, 1.01],
+        [1.05, 1.30, 1.45, 1.02, 1.28, 1.12],
+        [1.20, 1.20, 1.90, 1.11, 1.33, 1.09],
+        [1.15, 1.10, 1.35, 1.08, 1.60, 1.03],
+    ]
+)
+RLIABLE_Y = np.array(
+    [
+        [1.10, 1.20, 1.60, 1.02, 1.40, 1.02],
+        [1.10, 1.35, 1.40, 1.09, 1.33, 1.10],
+        [1.25, 1.40, 1.55, 1.20, 1.70, 1.12],
+    ]
+)
+
+
+def tasks(scores: np.ndarray) -> dict[str, np.ndarray]:
+    return {str(task): scores[:, task : task + 1] for task in range(scores.shape[1])}
+
+
+def test_the_numbers_are_those_of_rliable() -> None:
+    """Intervals of rliable are of 100,000 and 20,000 draws of runs within each task, ours of 2,000."""
+    x, y = tasks(RLIABLE_X), tasks(RLIABLE_Y)
+    mean = iqm(x, "x", Strata())
+    assert mean.mean == pytest.approx(1.181875, abs=1e-12)
+    assert (mean.low, mean.high) == pytest.approx((1.155, 1.206875), abs=0.003)
+    assert iqm(y, "y", Strata()).mean == pytest.approx(1.245, abs=1e-12)
+    better = probability_of_improvement(x, y, ("x", "y"), Strata())
+    assert better.mean == pytest.approx(0.6777777777777777, abs=1e-12)
+    assert (better.low, better.high) == pytest.approx((0.50555556, 0.83333333), abs=0.02)
+    above = 1.0 - profile(x, "x", (1.05, 1.2, 1.4), Strata()).shares
+    assert above == pytest.approx([0.7666666666666667, 0.4, 0.16666666666666666], abs=1e-12)
