@@ -161,32 +161,32 @@ def make_app(page: Path, catalog: Catalog) -> Starlette:
     )
 
 
-async def _until_gone(websocket: WebSocket, tell: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
-    """Tell a viewer something until it goes, or all is told; `tell` gets what says whether it has gone."""
+async def _until_gone(websocket: WebSocket, tell: Callable[[asyncio.Task[None]], Awaitable[None]]) -> None:
+    """Tell a viewer something until it goes, or all is told; `tell` gets what is done once it has gone."""
     gone = asyncio.create_task(_wait_until_gone(websocket))
     try:
-        await tell(gone.done)
+        await tell(gone)
     except WebSocketDisconnect:
         pass
     finally:
         gone.cancel()
 
 
-async def _list(websocket: WebSocket, listing: Callable[[], list[dict[str, Any]]], is_gone: Callable[[], bool]) -> None:
+async def _list(websocket: WebSocket, listing: Callable[[], list[dict[str, Any]]], gone: asyncio.Task[None]) -> None:
     """Send what can be shown, now and whenever it changes."""
     sent = None
-    while not is_gone():
+    while not gone.done():
         found = await run_in_threadpool(listing)
         if found != sent:
             sent = found
             await websocket.send_json(sent)
-        await asyncio.sleep(LIST_SECONDS)
+        await asyncio.wait([gone], timeout=LIST_SECONDS)  # a server that stops waits for nothing longer
 
 
-async def _serve(websocket: WebSocket, source: Source, is_gone: Callable[[], bool]) -> None:
+async def _serve(websocket: WebSocket, source: Source, gone: asyncio.Task[None]) -> None:
     """Send what a source has, or why it cannot be read."""
     try:
-        await _stream(websocket, await run_in_threadpool(source.open), is_gone)
+        await _stream(websocket, await run_in_threadpool(source.open), gone.done)
     except UserError as error:
         await _tell(websocket, "problem", text=str(error))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -199,6 +201,24 @@ def test_the_curve_of_a_run_is_followed(start: Start, page: Path, tmp_path: Path
         while isinstance(message := socket.recv(10), str):
             assert json.loads(message)["kind"] == "caught-up"
         assert [column["values"] for column in decode(message)["columns"]] == [[20.0], ["validation/usd"], [4.0]]
+
+
+def test_a_server_stops_quietly_while_pages_are_open(
+    page: Path, cluster_recording: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = DashboardServer(page, Catalog([cluster_recording]), Address())
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.is_started:
+        time.sleep(0.01)
+    address = f"ws://127.0.0.1:{server.port}/api"
+    with connect(f"{address}/sources") as listed, connect(f"{address}/stream?source=cluster") as streamed:
+        assert listed.recv(10)
+        assert streamed.recv(10)
+        server.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert capfd.readouterr().err == ""
 
 
 def test_every_request_needs_the_token(start: Start, page: Path, cluster_recording: Path) -> None:
