@@ -291,9 +291,8 @@ class LogReader:
         if value == counts.target:
             return
         count, gpus = len(self._waiting), sum(self._waiting.values())
-        waiting = (
-            f"{count:,} {'job waits' if count == 1 else 'jobs wait'} for {gpus:,.4g} {'GPU' if gpus == 1 else 'GPUs'}"
-        )
+        jobs = "job waits" if count == 1 else "jobs wait"
+        waiting = f"{count:,} {jobs} for {gpus:,.4g} {'GPU' if gpus == 1 else 'GPUs'}" if count else "no job waits"
         reason = f"{counts.seen_busy} of {counts.seen_on} nodes that are on are busy"
         reason += f"; {waiting}" if self._knows_waiting else ""
         before = counts.seen_on if counts.target < 0 else counts.target

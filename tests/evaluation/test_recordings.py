@@ -332,7 +332,7 @@ def test_a_suspended_job_leaves_its_nodes_and_waits_only_once_it_may_go_on() -> 
         (5.0, 1, 0),
     ]
     assert [reason.partition("; ")[2] for *_, reason in rows.decisions] == [
-        "0 jobs wait for 0 GPUs", "1 job waits for 3 GPUs",
+        "no job waits", "1 job waits for 3 GPUs",
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import { onThemeChange, theme } from "./theme";
 interface Series {
   label: string;
   x: ArrayLike<number>;
-  y: ArrayLike<number>;
+  y: ArrayLike<number | null>;
   /** Points that came so far, also those that are here no longer. */
   came: number;
 }
@@ -67,8 +67,9 @@ export function Chart({ title, series, axis, cursor, animation }: {
   });
   const place = () => {
     if (cursor === undefined || plot.current === null || head.current === null) return;
-    const left = plot.current.valToPos(cursor(), "x") + plot.current.over.offsetLeft;
-    head.current.style.transform = `translateX(${left}px)`;
+    const { over } = plot.current;
+    const left = Math.min(Math.max(plot.current.valToPos(cursor(), "x"), 0), over.offsetWidth); // what is drawn may be older
+    head.current.style.transform = `translateX(${left + over.offsetLeft}px)`;
   };
   if (animation !== undefined) useDraw(animation, place);
   return (
@@ -120,7 +121,12 @@ function plain(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
 }
 
-export const STEPS: XAxis = { text: plain, mark: plain };
+/** Many steps in few characters: 20M. */
+function short(value: number): string {
+  return value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 4 });
+}
+
+export const STEPS: XAxis = { text: plain, mark: short };
 
 const METRICS: [string, string, number][] = [
   ["power, kW", "watts", 1e-3],
@@ -177,8 +183,14 @@ function Signal({ recording, signals, column, clock, ...shared }: Shared & { rec
 
 function samplesOf(track: Track, column: string, factor: number): Series {
   const samples = track.table("samples");
-  const y = samples.numbers(column).subarray(0, samples.rows);
-  return { label: track.head.title || track.head.name, x: samples.numbers("time_seconds").subarray(0, samples.rows), y: factor === 1 ? y : Float64Array.from(y, (value) => value * factor), came: samples.came };
+  const values = samples.numbers(column).subarray(0, samples.rows);
+  const x = samples.numbers("time_seconds").subarray(0, samples.rows);
+  return { label: track.head.title || track.head.name, x, y: scaled(values, factor), came: samples.came };
+}
+
+/** Values in another unit; what is not known is a gap, for a single NaN would leave the figure empty. */
+export function scaled(values: ArrayLike<number>, factor: number): (number | null)[] {
+  return Array.from(values, (value) => (Number.isFinite(value) ? value * factor : null));
 }
 
 /** A line with steps for each of the first four zones. */

@@ -11,6 +11,8 @@ export interface MapView {
   scale: number;
 }
 
+/** Pixels around the outermost sites: their names are above, bars at the right, containers below. */
+const AROUND = { left: 24, right: 48, top: 36, bottom: 28 };
 const ROAD_WIDTHS = [2.2, 1.8, 1.4, 1, 0.7];
 /** Edges of the three colours of a link, ms. */
 const LATENCIES = [20, 50];
@@ -36,8 +38,10 @@ function bounds(track: Track): { left: number; right: number; bottom: number; to
 export function fit(track: Track, width: number, height: number): MapView {
   const box = bounds(track);
   if (!Number.isFinite(box.left)) return { x: 0, y: 0, scale: 1 };
-  const scale = 0.9 * Math.min(width / Math.max(box.right - box.left, 1), height / Math.max(box.top - box.bottom, 1));
-  return { x: (box.left + box.right) / 2, y: (box.bottom + box.top) / 2, scale };
+  const [inside, high] = [Math.max(width - AROUND.left - AROUND.right, 1), Math.max(height - AROUND.top - AROUND.bottom, 1)];
+  const scale = Math.min(inside / Math.max(box.right - box.left, 1), high / Math.max(box.top - box.bottom, 1));
+  const [right, down] = [(AROUND.right - AROUND.left) / 2, (AROUND.bottom - AROUND.top) / 2];
+  return { x: (box.left + box.right) / 2 + right / scale, y: (box.bottom + box.top) / 2 - down / scale, scale };
 }
 
 /** The roads as a picture of their own: they do not move, so they are drawn once for a view. */

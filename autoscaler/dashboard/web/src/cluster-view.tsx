@@ -3,12 +3,12 @@ import { useCanvas, type Animation } from "./animation";
 import { Bars } from "./bars";
 import type { Clock } from "./clock";
 import { drawGantt, drawNodes, layoutNodes, nodeAt, type Rows } from "./draw";
-import { moment, number } from "./format";
+import { counted, moment } from "./format";
 import { FunctionsInTime } from "./functions-view";
 import { onKeys, useWidth, useZoom } from "./hooks";
 import { NODE_STATES, OFF, type Recording, type Track } from "./recording";
 import { isDark, theme } from "./theme";
-import type { Viewport } from "./timeline";
+import { shownTimes, wholeSeconds, type Viewport } from "./timeline";
 import { nodeFacts } from "./why";
 
 const GANTT_HEIGHT = 240;
@@ -62,7 +62,7 @@ export function ClusterView({ recording, track, clock, animation }: {
             {facts.sentences.map((text) => <p key={text}>{text}</p>)}
             <details>
               <summary>History</summary>
-              <ul>{facts.history.map(({ time, state, gpus }, index) => <li key={index}>{moment(time, head.start_time)} {state}{gpus > 0 && head.kind === "cluster" && `, ${number(gpus, 2)} GPUs in use`}</li>)}</ul>
+              <ul>{facts.history.map(({ time, state, gpus }, index) => <li key={index}>{moment(time, head.start_time)} {state}{gpus > 0 && head.kind === "cluster" && `, ${counted(gpus, "GPU")} in use`}</li>)}</ul>
             </details>
             <button type="button" onClick={() => setSelected(-1)}>Close</button>
           </div>
@@ -108,21 +108,18 @@ function Gantt({ recording, track, bars, clock, animation, width }: {
     }
     return { place: places, gpus: sizes, name: (place) => nodes.text("name", place) };
   }, [nodes, nodes.rows]);
-  const [seconds, zoom] = useZoom(GANTT_SECONDS);
+  const [seconds, zoom] = useZoom(GANTT_SECONDS, wholeSeconds(recording));
   const [shown, setShown] = useState(40);
   const [top, setTop] = useState(0);
   const [behind, setBehind] = useState(0);
   const most = Math.max(1, nodes.rows);
   const count = Math.min(shown, most);
-  const view = (): Viewport => {
-    const to = clock.time - behind + 0.05 * seconds;
-    return { from: to - seconds, to, top: Math.min(top, Math.max(0, most - count)), rows: count };
-  };
+  const view = (): Viewport => ({ ...shownTimes(recording, clock.time - behind, seconds), top: Math.min(top, Math.max(0, most - count)), rows: count });
   useCanvas(animation, canvas, width, GANTT_HEIGHT, (context) => {
     drawGantt(context, width, GANTT_HEIGHT, bars, view(), rows, clock.time, recording.head!.start_time, theme(), isDark());
   });
   const scroll = (by: number) => setTop(Math.min(Math.max(top + by, 0), Math.max(0, most - count)));
-  const back = (by: number) => setBehind(Math.max(0, behind + by));
+  const back = (by: number) => setBehind(Math.max(0, Math.min(behind + by, clock.time - recording.start - seconds / 2)));
   const onKey = onKeys({
     "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-count / 4), ArrowDown: () => scroll(count / 4),
     ArrowLeft: () => back(seconds / 4), ArrowRight: () => back(-seconds / 4),

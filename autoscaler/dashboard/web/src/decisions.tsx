@@ -1,5 +1,5 @@
 import type { Clock } from "./clock";
-import { duration, moment, number } from "./format";
+import { counted, duration, moment } from "./format";
 import type { Recording, Track } from "./recording";
 import { jobName, reasonsOf, waitingRows } from "./why";
 
@@ -16,7 +16,7 @@ export function Decisions({ recording, track, clock, onSeek }: {
   const rows = Array.from({ length: Math.min(SHOWN, last + 1) }, (_, index) => last - index);
   const names = head.kind === "city" ? track.table("sites") : null;
   const aim = (target: number) => (names === null ? `${target}` : (names.text("name", target) || "none"));
-  const where = (pool: number) => (pool < 0 ? "" : names !== null ? names.text("name", pool) : (head.pools[pool]?.name ?? ""));
+  const where = (pool: number) => (pool < 0 ? "" : names !== null ? `zone of ${names.text("name", pool)}:` : (head.pools[pool]?.name ?? ""));
   return (
     <div class="lists">
       <div>
@@ -50,8 +50,8 @@ function Queue({ track, time }: { track: Track; time: number }) {
       <ul class="queue">
         {waiting.slice(0, SHOWN).map((row) => (
           <li key={row}>
-            <strong>{jobName(track, jobs[row])}</strong> requests {number(gpus[row], 2)} GPUs, waits for {duration(time - times[row])}
-            {reasonsOf(track, "job", jobs[row], time).map((text) => <span key={text} class="reason"> {text}</span>)}
+            <strong>{jobName(track, jobs[row])}</strong> requests {counted(gpus[row], "GPU")}, waits for {duration(time - times[row])}
+            {reasonsOf(track, "job", jobs[row], time).map((text) => <span key={text} class="reason">{text}</span>)}
           </li>
         ))}
       </ul>

@@ -7,6 +7,12 @@ export function number(value: number, digits = 3): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: places, minimumFractionDigits: places });
 }
 
+/** A number of things with their name: whole and many ones without decimals, one of them in the singular. */
+export function counted(value: number, name: string): string {
+  if (!Number.isFinite(value)) return `– ${name}s`;
+  return `${value.toLocaleString("en-US", { maximumFractionDigits: value >= 10 ? 0 : 2 })} ${name}${value === 1 ? "" : "s"}`;
+}
+
 export function share(value: number): string {
   if (!Number.isFinite(value)) return "";
   const percent = 100 * value;

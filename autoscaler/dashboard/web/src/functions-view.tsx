@@ -5,6 +5,7 @@ import { drawFunctions, Functions } from "./functions";
 import { onKeys, useZoom } from "./hooks";
 import { CONTAINER_STATES, type Recording, type Track } from "./recording";
 import { theme } from "./theme";
+import { shownTimes, wholeSeconds } from "./timeline";
 
 const HEIGHT = 300;
 const SECONDS = 6 * 3600;
@@ -20,13 +21,13 @@ export function FunctionsInTime({ recording, track, clock, animation, width }: {
   functions.update();
   const head = recording.head!;
   const order = useMemo(() => functions.busiest(), [functions, table.rows]);
-  const [seconds, zoom] = useZoom(SECONDS);
+  const [seconds, zoom] = useZoom(SECONDS, wholeSeconds(recording));
   const [top, setTop] = useState(0);
   const count = Math.min(SHOWN, Math.max(order.length, 1));
   const first = Math.min(top, Math.max(0, order.length - count));
   useCanvas(animation, canvas, width, HEIGHT, (context) => {
-    const to = clock.time + 0.05 * seconds;
-    drawFunctions(context, width, HEIGHT, functions, order, head.services, { from: to - seconds, to, top: first, rows: count }, clock.time, head.start_time, theme());
+    const view = { ...shownTimes(recording, clock.time, seconds), top: first, rows: count };
+    drawFunctions(context, width, HEIGHT, functions, order, head.services, view, clock.time, head.start_time, theme());
   });
   const scroll = (by: number) => setTop(Math.min(Math.max(first + by, 0), Math.max(0, order.length - count)));
   const onKey = onKeys({ "+": () => zoom(0.5), "-": () => zoom(2), ArrowUp: () => scroll(-4), ArrowDown: () => scroll(4) });

@@ -25,8 +25,9 @@ export function onKeys(actions: Record<string, () => void>): (event: KeyboardEve
 
 const [SHORTEST, LONGEST] = [600, 60 * 86_400];
 
-/** How much time a figure shows, and what changes that. */
-export function useZoom(initialSeconds: number): [number, (factor: number) => void] {
-  const [seconds, setSeconds] = useState(initialSeconds);
-  return [seconds, (factor) => setSeconds(Math.min(Math.max(seconds * factor, SHORTEST), LONGEST))];
+/** How much time a figure shows, at most all that there is, and what changes that. */
+export function useZoom(initialSeconds: number, mostSeconds: number): [number, (factor: number) => void] {
+  const [wanted, setWanted] = useState(initialSeconds);
+  const seconds = Math.min(wanted, Math.max(mostSeconds, SHORTEST));
+  return [seconds, (factor) => setWanted(Math.min(Math.max(seconds * factor, SHORTEST), LONGEST))];
 }

@@ -1,6 +1,7 @@
 /** A figure of rows in time: their names at the left, times below, and the moment as a line. */
 
 import { tickText, ticks } from "./format";
+import type { Recording } from "./recording";
 import type { Theme } from "./theme";
 
 export interface Viewport {
@@ -18,6 +19,21 @@ export interface Inside {
   /** Pixels for a row, and for a second. */
   row: number;
   scale: number;
+}
+
+/** Of what is shown, how much lies after the moment. */
+const AHEAD = 0.05;
+
+/** From when to when a figure shows a moment: at most so many seconds, and nothing from before the recording began. */
+export function shownTimes({ start, end }: Pick<Recording, "start" | "end">, time: number, seconds: number): Pick<Viewport, "from" | "to"> {
+  const from = Math.max(time - (1 - AHEAD) * seconds, start);
+  const after = AHEAD * Math.max(time - from, 60);
+  return { from, to: Math.max(time + after, Math.min(from + seconds, end)) };
+}
+
+/** How much of that shows all of a recording. */
+export function wholeSeconds({ start, end }: Pick<Recording, "start" | "end">): number {
+  return (end - start) / (1 - AHEAD);
 }
 
 const GUTTER = 72;

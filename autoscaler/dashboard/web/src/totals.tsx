@@ -1,4 +1,4 @@
-import { duration, number, share } from "./format";
+import { counted, duration, number, share } from "./format";
 import type { Head, Recording, Track } from "./recording";
 import { waitingRows } from "./why";
 
@@ -21,6 +21,7 @@ function totalsOf(kind: Head["kind"]): Total[] {
   ];
 }
 
+const named = (count: number, name: string) => (count === 1 ? name : `${name}s`);
 const whole = (count: number) => (Number.isFinite(count) ? Math.floor(count).toLocaleString("en-US") : "–");
 
 /** Whether any policy has something there: a recording without carbon says nothing by a row of zeros. */
@@ -59,8 +60,8 @@ export function Totals({ recording, track, time }: { recording: Recording; track
       })}
       <div><dt>mean wait</dt><dd>{duration(last("mean_wait_seconds"))}</dd></div>
       <div><dt>power now</dt><dd>{number(last("watts") / 1000)} <span class="unit">kW</span></dd></div>
-      <div><dt>waiting now</dt><dd>{whole(waiting)} <span class="unit">{isCluster ? "jobs" : "requests"}</span></dd></div>
-      <div><dt>running now</dt><dd>{whole(last("running"))} <span class="unit">{isCluster ? `on ${number(last("used_gpus"), 2)} GPUs` : "requests"}</span></dd></div>
+      <div><dt>waiting now</dt><dd>{whole(waiting)} <span class="unit">{named(waiting, isCluster ? "job" : "request")}</span></dd></div>
+      <div><dt>running now</dt><dd>{whole(last("running"))} <span class="unit">{isCluster ? `on ${counted(last("used_gpus"), "GPU")}` : named(last("running"), "request")}</span></dd></div>
     </dl>
   );
 }

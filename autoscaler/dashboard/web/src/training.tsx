@@ -7,6 +7,8 @@ import type { Recording } from "./recording";
 
 const FIRST = ["validation/", "train/learning_rate", "rollout/", "train/"];
 const SHOWN = 8;
+/** The number of which less is better, whatever was trained. */
+const COST = "validation/usd";
 
 export function Training({ recording }: { recording: Recording }) {
   const [, setVersion] = useState(0);
@@ -24,7 +26,7 @@ export function Training({ recording }: { recording: Recording }) {
       <dl class="totals">
         <div><dt>steps</dt><dd>{number(Math.max(...[...curves.values()].map(({ x }) => x[x.length - 1])), 1)}</dd></div>
         {names.filter((name) => name.startsWith("validation/")).map((name) => (
-          <div key={name}><dt>{name}</dt><dd>{number(curves.get(name)!.y.at(-1)!)} <span class="unit">best {number(Math.min(...curves.get(name)!.y))}</span></dd></div>
+          <div key={name}><dt>{name}</dt><dd>{number(curves.get(name)!.y.at(-1)!)} {name === COST && <span class="unit">best {number(Math.min(...curves.get(name)!.y))}</span>}</dd></div>
         ))}
       </dl>
       <div class="charts">

@@ -1,7 +1,7 @@
 /** Why a node is as it is, in words; only what the recording says. */
 
 import type { Bars } from "./bars";
-import { duration, number } from "./format";
+import { counted, duration } from "./format";
 import { containersOn } from "./functions";
 import { BOOTING, BUSY, DRAINING, FAILED, GONE, IDLE, NODE_STATES, OFF, PREEMPT, SUBMIT, SUSPEND, SUSPENDED, type Head, type Track } from "./recording";
 
@@ -87,17 +87,17 @@ function sentencesOf(
   const lasting = `for ${duration(time - since)}`;
   const decisions = track.table("decisions");
   const [last] = decisionsOf(track, pool, time, 1);
-  const aims = last === undefined ? "" : `The last change of the target, ${duration(time - decisions.numbers("time_seconds")[last])} ago, was to ${decisions.numbers("target")[last]} nodes: ${decisions.text("reason", last) || "no reason is recorded"}.`;
+  const aims = last === undefined ? "" : `The last change of the target, ${duration(time - decisions.numbers("time_seconds")[last])} ago, was to ${counted(decisions.numbers("target")[last], "node")}: ${decisions.text("reason", last) || "no reason is recorded"}.`;
   switch (state) {
     case BUSY: {
       if (head.kind === "functions") return [`It is on for its containers: ${containersOn(track, node, time, head.services).slice(0, 12).join(", ")}.`];
       const running = bars.running(node, time);
-      const jobs = running.slice(0, 8).map((bar) => `${jobName(track, bars.job[bar])} (${number(bars.gpus[bar], 2)} GPUs)`);
+      const jobs = running.slice(0, 8).map((bar) => `${jobName(track, bars.job[bar])} (${counted(bars.gpus[bar], "GPU")})`);
       const more = running.length > 8 ? ` and ${running.length - 8} more` : "";
       return [`It stays because it is busy: ${jobs.join(", ")}${more}.`];
     }
     case IDLE: {
-      const least = settings !== undefined && settings.min_nodes > 0 ? [`The pool keeps at least ${settings.min_nodes} nodes.`] : [];
+      const least = settings !== undefined && settings.min_nodes > 0 ? [`The pool keeps at least ${counted(settings.min_nodes, "node")}.`] : [];
       return [`Idle ${lasting}: nothing runs here, and no decision has removed it yet.`, ...reasonsOf(track, "pool", pool, time), ...least, ...(aims ? [aims] : [])];
     }
     case BOOTING: {

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { Bars } from "../src/bars";
-import { Users } from "../src/city";
+import { scaled } from "../src/charts";
+import { fit, Users } from "../src/city";
 import { Clock } from "../src/clock";
-import { duration, moment, number, share, tickText, ticks } from "../src/format";
+import { counted, duration, moment, number, share, tickText, ticks } from "../src/format";
 import { decodeFrame } from "../src/frame";
 import { END, Recording, RESIZE, START, SUBMIT, type Head } from "../src/recording";
+import { shownTimes, wholeSeconds } from "../src/timeline";
 import { nextDecision } from "../src/transport";
 import { nodeFacts, reasonsOf } from "../src/why";
 import { encodeFrame } from "./encode";
@@ -62,7 +64,7 @@ describe("why a node is still here", () => {
   bars.update();
 
   it("says what runs on it, since when it is idle, and what was decided", () => {
-    expect(nodeFacts(HEAD, track, bars, 0, 30)!.sentences).toEqual(["It stays because it is busy: job 4 (8.0 GPUs)."]);
+    expect(nodeFacts(HEAD, track, bars, 0, 30)!.sentences).toEqual(["It stays because it is busy: job 4 (8 GPUs)."]);
     const idle = nodeFacts(HEAD, track, bars, 1, 30)!;
     expect(idle.sentences[0]).toBe("kept by min_nodes");
     expect(idle.sentences.join(" ")).toContain("Idle for 30 s");
@@ -97,6 +99,37 @@ describe("a recording", () => {
     const next = (time: number, way: 1 | -1) => nextDecision(found.tracks, time, way);
     expect([next(0, 1), next(1, 1), next(3, 1), next(5, 1)]).toEqual([1, 3, 5, 5]);
     expect([next(6, -1), next(5, -1), next(1, -1)]).toEqual([5, 3, 1]);
+  });
+});
+
+describe("what a figure shows", () => {
+  const span = { start: 1000, end: 9000 };
+
+  it("begins with the recording, and has the moment at its right end later", () => {
+    expect(shownTimes(span, 1000, 2000)).toEqual({ from: 1000, to: 3000 });
+    expect(shownTimes(span, 8000, 2000)).toEqual({ from: 6100, to: 8100 });
+  });
+
+  it("is as long as what is there, where that is shorter", () => {
+    expect(shownTimes({ start: 1000, end: 2000 }, 2000, 50_000)).toEqual({ from: 1000, to: 2050 });
+    expect(shownTimes(span, span.end, wholeSeconds(span)).from).toBeCloseTo(span.start, 6);
+  });
+
+  it("has gaps where values are not known", () => {
+    expect(scaled([NaN, 2, Infinity], 0.5)).toEqual([null, 1, null]);
+  });
+});
+
+describe("the map", () => {
+  it("has room for names, bars and containers around the outermost sites", () => {
+    const sites = { site: [0, 1], name: ["a", "b"], x: [0, 1000], y: [0, 500], zone: [0, 0], cpu_cores: [1, 1], memory_gb: [1, 1], gpus: [1, 1] };
+    const track = recording({ sites }).tracks[0];
+    for (const [width, height] of [[360, 260], [900, 560]]) {
+      const view = fit(track, width, height);
+      const [left, right] = [0, 1000].map((x) => width / 2 + (x - view.x) * view.scale);
+      const [low, high] = [0, 500].map((y) => height / 2 - (y - view.y) * view.scale);
+      expect([left >= 23.9, width - right >= 47.9, high >= 35.9, height - low >= 27.9]).toEqual([true, true, true, true]);
+    }
   });
 });
 
@@ -145,6 +178,7 @@ describe("texts", () => {
     expect([number(0), number(1234.5), number(12.345), number(1.2345), number(NaN), number(2e-5)]).toEqual(["0.00", "1,235", "12.3", "1.23", "–", "2.0e-5"]);
     expect([share(0.051), share(-0.1), share(0), share(NaN)]).toEqual(["+5.1 %", "−10.0 %", "±0.0 %", ""]);
     expect([duration(59), duration(61), duration(3700), duration(90_000)]).toEqual(["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+    expect([1, 0.25, 8, 427.52, NaN].map((value) => counted(value, "GPU"))).toEqual(["1 GPU", "0.25 GPUs", "8 GPUs", "428 GPUs", "– GPUs"]);
     expect(moment(86_461, null)).toBe("day 1 00:01:01");
     expect(moment(61, "2017-10-02T00:00:00")).toBe("2017-10-02 00:01:01");
   });
