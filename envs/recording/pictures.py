@@ -28,6 +28,8 @@ LABEL, LARGEST, SMALLEST = 18, 26, 5
 SITE_RADIUS = 9
 BAR_WIDTH, BAR_HEIGHT, BAR_DISTANCE = 4, 20, 5
 DOT_SIZE, DOT_DISTANCE, MOST_DOTS = 4, 5, 8
+AROUND = (SITE_RADIUS + 3, 14, SITE_RADIUS + 3 * BAR_DISTANCE + 7, SITE_RADIUS + DOT_SIZE + 6)
+"""Pixels left of, above, right of and below the outermost sites: bars are at the right, containers below."""
 
 
 @cache
@@ -154,11 +156,12 @@ def draw_city(image: Image.Image, city: City, box: tuple[int, int, int, int]) ->
     left, top, width, height = box
     points = np.concatenate([city.roads.reshape(-1, 2), city.sites])
     low, high = points.min(axis=0), points.max(axis=0)
-    scale = 0.92 * min(width / max(high[0] - low[0], 1.0), height / max(high[1] - low[1], 1.0))
+    inside = np.array([width - AROUND[0] - AROUND[2], height - AROUND[1] - AROUND[3]])
+    scale = (inside / np.maximum(high - low, 1.0)).min()
     middle = (low + high) / 2.0
 
     def place(where: NDArray[np.float64]) -> NDArray[np.float64]:
-        centre = np.array([left + width / 2.0, top + height / 2.0])
+        centre = np.array([left + AROUND[0], top + AROUND[1]]) + inside / 2.0
         return np.asarray(centre + (where - middle) * scale * (1.0, -1.0), np.float64)
 
     for row in np.concatenate([place(city.roads[:, :2]), place(city.roads[:, 2:])], axis=1).tolist():

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 
 from autoscaler.cli import main
 from autoscaler.recordings.film import Film
-from envs.recording.pictures import STATES
+from envs.recording.pictures import PAPER, STATES, City, draw_city
 from tests.films import needs_moviepy, read_film
 
 
@@ -38,6 +38,21 @@ def test_a_city_is_drawn_and_its_users_move(city_recording: Path) -> None:
     assert (early != late).any()
     assert pixels(film.frame(10.0), "#8c510a") == 0  # the site in the dirty zone is off
     assert pixels(film.frame(10.0), STATES[3]) > 20
+
+
+def test_a_map_stays_in_its_place() -> None:
+    ends = np.array([[0.0, 0.0], [1000.0, 500.0]])
+    city = City(
+        roads=ends.reshape(1, 4), sites=ends, is_on=np.ones(2, bool), grams_per_kwh=np.full(2, 100.0), most_grams=200.0,
+        used=np.ones((2, 3)), containers=np.full((2, 4), 5), users=ends, served_by=np.array([1, 0]),
+        latency_ms=np.full(2, 10.0),
+    )  # fmt: skip
+    image = Image.new("RGB", (400, 300), PAPER)
+    draw_city(image, city, (100, 50, 200, 200))
+    drawn = (np.asarray(image) != 255).any(axis=2)
+    assert drawn[50:250, 100:300].sum() > 500
+    drawn[50:250, 100:300] = False
+    assert not drawn.any()
 
 
 def render_film(recording: Path, path: Path) -> None:
