@@ -1,4 +1,4 @@
-"""Trains and records what `autoscaler dashboard --demo` plays: `python packaging/make_demo.py`, some minutes.
+"""Trains and records what `autoscaler dashboard --demo` plays: `python packaging/make_demo.py`, about ten minutes.
 
 Both recordings show a trained policy beside the tuned rule that results are compared with, on days that neither saw.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+
+import pyarrow as pa
 
 import autoscaler
 import traces
@@ -20,6 +22,7 @@ from autoscaler.recordings.city import record_city
 from autoscaler.recordings.simulated import Recorded, record_policies
 from autoscaler.recordings.stretch import Stretch
 from autoscaler.run_folder import saved_experiment
+from envs.recording.writer import SUFFIX
 
 DEMO = Path(__file__).parents[1] / "autoscaler" / "dashboard" / "demo"
 
@@ -58,6 +61,7 @@ def record_cluster(folder: Path, run: Path) -> None:
     window = equal_windows(trace, found.experiment.split.train, 1.0, 1)[0]
     replace_recording(folder)
     record_policies(folder, scenario, window, policies, title, Stretch(40 * DAY, 42 * DAY))
+    compact(folder)
 
 
 def make_city(folder: Path, run: Path) -> None:
@@ -76,6 +80,16 @@ def record_village(folder: Path, run: Path) -> None:
     title = "a village on a fourth morning: linear-cma-es, trained on three before, and the constant tuned on them"
     replace_recording(folder)
     record_city(folder, evaluation.city, policies, round(1000 * evaluation.windows[0][0]), title)
+    compact(folder)
+
+
+def compact(folder: Path) -> None:
+    """Join the batches of each table: how many were written depends on how long it took, and many are larger."""
+    for path in folder.rglob(f"*{SUFFIX}"):
+        with pa.ipc.open_stream(path) as stream:
+            table = stream.read_all().combine_chunks()
+        with pa.ipc.new_stream(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+            stream.write_table(table)
 
 
 def replace_recording(folder: Path) -> None:

@@ -170,11 +170,15 @@ def test_the_demo_has_a_city_and_a_cluster_that_are_whole() -> None:
     heads = {}
     for source in Catalog([demo_folder()]).sources():
         feed = source.open()
-        rows = {batch.table for batch in feed.news()}
-        assert {"samples", "signals"} <= rows
+        batches = list(feed.news())
+        assert {"samples", "signals"} <= {batch.table for batch in batches}
+        assert ("reasons" in {batch.table for batch in batches}) == (feed.head.kind == "cluster")
+        power = [batch.rows.column("watts").to_numpy() for batch in batches if batch.table == "samples"]
+        assert min(watts[-1] for watts in power) > 0.0
         assert feed.head.finished
         heads[feed.head.kind] = sorted((track.reference, "trained" in track.title) for track in feed.head.tracks)
         assert "trained on" in feed.head.title
+    assert sum(path.stat().st_size for path in demo_folder().rglob("*.arrows")) < 400_000  # each wheel has them
     policy, rule = (False, True), (True, False)  # a trained policy, and the rule that it is compared with
     assert heads == {"city": [policy, rule], "cluster": [policy, rule]}
 
