@@ -142,8 +142,11 @@ def _users(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
 
 
 def _bursts(axes: Axes, trace: Trace, style: dict[str, object]) -> None:
-    found = dispersion(trace)
-    axes.plot([float(scale) for scale in found], list(found.values()), marker="o", **style)  # type: ignore[arg-type]
+    # Jobs that were all submitted at once have no dispersion.
+    found = {float(scale): value for scale, value in dispersion(trace).items() if value > 0.0}
+    if not found:
+        return
+    axes.plot(list(found), list(found.values()), marker="o", **style)  # type: ignore[arg-type]
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator(SCALES_SECONDS))

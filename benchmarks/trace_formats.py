@@ -137,6 +137,14 @@ def samples(rows: int) -> dict[str, tuple[str, str]]:
     }
 
 
+def _spoil(path: Path, rows: int) -> None:
+    """Make two rows of a large table ones that cannot be read."""
+    text = path.read_text(encoding="utf-8")
+    for row in (rows // 2, rows - 1):
+        text = text.replace(f"k{row},{row},", f"k{row},soon,", 1)
+    path.write_text(text, encoding="utf-8")
+
+
 def _lingjun_jobs(rows: int) -> str:
     header = "job_name,model,user_id,gmt_job_submitted,gmt_job_running,gmt_job_stopped,gmt_job_finished\n"
     return _lines(header, rows, lambda row: f"j{row},gpt,u,2023/7/15 2:01,2023/7/15 2:19,,2023/7/15 9:00\n")
@@ -207,7 +215,13 @@ def main() -> None:
         large = Path(folder) / "large.csv"
         large.write_text(samples(arguments.large_rows)["itp"][1], encoding="utf-8")
         found.append(imported(f"itp, {arguments.large_rows:,} rows", f"itp:{large}", arguments.repeats))
-        peaks = {"itp": peak_memory(f"itp:{Path(folder) / 'itp' / 'itp.csv'}", f"itp:{large}")}
+        small = f"itp:{Path(folder) / 'itp' / 'itp.csv'}"
+        peaks = {"itp": peak_memory(small, f"itp:{large}")}
+        _spoil(large, arguments.large_rows)
+        found.append(
+            imported(f"itp, {arguments.large_rows:,} rows, two of them bad", f"itp:{large}", arguments.repeats)
+        )
+        peaks["itp_with_bad_rows"] = peak_memory(small, f"itp:{large}")
     generated = f"synthetic:philly?seed=0&jobs_per_day={arguments.generated / 28}"
     found.append(imported(f"generated, {arguments.generated:,} jobs", generated, arguments.repeats))
     peaks["generated"] = peak_memory("synthetic:philly?seed=0&jobs_per_day=1000", generated)

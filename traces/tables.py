@@ -29,7 +29,7 @@ SEPARATORS: Final[Mapping[str, str]] = {"comma": ",", "semicolon": ";", "tab": "
 
 _HEADER_BYTES = 1 << 20
 _SHOWN_SIGNS = 60
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
 _BATCH_BYTES = 1 << 25
 _MAX_LINE_BYTES = 1 << 26
 
@@ -154,7 +154,7 @@ def read_text(path: str | Input, columns: Columns, separator: str, header: Seque
         TraceValueError: a column is missing.
     """
     source = as_input(path)
-    shape = _Shape(separator, read_header(source, separator) if header is None else list(header), header is None)
+    shape = _shape(source, separator, header)
     require(path, shape.header, columns)
     if source.head(len(PARQUET)) == PARQUET:
         table = read_columns(source, columns)
@@ -184,7 +184,7 @@ def read_batches(path: str | Input, columns: Mapping[str, pa.DataType], header: 
         TraceFileError: the file is missing or damaged.
     """
     source = as_input(path)
-    yield from _batches(source, _Shape(",", list(header), False), columns, _BATCH_BYTES)
+    yield from _batches(source, _shape(source, ",", header), columns, _BATCH_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,13 @@ class _Shape:
     separator: str
     header: list[str]
     has_header: bool
+
+
+def _shape(source: Input, separator: str, header: Sequence[str] | None) -> _Shape:
+    """The shape of a file; one that needs no line of names may have one all the same, which somebody put there."""
+    if header is None:
+        return _Shape(separator, read_header(source, separator), True)
+    return _Shape(separator, list(header), _split(_first_line(source), separator) == list(header))
 
 
 def _options(shape: _Shape, columns: Columns) -> dict[str, Any]:

@@ -176,6 +176,12 @@ def test_one_page_shows_a_trace_or_two(tmp_path: Path, capsys: pytest.CaptureFix
     assert "a picture needs two at least" in capsys.readouterr().err
 
 
+def test_a_trace_whose_jobs_all_came_at_once_has_a_page(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,5,600,1\nb,5,700,2\n")
+    assert main(["traces", "plot", f"itp:{tmp_path}/x.csv", "-o", f"{tmp_path}/x.html"]) == 0
+    assert "Run times" in (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
 def test_a_second_trace_that_is_larger_is_shown_whole() -> None:
     traces_of = [traces.load(f"synthetic:steady?days=2&seed=0&jobs_per_day={rate}") for rate in (50, 5000)]
     load = next(axes for axes in _figure(traces_of).axes if axes.get_title() == "Load if nobody waited")

@@ -1,5 +1,6 @@
 """Slurm's accounting: the output of `sacct --parsable2`."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ _CPUS, _MEMORY = re.compile(r"(?:^|,)cpu=(\d+)"), re.compile(r"(?:^|,)mem=([\d.]
 _MIB = {"K": 2**-10, "": 1.0, "M": 1.0, "G": 2.0**10, "T": 2.0**20, "P": 2.0**30}
 _JOULES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _UNFINISHED = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+_MIG, _MIG_SLICES = re.compile(r"(?:^|[^0-9a-z])([1-7])g\.\d+gb"), 7
 _MAX_JOULES = 1e13  # Slurm writes 2**64 and the like where a sensor failed.
 
 
@@ -60,9 +62,10 @@ def load(path: str, options: Options) -> Trace:
     Write it with `sacct --parsable2 --allusers -o JobID,User,Account,State,Submit,Start,End,...`; the columns may be in
     any order, and others do no harm.
 
-    - GPUs are those allocated (`AllocTRES`, else `AllocGRES`), else those requested. A TRES counts the whole job
-      (`gres/gpu=8`, or by model `gres/gpu:a100=8`); an older GRES counts one node (`gpu:a100:4`) and is multiplied by
-      `NNodes`. CPUs and memory are of the TRES, else `NCPUS`.
+    - GPUs are those allocated (`AllocTRES`, else `AllocGRES`); those requested only where nothing was allocated at
+      all. A TRES counts the whole job (`gres/gpu=8`, or by model `gres/gpu:a100=8`); an older GRES counts one node
+      (`gpu:a100:4`) and is multiplied by `NNodes`. An instance of MIG (`gres/gpu:a100_3g.20gb=1`) is its share of 7,
+      and more than a GPU of them whole GPUs, rounded up. CPUs and memory are of the TRES, else `NCPUS`.
     - The run time is `ElapsedRaw`, else `Elapsed` (both without suspension), else `End` minus `Start`. The time limit
       is the user's estimate of it; `UNLIMITED` and `Partition_Limit` are none.
     - Energy is `ConsumedEnergyRaw` in joules, or `ConsumedEnergy` with a unit (`1.5M`), of the job; where its row has
@@ -121,10 +124,11 @@ def _resources(rows: Rows) -> None:
     gpus = np.zeros(rows.table.num_rows)
     models: list[str | None] = [None] * len(gpus)
     cpus, memory = np.full(len(gpus), np.nan), np.full(len(gpus), np.nan)
+    is_allocated = ~is_null(rows["AllocTRES"]) if "AllocTRES" in rows.table.column_names else gpus > 0
     for name in _present(rows, _GPU_FIELDS):
         per_node = "gres" in name.lower()
         for row, found in enumerate(jobs.mapped(rows, name, _gres if per_node else _tres)):
-            if found is None or gpus[row]:
+            if found is None or gpus[row] or (name == "ReqTRES" and is_allocated[row]):
                 continue
             gpus[row] = found[0] * ((nodes[row] or 1) if per_node else 1)
             models[row], cpus[row], memory[row] = found[1:]
@@ -141,10 +145,20 @@ def _tres(text: str) -> tuple[float, str | None, float, float]:
     """GPUs, their model, CPUs and MiB of a TRES such as `cpu=8,gres/gpu:a100=2,mem=64G`."""
     typed = _TYPED.findall(text)
     total = _TOTAL.search(text)
-    gpus = int(total[1]) if total else sum(int(count) for _, count in typed)
+    shares = [int(count) * _share(kind) for kind, count in typed]
+    gpus = float(total[1]) if total else float(sum(int(count) for _, count in typed))
+    if sum(shares) < gpus:  # instances of MIG are among them
+        gpus = sum(shares) + gpus - sum(int(count) for _, count in typed)
+        gpus, typed = gpus if gpus < 1 else math.ceil(round(gpus, 6)), []
     cpus, memory = _CPUS.search(text), _MEMORY.search(text)
     mib = float(memory[1]) * _MIB[memory[2]] if memory else np.nan
-    return float(gpus), typed[0][0] if len(typed) == 1 else None, float(cpus[1]) if cpus else np.nan, mib
+    return gpus, typed[0][0] if len(typed) == 1 else None, float(cpus[1]) if cpus else np.nan, mib
+
+
+def _share(kind: str) -> float:
+    """The share of a GPU that a kind of GPU is: an instance of MIG such as `a100_3g.20gb` has 3 of 7 slices."""
+    found = _MIG.search(kind)
+    return int(found[1]) / _MIG_SLICES if found else 1.0
 
 
 def _gres(text: str) -> tuple[float, str | None, float, float]:

@@ -179,3 +179,17 @@ def test_tables_of_windows_with_a_byte_order_mark_are_the_same(tmp_path: Path) -
     for path in tmp_path.glob("*.csv"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert load(tmp_path).table.equals(expected)
+
+
+def test_a_line_of_names_that_somebody_put_into_a_table_is_no_row(tmp_path: Path) -> None:
+    names = "job_name,task_name,inst_num,status,start_time,end_time,plan_cpu,plan_mem,plan_gpu,gpu_type\n"
+    instances = "job_name,task_name,inst_name,worker_name,inst_id,status,start_time,end_time,machine\n"
+    path = folder(
+        tmp_path,
+        names + task("j1"),
+        job="job_name,inst_id,user,status,start_time,end_time\n" + JOBS,
+        instance=f"{instances}j1,worker,n,w,i1,Terminated,364000,366000,m1\n",
+    )
+    trace = load(path, "?strict=true")
+    assert trace.metadata.bad_rows == {}
+    assert trace.duration_seconds.tolist() == [2000]

@@ -181,3 +181,30 @@ def test_another_separator_is_found_or_named(tmp_path: Path) -> None:
     assert traces.find_uri(f"{tmp_path}/x")[0] == f"sacct:{tmp_path}/x"
     for query in ("", "?separator=semicolon"):
         assert traces.load(f"sacct:{tmp_path}/x{query}").num_jobs == 1
+
+
+def test_what_was_requested_counts_only_where_nothing_was_allocated(tmp_path: Path) -> None:
+    header = "JobID|Submit|Start|End|ReqTRES|AllocTRES\n"
+    times = "2024-05-01T10:00:00|2024-05-01T10:00:00|2024-05-01T11:00:00"
+    rows = f"1|{times}|gres/gpu=2|cpu=8,gres/gpu=4\n2|{times}|gres/gpu=2|cpu=8,mem=4G\n3|{times}|gres/gpu=2|\n"
+    (tmp_path / "x").write_text(header + rows)
+    trace = traces.load(f"sacct:{tmp_path}/x")
+    assert dict(zip(trace.table["job_id"].to_pylist(), trace.gpu_milli.tolist(), strict=True)) == {"1": 4000, "3": 2000}
+    assert trace.metadata.dropped == {"it requests no GPU": 1}
+
+
+@pytest.mark.parametrize(
+    ("tres", "milli", "models"),
+    [
+        ("gres/gpu:1g.5gb=1", 143, None),
+        ("gres/gpu:a100_3g.20gb=2,gres/gpu=2", 857, None),
+        ("gres/gpu=4,gres/gpu:nvidia_a100_2g.10gb=4", 2000, None),
+        ("gres/gpu:tesla_v100-sxm2=4", 4000, ["tesla_v100-sxm2"]),
+        ("gres/gpu:h100=2,gres/gpu=2", 2000, ["h100"]),
+    ],
+)
+def test_instances_of_mig_are_shares_of_a_gpu(tmp_path: Path, tres: str, milli: int, models: list[str] | None) -> None:
+    times = "2024-05-01T10:00:00|2024-05-01T10:00:00|2024-05-01T11:00:00"
+    (tmp_path / "x").write_text(f"JobID|Submit|Start|End|AllocTRES\n1|{times}|cpu=8,{tres}\n")
+    trace = traces.load(f"sacct:{tmp_path}/x")
+    assert (trace.gpu_milli.tolist(), trace.table["gpu_models"].to_pylist()) == ([milli], [models])
