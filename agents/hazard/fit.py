@@ -20,7 +20,7 @@ from agents.hazard.view import STARTS, Floats, own_hazards, view_of
 from envs.containers.history import BINS
 
 CHUNK = 1024
-"""Periods whose rows are made at once."""
+"""Periods whose rows, or plans, are made at once."""
 LEAST_DEVIATION = 1e-3
 WEIGHTS, ORDER = 1, 2
 """Streams of random numbers of an experiment's seed."""

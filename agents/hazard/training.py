@@ -20,7 +20,7 @@ from agents.errors import AgentConfigError, ArtifactError
 from agents.es.generations import GenerationRun
 from agents.hazard.features import inputs_of, logit
 from agents.hazard.files import read_model, save_trained
-from agents.hazard.fit import Fit
+from agents.hazard.fit import CHUNK, Fit
 from agents.hazard.learned_hazard import LearnedHazard
 from agents.hazard.model import HazardModel, HazardPolicy, chances, model_of, untrained
 from agents.hazard.periods import Periods, idle_periods
@@ -241,7 +241,3 @@ def function_costs(models: Sequence[HazardModel], factors: Sequence[float], peri
     usd = found * periods.keep_usd_per_ms * periods.weight
     functions = np.unique(periods.function)
     return np.stack([usd[:, :, periods.function == function].sum(axis=2) for function in functions], axis=2)
-
-
-CHUNK = 1024
-"""Periods that are planned for at once."""
