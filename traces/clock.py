@@ -77,6 +77,7 @@ def seconds_between(rows: Rows, start: str, end: str) -> pa.ChunkedArray:
 
 
 _NOT_A_TIME = -(2**62)
+_MAX_DIGITS = 1e12  # seconds since 1970; more do not fit as microseconds
 
 
 def _not_a_time(_: int) -> str:
@@ -142,7 +143,7 @@ def _describe(zone: str) -> str:
 
 def _microseconds(text: str) -> int | None:
     if _DIGITS.fullmatch(text):
-        return round(float(text) * 1e6)
+        return round(float(text) * 1e6) if float(text) < _MAX_DIGITS else None
     match = _ZONE.fullmatch(text)
     assert match is not None
     slashes = _SLASHES.fullmatch(match[1])

@@ -28,7 +28,7 @@ def numbers(rows: Rows, column: str, default: float = 0.0) -> NDArray[np.float64
     present = ~is_null(values)
     if present.all():
         return to_numpy(values)
-    found = np.full(len(values), default)
+    found = np.full(len(values), default, np.float64)
     found[present] = to_numpy(values.drop_null())
     return found
 

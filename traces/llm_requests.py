@@ -10,6 +10,7 @@ from configs.checks import check_number
 from traces.errors import TraceURIError, TraceValueError
 from traces.invocations import Invocations
 from traces.tables import TextOptions
+from traces.validation import MAX_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def invocations(
         requests.prompt_tokens / options.prompt_tokens_per_second + requests.answer_tokens / options.tokens_per_second
     )
     run_seconds = np.where(np.isfinite(requests.run_seconds), requests.run_seconds, tokens)
-    usable = np.isfinite(requests.seconds) & np.isfinite(run_seconds) & (run_seconds >= 0.0)
+    # Not a number is not below anything.
+    usable = (np.abs(requests.seconds) < MAX_SECONDS) & (run_seconds >= 0.0) & (run_seconds < MAX_SECONDS)
     usable &= (requests.prompt_tokens >= 0.0) & (requests.answer_tokens >= 0.0)
     if options.strict and not usable.all():
         row = int((~usable).argmax())

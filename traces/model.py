@@ -120,7 +120,7 @@ class Model:
             return cls(**made)
         except TraceValueError as error:
             raise TraceValueError(f"{where}: {error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise TraceValueError(f"{where}: is no model of `autoscaler traces fit` ({error})") from error
 
     @property

@@ -8,6 +8,7 @@ more of the text than a block is ever in memory.
 """
 
 import csv as text_csv
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final, Literal
@@ -106,6 +107,12 @@ def find_separator(path: str | Input, wanted: Sequence[str]) -> str:
     return max(headers, key=lambda separator: (len({*headers[separator]} & {*wanted}), len(headers[separator])))
 
 
+def missing_column(path: str | Input, name: str, header: Sequence[str]) -> TraceValueError:
+    """The error for a table without a column; what is no text table may have names of any length."""
+    hint = did_you_mean(name, [each[:_SHOWN_SIGNS] for each in header])
+    return TraceValueError(f"{path}: has no column {name}{hint}")
+
+
 def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | list[str]) -> None:
     """Refuse a header that lacks a wanted column.
 
@@ -114,9 +121,7 @@ def require(path: str | Input, header: list[str], wanted: Mapping[str, Any] | li
     """
     for name in wanted:
         if name not in header:
-            # What is no text table may have anything for names, also what would change the terminal.
-            shown = ["".join(sign if sign.isprintable() else "?" for sign in each)[:_SHOWN_SIGNS] for each in header]
-            raise TraceValueError(f"{path}: has no column {name}{did_you_mean(name, shown)}")
+            raise missing_column(path, name, header)
 
 
 def read_csv(path: str | Input, columns: Columns, separator: str | None = None) -> pa.Table:
@@ -311,7 +316,10 @@ def _first_line(source: Input) -> str:
     line, end, _ = start.partition(b"\n")
     if not end and len(start) == _HEADER_BYTES:
         raise TraceFileError(f"{source}: its first line has more than {_HEADER_BYTES:,} bytes; it is no text table")
-    return line.decode("utf-8-sig", errors="replace").rstrip("\r")
+    text = line.decode("utf-8-sig", errors="replace").rstrip("\r")
+    if any(unicodedata.category(sign) == "Cc" and sign != "\t" for sign in text):
+        raise TraceFileError(f"{source}: its first line has characters that no text has; it is no text table")
+    return text
 
 
 def _split(line: str, separator: str) -> list[str]:

@@ -82,7 +82,7 @@ class TraceMetadata:
             synthetic = tuple(values.pop("synthetic_columns", ()))
             start_time = None if start is None else datetime.fromisoformat(start)
             return cls(start_time=start_time, synthetic_columns=synthetic, **values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             problem = f"the trace's metadata cannot be read ({error}); import the trace again"
             raise TraceValueError(problem) from error
 

@@ -142,11 +142,13 @@ def test_an_encrypted_archive_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_is_one_short_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "x.csv").write_bytes(b"\x1b[31m" + b"a" * 300 + b"\n1\n")
+    (tmp_path / "x.csv").write_bytes(b"\x1b[31m\n1\n")
+    with pytest.raises(traces.TraceFileError, match="its first line has characters that no text has"):
+        traces.load(f"itp:{tmp_path}/x.csv")
+    (tmp_path / "x.csv").write_bytes(b"a" * 300 + b"\n1\n")
     with pytest.raises(traces.TraceValueError, match=r"has no column job_id; valid: .*aaa") as caught:
         traces.load(f"itp:{tmp_path}/x.csv")
     assert len(str(caught.value)) < 250
-    assert str(caught.value).isprintable()
     monkeypatch.setattr("traces.tables._HEADER_BYTES", 100)
     with pytest.raises(traces.TraceFileError, match="its first line has more than 100 bytes; it is no text table"):
         traces.load(f"itp:{tmp_path}/x.csv")

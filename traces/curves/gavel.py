@@ -58,7 +58,7 @@ def _read(path: str) -> dict[str, dict[str, Any]]:
         content = Path(path).read_bytes()
         text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
         document = json.loads(text)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise TraceFileError(f"{path}: is damaged or not JSON ({error}); fetch the file again") from error
     if not isinstance(document, dict) or not all(isinstance(jobs, dict) for jobs in document.values()):
         raise TraceValueError(f"{path}: is no object of GPU models; give Gavel's simulation_throughputs.json")

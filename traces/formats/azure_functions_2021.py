@@ -9,6 +9,7 @@ from traces.errors import TraceValueError
 from traces.format import Format, has_columns
 from traces.invocations import Invocations
 from traces.tables import SEPARATORS, TextOptions, find_separator, read_text
+from traces.validation import MAX_SECONDS
 
 _COLUMNS = {"app": pa.string(), "func": pa.string(), "end_timestamp": pa.float64(), "duration": pa.float64()}
 
@@ -27,7 +28,8 @@ def load(path: str, options: TextOptions) -> Invocations:
         raise found.problems[0].error(path)
     table = found.table
     end, duration = table["end_timestamp"].to_numpy(), table["duration"].to_numpy()
-    usable = np.isfinite(end) & np.isfinite(duration) & (duration >= 0)
+    # Not a number is not below anything.
+    usable = (np.abs(end) < MAX_SECONDS) & (duration >= 0) & (duration < MAX_SECONDS)
     if options.strict and not usable.all():
         row = int((~usable).argmax())
         raise TraceValueError(
@@ -36,7 +38,7 @@ def load(path: str, options: TextOptions) -> Invocations:
     bad = {"they cannot be read": found.unreadable, "their time or duration has no meaning": int((~usable).sum())}
     names = [f"{app}/{func}" for app, func in zip(table["app"].to_pylist(), table["func"].to_pylist(), strict=True)]
     ids, function = np.unique(np.array(names, dtype=object)[usable].astype(str), return_inverse=True)
-    start = np.rint((end - duration)[usable] * 1000.0).astype(np.int64)
+    start = np.rint((end[usable] - duration[usable]) * 1000.0).astype(np.int64)
     first = int(start.min()) if len(start) else 0
     return Invocations.from_columns(
         ids.tolist(),

@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.errors import did_you_mean
-from traces.errors import TraceValueError
 from traces.format import Format
 from traces.signals.reading import Choice, Layout, read_rows
 from traces.signals.series import to_signal
 from traces.signals.signal import Signal
-from traces.tables import read_header
+from traces.tables import missing_column, read_header
 
 _SCOPES = {"direct": ("direct",), "life-cycle": ("life cycle", "lifecycle", "lca")}
 
@@ -62,7 +60,7 @@ def _columns(path: str, scope: str) -> dict[str, str]:
             found["value"] = written
     for ours, theirs in {"time": "Datetime (UTC)", "zone": "Zone id", "value": f"Carbon intensity ({scope})"}.items():
         if ours not in found:
-            raise TraceValueError(f"{path}: has no column {theirs}{did_you_mean(theirs, header)}")
+            raise missing_column(path, theirs, header)
     return found
 
 

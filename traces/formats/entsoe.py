@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass, field
 
-from configs.errors import did_you_mean
 from traces.errors import TraceValueError
 from traces.format import Format
 from traces.signals.reading import Choice, Layout, in_usd, read_rows
 from traces.signals.series import to_signal
 from traces.signals.signal import Signal
-from traces.tables import read_header
+from traces.tables import missing_column, read_header
 
 _TIME = re.compile(r"MTU \((.+)\)")
 _PRICE = re.compile(r"Day-ahead Price [(\[]([A-Z]{3}/MWh)[)\]]")
@@ -85,7 +84,7 @@ def _column(path: str, header: list[str], pattern: re.Pattern[str], example: str
     for name in header:
         if match := pattern.fullmatch(name):
             return name, match[1]
-    raise TraceValueError(f"{path}: has no column such as {example}{did_you_mean(example, header)}")
+    raise missing_column(path, f"such as {example}", header)
 
 
 def _bidding_zone(header: list[str]) -> str:

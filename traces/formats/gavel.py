@@ -101,7 +101,7 @@ def _speeds(path: str, gpu: str) -> dict[tuple[str, float], float]:
         raise TraceURIError(f"{path}: has no GPU model {gpu!r}{did_you_mean(gpu, document)}; has {known}") from error
     except TraceFileError:
         raise
-    except (ValueError, SyntaxError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, SyntaxError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise TraceFileError(f"{path}: is no simulation_throughputs.json of Gavel ({error})") from error
 
 

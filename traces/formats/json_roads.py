@@ -25,7 +25,7 @@ def load(path: str, options: RoadOptions) -> RoadGraph:
             document = json.loads(stream.read())
     except TraceFileError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(str(source), error, " or not JSON") from error
     links = document.get("links", document.get("edges")) if isinstance(document, dict) else None
     if not isinstance(links, list) or not isinstance(document.get("nodes"), list):

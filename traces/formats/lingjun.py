@@ -155,7 +155,7 @@ def _request(text: str) -> NDArray[np.float64] | None:
     try:
         wanted: Mapping[str, object] = json.loads(text)
         return np.array([quantity(wanted.get(name) or 0) * unit for name, unit in _RESOURCES.values()])
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 

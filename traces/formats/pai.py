@@ -18,7 +18,7 @@ from traces.inputs import Input, find_inputs
 from traces.rows import Rows, read_rows
 from traces.tables import TextOptions, read_batches
 from traces.trace import Trace, TraceMetadata
-from traces.validation import Violation
+from traces.validation import Violation, seconds
 
 _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "pai_job_table": ("job_name", "inst_id", "user", "status", "start_time", "end_time"),
@@ -172,10 +172,13 @@ def _trace(rows: Rows, options: Options) -> Trace:
     start, end = jobs.numbers(rows, "start_time"), jobs.numbers(rows, "end_time")
     submitted = jobs.numbers(rows, "submitted") if "submitted" in rows.table.column_names else np.zeros(len(start))
     rows.set("submit_time_seconds", np.where(submitted > 0, submitted, start))
-    rows.set("duration_seconds", end - start)
+    with np.errstate(invalid="ignore"):  # what has no end is no number, and counted below
+        rows.set("duration_seconds", end - start)
     rows.drop(start <= 0, jobs.NEVER_RAN)
     rows.drop(jobs.numbers(rows, "end_time") <= 0, jobs.STILL_RAN)
     rows.drop(to_numpy(rows["duration_seconds"]) == 0, "it ended in the second of its start")
+    submit = to_numpy(rows["submit_time_seconds"])
+    rows.check(seconds(submit, "submit_time_seconds", positive=False, noun="submit times"))
     begin = _begin(rows)
     jobs.check_workers(rows, "inst_num")
     _resources(rows)

@@ -13,6 +13,7 @@ from traces.format import Format, has_columns
 from traces.rows import read_rows
 from traces.tables import TextOptions
 from traces.trace import Trace, TraceMetadata
+from traces.validation import MAX_GPUS
 
 COLUMNS = ("name", "time", "application", "num_replicas", "batch_size")
 
@@ -68,7 +69,7 @@ def load(path: str, options: Options) -> Trace:
     if options.elastic_jobs:
         most = [0 if training is None else training.most_gpus for training in found]
         rows.set("min_gpus", np.ones(len(found), np.int64))
-        rows.set("max_gpus", np.maximum(np.nan_to_num(np.array(widths)), most).astype(np.int64))
+        rows.set("max_gpus", np.maximum(np.clip(np.nan_to_num(np.array(widths)), 0, MAX_GPUS), most).astype(np.int64))
     rows.drop(np.isnan(seconds), "its application was not measured on so many GPUs")
     rows.convert_gpus("gpu_milli")
     kept = ("job_id", "submit_time_seconds", "duration_seconds", "gpu_milli", "workload", "min_gpus", "max_gpus")

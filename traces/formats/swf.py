@@ -75,7 +75,8 @@ def load(path: str, options: Options) -> Trace:
     memory = jobs.numbers(rows, "requested_memory", -1)
     rows.set("gpu_milli", np.ceil(processors / options.processors_per_gpu))
     rows.origin = replace(rows.origin, columns={**rows.origin.columns, "gpu_milli": "processors"})
-    rows.set("memory_mib", jobs.whole(memory * processors / 1024, memory > 0))
+    with np.errstate(over="ignore"):  # more than any number is none
+        rows.set("memory_mib", jobs.whole(memory * processors / 1024, memory > 0))
     estimate = jobs.numbers(rows, "requested_time", -1)
     rows.set("predicted_duration_seconds", jobs.floats([each if each > 0 else None for each in estimate.tolist()]))
     states = [_STATES.get(each) for each in jobs.numbers(rows, "status", -1).tolist()]
