@@ -56,8 +56,10 @@ class ElectricityMapsSource:
         """See `Source`."""
         rows = [self._get("latest")]
         if since_seconds is None:
-            history = self._get("history")
-            rows = [*field_of(history, "history", self._where), *rows]
+            history = field_of(self._get("history"), "history", self._where)
+            if not isinstance(history, list):
+                raise SourceError(Problem.MALFORMED, f"{self._where}: the history is no list")
+            rows = [*history, *rows]
         for row in rows:
             self._check(row)
         values = converted([field_of(row, "carbonIntensity", self._where) for row in rows], "carbon", None, self._where)

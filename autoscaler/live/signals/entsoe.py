@@ -135,7 +135,10 @@ class EntsoeSource:
         step = 60.0 * ALLOWED_MINUTES.get(period.findtext("resolution") or "", 0)
         if not step:
             raise SourceError(Problem.MALFORMED, f"{self._where}: the resolution {period.findtext('resolution')!r}")
-        points = sorted((int(each.findtext("position") or ""), each) for each in period.iter("Point"))
+        found = ((int(each.findtext("position") or ""), each) for each in period.iter("Point"))
+        points = sorted(found, key=lambda point: point[0])
+        if not first < end or any(not 1 <= position <= (end - first) / step for position, _ in points):
+            raise SourceError(Problem.MALFORMED, f"{self._where}: a price lies outside of its period")
         starts = [first + (position - 1) * step for position, _ in points]
         ends = [*starts[1:], end] if starts else []
         for start, until, (_, point) in zip(starts, ends, points, strict=True):

@@ -126,6 +126,19 @@ def test_entsoe_repeats_the_price_of_a_position_that_its_curve_leaves_out(web: W
     assert reading.end_seconds == begin + 4 * HOUR
 
 
+def test_a_history_of_electricity_maps_must_be_a_list(web: Web) -> None:
+    source = good("electricity-maps", web)
+    web.answers["/carbon-intensity/history"] = {"zone": "DE", "history": 5}
+    with pytest.raises(SourceError, match="the history is no list"):
+        source.read(None)
+
+
+def test_entsoe_may_repeat_a_position(web: Web) -> None:
+    source = good("entsoe", web)
+    web.answers["/"] = Answer(entsoe(point(1, 1.0) + point(1, 2.0)))
+    assert source.read(None).values == pytest.approx([0.0011, 0.0022])
+
+
 def several(*series: tuple[str, float]) -> Answer:
     """An answer with one price in each of some series, which begin with some XML of their own."""
     one = entsoe(point(1, 100.0)).decode()
@@ -262,6 +275,8 @@ def test_a_server_that_is_away_is_unreachable(name: str) -> None:
         ("entsoe", "/", Answer(entsoe(point(1, 1.0), currency="PLN")), Problem.WRONG_UNIT),
         ("entsoe", "/", Answer(entsoe("")), Problem.MISSING),
         ("entsoe", "/", Answer(entsoe("<Point><position>x</position></Point>")), Problem.MALFORMED),
+        ("entsoe", "/", Answer(entsoe(point(5, 1.0))), Problem.MALFORMED),
+        ("entsoe", "/", Answer(entsoe(point(10**400, 1.0))), Problem.MALFORMED),
     ],
 )
 def test_values_of_another_zone_or_unit_or_that_cannot_be_are_refused(
