@@ -3,7 +3,8 @@
 Cities and clusters of some sizes are made, and a week under two rules is recorded of each trace that is named; other
 recordings can be given too. Each has a browser of its own.
 Opening ends with the first frame that shows it. Work of a frame is all that the page draws in it, measured by the page
-itself while it plays. Memory is that of the page (its heap and typed arrays, after a collection of garbage) and of the
+itself while it plays, and once more with texts, layout and painting: from the beginning of a frame until it is done.
+Memory is that of the page (its heap and typed arrays, after a collection of garbage) and of the
 whole process that shows it (what the system counts for it: PSS).
 """
 
