@@ -168,9 +168,9 @@ def play_policy_alone(problems: list[ServerlessProblem], policy) -> list[float]:
     ]
 
 
-def add_rules(table: Table, train: ServerlessProblem, test: ServerlessProblem, each_alone) -> None:
-    """Play every rule as it is, and tuned."""
-    for name in KEEP_ALIVES:
+def add_rules(table: Table, names, train: ServerlessProblem, test: ServerlessProblem, each_alone) -> None:
+    """Play rules as they are, and tuned."""
+    for name in names:
         known = KEEP_ALIVES[name]
         rows = {name: known.rows[0]}
         if len(known.rows) > 1:
@@ -201,6 +201,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("runs", nargs="*", help="folders of runs on Serverless-v0")
     options.add_argument("--workload", default=DEFAULT_WORKLOAD)
+    options.add_argument("--rules", default=",".join(KEEP_ALIVES), help="with commas between them (default: all)")
     options.add_argument("--config", default="{}", help="settings of the environment, JSON")
     options.add_argument("--seed", type=int, default=0, help="of the intervals")
     options.add_argument("--splits", type=int, default=1, help="of the functions into train and test")
@@ -217,7 +218,7 @@ def main() -> None:
             settings = serverless_config({**config, "split_seed": seed})
             train, test = (serverless_problem(invocations, replace(settings, part=part)) for part in ("train", "test"))
             each_alone = alone(test)
-            add_rules(table, train, test, each_alone)
+            add_rules(table, arguments.rules.split(","), train, test, each_alone)
             runs = {Path(run).name: run for run in arguments.runs}
             if arguments.agent is not None:
                 run = train_agent(arguments, config, seed, Path(folder) / f"seed{seed}")
@@ -225,7 +226,7 @@ def main() -> None:
             for name, run in runs.items():
                 policy = load_policy(run)
                 table.add(name, test, play_policy(test, policy), play_policy_alone(each_alone, policy))
-    found = {name: table.show(name, arguments.seed) for name in REFERENCES}
+    found = {name: table.show(name, arguments.seed) for name in REFERENCES if name in table.totals}
     if arguments.splits == 1:
         show_hindsight(each_alone)
     if arguments.json is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from agents.hazard.features import NAMES, inputs_of, logit
 from agents.hazard.learned_hazard import LearnedHazard
 from agents.hazard.model import HazardModel, Layers
 from agents.hazard.periods import Periods
-from agents.hazard.view import STARTS, Floats, own_hazards, view_of
+from agents.hazard.view import STARTS, own_hazards, view_of
 from envs.containers.history import BINS
 
 CHUNK = 1024
@@ -28,29 +28,43 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW remembers of each parameter."""
 
 
+class Rows(NamedTuple):
+    """What networks are fitted to: R bins of idle periods.
+
+    A period that lasted until a bin has a row for it and each one before; one that the episode ended has none for the
+    bin in which it ended, as nobody knows how that went on.
+
+    Attributes:
+        frame: a model with the mean and the deviation of the inputs.
+        inputs: [R, inputs] float32, standardised.
+        own: [R] float32, log odds of the functions' own hazards.
+        ended: [R] float32, 1 where the period ended in the bin, else 0.
+        function: [R] int64, whose each is.
+    """
+
+    frame: HazardModel
+    inputs: torch.Tensor
+    own: torch.Tensor
+    ended: torch.Tensor
+    function: NDArray[np.int64]
+
+
 class Fit:
     """Networks that are fitted side by side, to the same rows in the same order.
 
-    A period that lasted until a bin has a row for it and each one before, from the one in which it began to be idle on;
-    one that the episode ended has none for the bin in which it ended, as nobody knows how that went on.
-
     Args:
         settings: of the agent.
-        periods: to fit to.
-        start: the untrained model.
+        rows: of all functions.
+        fitted: [R] bool, those that are fitted to.
         seed: of weights and order.
     """
 
-    def __init__(self, settings: LearnedHazard, periods: Periods, start: HazardModel, seed: int) -> None:
-        self._settings, self._seed = settings, seed
-        inputs, own, ended = _rows(periods, start.prior)
-        deviation = np.maximum(inputs.std(axis=0), np.float32(LEAST_DEVIATION))
-        self._frame = replace(start, mean=inputs.mean(axis=0), deviation=deviation)
-        self._inputs = torch.from_numpy(self._frame.standardised(inputs))
-        self._own, self._ended = torch.from_numpy(own), torch.from_numpy(ended)
+    def __init__(self, settings: LearnedHazard, rows: Rows, fitted: NDArray[np.bool_], seed: tuple[int, ...]) -> None:
+        self._settings, self._rows, self._seed = settings, rows, seed
+        self._fitted = np.flatnonzero(fitted)
         tried = list(product(settings.networks, settings.weight_decays))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.default_rng([seed, WEIGHTS]).integers(1 << 31)))
+            torch.manual_seed(int(np.random.default_rng([*seed, WEIGHTS]).integers(1 << 31)))
             self._networks = [_network(hidden) for hidden, _ in tried]
         self._optimizers = [
             torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=decay)
@@ -65,19 +79,19 @@ class Fit:
             number: of the epoch, which says the order.
             learning_rate: of its steps.
         """
-        order = torch.from_numpy(np.random.default_rng([self._seed, ORDER, number]).permutation(len(self._own)))
+        order = torch.from_numpy(np.random.default_rng([*self._seed, ORDER, number]).permutation(self._fitted))
         sums = [0.0] * len(self._networks)
         for optimizer in self._optimizers:
             optimizer.param_groups[0]["lr"] = learning_rate
         for rows in torch.split(order, self._settings.batch_size):
-            inputs, own, ended = self._inputs[rows], self._own[rows], self._ended[rows]
+            inputs, own, ended = self._rows.inputs[rows], self._rows.own[rows], self._rows.ended[rows]
             for index, (network, optimizer) in enumerate(zip(self._networks, self._optimizers, strict=True)):
                 loss = nn.functional.binary_cross_entropy_with_logits(own + network(inputs)[:, 0], ended)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
                 sums[index] += float(loss.detach()) * len(rows)
-        return [total / len(self._own) for total in sums]
+        return [total / max(len(self._fitted), 1) for total in sums]
 
     def start_from(self, model: HazardModel) -> bool:
         """Let networks with the layers of a model begin at it, whatever inputs it was fitted to; whether there is one.
@@ -86,8 +100,8 @@ class Fit:
             model: as above.
         """
         first, offset = model.layers[0]
-        ratio = self._frame.deviation / model.deviation
-        shift = (self._frame.mean - model.mean) / model.deviation
+        ratio = self._rows.frame.deviation / model.deviation
+        shift = (self._rows.frame.mean - model.mean) / model.deviation
         layers: Layers = ((first * ratio[:, None], (offset + shift @ first).astype(np.float32)), *model.layers[1:])
         found = False
         for network in self._networks:
@@ -104,7 +118,7 @@ class Fit:
 
     def models(self) -> list[HazardModel]:
         """The networks as they are now."""
-        return [replace(self._frame, layers=tuple(_layers(network))) for network in self._networks]
+        return [replace(self._rows.frame, layers=tuple(_layers(network))) for network in self._networks]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What the future of this object depends on."""
@@ -151,18 +165,29 @@ def _layers(network: nn.Sequential) -> list[tuple[NDArray[np.float32], NDArray[n
     return [(np.ascontiguousarray(weights.T), biases.copy()) for weights, biases in arrays]
 
 
-def _rows(periods: Periods, prior: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """[rows, inputs], [rows] log odds of the functions' own hazards, and [rows] 1 where a period ended, float32."""
-    parts: list[tuple[Any, Any, Any]] = []
+def rows_of(periods: Periods, start: HazardModel) -> Rows:
+    """The rows of idle periods, in the frame of their inputs.
+
+    Args:
+        periods: as above.
+        start: the untrained model.
+    """
+    parts: list[tuple[Any, ...]] = []
     bins = np.arange(BINS)
     for first in range(0, len(periods), CHUNK):
         chunk = slice(first, first + CHUNK)
         view = view_of(periods.observations[chunk])
-        own = logit(own_hazards(view, prior))
+        own = logit(own_hazards(view, start.prior))
         last = np.searchsorted(STARTS, periods.idle_ms[chunk], side="right") - 1
         ended = (last[:, None] == bins) & periods.came[chunk, None]
         shown = (view.first[:, None] <= bins) & ((bins < last[:, None]) | ended)
         shown[:, -1] = False  # from there on nothing is kept
-        parts.append((inputs_of(view, own)[shown], own[shown].astype(np.float32), ended[shown].astype(np.float32)))
-    inputs, own_odds, ends = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return inputs, own_odds, ends
+        shown &= view.demand[:, None] == 0.0  # idle times are others where requests run beside
+        function = np.broadcast_to(periods.function[chunk, None], shown.shape)[shown]
+        odds, ends = own[shown].astype(np.float32), ended[shown].astype(np.float32)
+        parts.append((inputs_of(view, own, start.prior)[shown], odds, ends, function))
+    inputs, odds, ends, function = (np.concatenate(part) for part in zip(*parts, strict=True))
+    deviation = np.maximum(inputs.std(axis=0), np.float32(LEAST_DEVIATION))
+    frame = replace(start, mean=inputs.mean(axis=0), deviation=deviation)
+    standardised = torch.from_numpy(frame.standardised(inputs))
+    return Rows(frame, standardised, torch.from_numpy(odds), torch.from_numpy(ends), function)

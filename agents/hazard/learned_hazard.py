@@ -21,13 +21,15 @@ class LearnedHazard(AgentConfig):
     """Settings of `learned-hazard`, which plays Serverless-v0.
 
     A network gives the chance that a request comes in a bin of the time that a function is idle, if none came before:
-    the share of the function's own gaps, corrected by what many other functions did. Dynamic programming turns the
+    the share of the function's own gaps, corrected by what many other functions did (only while no request of it runs:
+    for a second or further container the own share stays). Dynamic programming turns the
     chances of all bins into the keep-alive and the pre-warm that cost least. Before it is trained the correction is
     zero, and the policy is the rule `hazard-look-ahead`.
 
-    Networks are fitted to idle periods of two thirds of the functions, of all sizes and decays side by side. What they
-    cost on the others chooses one of them, and shrinks it; where that proves no gain, the untrained policy stays.
-    `train.total_steps` counts idle periods that were shown.
+    Networks of all sizes and decays are fitted side by side, each three times, to the idle periods of two thirds of the
+    functions. What they cost on the thirds that are held out chooses one of them, and shrinks it; the policy is the
+    mean of its three corrections. Where no gain is proved, the untrained policy stays. `train.total_steps` counts idle
+    periods that were shown.
 
     Attributes:
         networks: hidden layers of each network that is tried; empty: a logistic regression.
@@ -36,7 +38,7 @@ class LearnedHazard(AgentConfig):
         batch_size: rows, bins of idle periods, of a step of AdamW.
         most_periods: of a function that are recorded, on average, so that busy functions do not outweigh the others.
         shrinkage: factors of the correction that are tried.
-        proof: standard errors, over functions, by which the gain on those for validation must exceed 0.
+        proof: standard errors, over functions, by which the gain when they are held out must exceed 0.
     """
 
     engine: ClassVar[str] = "agents.hazard"
@@ -48,9 +50,9 @@ class LearnedHazard(AgentConfig):
         (),
         (16,),
     )
-    weight_decays: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0.01, 0.1)
-    learning_rate: Positive = 0.003
-    batch_size: Count = 2048
+    weight_decays: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0.01,)
+    learning_rate: Positive = 0.006
+    batch_size: Count = 1024
     most_periods: Count = 300
     shrinkage: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 1.0)
     proof: NotNegative = 1.0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from agents.hazard.features import MOST_LOGIT, NAMES, inputs_of, logit
 from agents.hazard.plans import plan
@@ -47,14 +48,14 @@ class HazardModel:
     def hazards(self, view: View) -> Floats:
         """[B, BINS] float64, for the functions of a view."""
         own = logit(own_hazards(view, self.prior))
-        return chances(own + self.corrections(inputs_of(view, own)))
+        return chances(own + self.corrections(inputs_of(view, own, self.prior), view))
 
-    def corrections(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[B, BINS] float32, log odds, for inputs [B, BINS, inputs]."""
+    def corrections(self, inputs: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+        """[B, BINS] float32, log odds, for inputs [B, BINS, inputs]; none for containers beside running requests."""
         values = self.standardised(inputs).reshape(-1, len(NAMES))
         for number, (weights, biases) in enumerate(self.layers):
             values = (np.tanh(values) if number else values) @ weights + biases
-        return values.reshape(inputs.shape[:2])
+        return np.where(view.demand[:, None] == 0.0, values.reshape(inputs.shape[:2]), np.float32(0.0))
 
     def standardised(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Inputs as the layers take them."""
@@ -75,6 +76,22 @@ class HazardModel:
             for name, array in zip(("weights", "biases"), layer, strict=True)
         }
         return {**{name: getattr(self, name) for name in ("prior", "factors", "mean", "deviation")}, **layers}
+
+
+def mean_of(models: Sequence[HazardModel]) -> HazardModel:
+    """The model whose correction is the mean of those of some, which have the same frame and sizes of layers."""
+    deep, count = len(models[0].layers) > 1, np.float32(len(models))
+    layers: list[Any] = []
+    for number in range(len(models[0].layers)):
+        weights, biases = zip(*(model.layers[number] for model in models), strict=True)
+        is_last = number == len(models[0].layers) - 1
+        if is_last:
+            joined = np.concatenate(weights) if deep else sum(weights)
+            layers.append((joined / count, sum(biases) / count))
+        else:
+            joined = block_diag(*weights) if number else np.concatenate(weights, axis=1)
+            layers.append((joined.astype(np.float32), np.concatenate(biases)))
+    return replace(models[0], layers=tuple(layers))
 
 
 def chances(odds: Floats) -> Floats:

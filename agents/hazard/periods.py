@@ -45,6 +45,12 @@ class Periods:
         """Periods."""
         return len(self.idle_ms)
 
+    def joined(self, other: Periods) -> Periods:
+        """These and others, of other functions, whose numbers go on after those of these."""
+        first = int(self.function.max(initial=-1)) + 1
+        after = replace(other, function=other.function + first)
+        return Periods(*(np.concatenate([getattr(self, name), getattr(after, name)]) for name in Periods.__slots__))
+
     def chosen(self, which: NDArray[np.bool_]) -> Periods:
         """Those that are chosen, [N] bool."""
         return Periods(*(getattr(self, name)[which] for name in Periods.__slots__))

@@ -20,9 +20,9 @@ from agents.errors import AgentConfigError, ArtifactError
 from agents.es.generations import GenerationRun
 from agents.hazard.features import inputs_of, logit
 from agents.hazard.files import read_model, save_trained
-from agents.hazard.fit import CHUNK, Fit
+from agents.hazard.fit import CHUNK, Fit, rows_of
 from agents.hazard.learned_hazard import LearnedHazard
-from agents.hazard.model import HazardModel, HazardPolicy, chances, model_of, untrained
+from agents.hazard.model import HazardModel, HazardPolicy, chances, mean_of, model_of, untrained
 from agents.hazard.periods import Periods, idle_periods
 from agents.hazard.plans import costs_ms, plan
 from agents.hazard.view import own_hazards
@@ -33,13 +33,15 @@ from envs.serverless.problem import ServerlessProblem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator
 from envs.serverless.training import ServerlessTraining
 
+FOLDS = 3
+"""Parts of the functions; each is held out of one fit of every network."""
 PERIODS = 1
 """Stream of random numbers of an experiment's seed: which idle periods are recorded."""
 START = "untrained"
 
 
 class Choice(NamedTuple):
-    """What the functions for validation chose.
+    """What functions that are held out chose.
 
     Attributes:
         name: of the network; `START` where none proved a gain.
@@ -57,7 +59,7 @@ class Choice(NamedTuple):
 
     def describe(self) -> str:
         """In words, for the record of the run."""
-        found = f"{self.gain:+.1%} of the look-ahead rule's cost saved on the validation functions, standard error "
+        found = f"{self.gain:+.1%} of the look-ahead rule's cost saved on functions that are held out, standard error "
         found += f"{self.error:.1%}"
         if self.name == START:
             return f"the look-ahead rule is kept: {found} is no proof"
@@ -101,18 +103,20 @@ class HazardRun(GenerationRun):
         self, task: EnvironmentTask, training: ServerlessTraining, settings: LearnedHazard, folder: Path, hooks: Hooks
     ) -> None:
         super().__init__(task, settings, folder, hooks)
-        fitted, self._problem = training.parts()
+        others, self._problem = training.parts()
         rng = np.random.default_rng([task.seed, PERIODS])
-        periods = idle_periods(fitted, settings.most_periods, rng)
-        validation = idle_periods(self._problem, settings.most_periods, rng)
-        counted = validation.begun_ms >= self._problem.serverless.warm_up_ms
-        self._validation = validation.chosen(counted) if counted.any() else validation
-        self._shown = len(periods)
         self._windows = _windows_of(self._problem)
-        row = self._tuned_rule(fitted)
+        row = self._tuned_rule(others)
         self._start_usd, self._baseline_usd = self._rule_usd(row), self._rule_usd(HAZARD.rows[0])
-        self._start = self._model = untrained(fitted.serverless.prior_mass, row[sv.FIRST : sv.THIRD])
-        self._fit = Fit(settings, periods, self._start, task.seed)
+        self._model = untrained(others.serverless.prior_mass, row[sv.FIRST : sv.THIRD])
+        first = idle_periods(self._problem, settings.most_periods, rng)
+        periods = first.joined(idle_periods(others, settings.most_periods, rng))
+        rows = rows_of(periods, self._model)
+        folds = _folds(int(first.function.max(initial=-1)) + 1, int(periods.function.max(initial=0)) + 1, rng)
+        self._fits = [Fit(settings, rows, folds[rows.function] != fold, (task.seed, fold)) for fold in range(FOLDS)]
+        counted = periods.begun_ms >= self._problem.serverless.warm_up_ms
+        self._held_out = [periods.chosen(counted & (folds[periods.function] == fold)) for fold in range(FOLDS)]
+        self._shown = len(periods)
         self._choice = Choice(START, 0.0, 0.0, 0.0, self._start_usd)
 
     def start_from(self, path: str) -> None:
@@ -122,14 +126,16 @@ class HazardRun(GenerationRun):
             ArtifactError: there is none, it belongs to another agent or other spaces, or no network has its layers.
         """
         folder, _ = self._own_artifact(path)
-        if not self._fit.start_from(read_model(folder)):
+        model = read_model(folder)
+        if not all(fit.start_from(model) for fit in self._fits):
             raise ArtifactError(
                 f"{folder}: no network of agent.networks has the hidden layers of its policy; set them as it"
             )
 
     def _run_generation(self) -> None:
         left = max(1.0 - self.steps / self._task.train.total_steps, 0.0)
-        losses = self._fit.epoch(self._generation, self._settings.learning_rate * left)
+        rate = self._settings.learning_rate * left
+        losses = np.mean([fit.epoch(self._generation, rate) for fit in self._fits], axis=0)
         self.steps, self._generation = self.steps + self._shown, self._generation + 1
         self._hooks.advance(self._shown)
         self._write({f"fit/loss_{number}": loss for number, loss in enumerate(losses)})
@@ -155,27 +161,31 @@ class HazardRun(GenerationRun):
 
     def _choose(self) -> None:
         """Keep the model that saves most, if that is more than before and more than chance explains."""
-        models, names, factors = self._fit.models(), self._fit.names, self._settings.shrinkage
-        costs = function_costs(models, (0.0, *factors), self._validation)
+        fitted, names, factors = [fit.models() for fit in self._fits], self._fits[0].names, self._settings.shrinkage
+        found = [
+            function_costs(models, (0.0, *factors), periods)
+            for models, periods in zip(fitted, self._held_out, strict=True)
+        ]
+        costs = np.concatenate(found, axis=2)
         start = costs[0, 0]
         scale, count = max(float(start.sum()), 1e-12), len(start)
-        tried: list[tuple[Choice, HazardModel]] = []
-        for number, column in product(range(len(models)), range(len(factors))):
+        tried: list[tuple[Choice, list[HazardModel]]] = []
+        for number, column in product(range(len(names)), range(len(factors))):
             saved, factor = start - costs[number, 1 + column], factors[column]
             error = float(saved.std(ddof=1)) * count**0.5 / scale if count > 1 else np.inf
             choice = Choice(names[number], factor, float(saved.sum()) / scale, error, 0.0)
-            tried.append((choice, models[number].shrunk(factor)))
-        best, model = max(tried, key=lambda pair: pair[0].gain)
+            tried.append((choice, [models[number].shrunk(factor) for models in fitted]))
+        best, models = max(tried, key=lambda pair: pair[0].gain)
         if best.gain <= self._settings.proof * best.error:
             if self._choice.name == START:
                 self._choice = self._choice._replace(gain=best.gain, error=best.error)
         elif self._choice.name == START or best.gain > self._choice.gain:
-            self._model, self._kept_step = model, self.steps
-            self._choice = best._replace(usd=self._policy_usd())
+            self._model, self._kept_step = mean_of(models), self.steps
+            self._choice = best._replace(usd=self._policy_usd(models[0]))
 
-    def _policy_usd(self) -> float:
-        """Mean USD of the validation windows under the chosen model."""
-        policy = HazardPolicy(self._settings.name, self._model, {})
+    def _policy_usd(self, model: HazardModel) -> float:
+        """Mean USD of the validation windows, whose functions are the first fold, under the model that lacks them."""
+        policy = HazardPolicy(self._settings.name, model, {})
         found = ServerlessSimulator(self._problem, len(self._windows)).play(policy, self._windows)
         prices = self._problem.config.prices
         return float(np.mean([results.decidable_usd(prices) for results in found]))
@@ -190,13 +200,17 @@ class HazardRun(GenerationRun):
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         chosen = {f"chosen.{name}": array for name, array in self._model.arrays().items()}
-        return self._choice._asdict(), {**self._fit.arrays(), **chosen}
+        fits = {
+            f"fold{number}.{name}": array
+            for number, fit in enumerate(self._fits)
+            for name, array in fit.arrays().items()
+        }
+        return self._choice._asdict(), {**fits, **chosen}
 
     def _restore(self, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._fit.load(arrays)
-        self._model = model_of(
-            {name.removeprefix("chosen."): arrays[name] for name in arrays if name.startswith("chosen.")}
-        )
+        for number, fit in enumerate(self._fits):
+            fit.load(_part(arrays, f"fold{number}."))
+        self._model = model_of(_part(arrays, "chosen."))
         self._choice = Choice(**values)
 
     def result(self) -> Result:
@@ -212,6 +226,16 @@ class HazardRun(GenerationRun):
             baseline_score=self._baseline_usd,
             note=self._choice.describe(),
         )
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+
+
+def _folds(first: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """[functions] the fold of each: the first ones are fold 0, the others are shared by the rest at random."""
+    others = 1 + rng.permutation(count - first) % (FOLDS - 1)
+    return np.concatenate([np.zeros(first, np.int64), others])
 
 
 def _windows_of(problem: ServerlessProblem) -> NDArray[np.int64]:
@@ -232,9 +256,9 @@ def function_costs(models: Sequence[HazardModel], factors: Sequence[float], peri
         chunk = slice(first, first + CHUNK)
         view = models[0].view_of(periods.observations[chunk])
         own = logit(own_hazards(view, models[0].prior))
-        inputs = inputs_of(view, own)
+        inputs = inputs_of(view, own, models[0].prior)
         for number, model in enumerate(models):
-            corrections = model.corrections(inputs)
+            corrections = model.corrections(inputs, view)
             for column, factor in enumerate(factors):
                 plans = plan(chances(own + factor * corrections), view)
                 found[number, column, chunk] = costs_ms(plans, view, periods.idle_ms[chunk], periods.came[chunk])

@@ -96,10 +96,17 @@ class ServerlessSimulator:
         return self.results_since(before)
 
     def begin_all(self, windows: NDArray[np.int64]) -> list[Results]:
-        """Begin an episode in each environment, [num_envs, 4] int64; returns what happened in their warm-ups."""
-        for index, window in enumerate(windows):
-            self.begin(index, int(window[0]), int(window[1]))
-        return [self.results(index) for index in range(self.num_envs)]
+        """Begin an episode in each environment, [num_envs, 4] int64; returns what happened in their warm-ups.
+
+        A warm-up is played once more by itself, because an episode begins with its first decision after it, which may
+        be long after.
+        """
+        before = []
+        for index, (start_ms, end_ms, *_) in enumerate(windows.tolist()):
+            self.begin(index, start_ms, min(start_ms + self.problem.serverless.warm_up_ms, end_ms))
+            before.append(self.results(index))
+            self.begin(index, start_ms, end_ms)
+        return before
 
     def results_since(self, before: Sequence[Results]) -> list[Results]:
         """What happened in each environment since `before`."""

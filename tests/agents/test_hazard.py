@@ -15,9 +15,9 @@ from agents.config import TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
 from agents.hazard.features import NAMES, inputs_of, logit
-from agents.hazard.fit import Fit
+from agents.hazard.fit import Fit, rows_of
 from agents.hazard.learned_hazard import LearnedHazard
-from agents.hazard.model import HazardPolicy, model_of, untrained
+from agents.hazard.model import HazardPolicy, mean_of, model_of, untrained
 from agents.hazard.periods import Periods, idle_periods
 from agents.hazard.plans import Plans, costs_ms, plan
 from agents.hazard.view import STARTS, WIDTHS, View, own_hazards, view_of
@@ -159,7 +159,8 @@ def test_the_untrained_policy_is_the_rule_with_look_ahead(problem: ServerlessPro
 
 def test_inputs_are_as_many_as_their_names_and_finite_for_a_function_without_history() -> None:
     view = view_with(MINUTE)
-    inputs = inputs_of(view, logit(own_hazards(view, np.full(BINS, 0.1))))
+    prior = np.full(BINS, 0.1)
+    inputs = inputs_of(view, logit(own_hazards(view, prior)), prior)
     assert inputs.shape == (1, BINS, len(NAMES))
     assert np.isfinite(inputs).all()
 
@@ -195,13 +196,30 @@ def test_a_training_is_resumed_to_the_same_bits(timers: str, tmp_path: Path) -> 
 
 def test_networks_begin_at_a_model_of_the_same_layers(problem: ServerlessProblem, periods: Periods) -> None:
     start, settings = untrained(problem.serverless.prior_mass), LearnedHazard(networks=((4,),), weight_decays=(0.0,))
-    first = Fit(settings, periods.chosen(periods.function < 20), start, 0)
+    parts = [rows_of(periods.chosen((periods.function < 20) == which), start) for which in (True, False)]
+    first, second = (
+        Fit(settings, rows, np.ones(len(rows.own), np.bool_), (number,)) for number, rows in enumerate(parts)
+    )
     first.epoch(0, 0.01)
-    second = Fit(settings, periods.chosen(periods.function >= 20), start, 1)
     assert second.start_from(first.models()[0])
     view = view_of(periods.observations[50:60])
     np.testing.assert_allclose(second.models()[0].hazards(view), first.models()[0].hazards(view), atol=0.02)
-    assert not Fit(LearnedHazard(networks=((5,),)), periods, start, 0).start_from(first.models()[0])
+    other = Fit(LearnedHazard(networks=((5,),)), parts[0], np.ones(len(parts[0].own), np.bool_), (0,))
+    assert not other.start_from(first.models()[0])
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+def test_the_mean_of_models_corrects_by_the_mean(problem: ServerlessProblem, periods: Periods, hidden: Any) -> None:
+    rows = rows_of(periods.chosen(periods.function < 10), untrained(problem.serverless.prior_mass))
+    settings, view = LearnedHazard(networks=(hidden,), weight_decays=(0.0,)), view_of(periods.observations[50:60])
+    models = []
+    for seed in range(3):
+        fit = Fit(settings, rows, np.ones(len(rows.own), np.bool_), (seed,))
+        fit.epoch(0, 0.01)
+        models += fit.models()
+    inputs = inputs_of(view, logit(own_hazards(view, rows.frame.prior)), rows.frame.prior)
+    each = np.mean([model.corrections(inputs, view) for model in models], axis=0)
+    np.testing.assert_allclose(mean_of(models).corrections(inputs, view), each, atol=1e-4)
 
 
 def test_a_damaged_model_is_one_line(timers: str, tmp_path: Path) -> None:

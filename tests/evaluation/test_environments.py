@@ -66,8 +66,7 @@ def test_an_actor_that_chooses_the_hazard_rule_costs_what_the_rule_costs() -> No
     evaluation = make_evaluation(ENV, TRAIN, TRAIN, 2)
     rule, acted = evaluation.play(evaluation.make_rule("hazard")[0]), evaluation.play(ConstantAction())
     for ours, theirs in zip(acted, rule, strict=True):
-        # They part only in where the first hour ends: the actor's begins with its first decision after it.
-        assert ours["objective_usd"] == pytest.approx(theirs["objective_usd"], rel=0.05)
+        assert ours["objective_usd"] == pytest.approx(theirs["objective_usd"], rel=1e-9)
 
 
 def test_held_out_are_the_functions_that_training_has_not_seen() -> None:
