@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,29 @@ class ScenarioMeans(NamedTuple):
     gap_closed: float
 
 
+class TuningJobs(NamedTuple):
+    """Jobs that were simulated to tune a rule, in all scenarios together; of each scenario those of its first seed.
+
+    Attributes:
+        simulated_jobs: how many; None: it was not tuned, or does not say.
+        budget_jobs: how many might have been: as many as an agent may; None: it knows no budget.
+    """
+
+    simulated_jobs: int | None
+    budget_jobs: int | None
+
+    @classmethod
+    def of(cls, table: pa.Table) -> TuningJobs:
+        """What the settings of the rows of a policy say."""
+        rows = zip(*(table[name].to_pylist() for name in ("scenario", "seed", "window", "settings")), strict=True)
+        first = {scenario: json.loads(text) for scenario, *_, text in sorted(rows, reverse=True)}
+        found = [[settings[name] for settings in first.values() if name in settings] for name in cls._fields]
+        return cls(*(sum(counts) if counts else None for counts in found))
+
+
+NOT_TUNED = TuningJobs(None, None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicySummary:
     """A policy over all scenarios that it ran in; None where nothing is known.
@@ -63,6 +87,7 @@ class PolicySummary:
         profile: shares of runs with a ratio of at most `THRESHOLDS`.
         by_scenario: each scenario in which it ran.
         learning: what tuning or training took, None where it learns nothing.
+        jobs: what tuning simulated.
     """
 
     name: str
@@ -75,6 +100,7 @@ class PolicySummary:
     profile: Profile | None
     by_scenario: dict[str, ScenarioMeans]
     learning: LearningCost | None
+    jobs: TuningJobs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +163,8 @@ class BenchTable:
                 "kWh",
                 "gCO2e",
                 f"days until {base} used as much more",
+                "jobs simulated to tune",
+                "budget, jobs",
             ]
             tables.append(Table(title, header, [_learning_row(summary) for summary in learned]))
         return tables
@@ -219,6 +247,7 @@ class _Runs:
 
     kind: str
     columns: dict[str, dict[str, NDArray[np.float64]]]
+    jobs: TuningJobs = NOT_TUNED
 
     @classmethod
     def of(cls, table: pa.Table) -> _Runs:
@@ -233,7 +262,7 @@ class _Runs:
             )
             seeds = len(set(part["seed"].to_pylist()))
             columns[scenario] = {name: part[name].to_numpy().astype(np.float64).reshape(seeds, -1) for name in wanted}
-        return cls(str(table["kind"][0]), columns)
+        return cls(str(table["kind"][0]), columns, TuningJobs.of(table))
 
     def ratios(self) -> dict[str, NDArray[np.float64]]:
         """Cost over bound, of the scenarios that have one."""
@@ -295,6 +324,7 @@ def _summary(
         profile=statistics.profile(ratios, name, THRESHOLDS, strata) if ratios else None,
         by_scenario=by_scenario,
         learning=learning_cost(runs.columns, None if other is None else other.columns, assumptions),
+        jobs=runs.jobs,
     )
 
 
@@ -316,6 +346,7 @@ def _entry(summary: PolicySummary) -> dict[str, Any]:
         "probability_of_improvement": None if summary.improvement is None else summary.improvement.to_dict(),
         "profile": profile,
         "learning": None if summary.learning is None else summary.learning.to_dict(),
+        **summary.jobs._asdict(),
     }
 
 
@@ -340,4 +371,5 @@ def _learning_row(summary: PolicySummary) -> list[str]:
     days = "-" if cost.payback_days is None else number(cost.payback_days)
     if cost.payback_days == float("inf"):
         days = "never: it uses more energy"
-    return [summary.name, number(cost.cpu_hours), number(cost.kwh), number(cost.grams), days]
+    jobs = ["-" if count is None else f"{count:,}" for count in summary.jobs]
+    return [summary.name, number(cost.cpu_hours), number(cost.kwh), number(cost.grams), days, *jobs]

@@ -73,6 +73,22 @@ def test_policies_are_compared_with_the_bound_and_the_reference(folder: Path) ->
     assert learned.seeds == 2
 
 
+def test_a_tuned_rule_says_what_was_simulated_and_its_budget_in_all_scenarios(folder: Path) -> None:
+    rows = pq.read_table(folder / "results.parquet").to_pylist()
+    for each in rows:
+        if each["policy"] == "always-on":
+            number = 10 if each["scenario"] == "a" else 5
+            each["settings"] = json.dumps({"simulated_jobs": number, "budget_jobs": 100})
+            each["learning_cpu_seconds"] = 1.0
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    table = bench_table(folder)
+    jobs = {each.name: tuple(each.jobs) for each in table.policies}
+    assert jobs == {"always-on": (15, 200), "learned": (None, None), "reactive-tuned": (None, None)}
+    (shown,) = (each for each in table.tables() if each.title.startswith("learning"))
+    assert {cells[0]: cells[-2:] for cells in shown.rows} == {"always-on": ["15", "200"], "learned": ["-", "-"]}
+    assert table.document()["policies"]["always-on"]["budget_jobs"] == 200
+
+
 def test_learning_is_paid_back_by_the_energy_that_it_saves(folder: Path) -> None:
     """2 CPU-hours in each of two scenarios at 10 W are 0.04 kWh; 50 kWh a day are saved in each."""
     learned = bench_table(folder, assumptions=Assumptions(watts_per_core=10.0, grams_per_kwh=500.0)).policies[0]
@@ -92,7 +108,7 @@ def test_a_policy_that_uses_more_energy_is_never_paid_back(folder: Path) -> None
     table = bench_table(folder)
     assert table.policies[0].learning is not None
     assert table.policies[0].learning.payback_days == float("inf")
-    assert "never" in table.tables()[-1].rows[0][-1]
+    assert "never" in table.tables()[-1].rows[0][-3]
 
 
 def test_a_scenario_without_a_bound_counts_for_the_improvement_only(folder: Path) -> None:
