@@ -19,6 +19,7 @@ from autoscaler.recordings.event_log import (
     IDLE,
     START,
     SUBMIT,
+    WAITS,
     Rows,
     columns_of,
 )
@@ -131,6 +132,7 @@ class AuditReader:
         if record.get("judged_by") is not None:
             view, _ = unpack(record["judged_by"])
             self._look(view)
+            self._explain_waiting(view)
         for verdict in record["verdicts"]:
             self._explain(verdict)
         for index, name in enumerate(self._pools):
@@ -152,6 +154,22 @@ class AuditReader:
             subject, number = "pool", self._pool(name)
         if number >= 0:
             self._reasons[subject, number, verdict["rule"]] = verdict["reason"]
+
+    def _explain_waiting(self, view: ClusterView) -> None:
+        """What the policy decided about each job that waits; guardrails may say more."""
+        places = self._decided["placement"]
+        pools = {pool.index: pool for pool in view.pools}
+        for slot, gang in enumerate(view.queue):
+            behind = gang.default_pool or gang.allowed_pools[0]
+            pool = pools.get(places[slot]) if slot < len(places) else view.pool(behind)
+            if pool is None:
+                text = "held back by the policy"
+            else:
+                boots = any(node.state is NodeState.BOOTING for node in pool.nodes) or bool(pool.orders)
+                text = f"sent to pool {pool.name}{', where nodes boot' if boots else ''}"
+            self._reasons["job", self._jobs[gang.key], WAITS] = text
+        for gang in view.unplaceable:
+            self._reasons["job", self._jobs[gang.key], WAITS] = "fits in no pool"
 
     def _tell_targets(self, record: Mapping[str, Any]) -> None:
         for index, name in enumerate(self._pools):

@@ -121,6 +121,28 @@ def test_reasons_are_of_the_node_and_end_when_they_hold_no_longer(tmp_path: Path
     ]
 
 
+def test_a_job_that_waits_says_what_the_policy_and_the_guardrails_did(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    deployed = Deployed(path)
+    busy, nodes = raw.pod("busy", node_name="n"), [raw.node("n")]
+    deployed.reconcile(nodes, [busy, raw.pod("a"), raw.pod("other", spec={"nodeSelector": {"zone": "moon"}})])
+    deployed.reconcile(nodes, [busy, raw.pod("a")])
+    deployed.reconcile(nodes, [busy])
+    deployed.audit.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    [line for line in lines if line["kind"] == "decision"][1]["placement"] = [-1] * 8
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = tables(AuditSource("a", "a", path).open())
+    names = {row["job"]: row["name"].partition("/")[2] for row in found["job_names"]}
+    reasons = [(names[row["id"]], row["rule"], row["text"]) for row in found["reasons"] if row["subject"] == "job"]
+    assert ("a", "waits", "sent to pool gpu") in reasons
+    assert [text for name, rule, text in reasons if (name, rule) == ("a", "waits")][1:] == [
+        "held back by the policy", "",
+    ]  # fmt: skip
+    assert any(rule != "waits" and text for name, rule, text in reasons if name == "a")
+    assert [text for name, _, text in reasons if name == "other"] == ["fits in no pool", ""]
+
+
 def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_text("\n[]\n")
