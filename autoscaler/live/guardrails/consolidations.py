@@ -10,6 +10,7 @@ from autoscaler.live.guardrails.capacity import Capacity
 from autoscaler.live.guardrails.disruptions import Disruptions
 from autoscaler.live.guardrails.movable import BusyView, Movable
 from autoscaler.live.guardrails.orders import coming_nodes
+from autoscaler.live.guardrails.placement import unfit
 from autoscaler.live.guardrails.state import GuardrailState
 from autoscaler.live.guardrails.verdicts import Consolidation, Rule, Verdict
 from autoscaler.live.model import ClusterView, PoolView
@@ -109,7 +110,7 @@ class Consolidations:
         if hold is not None:
             return self._deny(hold.rule, "node", name, hold.reason)
         if not self._capacity.place(pool.name, busy.pods, offered - {name}):
-            reason = f"its {len(busy.pods)} pods do not all fit on the other busy nodes of pool {pool.name} now"
+            reason = f"{unfit(len(busy.pods))} on the other busy nodes of pool {pool.name} now"
             return self._deny(Rule.DOES_NOT_FIT, "node", name, reason)
         offered.discard(name)
         return True

@@ -22,6 +22,11 @@ def gang_name(gang: GangView) -> str:
     return f"{gang.ref.namespace}/{gang.ref.name}"
 
 
+def unfit(pods: int) -> str:
+    """That some pods, or the only one, do not fit somewhere."""
+    return "its pod does not fit" if pods == 1 else f"its {pods} pods do not all fit"
+
+
 def gated_pods(gang: GangView, state: GuardrailState) -> tuple[PodView, ...]:
     """Pods of a gang that still wait for us."""
     return tuple(pod for pod in gang.pending if GATE_PLACEMENT in pod.gates and pod.uid not in state.released)
@@ -139,7 +144,7 @@ def _refusal(
     elif waits and not capacity.has_ready_gpus(pool):
         rule, reason = Rule.NO_READY_GPUS, f"pool {pool} has no ready node with allocatable GPUs yet"
     elif not capacity.place(pool, as_placed(gang, pods, pool)) and waits:
-        rule, reason = Rule.DOES_NOT_FIT, f"its {len(pods)} pods do not all fit on the ready nodes of pool {pool} now"
+        rule, reason = Rule.DOES_NOT_FIT, f"{unfit(len(pods))} on the ready nodes of pool {pool} now"
     else:
         return None
     return Verdict(rule, "gang", gang_name(gang), 1, 0, reason)

@@ -43,6 +43,15 @@ def test_no_half_gang_when_one_pod_does_not_fit():
     assert run(view([node("n")], queue=[gang("g", pods=2)]), [0]) == ([], [Rule.DOES_NOT_FIT])
 
 
+def test_what_does_not_fit_is_said_in_plain_words():
+    cluster = view([node("n")], queue=[gang("big", pods=2), gang("small"), gang("late")])
+    verdicts = evaluate(cluster, decision(a=9, placement=[0, 0, 0]), GuardrailState(), config()).verdicts
+    assert [each.reason for each in verdicts if each.kind == "gang"] == [
+        "its 2 pods do not all fit on the ready nodes of pool a now",
+        "its pod does not fit on the ready nodes of pool a now",
+    ]
+
+
 def test_a_gang_that_does_not_fit_takes_no_capacity_from_the_next():
     cluster = view([node("n")], queue=[gang("big", pods=2), gang("small")])
     assert run(cluster, [0, 0]) == ([("small", "a", 1)], [Rule.DOES_NOT_FIT])
