@@ -21,6 +21,7 @@ from traces.signals import align
 from traces.signals.summary import summarize_signal
 from traces.summary import OfferedLoad, TraceSummary, offered_load, summarize
 from traces.uri import TraceURI
+from traces.words import counted
 
 LIST_SCHEMA = "autoscaler.traces.list/1"
 INFO_SCHEMA = "autoscaler.traces.info/1"
@@ -235,7 +236,7 @@ def convert(uri: str, output: str, reporter: Reporter) -> None:
     trace = traces.load(uri)
     trace.to_parquet(output)
     for reason, count in trace.metadata.dropped.items():
-        reporter.note(f"dropped {count:,} rows: {reason}")
+        reporter.note(f"dropped {counted(count, 'row')}: {reason}")
     if trace.metadata.bad_rows:
         reporter.note(trace.metadata.bad_rows_text)
     reporter.note(f"wrote {trace.num_jobs:,} jobs of {trace.uri} to {output}")
@@ -259,8 +260,8 @@ def _job_rows(summary: TraceSummary) -> list[tuple[str, str]]:
     ]
     rows += [(name, f"{count:,}") for name, count in (("users", summary.users), ("groups", summary.groups)) if count]
     rows.append(("jobs that say", _jobs_with(summary)))
-    rows += [("dropped", f"{count:,} rows: {reason}") for reason, count in summary.dropped.items()]
-    rows += [("cannot be used", f"{count:,} rows: {reason}") for reason, count in summary.bad_rows.items()]
+    rows += [("dropped", counted(count, "row", f": {reason}")) for reason, count in summary.dropped.items()]
+    rows += [("cannot be used", counted(count, "row", f": {reason}")) for reason, count in summary.bad_rows.items()]
     return rows
 
 
@@ -309,7 +310,7 @@ def _node_rows(nodes: Nodes) -> list[tuple[str, str]]:
     if nodes.switch_counts:
         layers = ", ".join(f"{count:,}" for count in nodes.switch_counts)
         rows.append(("switches", f"{layers} from the nodes to the core"))
-    return rows + [("cannot be used", f"{count:,} rows: {reason}") for reason, count in nodes.bad_rows.items()]
+    return rows + [("cannot be used", counted(count, "row", f": {reason}")) for reason, count in nodes.bad_rows.items()]
 
 
 def sparkline(values: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.errors import TraceValueError
+from traces.words import counted
 
 REPAIR_QUANTILES = 41
 """Points of the distribution of measured repairs: so many keep the mean of a heavy tail."""
@@ -186,4 +187,6 @@ def rows(summary: FaultSummary) -> list[tuple[str, Any]]:
     ]
     if measured:
         shown.append(("repairs as measured", f"failures: {{{measured}}}"))
-    return shown + [("cannot be used", f"{count:,} events: {reason}") for reason, count in summary.bad_rows.items()]
+    return shown + [
+        ("cannot be used", counted(count, "event", f": {reason}")) for reason, count in summary.bad_rows.items()
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.errors import TraceValueError
+from traces.words import counted
 
 Integers = NDArray[np.int64]
 MAX_INVOCATIONS = 200_000_000
@@ -59,7 +60,7 @@ class InvocationSummary:
             ("duration", texts(self.duration_seconds, " s")),
             ("memory of a function", texts(self.memory_mib, " MiB")),
             ("with deadline", f"{self.with_deadline:,}"),
-            *(("cannot be used", f"{count:,} rows: {reason}") for reason, count in self.bad_rows.items()),
+            *(("cannot be used", counted(count, "row", f": {reason}")) for reason, count in self.bad_rows.items()),
         ]
 
 

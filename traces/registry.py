@@ -27,6 +27,7 @@ from traces.sites import Sites
 from traces.trace import Trace
 from traces.transforms import Transforms, transform
 from traces.uri import TraceURI
+from traces.words import counted
 
 ResultT = TypeVar("ResultT")
 
@@ -351,5 +352,7 @@ def _span(trace: Trace) -> str:
 
 
 def _why_empty(trace: Trace) -> str:
-    dropped = ", ".join(f"{count} rows dropped because {reason}" for reason, count in trace.metadata.dropped.items())
+    dropped = ", ".join(
+        counted(count, "row", f" dropped because {reason}") for reason, count in trace.metadata.dropped.items()
+    )
     return f"no job in the file{': ' + dropped if dropped else ''}; check that it is the right file"

@@ -15,6 +15,7 @@ from traces.errors import TraceValueError
 from traces.files import read_parquet, write_parquet
 from traces.schema import REQUIRED, SCHEMA, Column, make_table
 from traces.validation import Origin
+from traces.words import counted
 
 NO_DEADLINE: Final = 2**62
 """`Trace.deadline_milliseconds` of a job without a deadline, milliseconds: after every time of a trace."""
@@ -410,4 +411,4 @@ def describe_bad_rows(bad_rows: Mapping[str, int]) -> str:
     if not bad_rows:
         return ""
     reasons = ", ".join(f"{count:,} because {reason}" for reason, count in bad_rows.items())
-    return f"{sum(bad_rows.values()):,} rows left out that cannot be used: {reasons}"
+    return counted(sum(bad_rows.values()), "row", f" left out that cannot be used: {reasons}")

@@ -98,7 +98,7 @@ def test_import_and_info_tell_what_was_left_out(tmp_path: Path, capfd: pytest.Ca
     assert main(["traces", "info", output, "--json", "-"]) == 0
     assert sum(json.loads(capfd.readouterr().out)["bad_rows"].values()) == 3
     assert main(["traces", "info", output]) == 0
-    assert "1 rows: its num_gpu is not a number of GPUs" in capfd.readouterr().out
+    assert "1 row: its num_gpu is not a number of GPUs" in capfd.readouterr().out
     for arguments in (["import", f"itp:{tmp_path}/x.csv", "-o", output], ["info", f"itp:{tmp_path}/x.csv"]):
         assert main(["traces", *arguments, "--strict"]) == 2
         problem = "row 10: is not UTF-8 text (byte 2 of the line); fix or remove this row"

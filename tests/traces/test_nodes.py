@@ -34,7 +34,7 @@ def test_a_bad_node_is_named(tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "n.csv").write_text(HEADER + "first,64000,262144,2,P100\n" + row + "b,1,1,4,P100\n")
     nodes = traces.load_nodes(f"openb-nodes:{tmp_path / 'n.csv'}?strict=false")
     assert nodes.total_gpus == 6
-    assert nodes.bad_rows_text.startswith("1 rows left out")
+    assert nodes.bad_rows_text.startswith("1 row left out")
 
 
 def test_a_file_without_nodes_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from configs.errors import did_you_mean
 from traces.errors import TraceValueError
+from traces.words import counted
 
 Quantity = Literal["carbon", "price", "temperature"]
 """What a signal measures: carbon intensity, electricity price or outdoor temperature."""
@@ -59,15 +60,15 @@ class Quality:
     def remarks(self) -> list[str]:
         """One short text for each thing that is odd."""
         texts = {
-            "gaps_filled": "gaps filled",
-            "duplicates": "duplicate rows left out",
-            "conflicts": "rows replaced by a later row of the same time",
-            "unsorted": "rows out of order",
-            "zeros": "values of 0",
-            "outliers": "outliers",
-            "estimated": "estimated values",
+            "gaps_filled": ("gap", " filled"),
+            "duplicates": ("duplicate row", " left out"),
+            "conflicts": ("row", " replaced by a later row of the same time"),
+            "unsorted": ("row", " out of order"),
+            "zeros": ("value", " of 0"),
+            "outliers": ("outlier", ""),
+            "estimated": ("estimated value", ""),
         }
-        return [f"{getattr(self, name):,} {text}" for name, text in texts.items() if getattr(self, name)]
+        return [counted(getattr(self, name), *text) for name, text in texts.items() if getattr(self, name)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -192,7 +192,7 @@ def test_a_bad_row_is_left_out_and_counted_unless_strict(
     (tmp_path / "x.csv").write_bytes((HEADER + GOOD + row + "y,bob,40,60,1\n").encode("latin-1"))
     trace = traces.load(f"csv:{tmp_path}/x.csv{LENIENT}")
     assert trace.metadata.bad_rows == {reason: 1}
-    assert trace.metadata.bad_rows_text == f"1 rows left out that cannot be used: 1 because {reason}"
+    assert trace.metadata.bad_rows_text == f"1 row left out that cannot be used: 1 because {reason}"
     assert trace.num_jobs == 21
     assert trace.table["job_id"].to_pylist()[-1] == "y"
     with pytest.raises(traces.TraceValueError, match=message):

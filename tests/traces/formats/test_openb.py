@@ -64,7 +64,7 @@ def test_rows_are_counted_in_the_file_also_after_dropped_ones(tmp_path: Path) ->
 
 
 def test_a_file_of_cpu_pods_only_says_so(tmp_path: Path) -> None:
-    with pytest.raises(traces.TraceURIError, match="no job in the file: 1 rows dropped because it requests no GPU"):
+    with pytest.raises(traces.TraceURIError, match="no job in the file: 1 row dropped because it requests no GPU"):
         load(tmp_path, CPU)
 
 

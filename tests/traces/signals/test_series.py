@@ -57,7 +57,7 @@ def test_zeros_and_outliers_are_flagged_and_kept() -> None:
     series = made(hourly(START, values))
     assert (series.quality.zeros, series.quality.outliers) == (1, 1)
     assert series.values[20] == 90_000.0
-    assert series.quality.remarks() == ["1 values of 0", "1 outliers"]
+    assert series.quality.remarks() == ["1 value of 0", "1 outlier"]
 
 
 @pytest.mark.parametrize(
