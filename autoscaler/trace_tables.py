@@ -140,8 +140,11 @@ def synthetic_uri(preset: str, **options: float | None) -> str:
 
 
 def strict_uri(uri: str) -> str:
-    """The URI with the option that makes a row that cannot be used an error."""
+    """The URI with the option that makes a row that cannot be used an error; in formats without it each is one."""
     parsed = TraceURI.parse(uri)
+    form = next((item for item in traces.formats() if item.name == parsed.scheme), None)
+    if form is not None and all(option.name != "strict" for option in form.options):
+        return uri
     return str(TraceURI(parsed.scheme, parsed.path, {**parsed.options, "strict": "true"}))
 
 

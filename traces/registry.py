@@ -154,7 +154,7 @@ def find_uri(text: str) -> tuple[str, str]:
         return str(TraceURI.parse(text)), ""
     except TraceURIError:
         path, mark, _ = text.partition("?")
-        if not Path(path).exists() or ":" in path:
+        if not path or not Path(path).exists() or ":" in path:
             raise
     options = TraceURI.parse(f"csv:{text}").options if mark else {}
     found = detect(path, dict(options), [_format(name) for name in sorted(FORMATS)])

@@ -176,6 +176,22 @@ def test_one_page_shows_a_trace_or_two(tmp_path: Path, capsys: pytest.CaptureFix
     assert "a picture needs two at least" in capsys.readouterr().err
 
 
+def test_strict_is_no_mistake_where_every_bad_value_is_an_error_anyway(tmp_path: Path) -> None:
+    output = str(tmp_path / "x.parquet")
+    assert main(["traces", "import", "synthetic:steady?days=1&seed=0", "--strict", "-o", output, "-q"]) == 0
+    assert main(["traces", "import", output, "--strict", "-o", str(tmp_path / "y.parquet"), "-q"]) == 0
+    assert main(["traces", "info", "synthetic-signal:solar?days=2", "--strict"]) == 0
+
+
+def test_no_path_is_not_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,5,600,1\n")
+    assert main(["traces", "import", "", "-o", str(tmp_path / "x.parquet")]) == 2
+    assert "names no file or preset" in capsys.readouterr().err
+
+
 def test_a_trace_whose_jobs_all_came_at_once_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("job_id,submission_time,duration,num_gpu\na,5,600,1\nb,5,700,2\n")
     assert main(["traces", "plot", f"itp:{tmp_path}/x.csv", "-o", f"{tmp_path}/x.html"]) == 0
