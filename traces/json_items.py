@@ -26,7 +26,7 @@ def json_items(source: Input, key: str = "") -> Iterator[Any]:
         key: "": the file is an array; else an array is the value of this key of the object that the file is.
 
     Raises:
-        TraceFileError: the file is missing, damaged, or not such JSON: names the item.
+        TraceFileError: the file is missing, damaged, or not such JSON: names the item; or another document follows.
     """
     start = re.compile(rf'\s*{{.*?"{key}"\s*:\s*\[' if key else r"\s*\[", re.DOTALL)
     try:
@@ -61,6 +61,7 @@ def _items(where: str, blocks: Iterator[str], start: re.Pattern[str], named: str
         gap = _GAP.match(text, position)
         position = gap.end() if gap else position
         if text.startswith("]", position):
+            _check_end(where, text[position + 1 :], blocks, bool(named))
             return
         try:
             item, position = decode(text, position)
@@ -71,3 +72,29 @@ def _items(where: str, blocks: Iterator[str], start: re.Pattern[str], named: str
             if block is None or len(text) - position > MAX_ITEM:
                 raise damaged(where, ValueError(f"item {number + 1}: {error.msg}"), " or not JSON") from error
             text, position = text[position:] + block, 0
+
+
+def _check_end(where: str, rest: str, blocks: Iterator[str], is_in_object: bool) -> None:
+    """Refuse a second document behind the first, which would be left out in silence.
+
+    Args:
+        where: the file, for messages.
+        rest: what was read already of what follows the array.
+        blocks: what was not.
+        is_in_object: whether the array is the value of a key, behind which others may follow.
+
+    Raises:
+        TraceFileError: there is one, or the object has no end.
+    """
+    for block in blocks:
+        rest += block
+        if len(rest) > MAX_ITEM:
+            break
+    if is_in_object:
+        try:
+            _, end = json.JSONDecoder().raw_decode('{"":0' + rest)
+        except json.JSONDecodeError as error:
+            raise damaged(where, ValueError(f"behind the items: {error.msg}"), " or not JSON") from error
+        rest = ('{"":0' + rest)[end:]
+    if rest.strip("} \t\r\n"):
+        raise TraceFileError(f"{where}: more follows the first JSON document; give each a file of its own")

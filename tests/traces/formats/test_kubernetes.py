@@ -158,3 +158,16 @@ def test_a_list_as_the_api_server_writes_it_is_found(tmp_path: Path) -> None:
     uri, _ = traces.find_uri(f"{tmp_path}/pods.json")
     assert uri == f"kubernetes:{tmp_path}/pods.json"
     assert traces.load(uri).num_jobs == 1
+
+
+def test_a_second_list_behind_the_first_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({"items": [pod()], "metadata": {"resourceVersion": "1"}}) + "\n")
+    uri = f"kubernetes:{tmp_path}/one.json"
+    assert traces.load(uri).num_jobs == 1
+    text = (tmp_path / "one.json").read_text()
+    (tmp_path / "one.json").write_text(text + text)
+    with pytest.raises(traces.TraceFileError, match=r"one\.json: more follows the first JSON document"):
+        traces.load(uri)
+    (tmp_path / "one.json").write_text(text.rstrip()[:-1])
+    with pytest.raises(traces.TraceFileError, match=r"one\.json: is damaged or not JSON \(behind the items"):
+        traces.load(uri)

@@ -93,6 +93,7 @@ def test_jobs_larger_than_a_block_are_read_whole(tmp_path: Path) -> None:
         (json.dumps([job(1, HOUR)])[:-30], r"damaged or not JSON \(item 1: "),
         ('{"a": 1}', "holds no JSON array"),
         ("", "holds no JSON array"),
+        ("[]\n[]", "more follows the first JSON document"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> None:
