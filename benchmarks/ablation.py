@@ -2,8 +2,8 @@
 
     python benchmarks/ablation.py itp:cluster02.csv.gz itp:cluster09.csv.gz --out runs/ablation
 
-Each variant is a `cma-es` policy, linear in its features, searched on the first 60 % of a trace and tested on five
-later windows: changes of the decidable cost against `reactive-tuned`, mean of the seeds.
+Each variant is a `cma-es` policy, linear in its features but for two small networks, searched on the first 60 % of a
+trace and tested on five later windows: changes of the decidable cost against `reactive-tuned`, mean of the seeds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from configs.files import json_text, write_text
 SUBMITTED = tuple(name for name in FEATURES if name.startswith("submitted") or name == "since_submit")
 SHORT = ("submitted_gpus_600s", "submitted_gpus_3600s", "submitted_10min_against_1h", "submitted_jobs_1h")
 CLOCK = ("hour_00", "hour_04", "hour_08", "hour_12", "hour_16", "hour_20", "weekend")
+NETWORKS = {"all, a layer of 8 units": (8,), "all, two layers of 32 units": (32, 32)}
+"""Hidden layers of those that are not linear."""
 VARIANTS = {
     "all": FEATURES,
     "all, hours and weekend": (*FEATURES, *CLOCK),
@@ -38,6 +40,7 @@ VARIANTS = {
     "time since the last job only": ("since_submit",),
     "without time since the last job": tuple(name for name in FEATURES if name != "since_submit"),
     "hours and weekend only": CLOCK,
+    **dict.fromkeys(NETWORKS, FEATURES),
 }
 
 
@@ -56,6 +59,7 @@ def train(uri: str, name: str, seed: int, steps: int, folder: Path, tuned: Tuned
     if not (folder.exists() and read_record(folder).get("result", {}).get("finished")):
         changes = [f"trace={json.dumps(uri)}", f"seed={seed}", f"train.total_steps={steps}"]
         changes += [f"agent.features={json.dumps(VARIANTS[name])}", "agent.window_days=4.0"]
+        changes.append(f"agent.hidden={json.dumps(NETWORKS.get(name, ()))}")
         run = autoscaler.train("experiment/quickstart", folder, overrides=changes, tuned=tuned)
         tell(f"{folder}: {run.describe()}")
     return folder
