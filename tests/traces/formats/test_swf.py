@@ -104,3 +104,10 @@ def test_a_byte_order_mark_and_line_ends_of_windows_do_no_harm(tmp_path: Path) -
     trace = traces.load(f"swf:{tmp_path}/x.swf")
     assert trace.num_jobs == 2
     assert trace.metadata.bad_rows == {}
+
+
+def test_fractions_stay_where_another_row_says_nothing(tmp_path: Path) -> None:
+    silent = line((1, 2)).replace(" 7200 ", " NA ")
+    assert "NA" in silent
+    trace = load(tmp_path, HEADER + line((9, 7200.5)) + silent)
+    assert trace.table["predicted_duration_seconds"].to_pylist() == [7200.5, None]
