@@ -133,12 +133,16 @@ def interval(values: NDArray[np.float64]) -> str:
 
 
 def play_rule(problem: ServerlessProblem, row, by_function=None) -> tuple[float, float]:
-    """USD of a rule, and the share of requests of the last window that waited."""
+    """USD of a rule, and the share of requests of the last window that waited; both after its warm-up."""
     player = RulePlayer(problem)
     if by_function is not None:
         player.keep_by_function(by_function(problem))
-    usd = float(player.usd([row], None, windows_of(problem)).sum())
-    found = player.results()
+    windows = windows_of(problem)
+    usd, found = float(player.usd([row], None, windows).sum()), player.results()
+    start, end = windows[-1, :2].tolist()
+    warm_up = problem.episode(start, min(start + problem.serverless.warm_up_ms, end))
+    player.usd([row], None, np.array([warm_up], np.int64))
+    found = found.minus(player.results())
     return usd, found.total("cold") / max(found.total("finished"), 1)
 
 

@@ -31,7 +31,8 @@ class View:
         counts: [B, BINS] gaps by bin, at the demand that the container is for.
         first: [B] int64, the bin that each is in.
         age_ms: [B] how long each is idle already.
-        worth_ms: [B] how long a container can be kept for what a cold start costs.
+        worth_ms: [B] how long a container can be kept for what a cold start costs; 0 for one that is spare, which was
+            started for a request that another one served: that one, idle too, comes first for the next request.
         start_ms: [B] how long a start takes.
         demand: [B] requests that run or wait.
         arrivals, recent: [B] requests so far, and in the last minutes.
@@ -60,11 +61,13 @@ def view_of(observations: NDArray[Any]) -> View:
     last = _unscaled(seen[:, [COLUMN["last_gap"], COLUMN["gap_before"]]], 10.0 * MINUTE)
     known = (demand == 0.0)[:, None] & (counts.sum(axis=1)[:, None] >= np.array([1.0, 2.0]))
     quantiles = seen[:, QUANTILES]
+    others = np.rint(_unscaled(seen[:, COLUMN["containers"]], 4.0)) - demand - 1.0
+    is_spare = (age > 0.0) & (others > 0.0)  # a container that goes idle after a request has the age 0
     return View(
         counts=counts,
         first=np.searchsorted(STARTS, age + ROUNDING_MS, side="right") - 1,
         age_ms=age,
-        worth_ms=_unscaled(seen[:, COLUMN["cold_minutes"]], 20.0) * MINUTE,
+        worth_ms=np.where(is_spare, 0.0, _unscaled(seen[:, COLUMN["cold_minutes"]], 20.0) * MINUTE),
         start_ms=_unscaled(seen[:, COLUMN["cold_start"]], 30_000.0),
         demand=demand,
         arrivals=_unscaled(seen[:, COLUMN["arrivals"]], 20.0),

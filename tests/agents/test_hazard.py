@@ -20,12 +20,12 @@ from agents.hazard.learned_hazard import LearnedHazard
 from agents.hazard.model import HazardPolicy, mean_of, model_of, untrained
 from agents.hazard.periods import Periods, idle_periods
 from agents.hazard.plans import Plans, costs_ms, plan
-from agents.hazard.view import STARTS, WIDTHS, View, own_hazards, view_of
+from agents.hazard.view import COLUMN, STARTS, WIDTHS, View, own_hazards, view_of
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import Hooks, check, train
 from envs.containers.history import BINS, bin_of
-from envs.serverless.codec import FEATURES
+from envs.serverless.codec import FEATURES, FIRST_END
 from envs.serverless.config import ServerlessConfig
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
@@ -129,6 +129,18 @@ def test_a_view_is_what_the_simulator_showed(problem: ServerlessProblem, periods
     np.testing.assert_allclose(view.start_ms, 1000.0, rtol=1e-4)
     about = problem.serverless.about[periods.function]
     np.testing.assert_allclose(view.worth_ms, about[:, 1] / about[:, 0], rtol=1e-3)
+
+
+def test_a_container_that_another_one_made_spare_is_dropped(problem: ServerlessProblem, periods: Periods) -> None:
+    seen = periods.observations[40:41].copy()
+    seen[0, COLUMN["idle_age"]] = 0.01
+    policy = HazardPolicy("learned-hazard", untrained(problem.serverless.prior_mass), {})
+    kept = {}
+    for containers in (1.0, 2.0):
+        seen[0, COLUMN["containers"]] = containers / (containers + 4.0)
+        kept[containers] = STARTS[policy.act(seen)[0, 0] - FIRST_END]
+    assert kept[1.0] > 0.0
+    assert kept[2.0] == 0.0
 
 
 def test_idle_periods_last_until_the_next_request(problem: ServerlessProblem, periods: Periods) -> None:
