@@ -52,8 +52,9 @@ BOOT_CONFIGS = (
     BootConfig(failure_probability=0.3, timeout_seconds=300.0),
     BootConfig(failure_probability=0.6, timeout_seconds=60.0, backoff_seconds=90.0, max_backoff_seconds=300.0),
 )
-FAILURE_CONFIGS = (FailureConfig(40_000.0, 600.0, 0.5), FailureConfig(90_000.0))
-SPOT_CONFIGS = (SpotConfig(40_000.0), SpotConfig(60_000.0, 0.0, 60.0, 1.0))
+# Rarely enough that a job of 20,000 s on six nodes ends before it has begun anew too often.
+FAILURE_CONFIGS = (FailureConfig(100_000.0, 600.0, 0.5), FailureConfig(150_000.0))
+SPOT_CONFIGS = (SpotConfig(100_000.0), SpotConfig(120_000.0, 0.0, 60.0, 1.0))
 BOOTS = st.sampled_from([*[BootConfig()] * 3, *BOOT_CONFIGS])
 FAILURES = st.sampled_from([*[FailureConfig()] * 3, *FAILURE_CONFIGS])
 SIGNALS = {"alignment": "offset", "start": "2024-01-01T00:00:00Z"}
