@@ -177,6 +177,7 @@ def test_inputs_are_as_many_as_their_names_and_finite_for_a_function_without_his
     assert np.isfinite(inputs).all()
 
 
+@pytest.mark.slow
 def test_a_training_proves_a_gain_on_functions_that_it_does_not_fit(timers: str, tmp_path: Path) -> None:
     result = train(task_of(timers, 12_000), tmp_path)
     assert result.best_score < result.start_score
