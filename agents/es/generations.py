@@ -8,14 +8,15 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 
 from agents.artifact import Manifest, find_artifact, new_folder, read_manifest
-from agents.errors import ArtifactError
+from agents.config import AgentConfig, TrainConfig
+from agents.errors import AgentConfigError, ArtifactError
 from agents.es.search import Search
 from agents.sb3.curve import CurveWriter
 from agents.sb3.run import CHECKPOINTS, KEEP_CHECKPOINTS, checkpoints
@@ -24,6 +25,32 @@ from agents.training import Hooks, Result
 from configs.serialize import to_dict
 
 STATE, TOLD = "state.json", "told.npz"
+
+
+class Scores(NamedTuple):
+    """What a training came to; see `agents.training.Result`."""
+
+    best: float
+    start: float
+    baseline: float
+    note: str = ""
+
+
+def refuse_parts(agent: AgentConfig, config: TrainConfig, learns_from: str) -> None:
+    """Refuse parts of the user that a search has no use for.
+
+    Args:
+        agent: the agent.
+        config: of the training.
+        learns_from: what the agent learns from instead, in words.
+
+    Raises:
+        AgentConfigError: there is one.
+    """
+    if config.reward is not None or config.callbacks:
+        raise AgentConfigError(
+            f"agent {agent.name} learns from {learns_from}: it takes neither train.reward nor train.callbacks"
+        )
 
 
 class GenerationRun(ABC):
@@ -57,8 +84,23 @@ class GenerationRun(ABC):
         """
 
     @abstractmethod
+    def _scores(self) -> Scores:
+        """Of the policy that is chosen, of the one that the search began with, and of the baseline."""
+
     def result(self) -> Result:
         """How the training ended."""
+        scores = self._scores()
+        return Result(
+            steps=self.steps,
+            total_steps=self.total_steps,
+            finished=not self._is_stopped,
+            kept_step=self._kept_step,
+            metric=self._task.metric,
+            best_score=scores.best,
+            start_score=scores.start,
+            baseline_score=scores.baseline,
+            note=scores.note,
+        )
 
     @property
     def total_steps(self) -> int:

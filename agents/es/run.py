@@ -13,10 +13,10 @@ from agents.errors import ArtifactError
 from agents.es.arena import Arena, start_weights
 from agents.es.cma_es import CmaES
 from agents.es.files import read_weights, save_trained
-from agents.es.generations import GenerationRun
+from agents.es.generations import GenerationRun, Scores
 from agents.es.search import Search
 from agents.sb3.run import POLICY
-from agents.training import Hooks, Result
+from agents.training import Hooks
 from envs.gpu_cluster.codec import RULE_SETPOINT, number_of_weights, start_of
 from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS
 
@@ -192,17 +192,5 @@ class SearchRun(GenerationRun):
     def _restore(self, values: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> None:
         self._choice = Choice(weights=arrays["weights"], **values)
 
-    def result(self) -> Result:
-        """How the training ended."""
-        choice = self._choice
-        return Result(
-            steps=self.steps,
-            total_steps=self.total_steps,
-            finished=not self._is_stopped,
-            kept_step=self._kept_step,
-            metric=self._task.metric,
-            best_score=choice.usd,
-            start_score=choice.tuned_usd,
-            baseline_score=choice.tuned_usd,
-            note=choice.describe(),
-        )
+    def _scores(self) -> Scores:
+        return Scores(self._choice.usd, self._choice.tuned_usd, self._choice.tuned_usd, self._choice.describe())

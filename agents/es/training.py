@@ -10,6 +10,7 @@ from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError
 from agents.es.cma_es import CmaES
 from agents.es.environment import EnvironmentSearchRun
+from agents.es.generations import refuse_parts
 from agents.es.run import SearchRun
 from agents.training import Hooks, Result, Task
 from configs.errors import did_you_mean
@@ -22,10 +23,7 @@ def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings in which a name names nothing, or that search has no use for; see `agents.training.check`."""
     assert isinstance(agent, CmaES)
     _check_features(agent, WIDEST)
-    if config.reward is not None or config.callbacks:
-        raise AgentConfigError(
-            "agent cma-es learns from the cost of whole windows: it takes neither train.reward nor train.callbacks"
-        )
+    refuse_parts(agent, config, "the cost of whole windows")
 
 
 def _check_features(agent: CmaES, layout: CodecLayout) -> None:

@@ -17,7 +17,7 @@ from agents.baselines.keep_alive.rule import Row, tuned_row
 from agents.config import AgentConfig, TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
-from agents.es.generations import GenerationRun
+from agents.es.generations import GenerationRun, Scores, refuse_parts
 from agents.hazard.features import inputs_of, logit
 from agents.hazard.files import read_model, save_trained
 from agents.hazard.fit import CHUNK, Fit, rows_of
@@ -68,10 +68,7 @@ class Choice(NamedTuple):
 
 def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings that have no meaning here; see `agents.training.check`."""
-    if config.reward is not None or config.callbacks:
-        raise AgentConfigError(
-            f"agent {agent.name} learns from idle periods: it takes neither train.reward nor train.callbacks"
-        )
+    refuse_parts(agent, config, "idle periods")
 
 
 def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
@@ -213,19 +210,8 @@ class HazardRun(GenerationRun):
         self._model = model_of(_part(arrays, "chosen."))
         self._choice = Choice(**values)
 
-    def result(self) -> Result:
-        """How the training ended."""
-        return Result(
-            steps=self.steps,
-            total_steps=self.total_steps,
-            finished=not self._is_stopped,
-            kept_step=self._kept_step,
-            metric=self._task.metric,
-            best_score=self._choice.usd,
-            start_score=self._start_usd,
-            baseline_score=self._baseline_usd,
-            note=self._choice.describe(),
-        )
+    def _scores(self) -> Scores:
+        return Scores(self._choice.usd, self._start_usd, self._baseline_usd, self._choice.describe())
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

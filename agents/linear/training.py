@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agents.config import AgentConfig, TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError
-from agents.es.generations import GenerationRun
+from agents.es.generations import GenerationRun, Scores, refuse_parts
 from agents.es.search import Search
 from agents.linear.files import load_trained, save_trained
 from agents.linear.linear_cma_es import LinearCmaES
@@ -30,10 +30,7 @@ MOST_STEPS = 100_000
 
 def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings that search has no use for; see `agents.training.check`."""
-    if config.reward is not None or config.callbacks:
-        raise AgentConfigError(
-            f"agent {agent.name} learns from whole episodes: it takes neither train.reward nor train.callbacks"
-        )
+    refuse_parts(agent, config, "whole episodes")
 
 
 def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
@@ -159,18 +156,8 @@ class LinearRun(GenerationRun):
         self._weights = arrays["weights"]
         self._best, self._start_score, self._baseline = (float(values[name]) for name in ("best", "start", "baseline"))
 
-    def result(self) -> Result:
-        """How the training ended."""
-        return Result(
-            steps=self.steps,
-            total_steps=self.total_steps,
-            finished=not self._is_stopped,
-            kept_step=self._kept_step,
-            metric=self._task.metric,
-            best_score=self._best,
-            start_score=self._start_score,
-            baseline_score=self._baseline,
-        )
+    def _scores(self) -> Scores:
+        return Scores(self._best, self._start_score, self._baseline)
 
 
 def _check_spaces(agent: str, observation: spaces.Space[Any], action: spaces.Space[Any]) -> None:
