@@ -18,10 +18,13 @@ from agents.baselines.tuned import Tuned, tune_together
 from agents.cluster_task import ClusterTask
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError
+from agents.loading import load_cluster_policy
 from agents.training import Hooks as EngineHooks
 from agents.training import Result, Task, check
 from agents.training import train as run_engine
 from autoscaler.evaluation.provenance import provenance
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.training_part import TrainingPart, on_training_part
 from autoscaler.experiment import ExperimentConfig, ExperimentError, load_experiment
 from autoscaler.progress import Reporter, make_reporter, note_bad_rows
 from autoscaler.run_folder import CONFIG, RUN, check_new, read_record, saved_experiment, write_record
@@ -57,11 +60,14 @@ class TrainedRun:
         folder: the run folder; `autoscaler.load_policy(folder)` loads the policy that scored best.
         experiment: what was trained.
         result: how it ended.
+        training_part: what the policy saves on the windows that it was trained on; None where training was stopped, of
+            other environments, and where no bound is known.
     """
 
     folder: Path
     experiment: ExperimentConfig
     result: Result
+    training_part: TrainingPart | None = None
 
     def describe(self) -> str:
         """Which policy was kept, and its validation score beside that of the baseline; one line."""
@@ -268,8 +274,22 @@ def _run(
     with reporter.progress("train", task.train.total_steps) as bar:
         engine_hooks = EngineHooks(bar.advance, hooks.should_stop, tuple(writers))
         result = run_engine(task, folder, engine_hooks, resumes)
-    write_record(folder, {**read_record(folder), "result": asdict(result)})
-    return TrainedRun(folder, experiment, result)
+    record = {**read_record(folder), "result": asdict(result)}
+    write_record(folder, record)
+    part = None
+    if result.finished and isinstance(task, ClusterTask):
+        part = _training_part(experiment, task, folder)
+    if part is not None:
+        write_record(folder, {**record, "training_part": part.to_dict()})
+    return TrainedRun(folder, experiment, result, part)
+
+
+def _training_part(experiment: ExperimentConfig, task: ClusterTask, folder: Path) -> TrainingPart | None:
+    """The saved policy beside the tuned heuristic on the experiment's own trace."""
+    trace = traces.load(experiment.trace)
+    scenario = Scenario(trace, experiment.described_cluster(trace), experiment.environment)
+    tuned, windows = task.tuned.policy(experiment.environment), experiment.train.validation_windows
+    return on_training_part(scenario, experiment.split.train, load_cluster_policy(folder), tuned, windows)
 
 
 def _wandb_writer(experiment: ExperimentConfig, folder: Path) -> KVWriter:

@@ -6,15 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import traces
 from agents.baselines.tuned import Tuned
 from agents.cluster_task import USD
 from agents.errors import ArtifactError
+from agents.loading import load_cluster_policy
 from agents.training import Result
 from autoscaler import training
+from autoscaler.evaluation.comparison import Contender, compare
+from autoscaler.evaluation.rollouts import Scenario
+from autoscaler.evaluation.training_part import on_training_part
+from autoscaler.evaluation.windows import equal_windows
 from autoscaler.experiment import ExperimentError
 from autoscaler.run_folder import saved_experiment
+from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.config import EnvironmentConfig
+from tests.envs.gpu_cluster.builders import make_trace
+from tests.evaluation.worlds import one_pool
 
 EXPERIMENT = {
     "trace": "synthetic:quickstart?days=4&seed=0",
@@ -39,6 +50,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
         return Result(task.train.total_steps, task.train.total_steps, True, 0, USD, 9.0, 9.0, 10.0)
 
     monkeypatch.setattr(training, "run_engine", run)
+    monkeypatch.setattr(training, "_training_part", lambda *_: None)  # it would replay the policy, and there is none
     return calls
 
 
@@ -92,3 +104,50 @@ def test_a_policy_to_start_from_is_looked_for_before_anything_is_tuned(
     with pytest.raises(ArtifactError, match="there is no policy artifact"):
         training.train(EXPERIMENT, tmp_path / "run", init_from=tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_says_what_it_saves_where_it_was_trained(tmp_path: Path) -> None:
+    config = {**EXPERIMENT, "agent": {"name": "cma-es", "restarts": 1, "window_days": 0.5}}
+    run = training.train(config, tmp_path / "run", tuned=TUNED)
+    part = run.training_part
+    assert part is not None
+    assert part.windows == 2
+    # The same as a comparison of both on the windows of the training part.
+    trace, settings = traces.load(run.experiment.trace), run.experiment.environment
+    comparison = compare(
+        Scenario(trace, run.experiment.described_cluster(trace), settings),
+        [
+            Contender("reactive-tuned", (TUNED.policy(settings),), "rule"),
+            Contender("ours", (load_cluster_policy(run.folder),), "trained"),
+        ],
+        equal_windows(trace, 0.0, 0.6, 2),
+        np.random.default_rng(0),
+        reference="reactive-tuned",
+    )
+    ours, theirs = comparison.results["ours"], comparison.results["reactive-tuned"]
+    assert ours.versus is not None
+    assert part.gap_closed == ours.versus.gap_closed
+    assert part.decidable_usd == ours.estimates["decidable_usd"]
+    assert part.tuned_usd == theirs.estimates["decidable_usd"]
+    assert part.cheaper == int((ours.versus.by_window < 0.0).sum())
+    saved = json.loads((run.folder / "run.json").read_text())["training_part"]
+    assert saved["gap_closed"] == part.gap_closed.to_dict()
+    assert f"{part.gap_closed.mean:.1%}" in part.describe()
+    assert f"of {part.windows} windows" in part.describe()
+
+
+def test_windows_without_jobs_are_joined() -> None:
+    jobs = [(0.0, 60.0, 1.0), (10.0, 60.0, 1.0), (86_400.0, 60.0, 1.0)]
+    assert part_of(jobs, CodecLayout(max_pools=1), windows=6).windows == 2
+
+
+def test_without_a_bound_there_is_no_share_of_a_gap() -> None:
+    jobs = [(0.0, 60.0, 1.0), (3600.0, 60.0, 1.0)]
+    assert part_of(jobs, CodecLayout(max_pools=1, elastic_width=True), windows=2) is None
+
+
+def part_of(jobs: list[tuple[float, float, float]], codec: CodecLayout, windows: int) -> Any:
+    """The training part of some jobs, all of them, with the tuned heuristic as the trained policy."""
+    scenario = Scenario(make_trace(jobs), one_pool(), EnvironmentConfig(codec=codec))
+    tuned = TUNED.policy(scenario.config)
+    return on_training_part(scenario, 1.0, tuned, tuned, windows)

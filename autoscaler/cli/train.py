@@ -65,4 +65,6 @@ def command(
         reporter.note(f"stopped at {run.result.steps:,} steps; go on with: autoscaler train --resume {run.folder}")
         raise typer.Exit(INTERRUPTED)
     reporter.note(run.describe())
+    if run.training_part is not None:
+        reporter.note(run.training_part.describe())
     typer.echo(str(run.folder))
