@@ -1,4 +1,4 @@
-"""A policy that was found by search: setpoints from named features, the rest as the best constants have it."""
+"""A policy that was found by search: setpoints and levers from named features, the rest as the constants have it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envs.gpu_cluster.codec import (
     PRICES,
     CodecLayout,
     fingerprint,
-    learned_setpoint,
+    learned_choices,
     make_policies,
     scratch_for,
     start_of,
@@ -20,29 +20,33 @@ from envs.gpu_cluster.codec import (
 
 
 class LearnedSetpoints:
-    """Setpoints that are linear, or a small network, in features of the observation; see `agents.policy.Policy`.
+    """Setpoints and levers that are linear, or a small network, in features of the observation.
+
+    See `agents.policy.Policy`.
 
     `envs.gpu_cluster.codec.setpoint_policy` says what it computes; NumPy alone runs it, here and on a cluster, and the
     simulator's kernels run the same source.
 
     Args:
         name: name in tables.
-        start: the constants that it begins from; placement and levers stay theirs.
+        start: the constants that it begins from; placement stays theirs, and so do the levers that are not in `levers`.
         features: names of `envs.gpu_cluster.codec.feature_choices`.
         hidden: units of each hidden layer; empty: linear.
         weights: [number of weights] float64.
         packer: in-pool packer that it was trained with, None for the environment's own.
         price: what it makes of the price of waiting, of `PRICES`.
+        levers: names of the codec's `LEVERS` that it chooses beside setpoints; each must be on.
 
     Attributes:
         start: as given.
         features: as given.
         price: as given.
+        levers: as given.
         policies: it alone, as `Simulator.replay_policies` takes it.
-        rule: [RULE_SIZE] int64, the constant choices of the levers.
+        rule: [RULE_SIZE] int64, the constant choices of the other levers.
 
     Raises:
-        ValueError: a feature is unknown, or the weights do not fit.
+        ValueError: a feature is unknown, a lever is not on, or the weights do not fit.
     """
 
     def __init__(
@@ -54,14 +58,16 @@ class LearnedSetpoints:
         weights: NDArray[np.float64],
         packer: str | None = None,
         price: str = PRICES[0],
+        levers: Sequence[str] = (),
     ) -> None:
         self.name, self.packer, self.start, self.features, self.price = name, packer, start, tuple(features), price
+        self.levers = tuple(levers)
         self.layout: CodecLayout = start.layout
         self.masked = True
         self.codec_fingerprint = fingerprint(start.layout)
         self.rule = start.rule
-        constants = start_of(*start.layout.setpoints[start.setpoint])
-        self.policies = make_policies(start.layout, features, hidden, constants, weights[None], price)
+        constants = start_of(start.layout, start.rule, levers)
+        self.policies = make_policies(start.layout, features, hidden, constants, weights[None], price, levers)
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: it has no memory."""
@@ -69,6 +75,9 @@ class LearnedSetpoints:
     def act(self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Choose an action per cluster."""
         values, columns = scratch_for(self.policies, len(observations)), observations.T
-        pools = range(self.layout.max_pools)
-        chosen = [learned_setpoint(self.policies, 0, columns, pool, values) for pool in pools]
-        return self.start.act_with(np.stack(chosen, axis=1).astype(np.int64), observations, action_masks)
+        chosen = np.zeros((1 + len(self.levers), len(observations), self.layout.max_pools), np.int64)
+        for pool in range(self.layout.max_pools):
+            learned_choices(self.policies, 0, columns, pool, values)
+            chosen[:, :, pool] = values[2, : len(chosen)]
+        levers = dict(zip(self.levers, chosen[1:], strict=True))
+        return self.start.act_with(chosen[0], observations, action_masks, levers)

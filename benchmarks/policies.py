@@ -12,6 +12,7 @@ import numpy as np
 from _common import Measurement, describe, measure, parse, parser, report
 
 import traces
+from agents.baselines import ConstantSetpoint
 from agents.es.cma_es import FEATURES
 from envs.gpu_cluster.cluster import auto_cluster
 from envs.gpu_cluster.codec import CodecLayout, make_policies, number_of_weights, start_of
@@ -50,10 +51,11 @@ def main() -> None:
         rows.append(measure(name, "decisions/s", int(simulator.decisions.sum()), begin_and_replay, arguments.repeats))
 
     add("fixed rule", lambda: simulator.replay(np.full(clusters, LAYOUT.setpoint(*START))))
+    start = start_of(LAYOUT, ConstantSetpoint(LAYOUT, *START).rule)
     for name, hidden in NETWORKS.items():
         size = number_of_weights(len(FEATURES), hidden)
         weights = np.random.default_rng(0).normal(0.0, 0.1, (arguments.policies, size))
-        policies = make_policies(LAYOUT, FEATURES, hidden, start_of(*START), weights)
+        policies = make_policies(LAYOUT, FEATURES, hidden, start, weights)
         add(f"{name}, {size:,} weights", lambda policies=policies: simulator.replay_policies(policies, numbers))
     title = f"{arguments.trace}: {arguments.policies} policies on {len(windows)} windows in one call, one core"
     report(title, before, rows, arguments.json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,7 @@ class ConstantSetpoint:
         power_cap: index into `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS`.
         width: index into `envs.gpu_cluster.codec.WIDTH_CHOICES`, used whenever that is valid.
         suspension: index into `envs.gpu_cluster.codec.SUSPENSION_CHOICES`, used whenever that is valid.
+        reserve_nodes: index into `envs.gpu_cluster.codec.RESERVE_NODES`.
 
     Attributes:
         placement_prices: USD per node-hour of each pool, on top of what a node costs, by which the environment places
@@ -53,6 +56,7 @@ class ConstantSetpoint:
         power_cap: int = 0,
         width: int = 0,
         suspension: int = 0,
+        reserve_nodes: int = 0,
     ) -> None:
         self.name = name
         self.packer = packer
@@ -62,7 +66,7 @@ class ConstantSetpoint:
         self.masked = True
         self.codec_fingerprint = fingerprint(layout)
         self.setpoint = layout.setpoint(idle_timeout_seconds, headroom)
-        of_levers = (consolidation, power_cap, width, suspension)
+        of_levers = (consolidation, power_cap, width, suspension, reserve_nodes)
         self.rule = np.array([self.setpoint, *of_levers], dtype=np.int64)
         self._choices = DefaultChoices(layout, of_levers)
 
@@ -75,13 +79,18 @@ class ConstantSetpoint:
         return self.act_with(wanted, observations, action_masks)
 
     def act_with(
-        self, wanted: NDArray[np.int64], observations: NDArray[np.float32], action_masks: NDArray[np.bool_]
+        self,
+        wanted: NDArray[np.int64],
+        observations: NDArray[np.float32],
+        action_masks: NDArray[np.bool_],
+        levers: Mapping[str, NDArray[np.int64]] | None = None,
     ) -> NDArray[np.int64]:
-        """The same with other setpoints.
+        """The same with other setpoints and levers.
 
         Args:
             wanted: [B, pools] int64, the setpoint of each pool, where it is valid.
             observations: as in `act`.
             action_masks: as in `act`.
+            levers: by name in `LEVERS`: [B, pools] int64, likewise; the others keep their constants.
         """
-        return self._choices.action(wanted, observations, action_masks)
+        return self._choices.action(wanted, observations, action_masks, levers)

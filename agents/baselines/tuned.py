@@ -18,8 +18,10 @@ from envs.gpu_cluster.codec import (
     HEADROOM_FRACTIONS,
     IDLE_AGE_EDGES_SECONDS,
     POWER_CAP_FRACTIONS,
+    RESERVE_NODES,
     RULE_CONSOLIDATION,
     RULE_POWER_CAP,
+    RULE_RESERVE_NODES,
     RULE_SETPOINT,
     RULE_SIZE,
     RULE_WIDTH,
@@ -51,9 +53,11 @@ class Tuned:
         consolidation: the best choice of the consolidation lever, 0 where the lever is off.
         power_cap: of the power lever, likewise.
         width: of the width lever, likewise.
+        reserve_nodes: of the reserve in nodes, likewise.
         simulated_jobs: jobs that the search simulated.
         grid_usd: [reserves][time-outs] what each setpoint cost with the best packer and the same consolidation, on a
             window of the training part.
+        reserve_grid_usd: [reserves in nodes][time-outs] the same of reserves in nodes, where that lever is on.
     """
 
     idle_timeout_seconds: float
@@ -66,8 +70,10 @@ class Tuned:
     consolidation: int = 0
     power_cap: int = 0
     width: int = 0
+    reserve_nodes: int = 0
     simulated_jobs: int = 0
     grid_usd: tuple[tuple[float, ...], ...] = ()
+    reserve_grid_usd: tuple[tuple[float, ...], ...] = ()
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -80,6 +86,8 @@ class Tuned:
             at.append("time-out")
         if self.headroom == HEADROOM_FRACTIONS[-1]:
             at.append("reserve")
+        if self.reserve_nodes == len(RESERVE_NODES) - 1:
+            at.append("reserve in nodes")
         return tuple(at)
 
     @property
@@ -98,6 +106,7 @@ class Tuned:
             consolidation=self.consolidation,
             power_cap=self.power_cap,
             width=self.width,
+            reserve_nodes=self.reserve_nodes,
         )
 
     def describe(self) -> str:
@@ -106,6 +115,7 @@ class Tuned:
             ("consolidate", CONSOLIDATION_CHOICES[self.consolidation], self.consolidation),
             ("power cap", f"{POWER_CAP_FRACTIONS[self.power_cap]:g}", self.power_cap),
             ("width", WIDTH_CHOICES[self.width], self.width),
+            ("reserve in nodes", str(RESERVE_NODES[self.reserve_nodes]), self.reserve_nodes),
         )
         chosen = "".join(f", {name} {text}" for name, text, choice in levers if choice > 0)
         edge = f", {self.optimum} of the grid" if self.edges else ""
@@ -116,9 +126,9 @@ class Tuned:
     def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
         """The inverse of `to_dict`."""
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        grid = tuple(tuple(row) for row in values.get("grid_usd", ()))
+        grids = {name: tuple(map(tuple, values.get(name, ()))) for name in ("grid_usd", "reserve_grid_usd")}
         named = {name: value for name, value in {**values, **lists}.items() if name != OPTIMUM}
-        return cls(**{**named, "grid_usd": grid})
+        return cls(**{**named, **grids})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON, and whether the optimum lies inside the grid."""
@@ -128,8 +138,9 @@ class Tuned:
 def tune(training: TrainingWindow, progress: Callable[[int], None] | None = None) -> Tuned:
     """Replay every setpoint with every packer on parts of a training window and choose the cheapest on average.
 
-    Where the consolidation lever is on, each of its choices is tried with each of these. The choices of the power and
-    the width lever, where they are on, are tried after that, together, with what came out best.
+    Where the consolidation lever is on, each of its choices is tried with each of these. After that comes what is on
+    of: reserves in nodes, each with every time-out and no other reserve, with the best packer and consolidation; then
+    the choices of the power and the width lever, together, with what came out best.
 
     The window is cut twice, with the cuts of the second time in the middle of the first, so that no choice hangs on
     where the cuts are.
@@ -187,9 +198,19 @@ def choose_together(trainings: Sequence[TrainingWindow], costs: Sequence[NDArray
     packer, rule, usd = TRIED_PACKERS[best[0]], rules[best[1]], float(joined[best].mean())
     jobs = sum(training.jobs for training in trainings)
     simulated = joined.shape[0] * joined.shape[1] * jobs
+    reserve_grid: tuple[tuple[float, ...], ...] = ()
+    if layout.reserve_nodes:
+        reserves = _reserve_rules(layout, rule)
+        means = _mean_costs(trainings, scales, packer, reserves)
+        reserve_grid = tuple(tuple(row) for row in means.reshape(-1, len(IDLE_AGE_EDGES_SECONDS)).tolist())
+        simulated += len(reserves) * jobs
+        if means.min() < usd:
+            rule, usd = reserves[means.argmin()], float(means.min())
     if layout.power_caps or layout.elastic_width:
-        rule, usd, others = _best_of_others(trainings, scales, packer, rule)
-        simulated += others * jobs
+        others = _other_rules(layout, rule)
+        means = _mean_costs(trainings, scales, packer, others)
+        rule, usd = others[means.argmin()], float(means.min())
+        simulated += len(others) * jobs
     halves = [_cheapest(joined[:, :, half::2] if joined.shape[2] > 1 else joined) for half in (0, 1)]
     timeout, headroom = layout.setpoints[rule[RULE_SETPOINT]]
     return Tuned(
@@ -203,7 +224,9 @@ def choose_together(trainings: Sequence[TrainingWindow], costs: Sequence[NDArray
         consolidation=int(rule[RULE_CONSOLIDATION]),
         power_cap=int(rule[RULE_POWER_CAP]),
         width=int(rule[RULE_WIDTH]),
+        reserve_nodes=int(rule[RULE_RESERVE_NODES]),
         simulated_jobs=simulated,
+        reserve_grid_usd=reserve_grid,
         grid_usd=_grid(joined[best[0]].mean(axis=1), rules, int(rule[RULE_CONSOLIDATION])),
     )
 
@@ -233,19 +256,29 @@ def _text(layout: CodecLayout, choice: tuple[int, int], rules: NDArray[np.int64]
     return f"{TRIED_PACKERS[choice[0]]}, {timeout:g} s, {headroom:g}{moves}"
 
 
-def _best_of_others(
-    trainings: Sequence[TrainingWindow], scales: Sequence[float], packer: str, rule: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], float, int]:
-    """The best choices of the power and the width lever together with a rule, the mean cost, how many there were."""
-    layout = trainings[0].config.codec
+def _reserve_rules(layout: CodecLayout, rule: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A rule with each reserve in nodes but none, each with all time-outs and no share of the demand."""
+    timeouts = [layout.setpoint(timeout, 0.0) for timeout in IDLE_AGE_EDGES_SECONDS]
+    pairs = [(reserve, setpoint) for reserve in range(1, len(RESERVE_NODES)) for setpoint in timeouts]
+    rules = np.tile(rule, (len(pairs), 1))
+    rules[:, [RULE_RESERVE_NODES, RULE_SETPOINT]] = pairs
+    return rules
+
+
+def _other_rules(layout: CodecLayout, rule: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A rule with all choices of the power and the width lever together, where they are on."""
     caps = range(len(POWER_CAP_FRACTIONS) if layout.power_caps else 1)
     widths = range(len(WIDTH_CHOICES) if layout.elastic_width else 1)
-    rules = np.array(
-        [(*rule[:RULE_POWER_CAP], cap, width, *rule[RULE_WIDTH + 1 :]) for cap in caps for width in widths]
-    )
+    return np.array([(*rule[:RULE_POWER_CAP], cap, width, *rule[RULE_WIDTH + 1 :]) for cap in caps for width in widths])
+
+
+def _mean_costs(
+    trainings: Sequence[TrainingWindow], scales: Sequence[float], packer: str, rules: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[rules] float64, what each costs on a window in the mean of all traces, times their factors."""
     costs = [_replayed(each, packer, rules, None) * scale for each, scale in zip(trainings, scales, strict=True)]
-    means = np.concatenate(costs, axis=1).mean(axis=1)
-    return rules[means.argmin()], float(means.min()), len(rules)
+    means: NDArray[np.float64] = np.concatenate(costs, axis=1).mean(axis=1)
+    return means
 
 
 def _replayed(

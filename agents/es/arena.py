@@ -11,7 +11,7 @@ from agents.baselines.constant import ConstantSetpoint
 from agents.cluster_task import ClusterTask
 from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
-from envs.gpu_cluster.codec import Pool, make_policies, number_of_weights, start_of
+from envs.gpu_cluster.codec import CodecLayout, Pool, make_policies, number_of_outputs, number_of_weights, start_of
 from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, RESERVES, TIMEOUTS, price_of
 from envs.gpu_cluster.episodes import equal_edges_ms
 from envs.gpu_cluster.simulator import Simulator
@@ -47,7 +47,8 @@ class Ground:
 
     def __init__(self, problem: Problem, settings: CmaES, start: ConstantSetpoint) -> None:
         self._problem, self._settings, self._rule = problem, settings, start.rule
-        self._constants = start_of(*start.layout.setpoints[start.setpoint])
+        self._levers = settings.levers_of(start.layout)
+        self._constants = start_of(start.layout, start.rule, self._levers)
         submit = problem.submit_ms
         begin, end = int(submit[0]), int(submit[-1]) + 1
         cut = end - round((end - begin) * settings.validation)
@@ -75,8 +76,9 @@ class Ground:
     def constants(self) -> NDArray[np.float64]:
         """[reserves, time-outs] float64: what each constant costs on a window of `whole`, in the mean."""
         choices = np.array([(edge, row) for row in range(RESERVES) for edge in range(TIMEOUTS)], np.float64)
-        weights = np.zeros((len(choices), number_of_weights(self._settings.inputs, ())))
-        weights[:, :OUTPUTS] = choices - self._constants
+        outputs = number_of_outputs(self._levers)
+        weights = np.zeros((len(choices), number_of_weights(self._settings.inputs, (), outputs)))
+        weights[:, :OUTPUTS] = choices - self._constants[:OUTPUTS]
         means: NDArray[np.float64] = self.costs(weights, self.whole()).mean(axis=1)
         return means.reshape(RESERVES, TIMEOUTS)
 
@@ -106,7 +108,8 @@ class Ground:
 
     def _play(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         settings, layout = self._settings, self._problem.config.codec
-        policies = make_policies(layout, settings.features, settings.hidden, self._constants, weights, settings.price)
+        shape = settings.features, settings.hidden, self._constants
+        policies = make_policies(layout, *shape, weights, settings.price, self._levers)
         count = len(weights) * len(episodes)
         seconds = float((episodes[:, 1] - episodes[:, 0]).max()) / 1000.0
         if (count, seconds) not in self._simulators:
@@ -136,7 +139,7 @@ class Arena:
         assert isinstance(settings, CmaES)
         self._settings = settings
         self.start = task.tuned.policy(task.problem.config)
-        self.size = number_of_weights(settings.inputs, settings.hidden)
+        self.size = settings.weights(self.start.layout)
         self._grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
         self.validation: Windows = tuple(ground.validation for ground in self._grounds)
 
@@ -155,10 +158,9 @@ class Arena:
 
     def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
         """The policy of some weights."""
-        settings = self._settings
-        return LearnedSetpoints(
-            settings.name, self.start, settings.features, settings.hidden, weights, packer, settings.price
-        )
+        settings, levers = self._settings, self._settings.levers_of(self.start.layout)
+        shape = settings.features, settings.hidden, weights
+        return LearnedSetpoints(settings.name, self.start, *shape, packer, settings.price, levers)
 
     def constants_by_price(self, zero: NDArray[np.float64]) -> NDArray[np.float64]:
         """Let constants change with the price of waiting, so that a policy begins as what is right at each price.
@@ -186,8 +188,9 @@ class Arena:
         first, last = (np.array([ends[0][edge, at], ends[1][row, at]]) for at in (0, 1))
         slope = (last - first) / max(high - low, 1e-9)
         settings, layout = self._settings, self.start.layout
-        weights, at = zero.copy(), OUTPUTS * (1 + len(settings.features))  # the price comes after the features
-        weights[:OUTPUTS] = first - slope * low - start_of(*layout.setpoints[self.start.setpoint])
+        outputs = number_of_outputs(settings.levers_of(layout))
+        weights, at = zero.copy(), outputs * (1 + len(settings.features))  # the price comes after the features
+        weights[:OUTPUTS] = first - slope * low - start_of(layout, self.start.rule)
         weights[at : at + OUTPUTS] = slope
         return weights
 
@@ -210,20 +213,21 @@ class Arena:
         return np.concatenate([usd * (means.mean() / mean) for usd, mean in zip(costs, means, strict=True)], axis=1)
 
 
-def start_weights(settings: CmaES, seed: int) -> NDArray[np.float64]:
+def start_weights(settings: CmaES, layout: CodecLayout, seed: int) -> NDArray[np.float64]:
     """[number of weights] float64 with which a policy is the tuned constants: its last layer is 0.
 
     Hidden layers are drawn at random, as for rectified linear units, so that the last one has something to choose from.
 
     Args:
         settings: sizes of the policy.
+        layout: of the codec.
         seed: of the experiment.
 
     Source: He et al., "Delving Deep into Rectifiers", 2015.
     """
     generator = np.random.default_rng([seed, 0])
-    sizes, parts = (settings.inputs, *settings.hidden), []
+    (*sizes, outputs), parts = settings.sizes(layout), []
     for before, after in pairwise(sizes):
         parts += [np.zeros(after), generator.normal(0.0, np.sqrt(2.0 / before), before * after)]
-    last = number_of_weights(sizes[-1], ())
+    last = number_of_weights(sizes[-1], (), outputs)
     return np.concatenate([*parts, np.zeros(last)])

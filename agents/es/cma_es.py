@@ -1,4 +1,4 @@
-"""Covariance matrix adaptation: search the weights of a small policy of setpoints, on windows of the training part.
+"""Covariance matrix adaptation: search the weights of a small policy of setpoints and levers, on the training part.
 
 Source: Hansen, "The CMA Evolution Strategy: A Tutorial", 2016.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from agents.config import AgentConfig, Count, Fraction, NotNegative, Positive
-from envs.gpu_cluster.codec import number_of_inputs
+from envs.gpu_cluster.codec import CodecLayout, lever_columns, number_of_inputs, number_of_outputs, number_of_weights
 
 MAX_UNITS = 256
 
@@ -55,12 +55,14 @@ class CmaES(AgentConfig):
             of the live configuration): `ignored`; `added`, one more input; `crossed`: each feature also counts times
             that price. With `train.variations.usd_per_gpu_hour` one policy then serves every price; a linear one begins
             as constants that change with the price.
+        levers: what the policy chooses beside setpoints, names of `envs.gpu_cluster.codec.LEVERS` that are on;
+            None: all of those. The others keep the tuned constants.
         restarts: searches, which differ in their random numbers.
         population: candidates of a generation; None: 4 + 3 ln(weights).
         windows: that each candidate is replayed on, shared by the traces where there are several.
         window_days: length of a window, and at most a quarter of what is searched on.
         sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
-            choice of the time-out or of the reserve.
+            choice of the time-out, of the reserve or of a lever.
         penalty: relative cost of a mean square of 1 of the weights' distance to the constants.
         validation: share of the training part, at its end, that chooses the shrinkage.
         shrinkage: the factors that are tried.
@@ -78,6 +80,7 @@ class CmaES(AgentConfig):
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...] = ()
     features: tuple[str, ...] = FEATURES
     price: Literal["ignored", "added", "crossed"] = "ignored"
+    levers: tuple[str, ...] | None = None
     restarts: Count = 3
     population: Annotated[int, Field(ge=4)] | None = None
     windows: Count = 8
@@ -92,3 +95,15 @@ class CmaES(AgentConfig):
     def inputs(self) -> int:
         """Inputs of the policy."""
         return number_of_inputs(len(self.features), self.price)
+
+    def levers_of(self, layout: CodecLayout) -> tuple[str, ...]:
+        """Names of the levers that policies of a layout choose."""
+        return tuple(lever_columns(layout)) if self.levers is None else self.levers
+
+    def sizes(self, layout: CodecLayout) -> tuple[int, ...]:
+        """Inputs of the policy, units of its hidden layers, and its outputs."""
+        return (self.inputs, *self.hidden, number_of_outputs(self.levers_of(layout)))
+
+    def weights(self, layout: CodecLayout) -> int:
+        """Weights of the policy."""
+        return number_of_weights(self.inputs, self.hidden, number_of_outputs(self.levers_of(layout)))

@@ -98,6 +98,8 @@ class EnvironmentSearchRun(SearchRun):
             raise AgentConfigError(
                 f"agent cma-es cannot play {task.env}, which brings no search; choose ppo or another"
             )
+        if settings.levers is not None:
+            raise AgentConfigError(f"agent.levers is {list(settings.levers)}; {task.env} has no levers: leave it out")
         arena = EnvironmentArena(make(), settings.windows)
         super().__init__(task, settings, folder, hooks, arena, np.zeros(arena.size))
 

@@ -18,6 +18,7 @@ from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
 from configs.errors import ConfigError
 from configs.loader import build_config
+from envs.gpu_cluster.codec import LEVERS, RULE_SIZE
 
 if TYPE_CHECKING:
     from agents.es.environment import SearchedPolicy
@@ -39,14 +40,17 @@ def save_trained(folder: Path, policy: LearnedSetpoints, manifest: Manifest, con
 
 
 def read_weights(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The weights of an artifact, and the rule that they begin from.
+    """The weights of an artifact, and the rule that they begin from: [RULE_SIZE] int64.
+
+    A rule that was saved before there were as many levers does nothing with the later ones.
 
     Raises:
         ArtifactError: they cannot be read.
     """
     try:
         tensors = safetensors.numpy.load_file(folder / WEIGHTS)
-        return tensors["weights"], tensors["start"]
+        start = tensors["start"]
+        return tensors["weights"], np.pad(start, (0, max(RULE_SIZE - len(start), 0)))
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(f"{folder / WEIGHTS}: the weights cannot be read ({reason}); train it again") from error
@@ -67,17 +71,9 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
     try:
         settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
         assert isinstance(settings, CmaES)
-        setpoint, consolidation, power_cap, width, suspension = rule.tolist()
-        timeout, headroom = layout.setpoints[setpoint]
-        start = ConstantSetpoint(
-            layout,
-            timeout,
-            headroom,
-            consolidation=consolidation,
-            power_cap=power_cap,
-            width=width,
-            suspension=suspension,
-        )
+        setpoint, *of_levers = rule.tolist()
+        choices = dict(zip((lever.name for lever in LEVERS), of_levers, strict=True))
+        start = ConstantSetpoint(layout, *layout.setpoints[setpoint], **choices)
         policy = LearnedSetpoints(
             manifest.agent,
             start,
@@ -86,6 +82,7 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
             np.asarray(weights, np.float64),
             manifest.packer,
             settings.price,
+            settings.levers_of(layout),
         )
     except (AgentConfigError, ConfigError, ValueError, IndexError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit: {error}; train it again") from error

@@ -17,8 +17,7 @@ from agents.es.generations import GenerationRun, Scores
 from agents.es.search import Search
 from agents.sb3.run import POLICY
 from agents.training import Hooks
-from envs.gpu_cluster.codec import RULE_SETPOINT, number_of_weights, start_of
-from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS
+from envs.gpu_cluster.codec import number_of_weights, start_of
 
 SEARCHES, WINDOWS = 1, 2
 """Streams of random numbers of an experiment's seed."""
@@ -80,7 +79,7 @@ class SearchRun(GenerationRun):
         super().__init__(task, settings, folder, hooks)
         self._arena: Any = Arena(task) if arena is None else arena
         if zero is None:
-            zero = start_weights(settings, task.seed)
+            zero = start_weights(settings, task.layout, task.seed)
             if settings.price != "ignored" and not settings.hidden:
                 zero = self._arena.constants_by_price(zero)
         self._zero = self._anchor = zero
@@ -103,16 +102,19 @@ class SearchRun(GenerationRun):
         folder, manifest = self._own_artifact(path)
         weights, rule = read_weights(folder)
         settings = self._settings
+        layout = self._task.layout
+        levers = settings.levers_of(layout)
+        their_levers = manifest.settings.get("levers")
         theirs = [list(manifest.settings[name]) for name in ("features", "hidden", "price")]
-        ours = [list(settings.features), list(settings.hidden), list(settings.price)]
+        theirs.append(list(levers if their_levers is None else their_levers))
+        ours = [list(settings.features), list(settings.hidden), list(settings.price), list(levers)]
         if theirs != ours or len(weights) != len(self._zero):
             raise ArtifactError(
-                f"{folder}: its policy has other features, hidden layers or price; set agent.features as it"
+                f"{folder}: its policy has other features, hidden layers, price or levers; set agent.features as it"
             )
-        setpoints = self._task.layout.setpoints
-        between = start_of(*setpoints[rule[RULE_SETPOINT]]) - start_of(*setpoints[self._arena.start.setpoint])
-        last = (settings.inputs, *settings.hidden)[-1]
-        biases = len(weights) - number_of_weights(last, ()) + np.arange(OUTPUTS)
+        between = start_of(layout, rule, levers) - start_of(layout, self._arena.start.rule, levers)
+        *_, last, outputs = settings.sizes(layout)
+        biases = len(weights) - number_of_weights(last, (), outputs) + np.arange(outputs)
         self._anchor = weights.copy()
         self._anchor[biases] += between
         self._searches = self._make_searches(self._anchor)

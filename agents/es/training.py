@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agents.cluster_task import ClusterTask
@@ -14,15 +15,16 @@ from agents.es.generations import refuse_parts
 from agents.es.run import SearchRun
 from agents.training import Hooks, Result, Task
 from configs.errors import did_you_mean
-from envs.gpu_cluster.codec import CodecLayout, feature_choices
+from envs.gpu_cluster.codec import LEVERS, CodecLayout, feature_choices, lever_columns
 
-WIDEST = CodecLayout(consolidation=True, power_caps=True, elastic_width=True, signals=True)
+WIDEST = CodecLayout(**dict.fromkeys([lever.switch for lever in LEVERS], True), signals=True)
 
 
 def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings in which a name names nothing, or that search has no use for; see `agents.training.check`."""
     assert isinstance(agent, CmaES)
     _check_features(agent, WIDEST)
+    _check_levers(agent, tuple(lever.name for lever in LEVERS))
     refuse_parts(agent, config, "the cost of whole windows")
 
 
@@ -37,12 +39,22 @@ def _check_features(agent: CmaES, layout: CodecLayout) -> None:
         raise AgentConfigError("agent.features names a feature twice; leave one of them out")
 
 
+def _check_levers(agent: CmaES, names: Sequence[str]) -> None:
+    for name in agent.levers or ():
+        if name not in names:
+            where = f"of {', '.join(names)}" if names else "because the codec switches none on"
+            raise AgentConfigError(f"agent.levers: {name!r} is no lever {where}{did_you_mean(name, names)}")
+    if len(set(agent.levers or ())) < len(agent.levers or ()):
+        raise AgentConfigError("agent.levers names a lever twice; leave one of them out")
+
+
 def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     """Train; see `agents.training.train`."""
     settings = task.agent
     assert isinstance(settings, CmaES)
     if isinstance(task, ClusterTask):
         _check_features(settings, task.layout)
+        _check_levers(settings, tuple(lever_columns(task.layout)))
         return SearchRun(task, settings, folder, hooks).run(resume)
     assert isinstance(task, EnvironmentTask)
     return EnvironmentSearchRun(task, settings, folder, hooks).run(resume)

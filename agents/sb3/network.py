@@ -26,7 +26,7 @@ class SharedNetwork(nn.Module):
     Args:
         layout: the codec layout.
         hidden: width of the hidden layers.
-        has_start: whether the scores of setpoints are added to those of a `SearchedStart`.
+        has_start: whether the scores of setpoints and levers are added to those of a `SearchedStart`.
 
     Attributes:
         latent_dim_pi: length of the scores, the layout's mask size.
@@ -43,8 +43,8 @@ class SharedNetwork(nn.Module):
         self.pool_encoder = _mlp(self.of_cluster + self.per_pool, hidden, hidden)
         self.context = _mlp(self.of_cluster + hidden, hidden)
         self.setpoint_scores = nn.Linear(2 * hidden, setpoints)
-        on = [getattr(layout, lever.switch) for lever in LEVERS]
-        self.rule_columns = [RULE_SETPOINT + 1 + lever for lever, is_on in enumerate(on) if is_on]
+        on = [number for number, lever in enumerate(LEVERS) if getattr(layout, lever.switch)]
+        self.rule_columns = [RULE_SETPOINT + 1 + lever for lever in on]
         self.lever_scores = nn.ModuleList([nn.Linear(2 * hidden, choices) for choices in layout.lever_sizes])
         # A sum of linear maps, each computed once per cluster, pool, slot or pair: cheaper than one map of all of them.
         narrow = max(hidden // 2, 1)
@@ -57,7 +57,7 @@ class SharedNetwork(nn.Module):
         self.default_weight = nn.Parameter(torch.zeros(1))
         self.value_encoder = _mlp(self.of_cluster + hidden + self.per_slot, hidden, hidden)
         _orthogonal(self)
-        self.start = SearchedStart(self.of_cluster, self.per_pool) if has_start else None
+        self.start = SearchedStart(self.of_cluster, self.per_pool, on) if has_start else None
         self._split = [
             self.of_cluster,
             self.pools * self.per_pool,
@@ -69,14 +69,14 @@ class SharedNetwork(nn.Module):
         """Let the untrained network prefer the action of a fixed rule: see `envs.gpu_cluster.codec.default_action`.
 
         Args:
-            rule: [RULE_SIZE] the setpoint, which does not count where there is a `SearchedStart`, and the choice of
-                each lever.
+            rule: [RULE_SIZE] the setpoint and the choice of each lever; a `SearchedStart` has its own.
             logit: how strongly.
         """
         with torch.no_grad():
-            if self.start is None:
-                self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
             self.default_weight.fill_(logit)
+            if self.start is not None:
+                return
+            self.setpoint_scores.bias[rule[RULE_SETPOINT]] = logit
             for scores, column in zip(self.lever_scores, self.rule_columns, strict=True):
                 bias = cast(nn.Linear, scores).bias
                 bias.zero_()
@@ -112,12 +112,12 @@ class SharedNetwork(nn.Module):
         context = self.context(torch.cat([cluster, mean], dim=1))
         around = context.unsqueeze(1).expand(-1, self.pools, -1)
         of_pools = torch.cat([pools, around], dim=2)
-        setpoints = self.setpoint_scores(of_pools)
-        parts = [(setpoints if self.start is None else setpoints + self.start(known)).flatten(1)]
-        if self.slots > 0:
-            parts.append(self._placements(context, pools, slots))
-        parts += [scores(of_pools).flatten(1) for scores in self.lever_scores]
-        return torch.cat(parts, dim=1)
+        scores = [self.setpoint_scores(of_pools), *(scores(of_pools) for scores in self.lever_scores)]
+        if self.start is not None:
+            scores = [ours + start for ours, start in zip(scores, self.start(known), strict=True)]
+        setpoints, *levers = (each.flatten(1) for each in scores)
+        placements = [self._placements(context, pools, slots)] if self.slots > 0 else []
+        return torch.cat([setpoints, *placements, *levers], dim=1)
 
     def _placements(self, context: Tensor, pools: Tensor, slots: Tensor) -> Tensor:
         slot = self.slot_of_slot(slots[:, :, : self.per_slot]) + self.slot_of_context(context).unsqueeze(1)

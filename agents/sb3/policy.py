@@ -66,8 +66,8 @@ class SharedPolicy(MaskableActorCriticPolicy):
         network: SharedNetwork = self.mlp_extractor
         assert network.start is not None
         network.start.follow(policy, self._start_logit)
-        nn.init.zeros_(network.setpoint_scores.weight)  # nothing is added yet, so that it begins as exactly that policy
-        network.prefer([int(choice) for choice in policy.rule], self._start_logit)
+        for scores in (network.setpoint_scores, *network.lever_scores):  # so that it begins as exactly that policy
+            nn.init.zeros_(scores.weight)
 
     def keep_near(self, weight: float) -> None:
         """From now on let the entropy that `evaluate_actions` tells fall by a divergence from the policy of now.

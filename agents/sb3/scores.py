@@ -82,7 +82,8 @@ class RecurrentScoreNetwork(nn.Module):
 class BoxScoreNetwork(nn.Module):
     """Scores of every choice by a policy whose actions are those of `envs.gpu_cluster.setpoint_box`.
 
-    Setpoints score by their distance to its action; jobs go to their default pools, and levers do nothing.
+    Setpoints score by their distance to its action; jobs go to their default pools, and levers do nothing, reserves in
+    nodes among them.
 
     Args:
         policy: of Stable-Baselines3, with an actor.

@@ -5,12 +5,15 @@ Source: Silver et al., "Residual Policy Learning", 2018.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from agents.sb3.setpoint_scores import SetpointScores
 from agents.setpoints import LearnedSetpoints
+from envs.gpu_cluster.codec import LEVERS, start_of
 from envs.gpu_cluster.codec.features import PoolFeature
 from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, price_of
 
@@ -18,13 +21,14 @@ PRICE_AT = int(PoolFeature.IDLE_COST_AGAINST_WAIT_COST)
 
 
 class SearchedStart(nn.Module):
-    """Scores of setpoints by a linear policy: their distance to its time-out and reserve, see `SetpointScores`.
+    """Scores of setpoints and levers by a linear policy: their distance to its outputs, see `SetpointScores`.
 
     Its weights are no parameters: nothing trains them. Until `follow` is called, or weights are loaded, they are 0.
 
     Args:
         of_cluster: features of the cluster.
         per_pool: features of a pool.
+        levers: those that are on, as indices into the codec's `LEVERS`.
     """
 
     bias: Tensor
@@ -33,14 +37,17 @@ class SearchedStart(nn.Module):
     crossed: Tensor
     sharpness: Tensor
 
-    def __init__(self, of_cluster: int, per_pool: int) -> None:
+    def __init__(self, of_cluster: int, per_pool: int, levers: Sequence[int] = ()) -> None:
         super().__init__()
-        self._of_cluster = of_cluster
-        inputs = of_cluster + per_pool
-        self.register_buffer("bias", torch.zeros(OUTPUTS))
-        self.register_buffer("plain", torch.zeros(inputs, OUTPUTS))
-        self.register_buffer("of_price", torch.zeros(OUTPUTS))
-        self.register_buffer("crossed", torch.zeros(inputs, OUTPUTS))
+        self._of_cluster, self._levers = of_cluster, tuple(levers)
+        inputs, outputs = of_cluster + per_pool, OUTPUTS + len(levers)
+        self.register_buffer("bias", torch.zeros(outputs))
+        self.register_buffer("plain", torch.zeros(inputs, outputs))
+        self.register_buffer("of_price", torch.zeros(outputs))
+        self.register_buffer("crossed", torch.zeros(inputs, outputs))
+        for lever in self._levers:  # where in its order each choice stands
+            places = np.argsort(LEVERS[lever].order).astype(np.float32)
+            self.register_buffer(f"places{lever}", torch.from_numpy(places), persistent=False)
         self.register_buffer("sharpness", torch.zeros(1))
         self._scores = SetpointScores()
 
@@ -49,7 +56,7 @@ class SearchedStart(nn.Module):
 
         Args:
             policy: linear, of the same codec layout.
-            sharpness: by how much a setpoint one choice away scores less.
+            sharpness: by how much a choice next to another one scores less.
 
         Raises:
             ValueError: it has hidden layers.
@@ -58,8 +65,12 @@ class SearchedStart(nn.Module):
         if len(found.sizes) != 2:
             raise ValueError("it has hidden layers, and only a linear policy can be added to")
         columns = [*found.cluster_at.tolist(), *(self._of_cluster + found.pool_at).tolist()]
-        weights = torch.from_numpy(found.weights[0].reshape(-1, OUTPUTS).astype(np.float32))
-        biases, rows = torch.from_numpy(found.start.astype(np.float32)) + weights[0], weights[1:]
+        names = [LEVERS[lever].name for lever in self._levers]
+        weights = np.zeros((len(found.weights[0]) // len(found.start), OUTPUTS + len(names)), np.float32)
+        outputs = [0, 1, *(OUTPUTS + names.index(name) for name in policy.levers)]
+        weights[:, outputs] = found.weights[0].reshape(len(weights), -1)
+        weights[0] += start_of(policy.layout, policy.rule, names).astype(np.float32)
+        biases, rows = torch.from_numpy(weights[0]), torch.from_numpy(weights[1:])
         with torch.no_grad():
             for buffer in (self.plain, self.of_price, self.crossed):
                 buffer.zero_()
@@ -71,9 +82,17 @@ class SearchedStart(nn.Module):
                 self.crossed[columns] = rows[len(columns) + 1 :]
             self.sharpness.fill_(sharpness)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Scores [B, pools, setpoints] of the features of the cluster and of each pool, [B, pools, inputs]."""
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Scores [B, pools, choices] of setpoints and of each lever.
+
+        Args:
+            features: [B, pools, inputs], of the cluster and of each pool.
+        """
         price = price_of(features[:, :, self._of_cluster + PRICE_AT].unsqueeze(2))
         outputs = self.bias + features @ self.plain + price * (self.of_price + features @ self.crossed)
-        scores: Tensor = self.sharpness * self._scores(outputs)
-        return scores
+        scores = [self._scores(outputs[:, :, :OUTPUTS])]
+        for at, lever in enumerate(self._levers):
+            places = getattr(self, f"places{lever}")
+            output = outputs[:, :, OUTPUTS + at : OUTPUTS + at + 1].clamp(0.0, len(places) - 1.0)
+            scores.append(-(output - places).square())
+        return [self.sharpness * each for each in scores]

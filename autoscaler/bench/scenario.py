@@ -133,6 +133,7 @@ class BenchConfig:
             "power caps": codec.power_caps,
             "elastic width": codec.elastic_width,
             "suspension": codec.suspension,
+            "reserves in nodes": codec.reserve_nodes,
         }
         return [name for name, is_on in switches.items() if is_on]
 

@@ -1,9 +1,9 @@
 """The clairvoyant look-ahead: what the same setpoints could save for one who knows which jobs come.
 
-At each decision every setpoint is tried in copies of the cluster with the true future, the tuned rule afterwards, and
-the cheapest is followed. It is a reference with the levers of the policies, not a bound: a longer look-ahead, or other
-setpoints one after the other, could be cheaper. One that knows less says what each part of the future is worth: see
-`Known`.
+At each decision every setpoint, and every reserve in nodes where that lever is on, is tried in copies of the cluster
+with the true future, the tuned rule afterwards, and the cheapest is followed. It is a reference with the levers of the
+policies, not a bound: a longer look-ahead, or other setpoints one after the other, could be cheaper. One that knows
+less says what each part of the future is worth: see `Known`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.baselines import ConstantSetpoint
 from autoscaler.evaluation.rollouts import OnJobs, Rollout, Scenario, rollout_of
 from autoscaler.evaluation.windows import Window
-from envs.gpu_cluster.codec import RULE_SETPOINT
+from envs.gpu_cluster.codec import IDLE_AGE_EDGES_SECONDS, RESERVE_NODES, RULE_RESERVE_NODES, RULE_SETPOINT
 from envs.gpu_cluster.simulator import NEVER, Simulator
 from envs.gpu_cluster.simulator.planning import Belief
 from envs.gpu_cluster.simulator.problem import Problem
@@ -54,11 +54,19 @@ class LookAhead:
 
 
 def candidate_rules(tuned: ConstantSetpoint) -> NDArray[np.int64]:
-    """[setpoints, RULE_SIZE] int64: every setpoint with the levers of the tuned rule, which comes first."""
-    setpoints = len(tuned.layout.setpoints)
-    order = [tuned.setpoint, *(number for number in range(setpoints) if number != tuned.setpoint)]
-    rules = np.tile(tuned.rule, (setpoints, 1))
-    rules[:, RULE_SETPOINT] = order
+    """[rules, RULE_SIZE] int64: every setpoint with the levers of the tuned rule, which comes first.
+
+    Where the lever is on, every setpoint without a reserve in nodes, and every such reserve with all time-outs.
+    """
+    layout = tuned.layout
+    pairs = [(setpoint, 0) for setpoint in range(len(layout.setpoints))]
+    if layout.reserve_nodes:
+        timeouts = [layout.setpoint(timeout, 0.0) for timeout in IDLE_AGE_EDGES_SECONDS]
+        pairs += [(setpoint, reserve) for reserve in range(1, len(RESERVE_NODES)) for setpoint in timeouts]
+    first = tuple(tuned.rule[[RULE_SETPOINT, RULE_RESERVE_NODES]].tolist())
+    pairs = [first, *(pair for pair in pairs if pair != first)]
+    rules = np.tile(tuned.rule, (len(pairs), 1))
+    rules[:, [RULE_SETPOINT, RULE_RESERVE_NODES]] = pairs
     return rules
 
 

@@ -136,7 +136,8 @@ class AuditReader:
         for verdict in record["verdicts"]:
             self._explain(verdict)
         for index, name in enumerate(self._pools):
-            self._reasons["pool", self._pool(name), SETPOINT] = describe_setpoint(self._decided["action"][index])
+            chosen = self._decided["action"][index], self._decided.get("reserve_nodes", {index: 0})[index]
+            self._reasons["pool", self._pool(name), SETPOINT] = describe_setpoint(*chosen)
         for key in before.keys() - self._reasons.keys():
             self._add("reasons", self._time, *key, "")
         for key, text in self._reasons.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler.recordings.event_log import Rows
 from envs.gpu_cluster.codec import NO_SETPOINT, Pool
-from envs.gpu_cluster.codec.layout import ALWAYS_ON, CodecLayout
+from envs.gpu_cluster.codec.layout import ALWAYS_ON, RESERVE_NODES, CodecLayout
 
 if TYPE_CHECKING:
     from envs.gpu_cluster.simulator import Simulator
@@ -17,15 +17,23 @@ SETPOINT = "setpoint"
 _CHOICES = CodecLayout().setpoints
 
 
-def describe_setpoint(setpoint: int) -> str:
-    """What a setpoint, an index into `CodecLayout.setpoints`, does with idle nodes."""
+def describe_setpoint(setpoint: int, reserve: int = 0) -> str:
+    """What a setpoint and a reserve in nodes do with idle nodes.
+
+    Args:
+        setpoint: an index into `CodecLayout.setpoints`.
+        reserve: one into the codec's `RESERVE_NODES`.
+    """
     timeout, headroom = _CHOICES[setpoint]
     if headroom == ALWAYS_ON:
         return "The policy keeps all nodes of the pool on."
     minutes = round(timeout / 60.0)
     after = "at once" if not minutes else f"after {minutes} min" if minutes < 60 else f"after {minutes // 60} h"
-    reserve = f", and keeps {100.0 * headroom:g} % more nodes than it needs" if headroom else ""
-    return f"The policy lets idle nodes go {after}{reserve}."
+    parts = [f"{100.0 * headroom:g} % more nodes than it needs"] if headroom else []
+    nodes = RESERVE_NODES[reserve]
+    parts += [f"{'at least ' if headroom else ''}{nodes} idle node{'s' if nodes > 1 else ''}"] if nodes else []
+    keeps = f", and keeps {' and '.join(parts)}" if parts else ""
+    return f"The policy lets idle nodes go {after}{keeps}."
 
 
 class SetpointReasons:
@@ -37,16 +45,16 @@ class SetpointReasons:
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._last = [NO_SETPOINT] * len(simulator.problem.cluster.pools)
+        self._last = [(NO_SETPOINT, 0)] * len(simulator.problem.cluster.pools)
 
     def look(self) -> Rows:
         """Rows of `reasons` of the pools that have another setpoint than at the last look, in order of time."""
         found: Rows = []
         now_ms = int(self._simulator.time_ms[0])
         for number, row in enumerate(self._simulator.snapshot().pools[: len(self._last)]):
-            setpoint = int(row[Pool.SETPOINT])
-            if setpoint not in (NO_SETPOINT, self._last[number]):
-                self._last[number] = setpoint
+            chosen = int(row[Pool.SETPOINT]), int(row[Pool.RESERVE_NODES])
+            if chosen[0] != NO_SETPOINT and chosen != self._last[number]:
+                self._last[number] = chosen
                 since_ms = now_ms - round(1000.0 * float(row[Pool.SINCE_SETPOINT_SECONDS]))
-                found.append((since_ms / 1000.0, "pool", number, SETPOINT, describe_setpoint(setpoint)))
+                found.append((since_ms / 1000.0, "pool", number, SETPOINT, describe_setpoint(*chosen)))
         return sorted(found)

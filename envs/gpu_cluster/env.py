@@ -37,8 +37,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     many nodes of each pool are on and where waiting jobs go. One step is one reconcile of the live autoscaler: the next
     decision follows the first event after the last one (a job submitted or finished, a node ready, an idle node passing
     an age, an hour of the signals that are shown), at least `settle_seconds` and at most `resync_interval_seconds`
-    after the last one. A setpoint that was changed is held for `decision_interval_seconds`: until then the mask allows
-    no other.
+    after the last one. A setpoint or a reserve in nodes that was changed is held for `decision_interval_seconds`: until
+    then the mask allows no other.
 
     ## Action Space
 
@@ -53,6 +53,7 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | `power_caps` of pool p | 4 | cap of the GPUs' power, see `envs.gpu_cluster.codec.POWER_CAP_FRACTIONS` |
     | `elastic_width` of pool p | 3 | keep, shrink or grow the elastic jobs |
     | `suspension` of pool p | 3 | none; suspend the jobs that may be; let those that are go on |
+    | `reserve_nodes` of pool p | 6 | idle nodes in reserve, see `envs.gpu_cluster.codec.RESERVE_NODES` |
 
     `action_masks()` gives the valid choices, flat. An action outside the mask means the default: see
     `envs.gpu_cluster.codec.decode`.
@@ -68,8 +69,8 @@ class GpuClusterEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | per pool | 32 | busy, idle, booting nodes; idle nodes by age; fragmentation; demand of the queue; costs |
     | per slot | 4 + 3 per pool | GPUs, waiting time; where it may run, fits now, would go by default |
 
-    Each lever adds what it needs to know of a pool (3, 2, 2 and 3 entries), and `job_hints` 6 entries per slot and one
-    per slot and pool: the expected run time, slack, priority, width range and speed.
+    Each lever adds what it needs to know of a pool (3, 2, 2, 3 and 1 entries), and `job_hints` 6 entries per slot and
+    one per slot and pool: the expected run time, slack, priority, width range and speed.
 
     ## Rewards
 

@@ -1,7 +1,7 @@
 """Setpoints as a Box, for algorithms with continuous actions: a time-out and a reserve of each pool in [-1, 1].
 
 Each is rounded to the nearest choice of the codec, so an action is one that the discrete space has too. Jobs go to
-their default pools, and levers do nothing.
+their default pools, and levers do nothing: where reserves in nodes are on, the box chooses none.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def test_a_rule_of_an_absent_pool_and_slot_is_zero() -> None:
 def test_a_rule_obeys_a_setpoint_of_another_policy_that_is_held() -> None:
     policy, snapshot = ConstantSetpoint(LAYOUTS[0]), empty_snapshot(LAYOUTS[0])
     snapshot.pools[:2, Pool.PRESENT] = 1.0
-    write_setpoint(snapshot.pools[1], 17, 5.0, 10.0)
+    write_setpoint(snapshot.pools[1], 17, 0, 5.0, 10.0)
     mask = np.zeros(LAYOUTS[0].mask_size, np.bool_)
     write_mask(snapshot, LAYOUTS[0].tables(), mask)
     observation = np.zeros((1, observation_size(LAYOUTS[0])), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import traces
+from agents.artifact import MANIFEST, WEIGHTS
 from agents.cluster_task import ClusterTask
 from agents.config import VariationConfig
 from agents.errors import AgentConfigError, ArtifactError
@@ -121,6 +124,60 @@ def test_a_cluster_runs_the_policy_with_numpy_alone(tmp_path: Path) -> None:
         load_artifact(tmp_path / "run", replace(ONE_COMPONENT, max_pools=2))
 
 
+WITH_RESERVES = replace(ONE_COMPONENT, reserve_nodes=True)
+
+
+def reserving(folder: Path, **config: object) -> LearnedSetpoints:
+    """A training where reserves in nodes are on."""
+    folder.mkdir()
+    problem = small_problem(WITH_RESERVES)
+    train(replace(task_of(proof=0.0, **config), problem=problem), folder)
+    policy = load_policy(folder)
+    assert isinstance(policy, LearnedSetpoints)
+    return policy
+
+
+def test_levers_that_are_on_are_searched_and_a_setting_names_fewer(tmp_path: Path) -> None:
+    every, none = reserving(tmp_path / "all"), reserving(tmp_path / "none", levers=())
+    assert (every.levers, none.levers) == (("reserve_nodes",), ())
+    inputs = len(every.features)
+    assert every.policies.weights.size == 3 * (inputs + 1)
+    assert none.policies.weights.size == 2 * (inputs + 1)
+    observations = np.random.default_rng(0).random((200, 400), np.float32)
+    masks = np.ones((200, WITH_RESERVES.mask_size), np.bool_)
+    deployed = load_artifact(tmp_path / "all", WITH_RESERVES)
+    np.testing.assert_array_equal(deployed.act(observations, masks), every.act(observations, masks))
+    assert len(np.unique(every.act(observations, masks)[:, -1])) > 1
+    assert (none.act(observations, masks)[:, -1] == none.rule[-1]).all()
+    (tmp_path / "more").mkdir()
+    again = task_of(proof=0.0, train={"init_from": str(tmp_path / "all")})
+    assert train(replace(again, problem=small_problem(WITH_RESERVES)), tmp_path / "more").finished
+    (tmp_path / "other").mkdir()
+    other = task_of(levers=(), train={"init_from": str(tmp_path / "all")})
+    with pytest.raises(ArtifactError, match="levers"):
+        train(replace(other, problem=small_problem(WITH_RESERVES)), tmp_path / "other")
+
+
+def test_a_lever_that_is_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AgentConfigError, match="switches none on"):
+        train(task_of(levers=("reserve_nodes",)), tmp_path)
+
+
+def test_a_policy_of_before_there_were_as_many_levers_loads(tmp_path: Path) -> None:
+    policy = trained(tmp_path / "run", proof=0.0)
+    weights, manifest = (next((tmp_path / "run").rglob(name)) for name in (WEIGHTS, MANIFEST))
+    tensors = safetensors.numpy.load_file(weights)
+    safetensors.numpy.save_file({**tensors, "start": tensors["start"][:5]}, weights)
+    document = json.loads(manifest.read_text())
+    del document["settings"]["levers"]
+    document["files"][WEIGHTS] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(document))
+    before = load_policy(tmp_path / "run")
+    observations = np.random.default_rng(0).random((50, 400), np.float32)
+    masks = np.ones((50, ONE_COMPONENT.mask_size), np.bool_)
+    np.testing.assert_array_equal(before.act(observations, masks), policy.act(observations, masks))
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     trained(tmp_path / "run")
     for state in (tmp_path / "run/checkpoints").glob("*/state.json"):
@@ -140,6 +197,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         ({"features": ("weekend", "weekend")}, "twice"),
         ({"hidden": (0,)}, "hidden"),
         ({"population": 2}, "population"),
+        ({"levers": ("reserve_node",)}, "did you mean .reserve_nodes"),
+        ({"levers": ("width", "width")}, "twice"),
     ],
 )
 def test_settings_without_meaning_are_refused(settings: dict[str, object], message: str) -> None:
@@ -209,7 +268,7 @@ def test_a_policy_that_reads_the_price_begins_as_constants_that_suit_each_price(
     trace = traces.load("synthetic:quickstart?days=2&seed=0")
     task = replace(task, others=tuple(make_problem(trace, task.problem.cluster, each) for each in priced))
     arena = Arena(task)
-    weights = arena.constants_by_price(start_weights(task.agent, 0))
+    weights = arena.constants_by_price(start_weights(task.agent, task.layout, 0))
     grounds = arena._grounds
     usd = np.array([ground.constants() for ground in grounds])
     usd /= usd.min(axis=(1, 2), keepdims=True)

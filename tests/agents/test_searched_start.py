@@ -21,7 +21,7 @@ from agents.sb3.policy import SharedPolicy
 from agents.sb3.scores import TrainedPolicy
 from agents.setpoints import LearnedSetpoints
 from agents.training import Hooks, check, train
-from envs.gpu_cluster.codec import CodecLayout, number_of_inputs, number_of_weights
+from envs.gpu_cluster.codec import LEVERS, CodecLayout, number_of_inputs, number_of_outputs, number_of_weights
 from envs.gpu_cluster.spaces import action_space, observation_space
 from tests.agents.builders import LAYOUTS, manifest_of, observations_and_masks, small_problem, small_task
 
@@ -30,17 +30,19 @@ FEATURES = ("since_submit", "submitted_gpus_600s", "pool.busy_nodes", "pool.idle
 TRAINED = CodecLayout(max_pools=1, window_slots=2)
 
 
-def searched(layout: CodecLayout, price: str = "crossed", hidden: tuple[int, ...] = ()) -> LearnedSetpoints:
+def searched(
+    layout: CodecLayout, price: str = "crossed", hidden: tuple[int, ...] = (), levers: tuple[str, ...] = ()
+) -> LearnedSetpoints:
     """A policy that changes its setpoints often."""
-    size = number_of_weights(number_of_inputs(len(FEATURES), price), hidden)
+    size = number_of_weights(number_of_inputs(len(FEATURES), price), hidden, number_of_outputs(levers))
     weights = np.random.default_rng(4).normal(0.0, 2.0, size)
     start = ConstantSetpoint(layout, 900.0, 0.15, **({"power_cap": 1} if layout.power_caps else {}))
-    return LearnedSetpoints("cma-es", start, FEATURES, hidden, weights, "best-fit", price)
+    return LearnedSetpoints("cma-es", start, FEATURES, hidden, weights, "best-fit", price, levers)
 
 
 def untrained(layout: CodecLayout) -> SharedPolicy:
     torch.manual_seed(0)
-    rule = (4, 0, 0, 0, 0)
+    rule = (4, 0, 0, 0, 0, 0)
     arguments = {"layout": layout, "hidden_units": 8, "rule": rule, "start_logit": 2.0, "has_start": True}
     return SharedPolicy(observation_space(layout), action_space(layout), lambda _: 1e-2, **arguments)
 
@@ -48,7 +50,7 @@ def untrained(layout: CodecLayout) -> SharedPolicy:
 def saved(folder: Path, layout: CodecLayout, hidden: tuple[int, ...] = ()) -> Path:
     """The artifact of a policy that was searched."""
     policy = searched(layout, hidden=hidden)
-    settings = {"features": list(FEATURES), "hidden": list(hidden), "price": "crossed"}
+    settings = {"features": list(FEATURES), "hidden": list(hidden), "price": "crossed", "levers": []}
     manifest = replace(manifest_of("maskable-ppo"), agent="cma-es", settings=settings, packer="best-fit")
     world = ClusterTask.world(task_of(folder, layout))
     save_trained(folder, policy, replace(manifest, **world), "agent: test\n")
@@ -74,6 +76,24 @@ def test_it_begins_with_the_setpoints_levers_and_placements_of_the_policy(price:
     assert (ours[:, setpoints] == theirs[:, setpoints]).mean() > 0.998
     levers = slice(LAYOUT.max_pools + LAYOUT.window_slots, None)
     np.testing.assert_array_equal(ours[:, levers], theirs[:, levers])
+
+
+@pytest.mark.parametrize("price", ["ignored", "crossed"])
+def test_it_begins_with_the_levers_that_were_searched_too(price: str) -> None:
+    """Every lever is on; the searched policy chooses three of them, in another order than the codec's."""
+    layout = replace(LAYOUT, **dict.fromkeys((lever.switch for lever in LEVERS), True))
+    levers = ("reserve_nodes", "power_cap", "width")
+    policy, start = untrained(layout), searched(layout, price, levers=levers)
+    policy.follow(start)
+    observations, masks = observations_and_masks(layout, 300)
+    ours = TrainedPolicy("maskable-ppo", policy, True, layout, None).act(observations, masks)
+    theirs = start.act(observations, masks)
+    first = layout.max_pools + layout.window_slots
+    assert all(len(np.unique(theirs[:, at : at + layout.max_pools])) > 1 for at in (first + 2, first + 4, first + 8))
+    # Where a mask forbids the nearest choice the network takes the next one, and the policy the first.
+    starts = np.cumsum([0, *layout.action_sizes[:-1]])
+    free = masks[np.arange(300)[:, None], starts + theirs] & (theirs != 0)
+    assert ((ours == theirs) | ~free)[:, first:].mean() > 0.99
 
 
 def test_its_weights_are_saved_and_not_trained() -> None:

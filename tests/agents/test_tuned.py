@@ -16,7 +16,7 @@ from agents.registry import make_baseline
 from agents.scoring import score
 from envs.errors import ClusterError
 from envs.gpu_cluster.cluster import auto_cluster
-from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
+from envs.gpu_cluster.codec import ALWAYS_ON, IDLE_AGE_EDGES_SECONDS, RESERVE_NODES, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
@@ -183,7 +183,26 @@ def test_its_policy_with_levers_costs_what_it_says() -> None:
     problem = make_problem(trace, auto_cluster(trace), replace(config, packer=tuned.packer))
     episodes = equal_episodes(problem, start, start + DAY, 1)
     assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
-    assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width, 0]
+    assert tuned.policy(config).rule.tolist()[1:] == [tuned.consolidation, tuned.power_cap, tuned.width, 0, 0]
+
+
+def test_a_reserve_in_nodes_is_chosen_where_it_is_cheaper_and_its_policy_costs_what_it_says(trace: Trace) -> None:
+    """Boots that take half an hour are worth a node that is kept warm where waiting is dear."""
+    start = trace.first_submit_seconds
+    dear = replace(CONFIG, objective=ObjectiveConfig(usd_per_gpu_hour=20.0))
+    config = replace(dear, codec=replace(CONFIG.codec, reserve_nodes=True))
+    without, tuned = (tuned_on(trace, start, start + DAY, 1, each) for each in (dear, config))
+    assert without.reserve_nodes == 0 < tuned.reserve_nodes
+    assert without.reserve_grid_usd == ()
+    assert tuned.usd_per_window < without.usd_per_window
+    grid = np.array(tuned.reserve_grid_usd)
+    assert grid.shape == (len(RESERVE_NODES) - 1, len(IDLE_AGE_EDGES_SECONDS))
+    assert grid.min() == tuned.usd_per_window
+    assert f"reserve in nodes {RESERVE_NODES[tuned.reserve_nodes]}" in tuned.describe()
+    assert Tuned.from_dict(json.loads(json.dumps(tuned.to_dict()))) == tuned
+    problem = make_problem(trace, auto_cluster(trace), replace(config, packer=tuned.packer))
+    episodes = equal_episodes(problem, start, start + DAY, 1)
+    assert score(tuned.policy(config), problem, episodes).mean() == pytest.approx(tuned.usd_per_window, rel=1e-9)
 
 
 def test_a_choice_says_whether_it_lies_at_an_end_of_the_grid() -> None:
@@ -195,4 +214,6 @@ def test_a_choice_says_whether_it_lies_at_an_end_of_the_grid() -> None:
     assert longest.optimum == "at the edge: time-out and reserve"
     assert "at the edge: time-out and reserve of the grid" in longest.describe()
     assert replace(longest, headroom=ALWAYS_ON).optimum == "inside"
+    most = replace(inside, reserve_nodes=len(RESERVE_NODES) - 1)
+    assert most.optimum == "at the edge: reserve in nodes"
     assert Tuned.from_dict(json.loads(json.dumps(longest.to_dict()))) == longest

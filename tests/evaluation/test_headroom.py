@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from autoscaler.evaluation.clairvoyant import LookAhead, candidate_rules, drawn_
 from autoscaler.evaluation.errors import EvaluationError
 from autoscaler.evaluation.headroom import PARTS, Headroom, headroom
 from envs.gpu_cluster.cluster import auto_cluster
-from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.codec import RESERVE_NODES, RULE_CONSOLIDATION, RULE_RESERVE_NODES, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.simulator.problem import make_problem
 
@@ -102,6 +103,16 @@ def test_the_tuned_rule_is_the_first_candidate_and_every_setpoint_is_tried_once(
     rules = candidate_rules(rule)
     assert (rules[0] == rule.rule).all()
     assert sorted(rules[:, 0]) == list(range(len(rule.layout.setpoints)))
+
+
+def test_reserves_in_nodes_are_candidates_where_they_are_on() -> None:
+    config = EnvironmentConfig(codec=CodecLayout(reserve_nodes=True))
+    rule = replace(TEN_MINUTES, reserve_nodes=2).policy(config)
+    rules = candidate_rules(rule)
+    assert (rules[0] == rule.rule).all()
+    assert len({tuple(each) for each in rules.tolist()}) == len(rules) == 61 + 5 * 10
+    assert set(rules[:, RULE_RESERVE_NODES].tolist()) == set(range(len(RESERVE_NODES)))
+    assert (rules[:, RULE_CONSOLIDATION:RULE_RESERVE_NODES] == 0).all()
 
 
 def test_the_gap_can_be_counted_against_the_look_ahead() -> None:

@@ -16,7 +16,7 @@ from autoscaler.cli import main
 from autoscaler.evaluation.comparison import Comparison, Contender, compare
 from autoscaler.evaluation.insight.choices import decision_map, differences, natural
 from autoscaler.evaluation.insight.explanation import Explanation, explanation_of
-from autoscaler.evaluation.insight.influence import influences
+from autoscaler.evaluation.insight.influence import LeverEffect, influences
 from autoscaler.evaluation.insight.moments import moments_of, reserves_of, timeouts_of
 from autoscaler.evaluation.insight.turning import turns
 from autoscaler.evaluation.report import render
@@ -27,16 +27,15 @@ from envs.gpu_cluster.codec import ALWAYS_ON, CodecLayout
 from envs.gpu_cluster.config import EnvironmentConfig
 from tests.evaluation.test_json_documentation import documented, leaves
 
-LAYOUT = CodecLayout(max_pools=1, window_slots=0)
+LAYOUT = CodecLayout(max_pools=1, window_slots=0, reserve_nodes=True)
 FEATURES = ("since_submit", "pool.busy_nodes", "queue_gpus")
 START = ConstantSetpoint(LAYOUT, 600.0, 0.05)
 
 
 def learned() -> LearnedSetpoints:
-    # Cluster features come first: since_submit, queue_gpus, then pool.busy_nodes.
-    weights = np.zeros(8)
-    weights[2:4], weights[4:6], weights[6:8] = (-4.0, 0.0), (0.0, 0.0), (0.0, 3.0)
-    return LearnedSetpoints("learned", START, FEATURES, (), weights)
+    # Cluster features come first: since_submit, queue_gpus, then pool.busy_nodes; each moves time-out, reserve, nodes.
+    weights = np.array([np.zeros(3), (-4.0, 0.0, 3.0), np.zeros(3), (0.0, 3.0, 0.0)]).ravel()
+    return LearnedSetpoints("learned", START, FEATURES, (), weights, levers=("reserve_nodes",))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +72,13 @@ def test_features_move_what_their_weights_say_and_those_without_weight_move_noth
     assert found["since_submit"].reserve == 0.0
     assert found["pool.busy_nodes"].reserve == pytest.approx(3.0 * found["pool.busy_nodes"].spread)
     assert all(entry.changed > 0.0 and entry.placed == 0.0 for entry in told.influences)
+    for name, weight in (("since_submit", 3.0), ("pool.busy_nodes", 0.0)):
+        (effect,) = found[name].levers
+        assert effect == LeverEffect("reserve_nodes", pytest.approx(weight * found[name].spread))
+        assert (found[name].pulled > 0.0) == (weight > 0.0)
+    header, rows = told.tables()[0].header, told.tables()[0].rows
+    assert "reserve_nodes, choices" in header
+    assert all(len(row) == len(header) for row in rows)
 
 
 def test_moments_are_thinned_out_and_hold_what_the_policy_chose(scenario: Scenario, comparison: Comparison) -> None:
@@ -87,7 +93,7 @@ def test_a_constant_has_one_choice_everywhere_and_differs_nowhere(scenario: Scen
     chosen = decision_map(moments, LAYOUT, 0.0)
     assert set(chosen.timeouts[chosen.timeouts >= 0].tolist()) == {int(timeouts_of(np.array(START.setpoint)))}
     assert set(chosen.reserves[chosen.reserves >= 0].tolist()) == {1}
-    assert differences(moments, LAYOUT, START.setpoint) == []
+    assert differences(moments, LAYOUT, START.rule) == []
     assert influences(START, moments, np.random.default_rng(0)) == []
 
 
@@ -108,6 +114,8 @@ def test_differences_say_in_which_direction_and_what_is_so_then(told: Explanatio
     assert "keeps idle nodes longer" not in kinds  # no weight can lengthen the time-out
     sooner = {each.feature: each for each in kinds["lets idle nodes go sooner"].contrasts}
     assert sooner["since_submit"].differing > sooner["since_submit"].other
+    assert {"sets reserve_nodes to 1", "sets reserve_nodes to 2"} <= set(kinds)
+    assert "sets reserve_nodes to 16" not in kinds  # a weight of 3 moves it by 3 choices at most
 
 
 def test_all_stretches_together_are_the_whole_difference_but_for_gpus_at_work(comparison: Comparison) -> None:
@@ -125,7 +133,7 @@ def test_all_stretches_together_are_the_whole_difference_but_for_gpus_at_work(co
 
 def test_it_reads_as_sentences_and_its_json_is_documented(told: Explanation) -> None:
     sentences = told.sentences()
-    assert "against the tuned heuristic (10.0 min, reserve 5.0 %)" in sentences[0]
+    assert "against the tuned heuristic (10.0 min, reserve 5.0 %, reserve_nodes 0)" in sentences[0]
     assert all(sentence.endswith(".") for sentence in sentences)
     assert set(leaves(json.loads(json.dumps(told.document())))) - {"schema"} == documented()["autoscaler.explanation/1"]
 

@@ -213,16 +213,23 @@ def test_why_a_job_waits_follows_the_nodes_and_the_quota(queue: QueueConfig, tex
 
 
 @pytest.mark.parametrize(
-    ("setpoint", "text"),
+    ("setpoint", "reserve", "text"),
     [
-        ((0.0, 0.0), "The policy lets idle nodes go at once."),
-        ((300.0, 0.15), "The policy lets idle nodes go after 5 min, and keeps 15 % more nodes than it needs."),
-        ((7200.0, 0.0), "The policy lets idle nodes go after 2 h."),
-        ((14400.0, -1.0), "The policy keeps all nodes of the pool on."),
+        ((0.0, 0.0), 0, "The policy lets idle nodes go at once."),
+        ((300.0, 0.15), 0, "The policy lets idle nodes go after 5 min, and keeps 15 % more nodes than it needs."),
+        ((7200.0, 0.0), 0, "The policy lets idle nodes go after 2 h."),
+        ((7200.0, 0.0), 2, "The policy lets idle nodes go after 2 h, and keeps 2 idle nodes."),
+        (
+            (0.0, 0.15),
+            3,
+            "The policy lets idle nodes go at once, and keeps 15 % more nodes than it needs and at least 4 idle nodes.",
+        ),
+        ((0.0, 0.0), 1, "The policy lets idle nodes go at once, and keeps 1 idle node."),
+        ((14400.0, -1.0), 3, "The policy keeps all nodes of the pool on."),
     ],
 )
-def test_a_setpoint_is_said_in_words(setpoint: tuple[float, float], text: str) -> None:
-    assert describe_setpoint(EnvironmentConfig().codec.setpoint(*setpoint)) == text
+def test_a_setpoint_is_said_in_words(setpoint: tuple[float, float], reserve: int, text: str) -> None:
+    assert describe_setpoint(EnvironmentConfig().codec.setpoint(*setpoint), reserve) == text
 
 
 class Pausing:

@@ -16,6 +16,7 @@ from autoscaler.live.policy.decide import make_decider
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
 from envs.gpu_cluster.codec import (
     CONSOLIDATION_CHOICES,
+    RESERVE_NODES,
     SUSPENSION_CHOICES,
     CodecLayout,
     Decision,
@@ -306,6 +307,18 @@ def test_the_same_while_jobs_are_suspended_and_go_on(policy: str) -> None:
     suspends = ConstantSetpoint(layout, suspension=SUSPENSION_CHOICES.index("suspend"))
     assert run(simulator, suspends if policy == "suspend" else make_baseline("random", layout, 0), layout) > 50
     assert sum(totals.suspensions for totals in simulator.totals) >= 15
+
+
+@pytest.mark.parametrize("policy", ["constant", "random"])
+def test_the_same_with_reserves_in_nodes(policy: str) -> None:
+    """Which one is in force, how long it is held, and the nodes that it wants."""
+    layout = CodecLayout(max_pools=3, window_slots=2, reserve_nodes=True)
+    pools = ClusterConfig(CLUSTERS["two pools, one with a minimum"])
+    problem = make_problem(make_trace(9, 50), pools, EnvironmentConfig(codec=layout))
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    keeps = ConstantSetpoint(layout, 60.0, 0.0, reserve_nodes=RESERVE_NODES.index(2))
+    assert run(simulator, keeps if policy == "constant" else make_baseline("random", layout, 0), layout) > 50
+    assert max(simulator.reserves) > 0
 
 
 def run(simulator: ToldSimulator, acting: Policy, layout: CodecLayout) -> int:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from autoscaler.evaluation.formats import duration, percent
 from autoscaler.evaluation.insight.influence import changes_between
 from autoscaler.evaluation.insight.moments import RESERVES, Moments, reserves_of, timeouts_of
-from envs.gpu_cluster.codec import HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout, observation_names
+from envs.gpu_cluster.codec import (
+    HEADROOM_FRACTIONS,
+    IDLE_AGE_EDGES_SECONDS,
+    LEVERS,
+    RULE_SETPOINT,
+    CodecLayout,
+    lever_columns,
+    observation_names,
+)
 from envs.gpu_cluster.codec.features import CLUSTER_PARTS
 
 HOURS = 4
@@ -114,20 +122,22 @@ class Difference:
     contrasts: tuple[Contrast, ...]
 
 
-def differences(moments: Moments, layout: CodecLayout, heuristic: int) -> list[Difference]:
-    """Where a policy keeps more or fewer nodes than a constant, the most frequent direction first.
+def differences(moments: Moments, layout: CodecLayout, heuristic: NDArray[np.int64]) -> list[Difference]:
+    """Where a policy keeps more or fewer nodes than a constant or pulls other levers, the most frequent way first.
 
     Args:
         moments: at which the policy decided.
         layout: its codec layout.
-        heuristic: the constant's setpoint.
+        heuristic: [RULE_SIZE] int64, the constant.
     """
-    timeout, reserve = changes_between(moments.setpoints, np.full_like(moments.setpoints, heuristic))
+    setpoint = heuristic[RULE_SETPOINT]
+    timeout, reserve = changes_between(moments.setpoints, np.full_like(moments.setpoints, setpoint))
     kinds = {
         "keeps idle nodes longer": timeout > 0,
         "lets idle nodes go sooner": timeout < 0,
         "keeps a larger reserve": reserve > 0,
         "keeps a smaller reserve": reserve < 0,
+        **_pulled(moments, layout, heuristic),
     }
     found = [
         Difference(kind, float(where.mean()), _contrasts(moments, layout, np.asarray(where.any(axis=1))))
@@ -135,6 +145,19 @@ def differences(moments: Moments, layout: CodecLayout, heuristic: int) -> list[D
         if where.any()
     ]
     return sorted(found, key=lambda entry: -entry.share)
+
+
+def _pulled(moments: Moments, layout: CodecLayout, heuristic: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """[M, pools] bool: where each lever that is on has each choice that is not the constant's."""
+    columns = lever_columns(layout)
+    found: dict[str, NDArray[np.bool_]] = {}
+    for number, lever in enumerate(LEVERS):
+        if lever.name in columns:
+            at = columns[lever.name]
+            chosen = moments.actions[:, at : at + moments.pools]
+            others = [choice for choice in range(len(lever.choices)) if choice != heuristic[1 + number]]
+            found |= {f"sets {lever.name} to {lever.choices[choice]}": chosen == choice for choice in others}
+    return found
 
 
 def _contrasts(moments: Moments, layout: CodecLayout, where: NDArray[np.bool_]) -> tuple[Contrast, ...]:

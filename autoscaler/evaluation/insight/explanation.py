@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.baselines import ConstantSetpoint
 from agents.policy import Policy
@@ -28,6 +29,7 @@ from autoscaler.evaluation.insight.moments import moments_of, reserves_of, timeo
 from autoscaler.evaluation.insight.turning import Turn, turns
 from autoscaler.evaluation.tables import Table
 from autoscaler.progress import Reporter
+from envs.gpu_cluster.codec import LEVERS, RULE_SETPOINT, CodecLayout
 
 SCHEMA = "autoscaler.explanation/1"
 SHOWN_FEATURES = 12
@@ -39,7 +41,8 @@ class Explanation:
 
     Attributes:
         policy: its name in the comparison.
-        heuristic: index of the setpoint of the tuned heuristic.
+        heuristic: [RULE_SIZE] int64, the tuned heuristic.
+        layout: the codec layout.
         moments: decisions that were looked at.
         influences: which features move which choice, the most important first.
         map: what it chooses over load and hour.
@@ -50,7 +53,8 @@ class Explanation:
     """
 
     policy: str
-    heuristic: int
+    heuristic: NDArray[np.int64]
+    layout: CodecLayout
     moments: int
     influences: list[Influence]
     map: DecisionMap
@@ -83,14 +87,19 @@ class Explanation:
     @property
     def heuristic_choice(self) -> tuple[int, int]:
         """Indices of the time-out and the reserve of the tuned heuristic."""
-        setpoint = np.array(self.heuristic)
+        setpoint = self.heuristic[RULE_SETPOINT]
         return int(timeouts_of(setpoint)), int(reserves_of(setpoint))
 
     @property
     def heuristic_text(self) -> str:
-        """The setpoint of the tuned heuristic."""
+        """The setpoint of the tuned heuristic, and the levers that are on."""
         timeout, reserve = self.heuristic_choice
-        return f"{timeout_text(timeout)}, reserve {reserve_text(reserve)}"
+        levers = [
+            f", {lever.name} {lever.choices[choice]}"
+            for lever, choice in zip(LEVERS, self.heuristic[RULE_SETPOINT + 1 :], strict=True)
+            if getattr(self.layout, lever.switch)
+        ]
+        return f"{timeout_text(timeout)}, reserve {reserve_text(reserve)}{''.join(levers)}"
 
     def cell(self, row: int, column: int) -> str:
         """The choice in a cell of the map; empty: too few moments."""
@@ -100,15 +109,25 @@ class Explanation:
     def tables(self) -> list[Table]:
         """What moves its choices, and what it chooses over load and hour."""
         shown = self.influences[:SHOWN_FEATURES]
+        levers = [each.lever for each in shown[0].levers] if shown else []
+        has_levers = bool(self.layout.lever_sizes)
         moves = Table(
             "What moves its choices, one standard deviation of each feature",
-            ["feature", "time-out, choices", "reserve, choices", "setpoints that change", "placements that change"],
+            [
+                "feature",
+                *("time-out, choices", "reserve, choices", *(f"{name}, choices" for name in levers)),
+                *("setpoints that change", "placements that change", *(["levers that change"] if has_levers else [])),
+            ],
             [
                 [
                     entry.feature,
-                    *(_signed(each) for each in (entry.timeout, entry.reserve)),
+                    *(
+                        _signed(each)
+                        for each in (entry.timeout, entry.reserve, *(lever.choices for lever in entry.levers))
+                    ),
                     percent(entry.changed),
                     percent(entry.placed),
+                    *([percent(entry.pulled)] if has_levers else []),
                 ]
                 for entry in shown
             ],
@@ -179,11 +198,12 @@ def explanation_of(comparison: Comparison, name: str, seed: int = 0) -> Explanat
     costs = [comparison.results[each].values["objective_usd"][0].mean() for each in (TUNED, name)]
     return Explanation(
         policy=name,
-        heuristic=heuristic.setpoint,
+        heuristic=heuristic.rule,
+        layout=policy.layout,
         moments=len(moments.time_ms),
         influences=influences(policy, moments, np.random.default_rng(seed)),
         map=decision_map(moments, policy.layout, scenario.trace.week_offset_seconds),
-        differences=differences(moments, policy.layout, heuristic.setpoint),
+        differences=differences(moments, policy.layout, heuristic.rule),
         turns=turns(comparison, name, TUNED),
         saved_usd=float(costs[0] - costs[1]),
         start_time=scenario.trace.metadata.start_time,

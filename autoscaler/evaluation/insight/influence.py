@@ -12,13 +12,26 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from agents.setpoints import LearnedSetpoints
 from autoscaler.evaluation.insight.moments import Moments, reserves_of, timeouts_of
-from envs.gpu_cluster.codec import observation_names
+from envs.gpu_cluster.codec import lever_columns, observation_names
 from envs.gpu_cluster.codec.setpoint_policy import PRICE
 
 MOST_PERMUTED = 1500
 """Moments whose features are permuted, which bounds the time."""
 LEAST_SPREAD = 1e-6
 """A feature that spreads less does not change at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeverEffect:
+    """What a feature does to a lever that a linear policy chooses.
+
+    Attributes:
+        lever: its name in the codec's `LEVERS`.
+        choices: by which it rises, in its order, when the feature is one standard deviation higher.
+    """
+
+    lever: str
+    choices: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +44,11 @@ class Influence:
         changed: share of the decisions about setpoints that differ when its values are exchanged between moments
             (permutation importance).
         placed: the same of the decisions about jobs in the window.
+        pulled: the same of the decisions about levers; 0 where none is on.
         timeout: for a linear policy, choices by which the time-out is longer when the feature is one standard deviation
             higher; else None.
         reserve: the same for the reserve.
+        levers: the same for each lever that it chooses; empty for another policy.
 
     Source: Breiman, "Random Forests", 2001 (permutation importance).
     """
@@ -42,13 +57,16 @@ class Influence:
     spread: float
     changed: float
     placed: float
+    pulled: float
     timeout: float | None
     reserve: float | None
+    levers: tuple[LeverEffect, ...]
 
     @property
     def size(self) -> float:
         """By what features are ranked."""
-        return max(abs(self.timeout or 0.0), abs(self.reserve or 0.0)) + self.changed + self.placed
+        effects = (self.timeout or 0.0, self.reserve or 0.0, *(each.choices for each in self.levers))
+        return max(map(abs, effects)) + self.changed + self.placed + self.pulled
 
 
 def influences(policy: Policy, moments: Moments, generator: np.random.Generator) -> list[Influence]:
@@ -64,6 +82,7 @@ def influences(policy: Policy, moments: Moments, generator: np.random.Generator)
     observations, masks, actions = moments.observations[chosen], moments.masks[chosen], moments.actions[chosen]
     slots = slice(policy.layout.max_pools, policy.layout.max_pools + policy.layout.window_slots)
     present = (actions[:, slots] > 0).sum()
+    pulled = [at + pool for at in lever_columns(policy.layout).values() for pool in range(moments.pools)]
     linear = _linear_effects(policy)
     found = []
     for name, places in columns.items():
@@ -77,8 +96,10 @@ def influences(policy: Policy, moments: Moments, generator: np.random.Generator)
         changed = (other[:, : moments.pools] != actions[:, : moments.pools]).mean()
         placed = (other[:, slots] != actions[:, slots]).sum() / present if present else 0.0
         spread = float(np.mean([moments.observations[:, place].std() for place in here]))
-        timeout, reserve = (None, None) if linear is None else spread * linear[name]
-        entry = Influence(name, spread, float(changed), float(placed), timeout, reserve)
+        moved = float((other[:, pulled] != actions[:, pulled]).mean()) if pulled else 0.0
+        timeout, reserve, *rest = (None, None) if linear is None else (spread * linear[name]).tolist()
+        effects = tuple(map(LeverEffect, getattr(policy, "levers", ()), rest))
+        entry = Influence(name, spread, float(changed), float(placed), moved, timeout, reserve, effects)
         if entry.size > 0.0:
             found.append(entry)
     return sorted(found, key=lambda entry: -entry.size)
@@ -102,10 +123,11 @@ def _read_features(policy: Policy) -> set[str] | None:
 
 
 def _linear_effects(policy: Policy) -> dict[str, NDArray[np.float64]] | None:
-    """Feature -> [time-out, reserve] choices for a change of 1; None where the policy is not linear in them."""
+    """Feature -> [time-out, reserve, levers] choices for a change of 1; None where the policy is not linear in them."""
     if not isinstance(policy, LearnedSetpoints) or len(policy.policies.sizes) != 2 or policy.policies.is_crossed:
         return None
-    inputs = policy.policies.weights[0][2:].reshape(-1, 2)  # after the biases
+    outputs = len(policy.policies.start)
+    inputs = policy.policies.weights[0][outputs:].reshape(-1, outputs)  # after the biases
     in_order = [name for name in policy.features if not name.startswith("pool.")]
     in_order += [name for name in policy.features if name.startswith("pool.")]
     return dict(zip(in_order, inputs[: len(in_order)], strict=True))  # the price of waiting comes after them

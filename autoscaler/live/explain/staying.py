@@ -16,7 +16,7 @@ from autoscaler.live.names import ANNOTATION_REMOVAL_STEP, LABEL_POOL
 from autoscaler.live.objects import NodeState, NodeView, PodView
 from autoscaler.live.policy.decide import Decided
 from autoscaler.live.view.nodes import is_startup_taint
-from envs.gpu_cluster.codec.layout import ALWAYS_ON
+from envs.gpu_cluster.codec.layout import ALWAYS_ON, RESERVE_NODES
 
 MAX_PODS = 5
 """Pods of a node that are named."""
@@ -89,6 +89,9 @@ class Staying:
         else:
             until = self._when(since + timeout)
             yield f"The policy {policy} lets idle nodes of pool {pool.name} go after {timeout:.0f} s: from {until} on."
+            nodes = RESERVE_NODES[int(self._decided.decision.reserve_nodes[pool.index])]
+            if nodes > 0:
+                yield f"The policy {policy} keeps {nodes} idle in pool {pool.name} as a reserve."
         if unneeded > timeout:
             yield f"The guardrails keep it until it was idle for {unneeded:.0f} s: {self._when(since + unneeded)}."
 

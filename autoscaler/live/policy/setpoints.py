@@ -1,4 +1,4 @@
-"""Which setpoint is in force in each pool, and since when: by that the codec says whether it may be changed."""
+"""Which setpoint and reserve are in force in each pool, and since when: so the codec says whether they may change."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from envs.gpu_cluster.codec import Decision
 
 
 class InForce(NamedTuple):
-    """A setpoint that was decided.
+    """A setpoint and a reserve in nodes that were decided.
 
     Attributes:
         setpoint: its index.
-        since_seconds: when it came into force, in clock seconds.
+        reserve_nodes: an index into the codec's `RESERVE_NODES`.
+        since_seconds: when the later of the two came into force, in clock seconds.
     """
 
     setpoint: int
+    reserve_nodes: int
     since_seconds: float
 
 
@@ -26,9 +28,10 @@ Setpoints: TypeAlias = Mapping[str, InForce]
 
 
 def setpoints_after(before: Setpoints, decision: Decision, view: ClusterView) -> Setpoints:
-    """The setpoints in force once a decision about a view is carried out; one that stays keeps its time."""
+    """What is in force once a decision about a view is carried out; a pair that stays keeps its time."""
     after = {}
     for pool in view.pools:
-        last, setpoint = before.get(pool.name), int(decision.setpoint[pool.index])
-        after[pool.name] = last if last and last.setpoint == setpoint else InForce(setpoint, view.now_seconds)
+        last = before.get(pool.name)
+        chosen = int(decision.setpoint[pool.index]), int(decision.reserve_nodes[pool.index])
+        after[pool.name] = last if last and last[:2] == chosen else InForce(*chosen, view.now_seconds)
     return after

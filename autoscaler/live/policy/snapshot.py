@@ -135,9 +135,9 @@ def _unavailable(pool: PoolView, settings: LivePool, hidden: int) -> int:
 
 def _fill_setpoints(view: ClusterView, config: LiveConfig, setpoints: Setpoints, snapshot: ClusterSnapshot) -> None:
     for pool in view.pools:
-        setpoint, since = setpoints.get(pool.name, (NO_SETPOINT, view.now_seconds))
+        setpoint, reserve, since = setpoints.get(pool.name, (NO_SETPOINT, 0, view.now_seconds))
         elapsed = max(0, milliseconds(view.now_seconds) - milliseconds(since)) / 1000.0
-        write_setpoint(snapshot.pools[pool.index], setpoint, elapsed, config.decision_interval_seconds)
+        write_setpoint(snapshot.pools[pool.index], setpoint, reserve, elapsed, config.decision_interval_seconds)
 
 
 def _fill_consolidation(

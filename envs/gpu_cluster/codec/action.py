@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.holding import chosen_setpoint
-from envs.gpu_cluster.codec.layout import CodecTables, Pool, Slot
+from envs.gpu_cluster.codec.layout import RESERVE_NODES, CodecTables, Pool, Slot
 from envs.gpu_cluster.codec.levers import RULE_SETPOINT, Decision, decode_levers, default_levers, write_lever_mask
 from envs.gpu_cluster.codec.packing import (
     can_take,
@@ -37,8 +37,9 @@ def may_hold(snapshot: ClusterSnapshot, tables: CodecTables, slot: int) -> bool:
 def write_mask(snapshot: ClusterSnapshot, tables: CodecTables, mask: NDArray[np.bool_]) -> None:
     """Mark the valid choices of every component of the action.
 
-    An absent pool has only setpoint 0, one whose setpoint is held only that, an absent slot only `HOLD`, and choice 0
-    of a lever does nothing and is always valid, so no component ever lacks a valid choice.
+    An absent pool has only setpoint 0, one whose setpoint is held only that and the reserve in nodes in force; an
+    absent slot has only `HOLD`. Choice 0 of other levers does nothing and is always valid, so no component ever lacks a
+    valid choice.
 
     Args:
         snapshot: the cluster now.
@@ -80,8 +81,13 @@ def placed_pool(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPla
     return default_pool(snapshot, tables, plan, gpus, allowed, transfer_gb, predicted)
 
 
-def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int) -> int:
+def target_nodes(
+    snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, pool: int, setpoint: int, reserve_nodes: int
+) -> int:
     """Nodes that a setpoint wants on in a pool, after the plan placed the queue, of those that can be on.
+
+    The reserve is its share of the demand, or a choice of `RESERVE_NODES` where that is more: a share of nothing is
+    nothing, and of a few nodes it is one, whatever the share.
 
     Idle nodes beyond the reserve go once they are older than the time-out; the plan uses the youngest idle nodes first,
     as the packers do, so the old ones are those left.
@@ -94,6 +100,8 @@ def target_nodes(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPl
     spare = plan.idle_nodes[pool] + plan.booting_nodes[pool]
     demand = nodes - spare + plan.new_nodes[pool]
     reserve = np.ceil(tables.setpoint_headroom[setpoint] * demand)
+    if tables.has_reserve_nodes:
+        reserve = max(reserve, float(RESERVE_NODES[reserve_nodes]))
     target = nodes + plan.new_nodes[pool]
     if spare < reserve:
         target += reserve - spare
@@ -130,13 +138,14 @@ def decode(
                 gpus_per_node = int(snapshot.pools[pool, Pool.GPUS_PER_NODE])
                 place(plan, pool, snapshot.queue[slot, Slot.GPUS], gpus_per_node)
     place_backlog(snapshot, tables, plan)
+    decode_levers(action, snapshot, tables, decision)
     for pool in range(tables.max_pools):
         setpoint = chosen_setpoint(snapshot, pool, action[pool])
         decision.setpoint[pool] = setpoint
         decision.target_nodes[pool] = 0
         if snapshot.pools[pool, Pool.PRESENT] > 0.0:
-            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, setpoint)
-    decode_levers(action, snapshot, tables, decision)
+            reserve = decision.reserve_nodes[pool]
+            decision.target_nodes[pool] = target_nodes(snapshot, tables, plan, pool, setpoint, reserve)
 
 
 def default_action(

@@ -138,6 +138,12 @@ class SuspensionFeature(Feature):
     NEXT_RESUME = "seconds", 3600.0
 
 
+class ReserveFeature(Feature):
+    """What a reserve in nodes adds to a pool: the one in force."""
+
+    RESERVE_NODES = "nodes", 4.0
+
+
 class SignalFeature(Feature):
     """What signals add to a pool: energy and its carbon at the prices of the objective. Equal prices are one half."""
 
@@ -224,6 +230,7 @@ POOL_PARTS = (
     Part(PowerCapFeature, "power_caps"),
     Part(WidthFeature, "elastic_width"),
     Part(SuspensionFeature, "suspension"),
+    Part(ReserveFeature, "reserve_nodes"),
     Part(SignalFeature, "signals"),
 )
 SLOT_PARTS = (Part(SlotFeature), Part(HintFeature, "job_hints"), Part(FlexibilityFeature, "suspension"))

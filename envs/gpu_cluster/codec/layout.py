@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODEC_VERSION = 6
+CODEC_VERSION = 7
 
 MAX_GPUS_PER_NODE = 16
 """Largest node that the codec describes (a DGX-2 has 16 GPUs)."""
@@ -51,6 +51,9 @@ WIDTH_CHOICES = ("keep", "shrink", "grow")
 SUSPENSION_CHOICES = ("none", "suspend", "resume")
 """What a pool's suspension lever does: nothing, suspend all running jobs that may be, or let those suspended go on."""
 
+RESERVE_NODES = (0, 1, 2, 4, 8, 16)
+"""Idle nodes that a pool keeps or orders in reserve, whatever is in demand, where its setpoint keeps fewer."""
+
 
 class Lever(NamedTuple):
     """What a policy can decide for each pool beside its setpoint.
@@ -59,18 +62,21 @@ class Lever(NamedTuple):
         name: field of `Decision`.
         switch: field of `CodecLayout` that switches it on.
         choices: what it can do; the first does nothing.
+        order: its choices, as indices, in an order in which neighbours are alike.
     """
 
     name: str
     switch: str
     choices: tuple[str, ...] | tuple[float, ...]
+    order: tuple[int, ...]
 
 
 LEVERS = (
-    Lever("consolidation", "consolidation", CONSOLIDATION_CHOICES),
-    Lever("power_cap", "power_caps", POWER_CAP_FRACTIONS),
-    Lever("width", "elastic_width", WIDTH_CHOICES),
-    Lever("suspension", "suspension", SUSPENSION_CHOICES),
+    Lever("consolidation", "consolidation", CONSOLIDATION_CHOICES, (0, 1, 2)),
+    Lever("power_cap", "power_caps", POWER_CAP_FRACTIONS, (0, 1, 2, 3)),
+    Lever("width", "elastic_width", WIDTH_CHOICES, (1, 0, 2)),
+    Lever("suspension", "suspension", SUSPENSION_CHOICES, (1, 0, 2)),
+    Lever("reserve_nodes", "reserve_nodes", RESERVE_NODES, (0, 1, 2, 3, 4, 5)),
 )
 """The levers in the order of the action."""
 
@@ -111,6 +117,7 @@ class Pool(_Field):
     SETPOINT = auto()  # the one in force, `NO_SETPOINT` before the first
     SINCE_SETPOINT_SECONDS = auto()  # since it came into force, or since the episode began
     SETPOINT_HELD = auto()  # 1 while it cannot be changed
+    RESERVE_NODES = auto()  # in force with it, an index into `RESERVE_NODES`
     SUSPENDABLE_GPUS = auto()  # that running jobs hold which may be suspended now
     SUSPENDED_GPUS = auto()  # requested by the jobs that were suspended here
     NEXT_RESUME_SECONDS = auto()  # until the first of them goes on whatever is decided; 0: there is none
@@ -181,6 +188,7 @@ class CodecTables(NamedTuple):
         has_power_caps: whether the power lever is on.
         has_width: whether the width lever is on.
         has_suspension: whether the suspension lever is on.
+        has_reserve_nodes: whether reserves can be chosen in nodes.
         has_grid: whether the power budget of grid events is shown.
         has_job_hints: whether slots show what is known of a job beyond its size.
         balances_pools: whether similar pools grow evenly.
@@ -199,6 +207,7 @@ class CodecTables(NamedTuple):
     has_power_caps: bool
     has_width: bool
     has_suspension: bool
+    has_reserve_nodes: bool
     has_grid: bool
     has_job_hints: bool
     balances_pools: bool
@@ -224,6 +233,8 @@ class CodecLayout:
         elastic_width: a lever per pool that changes the width of elastic jobs, see `WIDTH_CHOICES`.
         suspension: a lever per pool that suspends jobs and lets them go on, see `SUSPENSION_CHOICES`; slots show the
             flexibility of their job.
+        reserve_nodes: a lever per pool that keeps a number of nodes in reserve, see `RESERVE_NODES`; it is held as long
+            as the setpoint.
         grid_events: show the power that is drawn, and the budget of a grid event from its notice on.
         job_hints: show for each slot the expected run time, slack, priority, width range and speed in each pool.
         balance_similar_pools: where a new node is needed, it comes from the pool with the fewest nodes among those that
@@ -245,6 +256,7 @@ class CodecLayout:
     power_caps: bool = False
     elastic_width: bool = False
     suspension: bool = False
+    reserve_nodes: bool = False
     grid_events: bool = False
     job_hints: bool = False
     balance_similar_pools: bool = False
@@ -333,6 +345,7 @@ class CodecLayout:
             bool(self.power_caps),
             bool(self.elastic_width),
             bool(self.suspension),
+            bool(self.reserve_nodes),
             bool(self.grid_events),
             bool(self.job_hints),
             bool(self.balance_similar_pools),

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.gpu_cluster.codec.holding import chosen_reserve
 from envs.gpu_cluster.codec.layout import (
     CONSOLIDATION_CHOICES,
     LEVERS,
     POWER_CAP_FRACTIONS,
+    RESERVE_NODES,
     SUSPENSION_CHOICES,
     WIDTH_CHOICES,
     CodecLayout,
@@ -28,8 +30,9 @@ WIDTHS = len(WIDTH_CHOICES)
 KEEP, SHRINK, GROW = range(WIDTHS)
 SUSPENSIONS = len(SUSPENSION_CHOICES)
 GO_ON, SUSPEND, RESUME = range(SUSPENSIONS)
+RESERVES = len(RESERVE_NODES)
 RULE_SIZE = 1 + len(LEVERS)
-RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH, RULE_SUSPENSION = range(RULE_SIZE)
+RULE_SETPOINT, RULE_CONSOLIDATION, RULE_POWER_CAP, RULE_WIDTH, RULE_SUSPENSION, RULE_RESERVE_NODES = range(RULE_SIZE)
 
 
 class Decision(NamedTuple):
@@ -43,6 +46,7 @@ class Decision(NamedTuple):
         power_cap: [P] int64, index into `POWER_CAP_FRACTIONS`.
         width: [P] int64, index into `WIDTH_CHOICES`.
         suspension: [P] int64, index into `SUSPENSION_CHOICES`.
+        reserve_nodes: [P] int64, index into `RESERVE_NODES`, in force from now on.
         setpoint: [P] int64, the setpoint that is in force from now on; 0 for an absent pool.
     """
 
@@ -52,6 +56,7 @@ class Decision(NamedTuple):
     power_cap: NDArray[np.int64]
     width: NDArray[np.int64]
     suspension: NDArray[np.int64]
+    reserve_nodes: NDArray[np.int64]
     setpoint: NDArray[np.int64]
 
 
@@ -90,6 +95,26 @@ def may_suspend(snapshot: ClusterSnapshot, pool: int, choice: int) -> bool:
     return choice == GO_ON
 
 
+def write_reserve_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, mask: NDArray[np.bool_]) -> None:
+    """Mark the valid reserves in nodes of each pool, from index `at` on, where they are on."""
+    if not tables.has_reserve_nodes:
+        return
+    for pool in range(tables.max_pools):
+        for choice in range(RESERVES):
+            mask[at + choice] = chosen_reserve(snapshot, pool, choice) == choice
+        at += RESERVES
+
+
+def decode_reserves(
+    action: NDArray[np.int64], snapshot: ClusterSnapshot, tables: CodecTables, at: int, decision: Decision
+) -> None:
+    """Write the reserves in nodes of a decision, from component `at` of the action on, where they are on."""
+    if not tables.has_reserve_nodes:
+        return
+    for pool in range(tables.max_pools):
+        decision.reserve_nodes[pool] = chosen_reserve(snapshot, pool, action[at + pool])
+
+
 def write_lever_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, mask: NDArray[np.bool_]) -> None:
     """Mark the valid choices of the levers that are on, from index `at` on."""
     if tables.has_consolidation:
@@ -112,17 +137,19 @@ def write_lever_mask(snapshot: ClusterSnapshot, tables: CodecTables, at: int, ma
             for choice in range(SUSPENSIONS):
                 mask[at + choice] = may_suspend(snapshot, pool, choice)
             at += SUSPENSIONS
+    write_reserve_mask(snapshot, tables, at, mask)
 
 
 def decode_levers(
     action: NDArray[np.int64], snapshot: ClusterSnapshot, tables: CodecTables, decision: Decision
 ) -> None:
-    """Write the levers' part of a decision; a choice outside the mask does nothing."""
+    """Write the levers' part of a decision; a choice outside the mask does nothing, or means the reserve in force."""
     at = tables.max_pools + tables.window_slots
     decision.consolidation[:] = 0
     decision.power_cap[:] = 0
     decision.width[:] = KEEP
     decision.suspension[:] = GO_ON
+    decision.reserve_nodes[:] = 0
     if tables.has_consolidation:
         for pool in range(tables.max_pools):
             if may_consolidate(snapshot, pool, action[at + pool]):
@@ -142,6 +169,8 @@ def decode_levers(
         for pool in range(tables.max_pools):
             if may_suspend(snapshot, pool, action[at + pool]):
                 decision.suspension[pool] = action[at + pool]
+        at += tables.max_pools
+    decode_reserves(action, snapshot, tables, at, decision)
 
 
 def default_levers(
@@ -168,3 +197,7 @@ def default_levers(
         for pool in range(tables.max_pools):
             choice = rule[RULE_SUSPENSION]
             action[at + pool] = choice if may_suspend(snapshot, pool, choice) else GO_ON
+        at += tables.max_pools
+    if tables.has_reserve_nodes:
+        for pool in range(tables.max_pools):
+            action[at + pool] = chosen_reserve(snapshot, pool, rule[RULE_RESERVE_NODES])

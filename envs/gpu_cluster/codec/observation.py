@@ -23,6 +23,7 @@ from envs.gpu_cluster.codec.features import (
     PairFeature,
     PoolFeature,
     PowerCapFeature,
+    ReserveFeature,
     SignalFeature,
     SignalPairFeature,
     SlotFeature,
@@ -39,6 +40,7 @@ from envs.gpu_cluster.codec.layout import (
     MAX_GPUS_PER_NODE,
     NO_SETPOINT,
     POWER_CAP_FRACTIONS,
+    RESERVE_NODES,
     SUBMIT_WINDOWS_SECONDS,
     CodecLayout,
     CodecTables,
@@ -65,6 +67,7 @@ CONSOLIDATION_FEATURES = len(ConsolidationFeature)
 POWER_CAP_FEATURES = len(PowerCapFeature)
 WIDTH_FEATURES = len(WidthFeature)
 SUSPENSION_FEATURES = len(SuspensionFeature)
+RESERVE_FEATURES = len(ReserveFeature)
 SIGNAL_FEATURES = len(SignalFeature)
 SLOT_FEATURES = len(SlotFeature)
 HINT_FEATURES = len(HintFeature)
@@ -83,6 +86,7 @@ CONSOLIDATION_SCALES = scales(ConsolidationFeature)
 POWER_CAP_SCALES = scales(PowerCapFeature)
 WIDTH_SCALES = scales(WidthFeature)
 SUSPENSION_SCALES = scales(SuspensionFeature)
+RESERVE_SCALES = scales(ReserveFeature)
 SIGNAL_SCALES = scales(SignalFeature)
 SLOT_SCALES = scales(SlotFeature)
 HINT_SCALES = scales(HintFeature)
@@ -106,6 +110,8 @@ def pool_features(tables: CodecTables) -> int:
         size += WIDTH_FEATURES
     if tables.has_suspension:
         size += SUSPENSION_FEATURES
+    if tables.has_reserve_nodes:
+        size += RESERVE_FEATURES
     if tables.has_signals:
         size += SIGNAL_FEATURES
     return size
@@ -322,6 +328,10 @@ def write_levers(
         observation[at + SuspensionFeature.NEXT_RESUME] = squash(
             row[Pool.NEXT_RESUME_SECONDS], SUSPENSION_SCALES[SuspensionFeature.NEXT_RESUME]
         )
+        at += SUSPENSION_FEATURES
+    if tables.has_reserve_nodes:
+        nodes = float(RESERVE_NODES[int(row[Pool.RESERVE_NODES])])
+        observation[at + ReserveFeature.RESERVE_NODES] = squash(nodes, RESERVE_SCALES[ReserveFeature.RESERVE_NODES])
 
 
 def write_signals(snapshot: ClusterSnapshot, pool: int, at: int, observation: NDArray[np.float32]) -> None:

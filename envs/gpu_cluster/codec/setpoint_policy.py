@@ -1,9 +1,10 @@
-"""Policies that choose setpoints from named features: linear, or a small network. CPython and numba both run this file.
+"""Policies that choose setpoints and levers from named features: linear, or a small network.
 
-A policy of this kind moves each pool's setpoint away from a start, the best constants that are known: with all weights
-zero it is those constants. Its outputs, a time-out and a reserve, are counted in choices of the codec and rounded to
+CPython and numba both run this file. A policy of this kind moves each pool's setpoint, and those levers that it has an
+output for, away from a start, the best constants that are known: with all weights zero it is those constants. Its
+outputs are counted in choices of the codec, in an order in which neighbours are alike (`Lever.order`), and rounded to
 the nearest one. The weights are the same for every pool, so one policy serves any number of pools. Jobs go to their
-default pool and levers keep their constants.
+default pool, and the other levers keep their constants.
 
 Only + - * and comparisons, in float64 and in one order, so the kernels that run whole replays, a batch of observations
 in NumPy and the live loop choose by the same bits.
@@ -19,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.features import CLUSTER_PARTS, POOL_PARTS, part_names
-from envs.gpu_cluster.codec.layout import ALWAYS_ON, HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, CodecLayout
+from envs.gpu_cluster.codec.layout import HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, LEVERS, CodecLayout
+from envs.gpu_cluster.codec.levers import RULE_SETPOINT
 
 OUTPUTS = 2
-"""A time-out and a reserve."""
+"""Of a setpoint: a time-out and a reserve. Those of levers come after them."""
 
 PRICE = "idle_cost_against_wait_cost"
 """The feature of a pool that says what waiting costs there."""
@@ -36,6 +38,14 @@ PRICE_SCALE = 30.0
 TIMEOUTS = len(IDLE_AGE_EDGES_SECONDS)
 RESERVES = len(HEADROOM_FRACTIONS)
 
+LEVER_CHOICES = np.array([len(lever.choices) for lever in LEVERS])
+"""[levers] int64, choices of each lever."""
+
+LEVER_ORDERS = np.zeros((len(LEVERS), LEVER_CHOICES.max()))
+"""[levers, most choices] float64, `Lever.order` of each lever."""
+for _lever, _row in zip(LEVERS, LEVER_ORDERS, strict=True):
+    _row[: len(_lever.order)] = _lever.order
+
 
 class SetpointPolicies(NamedTuple):
     """K policies of one shape, with C features of the cluster and F of a pool.
@@ -48,9 +58,11 @@ class SetpointPolicies(NamedTuple):
         price_at: where `PRICE` stands among the features of a pool; -1: the price is ignored.
         is_crossed: whether inputs also count times the price.
         sizes: [layers + 1] int64: the inputs (C + F, the price, C + F times the price), the units of each hidden layer,
-            `OUTPUTS`.
-        start: [OUTPUTS] float64, time-out and reserve of the start, as indices; the reserve after the last fraction is
-            `ALWAYS_ON`.
+            `OUTPUTS` and one for each of L levers.
+        levers: [L] int64, the levers that it chooses, as indices into `LEVERS`.
+        lever_at: [L] int64, where in the action the choices of each begin, a component per pool.
+        start: [OUTPUTS + L] float64, time-out, reserve and levers of the start, as positions in their orders; the
+            reserve after the last fraction is `ALWAYS_ON`.
         weights: [K, number of weights] float64, layer by layer: the biases, then for each input its weights.
     """
 
@@ -61,6 +73,8 @@ class SetpointPolicies(NamedTuple):
     price_at: int
     is_crossed: bool
     sizes: NDArray[np.int64]
+    levers: NDArray[np.int64]
+    lever_at: NDArray[np.int64]
     start: NDArray[np.float64]
     weights: NDArray[np.float64]
 
@@ -71,7 +85,7 @@ def run_layers(weights: NDArray[np.float64], sizes: NDArray[np.int64], values: N
     Args:
         weights: [number of weights] float64, as in `SetpointPolicies`.
         sizes: [layers + 1] int64, likewise.
-        values: [2, most units] float64, the inputs in row 0; scratch. A third dimension is a batch, in NumPy only.
+        values: [3, most units] float64, the inputs in row 0; scratch. A third dimension is a batch, in NumPy only.
     """
     at, source = 0, 0
     for layer in range(sizes.shape[0] - 1):
@@ -98,22 +112,31 @@ def nearest_setpoint(timeout: Any, reserve: Any) -> Any:
     return np.minimum(row * TIMEOUTS + edge, float(RESERVES * TIMEOUTS))  # `ALWAYS_ON` is one setpoint, the last
 
 
+def nearest_choice(lever: int, position: Any) -> Any:
+    """The choice of a lever nearest to a position in its order; a whole float64, or an array of such."""
+    nearest = np.minimum(np.maximum(np.floor(position + 0.5), 0.0), LEVER_CHOICES[lever] - 1.0)
+    choice = 0.0 * nearest
+    for entry in range(LEVER_CHOICES[lever]):  # a sum, for numba has no look-up that also takes an array
+        choice = choice + LEVER_ORDERS[lever, entry] * (nearest == entry)
+    return choice
+
+
 def price_of(against: Any) -> Any:
     """The price of waiting as policies read it, 0 to 1, from the feature `PRICE`; a number, or an array or tensor."""
     return (1.0 - against) / (1.0 - against + PRICE_SCALE * against)
 
 
-def learned_setpoint(
+def learned_choices(
     policies: SetpointPolicies, number: int, observation: NDArray[Any], pool: int, values: NDArray[np.float64]
-) -> Any:
-    """The setpoint that a policy chooses for a pool, a whole float64.
+) -> None:
+    """Write what a policy chooses for a pool, whole numbers, into row 2 of `values`: the setpoint, then its levers.
 
     Args:
         policies: several.
         number: which of them.
         observation: [observation size] float32. A second dimension is a batch, in NumPy only: then the result is one.
         pool: which pool, present or not.
-        values: [2, most units] float64, scratch; in NumPy with the batch as third dimension.
+        values: [3, most units] float64, of `scratch_for`; in NumPy with the batch as third dimension.
     """
     inputs = policies.cluster_at.shape[0]
     for entry in range(inputs):
@@ -129,13 +152,37 @@ def learned_setpoint(
             for entry in range(inputs):
                 values[0, inputs + 1 + entry] = values[0, entry] * values[0, inputs]
     row = run_layers(policies.weights[number], policies.sizes, values)
-    return nearest_setpoint(policies.start[0] + values[row, 0], policies.start[1] + values[row, 1])
+    start = policies.start
+    values[2, 0] = nearest_setpoint(start[0] + values[row, 0], start[1] + values[row, 1])
+    for entry in range(policies.levers.shape[0]):
+        position = start[OUTPUTS + entry] + values[row, OUTPUTS + entry]
+        values[2, 1 + entry] = nearest_choice(policies.levers[entry], position)
 
 
-def start_of(idle_timeout_seconds: float, headroom: float) -> NDArray[np.float64]:
-    """[OUTPUTS] float64: the indices of a time-out and a headroom, which must be choices of the codec."""
-    row = RESERVES if headroom == ALWAYS_ON else HEADROOM_FRACTIONS.index(headroom)
-    return np.array([IDLE_AGE_EDGES_SECONDS.index(idle_timeout_seconds), row], np.float64)
+def start_of(layout: CodecLayout, rule: NDArray[np.int64], levers: Sequence[str] = ()) -> NDArray[np.float64]:
+    """[OUTPUTS + L] float64: where policies of a layout begin that choose setpoints and levers, from a rule.
+
+    Args:
+        layout: the codec layout.
+        rule: [RULE_SIZE] int64, the best constants that are known.
+        levers: names in `LEVERS`.
+    """
+    setpoint = int(rule[RULE_SETPOINT])
+    edge = IDLE_AGE_EDGES_SECONDS.index(layout.setpoints[setpoint][0])
+    of_levers = [LEVERS[at].order.index(rule[1 + at]) for at in lever_indices(levers)]
+    return np.array([edge, setpoint // TIMEOUTS, *of_levers], np.float64)
+
+
+def lever_indices(levers: Sequence[str]) -> list[int]:
+    """The places of levers in `LEVERS`, from their names there."""
+    names = [lever.name for lever in LEVERS]
+    return [names.index(lever) for lever in levers]
+
+
+def lever_columns(layout: CodecLayout) -> dict[str, int]:
+    """The levers that are on, by name: where in the action their choices begin, a component per pool."""
+    on = [lever.name for lever in LEVERS if getattr(layout, lever.switch)]
+    return {name: layout.max_pools * (1 + at) + layout.window_slots for at, name in enumerate(on)}
 
 
 def feature_choices(layout: CodecLayout) -> tuple[str, ...]:
@@ -149,9 +196,14 @@ def number_of_inputs(features: int, price: str) -> int:
     return {"ignored": features, "added": features + 1, "crossed": 2 * features + 1}[price]
 
 
-def number_of_weights(inputs: int, hidden: Sequence[int]) -> int:
-    """Weights of a policy with so many inputs and units of its hidden layers."""
-    sizes = (inputs, *hidden, OUTPUTS)
+def number_of_outputs(levers: Sequence[str]) -> int:
+    """Outputs of a policy that chooses setpoints and these levers."""
+    return OUTPUTS + len(levers)
+
+
+def number_of_weights(inputs: int, hidden: Sequence[int], outputs: int = OUTPUTS) -> int:
+    """Weights of a policy with so many inputs, units of its hidden layers, and outputs."""
+    sizes = (inputs, *hidden, outputs)
     return sum((before + 1) * after for before, after in pairwise(sizes))
 
 
@@ -162,6 +214,7 @@ def make_policies(
     start: NDArray[np.float64],
     weights: NDArray[np.float64],
     price: str = PRICES[0],
+    levers: Sequence[str] = (),
 ) -> SetpointPolicies:
     """Policies of a layout.
 
@@ -170,23 +223,28 @@ def make_policies(
         features: names of `feature_choices`, those of the cluster and of a pool in any order; each keeps its place
             among its own kind.
         hidden: units of each hidden layer; empty: linear.
-        start: [OUTPUTS] float64, of `start_of`.
+        start: [OUTPUTS + L] float64, of `start_of` with the same levers.
         weights: [K, number of weights] float64.
         price: of `PRICES`.
+        levers: L names in `LEVERS` that it chooses beside setpoints.
 
     Raises:
-        ValueError: a feature is unknown, or the weights do not fit.
+        ValueError: a feature is unknown, a lever is not on, or the weights do not fit.
     """
     cluster, pool = part_names(CLUSTER_PARTS, layout), part_names(POOL_PARTS, layout)
     unknown = [name for name in features if name not in feature_choices(layout)]
     if unknown:
         raise ValueError(f"feature {unknown[0]!r} is no feature of this codec")
-    inputs = number_of_inputs(len(features), price)
-    needed = number_of_weights(inputs, hidden)
+    columns = lever_columns(layout)
+    off = [name for name in levers if name not in columns]
+    if off:
+        raise ValueError(f"lever {off[0]!r} is not on in this codec")
+    inputs, outputs = number_of_inputs(len(features), price), number_of_outputs(levers)
+    needed = number_of_weights(inputs, hidden, outputs)
     if weights.ndim != 2 or weights.shape[1] != needed:
         raise ValueError(
-            f"weights have the shape {weights.shape}; {inputs} inputs and hidden layers {tuple(hidden)} need {needed} "
-            "each"
+            f"weights have the shape {weights.shape}; {inputs} inputs, hidden layers {tuple(hidden)} and {outputs} "
+            f"outputs need {needed} each"
         )
     return SetpointPolicies(
         cluster_at=np.array([cluster.index(name) for name in features if name in cluster], np.int64),
@@ -197,12 +255,14 @@ def make_policies(
         per_pool=len(pool),
         price_at=-1 if price == "ignored" else pool.index(PRICE),
         is_crossed=price == "crossed",
-        sizes=np.array((inputs, *hidden, OUTPUTS), np.int64),
+        sizes=np.array((inputs, *hidden, outputs), np.int64),
+        levers=np.array(lever_indices(levers), np.int64),
+        lever_at=np.array([columns[name] for name in levers], np.int64),
         start=np.ascontiguousarray(start, np.float64),
         weights=np.ascontiguousarray(weights, np.float64),
     )
 
 
 def scratch_for(policies: SetpointPolicies, *batch: int) -> NDArray[np.float64]:
-    """[2, most units, *batch] float64, the scratch memory of `learned_setpoint`."""
-    return np.zeros((2, int(policies.sizes.max()), *batch))
+    """[3, most units, *batch] float64, the scratch memory of `learned_choices`."""
+    return np.zeros((3, int(policies.sizes.max()), *batch))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.threads import default_threads, share
-from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE, SetpointPolicies, scratch_for
+from envs.gpu_cluster.codec import RULE_RESERVE_NODES, RULE_SETPOINT, RULE_SIZE, SetpointPolicies, scratch_for
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.copies import copy_clusters, look_ahead
 from envs.gpu_cluster.simulator.kernels.policies import replay_by_policy, replay_by_policy_with_levers, take_costs
@@ -31,9 +31,13 @@ class Planning(Results, ABC):
         """Look at what the kernels left for Python."""
 
     def _is_plain(self, rules: NDArray[np.int64]) -> bool:
-        """Whether rules [..., RULE_SIZE] pull no lever, so that nobody needs the snapshot and the action in between."""
+        """Whether rules [..., RULE_SIZE] pull no lever but the reserve.
+
+        Then nobody needs the snapshot and the action in between.
+        """
         settings = self.problem.settings
-        has_levers = bool(rules[..., RULE_SETPOINT + 1 :].any()) or self._has_caps
+        others = np.delete(rules, (RULE_SETPOINT, RULE_RESERVE_NODES), axis=-1)
+        has_levers = bool(others.any()) or self._has_caps
         return not (has_levers or settings.debug or settings.has_grid)
 
     def replay_policies(
@@ -48,7 +52,8 @@ class Planning(Results, ABC):
         Args:
             policies: K policies, of `envs.gpu_cluster.codec.make_policies`.
             numbers: [N] int64, 0 to K - 1: which of them each cluster follows.
-            rule: [RULE_SIZE] int64, the constant choices of the levers; its setpoint does not count. None: defaults.
+            rule: [RULE_SIZE] int64, the constant choices of the levers that policies have no output for; its setpoint
+                does not count. None: defaults.
             progress: called now and then with the jobs finished so far.
 
         Raises:
@@ -74,11 +79,12 @@ class Planning(Results, ABC):
             )
         scratch = np.stack([scratch_for(policies)] * self.num_clusters)
         levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
-        kept, is_plain = np.zeros((self.num_clusters, st.TERM_COLUMNS)), self._is_plain(levers)
+        kept = np.zeros((self.num_clusters, st.TERM_COLUMNS))
+        is_plain = self._is_plain(levers) and bool((policies.levers == RULE_RESERVE_NODES - 1).all())
 
         def replay(first: int, end: int) -> bool:
             if is_plain:
-                return bool(replay_by_policy(self._world, first, end, policies, which, scratch, decisions))
+                return bool(replay_by_policy(self._world, first, end, policies, which, scratch, levers, decisions))
             arguments = (self._world, first, end, policies, which, scratch, levers, kept, decisions)
             return bool(replay_by_policy_with_levers(*arguments))
 

@@ -83,9 +83,10 @@ LOST_MILLI_MS = 41  # GPU time of work that jobs lost when they were stopped; al
 LOWEST_OFF = 42  # no node below is off
 # Until when nothing is ordered because boots failed, how long that lasts, 0: no boot has failed yet; the last failure.
 BACKOFF_UNTIL_MS, BACKOFF_MS, BOOT_FAILED_MS = range(43, 46)
-SETPOINT, SETPOINT_MS = range(46, 48)  # the setpoint in force, and when it came into force
-SUSPENSIONS = 48
-FREE_COUNT = 49  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
+# The setpoint and the reserve in nodes in force, and when the later of them came into force.
+SETPOINT, RESERVE, SETPOINT_MS = range(46, 49)
+SUSPENSIONS = 49
+FREE_COUNT = 50  # and the next columns: busy nodes by free GPUs, 0 to MAX_GPUS_PER_NODE
 TRIAL = FREE_COUNT + MAX_GPUS_PER_NODE + 1  # scratch: the same while a plan is tried
 PARTS = TRIAL + MAX_GPUS_PER_NODE + 1  # scratch: parts of jobs on a node, by their GPUs
 POOL_COLUMNS = PARTS + MAX_GPUS_PER_NODE + 1

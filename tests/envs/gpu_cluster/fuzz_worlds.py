@@ -269,6 +269,7 @@ def draw_problem(draw: Draw) -> Problem:
             power_caps=has_curves and draw.chance(0.5),
             elastic_width=has_curves and draw.chance(0.7),
             suspension=draw.max_suspend_seconds is not None,
+            reserve_nodes=draw.chance(0.3),
             grid_events=bool(draw.grid_events),
             job_hints=draw.chance(0.5),
             data_transfer=draw.chance(0.5),

@@ -289,6 +289,7 @@ def problems(
             power_caps=draw(st.booleans()),
             elastic_width=draw(st.booleans()),
             suspension=draw(st.booleans()),
+            reserve_nodes=draw(st.booleans()),
             grid_events=draw(st.booleans()),
             job_hints=draw(st.booleans()),
             data_transfer=draw(st.booleans()),
@@ -360,6 +361,7 @@ def crowded_problems(
             window_slots=draw(st.sampled_from([0, 3])),
             max_hold_seconds=600.0,
             suspension=draw(st.booleans()),
+            reserve_nodes=draw(st.booleans()),
         ),
     )
     return make_problem(trace, cluster, config)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from agents.baselines.baseline import Baseline
+from agents.baselines.constant import ConstantSetpoint
 from autoscaler.live.config import LiveConfig
 from autoscaler.live.device_config import DeviceTemplate
 from autoscaler.live.disruption_config import DisruptionBudget, DisruptionConfig
@@ -21,7 +23,7 @@ from autoscaler.live.policy.decide import make_decider
 from autoscaler.live.policy.snapshot import fill_snapshot
 from autoscaler.live.view.store import Contents
 from autoscaler.live.view.submissions import Submissions
-from envs.gpu_cluster.codec import CodecLayout
+from envs.gpu_cluster.codec import RESERVE_NODES, CodecLayout
 from tests.live.views import (
     DAEMON_SET,
     JOB,
@@ -37,11 +39,19 @@ from tests.live.views import (
     view,
 )
 
+KEEPS = Baseline(lambda layout, _: ConstantSetpoint(layout, reserve_nodes=RESERVE_NODES.index(2)))
+"""`reactive` with two nodes in reserve."""
 
-def seen(cluster: ClusterView, settings: LiveConfig | None = None, state: GuardrailState | None = None) -> Seen:
-    """One reconcile of `reactive`."""
+
+def seen(
+    cluster: ClusterView,
+    settings: LiveConfig | None = None,
+    state: GuardrailState | None = None,
+    policy: str = "reactive",
+) -> Seen:
+    """One reconcile of a rule."""
     settings, state = settings or config(), state or GuardrailState()
-    decided = make_decider("reactive", settings.codec).decide(fill_snapshot(cluster, Submissions(0.0), settings))
+    decided = make_decider(policy, settings.codec).decide(fill_snapshot(cluster, Submissions(0.0), settings))
     allowed = evaluate(cluster, decided.decision, state, settings)
     nodes = [*cluster.unmanaged_nodes, *(each for pool in cluster.pools for each in pool.nodes)]
     pods = {each.uid: each for each in cluster.pods.values()}
@@ -71,6 +81,13 @@ def test_an_idle_node_says_since_when_and_until_when() -> None:
         "It is idle since t-100: no pod on it uses GPUs.",
         "The policy reactive lets idle nodes of pool a go after 600 s: from t+500 on.",
     )
+
+
+def test_an_idle_node_names_the_reserve_of_its_pool() -> None:
+    keeps = "tests.live.explain.test_answers:KEEPS"
+    chosen = replace(config(), codec=CodecLayout(reserve_nodes=True))
+    found = ask("node/a-0", view([node("a-0", idle_for=100.0)]), chosen, policy=keeps)
+    assert "keeps 2 idle in pool a as a reserve." in found.sentences[2]
 
 
 def test_a_guardrail_that_waits_longer_than_the_policy_says_until_when() -> None:

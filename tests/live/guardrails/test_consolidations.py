@@ -69,7 +69,7 @@ def decide(choice=ALL, a=2):
     full = np.zeros(4, np.int64)
     levers = full.copy()
     levers[0] = choice
-    return Decision(np.array([a, 0, 0, 0]), np.full(8, -1, np.int64), levers, full, full, full, full)
+    return Decision(np.array([a, 0, 0, 0]), np.full(8, -1, np.int64), levers, full, full, full, full, full)
 
 
 def judge(seen, choice=ALL, state=None, limits=None, a=2):

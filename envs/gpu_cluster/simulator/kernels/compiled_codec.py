@@ -30,15 +30,16 @@ def compile_codec() -> dict[str, Any]:
             ("growing_pool", "soonest_pool", "transfer_cost", "run_cost", "boot_cost", "cheapest_pool", "default_pool"),
         ),
         (packing, ("place_default", "place_slot", "plan_window", "is_exhausted", "place_backlog")),
-        (holding, ("decision_time", "write_setpoint", "chosen_setpoint")),
+        (holding, ("decision_time", "write_setpoint", "chosen_setpoint", "chosen_reserve")),
         (levers, ("may_consolidate", "may_cap", "may_resize", "may_suspend")),
+        (levers, ("write_reserve_mask", "decode_reserves")),
         (levers, ("write_lever_mask", "decode_levers", "default_levers")),
         (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
         (observation, ("cluster_features", "pool_features", "slot_features", "slot_pool_features", "squash", "share")),
         (observation, ("write_grid", "write_global", "signed_squash", "against", "write_signals")),
         (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
         (observation, ("write_starts", "encode")),
-        (setpoint_policy, ("run_layers", "nearest_setpoint", "price_of", "learned_setpoint")),
+        (setpoint_policy, ("run_layers", "nearest_setpoint", "nearest_choice", "price_of", "learned_choices")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))

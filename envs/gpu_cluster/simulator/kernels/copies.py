@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel, rare
-from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool
+from envs.gpu_cluster.codec import ClusterSnapshot, PackingPlan, Pool
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.beliefs import extend_run_times, forget_arrivals, imagine_arrivals
 from envs.gpu_cluster.simulator.kernels.charges import charge_step
@@ -227,7 +227,7 @@ def cost_of_trying(
         followed = rule if is_first or cluster.clock[st.NOW] < now + hold else base
         is_first = False
         if is_plain:
-            decide_by_rule(world, target, cluster, snapshot, plan, followed[RULE_SETPOINT])
+            decide_by_rule(world, target, cluster, snapshot, plan, followed)
         else:  # which begins to count anew what it costs
             decide_by(world, target, cluster, snapshot, plan, followed)
             charge_step(world, target, cluster)

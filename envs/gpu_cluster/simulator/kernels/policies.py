@@ -1,4 +1,4 @@
-"""Whole replays under learned setpoints: many policies on many clusters in one call, without Python in between.
+"""Whole replays under learned choices: many policies on many clusters in one call, without Python in between.
 
 `envs.gpu_cluster.codec.setpoint_policy` is the policy; here it reads features that the codec's own functions wrote, so
 a replay has the decisions that `agents.setpoints.LearnedSetpoints` takes step by step, and a test compares them.
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel
-from envs.gpu_cluster.codec import ClusterSnapshot, PackingPlan, SetpointPolicies
+from envs.gpu_cluster.codec import RULE_RESERVE_NODES, ClusterSnapshot, PackingPlan, SetpointPolicies
 from envs.gpu_cluster.codec.features import PoolFeature, SignalFeature
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.charges import charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
-from envs.gpu_cluster.simulator.kernels.replay import finish_decision, plan_queue
+from envs.gpu_cluster.simulator.kernels.replay import RESERVES, finish_decision, plan_queue
 from envs.gpu_cluster.simulator.kernels.snapshots import fill_pool_signals, fill_pools, fill_signals
 from envs.gpu_cluster.simulator.kernels.steps import decide, fill_snapshot, observe
 from envs.gpu_cluster.simulator.kernels.world import World, cluster_of, plan_of, snapshot_of
@@ -26,8 +26,8 @@ write_global, write_pool, write_in_force, write_levers, write_signals, pool_feat
     codec[name]
     for name in ("write_global", "write_pool", "write_in_force", "write_levers", "write_signals", "pool_features")
 )
-encode, default_action, chosen_setpoint, learned_setpoint = (
-    codec[name] for name in ("encode", "default_action", "chosen_setpoint", "learned_setpoint")
+encode, default_action, chosen_setpoint, chosen_reserve, learned_choices = (
+    codec[name] for name in ("encode", "default_action", "chosen_setpoint", "chosen_reserve", "learned_choices")
 )
 POOL_FEATURES, SIGNAL_FEATURES = len(PoolFeature), len(SignalFeature)
 
@@ -69,13 +69,17 @@ def decide_by_policy(
     policies: SetpointPolicies,
     number: int,
     values: NDArray[np.float64],
+    reserve: int,
 ) -> None:
-    """Decide by learned setpoints, default levers and the default placement, then run to the next decision."""
+    """Decide by learned setpoints and reserves, and all else by default, then run to the next decision."""
     waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
+    constant = reserve if world.tables.has_reserve_nodes else 0
     write_features(world, index, cluster, snapshot, plan, waiting)
     for pool in range(world.pools.shape[0]):
-        choice = learned_setpoint(policies, number, world.outcome.observation[index], pool, values)
-        world.outcome.setpoint[index, pool] = chosen_setpoint(snapshot, pool, choice)
+        learned_choices(policies, number, world.outcome.observation[index], pool, values)
+        wanted = values[2, 1] if policies.levers.shape[0] > 0 else constant
+        world.outcome.setpoint[index, pool] = chosen_setpoint(snapshot, pool, values[2, 0])
+        world.outcome.levers[index, RESERVES, pool] = chosen_reserve(snapshot, pool, wanted)
     finish_decision(world, index, cluster, snapshot, plan, waiting)
 
 
@@ -87,9 +91,10 @@ def replay_by_policy(
     policies: SetpointPolicies,
     numbers: NDArray[np.int64],
     scratch: NDArray[np.float64],
+    rule: NDArray[np.int64],
     decisions: int,
 ) -> bool:
-    """Run clusters under learned setpoints with default levers, for at most `decisions` more decisions each.
+    """Run clusters under policies that pull no lever but the reserve, for at most `decisions` more decisions each.
 
     Args:
         world: all that kernels read and write.
@@ -97,7 +102,8 @@ def replay_by_policy(
         end: the cluster after the last one.
         policies: all policies.
         numbers: [N] int64, which of them each cluster follows.
-        scratch: [N, 2, most units] float64.
+        scratch: [N, 3, most units] float64.
+        rule: [RULE_SIZE] int64, of which only the reserve counts, where policies have no output for it.
         decisions: how many.
 
     Returns:
@@ -113,7 +119,17 @@ def replay_by_policy(
         for _ in range(decisions):
             if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
                 break
-            decide_by_policy(world, index, cluster, snapshot, plan, policies, numbers[index], scratch[index])
+            decide_by_policy(
+                world,
+                index,
+                cluster,
+                snapshot,
+                plan,
+                policies,
+                numbers[index],
+                scratch[index],
+                rule[RULE_RESERVE_NODES],
+            )
         fill_snapshot(world, cluster, snapshot, plan)
         observe(world, index, snapshot, plan)
         done = done and cluster.clock[st.DONE] != 0
@@ -132,7 +148,7 @@ def replay_by_policy_with_levers(
     kept: NDArray[np.float64],
     decisions: int,
 ) -> bool:
-    """Do the same with constant choices of the levers, and through the whole codec.
+    """Do the same with all levers, constant or learned, and through the whole codec.
 
     Args:
         world: all that kernels read and write.
@@ -140,8 +156,8 @@ def replay_by_policy_with_levers(
         end: the cluster after the last one.
         policies: all policies.
         numbers: [N] int64, which of them each cluster follows.
-        scratch: [N, 2, most units] float64.
-        rule: [RULE_SIZE] int64, of which only the levers count.
+        scratch: [N, 3, most units] float64.
+        rule: [RULE_SIZE] int64, of which the levers count that policies have no output for.
         kept: [N, TERM_COLUMNS] float64, scratch.
         decisions: how many.
 
@@ -162,8 +178,11 @@ def replay_by_policy_with_levers(
             default_action(snapshot, world.tables, plan, rule, action)
             encode(snapshot, world.tables, plan, observation)
             for pool in range(world.tables.max_pools):
-                choice = learned_setpoint(policies, numbers[index], observation, pool, scratch[index])
-                action[pool] = chosen_setpoint(snapshot, pool, choice)
+                values = scratch[index]
+                learned_choices(policies, numbers[index], observation, pool, values)
+                action[pool] = chosen_setpoint(snapshot, pool, values[2, 0])
+                for entry in range(policies.levers.shape[0]):
+                    action[policies.lever_at[entry] + pool] = int(values[2, 1 + entry])
             # A step begins to count anew what it costs; `take_costs` counts since the beginning.
             for term in range(kept.shape[1]):
                 kept[index, term] = world.outcome.terms[index, term]

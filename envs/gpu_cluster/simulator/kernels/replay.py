@@ -1,9 +1,10 @@
 """Whole replays under a fixed rule: the same decisions as the codec's, without the snapshot and the action in between.
 
-A fixed rule needs few numbers of a snapshot, and the plan of the default placement that `default_action` makes is the
-one that `decode` would make again. So a decision here fills only what `target_nodes` reads, and plans once; with an
-empty queue the plan is what the pools have. All arithmetic is the codec's own, and a test compares every decision with
-`kernels.replay_clusters`, which goes through the codec.
+The rule is a setpoint and a reserve in nodes; every other lever keeps its default. It needs few numbers of a snapshot,
+and the plan of the default placement that `default_action` makes is the one that `decode` would make again. So a
+decision here fills only what `target_nodes` reads, and plans once; with an empty queue the plan is what the pools have.
+All arithmetic is the codec's own, and a test compares every decision with `kernels.replay_clusters`, which goes through
+the codec.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel
-from envs.gpu_cluster.codec import RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool
+from envs.gpu_cluster.codec import RULE_RESERVE_NODES, RULE_SETPOINT, ClusterSnapshot, PackingPlan, Pool
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import EDGES_MS, idle_for
@@ -32,9 +33,13 @@ from envs.gpu_cluster.simulator.log import DECISION, is_log_filling, record
 from envs.gpu_cluster.simulator.queues import prepare_queue
 from envs.gpu_cluster.simulator.state import Cluster
 
-start_plan, place_slot, place_backlog, target_nodes, chosen_setpoint = (
-    codec[name] for name in ("start_plan", "place_slot", "place_backlog", "target_nodes", "chosen_setpoint")
+start_plan, place_slot, place_backlog, target_nodes = (
+    codec[name] for name in ("start_plan", "place_slot", "place_backlog", "target_nodes")
 )
+chosen_setpoint, chosen_reserve = codec["chosen_setpoint"], codec["chosen_reserve"]
+
+RESERVES = RULE_RESERVE_NODES - 1
+"""Row of `Outcome.levers`."""
 
 
 @helper
@@ -43,17 +48,20 @@ def fill_plan(
     cluster: Cluster,
     snapshot: ClusterSnapshot,
     plan: PackingPlan,
-    setpoint: int,
+    rule: NDArray[np.int64],
     setpoints: NDArray[np.int64],
+    reserves: NDArray[np.int64],
 ) -> None:
-    """Write the setpoint of each pool, what `target_nodes` reads of it, and the plan of an empty queue."""
+    """Write setpoint and reserve of each pool, what `target_nodes` reads of it, and the plan of an empty queue."""
+    reserve = rule[RULE_RESERVE_NODES] if world.tables.has_reserve_nodes else 0
     for pool in range(world.pools.shape[0]):
         row, out = cluster.pool[pool], snapshot.pools[pool]
         idle, booting = row[st.IDLE_TAIL] - row[st.IDLE_HEAD], row[st.BOOT_TAIL] - row[st.BOOT_HEAD]
         out[Pool.IDLE_NODES], out[Pool.BUSY_NODES], out[Pool.BOOTING_NODES] = idle, row[st.BUSY], booting
         fill_limits(cluster, world.pools, world.settings, pool, out)
         fill_setpoint(cluster, world.settings, pool, out)
-        setpoints[pool] = chosen_setpoint(snapshot, pool, setpoint)
+        setpoints[pool] = chosen_setpoint(snapshot, pool, rule[RULE_SETPOINT])
+        reserves[pool] = chosen_reserve(snapshot, pool, reserve)
         edge = world.tables.setpoint_edge[setpoints[pool]]
         snapshot.idle_age_nodes[pool, edge] = idle_for(cluster, world.pools, pool, EDGES_MS[edge], idle)
         plan.idle_nodes[pool], plan.booting_nodes[pool], plan.new_nodes[pool] = idle, booting, 0.0
@@ -86,14 +94,15 @@ def plan_queue(
 def finish_decision(
     world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, waiting: bool
 ) -> None:
-    """Carry out the setpoints in `outcome` with the plan, then run to the next decision."""
+    """Carry out the setpoints and reserves in `outcome` with the plan, then run to the next decision."""
     targets, setpoints = world.outcome.target_nodes[index], world.outcome.setpoint[index]
+    reserves = world.outcome.levers[index, RESERVES]
     for pool in range(world.pools.shape[0]):
-        targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoints[pool])
+        targets[pool] = target_nodes(snapshot, world.tables, plan, pool, setpoints[pool], reserves[pool])
     if waiting:
         start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, world.outcome.placement[index])
     for pool in range(world.pools.shape[0]):
-        put_in_force(cluster, pool, setpoints[pool])
+        put_in_force(cluster, pool, setpoints[pool], reserves[pool])
         scale(cluster, world.pools, world.settings, pool, targets[pool])
         record(cluster, DECISION, pool, -1, -1, targets[pool])
     cluster.clock[st.DECISIONS] += 1
@@ -102,10 +111,11 @@ def finish_decision(
 
 @helper
 def decide_by_rule(
-    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, setpoint: int
+    world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot, plan: PackingPlan, rule: NDArray[np.int64]
 ) -> None:
-    """Decide by a setpoint and the default placement, then run to the next decision."""
-    fill_plan(world, cluster, snapshot, plan, setpoint, world.outcome.setpoint[index])
+    """Decide by a rule and the default placement, then run to the next decision."""
+    outcome = world.outcome
+    fill_plan(world, cluster, snapshot, plan, rule, outcome.setpoint[index], outcome.levers[index, RESERVES])
     waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
     if waiting:
         plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])
@@ -120,7 +130,8 @@ def replay_by_rule(world: World, first: int, end: int, rules: NDArray[np.int64],
         world: all that kernels read and write.
         first: the first cluster.
         end: the cluster after the last one.
-        rules: [N, RULE_SIZE] int64, of which only the setpoints count: every lever keeps its default, and always did.
+        rules: [N, RULE_SIZE] int64, of which setpoints and reserves count: other levers keep their default, and always
+            did.
         decisions: the most that each cluster takes in this call.
     """
     done = True
@@ -133,7 +144,7 @@ def replay_by_rule(world: World, first: int, end: int, rules: NDArray[np.int64],
         for _ in range(decisions):
             if cluster.clock[st.DONE] != 0 or is_log_filling(cluster):
                 break
-            decide_by_rule(world, index, cluster, snapshot, plan, rules[index, RULE_SETPOINT])
+            decide_by_rule(world, index, cluster, snapshot, plan, rules[index])
         fill_snapshot(world, cluster, snapshot, plan)
         done = done and cluster.clock[st.DONE] != 0
     return done

@@ -42,9 +42,10 @@ def fill_consolidation(
 
 @helper
 def fill_setpoint(cluster: Cluster, settings: Settings, pool: int, out: NDArray[np.float64]) -> None:
-    """Write the setpoint in force in a pool, and whether it is held."""
-    since_ms = cluster.clock[st.NOW] - cluster.pool[pool, st.SETPOINT_MS]
-    write_setpoint(out, cluster.pool[pool, st.SETPOINT], since_ms / 1000.0, settings.interval_ms / 1000.0)
+    """Write the setpoint and the reserve in force in a pool, and whether they are held."""
+    row = cluster.pool[pool]
+    since_ms = cluster.clock[st.NOW] - row[st.SETPOINT_MS]
+    write_setpoint(out, row[st.SETPOINT], row[st.RESERVE], since_ms / 1000.0, settings.interval_ms / 1000.0)
 
 
 @helper

@@ -48,11 +48,11 @@ plan_window, place_default, is_exhausted = (codec[name] for name in ("plan_windo
 
 
 @helper
-def put_in_force(cluster: Cluster, pool: int, setpoint: int) -> None:
-    """Let a setpoint be the one in force; one that is already stays it from when it came."""
+def put_in_force(cluster: Cluster, pool: int, setpoint: int, reserve: int) -> None:
+    """Let a setpoint and a reserve in nodes be those in force; two that are already stay it from when they came."""
     row = cluster.pool[pool]
-    if row[st.SETPOINT] != setpoint:
-        row[st.SETPOINT], row[st.SETPOINT_MS] = setpoint, cluster.clock[st.NOW]
+    if row[st.SETPOINT] != setpoint or row[st.RESERVE] != reserve:
+        row[st.SETPOINT], row[st.RESERVE], row[st.SETPOINT_MS] = setpoint, reserve, cluster.clock[st.NOW]
 
 
 @helper
@@ -268,14 +268,14 @@ def decide(world: World, index: int, cluster: Cluster, snapshot: ClusterSnapshot
     target_nodes, placement = world.outcome.target_nodes[index], world.outcome.placement[index]
     levers = world.outcome.levers[index]
     setpoint = world.outcome.setpoint[index]
-    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2], levers[3], setpoint)
+    decision = Decision(target_nodes, placement, levers[0], levers[1], levers[2], levers[3], levers[4], setpoint)
     decode(world.outcome.action[index], snapshot, world.tables, plan, decision)
     is_curbed = world.settings.has_grid and cluster.clock[st.GRID_PHASE] >= st.ACTIVE
     pull_levers(world, cluster, decision, is_curbed)
     start_waiting(cluster, world.jobs, world.pools, world.curves, world.settings, placement)
     pull_late_levers(world, cluster, decision, is_curbed)
     for pool in range(world.pools.shape[0]):
-        put_in_force(cluster, pool, decision.setpoint[pool])
+        put_in_force(cluster, pool, decision.setpoint[pool], decision.reserve_nodes[pool])
         scale(cluster, world.pools, world.settings, pool, target_nodes[pool])
         record(cluster, DECISION, pool, -1, -1, target_nodes[pool])
     if world.settings.debug:

@@ -79,7 +79,7 @@ class ReferenceSimulator(State):
                 consolidate(self, pool, choice)
         curb(self)
         for pool in pools:
-            put_in_force(self, pool, int(self.decision.setpoint[pool]))
+            put_in_force(self, pool, int(self.decision.setpoint[pool]), int(self.decision.reserve_nodes[pool]))
             scale(self, pool, with_stuck(self, pool, int(self.decision.target_nodes[pool])))
         self.decisions += 1
         advance(self)
@@ -93,10 +93,10 @@ class ReferenceSimulator(State):
         write_mask(self.snapshot, self.problem.tables, self.mask)
 
 
-def put_in_force(state: State, pool: int, setpoint: int) -> None:
-    """Let a setpoint be the one in force; one that is already stays it from when it came."""
-    if state.setpoints[pool] != setpoint:
-        state.setpoints[pool], state.setpoints_ms[pool] = setpoint, state.now
+def put_in_force(state: State, pool: int, setpoint: int, reserve: int) -> None:
+    """Let a setpoint and a reserve in nodes be those in force; two that are already stay it from when they came."""
+    if (state.setpoints[pool], state.reserves[pool]) != (setpoint, reserve):
+        state.setpoints[pool], state.reserves[pool], state.setpoints_ms[pool] = setpoint, reserve, state.now
 
 
 def begin_running(state: State, job: Job) -> None:

@@ -54,7 +54,8 @@ def fill_pool(state: State, snapshot: ClusterSnapshot, pool: int) -> None:
         row[Pool.MAX_NODES], row[Pool.UNAVAILABLE_NODES] = max(row[Pool.MIN_NODES], on), 0.0
     row[Pool.USED_GPUS] = state.used_milli(pool) / 1000
     since_seconds = (state.now - state.setpoints_ms[pool]) / 1000
-    write_setpoint(row, state.setpoints[pool], since_seconds, state.problem.settings.interval_ms / 1000)
+    interval_seconds = state.problem.settings.interval_ms / 1000
+    write_setpoint(row, state.setpoints[pool], state.reserves[pool], since_seconds, interval_seconds)
     shared = sum(share.free_milli for share in state.shares if share.node.pool == pool)
     row[Pool.SHARED_FREE_GPUS] = shared / 1000
     if state.problem.config.codec.consolidation:

@@ -98,6 +98,7 @@ class State:
         self.consolidated = [start_ms for _ in self.problem.pools]
         self.power_cap = [0 for _ in self.problem.pools]
         self.setpoints = [NO_SETPOINT for _ in self.problem.pools]  # in force
+        self.reserves = [0 for _ in self.problem.pools]  # in nodes, likewise, as indices of the codec
         self.setpoints_ms = [start_ms for _ in self.problem.pools]  # since when
         # See `costs`: the piece of the tariff in force, and what earlier charges are for.
         self.piece = 0

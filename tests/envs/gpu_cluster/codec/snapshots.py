@@ -12,6 +12,7 @@ from envs.gpu_cluster.codec import (
     IDLE_AGE_EDGES_SECONDS,
     NO_SETPOINT,
     POWER_CAP_FRACTIONS,
+    RESERVE_NODES,
     ClusterSnapshot,
     CodecLayout,
     Pool,
@@ -22,7 +23,13 @@ from envs.gpu_cluster.codec import (
 )
 
 LAYOUT = CodecLayout(max_pools=2, window_slots=2, max_hold_seconds=600.0)
-LEVERS_ON = {"consolidation": True, "power_caps": True, "elastic_width": True, "suspension": True}
+LEVERS_ON = {
+    "consolidation": True,
+    "power_caps": True,
+    "elastic_width": True,
+    "suspension": True,
+    "reserve_nodes": True,
+}
 FULL = replace(LAYOUT, **LEVERS_ON, grid_events=True, job_hints=True)
 """The same with every lever and the hints: its snapshots have the same shapes."""
 WITH_DATA = replace(FULL, data_transfer=True)
@@ -88,6 +95,7 @@ def _add_levers(row: Any, busy: int, generator: Any) -> None:
     row[Pool.SUSPENDED_GPUS] = generator.choice([0.0, 2.0])
     row[Pool.NEXT_RESUME_SECONDS] = generator.choice([0.0, 0.001, 3600.0])
     row[Pool.SETPOINT] = generator.choice([NO_SETPOINT, 0, 12, 24])
+    row[Pool.RESERVE_NODES] = generator.integers(0, len(RESERVE_NODES))
     row[Pool.SINCE_SETPOINT_SECONDS] = generator.choice([0.0, 9.999, 10.0, 1e6])
     row[Pool.SETPOINT_HELD] = float(row[Pool.SETPOINT] != NO_SETPOINT and generator.random() < 0.5)
 

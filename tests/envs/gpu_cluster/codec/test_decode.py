@@ -334,12 +334,12 @@ def test_any_target_keeps_busy_and_booting_nodes_and_the_limits(setpoint: int) -
 # Levers
 
 
-LEVERS = ("consolidation", "power_cap", "width", "suspension")
-SWITCHES = ["consolidation", "power_caps", "elastic_width", "suspension"]
+LEVERS = ("consolidation", "power_cap", "width", "suspension", "reserve_nodes")
+SWITCHES = ["consolidation", "power_caps", "elastic_width", "suspension", "reserve_nodes"]
 
 
 def levers_of(snapshot: ClusterSnapshot, levers: list[int]) -> dict[str, list[int]]:
-    """The levers' part of the decision for choices of consolidation, power cap and width, two pools each."""
+    """The levers' part of the decision for choices of each lever, two pools each."""
     decision = Decision(*(np.full(2, -9) for _ in Decision._fields))
     decode(np.array([KEEP, KEEP, 1, 1, *levers]), snapshot, FULL.tables(), empty_plan(FULL), decision)
     return {name: getattr(decision, name).tolist() for name in LEVERS}
@@ -353,14 +353,14 @@ def all_levers(**columns: float) -> ClusterSnapshot:
 
 
 def test_the_levers_follow_the_placements_in_the_action() -> None:
-    """Two components each: consolidation, power caps, width, suspension."""
-    assert FULL.action_sizes == (*LAYOUT.action_sizes, 3, 3, 4, 4, 3, 3, 3, 3)
-    chosen = levers_of(all_levers(), [2, 0, 3, 0, 1, 0, 2, 0])
-    assert chosen == {"consolidation": [2, 0], "power_cap": [3, 0], "width": [1, 0], "suspension": [2, 0]}
+    """Two components each: consolidation, power caps, width, suspension, reserves in nodes."""
+    assert FULL.action_sizes == (*LAYOUT.action_sizes, 3, 3, 4, 4, 3, 3, 3, 3, 6, 6)
+    chosen = levers_of(all_levers(), [2, 0, 3, 0, 1, 0, 2, 0, 5, 4])
+    assert list(chosen.values()) == [[2, 0], [3, 0], [1, 0], [2, 0], [5, 0]]
     snapshot = all_levers()
     add_pool(snapshot, 1, consolidatable=1.0, growable_gpus=1.0, suspendable_gpus=1.0)
-    chosen = levers_of(snapshot, [0, 1, 1, 2, 0, 2, 0, 1])
-    assert chosen == {"consolidation": [0, 1], "power_cap": [1, 2], "width": [0, 2], "suspension": [0, 1]}
+    chosen = levers_of(snapshot, [0, 1, 1, 2, 0, 2, 0, 1, 3, 4])
+    assert list(chosen.values()) == [[0, 1], [1, 2], [0, 2], [0, 1], [3, 4]]
 
 
 @pytest.mark.parametrize("flag", SWITCHES)
@@ -380,7 +380,7 @@ def test_a_lever_that_is_off_does_nothing() -> None:
 
 @pytest.mark.parametrize("choice", [-1, 9])
 def test_a_choice_of_a_lever_outside_its_range_does_nothing(choice: int) -> None:
-    assert levers_of(all_levers(), [choice] * 8) == {name: [0, 0] for name in LEVERS}
+    assert levers_of(all_levers(), [choice] * 10) == {name: [0, 0] for name in LEVERS}
 
 
 @pytest.mark.parametrize(
@@ -397,11 +397,12 @@ def test_a_choice_of_a_lever_outside_its_range_does_nothing(choice: int) -> None
 def test_the_mask_of_the_levers_is_exact(
     columns: dict[str, float], consolidation: list[bool], width: list[bool], suspension: list[bool]
 ) -> None:
-    """A cap can always be chosen where there is a pool; an absent pool has choice 0 only."""
+    """A cap and a reserve can always be chosen where there is a pool; an absent pool has choice 0 only."""
     first = [True, False, False]
     mask = mask_of(all_levers(**columns), FULL)
     caps = [True] * 4, [True, False, False, False]
-    assert mask[4:] == [consolidation, first, *caps, width, first, suspension, first]
+    reserves = [True] * 6, [True, *[False] * 5]
+    assert mask[4:] == [consolidation, first, *caps, width, first, suspension, first, *reserves]
     assert mask[:4] == mask_of(all_levers(**columns))
 
 
@@ -411,21 +412,23 @@ def test_a_choice_of_a_lever_is_carried_out_exactly_if_the_mask_allows_it() -> N
     for _ in range(300):
         snapshot = random_snapshot(FULL, generator)
         action = generator.integers(FULL.action_sizes)
-        valid = [mask_of(snapshot, FULL)[at][action[at]] for at in range(4, 12)]
+        valid = [mask_of(snapshot, FULL)[at][action[at]] for at in range(4, 14)]
         chosen = levers_of(snapshot, action[4:].tolist())
-        expected = [int(choice) if ok else 0 for choice, ok in zip(action[4:], valid, strict=True)]
+        held = snapshot.pools[:, Pool.SETPOINT_HELD] * snapshot.pools[:, Pool.RESERVE_NODES]
+        instead = [0] * 8 + held.astype(int).tolist()  # what is in force while that is held
+        expected = [int(choice) if ok else rest for choice, ok, rest in zip(action[4:], valid, instead, strict=True)]
         assert [choice for name in LEVERS for choice in chosen[name]] == expected
         refused += valid.count(False)
     assert refused > 200
 
 
 def test_a_rule_uses_each_lever_wherever_that_is_valid() -> None:
-    action = np.full(12, -9)
-    rule = np.array([6, 2, 1, 2, 1])
+    action = np.full(14, -9)
+    rule = np.array([6, 2, 1, 2, 1, 3])
     default_action(all_levers(), FULL.tables(), empty_plan(FULL), rule, action)
-    assert action.tolist() == [6, 0, HOLD, HOLD, 2, 0, 1, 0, 2, 0, 1, 0]
+    assert action.tolist() == [6, 0, HOLD, HOLD, 2, 0, 1, 0, 2, 0, 1, 0, 3, 0]
     default_action(one_pool(), FULL.tables(), empty_plan(FULL), rule, action)
-    assert action.tolist() == [6, 0, HOLD, HOLD, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert action.tolist() == [6, 0, HOLD, HOLD, 0, 0, 1, 0, 0, 0, 0, 0, 3, 0]
 
 
 def test_a_job_with_slack_may_be_held_for_longer() -> None:

@@ -1,10 +1,13 @@
 """When the next decision comes, and what a setpoint that is held leaves to choose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from envs.gpu_cluster.codec import (
     NO_SETPOINT,
+    RESERVE_NODES,
     ClusterSnapshot,
     Decision,
     Pool,
@@ -77,7 +80,7 @@ def test_a_held_setpoint_still_orders_nodes_and_places_jobs() -> None:
 
 def test_a_fixed_rule_keeps_to_a_held_setpoint() -> None:
     snapshot, action = held(KEEP), np.zeros(len(LAYOUT.action_sizes), np.int64)
-    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), np.array([AT_ONCE, 0, 0, 0, 0]), action)
+    default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), np.array([AT_ONCE, 0, 0, 0, 0, 0]), action)
     assert action[0] == KEEP
 
 
@@ -88,8 +91,60 @@ def test_a_setpoint_is_held_for_its_interval_and_the_first_one_is_free(
     setpoint: int, since: float, is_held: float
 ) -> None:
     row = np.zeros(len(Pool))
-    write_setpoint(row, setpoint, since, 10.0)
-    assert row[[Pool.SETPOINT, Pool.SINCE_SETPOINT_SECONDS, Pool.SETPOINT_HELD]].tolist() == [setpoint, since, is_held]
+    write_setpoint(row, setpoint, 3, since, 10.0)
+    columns = [Pool.SETPOINT, Pool.RESERVE_NODES, Pool.SINCE_SETPOINT_SECONDS, Pool.SETPOINT_HELD]
+    assert row[columns].tolist() == [setpoint, 3, since, is_held]
+
+
+RESERVES = replace(LAYOUT, reserve_nodes=True)
+
+
+def decide_reserve(snapshot: ClusterSnapshot, setpoint: int, reserve: int) -> Decision:
+    decision = empty_decision(RESERVES)
+    action = np.array([setpoint, 7, 1, 1, reserve, 0])
+    decode(action, snapshot, RESERVES.tables(), empty_plan(RESERVES), decision)
+    return decision
+
+
+@pytest.mark.parametrize(("reserve", "nodes"), list(enumerate(RESERVE_NODES)))
+def test_a_reserve_in_nodes_is_kept_where_nothing_is_in_demand(reserve: int, nodes: int) -> None:
+    """A pool of at most 20 nodes; the time-out does not touch the reserve."""
+    for idle in (0, 3):
+        snapshot = one_pool(setpoint=AT_ONCE, idle_nodes=idle)
+        snapshot.idle_age_nodes[0] = idle
+        decision = decide_reserve(snapshot, AT_ONCE, reserve)
+        assert (decision.target_nodes[0], decision.reserve_nodes.tolist()) == (nodes, [reserve, 0])
+
+
+def test_the_larger_of_both_reserves_counts_and_the_limits_of_the_pool_hold() -> None:
+    busy = one_pool(busy_nodes=10)
+    for share, reserve, nodes in ((0.0, 2, 12), (0.15, 2, 12), (0.3, 2, 13), (0.3, 3, 14), (0.0, 5, 20)):
+        setpoint = LAYOUT.setpoint(0.0, share)
+        assert decide_reserve(busy, setpoint, reserve).target_nodes[0] == nodes
+    assert decide_reserve(busy, len(LAYOUT.setpoints) - 1, 1).target_nodes[0] == 20
+    small = one_pool(max_nodes=3, unavailable_nodes=1)
+    assert decide_reserve(small, AT_ONCE, 4).target_nodes[0] == 2
+
+
+def test_a_reserve_in_nodes_is_held_with_its_setpoint() -> None:
+    snapshot = held(AT_ONCE, reserve_nodes=2)
+    decision = decide_reserve(snapshot, KEEP, 5)
+    assert (decision.target_nodes[0], decision.setpoint[0], decision.reserve_nodes[0]) == (2, AT_ONCE, 2)
+    mask = np.zeros(RESERVES.mask_size, np.bool_)
+    write_mask(snapshot, RESERVES.tables(), mask)
+    of_pools = mask[-2 * len(RESERVE_NODES) :].reshape(2, -1)
+    assert [np.flatnonzero(row).tolist() for row in of_pools] == [[2], [0]]
+    rule, action = np.array([KEEP, 0, 0, 0, 0, 5]), np.zeros(len(RESERVES.action_sizes), np.int64)
+    default_action(snapshot, RESERVES.tables(), empty_plan(RESERVES), rule, action)
+    assert action[-2:].tolist() == [2, 0]
+    snapshot.pools[0, Pool.SETPOINT_HELD] = 0.0
+    default_action(snapshot, RESERVES.tables(), empty_plan(RESERVES), rule, action)
+    assert action[-2:].tolist() == [5, 0]
+
+
+def test_a_choice_that_is_no_reserve_means_none() -> None:
+    for choice in (-1, len(RESERVE_NODES), 99):
+        assert decide_reserve(one_pool(), AT_ONCE, choice).reserve_nodes[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,18 @@ import traces
 from agents.baselines.constant import ConstantSetpoint
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
-from envs.gpu_cluster.codec import CodecLayout, feature_choices, learned_setpoint, number_of_weights, scratch_for
+from envs.gpu_cluster.codec import (
+    LEVERS,
+    RESERVE_NODES,
+    CodecLayout,
+    feature_choices,
+    learned_choices,
+    lever_columns,
+    number_of_outputs,
+    number_of_weights,
+    scratch_for,
+)
+from envs.gpu_cluster.codec.setpoint_policy import LEVER_ORDERS, nearest_choice
 from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
@@ -22,12 +33,27 @@ from envs.gpu_cluster.simulator.problem import Problem, make_problem
 pytestmark = pytest.mark.kernels
 
 ONE_POOL = CodecLayout(max_pools=1, window_slots=4)
+RESERVES = replace(ONE_POOL, reserve_nodes=True)
 TWO_POOLS = CodecLayout(max_pools=3, window_slots=2, consolidation=True, consolidation_interval_seconds=600.0)
 
 
-def one_pool() -> Problem:
+def one_pool(layout: CodecLayout = ONE_POOL) -> Problem:
     trace = traces.load("synthetic:quickstart?days=4&seed=0")
-    return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=ONE_POOL))
+    return make_problem(trace, auto_cluster(trace), EnvironmentConfig(codec=layout))
+
+
+def with_reserves() -> Problem:
+    return one_pool(RESERVES)
+
+
+def with_all_levers() -> Problem:
+    """Two pools, jobs that can be moved, narrowed and suspended, and every lever."""
+    uri = "synthetic:quickstart?days=2&seed=1&checkpointable=0.8&elastic=0.6"
+    trace = traces.load(uri)
+    half = max(2, auto_cluster(trace).pools[0].max_nodes // 2 + 1)
+    pools = (PoolConfig("near", max_nodes=half), PoolConfig("far", max_nodes=half, boot_seconds=60.0))
+    layout = replace(TWO_POOLS, **dict.fromkeys((lever.switch for lever in LEVERS), True))
+    return make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
 
 
 def two_pools() -> Problem:
@@ -42,12 +68,15 @@ def windows(problem: Problem, count: int) -> NDArray[np.int64]:
     return equal_episodes(problem, start, end, count)
 
 
-def policies(layout: CodecLayout, hidden: Sequence[int], count: int, consolidation: int = 0) -> list[LearnedSetpoints]:
-    """Policies of all features, which change their setpoints often."""
-    features = feature_choices(layout)
-    size, generator = number_of_weights(len(features), hidden), np.random.default_rng(3)
-    start = ConstantSetpoint(layout, 900.0, 0.15, consolidation=consolidation)
-    return [LearnedSetpoints("p", start, features, hidden, generator.normal(0.0, 0.5, size)) for _ in range(count)]
+def policies(
+    layout: CodecLayout, hidden: Sequence[int], count: int, levers: Sequence[str] = (), **constants: int
+) -> list[LearnedSetpoints]:
+    """Policies of all features, which change their setpoints often, and their levers."""
+    features, generator = feature_choices(layout), np.random.default_rng(3)
+    size = number_of_weights(len(features), hidden, number_of_outputs(levers))
+    start = ConstantSetpoint(layout, 900.0, 0.15, **constants)
+    weights = generator.normal(0.0, 0.5, (count, size))
+    return [LearnedSetpoints("p", start, features, hidden, each, levers=levers) for each in weights]
 
 
 def step_by_step(policy: LearnedSetpoints, problem: Problem, episodes: NDArray[np.int64]) -> Simulator:
@@ -71,11 +100,11 @@ def replayed(several: list[LearnedSetpoints], problem: Problem, episodes: NDArra
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(), (32, 32)], ids=["linear", "network"])
-@pytest.mark.parametrize("world", [one_pool, two_pools])
+@pytest.mark.parametrize("world", [one_pool, with_reserves, two_pools, with_all_levers])
 def test_a_replay_decides_as_the_policy_does_step_by_step(world: object, hidden: tuple[int, ...]) -> None:
     problem: Problem = world()
     episodes = windows(problem, 2)
-    several = policies(problem.config.codec, hidden, 3)
+    several = policies(problem.config.codec, hidden, 3, tuple(lever_columns(problem.config.codec)))
     batch = replayed(several, problem, episodes, 200)
     for number, policy in enumerate(several):
         alone = step_by_step(policy, problem, episodes)
@@ -167,8 +196,51 @@ def test_outputs_beyond_the_grid_mean_its_edge_and_a_large_reserve_means_always_
     for bias, setpoint in (((-5.0, -5.0), (0.0, 0.0)), ((50.0, 2.4), (14400.0, 0.15)), ((3.0, 50.0), None)):
         policy = LearnedSetpoints("p", start, features, (), np.array([*bias, 0.0, 0.0]))
         values = scratch_for(policy.policies)
-        chosen = learned_setpoint(policy.policies, 0, np.zeros(400, np.float32), 0, values)
-        assert int(chosen) == (len(layout.setpoints) - 1 if setpoint is None else layout.setpoint(*setpoint))
+        learned_choices(policy.policies, 0, np.zeros(400, np.float32), 0, values)
+        assert int(values[2, 0]) == (len(layout.setpoints) - 1 if setpoint is None else layout.setpoint(*setpoint))
+
+
+@pytest.mark.parametrize("lever", range(len(LEVERS)), ids=[lever.name for lever in LEVERS])
+def test_every_lever_has_its_choices_in_an_order_and_outputs_beyond_it_mean_its_ends(lever: int) -> None:
+    order = list(LEVERS[lever].order)
+    assert sorted(order) == list(range(len(LEVERS[lever].choices)))
+    assert LEVER_ORDERS[lever, : len(order)].tolist() == order
+    places = np.arange(len(order), dtype=np.float64)
+    assert nearest_choice(lever, places).tolist() == order
+    assert nearest_choice(lever, places + 0.49).tolist() == order
+    assert nearest_choice(lever, np.array([-9.0, 99.0])).tolist() == [order[0], order[-1]]
+
+
+def test_a_policy_without_weights_has_the_levers_of_its_start_whether_it_chooses_them_or_not() -> None:
+    problem = with_all_levers()
+    layout = problem.config.codec
+    chosen = {"consolidation": 2, "power_cap": 1, "width": 2, "suspension": 0, "reserve_nodes": 3}
+    start = ConstantSetpoint(layout, 300.0, 0.05, **chosen)
+    names = tuple(lever_columns(layout))
+    assert names == tuple(chosen)
+    masks = np.ones((2, layout.mask_size), np.bool_)
+    observations = np.zeros((2, problem.observation_size), np.float32)
+    for levers in ((), ("width",), names):
+        size = number_of_weights(1, (), number_of_outputs(levers))
+        policy = LearnedSetpoints("p", start, ("weekend",), (), np.zeros(size), levers=levers)
+        np.testing.assert_array_equal(policy.act(observations, masks), start.act(observations, masks))
+
+
+@pytest.mark.parametrize("levers", [(), ("reserve_nodes",)], ids=["constant", "learned"])
+def test_a_reserve_in_nodes_is_kept_in_a_replay_as_step_by_step(levers: tuple[str, ...]) -> None:
+    problem = with_reserves()
+    episodes = windows(problem, 2)
+    policy = policies(RESERVES, (), 1, levers, reserve_nodes=RESERVE_NODES.index(2))[0]
+    batch, alone = replayed([policy], problem, episodes, 10**6), step_by_step(policy, problem, episodes)
+    np.testing.assert_array_equal(batch.energy_integrals, alone.energy_integrals)
+    none = policies(RESERVES, (), 1)[0]
+    assert (replayed([none], problem, episodes, 10**6).energy_integrals != batch.energy_integrals).any()
+
+
+def test_a_lever_that_is_off_is_refused() -> None:
+    start = ConstantSetpoint(ONE_POOL)
+    with pytest.raises(ValueError, match="reserve_nodes"):
+        LearnedSetpoints("p", start, ("weekend",), (), np.zeros(6), levers=("reserve_nodes",))
 
 
 def test_features_and_weights_that_do_not_fit_are_refused() -> None:
