@@ -22,6 +22,7 @@ from envs.gpu_cluster.codec import (
     lever_columns,
     number_of_outputs,
     number_of_weights,
+    observation_size,
     scratch_for,
 )
 from envs.gpu_cluster.codec.setpoint_policy import LEVER_ORDERS, nearest_choice
@@ -212,14 +213,13 @@ def test_every_lever_has_its_choices_in_an_order_and_outputs_beyond_it_mean_its_
 
 
 def test_a_policy_without_weights_has_the_levers_of_its_start_whether_it_chooses_them_or_not() -> None:
-    problem = with_all_levers()
-    layout = problem.config.codec
+    layout = replace(TWO_POOLS, **dict.fromkeys((lever.switch for lever in LEVERS), True))
     chosen = {"consolidation": 2, "power_cap": 1, "width": 2, "suspension": 0, "reserve_nodes": 3}
     start = ConstantSetpoint(layout, 300.0, 0.05, **chosen)
     names = tuple(lever_columns(layout))
     assert names == tuple(chosen)
     masks = np.ones((2, layout.mask_size), np.bool_)
-    observations = np.zeros((2, problem.observation_size), np.float32)
+    observations = np.zeros((2, observation_size(layout)), np.float32)
     for levers in ((), ("width",), names):
         size = number_of_weights(1, (), number_of_outputs(levers))
         policy = LearnedSetpoints("p", start, ("weekend",), (), np.zeros(size), levers=levers)
