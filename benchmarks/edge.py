@@ -14,9 +14,10 @@ from _common import Measurement, describe, measure, parse, parser, report
 from envs.edge.arguments import city_of
 from envs.edge.batch import DEFAULT_ACTION, CityBatch
 from envs.edge.config import CallConfig, CityConfig
-from envs.edge.tables import HUB
+from envs.edge.tables import BATCH, HUB, LOOSE, OWN, TIGHT
 
 STEPS = 60
+CLASSES = (TIGHT, LOOSE, BATCH)
 CALLS = (
     CallConfig("vision", per_user_hour=2.0, run_seconds=0.12, run_sigma=0.3),
     CallConfig("chat", per_user_hour=0.3, run_seconds=3.0),
@@ -38,14 +39,14 @@ def scenario(sites: int, users: int) -> CityConfig:
     )
 
 
-def stepping(config: CityConfig, worlds: int, threads: int, name: str, repeats: int, route: int = 0) -> Measurement:
+def stepping(config: CityConfig, worlds: int, threads: int, name: str, repeats: int, route: int = OWN) -> Measurement:
     """Environment steps/s of a batch."""
     city = city_of(config)
     batch = CityBatch(city, worlds, threads)
     starts = np.full(worlds, int(city.starts_ms[0, 0]))
     batch.begin(np.arange(worlds), starts)
     action = DEFAULT_ACTION.copy()
-    action[:2] = route
+    action[: len(CLASSES)] = route
     actions = np.tile(action, (worlds, city.num_sites, 1))
 
     def run() -> None:

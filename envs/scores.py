@@ -74,6 +74,24 @@ class ReadsSome(Protocol):
 
 
 @runtime_checkable
+class MovesSome(Protocol):
+    """What a training has whose environment knows which components of an action are worth a search."""
+
+    def searched_components(self) -> NDArray[np.int64]:
+        """[K] int64, these components; the others stay as the search begins."""
+        ...
+
+
+@runtime_checkable
+class ScoresEpisodes(Protocol):
+    """What a training has whose score is the mean of episodes that are the same for every policy."""
+
+    def episode_scores(self, actor: Actor) -> NDArray[np.float64]:
+        """[episodes] float64, in the unit of the score."""
+        ...
+
+
+@runtime_checkable
 class StartsAtWeights(Protocol):
     """What a training has whose environment knows a good linear policy, from which a search begins."""
 

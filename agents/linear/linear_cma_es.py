@@ -20,8 +20,9 @@ class LinearCmaES(AgentConfig):
 
     Each output of the policy moves one component of the action away from where it starts: choices of a discrete
     component are taken as ordered, and the output is rounded. It starts at the environment's own rule where that names
-    one (`envs.scores.StartsAtRule`, `StartsAtWeights`), else in the middle, and reads what the environment names, or
-    all (`envs.scores.ReadsSome`). All candidates of a generation play the same episodes.
+    one (`envs.scores.StartsAtRule`, `StartsAtWeights`), else in the middle. It reads the observations, and moves the
+    components, that the environment names, or all (`envs.scores.ReadsSome`, `MovesSome`). All candidates of a
+    generation play the same episodes. Where validation does not prove a gain, the start stays.
 
     Attributes:
         population: candidates of a generation; None: 4 + 3 ln(weights).
@@ -30,6 +31,8 @@ class LinearCmaES(AgentConfig):
             component by one choice.
         penalty: relative cost of a mean square of 1 of the weights.
         shrinkage: factors by which the mean of the search is tried at validations; the best is kept.
+        proof: standard errors by which its gain on the validation episodes must exceed 0, where the environment scores
+            them one by one (`envs.scores.ScoresEpisodes`).
     """
 
     engine: ClassVar[str] = "agents.linear"
@@ -42,3 +45,4 @@ class LinearCmaES(AgentConfig):
     sigma: Positive = 0.3
     penalty: NotNegative = 0.002
     shrinkage: tuple[Fraction, ...] = (0.5, 1.0)
+    proof: NotNegative = 1.0

@@ -20,7 +20,7 @@ from agents.linear.linear_cma_es import LinearCmaES
 from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
 from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
-from envs.scores import ReadsSome, StartsAtRule, StartsAtWeights
+from envs.scores import MovesSome, ReadsSome, ScoresEpisodes, StartsAtRule, StartsAtWeights
 
 SEARCH, EPISODES = 1, 2
 """Streams of random numbers of an experiment's seed."""
@@ -62,11 +62,14 @@ class LinearRun(GenerationRun):
         self._actions = ActionMap(probe.action_space, start)
         size = int(np.prod(probe.observation_space.shape or (1,)))
         self._inputs = training.searched_inputs() if isinstance(training, ReadsSome) else np.arange(size)
-        self._shape, self._full = (self._actions.size, 1 + len(self._inputs)), (self._actions.size, 1 + size)
+        outputs = self._actions.size
+        self._moved = training.searched_components() if isinstance(training, MovesSome) else np.arange(outputs)
+        self._shape, self._full = (len(self._moved), 1 + len(self._inputs)), (outputs, 1 + size)
         probe.close()
-        self._origin = np.zeros(self._shape)
+        self._origin = np.zeros((outputs, self._shape[1]))
         if isinstance(training, StartsAtWeights):
             self._origin = training.start_weights()[:, self._columns()]
+        self._start_episodes: NDArray[np.float64] | None = None
         self._vec: Any = None
         self._searches = [self._make_search(np.zeros(self._shape).ravel())]
         self._weights = np.zeros(self._shape)
@@ -85,7 +88,7 @@ class LinearRun(GenerationRun):
         """
         folder, manifest = self._own_artifact(path)
         weights = load_trained(folder, manifest).weights[:, self._columns()] - self._origin
-        self._searches = [self._make_search(weights.ravel())]
+        self._searches = [self._make_search(weights[self._moved].ravel())]
 
     def _run_generation(self) -> None:
         search = self._searches[0]
@@ -106,7 +109,7 @@ class LinearRun(GenerationRun):
         if self._vec is None:
             self._vec = self._task.training.make_vec(count * episodes, self._task.seed)
         vec = self._vec
-        shaped = self._origin + weights.reshape(count, *self._shape)
+        shaped = self._around_origin(weights.reshape(count, *self._shape))
         observations = vec.begin(seeds * count)
         returns, running = np.zeros(vec.num_envs), np.ones(vec.num_envs, np.bool_)
         steps = 0
@@ -125,9 +128,15 @@ class LinearRun(GenerationRun):
         """Columns of a policy's weights that are searched: the constant, and those of the inputs that it reads."""
         return np.concatenate([[0], 1 + self._inputs])
 
+    def _around_origin(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[..., outputs, 1 + inputs] of searched weights, [..., moved outputs, 1 + inputs], on top of the origin."""
+        found = np.broadcast_to(self._origin, (*weights.shape[:-2], *self._origin.shape)).copy()
+        found[..., self._moved, :] += weights
+        return found
+
     def _policy(self, weights: NDArray[np.float64]) -> LinearPolicy:
         whole = np.zeros(self._full)
-        whole[:, self._columns()] = self._origin + weights
+        whole[:, self._columns()] = self._around_origin(weights)
         return LinearPolicy(self._settings.name, whole, self._actions, self._world["environment"])
 
     def _validate(self) -> None:
@@ -140,13 +149,25 @@ class LinearRun(GenerationRun):
         self._validated_at = self.steps
         entry = {f"validation/{metric.baseline_key}_{metric.name}": self._baseline}
         for factor in factors:
-            score = self._task.score(self._policy(factor * mean))
+            score, is_proven = self._judge(self._policy(factor * mean))
             entry[f"validation/{metric.name}_times_{factor:g}"] = score
-            if metric.is_better(score, self._best):
+            if is_proven and metric.is_better(score, self._best):
                 self._best, self._weights, self._kept_step = score, factor * mean, self.steps
         self._write({**entry, f"validation/{metric.name}": self._best})
         policy = self._policy(self._weights)
         save_trained(self._folder / POLICY, policy, self._actions, self._manifest(), self._task.config_text)
+
+    def _judge(self, policy: LinearPolicy) -> tuple[float, bool]:
+        """The score of a policy, and whether its episodes prove that it is better than the start."""
+        training = self._task.training
+        if not isinstance(training, ScoresEpisodes):
+            return self._task.score(policy), True
+        if self._start_episodes is None:
+            self._start_episodes = training.episode_scores(self._policy(np.zeros(self._shape)))
+        episodes = training.episode_scores(policy)
+        gain = (episodes - self._start_episodes) * (1.0 if self._task.metric.higher_is_better else -1.0)
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        return float(episodes.mean()), bool(gain.mean() > self._settings.proof * error)
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
         scores = {"best": self._best, "start": self._start_score, "baseline": self._baseline}

@@ -26,7 +26,7 @@ from envs.edge.places import (
     road_lines,
     serving_places,
 )
-from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN, ROUTES
+from envs.edge.tables import CENTER, CLOUD, HUB, LEAST_LOADED, OWN, ROUTES
 from envs.recording import Head, RecordingWriter, Track
 from envs.scores import Actor
 
@@ -232,6 +232,8 @@ def _route_name(city: City, zone: int, place: int) -> str:
         return f"requests go to its {ROUTES[OWN]}"
     if place == city.num_sites:
         return f"requests go to the {ROUTES[CLOUD]}"
+    if place == int(city.tables.routes[zone, CENTER]) != int(city.tables.routes[zone, HUB]):
+        return f"requests go to the {ROUTES[CENTER]}, {city.sites.site_id[place]}"
     if place == int(city.tables.routes[zone, HUB]):
         return f"requests go to the {ROUTES[HUB]}, {city.sites.site_id[place]}"
     return f"requests go to {city.sites.site_id[place]}, the {ROUTES[LEAST_LOADED]}"

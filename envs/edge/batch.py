@@ -16,10 +16,10 @@ from envs.containers.simulator import capacity_of
 from envs.edge import kernels
 from envs.edge.city import City
 from envs.edge.codec import NUM_FEATURES
-from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, Integers
+from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, OWN, Integers
 from envs.errors import SimulatorError
 
-DEFAULT_ACTION = np.array((0, 0, 2, 0, 2), np.int64)
+DEFAULT_ACTION = np.array((OWN, OWN, OWN, 2, 0, 2), np.int64)
 """Own site, containers kept for 10 minutes, nodes for 5: what every site does before an episode."""
 CITIES_PER_THREAD = 1
 
@@ -157,7 +157,7 @@ class CityBatch:
         return [*self.world, *self._kept, *episode, self.observations, self.rewards, self.costs]
 
     def step(self, actions: Integers) -> None:
-        """Step every world: [W, S, 5] int64, those of each site."""
+        """Step every world: [W, S, 6] int64, those of each site."""
         results = self.observations, self.rewards, self.costs
 
         def task(first: int, end: int) -> None:

@@ -12,6 +12,7 @@ from configs.errors import did_you_mean
 from envs.containers.config import FunctionConfig
 from envs.containers.problem import Moves
 from envs.edge.config import CallConfig, CityConfig
+from envs.edge.tables import BATCH, LOOSE, TIGHT
 from envs.errors import EnvironmentConfigError
 from traces.mobility import ZoneChanges
 
@@ -155,6 +156,8 @@ def timelines(changes: ZoneChanges) -> tuple[Integers, Integers, Integers]:
     return first, moment[order], zone[order]
 
 
-def interactive(functions: Sequence[FunctionConfig]) -> NDArray[np.int64]:
-    """[F] int64, 1 where a function has a deadline."""
-    return np.array([int(function.deadline_seconds is not None) for function in functions], np.int64)
+def request_classes(functions: Sequence[FunctionConfig], loose_seconds: float) -> NDArray[np.int64]:
+    """[F] int64, the class of each function's requests: `BATCH` where it has no deadline, `LOOSE` from a length on."""
+    deadlines = [function.deadline_seconds for function in functions]
+    classes = [BATCH if limit is None else LOOSE if limit >= loose_seconds else TIGHT for limit in deadlines]
+    return np.array(classes, np.int64)

@@ -14,10 +14,10 @@ from envs.containers.config import PlaceConfig
 from envs.containers.objective import MS_PER_HOUR
 from envs.containers.problem import Tariff, constant_tariff, make_problem, make_requests, sleep_ms
 from envs.containers.state import Problem
-from envs.edge.calls import DAY_SECONDS, Calls, interactive, make_calls, moves_of, zones_at
+from envs.edge.calls import DAY_SECONDS, Calls, make_calls, moves_of, request_classes, zones_at
 from envs.edge.config import CityConfig
 from envs.edge.hazard import hazard_prices
-from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, NEIGHBOURS, OWN, CityTables, Integers, Numbers
+from envs.edge.tables import CENTER, CLOUD, HUB, LEAST_LOADED, NEIGHBOURS, OWN, CityTables, Integers, Numbers
 from envs.errors import EnvironmentConfigError
 from traces.formats.trips import trips_on
 from traces.geography import Projection
@@ -248,9 +248,10 @@ def _tables(
     rows = np.concatenate([neighbours, np.repeat(neighbours[:, :1], NEIGHBOURS - nearest, axis=1)], axis=1)
     rows[:, 0] = np.arange(count)  # sites may share a place
     _, hub = cKDTree(meters[hubs]).query(meters)
-    routes = np.zeros((count, 4), np.int64)
+    routes = np.zeros((count, 5), np.int64)
     routes[:, OWN] = routes[:, LEAST_LOADED] = np.arange(count)
     routes[:, HUB] = hubs[hub]
+    routes[:, CENTER] = hubs[np.hypot(*(meters[hubs] - meters.mean(axis=0)).T).argmin()]
     routes[:, CLOUD] = len(problem.place) - 1 if config.cloud_nodes else hubs[hub]
     is_hub = np.zeros(count, np.int64)
     is_hub[hubs] = 1
@@ -260,7 +261,9 @@ def _tables(
         routes=routes,
         neighbours=np.ascontiguousarray(rows, np.int64),
         is_hub=is_hub,
-        interactive=interactive(config.functions),
+        request_class=request_classes(config.functions, config.loose_deadline_seconds),
+        first_member=np.concatenate([[0], np.cumsum(np.bincount(hub, minlength=len(hubs)))]).astype(np.int64),
+        member=np.argsort(hub, kind="stable").astype(np.int64),
         capacity=_capacity(problem),
         users=_users_by_zone(users, changes, count),
         users_ms=np.array([0, USERS_STEP_MS], np.int64),

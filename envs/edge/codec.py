@@ -46,6 +46,16 @@ FEATURES = (
     Feature("hub_requests_10min", "requests a minute that its hub serves, averaged over 10 minutes", 20.0),
     Feature("hub_late_10min", "share of its hub's answers that were late, averaged over 10 minutes"),
     Feature("hazard_keep", "minutes that the hazard rule keeps its interactive containers, the longest", 10.0),
+    Feature("zone_loose_10min", "requests a minute with a loose deadline from its zone, averaged over 10 minutes", 0.5),
+    Feature("area_requests_10min", "requests a minute from all zones of its hub, averaged over 10 minutes", 20.0),
+    Feature("area_loose_10min", "those of them with a loose deadline", 5.0),
+    Feature("quieter_requests_10min", "requests a minute from its zone and those of its hub that send fewer", 20.0),
+    Feature("quieter_loose_10min", "those of them with a loose deadline", 5.0),
+    Feature("city_loose_10min", "requests a minute with a loose deadline, of all zones by the number of hubs", 5.0),
+    Feature("cloud_load", "requests that run or wait in the cloud, per container that fits there", 0.5),
+    Feature("cloud_is_on", "share of the cloud's nodes on"),
+    Feature("hub_ms", "time on the way to its hub and back, beyond that to its own site, ms", 5.0),
+    Feature("center_ms", "the same of the central hub", 5.0),
 )
 """In the order of the observation."""
 

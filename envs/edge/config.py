@@ -147,6 +147,7 @@ class CityConfig:
             there if a container is free). The answer goes to the user in any case.
         prices: what energy and lateness cost.
         carbon: URI of the carbon intensity; None: `prices.carbon_g_per_kwh`.
+        loose_deadline_seconds: requests with a deadline of at least that are routed by `route_loose`.
         sites_per_hub: one in so many sites is a hub, to which zones of its neighbourhood can be routed together.
         day_hours: first and last hour of each day in which calls are made; an episode lies in them.
         days: first day and the one after the last, in which episodes begin; None: all that positions cover.
@@ -178,6 +179,7 @@ class CityConfig:
         )
     )  # fmt: skip
     carbon: str | None = None
+    loose_deadline_seconds: float = 1.0
     sites_per_hub: int = 6
     day_hours: tuple[float, float] = (0.0, 24.0)
     days: tuple[int, int] | None = None
@@ -200,6 +202,7 @@ class CityConfig:
             raise EnvironmentConfigError(
                 f"unknown hand_over {self.hand_over!r}{did_you_mean(self.hand_over, HAND_OVERS)}"
             )
+        check_number("loose_deadline_seconds", self.loose_deadline_seconds, EnvironmentConfigError, above=0)
         check_number("sites_per_hub", self.sites_per_hub, EnvironmentConfigError, low=1)
         check_number(
             "decision_interval_seconds", self.decision_interval_seconds, EnvironmentConfigError, low=1, high=86_400

@@ -26,31 +26,33 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     ## Description
 
     Users live and work in a city and move along its road network. What is nearest to a site is its zone. A request is
-    sent from the zone that its user is in and goes to the place that this zone is routed to: its own site, another one,
-    the hub of the neighbourhood, or the cloud. There a warm container runs it, or it waits for one: layers that the
-    node lacks are pulled, the container starts, the model loads; a node that is off boots first. The answer goes to the
-    zone in which the user then is, over radio links that the users of a zone share. Where a user moves on while its
-    request waits, the request can be handed over to the place that serves the new zone. Sites have CPUs, GPUs and
-    memory; what does not fit evicts idle containers, or waits. Federated rounds call a training function of many users
-    at once.
+    sent from the zone that its user is in and goes to the place that this zone is routed to, by the class of the
+    request: its own site, another one, the hub of the neighbourhood, the hub in the middle of the city, or the cloud.
+    Requests have a tight deadline, a loose one (at least `loose_deadline_seconds`), or none. There a warm container
+    runs it, or it waits for one: layers that the node lacks are pulled, the container starts, the model loads; a node
+    that is off boots first. The answer goes to the zone in which the user then is, over radio links that the users of
+    a zone share. Where a user moves on while its request waits, the request can be handed over to the place that
+    serves the new zone. Sites have CPUs, GPUs and memory; what does not fit evicts idle containers, or waits.
+    Federated rounds call a training function of many users at once.
 
     One step is `decision_interval_seconds`. Time inside is exact to the ms: the container model of `envs.containers`.
 
     ## Action Space
 
-    `MultiDiscrete`, five components for each site, one site after the other (`envs.edge.tables`):
+    `MultiDiscrete`, six components for each site, one site after the other (`envs.edge.tables`):
 
     | component | choices | meaning |
     |---|---|---|
-    | `route` | 4 | interactive functions of its zone: own site; hub; least loaded of the 4 nearest that are on; cloud |
-    | `route_batch` | 4 | the same for functions without a deadline |
+    | `route` | 5 | tight requests go to: central hub; hub; own site; cloud; least loaded of the 4 nearest on |
+    | `route_loose` | 5 | the same for requests with a loose deadline |
+    | `route_batch` | 5 | the same for functions without a deadline |
     | `keep_alive` | 5 | idle containers stay 0 s, 1 min, 10 min, for ever, or as long as the hazard rule finds |
-    | `pre_warm` | 3 | containers of each interactive function that are held: 0, 1, 2 |
+    | `pre_warm` | 3 | containers of each function with a deadline that are held: 0, 1, 2 |
     | `sleep` | 4 | a node without containers sleeps at once, after 1 min, after 5 min, never |
 
     ## Observation Space
 
-    `Box(0, 1, (sites, 24), float32)`: a row for each site, the same features for every site of every city, named in
+    `Box(0, 1, (sites, 34), float32)`: a row for each site, the same features for every site of every city, named in
     `envs.edge.codec.FEATURES`. So one policy of a row plays cities of any size: see `envs.edge.training`.
 
     | features | min | max |
@@ -59,6 +61,8 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | requests served, share of late answers, running, queued, starting and idle containers, memory used | 0 | 1 |
     | nodes on or booting, whether it is a hub, its hub's state and load, load of the city, price of energy | 0 | 1 |
     | requests of the nearest zones and of its hub, late answers of its hub, how long the hazard rule keeps | 0 | 1 |
+    | requests of all zones of its hub and those that send less, also loose ones, loose ones of the city | 0 | 1 |
+    | load and state of the cloud, time on the way to its hub and to the central hub | 0 | 1 |
 
     ## Rewards
 

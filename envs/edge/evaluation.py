@@ -11,6 +11,7 @@ from envs.containers import state as st
 from envs.edge.batch import CityBatch, CityTotals
 from envs.edge.city import City
 from envs.edge.episodes import steps_of
+from envs.edge.tables import BATCH
 from envs.scores import Actor
 
 
@@ -81,7 +82,7 @@ def _result(city: City, batch: CityBatch, world: int, start_ms: int) -> CityResu
     # An answer that is on its way at the end was counted, its time is known.
     finished = begins & ((answer[:, st.ANSWER_FLAGS] & st.WAS_FINISHED) != 0)
     response = answer[:, st.ANSWER_END_MS] - request[:, st.SENT_MS]
-    quick = finished & (city.tables.interactive[request[:, st.FUNCTION]] != 0)
+    quick = finished & (city.tables.request_class[request[:, st.FUNCTION]] != BATCH)
     p50, p95 = np.percentile(response[quick], (50, 95)).tolist() if quick.any() else (0.0, 0.0)
     followed = (answer[:, st.ANSWER_FLAGS] & st.WAS_FOLLOWED) != 0
     over, late = _rounds(city, begins, finished, response)

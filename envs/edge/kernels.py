@@ -101,7 +101,7 @@ def write_route(problem: Problem, world: World, city: CityTables, zone: int, act
     """Set where the requests of a zone go."""
     loaded = -1
     for function in range(world.route.shape[1]):
-        choice = action[tb.ROUTE] if city.interactive[function] != 0 else action[tb.ROUTE_BATCH]
+        choice = action[tb.ROUTE + city.request_class[function]]
         if choice != tb.LEAST_LOADED:
             world.route[zone, function] = city.routes[zone, choice]
             continue
@@ -129,14 +129,14 @@ def write_controls(
         key = function * places + site
         control = world.control[key]
         keep_ms = KEEP_MS[2] if begins or not looks else hazard_keep_ms(problem, world, city, key)
-        if looks and city.interactive[function] != 0:
+        if looks and city.request_class[function] != tb.BATCH:
             memory[site, tb.HAZARD_MS] = max(memory[site, tb.HAZARD_MS], float(keep_ms))
         if action[tb.KEEP_ALIVE] != tb.HAZARD:
             control[st.KEEP] = KEEP_MS[action[tb.KEEP_ALIVE]]
         elif looks:
             control[st.KEEP] = keep_ms
         control[st.PRE_WARM] = st.FOREVER
-        wanted = RESERVES[action[tb.PRE_WARM]] if city.interactive[function] != 0 else 0
+        wanted = RESERVES[action[tb.PRE_WARM]] if city.request_class[function] != tb.BATCH else 0
         before, control[st.RESERVE] = control[st.RESERVE], wanted
         if not begins and (wanted != before or world.key[key, st.CONTAINERS] < wanted):
             apply_reserve(problem, world, key)
@@ -157,9 +157,13 @@ def run(problem: Problem, world: World, city: CityTables, memory: Numbers) -> No
     book(problem, world)
     events.charge_waiting(problem, world)
     memory[:, tb.SENT_NOW] = 0.0
+    memory[:, tb.LOOSE_NOW] = 0.0
     per_minute = 60_000.0 / interval
     for request in range(first, world.clock[st.NEXT_REQUEST]):
-        memory[problem.request[request, st.ORIGIN], tb.SENT_NOW] += per_minute
+        row = memory[problem.request[request, st.ORIGIN]]
+        row[tb.SENT_NOW] += per_minute
+        if city.request_class[problem.request[request, st.FUNCTION]] == tb.LOOSE:
+            row[tb.LOOSE_NOW] += per_minute
     short, long = min(1.0, interval / SHORT_MS), min(1.0, interval / LONG_MS)
     for site in range(memory.shape[0]):
         row, count = memory[site], world.counts[site]
@@ -168,10 +172,39 @@ def run(problem: Problem, world: World, city: CityTables, memory: Numbers) -> No
         late = (count[st.LATE] - row[tb.LAST_LATE]) / answered if answered > 0.0 else 0.0
         row[tb.SENT_10] += short * (row[tb.SENT_NOW] - row[tb.SENT_10])
         row[tb.SENT_60] += long * (row[tb.SENT_NOW] - row[tb.SENT_60])
+        row[tb.LOOSE_10] += short * (row[tb.LOOSE_NOW] - row[tb.LOOSE_10])
         row[tb.SERVED_10] += short * (served - row[tb.SERVED_10])
         row[tb.LATE_10] += short * (late - row[tb.LATE_10])
         row[tb.LAST_REQUESTS], row[tb.LAST_FINISHED] = count[st.REQUESTS], count[st.FINISHED]
         row[tb.LAST_LATE] = count[st.LATE]
+    sum_areas(city, memory)
+
+
+@helper
+def sum_areas(city: CityTables, memory: Numbers) -> None:
+    """Sum what zones of the same hub send: all of them, and at each zone those that send no more than it.
+
+    By the second a rule for single zones can fill a hub from the quietest zone on, without knowing the others. Their
+    order is kept from step to step, as it hardly changes: the time of an insertion sort then grows with the zones.
+    """
+    for area in range(city.first_member.shape[0] - 1):
+        first, end = city.first_member[area], city.first_member[area + 1]
+        sent, loose = 0.0, 0.0
+        for number in range(first, end):
+            zone = memory[number, tb.ORDER]
+            at = number
+            while at > first and memory[int(memory[at - 1, tb.ORDER]), tb.SENT_10] > memory[int(zone), tb.SENT_10]:
+                memory[at, tb.ORDER] = memory[at - 1, tb.ORDER]
+                at -= 1
+            memory[at, tb.ORDER] = zone
+        for number in range(first, end):
+            row = memory[int(memory[number, tb.ORDER])]
+            sent += row[tb.SENT_10]
+            loose += row[tb.LOOSE_10]
+            row[tb.QUIETER_10], row[tb.QUIETER_LOOSE_10] = sent, loose
+        for number in range(first, end):
+            row = memory[city.member[number]]
+            row[tb.AREA_10], row[tb.AREA_LOOSE_10] = sent, loose
 
 
 @helper
@@ -268,6 +301,35 @@ def observe(problem: Problem, world: World, city: CityTables, memory: Numbers, o
         seen[21] = squashed(memory[hub, tb.SERVED_10], 20.0)
         seen[22] = memory[hub, tb.LATE_10]
         seen[23] = squashed(row[tb.HAZARD_MS] / 60_000.0, 10.0)
+    observe_classes(problem, world, city, memory, out)
+
+
+@helper
+def observe_classes(
+    problem: Problem, world: World, city: CityTables, memory: Numbers, out: NDArray[np.float32]
+) -> None:
+    """The rest of `observe`: requests by class and by the zones that share a hub, the cloud, and how far hubs are."""
+    sites, places = out.shape[0], problem.place.shape[0]
+    city_loose, cloud_load, cloud_on = 0.0, 0.0, 0.0
+    for site in range(sites):
+        city_loose += memory[site, tb.LOOSE_10]
+    city_loose /= city.first_member.shape[0] - 1
+    if places > sites:
+        cloud_load = demand_at(problem, world, sites) / city.capacity[sites]
+        cloud_nodes = problem.place[sites, st.END_NODE] - problem.place[sites, st.FIRST_NODE]
+        cloud_on = nodes_in(problem, world, sites, st.ON) / cloud_nodes
+    for site in range(sites):
+        row, seen, way = memory[site], out[site], problem.latency_ms[site]
+        seen[24] = squashed(row[tb.LOOSE_10], 0.5)
+        seen[25] = squashed(row[tb.AREA_10], 20.0)
+        seen[26] = squashed(row[tb.AREA_LOOSE_10], 5.0)
+        seen[27] = squashed(row[tb.QUIETER_10], 20.0)
+        seen[28] = squashed(row[tb.QUIETER_LOOSE_10], 5.0)
+        seen[29] = squashed(city_loose, 5.0)
+        seen[30] = squashed(cloud_load, 0.5)
+        seen[31] = cloud_on
+        seen[32] = squashed(2.0 * (way[city.routes[site, tb.HUB]] - way[site]), 5.0)
+        seen[33] = squashed(2.0 * (way[city.routes[site, tb.CENTER]] - way[site]), 5.0)
 
 
 @kernel
@@ -289,7 +351,7 @@ def begin_cities(
         kept: what is kept of each world: averages [W, S, MEMORY_COLUMNS] and USD up to the last step, [W, P, 3].
         episode: [K, 4] int64: world, moment of the begin of the warm-up, its steps, and first request; the last
             request ends all.
-        action: [5] int64, of every site.
+        action: [6] int64, of every site.
         out: [W, S, features] float32.
     """
     sites, places = out.shape[1], problem.place.shape[0]
@@ -298,6 +360,8 @@ def begin_cities(
         world = world_of(batch, index)
         memory, last = kept[0][index], kept[1][index]
         memory[:] = 0.0
+        for at in range(sites):
+            memory[at, tb.ORDER] = city.member[at]
         for key in range(world.key.shape[0]):
             world.control[key, st.KEEP], world.control[key, st.RESERVE] = KEEP_MS[2], 0
             world.control[key, st.PRE_WARM] = st.FOREVER
@@ -337,7 +401,7 @@ def step_cities(
         batch: worlds.
         city: of the city.
         kept: see `begin_cities`.
-        actions: [W, S, 5] int64.
+        actions: [W, S, 6] int64.
         results: observations [W, S, features] float32, rewards [W, S] and costs [W, 3], USD.
         first: the first world.
         end: the one behind the last.

@@ -32,7 +32,7 @@ ONLY_WORLD = np.zeros(1, np.int64)
 class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
     """`autoscaler/EdgeCity-v0` with one agent a site; see `envs.edge.env.EdgeCityEnv` for what it means.
 
-    An agent sees its row of the observation, decides its five components, and is paid what its own site costs and an
+    An agent sees its row of the observation, decides its six components, and is paid what its own site costs and an
     equal part of the cloud's; the rewards of all agents sum to that of the Gymnasium environment.
 
     Args:

@@ -70,7 +70,7 @@ class SiteRowsVecEnv(TrainingVecEnv):
         self._left, self._returns[:] = steps_of(self._city), 0.0
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Take the actions of the next step, [rows, 5]."""
+        """Take the actions of the next step, [rows, 6]."""
         self._actions = np.ascontiguousarray(actions, np.int64).reshape(self._cities, self.rows_per_city, -1)
 
     def step_wait(self) -> VecEnvStepReturn:

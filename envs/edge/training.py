@@ -13,6 +13,7 @@ from envs.edge.baselines import SITE_BASELINES, best_constant, threshold_sleep
 from envs.edge.codec import NUM_FEATURES, feature_names
 from envs.edge.episodes import steps_of
 from envs.edge.rows import SiteRowsVecEnv
+from envs.edge.tables import ROUTE, ROUTE_BATCH, ROUTE_LOOSE
 from envs.errors import EnvironmentConfigError
 from envs.scores import VALIDATION_SEEDS, Actor, Metric
 
@@ -26,10 +27,12 @@ USD_PER_HOUR = Metric(
 
 
 SEARCHED = (
-    *("zone_requests_10min", "near_requests_10min", "site_requests_10min", "hub_requests_10min"),
-    *("hub_load", "is_hub", "hazard_keep"),
+    *("zone_requests_10min", "area_requests_10min", "quieter_loose_10min", "city_loose_10min"),
+    *("hub_load", "cloud_load", "center_ms"),
 )
-"""What a searched policy reads of a site: averages, which do not flap. More weights take longer to search."""
+"""What a searched policy reads of a site, mostly averages, which do not flap. More weights take longer to search."""
+MOVED = (ROUTE, ROUTE_LOOSE, ROUTE_BATCH)
+"""What it decides: a look-ahead wins next to nothing by the other components."""
 
 
 class EdgeTraining:
@@ -53,6 +56,7 @@ class EdgeTraining:
         self.city, self.episodes = city_of(kwargs.get("scenario")), episodes
         self._validation: SiteRowsVecEnv | None = None
         self._start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._tuned = dict[str, tuple[dict[str, Any], Actor]]()
 
     def make_vec(self, num_envs: int, seed: int) -> SiteRowsVecEnv:
         """A batch of cities, whose sites are its rows."""
@@ -60,9 +64,9 @@ class EdgeTraining:
 
     def score(self, actor: Actor) -> float:
         """The mean cost of an hour, USD, over the validation episodes."""
-        return float(self.usd_per_hour(actor).mean())
+        return float(self.episode_scores(actor).mean())
 
-    def usd_per_hour(self, actor: Actor) -> NDArray[np.float64]:
+    def episode_scores(self, actor: Actor) -> NDArray[np.float64]:
         """[episodes] cost of an hour of each validation episode under a policy of one site, USD."""
         if self._validation is None:
             self._validation = SiteRowsVecEnv(self.city, self.episodes, VALIDATION_SEEDS)
@@ -79,9 +83,15 @@ class EdgeTraining:
         """Those of `SEARCHED`."""
         return np.array([feature_names().index(name) for name in SEARCHED])
 
+    def searched_components(self) -> NDArray[np.int64]:
+        """Those of `MOVED`."""
+        return np.array(MOVED)
+
     def tuned_rule(self, name: str) -> tuple[dict[str, Any], Actor]:
         """The constants of a rule that cost least on the validation episodes, and the rule with them."""
-        return SITE_BASELINES[name].tuned(self)
+        if name not in self._tuned:
+            self._tuned[name] = SITE_BASELINES[name].tuned(self)
+        return self._tuned[name]
 
     def start_action(self) -> NDArray[np.float64]:
         """The best action of `best-constant` for every site; or what `threshold-sleep` begins with, if better."""
@@ -99,8 +109,7 @@ class EdgeTraining:
             weights = np.zeros((len(action), 1 + NUM_FEATURES))
             chosen, rule = self.tuned_rule("threshold-sleep")
             if self.score(rule) < self.score(constant):
-                action = np.array([0.0, chosen["batch"], chosen["keep_alive"], 0.0, 1.0])
-                weights[0, [0, 1 + threshold_sleep.REQUESTS]] = threshold_sleep.linear(chosen["per_minute"])
+                action, weights = threshold_sleep.as_line(**chosen)
             self._start = action, weights
         return self._start
 

@@ -16,6 +16,7 @@ from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import Hooks, check, train
+from envs.scores import Actor
 from envs.training import GymnasiumTraining, training_of
 
 
@@ -70,6 +71,22 @@ def test_a_search_reads_what_its_environment_names(tmp_path: Path) -> None:
     weights = load_policy(tmp_path / "policy").weights  # type: ignore[union-attr]
     assert weights.shape == (1, 5)
     assert np.flatnonzero(weights[0]).tolist() == [0, 3, 4]
+
+
+@pytest.mark.parametrize(("proof", "is_kept"), [(0.0, True), (1e9, False)])
+def test_a_policy_whose_gain_is_not_proven_is_not_kept(tmp_path: Path, proof: float, is_kept: bool) -> None:
+    class Noisy(GymnasiumTraining):
+        noise = 1.0
+
+        def episode_scores(self, actor: Actor) -> NDArray[np.float64]:
+            found = self.score(actor) + np.array([self.noise, -self.noise])
+            self.noise = -1.0  # the start does well in the first episode, all that come after it in the second
+            return found
+
+    whole = task_of("CartPole-v1", 3000)
+    agent = make_agent("linear-cma-es", population=6, proof=proof)
+    result = train(replace(whole, agent=agent, training=Noisy("CartPole-v1", {}, 3)), tmp_path)
+    assert (result.best_score > result.start_score) == is_kept
 
 
 def test_a_resumed_search_is_the_same_as_one_that_never_stopped(tmp_path: Path) -> None:

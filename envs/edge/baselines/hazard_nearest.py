@@ -11,7 +11,7 @@ from envs.edge.tables import HAZARD, OWN
 
 def make(sleep: int = 1) -> ConstantSites:
     """The rule: the choice of `sleep`."""
-    return ConstantSites(OWN, OWN, HAZARD, 0, sleep)
+    return ConstantSites(OWN, OWN, OWN, HAZARD, 0, sleep)
 
 
 BASELINE = SiteBaseline(make, {"sleep": (1, 2, 0)})

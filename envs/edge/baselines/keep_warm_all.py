@@ -11,7 +11,7 @@ NEVER = SLEEP_MS.index(max(SLEEP_MS))
 
 def make(pre_warm: int = 1) -> ConstantSites:
     """The rule: containers that are held of each interactive function."""
-    return ConstantSites(OWN, OWN, FOR_EVER, pre_warm, NEVER)
+    return ConstantSites(OWN, OWN, OWN, FOR_EVER, pre_warm, NEVER)
 
 
 BASELINE = SiteBaseline(make, {"pre_warm": (1, 2)})

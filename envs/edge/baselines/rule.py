@@ -61,5 +61,5 @@ class ConstantSites:
         """Remember nothing."""
 
     def act(self, observations: NDArray[Any], action_masks: Any = None, /) -> NDArray[np.int64]:
-        """[rows, 5]."""
+        """[rows, 6]."""
         return np.tile(self._action, (len(observations), 1))

@@ -15,8 +15,9 @@ from envs.containers.config import FunctionConfig, NodeConfig
 from envs.edge.arguments import city_config, city_of
 from envs.edge.batch import DEFAULT_ACTION, CityBatch
 from envs.edge.calls import zones_at
+from envs.edge.codec import FEATURES, feature_names
 from envs.edge.config import CallConfig, LinkConfig
-from envs.edge.tables import CLOUD, HUB, LEAST_LOADED, OWN, SLEEP_MS
+from envs.edge.tables import CENTER, CLOUD, HUB, LEAST_LOADED, OWN, SLEEP_MS
 from envs.errors import InvalidActionError
 from envs.registry import register_envs
 from tests.envs.edge.scenes import scenario
@@ -46,7 +47,7 @@ def test_calls_come_from_the_zone_that_their_user_is_in() -> None:
 
 def test_an_answer_follows_its_user_also_where_its_request_had_to_wait() -> None:
     city = city_of(scenario(calls=(CallConfig("see", per_user_hour=20.0, run_seconds=60.0),)))
-    batch = play(CityBatch(city, answers=True), [HUB, HUB, 0, 0, 1])
+    batch = play(CityBatch(city, answers=True), [HUB, HUB, HUB, 0, 0, 1])
     answer, request = batch.world.answer[0], city.problem.request
     ended = np.flatnonzero(answer[:, st.ANSWER_FLAGS] & st.WAS_FINISHED)
     assert (answer[ended, st.ANSWER_START_MS] > request[ended, st.SENT_MS] + 5_000).mean() > 0.5
@@ -61,7 +62,7 @@ def test_requests_that_wait_are_handed_over_where_the_scenario_says_so() -> None
     found = []
     for hand_over in ("stay", "follow"):
         config = scenario(functions=(slow,), calls=scenario().calls[:1], hand_over=hand_over)
-        found.append(play(CityBatch(city_of(config)), [OWN, OWN, 0, 0, 3], 40).handed_over())
+        found.append(play(CityBatch(city_of(config)), [OWN, OWN, OWN, 0, 0, 3], 40).handed_over())
     assert found[0] == 0 < found[1]
 
 
@@ -87,7 +88,7 @@ def test_calls_at_once_wait_for_each_other_on_the_link_of_their_zone() -> None:
     spread = []
     for rate in (None, 4.0):
         config = scenario(functions=(learn,), calls=calls, links=LinkConfig(access_mib_per_second=rate))
-        batch = play(CityBatch(city_of(config), log_rows=4000), [OWN, OWN, 2, 0, 2], 5)
+        batch = play(CityBatch(city_of(config), log_rows=4000), [OWN, OWN, OWN, 2, 0, 2], 5)
         event = batch.take_events()
         reached = event[(event[:, 1] == log.REQUEST) & (event[:, 0] >= MORNING), 0]
         assert len(reached) == 40
@@ -125,18 +126,54 @@ def test_latency_grows_with_distance_and_the_cloud_is_far() -> None:
     assert (latency[~np.eye(sites, sites + 1, dtype=bool)] > 5).all()
 
 
-@pytest.mark.parametrize("route", [OWN, HUB, CLOUD])
+@pytest.mark.parametrize("route", [OWN, HUB, CENTER, CLOUD])
 def test_requests_go_where_their_zone_is_routed(route: int) -> None:
-    batch = play(CityBatch(city_of(scenario())), [route, route, 2, 0, 2])
+    batch = play(CityBatch(city_of(scenario())), [route, route, route, 2, 0, 2])
     counts = batch.world.counts[0, :, st.REQUESTS] - batch._counts[0, :, st.REQUESTS]
-    places = {OWN: range(6), HUB: batch.city.hubs.tolist(), CLOUD: [6]}[route]
+    center = set(batch.city.tables.routes[:, CENTER].tolist())
+    assert len(center) == 1
+    places = {OWN: range(6), HUB: batch.city.hubs.tolist(), CENTER: center, CLOUD: [6]}[route]
     # A request that was sent before the episode may come to its old place in its first moment.
     assert counts[list(places)].sum() >= counts.sum() - 10
     assert counts.sum() > 100
 
 
+def test_each_class_of_requests_has_its_own_route() -> None:
+    functions = (*scenario().functions, replace(scenario().functions[0], name="talk", deadline_seconds=10.0))
+    calls = (*scenario().calls, CallConfig("talk", per_user_hour=10.0, run_seconds=2.0))
+    city = city_of(scenario(functions=functions, calls=calls))
+    batch = play(CityBatch(city), [HUB, CLOUD, OWN, 2, 0, 2], 3)
+    tight, batch_function, loose = batch.world.route[0].T
+    assert np.array_equal(tight, city.tables.routes[:, HUB])
+    assert np.array_equal(batch_function, np.arange(6))
+    assert (loose == 6).all()
+    later = city_of(scenario(functions=functions, calls=calls, loose_deadline_seconds=20.0))
+    assert (play(CityBatch(later), [HUB, CLOUD, OWN, 2, 0, 2], 3).world.route[0, :, 2] == tight).all()
+
+
+def test_a_site_sees_what_all_zones_of_its_hub_send_and_those_that_send_less() -> None:
+    functions = (*scenario().functions, replace(scenario().functions[0], name="talk", deadline_seconds=10.0))
+    calls = (*scenario().calls, CallConfig("talk", per_user_hour=30.0, run_seconds=2.0))
+    city = city_of(scenario(functions=functions, calls=calls, sites=12, sites_per_hub=6))
+    assert sorted(city.tables.member.tolist()) == list(range(12))
+    batch = play(CityBatch(city), DEFAULT_ACTION, 40)
+    seen = {name: batch.observations[0, :, number].astype(float) for number, name in enumerate(feature_names())}
+    scale = {feature.name: feature.scale for feature in FEATURES}
+    rate = {name: scale[name] * value / (1 - value) for name, value in seen.items() if scale[name] > 0}
+    hub, sent, loose = city.tables.routes[:, HUB], rate["zone_requests_10min"], rate["zone_loose_10min"]
+    assert 0 < loose.sum() < sent.sum()
+    for zone in range(12):
+        area = hub == hub[zone]
+        quieter = area & (sent <= sent[zone])
+        assert rate["area_requests_10min"][zone] == pytest.approx(sent[area].sum(), rel=1e-3)
+        assert rate["area_loose_10min"][zone] == pytest.approx(loose[area].sum(), rel=1e-3)
+        assert rate["quieter_requests_10min"][zone] == pytest.approx(sent[quieter].sum(), rel=1e-3)
+        assert rate["quieter_loose_10min"][zone] == pytest.approx(loose[quieter].sum(), rel=1e-3)
+    assert rate["city_loose_10min"] == pytest.approx(loose.sum() / len(city.hubs), rel=1e-3)
+
+
 def test_the_least_loaded_site_is_one_that_is_on() -> None:
-    batch = play(CityBatch(city_of(scenario())), [LEAST_LOADED, LEAST_LOADED, 2, 0, 3])
+    batch = play(CityBatch(city_of(scenario())), [LEAST_LOADED, LEAST_LOADED, LEAST_LOADED, 2, 0, 3])
     routed = batch.world.route[0]
     for zone in range(6):
         assert routed[zone, 0] in batch.city.tables.neighbours[zone]
@@ -145,7 +182,7 @@ def test_the_least_loaded_site_is_one_that_is_on() -> None:
 
 def test_sites_sleep_when_their_zones_are_served_elsewhere_and_it_saves_energy() -> None:
     city = city_of(scenario())
-    own, hub = (play(CityBatch(city), [route, route, 1, 0, 1]) for route in (OWN, HUB))
+    own, hub = (play(CityBatch(city), [route, route, route, 1, 0, 1]) for route in (OWN, HUB))
     others = np.setdiff1d(np.arange(6), city.hubs)
     state = hub.world.node[0, city.problem.place[others, st.FIRST_NODE], st.NODE_STATE]
     assert (state == st.OFF).all()
@@ -155,14 +192,14 @@ def test_sites_sleep_when_their_zones_are_served_elsewhere_and_it_saves_energy()
 
 def test_containers_that_are_held_spare_cold_starts() -> None:
     city = city_of(scenario())
-    cold, held = (play(CityBatch(city), [OWN, OWN, 0, reserve, 3]).totals() for reserve in (0, 1))
+    cold, held = (play(CityBatch(city), [OWN, OWN, OWN, 0, reserve, 3]).totals() for reserve in (0, 1))
     assert held.cold_share < cold.cold_share / 2
     assert held.late_share < cold.late_share
 
 
 def test_nobody_awake_costs_nothing() -> None:
     city = city_of(scenario(calls=(CallConfig("see", per_user_hour=1.0, hourly=(0.0,) * 23 + (1.0,)),)))
-    batch = play(CityBatch(city), [OWN, OWN, 2, 0, 1], start_ms=3 * 3_600_000)
+    batch = play(CityBatch(city), [OWN, OWN, OWN, 2, 0, 1], start_ms=3 * 3_600_000)
     assert batch.totals().usd == 0.0
     assert batch.totals().energy_kwh == 0.0
 
@@ -172,7 +209,7 @@ def test_the_hazard_rule_learns_to_keep_what_is_called_often_and_to_drop_what_is
     seldom = replace(often, calls=(CallConfig("see", per_user_hour=0.2, run_seconds=0.1),))
     kept = []
     for config in (often, seldom):
-        batch = play(CityBatch(city_of(config)), [OWN, OWN, 4, 0, 1], steps=180)
+        batch = play(CityBatch(city_of(config)), [OWN, OWN, OWN, 4, 0, 1], steps=180)
         kept.append(batch.world.control[0, :6, st.KEEP])
     assert np.median(kept[0]) >= 30_000
     assert np.median(kept[1][kept[1] != 600_000]) == 0  # of those that have seen gaps enough
@@ -271,7 +308,7 @@ def test_options_without_meaning_are_refused(options: dict[str, Any], message: s
         env.reset(options=options)
 
 
-@pytest.mark.parametrize("action", [np.full(30, 9), np.zeros(7, np.int64), np.zeros(30)])
+@pytest.mark.parametrize("action", [np.full(36, 9), np.zeros(7, np.int64), np.zeros(36)])
 def test_an_action_outside_the_space_is_refused(action: Any) -> None:
     register_envs()
     env = gymnasium.make("autoscaler/EdgeCity-v0", scenario=scenario(), disable_env_checker=True)
@@ -283,7 +320,7 @@ def test_an_action_outside_the_space_is_refused(action: Any) -> None:
 def test_a_cloudless_city_sends_to_its_hub_instead() -> None:
     city = city_of(scenario(cloud_nodes=()))
     assert (city.tables.routes[:, CLOUD] == city.tables.routes[:, HUB]).all()
-    assert play(CityBatch(city), [CLOUD, CLOUD, 2, 0, 2], 5).totals().cloud_share == 0.0
+    assert play(CityBatch(city), [CLOUD, CLOUD, CLOUD, 2, 0, 2], 5).totals().cloud_share == 0.0
 
 
 def test_carbon_is_that_of_the_hour() -> None:

@@ -10,7 +10,7 @@ from envs.edge.tables import CLOUD, HUB, OWN
 from tests.envs.edge.scenes import scenario
 
 MORNING = 8 * 3_600_000
-AWAKE, SLEEPY = (OWN, OWN, 3, 0, 3), (HUB, CLOUD, 2, 0, 1)
+AWAKE, SLEEPY = (OWN, OWN, OWN, 3, 0, 3), (HUB, HUB, CLOUD, 2, 0, 1)
 
 
 def constant_usd(action: tuple[int, ...]) -> float:
@@ -28,6 +28,12 @@ def test_with_one_choice_a_look_ahead_is_that_constant() -> None:
 def test_a_look_ahead_leaves_a_constant_that_costs_more() -> None:
     found = foresee(city_of(scenario()), [AWAKE, SLEEPY], MORNING, hold_steps=15, horizon_steps=30)
     assert found.usd < constant_usd(AWAKE)
+
+
+def test_a_look_ahead_of_the_whole_city_takes_one_action_at_a_time() -> None:
+    city = city_of(scenario())
+    found = foresee(city, [AWAKE, SLEEPY], MORNING, hold_steps=60, horizon_steps=60, together=True)
+    assert found.usd == pytest.approx(min(constant_usd(AWAKE), constant_usd(SLEEPY)), rel=1e-9)
 
 
 def test_every_zone_belongs_to_the_neighbourhood_of_its_hub() -> None:

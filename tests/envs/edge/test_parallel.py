@@ -27,9 +27,9 @@ def test_an_agent_without_an_action_is_named() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (np.full(5, 9), "agent site-0: component 0 of the action is 9; it must be 0 to 3"),
+        (np.full(6, 9), "agent site-0: component 0 of the action is 9; it must be 0 to 4"),
         (np.zeros(4, np.int64), r"agent site-0: the action has shape \(4,\)"),
-        (["a"] * 5, "agent site-0: the action is of dtype <U1"),
+        (["a"] * 6, "agent site-0: the action is of dtype <U1"),
     ],
 )
 def test_an_action_outside_the_space_is_refused_with_the_name_of_its_agent(action: Any, message: str) -> None:
@@ -43,6 +43,6 @@ def test_an_action_outside_the_space_is_refused_with_the_name_of_its_agent(actio
 def test_what_agents_are_paid_sums_to_the_reward_of_the_city() -> None:
     env = EdgeCityParallelEnv(scenario())
     env.reset(seed=0)
-    _, rewards, *_ = env.step({name: np.array([0, 3, 2, 0, 2]) for name in env.agents})
+    _, rewards, *_ = env.step({name: np.array([2, 2, 3, 2, 0, 2]) for name in env.agents})
     assert set(rewards) == set(env.possible_agents)
     assert sum(rewards.values()) < 0.0
