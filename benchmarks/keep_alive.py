@@ -154,24 +154,6 @@ def play_policy(problem: ServerlessProblem, policy) -> tuple[float, float]:
     return usd, found[-1].total("cold") / max(found[-1].total("finished"), 1)
 
 
-def play_policy_alone(problems: list[ServerlessProblem], policy) -> list[float]:
-    """USD of each function alone, decided side by side; the policy remembers nothing."""
-    simulators = [ServerlessSimulator(each, len(windows_of(each)), threads=1) for each in problems]
-    before = [simulator.begin_all(windows_of(each)) for simulator, each in zip(simulators, problems, strict=True)]
-    policy.reset(1)
-    running = list(simulators)
-    while running := [simulator for simulator in running if not simulator.done.all()]:
-        actions = policy.act(np.concatenate([simulator.observations for simulator in running]), None)
-        first = 0
-        for simulator in running:
-            simulator.step(np.asarray(actions[first : first + simulator.num_envs], np.int64))
-            first += simulator.num_envs
-    return [
-        sum(results.decidable_usd(simulator.problem.config.prices) for results in simulator.results_since(begun))
-        for simulator, begun in zip(simulators, before, strict=True)
-    ]
-
-
 def add_rules(table: Table, names, train: ServerlessProblem, test: ServerlessProblem, each_alone) -> None:
     """Play rules as they are, and tuned."""
     for name in names:
@@ -229,7 +211,7 @@ def main() -> None:
                 runs[json.loads(arguments.agent)["name"]] = run
             for name, run in runs.items():
                 policy = load_policy(run)
-                table.add(name, test, play_policy(test, policy), play_policy_alone(each_alone, policy))
+                table.add(name, test, play_policy(test, policy), [play_policy(each, policy)[0] for each in each_alone])
     found = {name: table.show(name, arguments.seed) for name in REFERENCES if name in table.totals}
     if arguments.splits == 1:
         show_hindsight(each_alone)

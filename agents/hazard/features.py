@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.hazard.view import STARTS, WIDTHS, Floats, View
+from agents.hazard.view import Floats, View
 from envs.containers.history import BINS
-
-SOFTNESS = 4.0
-"""A gap counts as the same as a bin's time to 1/e where they differ by a factor of e^(1/4)."""
-UNKNOWN = 5.0
-"""Logarithmic distance of a gap that is not known."""
-MOST_LOGIT = 16.0
-"""Chances are between 1e-7 and 1 - 1e-7."""
+from envs.serverless.network import AGES, MOST_LOGIT, SOFTNESS, UNKNOWN_DISTANCE, WIDE
 
 GAPS = ("last_gap", "gap_before", "p10", "p25", "p50", "p75", "p90")
 NAMES = (
@@ -24,9 +18,6 @@ NAMES = (
 )
 """Of the bin: its time and width, gaps as long or longer with those of the prior, the function's own hazard in it and
 beside it, gaps in it and beside it; how far it is from the function's last gaps and quantiles; of the function."""
-
-AGES = np.log1p(STARTS / 1000.0)
-WIDE = np.log(np.append(WIDTHS, WIDTHS[-1]) / 1000.0)
 
 
 def logit(chances: Floats) -> Floats:
@@ -53,7 +44,7 @@ def inputs_of(view: View, own: Floats, prior: Floats) -> NDArray[np.float32]:
         found[:, :-1, first + 2], found[:, -1, first + 2] = values[:, 1:], values[:, -1]
     gaps = np.log1p(np.concatenate([view.last_gaps, view.quantiles], axis=1) / 1000.0)
     is_known = ~np.isnan(gaps)[:, None, :]
-    distance = np.where(is_known, gaps[:, None, :] - AGES[:, None], UNKNOWN)
+    distance = np.where(is_known, gaps[:, None, :] - AGES[:, None], UNKNOWN_DISTANCE)
     found[:, :, 9:16] = distance
     found[:, :, 16:23] = np.exp(-SOFTNESS * np.abs(distance))
     gaps = np.nan_to_num(gaps)

@@ -1,4 +1,4 @@
-"""A hazard model and the policy that it makes; NumPy alone plays it."""
+"""A hazard model with NumPy, and the policy that it makes, which compiled code plays."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from agents.hazard.features import MOST_LOGIT, NAMES, inputs_of, logit
+from agents.hazard.features import NAMES, inputs_of, logit
 from agents.hazard.plans import plan
 from agents.hazard.view import Floats, View, own_hazards, view_of
 from envs.containers.history import BINS
-
-MOST_DEVIATIONS = 5.0
-"""Inputs count up to there, so that functions unlike all that were fitted do not lead far away."""
+from envs.serverless.codec import ACTION_SIZES
+from envs.serverless.network import MOST_DEVIATIONS, MOST_LOGIT, HazardNetwork, choose_all, make_scratch
 
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 
@@ -67,6 +66,24 @@ class HazardModel:
         weights, biases = self.layers[-1]
         last = (weights * np.float32(factor), biases * np.float32(factor))
         return replace(self, layers=(*self.layers[:-1], last))
+
+    def actions(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """[B, 3] the actions that begin the plans which cost least; `network` says the same to compiled code."""
+        view = self.view_of(observations)
+        return plan(self.hazards(view), view).actions()
+
+    def network(self) -> HazardNetwork:
+        """The same as compiled code reads it."""
+        numbers = [np.concatenate([weights.T.ravel(), biases]) for weights, biases in self.layers]
+        sizes = [len(NAMES), *(len(biases) for _, biases in self.layers)]
+        return HazardNetwork(
+            prior=np.array(self.prior, np.float64),
+            factors=np.array(self.factors, np.float64),
+            mean=np.array(self.mean, np.float32),
+            deviation=np.array(self.deviation, np.float32),
+            sizes=np.array(sizes, np.int64),
+            numbers=np.concatenate(numbers).astype(np.float32),
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All numbers by name, to be saved."""
@@ -152,11 +169,15 @@ class HazardPolicy:
 
     def __init__(self, name: str, model: HazardModel, environment: Mapping[str, Any]) -> None:
         self.name, self.model, self.environment = name, model, environment
+        self.network = model.network()
+        self._scratch = make_scratch(self.network)
 
     def reset(self, num_envs: int, /) -> None:
         """Nothing is remembered."""
 
     def act(self, observations: NDArray[Any], action_masks: NDArray[np.bool_] | None = None, /) -> NDArray[Any]:
         """The action of each environment; see `agents.policy.EnvironmentPolicy`."""
-        view = self.model.view_of(observations)
-        return plan(self.model.hazards(view), view).actions()
+        seen = np.ascontiguousarray(observations, np.float32)
+        actions = np.empty((len(seen), len(ACTION_SIZES)), np.int64)
+        choose_all(seen, self.network, self._scratch, actions)
+        return actions

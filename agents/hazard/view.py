@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from envs.containers.history import BINS, bin_start
 from envs.serverless.codec import FIRST_GAPS, GAPS_SCALE, MINUTE, SUMMARY
+from envs.serverless.network import ROUNDING_MS
 
 Floats = NDArray[np.float64]
 
@@ -19,8 +20,6 @@ WIDTHS = np.diff(STARTS)
 """[BINS - 1] ms, of all but the last bin, which has no end."""
 COLUMN = {feature.name: index for index, feature in enumerate(SUMMARY)}
 QUANTILES = [COLUMN[f"gap_p{percent}"] for percent in (10, 25, 50, 75, 90)]
-ROUNDING_MS = 50.0
-"""Float32 observations are coarser than ms; an age that is this little before a bin is at its beginning."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

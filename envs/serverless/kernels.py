@@ -31,6 +31,7 @@ from envs.serverless.codec import (
     observe,
     summarise,
 )
+from envs.serverless.network import HazardNetwork, Scratch, choose
 from envs.serverless.rules import hazard_windows, idle_age, windows_of
 from envs.serverless.state import Play, Serverless
 
@@ -146,6 +147,40 @@ def step_worlds(
         carry_out(problem, world, about, actions[index])
         play.clock[index, sv.DECISIONS] += 1.0
         run_to_decision(problem, world, about, play, index)
+
+
+@kernel
+def follow_worlds(
+    problem: Problem,
+    batch: World,
+    about: Serverless,
+    play: Play,
+    network: HazardNetwork,
+    scratch: Scratch,
+    actions: NDArray[np.int64],
+    first: int,
+    end: int,
+) -> None:
+    """Play each environment of a part of the batch to its end by a network: `step_worlds` with what it chooses.
+
+    Args:
+        problem: what does not change.
+        batch: the worlds.
+        about: of functions and prices.
+        play: what they show.
+        network: the policy.
+        scratch: memory of it.
+        actions: [N, 3] int64, memory.
+        first: the first environment.
+        end: the one after the last.
+    """
+    for index in range(first, end):
+        world = world_of(batch, index)
+        while play.clock[index, sv.IS_DONE] == 0.0:
+            choose(play.observation[index], network, scratch, actions[index])
+            carry_out(problem, world, about, actions[index])
+            play.clock[index, sv.DECISIONS] += 1.0
+            run_to_decision(problem, world, about, play, index)
 
 
 @helper

@@ -67,6 +67,38 @@ def hazard_windows(
     return max(keep_until - age, 0), st.FOREVER
 
 
+@helper
+def one_bin_back(
+    saved: tuple[float, float, float], hazard: float, index: int, cold_ms: float, start_ms: float, may_warm: bool
+) -> tuple[tuple[float, float, float], bool, bool]:
+    """A step of dynamic programming from the last bin to the first.
+
+    Args:
+        saved: from the next bin on, in ms of keeping: by a container that is kept, by one that was dropped and may be
+            started again, and by one that was started again.
+        hazard: the chance of a request in the bin, if none came before.
+        index: the bin.
+        cold_ms: for how long a container can be kept for what a cold start costs.
+        start_ms: how long a start takes.
+        may_warm: whether one may be started again.
+
+    Returns:
+        The same from this bin on; whether the container is dropped where the bin begins; whether one that was dropped
+        before is started again for it.
+    """
+    width = bin_start(index + 1) - bin_start(index)
+    # A request that comes within the bin ends it, on average half way.
+    now = hazard * cold_ms - (1.0 - 0.5 * hazard) * width
+    kept = now + (1.0 - hazard) * saved[0]
+    dropped = (1.0 - hazard) * saved[1]
+    again = max(now + (1.0 - hazard) * saved[2], 0.0)
+    is_warmed = may_warm and again - start_ms > dropped
+    if is_warmed:
+        dropped = again - start_ms
+    is_dropped = kept <= dropped
+    return (dropped if is_dropped else kept, dropped, again), is_dropped, is_warmed
+
+
 @rare
 def look_ahead_windows(
     world: World, about: Serverless, key: int, cold_factor: float, start_factor: float
@@ -90,25 +122,16 @@ def look_ahead_windows(
     cold_ms = cold_factor * function[sv.COLD_USD] / function[sv.KEEP_USD_PER_MS]
     start_ms = start_factor * function[sv.COLD_MS]
     tail = about.prior_tail[BINS - 1] + counted[BINS - 1]
-    # What is saved from a bin on, in ms of keeping: by a container that is kept, by one that was dropped and may be
-    # started again, and by one that was started again.
-    kept, dropped, again = 0.0, 0.0, 0.0
-    keep_until, warm_from, next_warm = BINS - 1, -1, -1
+    saved, keep_until, warm_from, next_warm = (0.0, 0.0, 0.0), BINS - 1, -1, -1
     for back in range(BINS - 1 - first):
         index = BINS - 2 - back
         mass = counted[index] + about.prior_mass[index]
         tail += mass
-        hazard = mass / tail
-        width = bin_start(index + 1) - bin_start(index)
-        # A request that comes within the bin ends it, on average half way.
-        saved = hazard * cold_ms - (1.0 - 0.5 * hazard) * width
-        kept = saved + (1.0 - hazard) * kept
-        dropped *= 1.0 - hazard
-        again = max(saved + (1.0 - hazard) * again, 0.0)
-        if level == 0 and again - start_ms > dropped:
-            dropped, next_warm = again - start_ms, index
-        if kept <= dropped:
-            kept, keep_until, warm_from = dropped, index, next_warm
+        saved, is_dropped, is_warmed = one_bin_back(saved, mass / tail, index, cold_ms, start_ms, level == 0)
+        if is_warmed:
+            next_warm = index
+        if is_dropped:
+            keep_until, warm_from = index, next_warm
     keep = max(bin_start(keep_until) - age, 0)
     if warm_from < 0:
         return keep, st.FOREVER

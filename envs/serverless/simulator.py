@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,22 @@ from envs.containers.simulator import capacity_of
 from envs.scores import Actor
 from envs.serverless import kernels
 from envs.serverless import state as sv
+from envs.serverless.codec import ACTION_SIZES
+from envs.serverless.network import HazardNetwork, make_scratch
 from envs.serverless.problem import ServerlessProblem
 
 ENVIRONMENTS_PER_THREAD = 32
+
+
+@runtime_checkable
+class ActsByNetwork(Protocol):
+    """An actor whose decisions kernels know, so that whole episodes need no Python.
+
+    Attributes:
+        network: what decides.
+    """
+
+    network: HazardNetwork
 
 
 class ServerlessSimulator:
@@ -91,9 +105,21 @@ class ServerlessSimulator:
         """
         before = self.begin_all(windows)
         actor.reset(self.num_envs)
+        if isinstance(actor, ActsByNetwork):
+            self._follow(actor.network)
         while not self.done.all():
             self.step(np.asarray(actor.act(self.observations, None), np.int64))
         return self.results_since(before)
+
+    def _follow(self, network: HazardNetwork) -> None:
+        """Play all environments to their ends by a network."""
+        actions = np.zeros((self.num_envs, len(ACTION_SIZES)), np.int64)
+
+        def task(first: int, end: int) -> None:
+            about = self.problem.containers, self._batch, self.problem.serverless, self._play
+            kernels.follow_worlds(*about, network, make_scratch(network), actions, first, end)
+
+        share(task, self.num_envs, self.threads)
 
     def begin_all(self, windows: NDArray[np.int64]) -> list[Results]:
         """Begin an episode in each environment, [num_envs, 4] int64; returns what happened in their warm-ups.

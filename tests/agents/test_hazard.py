@@ -25,8 +25,9 @@ from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import Hooks, check, train
 from envs.containers.history import BINS, bin_of
-from envs.serverless.codec import FEATURES, FIRST_END
+from envs.serverless.codec import FEATURES, FIRST_BEGIN, FIRST_END
 from envs.serverless.config import ServerlessConfig
+from envs.serverless.network import NUM_INPUTS, fill_chances, make_scratch
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator, rule
 from envs.serverless.state import LOOK_AHEAD
@@ -169,11 +170,109 @@ def test_the_untrained_policy_is_the_rule_with_look_ahead(problem: ServerlessPro
         np.testing.assert_allclose(usd, expected, rtol=1e-6)
 
 
+def fitted(periods: Periods, start: Any, hidden: tuple[int, ...]) -> Any:
+    """Models that were fitted a little, and corrected much."""
+    rows = rows_of(periods.chosen(periods.function < 10), start)
+    settings = LearnedHazard(networks=(hidden,), weight_decays=(0.0,), batch_size=64)
+    models = []
+    for seed in range(3):
+        fit = Fit(settings, rows, np.ones(len(rows.own), np.bool_), (seed,))
+        fit.epoch(0, 0.03)
+        models += fit.models()
+    return mean_of(models)
+
+
+def decisions_seen(problem: ServerlessProblem, policy: Any) -> Any:
+    """[N, features] what a policy saw at its decisions."""
+    simulator, seen = ServerlessSimulator(problem, 4), []
+    simulator.begin_all(problem.windows(4))
+    while not simulator.done.all():
+        seen.append(simulator.observations[~simulator.done].copy())
+        simulator.step(policy.act(simulator.observations))
+    return np.concatenate(seen)
+
+
+@pytest.fixture(scope="module")
+def web() -> ServerlessProblem:
+    """Functions with several requests at once, and containers that others made spare."""
+    workload = traces.load_invocations("synthetic-functions:mixed?functions=30&hours=8&seed=1")
+    return serverless_problem(workload, ServerlessConfig(warm_up_seconds=1800.0, most_per_hour=600.0))
+
+
+def expected_savings(hazards: Any, view: View, actions: Any) -> Any:
+    """[B] ms of keeping that the plans which begin with actions save on average."""
+    found = np.empty(len(actions))
+    for row, (keep, warm, _) in enumerate(actions):
+        until, first, now = keep - FIRST_END, warm - FIRST_BEGIN, view.first[row]
+        reached = np.concatenate([[1.0], np.cumprod(1.0 - hazards[row, now:-1])])
+        chance, worth = hazards[row, now:-1], view.worth_ms[row]
+        saved = np.append(0.0, np.cumsum(reached[:-1] * (chance * worth - (1.0 - 0.5 * chance) * WIDTHS[now:])))
+        found[row] = saved[until - now]
+        if first >= 0:
+            found[row] += (saved[first - now :].max() - saved[first - now]) - reached[first - now] * view.start_ms[row]
+    return found
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (5, 3)])
+def test_compiled_code_chooses_as_numpy_does(web: ServerlessProblem, hidden: Any) -> None:
+    periods = idle_periods(web, 300, np.random.default_rng(0))
+    model = fitted(periods, untrained(web.serverless.prior_mass, (1.4, 4.0)), hidden)
+    policy = HazardPolicy("learned-hazard", model, {})
+    seen = decisions_seen(web, policy)
+    view = model.view_of(seen)
+    assert len(seen) > 2000
+    assert (view.demand > 0.0).any()
+    assert (view.worth_ms == 0.0).any()
+    assert (policy.act(seen) != model.actions(seen)).any(axis=1).mean() < 0.001
+    assert (untrained(model.prior, model.factors).actions(seen) != model.actions(seen)).any(axis=1).mean() > 0.1
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (5, 3)])
+def test_where_compiled_code_chooses_otherwise_it_costs_the_same(
+    web: ServerlessProblem, periods: Periods, hidden: Any
+) -> None:
+    model = fitted(periods, untrained(web.serverless.prior_mass, (1.4, 4.0)), hidden)  # of other functions: far away
+    policy = HazardPolicy("learned-hazard", model, {})
+    seen = decisions_seen(web, policy)
+    view, chosen, expected = model.view_of(seen), policy.act(seen), model.actions(seen)
+    is_other = (chosen != expected).any(axis=1)
+    savings = [expected_savings(model.hazards(view), view, actions) for actions in (chosen, expected)]
+    np.testing.assert_allclose(*savings, rtol=1e-4, atol=1.0)  # ms
+    assert is_other.mean() < 0.2  # where next to no request is left, NumPy's sums are rounded away
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (5, 3)])
+def test_chances_are_those_of_numpy_within_a_hundred_thousandth(
+    web: ServerlessProblem, periods: Periods, hidden: Any
+) -> None:
+    model = fitted(periods, untrained(web.serverless.prior_mass), hidden)
+    policy = HazardPolicy("learned-hazard", model, {})
+    seen = decisions_seen(web, policy)[[0, 100, 1000, 2000]]
+    expected, scratch = model.hazards(model.view_of(seen)), make_scratch(policy.network)
+    for row, chances in zip(seen, expected, strict=True):
+        fill_chances(row, policy.network, scratch)
+        np.testing.assert_allclose(scratch.chances[:BINS], chances, rtol=1e-5, atol=1e-12)
+
+
+def test_episodes_in_compiled_code_are_those_that_are_stepped(web: ServerlessProblem, periods: Periods) -> None:
+    policy = HazardPolicy("learned-hazard", fitted(periods, untrained(web.serverless.prior_mass), (16,)), {})
+    windows = web.windows(3)
+    whole, stepped = (ServerlessSimulator(web, 3, log_rows=100_000) for _ in range(2))
+    found = whole.play(policy, windows)
+    before = stepped.begin_all(windows)
+    while not stepped.done.all():
+        stepped.step(policy.act(stepped.observations))
+    for index, results in enumerate(stepped.results_since(before)):
+        assert results.costs(web.config.prices) == found[index].costs(web.config.prices)
+        np.testing.assert_array_equal(whole.log(index), stepped.log(index))
+
+
 def test_inputs_are_as_many_as_their_names_and_finite_for_a_function_without_history() -> None:
     view = view_with(MINUTE)
     prior = np.full(BINS, 0.1)
     inputs = inputs_of(view, logit(own_hazards(view, prior)), prior)
     assert inputs.shape == (1, BINS, len(NAMES))
+    assert len(NAMES) == NUM_INPUTS
     assert np.isfinite(inputs).all()
 
 
