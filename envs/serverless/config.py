@@ -37,6 +37,7 @@ class ImageConfig:
             Source: Alibaba GenAI trace 2026: half of the base models load within 22.7 s.
         cpu_milli: thousandths of a CPU for each container.
         concurrency: requests that a container runs at once.
+        layers: further layers, name -> MiB, for images that `ServerlessConfig.overrides` gives.
     """
 
     runtimes: int = 4
@@ -47,6 +48,7 @@ class ImageConfig:
     load_seconds_per_gib: float = 2.0
     cpu_milli: int = 100
     concurrency: int = 1
+    layers: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning.
@@ -93,7 +95,8 @@ class ServerlessConfig:
         images: what containers are made of.
         prices: what energy, capacity and delay cost.
         signals: of the region.
-        overrides: function -> fields of `envs.containers.config.FunctionConfig` that replace what `images` gives.
+        overrides: function -> fields of `envs.containers.config.FunctionConfig` that replace what `images` gives;
+            `layers` is a list of names of `images.layers`, and of those that are made: `runtime-0` and so on.
         admission: whether requests that cannot meet their deadline are rejected at once.
         deadline_seconds: of requests whose workload has none; None: they have none.
         part: which functions there are: `train`, `test` or `all`.
@@ -111,7 +114,7 @@ class ServerlessConfig:
     images: ImageConfig = field(default_factory=ImageConfig)
     prices: ContainerPrices = field(default_factory=lambda: ContainerPrices(usd_per_waited_hour=30.0))
     signals: SignalsConfig = field(default_factory=SignalsConfig)
-    overrides: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    overrides: Mapping[str, Mapping[str, float | tuple[str, ...]]] = field(default_factory=dict, hash=False)
     admission: bool = False
     deadline_seconds: float | None = None
     part: str = "all"

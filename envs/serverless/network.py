@@ -92,9 +92,9 @@ class Scratch(NamedTuple):
 
 def make_scratch(network: HazardNetwork) -> Scratch:
     """Memory for a network."""
-    columns = [np.zeros(LANES) for _ in range(4)]
-    first, second = (np.zeros((int(network.sizes.max()), LANES), np.float32) for _ in range(2))
-    return Scratch(*columns, first, second)
+    counts, tails, odds, chances = np.zeros((4, LANES))
+    first, second = np.zeros((2, int(network.sizes.max()), LANES), np.float32)
+    return Scratch(counts, tails, odds, chances, first, second)
 
 
 @helper

@@ -54,6 +54,7 @@ def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[li
     """
     images = config.images
     layers = [LayerConfig(f"runtime-{number}", images.runtime_mib) for number in range(images.runtimes)]
+    layers += [LayerConfig(name, mib) for name, mib in images.layers.items()]
     functions = []
     for index, name in enumerate(invocations.function_id):
         memory = float(np.nan_to_num(invocations.memory_mib[index], nan=MEDIAN_MEMORY_MIB))
@@ -77,19 +78,22 @@ def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[li
     return functions, layers
 
 
-def check_overrides(overrides: Mapping[str, Mapping[str, float]], names: tuple[str, ...]) -> None:
-    """Refuse settings of functions and fields that there are not.
+def check_overrides(overrides: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> None:
+    """Refuse settings of functions and fields that there are not, and values of the wrong kind.
 
     Raises:
         EnvironmentConfigError: as above.
     """
-    known = [entry.name for entry in fields(FunctionConfig) if entry.name not in ("name", "layers")]
+    known = [entry.name for entry in fields(FunctionConfig) if entry.name != "name"]
     for function, values in overrides.items():
         if function not in names:
             raise EnvironmentConfigError(f"overrides: unknown function {function!r}{did_you_mean(function, names)}")
-        for name in values:
+        for name, value in values.items():
             if name not in known:
                 raise EnvironmentConfigError(f"overrides.{function}: unknown field {name!r}{did_you_mean(name, known)}")
+            if isinstance(value, tuple) != (name == "layers"):
+                wanted = "a list of names" if name == "layers" else "a number"
+                raise EnvironmentConfigError(f"overrides.{function}.{name} is {value!r}; it must be {wanted}")
 
 
 def requests_of(invocations: Invocations) -> Table:

@@ -18,6 +18,10 @@ WORKLOAD = "synthetic-functions:mixed?functions=5&hours=2"
         (f"{{workload: '{WORKLOAD}', config: {{admision: true}}}}", "did you mean 'admission'"),
         (f"{{workload: '{WORKLOAD}', config: {{prices: {{usd_per_waited_hour: -1}}}}}}", "must be at least 0"),
         ("{workload: 'synthetic-functions:mixde'}", "did you mean 'mixed'"),
+        (
+            f"{{workload: '{WORKLOAD}', config: {{overrides: {{mixed-00000: {{layers: [runtime-9]}}}}}}}}",
+            "unknown layer 'runtime-9'; did you mean 'runtime-",
+        ),
     ],
 )
 def test_training_on_what_cannot_be_simulated_is_one_line(

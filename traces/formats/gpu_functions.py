@@ -1,4 +1,4 @@
-"""GPU training functions of the vHive loader: jobs by minute, with the iterations and the deadline of each."""
+"""GPU training functions of the vHive loader: jobs by minute, with the batch, iterations and deadline of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from traces.inputs import Input, find_inputs
 from traces.invocations import Integers, Invocations, spread_counts
 
 FIRST_VALUE = 4
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,16 @@ class Options:
     iteration_seconds: float = field(
         default=0.05, metadata={"help": "time of an iteration; the shortest deadlines leave 0.05 s for each"}
     )
+    batch_per_worker: int = field(
+        default=32,
+        metadata={"help": "samples of a batch that one container takes; a job of a larger batch is several requests"},
+    )
     gpu_milli: int = field(default=1000, metadata={"help": "thousandths of a GPU that a job needs"})
     memory_mib: float = field(default=8192.0, metadata={"help": "memory that a job needs"})
 
     def __post_init__(self) -> None:
         check_number("iteration_seconds", self.iteration_seconds, TraceURIError, above=0.0)
+        check_number("batch_per_worker", self.batch_per_worker, TraceURIError, low=1)
         check_number("gpu_milli", self.gpu_milli, TraceURIError, low=0)
         check_number("memory_mib", self.memory_mib, TraceURIError, low=1.0)
         check_number("seed", self.seed, TraceURIError, low=0)
@@ -38,6 +44,9 @@ class Options:
 
 def load(path: str, options: Options) -> Invocations:
     """The jobs of a folder with `invocations`, `iterations` and `deadline`; those of a minute follow one another.
+
+    With `batch` a job has as many workers, each a request at the same moment, as its batch needs (data parallel), so
+    that an iteration takes as long as one of a small batch.
 
     Raises:
         TraceError: a file is missing, or breaks a rule.
@@ -48,6 +57,7 @@ def load(path: str, options: Options) -> Invocations:
             raise TraceValueError(f"{path}: has no file {name}.csv")
     ids, counts = _rows(files["invocations"])
     iterations, deadlines = _rows(files["iterations"])[1], _rows(files["deadline"])[1]
+    batches = _rows(files["batch"])[1] if "batch" in files else None
     minutes = np.arange(max(map(len, counts), default=0)) * 60_000
     parts: list[tuple[Integers, Integers, Integers, Integers]] = []
     rng = np.random.default_rng(options.seed)
@@ -58,7 +68,19 @@ def load(path: str, options: Options) -> Invocations:
         if min(len(iterations[number]), len(deadlines[number])) < jobs:
             raise TraceValueError(f"{path}: function {name} has {jobs} jobs, but fewer iterations or deadlines")
         run_ms = np.rint(iterations[number][:jobs] * (options.iteration_seconds * 1000.0)).astype(np.int64)
-        parts.append((time_ms, np.full(jobs, number), np.maximum(1, run_ms), deadlines[number][:jobs]))
+        workers = np.ones(jobs, np.int64)
+        if batches is not None:
+            if number >= len(batches) or len(batches[number]) < jobs:
+                raise TraceValueError(f"{path}: function {name} has {jobs} jobs, but fewer batches")
+            workers = np.maximum(1, -(-batches[number][:jobs] // options.batch_per_worker))
+            if workers.max(initial=1) > MOST_WORKERS:
+                raise TraceValueError(
+                    f"{path}: function {name} has a job of batch {batches[number][:jobs].max()}, which needs "
+                    f"{workers.max()} workers; give a larger batch_per_worker than {options.batch_per_worker}"
+                )
+        of_job = np.repeat(np.arange(jobs), workers)
+        columns = (time_ms, np.full(jobs, number), np.maximum(1, run_ms), deadlines[number][:jobs])
+        parts.append((columns[0][of_job], columns[1][of_job], columns[2][of_job], columns[3][of_job]))
     time_ms, function, run_ms, deadline_ms = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Invocations.from_columns(
         ids,
@@ -99,7 +121,7 @@ def _rows(source: Input) -> tuple[list[str], Sequence[Integers]]:
 FORMAT: Format[Any] = Format(
     name="gpu-functions",
     kind="invocations",
-    description="GPU training functions with iterations and deadlines, made by the vHive loader's authors",
+    description="GPU training functions with batches, iterations and deadlines, made by the vHive loader's authors",
     options=Options,
     load=load,
     licence="MIT",

@@ -223,6 +223,8 @@ def test_observations_are_within_the_space():
         ({"pool": (NodeConfig(memory_mib=100.0),)}, "function f0: its memory_mib is 512"),
         ({"overrides": {"f9": {"cpu_milli": 1}}}, "unknown function 'f9'; valid: f0"),
         ({"overrides": {"f0": {"cpu_mili": 1}}}, "unknown field 'cpu_mili'; did you mean 'cpu_milli'"),
+        ({"overrides": {"f0": {"layers": 3.0}}}, r"overrides\.f0\.layers is 3\.0; it must be a list of names"),
+        ({"overrides": {"f0": {"cpu_milli": ("a",)}}}, "it must be a number"),
         ({"part": "trian"}, "unknown part 'trian'; did you mean 'train'"),
         ({"part": "test"}, "leaves one part empty"),
         ({"most_per_hour": 0.1}, "every function is called more often"),
@@ -243,6 +245,17 @@ def test_an_unknown_setting_names_the_nearest():
 def test_a_workload_that_is_none_is_refused():
     with pytest.raises(EnvironmentConfigError, match="workload is 3"):
         problem_from_arguments(3, None)
+
+
+def test_images_are_made_of_layers_that_a_user_names_and_shared_ones_are_pulled_once():
+    images = ImageConfig(layers={"cuda": 3000.0}, start_seconds=1.0, code_mib=1.0, runtime_mib=1.0)
+    overrides = {name: {"layers": ("cuda",)} for name in ("f0", "f1")}
+    invocations = calls([0, 600_000], [0, 1], memory_mib=np.full(2, 512.0))
+    pool = (NodeConfig(memory_mib=4096.0, cpu_milli=8000, boot_seconds=10.0, sleep_seconds=3600.0),)
+    given = played(problem_of(invocations, images=images, overrides=overrides, pool=pool), rule(FIXED, 0.0))
+    made = played(problem_of(invocations, images=images, pool=pool), rule(FIXED, 0.0))
+    assert given.total("pulled_bytes") == 3000 << 20
+    assert made.total("pulled_bytes") == 4 << 20
 
 
 def test_a_function_names_an_unknown_layer():

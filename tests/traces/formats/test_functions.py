@@ -98,6 +98,14 @@ def test_gpu_functions_have_run_times_and_deadlines_of_each_job(tmp_path):
     found = traces.load_invocations(f"gpu-functions:{tmp_path}")
     assert found.duration_ms.tolist() == [5000, 10000, 15000]
     assert found.deadline_ms.tolist() == [9000, 20000, 30000]
+    (tmp_path / "batch.csv").write_text(f"{head}o,a,gpt2,queue,32,80,8\n")
+    found = traces.load_invocations(f"gpu-functions:{tmp_path}")
+    assert found.duration_ms.tolist() == [5000, *[10000] * 3, 15000]  # 80 samples are for three workers
+    assert len(set(found.time_ms.tolist())) == 3
+    (tmp_path / "batch.csv").write_text(f"{head}o,a,gpt2,queue,4000,8,8\n")
+    with pytest.raises(TraceValueError, match="has a job of batch 4000, which needs 4000 workers"):
+        traces.load_invocations(f"gpu-functions:{tmp_path}?batch_per_worker=1")
+    (tmp_path / "batch.csv").unlink()
     (tmp_path / "deadline.csv").write_text(f"{head}o,a,gpt2,queue,9000\n")
     with pytest.raises(TraceValueError, match="has 3 jobs, but fewer iterations or deadlines"):
         traces.load_invocations(f"gpu-functions:{tmp_path}")
