@@ -69,6 +69,7 @@ class AgentConfig(Tagged):
             module `files` has `load_trained(folder, manifest) -> Policy`.
         action_spaces: names of the Gymnasium action spaces that it can play.
         clusters_only: it trains on GPU clusters alone, whatever their action space.
+        only_env: id of the one environment that it is made for; None: it plays what its action spaces say.
         has_onnx: whether its policy is also saved as ONNX, which a cluster then runs; else NumPy alone runs it.
         masked: whether it sees the action mask. Where it does not, a choice outside the mask means the default, in
             training, in the saved policy and on a cluster: see `envs.gpu_cluster.codec.decode`.
@@ -78,6 +79,7 @@ class AgentConfig(Tagged):
     engine: ClassVar[str]
     action_spaces: ClassVar[tuple[str, ...]]
     clusters_only: ClassVar[bool] = False
+    only_env: ClassVar[str | None] = None
     masked: ClassVar[bool] = False
     has_onnx: ClassVar[bool] = True
     trains_on_several: ClassVar[bool] = False

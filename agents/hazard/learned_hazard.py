@@ -43,6 +43,7 @@ class LearnedHazard(AgentConfig):
 
     engine: ClassVar[str] = "agents.hazard"
     action_spaces: ClassVar[tuple[str, ...]] = ()
+    only_env: ClassVar[str | None] = "autoscaler/Serverless-v0"
     has_onnx: ClassVar[bool] = False
 
     name: str = "learned-hazard"

@@ -62,6 +62,9 @@ class BenchPolicy:
     def reason_against(self, scenario: BenchConfig) -> str | None:
         """Why it cannot run in a scenario; None: it can."""
         if self.kind == "agent":
+            only_env = AGENTS[self.target].only_env
+            if only_env is not None:
+                return None if scenario.env == only_env else f"which is no scenario of {only_env}"
             clusters = scenario.env is None
             able = self.target in agents_for(ACTION_SPACE, clusters=clusters)
             return None if able else f"which {'is' if clusters else 'is not'} a GPU cluster"
@@ -143,7 +146,7 @@ def _rule(name: str, seeds: int) -> BenchPolicy:
 
 def _agent(name: str, agent: str, options: str, seeds: int) -> BenchPolicy:
     able = list(dict.fromkeys([*agents_for(ACTION_SPACE, clusters=True), *agents_for(ACTION_SPACE)]))
-    if agent not in able:
+    if agent not in able and AGENTS[agent].only_env is None:
         raise BenchError(f"agent {agent} cannot play {ACTION_SPACE}; choose one of {', '.join(able)}")
     overrides = tuple(option for option in options.split("&") if option)
     for option in overrides:

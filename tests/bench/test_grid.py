@@ -210,6 +210,7 @@ def test_a_killed_grid_goes_on_where_it_was(tmp_path: Path) -> None:
         (["--policies", "ppo?trace=x"], "is no setting of an agent"),
         (["--policies", "ppo?train.total_stepz=1"], "did you mean"),
         (["--policies", "dqn"], "cannot play MultiDiscrete"),
+        (["--policies", "learned-hazard"], "nothing can run"),
         (["--policies", "consolidating"], "nothing can run"),
         (["--address", "auto"], "add --engine ray"),
         (["--policies", "./no/such/run"], "no/such/run"),
@@ -224,6 +225,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert words in errors
     assert len(errors.splitlines()) == 1
     assert not out.exists()
+
+
+def test_an_agent_that_is_made_for_one_environment_takes_part_there() -> None:
+    (policy,) = choose_policies("learned-hazard?train.total_steps=1000", 2)
+    scenarios = {name: find_scenario(name, None).config for name in ("serverless-generated", "synthetic-one-pool")}
+    assert policy.reason_against(scenarios["serverless-generated"]) is None
+    reason = policy.reason_against(scenarios["synthetic-one-pool"])
+    assert reason == "which is no scenario of autoscaler/Serverless-v0"
 
 
 def test_a_folder_is_for_one_grid_at_a_time(tmp_path: Path) -> None:
