@@ -49,7 +49,7 @@ class Tuned:
         usd_per_hour: the same per hour of the windows.
         half_usd_per_window: (first half, second half): the same for what a search on every other window would have
             chosen.
-        half_choices: what those two searches chose: how much the choice depends on the sample.
+        half_choices: the setpoint and consolidation of those two: how much that choice depends on the sample.
         consolidation: the best choice of the consolidation lever, 0 where the lever is off.
         power_cap: of the power lever, likewise.
         width: of the width lever, likewise.
