@@ -170,13 +170,19 @@ def main() -> None:
         "Melbourne, later mornings": replace(config, days=LATER_DAYS),
         "Manhattan, later mornings": manhattan(arguments.data, arguments.quick),
     }
+    whole = 3600.0 * (HOURS[1] - HOURS[0])
+    places |= {f"{name}, whole": replace(place, episode_seconds=whole) for name, place in places.items()}
     won = to_win(places["Melbourne, later mornings"], constant, arguments.episodes)
     print("\nLook-ahead on Melbourne's later mornings, USD/h:")
     print("\n".join(f"| {name} | {usd:.3f} | {usd / won['none'] - 1:+.1%} |" for name, usd in won.items()))
     policies[TRAINED] = [trained(task, seed, arguments.steps) for seed in range(arguments.seeds)]
     document: dict[str, Any] = {"look_ahead_usd_per_hour": won}
     for title, place in places.items():
-        evaluation = EdgeCityEvaluation(EDGE_CITY, train_kwargs, {"scenario": place}, arguments.episodes)
+        first, last = place.days or TRAINING_DAYS
+        fits = (
+            last - first if place.episode_seconds == whole else arguments.episodes
+        )  # a whole morning begins once a day
+        evaluation = EdgeCityEvaluation(EDGE_CITY, train_kwargs, {"scenario": place}, min(arguments.episodes, fits))
         table = {name: played(evaluation, each) for name, each in policies.items()}
         show(title, table)
         document[title] = {name: {key: each.tolist() for key, each in row.items()} for name, row in table.items()}
