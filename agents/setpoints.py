@@ -36,6 +36,7 @@ class LearnedSetpoints:
         packer: in-pool packer that it was trained with, None for the environment's own.
         price: what it makes of the price of waiting, of `PRICES`.
         levers: names of the codec's `LEVERS` that it chooses beside setpoints; each must be on.
+        intensity: [1 + I] float64, weights of the learned intensity; None: it is not among the features.
 
     Attributes:
         start: as given.
@@ -59,6 +60,7 @@ class LearnedSetpoints:
         packer: str | None = None,
         price: str = PRICES[0],
         levers: Sequence[str] = (),
+        intensity: NDArray[np.float64] | None = None,
     ) -> None:
         self.name, self.packer, self.start, self.features, self.price = name, packer, start, tuple(features), price
         self.levers = tuple(levers)
@@ -67,7 +69,9 @@ class LearnedSetpoints:
         self.codec_fingerprint = fingerprint(start.layout)
         self.rule = start.rule
         constants = start_of(start.layout, start.rule, levers)
-        self.policies = make_policies(start.layout, features, hidden, constants, weights[None], price, levers)
+        self.policies = make_policies(
+            start.layout, features, hidden, constants, weights[None], price, levers, intensity
+        )
 
     def reset(self, num_clusters: int) -> None:
         """Do nothing: it has no memory."""

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from agents.baselines.constant import ConstantSetpoint
 from agents.cluster_task import ClusterTask
 from agents.es.cma_es import CmaES
+from agents.es.intensity import fit_intensity
 from agents.setpoints import LearnedSetpoints
-from envs.gpu_cluster.codec import CodecLayout, Pool, make_policies, number_of_outputs, number_of_weights, start_of
+from envs.gpu_cluster.codec import (
+    INTENSITY,
+    CodecLayout,
+    Pool,
+    make_policies,
+    number_of_outputs,
+    number_of_weights,
+    start_of,
+)
 from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, RESERVES, TIMEOUTS, price_of
 from envs.gpu_cluster.episodes import equal_edges_ms
 from envs.gpu_cluster.simulator import Simulator
@@ -41,6 +50,7 @@ class Ground:
         start: the constants that policies begin from.
 
     Attributes:
+        intensity: [1 + I] float64, of the learned intensity; None: policies read none.
         validation: [V, 3] int64, about a day each.
         steps: decisions taken so far.
     """
@@ -57,6 +67,7 @@ class Ground:
         count = min(max(round((end - cut) / DAY_MS), FEWEST_VALIDATIONS), MOST_VALIDATIONS)
         edges = equal_edges_ms(cut, end, count)
         self.validation = self._episodes(np.array(edges[:-1]), np.array(edges[1:]))
+        self.intensity: NDArray[np.float64] | None = None
         self.steps = 0
         self._simulators: dict[tuple[int, float], Simulator] = {}
 
@@ -66,6 +77,11 @@ class Ground:
         template, per_gpu_hour = self._problem.template, self._problem.config.objective.usd_per_gpu_hour
         idle = template[:, Pool.IDLE_NODE_WATTS] / 1000.0 * template[:, Pool.USD_PER_KWH]
         return float(np.mean(price_of(idle / (idle + per_gpu_hour * template[:, Pool.GPUS_PER_NODE]))))
+
+    @property
+    def searched_on(self) -> tuple[Problem, int, int]:
+        """Trace and cluster, and the begin and end of what is searched on, ms."""
+        return self._problem, self._begin, self._cut
 
     def whole(self) -> NDArray[np.int64]:
         """[W, 3] int64: equal windows that are all of what is searched on."""
@@ -109,7 +125,7 @@ class Ground:
     def _play(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         settings, layout = self._settings, self._problem.config.codec
         shape = settings.features, settings.hidden, self._constants
-        policies = make_policies(layout, *shape, weights, settings.price, self._levers)
+        policies = make_policies(layout, *shape, weights, settings.price, self._levers, self.intensity)
         count = len(weights) * len(episodes)
         seconds = float((episodes[:, 1] - episodes[:, 0]).max()) / 1000.0
         if (count, seconds) not in self._simulators:
@@ -130,6 +146,7 @@ class Arena:
 
     Attributes:
         start: the tuned constants.
+        intensity: [1 + I] float64, fitted to what is searched on; None: policies read none.
         size: weights of a policy.
         validation: windows that no search sees.
     """
@@ -141,6 +158,11 @@ class Arena:
         self.start = task.tuned.policy(task.problem.config)
         self.size = settings.weights(self.start.layout)
         self._grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
+        self.intensity: NDArray[np.float64] | None = None
+        if INTENSITY in settings.features:
+            self.intensity = fit_intensity([ground.searched_on for ground in self._grounds])
+            for ground in self._grounds:
+                ground.intensity = self.intensity
         self.validation: Windows = tuple(ground.validation for ground in self._grounds)
 
     @property
@@ -160,7 +182,7 @@ class Arena:
         """The policy of some weights."""
         settings, levers = self._settings, self._settings.levers_of(self.start.layout)
         shape = settings.features, settings.hidden, weights
-        return LearnedSetpoints(settings.name, self.start, *shape, packer, settings.price, levers)
+        return LearnedSetpoints(settings.name, self.start, *shape, packer, settings.price, levers, self.intensity)
 
     def constants_by_price(self, zero: NDArray[np.float64]) -> NDArray[np.float64]:
         """Let constants change with the price of waiting, so that a policy begins as what is right at each price.

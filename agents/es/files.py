@@ -18,7 +18,7 @@ from agents.es.cma_es import CmaES
 from agents.setpoints import LearnedSetpoints
 from configs.errors import ConfigError
 from configs.loader import build_config
-from envs.gpu_cluster.codec import LEVERS, RULE_SIZE
+from envs.gpu_cluster.codec import INTENSITY, LEVERS, RULE_SIZE
 
 if TYPE_CHECKING:
     from agents.es.environment import SearchedPolicy
@@ -33,24 +33,26 @@ def save_trained(folder: Path, policy: LearnedSetpoints, manifest: Manifest, con
 
     def write(temporary: Path) -> None:
         tensors = {"weights": policy.policies.weights[0], "start": policy.start.rule}
+        if INTENSITY in policy.features:
+            tensors["intensity"] = policy.policies.intensity
         safetensors.numpy.save_file(tensors, temporary / WEIGHTS)
         (temporary / CONFIG).write_text(config_text)
 
     save_artifact(folder, manifest, write)
 
 
-def read_weights(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The weights of an artifact, and the rule that they begin from: [RULE_SIZE] int64.
+def read_weights(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
+    """The weights of an artifact, the rule that they begin from, [RULE_SIZE] int64, and those of a learned intensity.
 
-    A rule that was saved before there were as many levers does nothing with the later ones.
+    A rule that was saved before there were as many levers does nothing with the later ones. None: it has no intensity.
 
     Raises:
         ArtifactError: they cannot be read.
     """
     try:
         tensors = safetensors.numpy.load_file(folder / WEIGHTS)
-        start = tensors["start"]
-        return tensors["weights"], np.pad(start, (0, max(RULE_SIZE - len(start), 0)))
+        start = np.pad(tensors["start"], (0, max(RULE_SIZE - len(tensors["start"]), 0)))
+        return tensors["weights"], start, tensors.get("intensity")
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(f"{folder / WEIGHTS}: the weights cannot be read ({reason}); train it again") from error
@@ -67,7 +69,7 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
 
         return load_searched(folder, manifest)
     layout = manifest.cluster_layout(folder)
-    weights, rule = read_weights(folder)
+    weights, rule, intensity = read_weights(folder)
     try:
         settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
         assert isinstance(settings, CmaES)
@@ -83,9 +85,10 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
             manifest.packer,
             settings.price,
             settings.levers_of(layout),
+            None if intensity is None else np.asarray(intensity, np.float64),
         )
     except (AgentConfigError, ConfigError, ValueError, IndexError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit: {error}; train it again") from error
-    if not np.isfinite(weights).all():
+    if not np.isfinite(np.concatenate([weights, np.zeros(0) if intensity is None else intensity])).all():
         raise ArtifactError(f"{folder / WEIGHTS}: the weights do not fit: one is not finite; train it again")
     return policy

@@ -100,7 +100,7 @@ class SearchRun(GenerationRun):
             ArtifactError: there are none, or they belong to another agent, other features or another codec.
         """
         folder, manifest = self._own_artifact(path)
-        weights, rule = read_weights(folder)
+        weights, rule, _ = read_weights(folder)  # an intensity is fitted to the trace of the run
         settings = self._settings
         layout = self._task.layout
         levers = settings.levers_of(layout)

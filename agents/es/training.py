@@ -17,7 +17,7 @@ from agents.training import Hooks, Result, Task
 from configs.errors import did_you_mean
 from envs.gpu_cluster.codec import LEVERS, CodecLayout, feature_choices, lever_columns
 
-WIDEST = CodecLayout(**dict.fromkeys([lever.switch for lever in LEVERS], True), signals=True)
+WIDEST = CodecLayout(**dict.fromkeys([lever.switch for lever in LEVERS], True), signals=True, arrival_features=True)
 
 
 def check(agent: AgentConfig, config: TrainConfig) -> None:

@@ -15,7 +15,7 @@ from agents.sb3.setpoint_scores import SetpointScores
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.codec import LEVERS, start_of
 from envs.gpu_cluster.codec.features import PoolFeature
-from envs.gpu_cluster.codec.setpoint_policy import OUTPUTS, price_of
+from envs.gpu_cluster.codec.setpoint_policy import INTENSITY, OUTPUTS, price_of
 
 PRICE_AT = int(PoolFeature.IDLE_COST_AGAINST_WAIT_COST)
 
@@ -59,11 +59,13 @@ class SearchedStart(nn.Module):
             sharpness: by how much a choice next to another one scores less.
 
         Raises:
-            ValueError: it has hidden layers.
+            ValueError: it has hidden layers, or a learned intensity.
         """
         found = policy.policies
         if len(found.sizes) != 2:
             raise ValueError("it has hidden layers, and only a linear policy can be added to")
+        if INTENSITY in policy.features:
+            raise ValueError(f"it reads {INTENSITY}, and only a policy of features can be added to")
         columns = [*found.cluster_at.tolist(), *(self._of_cluster + found.pool_at).tolist()]
         names = [LEVERS[lever].name for lever in self._levers]
         weights = np.zeros((len(found.weights[0]) // len(found.start), OUTPUTS + len(names)), np.float32)

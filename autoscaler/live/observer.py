@@ -87,7 +87,7 @@ class Observer:
         self._machines = machine_watches(config, clock)
         self.store = Store(Parser(config, clock), clock, self._triggered, self._skipped, self._machines)
         self._views = ViewBuilder(config, clock)
-        self._submissions = Submissions(clock.now())
+        self._submissions = Submissions(clock.now(), config.codec.arrival_features)
         self._run_times = None if config.prediction.method == "none" else RunTimes(config.prediction)
         self._watchers = Watchers(())
 

@@ -33,6 +33,7 @@ from autoscaler.live.policy.decide import Decider
 from autoscaler.live.policy.pool_signals import PoolSignals
 from autoscaler.live.policy.setpoints import Setpoints, setpoints_after
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog
+from autoscaler.live.prediction_config import PredictionSettings
 from autoscaler.live.signal_config import LiveRegion, SignalSettings
 from autoscaler.live.view.parse import Parser
 from autoscaler.live.view.store import Resource, Store
@@ -53,6 +54,8 @@ from traces.trace import NO_DEADLINE, Trace
 
 MONDAY = 1_699_833_600.0  # 2023-11-13 00:00 UTC, where the trace's second 0 lies
 GPUS = 8
+USER = "user"
+"""Label of pods that says whose job it is, where the policy is shown that."""
 
 
 def make_trace(seed: int, jobs: int, checkpointed: float = 0.0) -> Trace:
@@ -96,6 +99,7 @@ class LiveSide:
             codec=layout,
             usd_per_gpu_hour=config.objective.usd_per_gpu_hour,
             decision_interval_seconds=config.decision_interval_seconds,
+            prediction=PredictionSettings(user_label=USER),
             signals=SignalSettings(tuple(LiveRegion(region.name) for region in config.regions)),
             guardrails=GuardrailConfig(
                 steps=StepLimits(max_suspended=1000),
@@ -105,7 +109,7 @@ class LiveSide:
         self.clock = ManualClock(MONDAY)
         self.store = Store(Parser(self.config, self.clock), self.clock)
         self.views = ViewBuilder(self.config, self.clock)
-        self.submissions = Submissions(self.clock.now())
+        self.submissions = Submissions(self.clock.now(), layout.arrival_features)
         self.names: dict[int, str] = {}  # a simulated node that is on -> the name of its Node
         self.ordered = 0
         self.consolidated = {pool.name: self.clock.now() for pool in pools}
@@ -152,6 +156,8 @@ class LiveSide:
                 annotations[ANNOTATION_DATA_REGION] = self.region_of(job)
         state: dict[str, Any] = {"phase": phase} if phase else {}
         state["spec"], meta = {"priority": job.priority, **self.containers(job, count)}, {"annotations": annotations}
+        if self.config.codec.arrival_features:
+            meta["labels"] = {USER: str(self.problem.users[job.number])}
         pod = raw.pod(name, job.milli // 1000 // count, node, job=name_of(job), created=MONDAY, metadata=meta, **state)
         self.store.apply(Resource.PODS, kind, pod)
 

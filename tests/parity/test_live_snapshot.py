@@ -21,6 +21,7 @@ from envs.gpu_cluster.codec import (
     CodecLayout,
     Decision,
     PoolSignal,
+    Signal,
     fingerprint,
     signal_row,
 )
@@ -56,6 +57,8 @@ class Restless:
         action[:, 0] = self._turn
         return action
 
+
+WEIGHTS = (0.3, 0.2, 0.2, 0.2, 0.1)
 
 CLUSTERS = {
     "one pool from zero": (PoolConfig("gpu", max_nodes=6),),
@@ -131,6 +134,26 @@ def test_the_same_where_no_signal_is_known() -> None:
     simulator = ToldSimulator(problem, LiveSide(problem, layout))
     assert run(simulator, make_baseline("reactive", layout), layout) > 20
     assert simulator.snapshot.pool_signals[:2, PoolSignal.USD_PER_KWH :].tolist() == [[0.15] * 25] * 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_same_where_submissions_are_remembered_by_user(seed: int) -> None:
+    """Jobs in batches, of some users; a memory of weeks, of which no window knows the beginning any more."""
+    layout, generator = CodecLayout(max_pools=3, window_slots=4, arrival_features=True), np.random.default_rng(seed)
+    plain = make_trace(seed, 90)
+    trace = Trace.from_columns(
+        {
+            "submit_time_seconds": np.cumsum(generator.choice([1.0, 20.0, 59.0, 900.0, 30_000.0], 90, p=WEIGHTS)),
+            "duration_seconds": plain.duration_seconds,
+            "gpu_milli": plain.gpu_milli,
+            "user": generator.choice(["ann", "bob", "eve"], 90).tolist(),
+        }
+    )
+    problem = make_problem(trace, ClusterConfig(CLUSTERS["one pool from zero"]), EnvironmentConfig(codec=layout))
+    assert trace.span_seconds > 2 * 86_400.0
+    simulator = ToldSimulator(problem, LiveSide(problem, layout))
+    assert run(simulator, make_baseline("reactive", layout), layout) > 50
+    assert simulator.snapshot.signals[Signal.FADING_JOBS_604800S] > 10.0
 
 
 @pytest.mark.parametrize("interval", [0.0, 10.0, 1200.0])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from agents.setpoints import LearnedSetpoints
 from autoscaler.evaluation.insight.moments import Moments, reserves_of, timeouts_of
-from envs.gpu_cluster.codec import lever_columns, observation_names
+from envs.gpu_cluster.codec import INTENSITY, INTENSITY_INPUTS, lever_columns, observation_names
 from envs.gpu_cluster.codec.setpoint_policy import PRICE
 
 MOST_PERMUTED = 1500
@@ -119,12 +119,15 @@ def feature_columns(policy: Policy) -> dict[str, list[int]]:
 def _read_features(policy: Policy) -> set[str] | None:
     if not isinstance(policy, LearnedSetpoints):
         return None
-    return {*policy.features, *([] if policy.price == "ignored" else [f"pool.{PRICE}"])}
+    read = {*policy.features, *([] if policy.price == "ignored" else [f"pool.{PRICE}"])}
+    return read if INTENSITY not in read else read | {feature.name.lower() for feature in INTENSITY_INPUTS}
 
 
 def _linear_effects(policy: Policy) -> dict[str, NDArray[np.float64]] | None:
     """Feature -> [time-out, reserve, levers] choices for a change of 1; None where the policy is not linear in them."""
     if not isinstance(policy, LearnedSetpoints) or len(policy.policies.sizes) != 2 or policy.policies.is_crossed:
+        return None
+    if INTENSITY in policy.features:  # what it reads counts by another curve there
         return None
     outputs = len(policy.policies.start)
     inputs = policy.policies.weights[0][outputs:].reshape(-1, outputs)  # after the biases

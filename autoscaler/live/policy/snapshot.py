@@ -260,6 +260,8 @@ def _fill_signals(
     signals[Signal.QUEUE_GPUS] += sum(gang.pending_gpu_milli for gang in view.queue) / 1000.0
     signals[Signal.RUNNING_JOBS] = len(view.running)
     signals[Signal.USD_PER_GPU_HOUR] = config.usd_per_gpu_hour
+    if config.codec.arrival_features:
+        submissions.write_memory(now, signals)
 
 
 def _fill_prices(config: LiveConfig, snapshot: ClusterSnapshot) -> None:

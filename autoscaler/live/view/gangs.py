@@ -53,11 +53,13 @@ class Submission:
         key: of its gang.
         seconds: when.
         gpu_milli: GPUs of all its pods.
+        user: whose it is: the value of `prediction.user_label`, else its namespace.
     """
 
     key: str
     seconds: float
     gpu_milli: int
+    user: str = ""
 
 
 def consumes_request(pod: PodView) -> bool:
@@ -170,16 +172,22 @@ class GangBuilder:
             job = contents.jobs.get(key)
             gang = self._gang(key, pods, job, contents.jobs.get(pods[0].gang), manager(job))
             size = gang.gpu_milli_per_pod * gang.parallelism
-            submissions.append(Submission(key, gang.submitted_seconds, size))
+            submissions.append(Submission(key, gang.submitted_seconds, size, self._user(pods, gang)))
             if gang.state is not GangState.FINISHED:
                 gangs.append(gang)
         for gang in (*self._groups(grouped.values(), manager), *self._workloads(contents)):
-            size = sum(pod.gpu_milli for pod in (*gang.pods, *gang.expected))
-            submissions.append(Submission(gang.key, gang.submitted_seconds, size))
+            pods = [*gang.pods, *gang.expected]
+            size = sum(pod.gpu_milli for pod in pods)
+            submissions.append(Submission(gang.key, gang.submitted_seconds, size, self._user(pods, gang)))
             gangs.append(gang)
         gangs.sort(key=lambda gang: (gang.submitted_seconds, gang.key))
         quotas = Quotas(contents.quotas.values())
         return [self._judged(gang, quotas, pools, together) for gang in gangs], submissions
+
+    def _user(self, pods: Sequence[PodView], gang: GangView) -> str:
+        """Whose job a gang is, as the history of run times has it."""
+        label = self._config.prediction.user_label
+        return next((pod.labels[label] for pod in pods if label in pod.labels), gang.ref.namespace)
 
     def _judged(
         self, gang: GangView, quotas: Quotas, pools: Sequence[PoolView], together: Callable[[], Together]

@@ -7,6 +7,7 @@ needs numpy only and imports no other package of this project.
 """
 
 from envs.gpu_cluster.codec.action import HOLD, decode, default_action, write_mask
+from envs.gpu_cluster.codec.arrivals import empty_habits, empty_memory, note_submission, write_arrivals
 from envs.gpu_cluster.codec.consolidation import BusyNode, Emptying, NodePart, consolidation_plan, emptiable
 from envs.gpu_cluster.codec.fingerprint import description, fingerprint
 from envs.gpu_cluster.codec.holding import decision_time, write_setpoint
@@ -49,6 +50,8 @@ from envs.gpu_cluster.codec.packing import backlog_pools
 from envs.gpu_cluster.codec.placement_price import SLOPES, write_price
 from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row
 from envs.gpu_cluster.codec.setpoint_policy import (
+    INTENSITY,
+    INTENSITY_INPUTS,
     PRICES,
     SetpointPolicies,
     feature_choices,
@@ -71,6 +74,8 @@ __all__ = [
     "HOLD",
     "HORIZON_HOURS",
     "IDLE_AGE_EDGES_SECONDS",
+    "INTENSITY",
+    "INTENSITY_INPUTS",
     "LEVERS",
     "MAX_GPUS_PER_NODE",
     "NO_SETPOINT",
@@ -112,6 +117,8 @@ __all__ = [
     "description",
     "emptiable",
     "empty_decision",
+    "empty_habits",
+    "empty_memory",
     "empty_plan",
     "empty_snapshot",
     "encode",
@@ -121,6 +128,7 @@ __all__ = [
     "lever_columns",
     "make_policies",
     "next_change_seconds",
+    "note_submission",
     "number_of_inputs",
     "number_of_outputs",
     "number_of_weights",
@@ -129,6 +137,7 @@ __all__ = [
     "scratch_for",
     "signal_row",
     "start_of",
+    "write_arrivals",
     "write_mask",
     "write_price",
     "write_setpoint",

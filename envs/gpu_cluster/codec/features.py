@@ -69,6 +69,34 @@ class GridFeature(Feature):
     BUDGET_ENDS = "seconds", 3600.0
 
 
+class ArrivalFeature(Feature):
+    """What the memory of submissions adds to the cluster, see `envs.gpu_cluster.codec.arrivals`."""
+
+    FADING_GPUS_60S = "GPUs", 2.0
+    FADING_GPUS_300S = "GPUs", 4.0
+    FADING_GPUS_1800S = "GPUs", 16.0
+    FADING_GPUS_10800S = "GPUs", 64.0
+    FADING_GPUS_604800S = "GPUs", 2048.0
+    FADING_JOBS_60S = "jobs", 1.0
+    FADING_JOBS_300S = "jobs", 2.0
+    FADING_JOBS_1800S = "jobs", 4.0
+    FADING_JOBS_10800S = "jobs", 16.0
+    FADING_JOBS_604800S = "jobs", 512.0
+    BATCH_JOBS = "jobs", 2.0
+    BATCH_GPUS = "GPUs", 8.0
+    MEAN_BATCH_GPUS = "GPUs", 8.0
+    MEAN_GANG_GPUS = "GPUs", 4.0
+    LARGEST_GANG_GPUS = "GPUs", 8.0
+    LAST_GANG_GPUS = "GPUs", 4.0
+    MEAN_GAP_SECONDS = "seconds", 600.0
+    ACTIVE_USERS = "users", 4.0
+    BUSIEST_USER_SHARE = "share"
+    USER_MEAN_GPUS = "GPUs", 4.0
+    USER_AGAIN = "share"
+    USER_GAP_SECONDS = "seconds", 600.0
+    USERS_NEXT_GPUS = "GPUs", 8.0
+
+
 class PoolFeature(Feature):
     """A pool."""
 
@@ -223,7 +251,7 @@ class Part(NamedTuple):
     switch: str | None = None
 
 
-CLUSTER_PARTS = (Part(ClusterFeature), Part(GridFeature, "grid_events"))
+CLUSTER_PARTS = (Part(ClusterFeature), Part(GridFeature, "grid_events"), Part(ArrivalFeature, "arrival_features"))
 POOL_PARTS = (
     Part(PoolFeature),
     Part(ConsolidationFeature, "consolidation"),

@@ -32,6 +32,12 @@ NO_SETPOINT = -1
 SUBMIT_WINDOWS_SECONDS = (600.0, 3600.0, 21600.0, 86400.0)
 """Sliding windows over which submitted GPUs are counted."""
 
+FADING_HALF_LIVES_SECONDS = (60.0, 300.0, 1800.0, 10800.0, 604800.0)
+"""Half-lives of the sums of submissions that fade: a minute to a week; see `envs.gpu_cluster.codec.arrivals`."""
+
+BATCH_SECONDS = 60.0
+"""Jobs with at most so long between one and the next are one batch."""
+
 HORIZON_HOURS = 24
 """Hours ahead for which a snapshot has an expected price of energy."""
 
@@ -159,6 +165,30 @@ class Signal(_Field):
     BUDGET_WATTS = auto()
     BUDGET_STARTS_SECONDS = auto()  # until it starts, 0 from then on
     BUDGET_ENDS_SECONDS = auto()
+    # The memory of submissions, where the layout shows it: in the order of `ArrivalFeature`.
+    FADING_GPUS_60S = auto()  # GPUs submitted; what is left of them halves in that time
+    FADING_GPUS_300S = auto()
+    FADING_GPUS_1800S = auto()
+    FADING_GPUS_10800S = auto()
+    FADING_GPUS_604800S = auto()
+    FADING_JOBS_60S = auto()  # jobs likewise
+    FADING_JOBS_300S = auto()
+    FADING_JOBS_1800S = auto()
+    FADING_JOBS_10800S = auto()
+    FADING_JOBS_604800S = auto()
+    BATCH_JOBS = auto()  # of the batch that comes in now, 0: none does
+    BATCH_GPUS = auto()
+    MEAN_BATCH_GPUS = auto()  # of the batches lately
+    MEAN_GANG_GPUS = auto()  # of a job, over half an hour
+    LARGEST_GANG_GPUS = auto()  # of a job; what is left of it halves in half an hour
+    LAST_GANG_GPUS = auto()  # of the newest job
+    MEAN_GAP_SECONDS = auto()  # between two jobs lately
+    ACTIVE_USERS = auto()  # each counts by what is left of their last job after half-lives of half an hour
+    BUSIEST_USER_SHARE = auto()  # of the GPUs submitted over half an hour
+    USER_MEAN_GPUS = auto()  # of a job of the user of the newest one
+    USER_AGAIN = auto()  # share of the jobs of that user that were followed by another one in 10 minutes
+    USER_GAP_SECONDS = auto()  # between two jobs of that user
+    USERS_NEXT_GPUS = auto()  # that users who submitted are expected to add, by their habits; halves in 5 minutes
 
 
 class PoolSignal(_Field):
@@ -194,6 +224,7 @@ class CodecTables(NamedTuple):
         balances_pools: whether similar pools grow evenly.
         has_transfer: whether slots show what it takes to bring the data of a job to each pool.
         has_signals: whether price and carbon of energy are shown, now and as they are expected.
+        has_arrivals: whether the memory of submissions is shown.
     """
 
     max_pools: int
@@ -213,6 +244,7 @@ class CodecTables(NamedTuple):
     balances_pools: bool
     has_transfer: bool
     has_signals: bool
+    has_arrivals: bool
     places_by_cost: bool
     expected_run_seconds: float
 
@@ -243,6 +275,8 @@ class CodecLayout:
         data_transfer: show for each slot how long its data take to come to each pool from another region.
         signals: show for each pool the price and the carbon of energy, now and as they are expected, and decide at the
             beginning of each hour.
+        arrival_features: show a finer and longer memory of submissions, batches, gang sizes and the habits of users;
+            see `envs.gpu_cluster.codec.arrivals`.
         cost_aware_placement: a job goes by default where it is cheapest to run, see `packing.cheapest_pool`; False: to
             the first pool that runs it soonest, so that the order of the pools is their priority.
         expected_run_seconds: of a job of which nothing better is known, for `cost_aware_placement`.
@@ -262,6 +296,7 @@ class CodecLayout:
     balance_similar_pools: bool = False
     data_transfer: bool = False
     signals: bool = False
+    arrival_features: bool = False
     cost_aware_placement: bool = True
     expected_run_seconds: float = 3600.0
 
@@ -351,6 +386,7 @@ class CodecLayout:
             bool(self.balance_similar_pools),
             bool(self.data_transfer),
             bool(self.signals),
+            bool(self.arrival_features),
             bool(self.cost_aware_placement),
             float(self.expected_run_seconds),
         )

@@ -14,6 +14,7 @@ from envs.gpu_cluster.codec.features import (
     PAIR_PARTS,
     POOL_PARTS,
     SLOT_PARTS,
+    ArrivalFeature,
     ClusterFeature,
     ConsolidationFeature,
     FlexibilityFeature,
@@ -62,6 +63,7 @@ HAT_HOURS = 24.0 / HOUR_CENTRES
 # Sizes and scales as constants, for numba.
 CLUSTER_FEATURES = len(ClusterFeature)
 GRID_FEATURES = len(GridFeature)
+ARRIVAL_FEATURES = len(ArrivalFeature)
 POOL_FEATURES = len(PoolFeature)
 CONSOLIDATION_FEATURES = len(ConsolidationFeature)
 POWER_CAP_FEATURES = len(PowerCapFeature)
@@ -81,6 +83,7 @@ FORECASTS = len(FORECAST_HOURS)
 
 CLUSTER_SCALES = scales(ClusterFeature)
 GRID_SCALES = scales(GridFeature)
+ARRIVAL_SCALES = scales(ArrivalFeature)
 POOL_SCALES = scales(PoolFeature)
 CONSOLIDATION_SCALES = scales(ConsolidationFeature)
 POWER_CAP_SCALES = scales(PowerCapFeature)
@@ -96,7 +99,12 @@ TRANSFER_PAIR_SCALES = scales(TransferPairFeature)
 
 def cluster_features(tables: CodecTables) -> int:
     """Features of the cluster as a whole."""
-    return CLUSTER_FEATURES + GRID_FEATURES if tables.has_grid else CLUSTER_FEATURES
+    size = CLUSTER_FEATURES
+    if tables.has_grid:
+        size += GRID_FEATURES
+    if tables.has_arrivals:
+        size += ARRIVAL_FEATURES
+    return size
 
 
 def pool_features(tables: CodecTables) -> int:
@@ -165,6 +173,13 @@ def write_grid(snapshot: ClusterSnapshot, at: int, observation: NDArray[np.float
     )
 
 
+def write_memory(snapshot: ClusterSnapshot, at: int, observation: NDArray[np.float32]) -> None:
+    """Write the memory of submissions, from index `at` on; shares have no scale."""
+    for feature in range(ARRIVAL_FEATURES):
+        value, scale = snapshot.signals[Signal.FADING_GPUS_60S + feature], ARRIVAL_SCALES[feature]
+        observation[at + feature] = squash(value, scale) if scale > 0.0 else value
+
+
 def signed_squash(value: float, scale: float) -> float:
     """Map all numbers to (0, 1): 0 to one half, `scale` to three quarters, minus `scale` to one quarter."""
     return 0.5 + 0.5 * value / (abs(value) + scale)
@@ -218,6 +233,8 @@ def write_global(snapshot: ClusterSnapshot, tables: CodecTables, observation: ND
     observation[ClusterFeature.USED_GPUS] = squash(used_gpus, CLUSTER_SCALES[ClusterFeature.USED_GPUS])
     if tables.has_grid:
         write_grid(snapshot, CLUSTER_FEATURES, observation)
+    if tables.has_arrivals:
+        write_memory(snapshot, cluster_features(tables) - ARRIVAL_FEATURES, observation)
     return cluster_features(tables)
 
 

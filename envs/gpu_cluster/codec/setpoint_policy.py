@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.gpu_cluster.codec.features import CLUSTER_PARTS, POOL_PARTS, part_names
+from envs.gpu_cluster.codec.features import CLUSTER_PARTS, POOL_PARTS, ArrivalFeature, part_names
 from envs.gpu_cluster.codec.layout import HEADROOM_FRACTIONS, IDLE_AGE_EDGES_SECONDS, LEVERS, CodecLayout
 from envs.gpu_cluster.codec.levers import RULE_SETPOINT
 
@@ -32,8 +32,22 @@ PRICE = "idle_cost_against_wait_cost"
 PRICES = ("ignored", "added", "crossed")
 """What a policy makes of the price of waiting: nothing, one more input, or also each feature times the price."""
 
+FLOAT32_STEP = 1e-7
+"""Observations are float32: quantities that exceed their scale by more than the inverse of this are not told apart."""
+
 PRICE_SCALE = 30.0
 """Waiting for a node's GPUs that costs so many times as much as an idle node is the price 1/2."""
+
+INTENSITY = "learned_intensity"
+"""An input that is no feature: GPUs that are expected soon, by weights that are fitted to the trace."""
+
+INTENSITY_INPUTS = tuple(
+    feature for feature in ArrivalFeature if feature.name.startswith(("FADING", "BATCH", "USERS_NEXT"))
+)
+"""What it is a weighted sum of, each in its unit."""
+
+INTENSITY_SCALE_GPUS = 8.0
+"""So many expected GPUs are the input 1/2."""
 
 TIMEOUTS = len(IDLE_AGE_EDGES_SECONDS)
 RESERVES = len(HEADROOM_FRACTIONS)
@@ -57,12 +71,15 @@ class SetpointPolicies(NamedTuple):
         per_pool: features of a pool in the observation.
         price_at: where `PRICE` stands among the features of a pool; -1: the price is ignored.
         is_crossed: whether inputs also count times the price.
-        sizes: [layers + 1] int64: the inputs (C + F, the price, C + F times the price), the units of each hidden layer,
-            `OUTPUTS` and one for each of L levers.
+        sizes: [layers + 1] int64: the inputs (C, the intensity, F, the price, and all before it times the price), the
+            units of each hidden layer, `OUTPUTS` and one for each of L levers.
         levers: [L] int64, the levers that it chooses, as indices into `LEVERS`.
         lever_at: [L] int64, where in the action the choices of each begin, a component per pool.
         start: [OUTPUTS + L] float64, time-out, reserve and levers of the start, as positions in their orders; the
             reserve after the last fraction is `ALWAYS_ON`.
+        intensity_at: [I] int64, where `INTENSITY_INPUTS` stand in the observation; [0]: `INTENSITY` is no input.
+        intensity_scale: [I] float64, their scales.
+        intensity: [1 + I] float64, GPUs that are expected anyway, and for each unit of those; [0] likewise.
         weights: [K, number of weights] float64, layer by layer: the biases, then for each input its weights.
     """
 
@@ -76,6 +93,9 @@ class SetpointPolicies(NamedTuple):
     levers: NDArray[np.int64]
     lever_at: NDArray[np.int64]
     start: NDArray[np.float64]
+    intensity_at: NDArray[np.int64]
+    intensity_scale: NDArray[np.float64]
+    intensity: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
@@ -126,6 +146,18 @@ def price_of(against: Any) -> Any:
     return (1.0 - against) / (1.0 - against + PRICE_SCALE * against)
 
 
+def read_intensity(
+    policies: SetpointPolicies, observation: NDArray[Any], values: NDArray[np.float64], entry: int
+) -> None:
+    """Write the input `INTENSITY` at `values[0, entry]`; `values[1, 0]` is scratch. See `learned_choices`."""
+    values[0, entry] = policies.intensity[0]
+    for number in range(policies.intensity_at.shape[0]):
+        values[1, 0] = observation[policies.intensity_at[number]]
+        quantity = policies.intensity_scale[number] * values[1, 0] / np.maximum(1.0 - values[1, 0], FLOAT32_STEP)
+        values[0, entry] += policies.intensity[1 + number] * quantity
+    values[0, entry] = values[0, entry] / (values[0, entry] + INTENSITY_SCALE_GPUS)
+
+
 def learned_choices(
     policies: SetpointPolicies, number: int, observation: NDArray[Any], pool: int, values: NDArray[np.float64]
 ) -> None:
@@ -141,6 +173,9 @@ def learned_choices(
     inputs = policies.cluster_at.shape[0]
     for entry in range(inputs):
         values[0, entry] = observation[policies.cluster_at[entry]]
+    if policies.intensity.shape[0] > 0:
+        read_intensity(policies, observation, values, inputs)
+        inputs += 1
     at = policies.first_pool + pool * policies.per_pool
     for entry in range(policies.pool_at.shape[0]):
         values[0, inputs + entry] = observation[at + policies.pool_at[entry]]
@@ -186,9 +221,10 @@ def lever_columns(layout: CodecLayout) -> dict[str, int]:
 
 
 def feature_choices(layout: CodecLayout) -> tuple[str, ...]:
-    """The features that a policy of a layout may name: those of the cluster, and `pool.NAME` of each pool."""
+    """What a policy of a layout may name: features of the cluster, `INTENSITY`, and `pool.NAME` of each pool."""
     pool = part_names(POOL_PARTS, layout)
-    return (*part_names(CLUSTER_PARTS, layout), *(f"pool.{name}" for name in pool))
+    learned = (INTENSITY,) if layout.arrival_features else ()
+    return (*part_names(CLUSTER_PARTS, layout), *learned, *(f"pool.{name}" for name in pool))
 
 
 def number_of_inputs(features: int, price: str) -> int:
@@ -215,18 +251,20 @@ def make_policies(
     weights: NDArray[np.float64],
     price: str = PRICES[0],
     levers: Sequence[str] = (),
+    intensity: NDArray[np.float64] | None = None,
 ) -> SetpointPolicies:
     """Policies of a layout.
 
     Args:
         layout: the codec layout.
         features: names of `feature_choices`, those of the cluster and of a pool in any order; each keeps its place
-            among its own kind.
+            among its own kind. `INTENSITY` comes after those of the cluster.
         hidden: units of each hidden layer; empty: linear.
         start: [OUTPUTS + L] float64, of `start_of` with the same levers.
         weights: [K, number of weights] float64.
         price: of `PRICES`.
         levers: L names in `LEVERS` that it chooses beside setpoints.
+        intensity: [1 + I] float64, see `SetpointPolicies`; None: `INTENSITY` is not among the features.
 
     Raises:
         ValueError: a feature is unknown, a lever is not on, or the weights do not fit.
@@ -241,15 +279,20 @@ def make_policies(
         raise ValueError(f"lever {off[0]!r} is not on in this codec")
     inputs, outputs = number_of_inputs(len(features), price), number_of_outputs(levers)
     needed = number_of_weights(inputs, hidden, outputs)
+    if (INTENSITY in features) != (intensity is not None):
+        raise ValueError(f"{INTENSITY} needs its fitted weights, and nothing else has such")
+    if intensity is not None and intensity.shape != (1 + len(INTENSITY_INPUTS),):
+        raise ValueError(f"weights of {INTENSITY} have the shape {intensity.shape}, not ({1 + len(INTENSITY_INPUTS)},)")
     if weights.ndim != 2 or weights.shape[1] != needed:
         raise ValueError(
             f"weights have the shape {weights.shape}; {inputs} inputs, hidden layers {tuple(hidden)} and {outputs} "
             f"outputs need {needed} each"
         )
+    read = () if intensity is None else INTENSITY_INPUTS
     return SetpointPolicies(
         cluster_at=np.array([cluster.index(name) for name in features if name in cluster], np.int64),
         pool_at=np.array(
-            [pool.index(name.removeprefix("pool.")) for name in features if name not in cluster], np.int64
+            [pool.index(name.removeprefix("pool.")) for name in features if name.startswith("pool.")], np.int64
         ),
         first_pool=len(cluster),
         per_pool=len(pool),
@@ -259,6 +302,9 @@ def make_policies(
         levers=np.array(lever_indices(levers), np.int64),
         lever_at=np.array([columns[name] for name in levers], np.int64),
         start=np.ascontiguousarray(start, np.float64),
+        intensity_at=np.array([cluster.index(each.name.lower()) for each in read], np.int64),
+        intensity_scale=np.array([each.scale for each in read], np.float64),
+        intensity=np.zeros(0) if intensity is None else np.ascontiguousarray(intensity, np.float64),
         weights=np.ascontiguousarray(weights, np.float64),
     )
 

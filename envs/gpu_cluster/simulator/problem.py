@@ -16,6 +16,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.grid import GridEventSource
 from envs.gpu_cluster.simulator import draws
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.arrivals import memories_of, users_of
 from envs.gpu_cluster.simulator.curves import Curves, make_curves
 from envs.gpu_cluster.simulator.data import JobData, job_data
 from envs.gpu_cluster.simulator.packing.counted import COUNTED_NUMBERS
@@ -58,6 +59,8 @@ class Problem:
             does not.
         prices: what energy, carbon, nodes and waiting cost, and when.
         events: [E, 5] int64, the grid events; the columns have names in `envs.gpu_cluster.simulator.state`.
+        users: [J] int64, whose job each is, where the layout shows the memory of submissions; else [0].
+        memories: [J + 1, MEMORY_COLUMNS] float64, row j is the memory of the first j jobs; [0, 0] where none is shown.
         settings: numbers of the environment.
         tables: the codec's layout.
         cluster: the cluster as described.
@@ -73,6 +76,8 @@ class Problem:
     slopes: NDArray[np.float64]
     prices: Prices
     events: Table
+    users: NDArray[np.int64]
+    memories: NDArray[np.float64]
     settings: Settings
     tables: CodecTables
     cluster: ClusterConfig
@@ -198,8 +203,10 @@ class Problem:
 
     def with_room(self, more: int) -> Problem:
         """The same with rows for so many more jobs after the last one, and memory of its own for all of them."""
+        jobs = np.concatenate([self.jobs[:-1], np.repeat(self.jobs[-2:-1], more, axis=0), self.jobs[-1:]])
+        # Nothing is remembered of jobs that are written there: rules, which run on, read no memory.
         return replace(
-            self, jobs=np.concatenate([self.jobs[:-1], np.repeat(self.jobs[-2:-1], more, axis=0), self.jobs[-1:]])
+            self, jobs=jobs, memories=np.concatenate([self.memories, np.repeat(self.memories[-1:], more, 0)])
         )
 
     @property
@@ -416,6 +423,10 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         write_facts(trace, config.physics.queue, jobs)
     if is_detailed:
         write_requests(trace, config, jobs)
+    users, memories = np.zeros(0, np.int64), np.zeros((0, 0))
+    if config.codec.arrival_features:
+        users = users_of(trace)
+        memories = memories_of(jobs, users)
     settings = Settings(
         settle_ms=round(config.settle_seconds * 1000),
         interval_ms=round(config.decision_interval_seconds * 1000),
@@ -455,6 +466,8 @@ def make_problem(trace: Trace, cluster: ClusterConfig, config: EnvironmentConfig
         slopes=slopes,
         prices=price,
         events=_events(config, cluster),
+        users=users,
+        memories=memories,
         settings=settings,
         tables=config.codec.tables(),
         cluster=cluster,

@@ -128,6 +128,7 @@ class Simulator(Planning):
             slopes=self.problem.slopes,
             tariff=self.problem.prices.tariff,
             outlook=self.problem.prices.outlook,
+            memories=self.problem.memories,
             events=self.problem.events,
             settings=specialized(settings) if REMOVES_DISABLED else settings,
             tables=self.problem.tables,

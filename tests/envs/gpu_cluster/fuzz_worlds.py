@@ -274,6 +274,7 @@ def draw_problem(draw: Draw) -> Problem:
             job_hints=draw.chance(0.5),
             data_transfer=draw.chance(0.5),
             signals=draw.chance(0.5),
+            arrival_features=bool(draw.others.random() < 0.5),
             balance_similar_pools=draw.chance(0.3),
             cost_aware_placement=draw.chance(0.7),
             expected_run_seconds=draw.of(60.0, 3600.0),

@@ -294,6 +294,7 @@ def problems(
             job_hints=draw(st.booleans()),
             data_transfer=draw(st.booleans()),
             signals=draw(st.booleans()),
+            arrival_features=draw(st.booleans()),
             balance_similar_pools=draw(st.booleans()),
             cost_aware_placement=draw(st.booleans()),
             expected_run_seconds=draw(st.sampled_from([60.0, 3600.0])),

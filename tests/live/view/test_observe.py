@@ -1,5 +1,6 @@
 """From a store to a view and a snapshot."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from autoscaler.live.names import (
 from autoscaler.live.objects import NodeState
 from autoscaler.live.observer import unseen_orders, unwritten_idle_nodes
 from autoscaler.live.policy.snapshot import fill_snapshot, plan_backlog, week_seconds
+from autoscaler.live.prediction_config import PredictionSettings
+from autoscaler.live.view.gangs import Submission
 from autoscaler.live.view.store import Resource
 from autoscaler.live.view.submissions import Submissions
 from autoscaler.live.view.view import ViewBuilder
@@ -325,6 +328,36 @@ def test_submissions_are_counted_in_sliding_windows_and_once() -> None:
     submissions.note([], START + 1e6)
     assert submissions.gpus(START + 1e6, 86400.0) == 0.0
     assert submissions.since_newest_seconds(START + 1e6) == 1e6
+
+
+def test_what_is_remembered_of_submissions_does_not_depend_on_when_they_were_seen() -> None:
+    """Jobs that are told late, or one by one over days, are remembered as if all had been known from the start."""
+    generator = np.random.default_rng(0)
+    at = START + np.cumsum(generator.choice([3.0, 50.0, 40_000.0], 40))
+    jobs = [Submission(f"j{n}", float(when), 1000 * (1 + n % 3), f"user {n % 4}") for n, when in enumerate(at)]
+    slowly, late, once = (Submissions(START, remembers=True) for _ in range(3))
+    found = [np.zeros(len(Signal)) for _ in range(3)]
+    for number, job in enumerate(jobs):
+        slowly.note([job], job.seconds)
+        slowly.write_memory(job.seconds, found[0])
+        if number % 2:
+            for told in (job, jobs[number - 1]):  # the second one came before the first
+                late.note([told], job.seconds)
+                late.write_memory(job.seconds, found[1])
+    once.note(jobs, at[-1])
+    once.write_memory(at[-1], found[2])
+    assert found[2][Signal.FADING_JOBS_604800S] > 20.0
+    assert once.jobs(at[-1], 86400.0) < len(jobs)
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[2])
+
+
+def test_the_user_of_a_job_is_a_label_of_its_pods_else_its_namespace() -> None:
+    named = raw.pod("named", metadata={"labels": {"team/user": "ann"}})
+    world = World(replace(raw.config(), prediction=PredictionSettings(user_label="team/user")))
+    world.listed(pods=[named, raw.pod("unnamed")])
+    _, submitted = ViewBuilder(world.config, world.clock).build(world.store.contents())
+    assert {job.key: job.user for job in submitted} == {"uid-named": "ann", "uid-unnamed": "default"}
 
 
 def test_unseen_orders_boot_and_a_failing_pool_shows_no_capacity() -> None:

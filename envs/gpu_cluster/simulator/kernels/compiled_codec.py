@@ -7,6 +7,7 @@ from typing import Any
 from envs.compiled.compiler import compiled_copy
 from envs.gpu_cluster.codec import (
     action,
+    arrivals,
     holding,
     levers,
     observation,
@@ -36,10 +37,12 @@ def compile_codec() -> dict[str, Any]:
         (levers, ("write_lever_mask", "decode_levers", "default_levers")),
         (action, ("may_hold", "write_mask", "placed_pool", "target_nodes", "decode", "default_action")),
         (observation, ("cluster_features", "pool_features", "slot_features", "slot_pool_features", "squash", "share")),
-        (observation, ("write_grid", "write_global", "signed_squash", "against", "write_signals")),
+        (arrivals, ("faded", "habit", "note_user", "fade", "note_submission", "write_arrivals")),
+        (observation, ("write_grid", "write_memory", "write_global", "signed_squash", "against", "write_signals")),
         (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
         (observation, ("write_starts", "encode")),
-        (setpoint_policy, ("run_layers", "nearest_setpoint", "nearest_choice", "price_of", "learned_choices")),
+        (setpoint_policy, ("run_layers", "nearest_setpoint", "nearest_choice", "price_of", "read_intensity")),
+        (setpoint_policy, ("learned_choices",)),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))

@@ -13,6 +13,7 @@ from envs.compiled.compiler import helper, kernel
 from envs.gpu_cluster.codec import RULE_RESERVE_NODES, ClusterSnapshot, PackingPlan, SetpointPolicies
 from envs.gpu_cluster.codec.features import PoolFeature, SignalFeature
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.arrivals import fill_arrivals
 from envs.gpu_cluster.simulator.kernels.charges import charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.replay import RESERVES, finish_decision, plan_queue
@@ -40,6 +41,7 @@ def write_features(
     observation = world.outcome.observation[index]
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
     fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
+    fill_arrivals(cluster, world.memories, snapshot.signals)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)
     if waiting:
         plan_queue(world, cluster, snapshot, plan, world.outcome.placement[index])

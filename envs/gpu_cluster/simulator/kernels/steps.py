@@ -12,6 +12,7 @@ from envs.compiled.compiler import helper, kernel, rare
 from envs.gpu_cluster.codec import NO_SETPOINT, ClusterSnapshot, Decision, PackingPlan, Pool
 from envs.gpu_cluster.codec.levers import GROW, RESUME, SHRINK, SUSPEND
 from envs.gpu_cluster.simulator import state as st
+from envs.gpu_cluster.simulator.kernels.arrivals import fill_arrivals
 from envs.gpu_cluster.simulator.kernels.charges import begin_charges, charge_step
 from envs.gpu_cluster.simulator.kernels.compiled_codec import codec
 from envs.gpu_cluster.simulator.kernels.events import enqueue
@@ -120,6 +121,7 @@ def fill_snapshot(world: World, cluster: Cluster, snapshot: ClusterSnapshot, pla
     prepare_queue(cluster, world.jobs, world.settings)
     fill_pools(cluster, world.jobs, world.pools, world.settings, world.template, snapshot)
     fill_signals(cluster, world.jobs, world.pools, world.settings, snapshot.signals)
+    fill_arrivals(cluster, world.memories, snapshot.signals)
     if world.settings.moves_prices:
         fill_prices(world.template, world.slopes, snapshot)
     fill_pool_signals(cluster, world.outlook, snapshot.pool_signals)

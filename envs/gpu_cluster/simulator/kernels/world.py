@@ -31,6 +31,7 @@ class World(NamedTuple):
         slopes: see `envs.gpu_cluster.simulator.problem.Problem.slopes`.
         tariff: what a unit of energy costs and emits, and when.
         outlook: what a policy is told of that, and when it changes.
+        memories: see `envs.gpu_cluster.simulator.problem.Problem.memories`.
         events: [E, 5] int64, the grid events, see `Problem.events`.
         settings: numbers of the environment.
         tables: the codec's layout.
@@ -47,6 +48,7 @@ class World(NamedTuple):
     slopes: NDArray[np.float64]
     tariff: Tariff
     outlook: Outlook
+    memories: NDArray[np.float64]
     events: Table
     settings: Settings
     tables: CodecTables

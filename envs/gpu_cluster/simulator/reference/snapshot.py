@@ -14,7 +14,11 @@ from envs.gpu_cluster.codec import (
     backlog_pools,
     consolidation_plan,
     emptiable,
+    empty_habits,
+    empty_memory,
     empty_snapshot,
+    note_submission,
+    write_arrivals,
     write_price,
     write_setpoint,
 )
@@ -124,6 +128,12 @@ def fill_signals(state: State, signals: NDArray[np.float64]) -> None:
     signals[Signal.QUEUE_GPUS] = sum(job.milli for job in state.queue) / 1000
     signals[Signal.RUNNING_JOBS] = len(state.running)
     signals[Signal.USD_PER_GPU_HOUR] = state.problem.settings.usd_per_gpu_hour
+    if state.problem.tables.has_arrivals:
+        memory, users = empty_memory(), state.problem.users
+        habits = empty_habits(int(users.max()) + 1)
+        for job in submitted:
+            note_submission(memory, habits[users[job.number]], float(job.submit_ms), job.milli / 1000)
+        write_arrivals(memory, float(state.now), signals)
 
 
 def fill_pool_signals(state: State, pool_signals: NDArray[np.float64]) -> None:

@@ -30,7 +30,7 @@ LEVERS_ON = {
     "suspension": True,
     "reserve_nodes": True,
 }
-FULL = replace(LAYOUT, **LEVERS_ON, grid_events=True, job_hints=True)
+FULL = replace(LAYOUT, **LEVERS_ON, grid_events=True, job_hints=True, arrival_features=True)
 """The same with every lever and the hints: its snapshots have the same shapes."""
 WITH_DATA = replace(FULL, data_transfer=True)
 
@@ -150,7 +150,12 @@ def random_snapshot(layout: CodecLayout, generator: Any) -> ClusterSnapshot:
         _add_hints(snapshot, slot, generator)
         if layout.data_transfer:
             snapshot.transfer_gb[slot] = generator.choice([0.0, 0.5, 300.0], layout.max_pools)
-    snapshot.signals[:] = generator.exponential(50.0, len(Signal)) * generator.integers(0, 2, len(Signal))
+    first = Signal.FADING_GPUS_60S  # of what is remembered of submissions
+    snapshot.signals[:first] = generator.exponential(50.0, first) * generator.integers(0, 2, first)
     snapshot.signals[Signal.BUDGET_KNOWN] = float(snapshot.signals[Signal.BUDGET_KNOWN] > 0.0)
     snapshot.signals[Signal.WEEK_SECONDS] = generator.random() * 7 * 86400.0
+    if layout.arrival_features:
+        snapshot.signals[first:] = generator.exponential(9.0, len(Signal) - first)
+        shares = [Signal.BUSIEST_USER_SHARE, Signal.USER_AGAIN]
+        snapshot.signals[shares] = generator.random(2)
     return snapshot

@@ -36,6 +36,7 @@ from envs.gpu_cluster.codec import (
     write_mask,
 )
 from envs.gpu_cluster.codec.features import (
+    ArrivalFeature,
     ClusterFeature,
     Feature,
     HintFeature,
@@ -170,6 +171,7 @@ SIGNAL_CHANGES: dict[str, tuple[float, set[str]]] = {
     "QUEUE_GPUS": (25.0, {"queue_gpus"}),
     "RUNNING_JOBS": (10.0, {"running_jobs"}),
     "USD_PER_GPU_HOUR": (0.4, {"pool0.idle_cost_against_wait_cost", "pool1.idle_cost_against_wait_cost"}),
+    **{feature.name: (0.5, {feature.name.lower()}) for feature in ArrivalFeature},
 }
 
 
@@ -227,6 +229,7 @@ LEVER_FEATURES = {
     "growable_gpus", "is_predicted", "predicted", "slack", "priority", "narrower_gpus", "wider_gpus", "speed",
     "suspendable_gpus", "suspended_gpus", "next_resume", "flexibility", "reserve_nodes",
     "budget_known", "budget_against_power", "budget_starts", "budget_ends",
+    *(feature.name.lower() for feature in ArrivalFeature),
 }  # fmt: skip
 
 
@@ -319,6 +322,7 @@ OTHER_LAYOUT = {
     "balance_similar_pools": True, "signals": True, "suspension": True, "grid_events": True,
     "cost_aware_placement": False, "expected_run_seconds": 60.0, "data_transfer": True,
     "reserve_nodes": True,
+    "arrival_features": True,
 }  # fmt: skip
 
 

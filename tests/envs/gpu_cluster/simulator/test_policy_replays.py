@@ -14,6 +14,7 @@ from agents.baselines.constant import ConstantSetpoint
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig, auto_cluster
 from envs.gpu_cluster.codec import (
+    INTENSITY_INPUTS,
     LEVERS,
     RESERVE_NODES,
     CodecLayout,
@@ -30,6 +31,7 @@ from envs.gpu_cluster.config import EnvironmentConfig, ObjectiveConfig
 from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
+from traces.trace import Trace
 
 pytestmark = pytest.mark.kernels
 
@@ -57,6 +59,15 @@ def with_all_levers() -> Problem:
     return make_problem(trace, ClusterConfig(pools), EnvironmentConfig(codec=layout))
 
 
+def remembered() -> Problem:
+    """One pool, with the memory of submissions of three users, and their intensity."""
+    trace = traces.load("synthetic:quickstart?days=4&seed=0")
+    table = {name: trace.table.column(name) for name in ("submit_time_seconds", "duration_seconds", "gpu_milli")}
+    users = np.random.default_rng(0).choice(["a", "b", "c"], trace.num_jobs).tolist()
+    config = EnvironmentConfig(codec=replace(ONE_POOL, arrival_features=True))
+    return make_problem(Trace.from_columns({**table, "user": users}), auto_cluster(trace), config)
+
+
 def two_pools() -> Problem:
     trace = traces.load("synthetic:quickstart?days=2&seed=1&checkpointable=0.8")
     half = max(2, auto_cluster(trace).pools[0].max_nodes // 2 + 1)
@@ -77,7 +88,10 @@ def policies(
     size = number_of_weights(len(features), hidden, number_of_outputs(levers))
     start = ConstantSetpoint(layout, 900.0, 0.15, **constants)
     weights = generator.normal(0.0, 0.5, (count, size))
-    return [LearnedSetpoints("p", start, features, hidden, each, levers=levers) for each in weights]
+    intensity = np.linspace(0.0, 0.3, 1 + len(INTENSITY_INPUTS)) if layout.arrival_features else None
+    return [
+        LearnedSetpoints("p", start, features, hidden, each, None, "ignored", levers, intensity) for each in weights
+    ]
 
 
 def step_by_step(policy: LearnedSetpoints, problem: Problem, episodes: NDArray[np.int64]) -> Simulator:
@@ -101,7 +115,7 @@ def replayed(several: list[LearnedSetpoints], problem: Problem, episodes: NDArra
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(), (32, 32)], ids=["linear", "network"])
-@pytest.mark.parametrize("world", [one_pool, with_reserves, two_pools, with_all_levers])
+@pytest.mark.parametrize("world", [one_pool, remembered, with_reserves, two_pools, with_all_levers])
 def test_a_replay_decides_as_the_policy_does_step_by_step(world: object, hidden: tuple[int, ...]) -> None:
     problem: Problem = world()
     episodes = windows(problem, 2)
