@@ -61,6 +61,8 @@ def options() -> argparse.ArgumentParser:
     result.add_argument("--config", default="experiment/many-traces", help="experiment of the general policy")
     result.add_argument("--steps", type=int, default=40_000_000, help="decisions of the search on the others")
     result.add_argument("--own-steps", type=int, default=15_000_000, help="decisions on the trace itself")
+    result.add_argument("--fine-steps", type=int, help="decisions of the fine-tuning (default: --own-steps)")
+    result.add_argument("--leave-out", nargs="+", metavar="TRACE", help="leave out only these of the traces")
     result.add_argument("--sigma", type=float, default=0.2, help="first step of the fine-tuning")
     return result
 
@@ -92,7 +94,8 @@ def leave_out(left: Part, others: Sequence[Part], arguments: argparse.Namespace)
     for seed in range(arguments.seeds):
         mine = [f"train.total_steps={arguments.own_steps}", f"seed={seed}"]
         first = train(arguments.config, [*general, f"seed={seed}"], folder / f"general{seed}", joint)
-        fine = [*mine, f"agent.sigma={arguments.sigma}"]
+        fine_steps = arguments.fine_steps or arguments.own_steps
+        fine = [f"train.total_steps={fine_steps}", f"seed={seed}", f"agent.sigma={arguments.sigma}"]
         folders["general"].append(first)
         folders["fine-tuned"].append(train(alone, fine, folder / f"fine-tuned{seed}", own(left), first))
         folders["alone"].append(train(alone, mine, folder / f"alone{seed}", own(left)))
@@ -134,6 +137,9 @@ def main() -> None:
     """Print a row for each trace that is left out."""
     quick = {"steps": 30_000, "own_steps": 20_000}
     arguments = parse(options(), **quick)
+    unknown = sorted(set(arguments.leave_out or ()) - set(arguments.traces))
+    if unknown:
+        raise SystemExit(f"error: --leave-out names {unknown[0]}, which is none of the traces")
     before = describe()
     print(heading(before), flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -149,6 +155,8 @@ def main() -> None:
     rows = {}
     print("| trace | decidable USD | " + " | ".join(KINDS) + " |\n|---|---|" + "---|" * len(KINDS), flush=True)
     for left in parts:
+        if arguments.leave_out and left.uri not in arguments.leave_out:
+            continue
         others = [part for part in parts if part is not left]
         comparison = test(left, others, leave_out(left, others, arguments))
         decidable = comparison.results["reactive-tuned"].estimates["decidable_usd"].mean
