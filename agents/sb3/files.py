@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import safetensors
 import safetensors.torch
 import torch
 from gymnasium import Space
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.artifact import CONFIG, MANIFEST, ONNX, ONNX_FINGERPRINT, WEIGHTS, Manifest, save_artifact
+from agents.artifact import CONFIG, MANIFEST, ONNX, WEIGHTS, Manifest, save_artifact
 from agents.config import AgentConfig
 from agents.errors import AgentConfigError, ArtifactError
+from agents.onnx_files import write_network
 from agents.registry import AGENTS
 from agents.sb3.policies import build_policy
 from agents.sb3.scores import RecurrentScoreNetwork, TrainedPolicy, score_network
@@ -25,11 +24,9 @@ from agents.sb3.space_policy import SpacePolicy
 from agents.spaces import space_from_dict
 from configs.errors import ConfigError
 from configs.loader import build_config
-from envs.gpu_cluster.codec import CodecLayout, fingerprint, observation_size
+from envs.gpu_cluster.codec import CodecLayout, observation_size
 from envs.gpu_cluster.setpoint_box import setpoint_box
 from envs.gpu_cluster.spaces import action_space, observation_space
-
-ONNX_OPSET = 17
 
 
 def save_trained(folder: Path, policy: BasePolicy, manifest: Manifest, config_text: str) -> None:
@@ -119,34 +116,16 @@ def export_onnx(policy: BasePolicy, masked: bool, layout: CodecLayout, path: Pat
     """Write the network that chooses as ONNX, for any batch size.
 
     Inputs: `observation`; `action_mask` where the agent sees it; `hidden` and `cell` where it has a memory. Outputs:
-    `logits`; `next_hidden` and `next_cell` where it has a memory. The metadata hold the fingerprint of the codec, so
-    that the file by itself says what its numbers mean.
+    `logits`; `next_hidden` and `next_cell` where it has a memory. See `agents.onnx_files`.
     """
     network = score_network(policy, masked, layout).eval()
     inputs = {"observation": torch.zeros(2, observation_size(layout))}
-    outputs = ["logits"]
-    axes = {"observation": {0: "batch"}, "logits": {0: "batch"}}
+    outputs, batch_axes = ["logits"], {}
     if isinstance(network, RecurrentScoreNetwork):
         memory = torch.zeros(network.layers, 2, network.units)
         inputs |= {"hidden": memory, "cell": memory.clone()}
         outputs += ["next_hidden", "next_cell"]
-        axes |= {name: {1: "batch"} for name in ("hidden", "cell", "next_hidden", "next_cell")}
+        batch_axes = dict.fromkeys(("hidden", "cell", "next_hidden", "next_cell"), 1)
     elif masked:
         inputs["action_mask"] = torch.ones(2, layout.mask_size, dtype=torch.bool)
-        axes["action_mask"] = {0: "batch"}
-    with warnings.catch_warnings():
-        # The exporter that needs no further package says that it is the old one.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            tuple(inputs.values()),
-            path,
-            input_names=list(inputs),
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=ONNX_OPSET,
-            dynamo=False,
-        )
-    exported = onnx.load(path)
-    onnx.helper.set_model_props(exported, {ONNX_FINGERPRINT: fingerprint(layout)})
-    onnx.save(exported, path)
+    write_network(network, inputs, outputs, batch_axes, layout, path)

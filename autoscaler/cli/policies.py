@@ -1,7 +1,8 @@
-"""`autoscaler policies`: the trained policies that come with the package."""
+"""`autoscaler policies`: the trained policies that come with the package, and export of any."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,3 +48,18 @@ def show_command(name: Annotated[str, typer.Argument(help="See `autoscaler polic
     from agents.pretrained import card_of
 
     typer.echo(card_of(name), nl=False)
+
+
+@app.command("export")
+def export_command(
+    policy: Annotated[str, typer.Argument(help="Run folder, artifact, or pretrained:NAME.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("policy.onnx"),
+) -> None:
+    """Write a trained policy of GPU clusters as ONNX: observation and mask in, a logit of every choice out.
+
+    The metadata of the file have the fingerprint of its codec. The path of the file is the only line on stdout.
+    """
+    from agents.export import export_onnx
+
+    export_onnx(policy, out)
+    typer.echo(str(out))
