@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from agents.onnx_files import write_network
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.codec import LEVERS, RULE_SETPOINT, observation_size
-from envs.gpu_cluster.codec.setpoint_policy import LEVER_CHOICES, OUTPUTS, RESERVES, TIMEOUTS, price_of
+from envs.gpu_cluster.codec.setpoint_policy import (
+    FLOAT32_STEP,
+    INTENSITY_SCALE_GPUS,
+    LEVER_CHOICES,
+    OUTPUTS,
+    RESERVES,
+    TIMEOUTS,
+    price_of,
+)
 from envs.gpu_cluster.default_choices import DefaultChoices
 
 
@@ -61,8 +69,10 @@ class SearchedNetwork(nn.Module):
         """[B, outputs] float64: positions of a pool's choices in their orders."""
         of = self._policies
         at = of.first_pool + pool * of.per_pool
-        entries = [*of.cluster_at.tolist(), *(at + of.pool_at).tolist()]
-        values = observation[:, entries].double()
+        parts = [observation[:, of.cluster_at.tolist()].double()]
+        if len(of.intensity) > 0:
+            parts.append(self._intensity(observation))
+        values = torch.cat([*parts, observation[:, (at + of.pool_at).tolist()].double()], dim=1)
         if of.price_at >= 0:
             price = price_of(observation[:, at + of.price_at : at + of.price_at + 1].double())
             values = torch.cat([values, price, values * price] if of.is_crossed else [values, price], dim=1)
@@ -72,6 +82,15 @@ class SearchedNetwork(nn.Module):
                 total = total + weights[entry] * values[:, entry : entry + 1]
             values = total if index + 1 == len(self._layers) else torch.relu(total)
         return values + torch.from_numpy(of.start)
+
+    def _intensity(self, observation: Tensor) -> Tensor:
+        """[B, 1] float64, see `envs.gpu_cluster.codec.setpoint_policy.read_intensity`."""
+        of = self._policies
+        total = torch.full_like(observation[:, :1], of.intensity[0], dtype=torch.float64)
+        for entry, scale, weight in zip(of.intensity_at, of.intensity_scale, of.intensity[1:], strict=True):
+            seen = observation[:, entry : entry + 1].double()
+            total = total + weight * (scale * seen / (1.0 - seen).clamp(min=FLOAT32_STEP))
+        return total / (total + INTENSITY_SCALE_GPUS)
 
     def _setpoint(self, values: Tensor) -> Tensor:
         edge = torch.floor(values[:, :1] + 0.5).clamp(0.0, TIMEOUTS - 1.0)

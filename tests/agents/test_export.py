@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from agents.setpoints import LearnedSetpoints
 from autoscaler.cli import main
 from configs.files import OutputFileError
 from envs.gpu_cluster.codec import PRICES, CodecLayout, fingerprint, number_of_inputs, number_of_weights
-from envs.gpu_cluster.codec.setpoint_policy import number_of_outputs
+from envs.gpu_cluster.codec.setpoint_policy import INTENSITY, INTENSITY_INPUTS, number_of_outputs
 from tests.agents.builders import observations_and_masks, write_artifact
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -64,6 +65,22 @@ def test_a_searched_policy_chooses_the_same_in_onnx(
     expected = policy.act(observations, masks)
     np.testing.assert_array_equal(chosen(tmp_path / "policy.onnx", observations, masks, layout), expected)
     assert len(np.unique(expected[:, : layout.max_pools])) > 1  # it would be easy to agree on constants
+
+
+def test_a_learned_intensity_is_part_of_the_network(tmp_path: Path) -> None:
+    layout = replace(PLAIN, arrival_features=True)
+    features = (*FEATURES, INTENSITY)
+    generator = np.random.default_rng(5)
+    weights = 6.0 * generator.standard_normal(number_of_weights(number_of_inputs(len(features), "crossed"), ()))
+    intensity = generator.random(1 + len(INTENSITY_INPUTS))
+    start = ConstantSetpoint(layout, 900.0, 0.15)
+    policy = LearnedSetpoints("cma-es", start, features, (), weights, price="crossed", intensity=intensity)
+    export_searched(policy, tmp_path / "policy.onnx")
+    observations, masks = observations_and_masks(layout, 300, seed=6)
+    actions = policy.act(observations, masks)
+    np.testing.assert_array_equal(chosen(tmp_path / "policy.onnx", observations, masks, layout), actions)
+    without = LearnedSetpoints("cma-es", start, features, (), weights, price="crossed", intensity=0.0 * intensity)
+    assert (without.act(observations, masks) != actions).any()
 
 
 @pytest.mark.parametrize("name", pretrained_names())
