@@ -60,6 +60,7 @@ AGENTS: Registry[type[AgentConfig]] = Registry(
         "qrdqn": "agents.sb3.qrdqn:QRDQN",
         "ars": "agents.sb3.ars:ARS",
         "cma-es": "agents.es.cma_es:CmaES",
+        "setpoint-ppo": "agents.ppo.setpoint_ppo:SetpointPPO",
         "linear-cma-es": "agents.linear.linear_cma_es:LinearCmaES",
         "learned-hazard": "agents.hazard.learned_hazard:LearnedHazard",
         "sac": "agents.sb3.sac:SAC",

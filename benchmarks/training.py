@@ -1,11 +1,16 @@
-"""Environment steps per second of training: maskable-ppo as in the quickstart config, and peers on the same machine.
+"""Environment steps per second of training: our PPO agents as in the quickstart config, and peers on the same machine.
 
-A row is whole iterations: rollout, update, nothing else. Peers: Stable-Baselines3's PPO with the same sizes, on our
-batch of clusters and on its own DummyVecEnv of our Gymnasium environment.
+A row of setpoint-ppo is whole trainings, with validation, checkpoints and the policy on disk. The other rows are whole
+iterations: rollout, update, nothing else. Peers: Stable-Baselines3's PPO with the same sizes, on our batch of clusters
+and on its own DummyVecEnv of our Gymnasium environment.
 """
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,14 +20,18 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import traces
+from agents.baselines.tuned import Tuned
+from agents.cluster_task import ClusterTask
 from agents.config import DISCOUNT_SECONDS
 from agents.registry import make_agent
 from agents.sb3.maskable_ppo import MaskablePPO
 from agents.sb3.models import Clock, make_model
 from agents.sb3.settings import Sb3Config
+from agents.training import train
 from autoscaler.experiment import ExperimentConfig
 from configs.loader import load_config
 from envs.gpu_cluster.env import GpuClusterEnv
+from envs.gpu_cluster.episodes import equal_episodes
 from envs.gpu_cluster.simulator.problem import Problem, make_problem
 from envs.gpu_cluster.vector import GpuClusterVecEnv
 from traces.trace import Trace
@@ -64,12 +73,26 @@ def speed(label: str, model: BaseAlgorithm, steps: int, repeats: int) -> Measure
     return measure(label, "env steps/s", steps, lambda: model.learn(steps), repeats)
 
 
+def whole_training(experiment: ExperimentConfig, problem: Problem, steps: int) -> int:
+    """Train setpoint-ppo from constants that were not tuned, in a folder that goes again; returns the steps done."""
+    start, end = (float(problem.submit_ms[at]) / 1000.0 for at in (0, -1))
+    lengths = replace(experiment.train, total_steps=steps)
+    windows = equal_episodes(problem, start, end, lengths.validation_windows)
+    constants = Tuned(600.0, 0.0, problem.config.packer, 1.0, 1.0, (1.0, 1.0), ("", ""))
+    task = ClusterTask(make_agent("setpoint-ppo"), lengths, problem, windows, constants, experiment.seed, "")
+    with tempfile.TemporaryDirectory() as folder:
+        return train(task, Path(folder)).steps
+
+
 def main() -> None:
     """Train and print."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--config", default="experiment/quickstart-ppo", help="an experiment config")
     options.add_argument("--iterations", type=int, default=8, help="iterations of a run (default %(default)s)")
-    arguments = parse(options, iterations=1)
+    options.add_argument(
+        "--training-steps", type=int, default=3_000_000, help="of a run of setpoint-ppo (default %(default)s)"
+    )
+    arguments = parse(options, iterations=1, training_steps=100_000)
     before = describe()
     experiment = load_config(arguments.config, ExperimentConfig)
     trace = traces.load(experiment.trace)
@@ -80,6 +103,11 @@ def main() -> None:
     rows = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
+        several = replace(experiment, train=replace(experiment.train, threads=threads))
+        name = f"setpoint-ppo, {threads} thread{'s'[: threads - 1]}"
+        run = partial(whole_training, several, problem, arguments.training_steps)
+        done = run()  # as many steps each time, for a seed gives the same bits
+        rows.append(measure(name, "env steps/s", done, run, arguments.repeats))
         models = [
             ("maskable-ppo", ours("maskable-ppo", experiment, problem), arguments.iterations),
             ("ppo (SB3), our batch", ours("ppo", experiment, problem), arguments.iterations),

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from agents.baselines.constant import ConstantSetpoint
 from agents.cluster_task import ClusterTask
-from agents.es.cma_es import CmaES
+from agents.es.cma_es import SetpointConfig
 from agents.es.intensity import fit_intensity
 from agents.setpoints import LearnedSetpoints
 from envs.gpu_cluster.codec import (
     INTENSITY,
     CodecLayout,
     Pool,
+    SetpointPolicies,
     make_policies,
     number_of_outputs,
     number_of_weights,
@@ -51,12 +52,13 @@ class Ground:
 
     Attributes:
         intensity: [1 + I] float64, of the learned intensity; None: policies read none.
+        rule: [RULE_SIZE] int64, the constant choices of the levers.
         validation: [V, 3] int64, about a day each.
         steps: decisions taken so far.
     """
 
-    def __init__(self, problem: Problem, settings: CmaES, start: ConstantSetpoint) -> None:
-        self._problem, self._settings, self._rule = problem, settings, start.rule
+    def __init__(self, problem: Problem, settings: SetpointConfig, start: ConstantSetpoint) -> None:
+        self._problem, self._settings, self.rule = problem, settings, start.rule
         self._levers = settings.levers_of(start.layout)
         self._constants = start_of(start.layout, start.rule, self._levers)
         submit = problem.submit_ms
@@ -122,17 +124,25 @@ class Ground:
         parts = [self._play(part, episodes) for part in np.split(weights, range(each, len(weights), each))]
         return np.concatenate(parts)
 
-    def _play(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    def policies(self, weights: NDArray[np.float64]) -> SetpointPolicies:
+        """Policies of weights [K, number of weights] float64, as kernels take them."""
         settings, layout = self._settings, self._problem.config.codec
         shape = settings.features, settings.hidden, self._constants
-        policies = make_policies(layout, *shape, weights, settings.price, self._levers, self.intensity)
-        count = len(weights) * len(episodes)
-        seconds = float((episodes[:, 1] - episodes[:, 0]).max()) / 1000.0
+        return make_policies(layout, *shape, weights, settings.price, self._levers, self.intensity)
+
+    def begin(self, episodes: NDArray[np.int64]) -> Simulator:
+        """A simulator that begins these episodes, a cluster each: [N, 3] int64. It is kept for others as long."""
+        count, seconds = len(episodes), float((episodes[:, 1] - episodes[:, 0]).max()) / 1000.0
         if (count, seconds) not in self._simulators:
             self._simulators[count, seconds] = Simulator.from_problem(self._problem, count, episode_seconds=seconds)
         simulator = self._simulators[count, seconds]
-        simulator.reset(np.arange(count), np.tile(episodes, (len(weights), 1)))
-        simulator.replay_policies(policies, np.repeat(np.arange(len(weights)), len(episodes)), self._rule)
+        simulator.reset(np.arange(count), episodes)
+        return simulator
+
+    def _play(self, weights: NDArray[np.float64], episodes: NDArray[np.int64]) -> NDArray[np.float64]:
+        simulator = self.begin(np.tile(episodes, (len(weights), 1)))
+        numbers = np.repeat(np.arange(len(weights)), len(episodes))
+        simulator.replay_policies(self.policies(weights), numbers, self.rule)
         self.steps += int(simulator.decisions.sum())
         usd: NDArray[np.float64] = simulator.take_costs().sum(axis=1)
         return usd.reshape(len(weights), len(episodes))
@@ -148,35 +158,36 @@ class Arena:
         start: the tuned constants.
         intensity: [1 + I] float64, fitted to what is searched on; None: policies read none.
         size: weights of a policy.
+        grounds: as above.
         validation: windows that no search sees.
     """
 
     def __init__(self, task: ClusterTask) -> None:
         settings = task.agent
-        assert isinstance(settings, CmaES)
+        assert isinstance(settings, SetpointConfig)
         self._settings = settings
         self.start = task.tuned.policy(task.problem.config)
         self.size = settings.weights(self.start.layout)
-        self._grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
+        self.grounds = [Ground(problem, settings, self.start) for problem in (task.problem, *task.others)]
         self.intensity: NDArray[np.float64] | None = None
         if INTENSITY in settings.features:
-            self.intensity = fit_intensity([ground.searched_on for ground in self._grounds])
-            for ground in self._grounds:
+            self.intensity = fit_intensity([ground.searched_on for ground in self.grounds])
+            for ground in self.grounds:
                 ground.intensity = self.intensity
-        self.validation: Windows = tuple(ground.validation for ground in self._grounds)
+        self.validation: Windows = tuple(ground.validation for ground in self.grounds)
 
     @property
     def steps(self) -> int:
         """Decisions taken so far."""
-        return sum(ground.steps for ground in self._grounds)
+        return sum(ground.steps for ground in self.grounds)
 
     def draw(self, generator: np.random.Generator) -> Windows:
         """Windows of the search: as many of each ground, or of as many grounds as there are windows."""
-        grounds, windows = len(self._grounds), self._settings.windows
+        grounds, windows = len(self.grounds), self._settings.windows
         counts = np.zeros(grounds, np.int64)
         played = np.arange(grounds) if grounds <= windows else generator.permutation(grounds)[:windows]
         counts[played] = max(windows // grounds, 1)
-        return tuple(ground.draw(generator, int(count)) for ground, count in zip(self._grounds, counts, strict=True))
+        return tuple(ground.draw(generator, int(count)) for ground, count in zip(self.grounds, counts, strict=True))
 
     def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
         """The policy of some weights."""
@@ -196,10 +207,10 @@ class Arena:
         Returns:
             The same with other biases and weights of the price.
         """
-        prices = np.array([ground.price for ground in self._grounds])
+        prices = np.array([ground.price for ground in self.grounds])
         low, high = float(prices.min()), float(prices.max())
         share = (prices - low) / max(high - low, 1e-9)
-        usd = np.array([ground.constants() for ground in self._grounds])
+        usd = np.array([ground.constants() for ground in self.grounds])
         usd /= usd.min(axis=(1, 2), keepdims=True)
         ends = [np.array(list(product(range(size), repeat=2)), np.float64) for size in (TIMEOUTS, RESERVES)]
         edges, rows = (
@@ -227,7 +238,7 @@ class Arena:
             [K, all windows] float64, USD that decisions changed; times a factor for each ground, so that the first
             candidate costs as much on all of them.
         """
-        played = zip(self._grounds, windows, strict=True)
+        played = zip(self.grounds, windows, strict=True)
         costs = [ground.costs(weights, episodes) for ground, episodes in played if len(episodes)]
         if len(costs) == 1:
             return costs[0]
@@ -235,7 +246,7 @@ class Arena:
         return np.concatenate([usd * (means.mean() / mean) for usd, mean in zip(costs, means, strict=True)], axis=1)
 
 
-def start_weights(settings: CmaES, layout: CodecLayout, seed: int) -> NDArray[np.float64]:
+def start_weights(settings: SetpointConfig, layout: CodecLayout, seed: int) -> NDArray[np.float64]:
     """[number of weights] float64 with which a policy is the tuned constants: its last layer is 0.
 
     Hidden layers are drawn at random, as for rectified linear units, so that the last one has something to choose from.

@@ -38,15 +38,8 @@ FEATURES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CmaES(AgentConfig):
-    """Settings of `cma-es`, which plays GPU clusters, and environments that offer a search (`agents.es.environment`).
-
-    Each generation replays all its candidates on the same windows. Several searches take turns; the policy is the mean
-    of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
-    that no search sees. Where that does not prove a gain, the constants stay. `train.total_steps` counts decisions.
-
-    With several traces one policy is searched for all of them, each of which counts by shares of what the constants
-    cost on it. A training that starts from another policy stays near that one instead of the constants.
+class SetpointConfig(AgentConfig):
+    """What agents have in common whose policy is `envs.gpu_cluster.codec.setpoint_policy`, and who learns on windows.
 
     Attributes:
         hidden: units of each hidden layer of the policy; empty: it is linear.
@@ -57,36 +50,27 @@ class CmaES(AgentConfig):
             as constants that change with the price.
         levers: what the policy chooses beside setpoints, names of `envs.gpu_cluster.codec.LEVERS` that are on;
             None: all of those. The others keep the tuned constants.
-        restarts: searches, which differ in their random numbers.
-        population: candidates of a generation; None: 4 + 3 ln(weights).
-        windows: that each candidate is replayed on, shared by the traces where there are several.
-        window_days: length of a window, and at most a quarter of what is searched on.
-        sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
-            choice of the time-out, of the reserve or of a lever.
-        penalty: relative cost of a mean square of 1 of the weights' distance to the constants.
+        windows: that are played at a time, shared by the traces where there are several.
+        window_days: length of a window, and at most a quarter of what is learned on.
         validation: share of the training part, at its end, that chooses the shrinkage.
         shrinkage: the factors that are tried.
         proof: standard errors by which the gain on the validation part must exceed 0.
+        starts_from: agents whose policies `train.init_from` may name.
     """
 
-    engine: ClassVar[str] = "agents.es"
     action_spaces: ClassVar[tuple[str, ...]] = ()
     clusters_only: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     has_onnx: ClassVar[bool] = False
     trains_on_several: ClassVar[bool] = True
+    starts_from: ClassVar[tuple[str, ...]] = ("cma-es", "setpoint-ppo")
 
-    name: str = "cma-es"
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...] = ()
     features: tuple[str, ...] = FEATURES
     price: Literal["ignored", "added", "crossed"] = "ignored"
     levers: tuple[str, ...] | None = None
-    restarts: Count = 3
-    population: Annotated[int, Field(ge=4)] | None = None
     windows: Count = 8
     window_days: Positive = 4.0
-    sigma: Positive = 0.5
-    penalty: NotNegative = 0.01
     validation: Fraction = 0.33
     shrinkage: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)
     proof: NotNegative = 1.0
@@ -107,3 +91,31 @@ class CmaES(AgentConfig):
     def weights(self, layout: CodecLayout) -> int:
         """Weights of the policy."""
         return number_of_weights(self.inputs, self.hidden, number_of_outputs(self.levers_of(layout)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CmaES(SetpointConfig):
+    """Settings of `cma-es`, which plays GPU clusters, and environments that offer a search (`agents.es.environment`).
+
+    Each generation replays all its candidates on the same windows. Several searches take turns; the policy is the mean
+    of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
+    that no search sees. Where that does not prove a gain, the constants stay. `train.total_steps` counts decisions.
+
+    With several traces one policy is searched for all of them, each of which counts by shares of what the constants
+    cost on it. A training that starts from another policy stays near that one instead of the constants.
+
+    Attributes:
+        restarts: searches, which differ in their random numbers.
+        population: candidates of a generation; None: 4 + 3 ln(weights).
+        sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
+            choice of the time-out, of the reserve or of a lever.
+        penalty: relative cost of a mean square of 1 of the weights' distance to the constants.
+    """
+
+    engine: ClassVar[str] = "agents.es"
+
+    name: str = "cma-es"
+    restarts: Count = 3
+    population: Annotated[int, Field(ge=4)] | None = None
+    sigma: Positive = 0.5
+    penalty: NotNegative = 0.01

@@ -114,7 +114,7 @@ class EnvironmentSearchRun(SearchRun):
         if weights.shape != self._zero.shape:
             raise ArtifactError(f"{folder}: its policy has {len(weights)} weights, not {len(self._zero)}; train anew")
         self._anchor = weights
-        self._searches = self._make_searches(weights)
+        self._begin_at(weights)
 
     def _save_policy(self) -> None:
         weights, text = self._choice.weights, self._task.config_text

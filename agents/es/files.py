@@ -1,4 +1,4 @@
-"""The files of a policy that was found by search; NumPy alone reads them, so a cluster needs nothing else."""
+"""The files of a policy of setpoints, found by search or by gradients; NumPy alone reads them, as on a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agents.artifact import CONFIG, MANIFEST, WEIGHTS, Manifest, save_artifact
 from agents.baselines.constant import ConstantSetpoint
 from agents.config import AgentConfig
 from agents.errors import AgentConfigError, ArtifactError
-from agents.es.cma_es import CmaES
+from agents.es.cma_es import SetpointConfig
 from agents.setpoints import LearnedSetpoints
 from configs.errors import ConfigError
 from configs.loader import build_config
@@ -72,7 +72,7 @@ def load_trained(folder: Path, manifest: Manifest) -> LearnedSetpoints | Searche
     weights, rule, intensity = read_weights(folder)
     try:
         settings = build_config({**manifest.settings, "name": manifest.agent}, AgentConfig, str(folder / MANIFEST))
-        assert isinstance(settings, CmaES)
+        assert isinstance(settings, SetpointConfig)
         setpoint, *of_levers = rule.tolist()
         choices = dict(zip((lever.name for lever in LEVERS), of_levers, strict=True))
         start = ConstantSetpoint(layout, *layout.setpoints[setpoint], **choices)

@@ -163,15 +163,18 @@ class GenerationRun(ABC):
             writer.write(entry, dict.fromkeys(entry, ()), self.steps)
 
     def _own_artifact(self, path: str) -> tuple[Path, Manifest]:
-        """The artifact of another run, which is of the same agent and the same spaces.
+        """The artifact of another run, of an agent that this one starts from and of the same spaces.
 
         Raises:
             ArtifactError: there is none, or it does not fit.
         """
         folder = find_artifact(path)
         manifest, agent = read_manifest(folder), self._settings.name
-        if manifest.agent != agent:
-            raise ArtifactError(f"{folder}: its policy is of agent {manifest.agent}; {agent} starts from its own only")
+        starts_from = getattr(self._settings, "starts_from", (agent,))
+        if manifest.agent not in starts_from:
+            raise ArtifactError(
+                f"{folder}: its policy is of agent {manifest.agent}; {agent} starts from {', '.join(starts_from)} only"
+            )
         self._task.check_start(folder, manifest)
         return folder, manifest
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import ArtifactError
 from agents.es.arena import Arena, start_weights
-from agents.es.cma_es import CmaES
+from agents.es.cma_es import SetpointConfig
 from agents.es.files import read_weights, save_trained
 from agents.es.generations import GenerationRun, Scores
 from agents.es.search import Search
@@ -31,7 +32,7 @@ class Choice(NamedTuple):
 
     Attributes:
         weights: [number of weights] float64.
-        factor: by which the mean of the searches was shrunk; 0: `base` is kept.
+        factor: by which what training found was shrunk; 0: `base` is kept.
         usd: mean cost of a validation window.
         tuned_usd: that of the tuned constants.
         gain: mean saving on a window by the best factor against `base`, as a share of the constants' cost.
@@ -52,11 +53,11 @@ class Choice(NamedTuple):
         found = f"{self.gain:+.1%} of the constants' cost saved on the validation part, standard error {self.error:.1%}"
         if self.factor == 0.0:
             return f"{self.base} kept: {found} is no proof"
-        return f"the mean of the searches times {self.factor:g}: {found}"
+        return f"what training found times {self.factor:g}: {found}"
 
 
-class SearchRun(GenerationRun):
-    """Searches that take turns, generation by generation, until the steps are done.
+class SetpointRun(GenerationRun):
+    """A training of setpoints, whichever way, and the policy that the validation part chooses.
 
     Args:
         task: what is trained.
@@ -67,10 +68,13 @@ class SearchRun(GenerationRun):
         zero: weights of a policy that is the baseline; None: those of the tuned constants.
     """
 
+    keeps_best: ClassVar[bool] = False
+    """Whether what was chosen once is kept where later choices cost no less on the validation part."""
+
     def __init__(
         self,
         task: Any,
-        settings: CmaES,
+        settings: SetpointConfig,
         folder: Path,
         hooks: Hooks,
         arena: Any = None,
@@ -83,16 +87,19 @@ class SearchRun(GenerationRun):
             if settings.price != "ignored" and not settings.hidden:
                 zero = self._arena.constants_by_price(zero)
         self._zero = self._anchor = zero
-        self._searches = self._make_searches(self._zero)
         self._choice = Choice(self._zero, 0.0, 0.0, 0.0, 0.0, 0.0)
+        self._begin_at(self._zero)
 
-    def _make_searches(self, mean: NDArray[np.float64]) -> list[Search]:
-        settings, seed = self._settings, self._task.seed
-        generators = [np.random.default_rng([seed, SEARCHES, number]) for number in range(settings.restarts)]
-        return [Search(mean, settings.sigma, settings.population, generator) for generator in generators]
+    @abstractmethod
+    def _begin_at(self, weights: NDArray[np.float64]) -> None:
+        """Let the training begin at a policy."""
+
+    @abstractmethod
+    def _found(self) -> NDArray[np.float64]:
+        """[number of weights] float64, what the training has come to."""
 
     def start_from(self, path: str) -> None:
-        """Let every search begin at another run's policy and stay near it.
+        """Begin at another run's policy and stay near it.
 
         Its weights count from its own constants, so what lies between those and the constants here goes into biases.
 
@@ -117,35 +124,12 @@ class SearchRun(GenerationRun):
         biases = len(weights) - number_of_weights(last, (), outputs) + np.arange(outputs)
         self._anchor = weights.copy()
         self._anchor[biases] += between
-        self._searches = self._make_searches(self._anchor)
-
-    def _run_generation(self) -> None:
-        settings = self._settings
-        search = self._searches[self._generation % settings.restarts]
-        episodes = self._arena.draw(np.random.default_rng([self._task.seed, WINDOWS, self._generation]))
-        candidates = search.ask()
-        before = self._arena.steps
-        usd = self._arena.costs(np.vstack([self._zero, candidates]), episodes).mean(axis=1)
-        steps = self._arena.steps - before
-        relative = (usd[1:] - usd[0]) / max(abs(usd[0]), 1e-9)
-        distance = np.square(candidates - self._anchor).mean(axis=1)
-        search.tell(relative + settings.penalty * distance)
-        self.steps, self._generation = self.steps + steps, self._generation + 1
-        self._hooks.advance(steps)
-        number = (self._generation - 1) % settings.restarts
-        self._write(
-            {
-                f"search{number}/best_against_tuned": float(relative.min()),
-                f"search{number}/mean_against_tuned": float(relative.mean()),
-                f"search{number}/sigma": search.sigma,
-            }
-        )
+        self._begin_at(self._anchor)
 
     def _choose(self) -> Choice:
         """The shrinkage that costs least on the validation part, where the gain is larger than chance explains."""
         settings = self._settings
-        mean = np.mean([search.mean for search in self._searches], axis=0)
-        factors = np.array(settings.shrinkage)
+        mean, factors = self._found(), np.array(settings.shrinkage)
         bases = [self._zero] if self._anchor is self._zero else [self._zero, self._anchor]
         tried = np.vstack([*bases, self._anchor + factors[:, None] * (mean - self._anchor)])
         usd = self._arena.costs(tried, self._arena.validation)
@@ -168,18 +152,20 @@ class SearchRun(GenerationRun):
 
     def _validate(self) -> None:
         """Choose a policy and save it."""
-        self._choice = self._choose()
+        choice = self._choose()
+        if self._validated_at < 0 or not self.keeps_best or choice.usd < self._choice.usd:
+            self._choice = choice
+            self._kept_step = self.steps if choice.factor > 0.0 else 0
+            self._save_policy()
         self._validated_at = self.steps
-        self._kept_step = self.steps if self._choice.factor > 0.0 else 0
-        self._save_policy()
         metric = self._task.metric
         self._write(
             {
-                f"validation/{metric.name}": self._choice.usd,
-                f"validation/{metric.baseline_key}_{metric.name}": self._choice.tuned_usd,
-                "validation/shrinkage": self._choice.factor,
-                "validation/gain": self._choice.gain,
-                "validation/gain_error": self._choice.error,
+                f"validation/{metric.name}": choice.usd,
+                f"validation/{metric.baseline_key}_{metric.name}": choice.tuned_usd,
+                "validation/shrinkage": choice.factor,
+                "validation/gain": choice.gain,
+                "validation/gain_error": choice.error,
             }
         )
 
@@ -196,3 +182,39 @@ class SearchRun(GenerationRun):
 
     def _scores(self) -> Scores:
         return Scores(self._choice.usd, self._choice.tuned_usd, self._choice.tuned_usd, self._choice.describe())
+
+
+class SearchRun(SetpointRun):
+    """Searches that take turns, generation by generation, until the steps are done; see `SetpointRun`."""
+
+    def _begin_at(self, weights: NDArray[np.float64]) -> None:
+        settings, seed = self._settings, self._task.seed
+        generators = [np.random.default_rng([seed, SEARCHES, number]) for number in range(settings.restarts)]
+        self._searches = [Search(weights, settings.sigma, settings.population, each) for each in generators]
+
+    def _found(self) -> NDArray[np.float64]:
+        """The mean of the searches."""
+        mean: NDArray[np.float64] = np.mean([search.mean for search in self._searches], axis=0)
+        return mean
+
+    def _run_generation(self) -> None:
+        settings = self._settings
+        search = self._searches[self._generation % settings.restarts]
+        episodes = self._arena.draw(np.random.default_rng([self._task.seed, WINDOWS, self._generation]))
+        candidates = search.ask()
+        before = self._arena.steps
+        usd = self._arena.costs(np.vstack([self._zero, candidates]), episodes).mean(axis=1)
+        steps = self._arena.steps - before
+        relative = (usd[1:] - usd[0]) / max(abs(usd[0]), 1e-9)
+        distance = np.square(candidates - self._anchor).mean(axis=1)
+        search.tell(relative + settings.penalty * distance)
+        self.steps, self._generation = self.steps + steps, self._generation + 1
+        self._hooks.advance(steps)
+        number = (self._generation - 1) % settings.restarts
+        self._write(
+            {
+                f"search{number}/best_against_tuned": float(relative.min()),
+                f"search{number}/mean_against_tuned": float(relative.mean()),
+                f"search{number}/sigma": search.sigma,
+            }
+        )

@@ -9,7 +9,7 @@ from agents.cluster_task import ClusterTask
 from agents.config import AgentConfig, TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError
-from agents.es.cma_es import CmaES
+from agents.es.cma_es import CmaES, SetpointConfig
 from agents.es.environment import EnvironmentSearchRun
 from agents.es.generations import refuse_parts
 from agents.es.run import SearchRun
@@ -22,13 +22,18 @@ WIDEST = CodecLayout(**dict.fromkeys([lever.switch for lever in LEVERS], True), 
 
 def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings in which a name names nothing, or that search has no use for; see `agents.training.check`."""
-    assert isinstance(agent, CmaES)
-    _check_features(agent, WIDEST)
-    _check_levers(agent, tuple(lever.name for lever in LEVERS))
+    assert isinstance(agent, SetpointConfig)
+    check_features(agent, WIDEST)
+    check_levers(agent, tuple(lever.name for lever in LEVERS))
     refuse_parts(agent, config, "the cost of whole windows")
 
 
-def _check_features(agent: CmaES, layout: CodecLayout) -> None:
+def check_features(agent: SetpointConfig, layout: CodecLayout) -> None:
+    """Refuse features that a layout has not, or no features.
+
+    Raises:
+        AgentConfigError: as above.
+    """
     choices = feature_choices(layout)
     if not agent.features:
         raise AgentConfigError("agent.features is empty; a policy must read something, such as since_submit")
@@ -39,7 +44,12 @@ def _check_features(agent: CmaES, layout: CodecLayout) -> None:
         raise AgentConfigError("agent.features names a feature twice; leave one of them out")
 
 
-def _check_levers(agent: CmaES, names: Sequence[str]) -> None:
+def check_levers(agent: SetpointConfig, names: Sequence[str]) -> None:
+    """Refuse levers that are not among these names, or named twice.
+
+    Raises:
+        AgentConfigError: as above.
+    """
     for name in agent.levers or ():
         if name not in names:
             where = f"of {', '.join(names)}" if names else "because the codec switches none on"
@@ -53,8 +63,8 @@ def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
     settings = task.agent
     assert isinstance(settings, CmaES)
     if isinstance(task, ClusterTask):
-        _check_features(settings, task.layout)
-        _check_levers(settings, tuple(lever_columns(task.layout)))
+        check_features(settings, task.layout)
+        check_levers(settings, tuple(lever_columns(task.layout)))
         return SearchRun(task, settings, folder, hooks).run(resume)
     assert isinstance(task, EnvironmentTask)
     return EnvironmentSearchRun(task, settings, folder, hooks).run(resume)

@@ -269,7 +269,7 @@ def test_a_policy_that_reads_the_price_begins_as_constants_that_suit_each_price(
     task = replace(task, others=tuple(make_problem(trace, task.problem.cluster, each) for each in priced))
     arena = Arena(task)
     weights = arena.constants_by_price(start_weights(task.agent, task.layout, 0))
-    grounds = arena._grounds
+    grounds = arena.grounds
     usd = np.array([ground.constants() for ground in grounds])
     usd /= usd.min(axis=(1, 2), keepdims=True)
     ours = [ground.costs(weights[None], ground.whole()).mean() / ground.constants().min() for ground in grounds]

@@ -119,6 +119,7 @@ def test_agents_are_found_by_the_actions_that_they_play() -> None:
     assert set(agents_for("MultiDiscrete")) == {"maskable-ppo", "ppo", "recurrent-ppo", "a2c", "trpo", "linear-cma-es"}
     assert set(agents_for("MultiDiscrete", clusters=True)) - set(agents_for("MultiDiscrete")) == {
         "cma-es",
+        "setpoint-ppo",
         *("sac", "td3", "ddpg", "tqc", "crossq"),  # setpoints as a Box
     }
     assert {"dqn", "qrdqn", "ars"} < set(agents_for("Discrete"))

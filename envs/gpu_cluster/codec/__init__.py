@@ -56,6 +56,7 @@ from envs.gpu_cluster.codec.setpoint_policy import (
     SetpointPolicies,
     feature_choices,
     learned_choices,
+    learned_outputs,
     lever_columns,
     make_policies,
     number_of_inputs,
@@ -63,6 +64,7 @@ from envs.gpu_cluster.codec.setpoint_policy import (
     number_of_weights,
     scratch_for,
     start_of,
+    write_inputs,
 )
 from envs.gpu_cluster.codec.snapshot import ClusterSnapshot, PackingPlan, empty_plan, empty_snapshot
 
@@ -125,6 +127,7 @@ __all__ = [
     "feature_choices",
     "fingerprint",
     "learned_choices",
+    "learned_outputs",
     "lever_columns",
     "make_policies",
     "next_change_seconds",
@@ -138,6 +141,7 @@ __all__ = [
     "signal_row",
     "start_of",
     "write_arrivals",
+    "write_inputs",
     "write_mask",
     "write_price",
     "write_setpoint",

@@ -147,15 +147,68 @@ def price_of(against: Any) -> Any:
 
 
 def read_intensity(
-    policies: SetpointPolicies, observation: NDArray[Any], values: NDArray[np.float64], entry: int
+    policies: SetpointPolicies, observation: NDArray[Any], inputs: NDArray[np.float64], entry: int
 ) -> None:
-    """Write the input `INTENSITY` at `values[0, entry]`; `values[1, 0]` is scratch. See `learned_choices`."""
-    values[0, entry] = policies.intensity[0]
+    """Write the input `INTENSITY` at `inputs[entry]`. See `write_inputs`."""
+    total = policies.intensity[0]
     for number in range(policies.intensity_at.shape[0]):
-        values[1, 0] = observation[policies.intensity_at[number]]
-        quantity = policies.intensity_scale[number] * values[1, 0] / np.maximum(1.0 - values[1, 0], FLOAT32_STEP)
-        values[0, entry] += policies.intensity[1 + number] * quantity
-    values[0, entry] = values[0, entry] / (values[0, entry] + INTENSITY_SCALE_GPUS)
+        inputs[entry] = observation[policies.intensity_at[number]]  # from here on float64
+        quantity = policies.intensity_scale[number] * inputs[entry] / np.maximum(1.0 - inputs[entry], FLOAT32_STEP)
+        total = total + policies.intensity[1 + number] * quantity
+    inputs[entry] = total / (total + INTENSITY_SCALE_GPUS)
+
+
+def write_inputs(policies: SetpointPolicies, observation: NDArray[Any], pool: int, inputs: NDArray[np.float64]) -> None:
+    """Write what policies read of a pool.
+
+    Args:
+        policies: of one shape.
+        observation: [observation size] float32. A second dimension is a batch, in NumPy only.
+        pool: which pool, present or not.
+        inputs: [at least the inputs] float64, written; in NumPy with the batch as second dimension.
+    """
+    count = policies.cluster_at.shape[0]
+    for entry in range(count):
+        inputs[entry] = observation[policies.cluster_at[entry]]
+    if policies.intensity.shape[0] > 0:
+        read_intensity(policies, observation, inputs, count)
+        count += 1
+    at = policies.first_pool + pool * policies.per_pool
+    for entry in range(policies.pool_at.shape[0]):
+        inputs[count + entry] = observation[at + policies.pool_at[entry]]
+    if policies.price_at >= 0:
+        count += policies.pool_at.shape[0]
+        inputs[count] = observation[at + policies.price_at]
+        inputs[count] = price_of(inputs[count])
+        if policies.is_crossed:
+            for entry in range(count):
+                inputs[count + 1 + entry] = inputs[entry] * inputs[count]
+
+
+def learned_outputs(
+    policies: SetpointPolicies, number: int, observation: NDArray[Any], pool: int, values: NDArray[np.float64]
+) -> int:
+    """Run a policy for a pool; return the row of `values` with its outputs, as indices and not rounded.
+
+    Args:
+        policies: several.
+        number: which of them.
+        observation: [observation size] float32. A second dimension is a batch, in NumPy only.
+        pool: which pool, present or not.
+        values: [3, most units] float64, of `scratch_for`; in NumPy with the batch as third dimension.
+    """
+    write_inputs(policies, observation, pool, values[0])
+    row = run_layers(policies.weights[number], policies.sizes, values)
+    for output in range(policies.start.shape[0]):
+        values[row, output] += policies.start[output]
+    return row
+
+
+def write_choices(policies: SetpointPolicies, row: int, values: NDArray[np.float64]) -> None:
+    """Round outputs in a row of `values` to choices, whole numbers in row 2: the setpoint, then the levers."""
+    values[2, 0] = nearest_setpoint(values[row, 0], values[row, 1])
+    for entry in range(policies.levers.shape[0]):
+        values[2, 1 + entry] = nearest_choice(policies.levers[entry], values[row, OUTPUTS + entry])
 
 
 def learned_choices(
@@ -166,32 +219,11 @@ def learned_choices(
     Args:
         policies: several.
         number: which of them.
-        observation: [observation size] float32. A second dimension is a batch, in NumPy only: then the result is one.
+        observation: as in `learned_outputs`.
         pool: which pool, present or not.
-        values: [3, most units] float64, of `scratch_for`; in NumPy with the batch as third dimension.
+        values: as in `learned_outputs`.
     """
-    inputs = policies.cluster_at.shape[0]
-    for entry in range(inputs):
-        values[0, entry] = observation[policies.cluster_at[entry]]
-    if policies.intensity.shape[0] > 0:
-        read_intensity(policies, observation, values, inputs)
-        inputs += 1
-    at = policies.first_pool + pool * policies.per_pool
-    for entry in range(policies.pool_at.shape[0]):
-        values[0, inputs + entry] = observation[at + policies.pool_at[entry]]
-    if policies.price_at >= 0:
-        inputs += policies.pool_at.shape[0]
-        values[0, inputs] = observation[at + policies.price_at]
-        values[0, inputs] = price_of(values[0, inputs])
-        if policies.is_crossed:
-            for entry in range(inputs):
-                values[0, inputs + 1 + entry] = values[0, entry] * values[0, inputs]
-    row = run_layers(policies.weights[number], policies.sizes, values)
-    start = policies.start
-    values[2, 0] = nearest_setpoint(start[0] + values[row, 0], start[1] + values[row, 1])
-    for entry in range(policies.levers.shape[0]):
-        position = start[OUTPUTS + entry] + values[row, OUTPUTS + entry]
-        values[2, 1 + entry] = nearest_choice(policies.levers[entry], position)
+    write_choices(policies, learned_outputs(policies, number, observation, pool, values), values)
 
 
 def start_of(layout: CodecLayout, rule: NDArray[np.int64], levers: Sequence[str] = ()) -> NDArray[np.float64]:

@@ -13,7 +13,12 @@ from envs.compiled.threads import default_threads, share
 from envs.gpu_cluster.codec import RULE_RESERVE_NODES, RULE_SETPOINT, RULE_SIZE, SetpointPolicies, scratch_for
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.copies import copy_clusters, look_ahead
-from envs.gpu_cluster.simulator.kernels.policies import replay_by_policy, replay_by_policy_with_levers, take_costs
+from envs.gpu_cluster.simulator.kernels.policies import (
+    Exploration,
+    replay_by_policy,
+    replay_by_policy_with_levers,
+    take_costs,
+)
 from envs.gpu_cluster.simulator.objective import COST_TERMS
 from envs.gpu_cluster.simulator.results import Results
 
@@ -70,8 +75,12 @@ class Planning(Results, ABC):
         numbers: NDArray[np.int64],
         rule: NDArray[np.int64] | None = None,
         decisions: int = REPLAY_CHUNK,
+        explored: Exploration | None = None,
     ) -> bool:
-        """Do the same for at most so many more decisions of each cluster; return whether every cluster is done."""
+        """Do the same for at most so many more decisions of each cluster; return whether every cluster is done.
+
+        With `explored`, of `explore_policies`, noise is added to what policies put out.
+        """
         which = np.ascontiguousarray(numbers, np.int64)
         if which.shape != (self.num_clusters,) or which.min() < 0 or which.max() >= len(policies.weights):
             raise ValueError(
@@ -81,16 +90,66 @@ class Planning(Results, ABC):
         levers = np.zeros(RULE_SIZE, np.int64) if rule is None else np.ascontiguousarray(rule, np.int64)
         kept = np.zeros((self.num_clusters, st.TERM_COLUMNS))
         is_plain = self._is_plain(levers) and bool((policies.levers == RULE_RESERVE_NODES - 1).all())
+        noise = explored or self._exploration(policies, np.zeros((self.num_clusters, 0, 0, 0)), 0.0)
+        arguments = policies, which, scratch, levers, noise
 
         def replay(first: int, end: int) -> bool:
             if is_plain:
-                return bool(replay_by_policy(self._world, first, end, policies, which, scratch, levers, decisions))
-            arguments = (self._world, first, end, policies, which, scratch, levers, kept, decisions)
-            return bool(replay_by_policy_with_levers(*arguments))
+                return bool(replay_by_policy(self._world, first, end, *arguments, decisions))
+            return bool(replay_by_policy_with_levers(self._world, first, end, *arguments, kept, decisions))
 
         done = all(share(replay, self.num_clusters, self._replay_threads))
         self._after()
         return done
+
+    def explore_policies(
+        self,
+        policies: SetpointPolicies,
+        numbers: NDArray[np.int64],
+        noise: NDArray[np.float64],
+        hold_seconds: float,
+        rule: NDArray[np.int64] | None = None,
+    ) -> Exploration:
+        """Run every cluster to the end of its episode under a policy whose outputs are disturbed, and write down how.
+
+        Args:
+            policies: as in `replay_policies`.
+            numbers: as in `replay_policies`.
+            noise: [N, pools, rows, outputs] float64, in choices; each row is one disturbance of a pool's outputs.
+            hold_seconds: for how long a disturbance stays at least.
+            rule: as in `replay_policies`.
+
+        Returns:
+            The decisions that took a new row of noise; `take_costs` then tells what came after the last of them.
+
+        Raises:
+            EndlessJobError: as in `Simulator.step`.
+            ValueError: a number names no policy, or the noise does not fit.
+        """
+        pools, outputs = len(self.problem.pools), len(policies.start)
+        if noise.ndim != 4 or noise.shape[:2] != (self.num_clusters, pools) or noise.shape[3] != outputs:
+            raise ValueError(
+                f"noise has the shape {noise.shape}; {self.num_clusters} clusters of {pools} pools need "
+                f"({self.num_clusters}, {pools}, rows, {outputs})"
+            )
+        explored = self._exploration(policies, noise, hold_seconds)
+        while not self.replay_policy_decisions(policies, numbers, rule, explored=explored):
+            pass
+        return explored
+
+    @staticmethod
+    def _exploration(policies: SetpointPolicies, noise: NDArray[np.float64], hold_seconds: float) -> Exploration:
+        shape = noise.shape[:3]
+        return Exploration(
+            noise=np.ascontiguousarray(noise, np.float64),
+            inputs=np.zeros((*shape, int(policies.sizes[0]))),
+            outputs=np.zeros(noise.shape),
+            time_ms=np.zeros(shape, np.int64),
+            usd=np.zeros(shape),
+            drawn=np.zeros(shape[:2], np.int64),
+            spent_usd=np.zeros(shape[0]),
+            hold_ms=round(hold_seconds * 1000),
+        )
 
     def take_costs(self) -> NDArray[np.float64]:
         """What each cluster cost since it was reset, copied to or asked last: [N, len(COST_TERMS)] float64, USD.

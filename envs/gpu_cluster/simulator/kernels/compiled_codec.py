@@ -42,7 +42,7 @@ def compile_codec() -> dict[str, Any]:
         (observation, ("write_pool", "write_in_force", "write_levers", "write_hints", "write_slot", "write_pairs")),
         (observation, ("write_starts", "encode")),
         (setpoint_policy, ("run_layers", "nearest_setpoint", "nearest_choice", "price_of", "read_intensity")),
-        (setpoint_policy, ("learned_choices",)),
+        (setpoint_policy, ("write_inputs", "learned_outputs", "write_choices")),
     ):
         for name in names:
             compiled[name] = compiled_copy(getattr(module, name), dict(compiled))

@@ -1,16 +1,19 @@
 """Whole replays under learned choices: many policies on many clusters in one call, without Python in between.
 
 `envs.gpu_cluster.codec.setpoint_policy` is the policy; here it reads features that the codec's own functions wrote, so
-a replay has the decisions that `agents.setpoints.LearnedSetpoints` takes step by step, and a test compares them.
+a replay has the decisions that `agents.setpoints.LearnedSetpoints` takes step by step, and a test compares them. A
+replay that explores adds noise to the outputs, and writes down what an agent that learns from it needs.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled.compiler import helper, kernel
-from envs.gpu_cluster.codec import RULE_RESERVE_NODES, ClusterSnapshot, PackingPlan, SetpointPolicies
+from envs.gpu_cluster.codec import RULE_RESERVE_NODES, ClusterSnapshot, PackingPlan, Pool, SetpointPolicies
 from envs.gpu_cluster.codec.features import PoolFeature, SignalFeature
 from envs.gpu_cluster.simulator import state as st
 from envs.gpu_cluster.simulator.kernels.arrivals import fill_arrivals
@@ -27,10 +30,93 @@ write_global, write_pool, write_in_force, write_levers, write_signals, pool_feat
     codec[name]
     for name in ("write_global", "write_pool", "write_in_force", "write_levers", "write_signals", "pool_features")
 )
-encode, default_action, chosen_setpoint, chosen_reserve, learned_choices = (
-    codec[name] for name in ("encode", "default_action", "chosen_setpoint", "chosen_reserve", "learned_choices")
+encode, default_action, chosen_setpoint, chosen_reserve = (
+    codec[name] for name in ("encode", "default_action", "chosen_setpoint", "chosen_reserve")
+)
+write_inputs, learned_outputs, write_choices = (
+    codec[name] for name in ("write_inputs", "learned_outputs", "write_choices")
 )
 POOL_FEATURES, SIGNAL_FEATURES = len(PoolFeature), len(SignalFeature)
+
+
+class Exploration(NamedTuple):
+    """Noise on the outputs of policies in N clusters, and the decisions that it was drawn for.
+
+    The noise of a row is added from its decision on until the next row's: the first decision that may change the
+    setpoint of the pool after `hold_ms`. The last row's stays until the end.
+
+    Attributes:
+        noise: [N, pools, rows, outputs] float64, in choices; zero rows: nothing is explored.
+        inputs: [N, pools, rows, inputs] float64, what the policy read, written.
+        outputs: [N, pools, rows, outputs] float64, what it put out with the noise, as indices not rounded, written.
+        time_ms: [N, pools, rows] int64, when, written.
+        usd: [N, pools, rows] float64, what the cluster had cost by then, written.
+        drawn: [N, pools] int64, rows written so far.
+        spent_usd: [N] float64, what clusters had cost when the last row was written.
+        hold_ms: least time between two rows of a pool.
+    """
+
+    noise: NDArray[np.float64]
+    inputs: NDArray[np.float64]
+    outputs: NDArray[np.float64]
+    time_ms: NDArray[np.int64]
+    usd: NDArray[np.float64]
+    drawn: NDArray[np.int64]
+    spent_usd: NDArray[np.float64]
+    hold_ms: int
+
+
+@helper
+def explore(
+    world: World,
+    index: int,
+    cluster: Cluster,
+    snapshot: ClusterSnapshot,
+    policies: SetpointPolicies,
+    pool: int,
+    outputs: NDArray[np.float64],
+    explored: Exploration,
+) -> None:
+    """Add the noise in force to the outputs of a policy for a pool; write a row down where it is time for new noise."""
+    row, rows = explored.drawn[index, pool], explored.noise.shape[2]
+    is_free = snapshot.pools[pool, Pool.SETPOINT_HELD] == 0.0
+    is_over = row == 0 or cluster.clock[st.NOW] - explored.time_ms[index, pool, row - 1] >= explored.hold_ms
+    is_new = row < rows and is_free and is_over
+    if not is_new:
+        row -= 1
+    if row >= 0:
+        for output in range(explored.noise.shape[3]):
+            outputs[output] += explored.noise[index, pool, row, output]
+    if is_new:
+        charge_step(world, index, cluster)
+        for term in range(st.TERM_SECONDS):
+            explored.spent_usd[index] += world.outcome.terms[index, term]
+        world.outcome.terms[index] = 0.0
+        write_inputs(policies, world.outcome.observation[index], pool, explored.inputs[index, pool, row])
+        for output in range(explored.noise.shape[3]):
+            explored.outputs[index, pool, row, output] = outputs[output]
+        explored.time_ms[index, pool, row] = cluster.clock[st.NOW]
+        explored.usd[index, pool, row] = explored.spent_usd[index]
+        explored.drawn[index, pool] = row + 1
+
+
+@helper
+def choose(
+    world: World,
+    index: int,
+    cluster: Cluster,
+    snapshot: ClusterSnapshot,
+    policies: SetpointPolicies,
+    number: int,
+    pool: int,
+    values: NDArray[np.float64],
+    explored: Exploration,
+) -> None:
+    """Write the choices for a pool by a policy, and by noise where that explores, into row 2 of `values`."""
+    at = learned_outputs(policies, number, world.outcome.observation[index], pool, values)
+    if explored.noise.shape[2] > 0 and snapshot.pools[pool, Pool.PRESENT] > 0.0:
+        explore(world, index, cluster, snapshot, policies, pool, values[at], explored)
+    write_choices(policies, at, values)
 
 
 @helper
@@ -72,13 +158,14 @@ def decide_by_policy(
     number: int,
     values: NDArray[np.float64],
     reserve: int,
+    explored: Exploration,
 ) -> None:
     """Decide by learned setpoints and reserves, and all else by default, then run to the next decision."""
     waiting = cluster.clock[st.QUEUE_TAIL] > cluster.clock[st.QUEUE_HEAD]
     constant = reserve if world.tables.has_reserve_nodes else 0
     write_features(world, index, cluster, snapshot, plan, waiting)
     for pool in range(world.pools.shape[0]):
-        learned_choices(policies, number, world.outcome.observation[index], pool, values)
+        choose(world, index, cluster, snapshot, policies, number, pool, values, explored)
         wanted = values[2, 1] if policies.levers.shape[0] > 0 else constant
         world.outcome.setpoint[index, pool] = chosen_setpoint(snapshot, pool, values[2, 0])
         world.outcome.levers[index, RESERVES, pool] = chosen_reserve(snapshot, pool, wanted)
@@ -94,6 +181,7 @@ def replay_by_policy(
     numbers: NDArray[np.int64],
     scratch: NDArray[np.float64],
     rule: NDArray[np.int64],
+    explored: Exploration,
     decisions: int,
 ) -> bool:
     """Run clusters under policies that pull no lever but the reserve, for at most `decisions` more decisions each.
@@ -106,6 +194,7 @@ def replay_by_policy(
         numbers: [N] int64, which of them each cluster follows.
         scratch: [N, 3, most units] float64.
         rule: [RULE_SIZE] int64, of which only the reserve counts, where policies have no output for it.
+        explored: noise, and what is written down of it.
         decisions: how many.
 
     Returns:
@@ -131,6 +220,7 @@ def replay_by_policy(
                 numbers[index],
                 scratch[index],
                 rule[RULE_RESERVE_NODES],
+                explored,
             )
         fill_snapshot(world, cluster, snapshot, plan)
         observe(world, index, snapshot, plan)
@@ -147,6 +237,7 @@ def replay_by_policy_with_levers(
     numbers: NDArray[np.int64],
     scratch: NDArray[np.float64],
     rule: NDArray[np.int64],
+    explored: Exploration,
     kept: NDArray[np.float64],
     decisions: int,
 ) -> bool:
@@ -160,6 +251,7 @@ def replay_by_policy_with_levers(
         numbers: [N] int64, which of them each cluster follows.
         scratch: [N, 3, most units] float64.
         rule: [RULE_SIZE] int64, of which the levers count that policies have no output for.
+        explored: noise, and what is written down of it.
         kept: [N, TERM_COLUMNS] float64, scratch.
         decisions: how many.
 
@@ -181,7 +273,7 @@ def replay_by_policy_with_levers(
             encode(snapshot, world.tables, plan, observation)
             for pool in range(world.tables.max_pools):
                 values = scratch[index]
-                learned_choices(policies, numbers[index], observation, pool, values)
+                choose(world, index, cluster, snapshot, policies, numbers[index], pool, values, explored)
                 action[pool] = chosen_setpoint(snapshot, pool, values[2, 0])
                 for entry in range(policies.levers.shape[0]):
                     action[policies.lever_at[entry] + pool] = int(values[2, 1 + entry])

@@ -269,3 +269,55 @@ def test_features_and_weights_that_do_not_fit_are_refused() -> None:
 
 def replace_layout(start: ConstantSetpoint) -> ConstantSetpoint:
     return ConstantSetpoint(replace(start.layout, consolidation=False))
+
+
+def explored(noise: NDArray[np.float64], hold_seconds: float, world: Problem | None = None) -> tuple[Simulator, object]:
+    """A policy of all features, disturbed, on two windows; and what was written down."""
+    problem = world or one_pool()
+    policy = policies(problem.config.codec, (), 1)[0]
+    simulator = Simulator.from_problem(problem, 2)
+    simulator.reset(np.arange(2), windows(problem, 2))
+    found = simulator.explore_policies(policy.policies, np.zeros(2, np.int64), noise, hold_seconds, policy.rule)
+    return simulator, found
+
+
+def test_noise_of_zero_changes_nothing_and_what_is_written_down_is_what_the_policy_saw_and_did() -> None:
+    problem = one_pool()
+    policy = policies(ONE_POOL, (), 1)[0]
+    plain = replayed([policy], problem, windows(problem, 2), 10**6)
+    simulator, found = explored(np.zeros((2, 1, 400, 2)), 600.0)
+    np.testing.assert_array_equal(simulator.energy_integrals, plain.energy_integrals)
+    np.testing.assert_array_equal(simulator.decisions, plain.decisions)
+    np.testing.assert_allclose(found.spent_usd + simulator.take_costs().sum(axis=1), plain.decided_usd(), rtol=1e-9)
+    weights = policy.policies.weights[0]
+    bias, rest = weights[:2], weights[2:].reshape(-1, 2)
+    for cluster in range(2):
+        rows = int(found.drawn[cluster, 0])
+        assert 10 < rows < 400
+        inputs, outputs = found.inputs[cluster, 0, :rows], found.outputs[cluster, 0, :rows]
+        np.testing.assert_allclose(outputs, policy.policies.start + bias + inputs @ rest, atol=1e-9)
+        assert (np.diff(found.time_ms[cluster, 0, :rows]) >= 600_000).all()
+        assert (np.diff(found.usd[cluster, 0, :rows]) >= 0.0).all()
+        assert found.usd[cluster, 0, 0] == 0.0
+
+
+@pytest.mark.parametrize("world", [one_pool, two_pools])
+def test_a_row_of_noise_is_added_until_the_next_one(world: object) -> None:
+    """With the same row throughout it is a policy of other biases; one that pulls levers likewise."""
+    problem: Problem = world()
+    layout, pools = problem.config.codec, len(problem.pools)
+    noise = np.zeros((2, pools, 500, 2)) + np.array([2.0, -1.0])
+    simulator, found = explored(noise, 300.0, problem)
+    policy = policies(layout, (), 1)[0]
+    moved = policy.policies._replace(start=policy.policies.start + np.array([2.0, -1.0]))
+    other = Simulator.from_problem(problem, 2)
+    other.reset(np.arange(2), windows(problem, 2))
+    other.replay_policies(moved, np.zeros(2, np.int64), policy.rule)
+    np.testing.assert_array_equal(simulator.decisions, other.decisions)
+    np.testing.assert_array_equal(simulator.energy_integrals, other.energy_integrals)
+    assert (found.drawn > 1).all()
+
+
+def test_noise_that_does_not_fit_the_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"need \(2, 1, rows, 2\)"):
+        explored(np.zeros((2, 2, 5, 2)), 60.0)
