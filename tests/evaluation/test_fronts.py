@@ -20,6 +20,7 @@ from autoscaler.evaluation.rollouts import Scenario, replay_rules, run
 from autoscaler.evaluation.timeline import course, pool_watts
 from autoscaler.evaluation.windows import equal_windows
 from envs.gpu_cluster.cluster import ClusterConfig, PoolConfig
+from envs.gpu_cluster.codec import RULE_SETPOINT, RULE_SIZE
 from envs.gpu_cluster.config import EnvironmentConfig
 from envs.gpu_cluster.regions import RegionConfig, SignalConfig
 
@@ -56,7 +57,8 @@ def test_each_point_of_the_front_is_the_cheapest_rule_for_its_price_of_waiting(c
     front = rule_front(comparison)
     assert front is not None
     layout, scenario, windows = comparison.scenario.config.codec, comparison.scenario, comparison.windows
-    rules = np.array([(setpoint, 0, 0, 0, 0) for setpoint in range(len(layout.setpoints))])
+    rules = np.zeros((len(layout.setpoints), RULE_SIZE), np.int64)
+    rules[:, RULE_SETPOINT] = np.arange(len(layout.setpoints))
     problem = scenario.problem()
     rows = [[measure(each, problem) for each in rollouts] for rollouts in replay_rules(rules, scenario, windows)]
 

@@ -264,7 +264,7 @@ def test_the_default_action_is_a_setpoint_and_the_default_pools() -> None:
     snapshot = two_pools()
     add_job(snapshot, 1, 8.0, 0.0, (0, 1))
     action = np.full(4, -9)
-    rule = np.array([6, 0, 0, 0, 0])
+    rule = np.array([6, 0, 0, 0, 0, 0])
     default_action(snapshot, LAYOUT.tables(), empty_plan(LAYOUT), rule, action)
     assert action.tolist() == [6, 6, 2, 1]
     default_action(one_pool(), LAYOUT.tables(), empty_plan(LAYOUT), rule, action)

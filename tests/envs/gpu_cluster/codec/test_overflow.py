@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.codec import (
     HOLD,
     ClusterSnapshot,
@@ -27,7 +28,7 @@ from tests.envs.gpu_cluster.codec.snapshots import add_job, add_pool, random_sna
 
 LAYOUT = CodecLayout(max_pools=3, window_slots=3)
 BALANCED = replace(LAYOUT, balance_similar_pools=True)
-RULE = np.array([LAYOUT.setpoint(600.0, 0.0), 0, 0, 0, 0])
+RULE = ConstantSetpoint(LAYOUT).rule
 A, B, C = range(3)
 FULL = {"max_nodes": 1, "busy_nodes": 1, "used_gpus": 8}
 

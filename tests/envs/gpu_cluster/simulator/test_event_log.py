@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
+from agents.baselines import ConstantSetpoint
 from envs.errors import SimulatorError
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout
@@ -25,7 +26,7 @@ def replay(problem: Problem, log_rows: int = 4096) -> Simulator:
     """The whole trace under Cluster Autoscaler's rule, consolidating where that lever is on."""
     simulator = Simulator.from_problem(problem, log_rows=log_rows)
     simulator.reset_all()
-    simulator.replay(np.array([[problem.config.codec.setpoint(600.0, 0.0), 2, 0, 0, 0]]))
+    simulator.replay(ConstantSetpoint(problem.config.codec, consolidation=2).rule[None])
     return simulator
 
 

@@ -16,7 +16,7 @@ def said(failures: dict[int, str]) -> str:
     return "\n".join(f"python -m tests.fuzz --seed {seed} --worlds 1\n{text}" for seed, text in failures.items())
 
 
-SEEDS = (4, 37, 65, 128, 136)
+SEEDS = (12, 53, 94, 113)
 """Worlds that reach every rare path; choose anew where the drawing of worlds changes."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
+from agents.baselines import ConstantSetpoint
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import POWER_CAP_FRACTIONS, CodecLayout
-from envs.gpu_cluster.codec.levers import GO_ON, GROW, KEEP, SHRINK
+from envs.gpu_cluster.codec.levers import GROW, KEEP, SHRINK
 from envs.gpu_cluster.config import CurvesConfig, PhysicsConfig
 from envs.gpu_cluster.simulator import Simulator
 from envs.gpu_cluster.simulator import state as st
@@ -32,7 +32,9 @@ def replay(jobs: list[Job], choices: tuple[int, int, int] = (0, NO_CAP, KEEP), *
     )
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
-    simulator.replay(np.array([[problem.config.codec.setpoint(600.0, 0.0), *choices, GO_ON]]))
+    consolidation, power_cap, width = choices
+    rule = ConstantSetpoint(problem.config.codec, consolidation=consolidation, power_cap=power_cap, width=width).rule
+    simulator.replay(rule[None])
     return simulator
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.baselines import ConstantSetpoint
 from envs.errors import EnvironmentConfigError
 from envs.gpu_cluster.cluster import PoolConfig
 from envs.gpu_cluster.codec import CodecLayout, Pool
@@ -175,7 +176,7 @@ def test_a_rule_that_suspends_whenever_it_may_comes_to_an_end() -> None:
     problem = problem_of([(0.0, 1000.0, 8.0), (50.0, 300.0, 4.0)], most=450.0)
     simulator = Simulator.from_problem(problem)
     simulator.reset_all()
-    simulator.replay(np.array([[problem.config.codec.setpoint(600.0, 0.0), 0, 0, 0, SUSPEND]]))
+    simulator.replay(ConstantSetpoint(problem.config.codec, suspension=SUSPEND).rule[None])
     assert simulator.finished_jobs[0] == 2
     assert simulator.pool_totals()[0].suspensions == 2
 
