@@ -38,8 +38,9 @@ def simulated_snapshot(
     _fill_nodes(simulator, view)
     _fill_jobs(simulator, view)
     for pool in view.pools:
-        setpoint, since = setpoints.get(pool.name, (NO_SETPOINT, view.now_seconds))
-        simulator.setpoints[pool.index], simulator.setpoints_ms[pool.index] = setpoint, milliseconds(since)
+        setpoint, reserve, since = setpoints.get(pool.name, (NO_SETPOINT, 0, view.now_seconds))
+        simulator.setpoints[pool.index], simulator.reserves[pool.index] = setpoint, reserve
+        simulator.setpoints_ms[pool.index] = milliseconds(since)
     return make_snapshot(simulator)
 
 
