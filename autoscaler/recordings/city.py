@@ -32,7 +32,7 @@ from envs.scores import Actor
 
 USER_STEP_SECONDS = 60.0
 LOG_ROWS = 1 << 18
-"""Events of a step, and of the time before an episode."""
+"""Events of a step, and of the warm-up."""
 ROAD_KINDS_KMH = (80.0, 60.0, 45.0, 35.0)
 """Speeds from which a road is of kind 0, 1, 2 and 3 of the schema; slower ones are residential, 4."""
 

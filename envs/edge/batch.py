@@ -16,17 +16,16 @@ from envs.containers.simulator import capacity_of
 from envs.edge import kernels
 from envs.edge.city import City
 from envs.edge.codec import NUM_FEATURES
-from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, OWN, Integers
+from envs.edge.episodes import warm_up_steps
+from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, Integers
 from envs.errors import SimulatorError
 
-DEFAULT_ACTION = np.array((OWN, OWN, OWN, 2, 0, 2), np.int64)
-"""Own site, containers kept for 10 minutes, nodes for 5: what every site does before an episode."""
 CITIES_PER_THREAD = 1
 
 
 @dataclass(frozen=True, slots=True)
 class CityTotals:
-    """What happened in an episode so far.
+    """What happened in an episode so far, without its warm-up.
 
     Attributes:
         usd: energy with its carbon, waiting and lateness.
@@ -58,6 +57,9 @@ class CityTotals:
 class CityBatch:
     """Worlds of one city, independent of each other.
 
+    An episode begins with a warm-up, in a city where everything is off. Its steps are decided as all others are, but
+    cost nothing and count for nothing: so each policy begins in the city that it makes itself.
+
     Args:
         city: the loaded scenario.
         num_worlds: in the batch.
@@ -68,7 +70,8 @@ class CityBatch:
     Attributes:
         observations: [W, S, features] float32, what every site sees.
         rewards: [W, S] float64, of the last step, USD.
-        costs: [W, 3] float64, USD of the last step by `COST_TERMS`.
+        costs: [W, 3] float64, USD of the last step by `COST_TERMS`; 0 in the warm-up, as the rewards are.
+        warm_up_left: [W] int64, steps of the warm-up that are still to come.
         world: the memory of the containers' worlds.
     """
 
@@ -99,6 +102,7 @@ class CityBatch:
         self.costs = np.zeros((num_worlds, len(COST_TERMS)))
         self._usd, self._carbon = np.zeros(num_worlds), np.zeros(num_worlds)
         self._energy = np.zeros(num_worlds)
+        self.warm_up_left = np.zeros(num_worlds, np.int64)
         self.threads = default_threads(num_worlds, CITIES_PER_THREAD) if threads is None else min(threads, num_worlds)
 
     @property
@@ -118,14 +122,12 @@ class CityBatch:
 
         Args:
             worlds: [K] int64.
-            starts_ms: [K] int64, the moment of the first decision of each.
+            starts_ms: [K] int64, the moment from which each counts: the warm-up lies before it.
         """
-        problem = self.city.problem
-        steps = int(round(1000 * self.city.config.warm_up_seconds) // self.interval_ms)
+        problem, steps = self.city.problem, warm_up_steps(self.city)
         begins = np.asarray(starts_ms, np.int64) - steps * self.interval_ms
         first = np.searchsorted(problem.request[:, st.SENT_MS], begins)
-        columns = worlds, begins, np.full(len(begins), steps), first
-        episode = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
+        episode = np.ascontiguousarray(np.stack((worlds, begins, first), axis=1), np.int64)
 
         self.world.answer[worlds] = 0
 
@@ -136,13 +138,17 @@ class CityBatch:
                 self.city.tables,
                 self._kept,
                 np.ascontiguousarray(episode[start:end]),
-                DEFAULT_ACTION,
                 self.observations,
             )
 
         share(task, len(episode), min(self.threads, len(episode)))
+        self.rewards[worlds], self.costs[worlds], self.warm_up_left[worlds] = 0.0, 0.0, steps
+        self._count_from_here(worlds)
+
+    def _count_from_here(self, worlds: NDArray[np.int64]) -> None:
+        """Let the episodes of some worlds count from now on."""
         self._counts[worlds], self._response[worlds] = self.world.counts[worlds], self.world.response[worlds]
-        self.rewards[worlds], self.costs[worlds], self._usd[worlds] = 0.0, 0.0, 0.0
+        self._usd[worlds] = 0.0
         self._carbon[worlds] = self.world.spent[worlds, :, 1].sum(axis=1)
         self._energy[worlds] = self.world.amount[worlds, :, : st.ENERGIES].sum(axis=(1, 2))
 
@@ -153,7 +159,7 @@ class CityBatch:
             to[:] = source[0]
 
     def _arrays(self) -> list[NDArray[Any]]:
-        episode = (self._counts, self._response, self._usd, self._carbon, self._energy)
+        episode = (self._counts, self._response, self._usd, self._carbon, self._energy, self.warm_up_left)
         return [*self.world, *self._kept, *episode, self.observations, self.rewards, self.costs]
 
     def step(self, actions: Integers) -> None:
@@ -173,6 +179,11 @@ class CityBatch:
             )
 
         share(task, self.num_worlds, self.threads)
+        warms_up = self.warm_up_left > 0
+        if warms_up.any():
+            self.rewards[warms_up], self.costs[warms_up] = 0.0, 0.0
+            self.warm_up_left[warms_up] -= 1
+            self._count_from_here(np.flatnonzero(warms_up))
         self._usd += self.costs.sum(axis=1)
 
     @property
@@ -233,9 +244,10 @@ class CityBatch:
         )
 
     def info(self, world: int = 0) -> dict[str, float]:
-        """Costs of the last step, USD, and the moment, seconds."""
+        """Costs of the last step, USD; the moment, seconds; and 1 where the next step is one of the warm-up, else 0."""
         found = dict(zip(COST_TERMS, self.costs[world].tolist(), strict=True))
-        return {**found, "time_seconds": float(self.world.clock[world, st.NOW]) / 1000}
+        seconds, warms_up = self.world.clock[world, st.NOW] / 1000, self.warm_up_left[world] > 0
+        return {**found, "time_seconds": float(seconds), "warms_up": float(warms_up)}
 
 
 def quantile_ms(counts: Integers, quantile: float) -> float:

@@ -153,7 +153,8 @@ class CityConfig:
         days: first day and the one after the last, in which episodes begin; None: all that positions cover.
         decision_interval_seconds: time between two decisions.
         episode_seconds: length of an episode.
-        warm_up_seconds: simulated before an episode under the default action, so that it begins in a running city.
+        warm_up_seconds: before the moment from which an episode counts. Its policy decides then, too, but that costs
+            nothing: so each begins in the running city that it makes, and not in one that suits another.
         seed: of generated sites and of calls.
     """
 

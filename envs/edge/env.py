@@ -72,13 +72,14 @@ class EdgeCityEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Starting State
 
-    A random moment of the days and hours of the scenario, after `warm_up_seconds` under a fixed action (own site, 10
-    minutes, 5 minutes). `reset(options={"start_seconds": s})` chooses the moment.
+    `warm_up_seconds` before a random moment of the days and hours of the scenario, in a city where everything is off.
+    Steps up to that moment have reward 0 and count for no total, `info["warms_up"]` is 1 before them: each policy makes
+    the city itself that it is judged in. `reset(options={"start_seconds": s})` chooses the moment.
 
     ## Episode End
 
-    Truncated after `episode_seconds`; never terminated. `env.unwrapped.totals()` has USD, kWh, gCO2e, requests, shares
-    of cold starts and of late answers, response times. A step after the end raises `ResetNeededError`.
+    Truncated `episode_seconds` after that moment; never terminated. `env.unwrapped.totals()` has USD, kWh, gCO2e,
+    requests, shares of cold starts and of late answers, response times. A step after the end raises `ResetNeededError`.
 
     ## Arguments
 

@@ -48,5 +48,10 @@ def chosen_start_ms(city: City, options: Mapping[str, Any]) -> int:
 
 
 def steps_of(city: City) -> int:
-    """Steps of an episode."""
-    return max(1, round(1000 * city.config.episode_seconds) // int(city.tables.interval_ms[0]))
+    """Steps of an episode, with those of its warm-up."""
+    return warm_up_steps(city) + max(1, round(1000 * city.config.episode_seconds) // int(city.tables.interval_ms[0]))
+
+
+def warm_up_steps(city: City) -> int:
+    """The first steps of an episode, which cost nothing."""
+    return round(1000 * city.config.warm_up_seconds) // int(city.tables.interval_ms[0])

@@ -10,7 +10,7 @@ import numpy as np
 from envs.containers import state as st
 from envs.edge.batch import CityBatch, CityTotals
 from envs.edge.city import City
-from envs.edge.episodes import steps_of
+from envs.edge.episodes import steps_of, warm_up_steps
 from envs.edge.tables import BATCH
 from envs.scores import Actor
 
@@ -57,20 +57,21 @@ def play(
         city: the loaded scenario.
         actor: acts on the rows of all sites.
         starts_ms: when each episode begins.
-        observe: called at the begin and after each step.
+        observe: called as the warm-up ends and after each step from there.
         log_rows: of the event log of each episode, which `observe` takes.
     """
     count, sites = len(starts_ms), city.num_sites
     batch = CityBatch(city, count, answers=True, log_rows=log_rows)
     batch.begin(np.arange(count), np.array(starts_ms, np.int64))
     actor.reset(count * sites)
-    if observe is not None:
-        observe(batch)
-    for _ in range(steps_of(city)):
+    warm_up = warm_up_steps(city)
+    for step in range(steps_of(city)):
+        if observe is not None and step == warm_up:
+            observe(batch)
         rows = batch.observations.reshape(count * sites, -1)
         actions = np.asarray(actor.act(rows, None), np.int64).reshape(count, sites, -1)
         batch.step(np.ascontiguousarray(actions))
-        if observe is not None:
+        if observe is not None and step >= warm_up:
             observe(batch)
     return [_result(city, batch, world, int(start)) for world, start in enumerate(starts_ms)]
 

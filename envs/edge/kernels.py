@@ -118,17 +118,16 @@ def write_controls(
     memory: Numbers,
     site: int,
     action: Integers,
-    begins: bool,
     looks: bool,
 ) -> None:
-    """Set how a site keeps containers and when its nodes sleep; what changed takes effect now, unless it begins."""
+    """Set how a site keeps containers and when its nodes sleep; what changed takes effect now."""
     places = problem.place.shape[0]
     if looks:
         memory[site, tb.HAZARD_MS] = 0.0
     for function in range(world.route.shape[1]):
         key = function * places + site
         control = world.control[key]
-        keep_ms = KEEP_MS[2] if begins or not looks else hazard_keep_ms(problem, world, city, key)
+        keep_ms = KEEP_MS[2] if not looks else hazard_keep_ms(problem, world, city, key)
         if looks and city.request_class[function] != tb.BATCH:
             memory[site, tb.HAZARD_MS] = max(memory[site, tb.HAZARD_MS], float(keep_ms))
         if action[tb.KEEP_ALIVE] != tb.HAZARD:
@@ -138,14 +137,13 @@ def write_controls(
         control[st.PRE_WARM] = st.FOREVER
         wanted = RESERVES[action[tb.PRE_WARM]] if city.request_class[function] != tb.BATCH else 0
         before, control[st.RESERVE] = control[st.RESERVE], wanted
-        if not begins and (wanted != before or world.key[key, st.CONTAINERS] < wanted):
+        if wanted != before or world.key[key, st.CONTAINERS] < wanted:
             apply_reserve(problem, world, key)
     sleep_ms = SLEEP_MS[action[tb.SLEEP]]
     for node in range(problem.place[site, st.FIRST_NODE], problem.place[site, st.END_NODE]):
         if world.node[node, st.SLEEP_MS] != sleep_ms:
             world.node[node, st.SLEEP_MS] = sleep_ms
-            if not begins:
-                plan_sleep(problem, world, node)
+            plan_sleep(problem, world, node)
 
 
 @helper
@@ -339,47 +337,34 @@ def begin_cities(
     city: CityTables,
     kept: tuple[Numbers, Numbers],
     episode: Integers,
-    action: Integers,
     out: NDArray[np.float32],
 ) -> None:
-    """Begin episodes, after a time under one action that warms the city up.
+    """Begin episodes in a city where everything is off and nothing was decided.
 
     Args:
         problem: of the containers.
         batch: worlds.
         city: of the city.
         kept: what is kept of each world: averages [W, S, MEMORY_COLUMNS] and USD up to the last step, [W, P, 3].
-        episode: [K, 4] int64: world, moment of the begin of the warm-up, its steps, and first request; the last
-            request ends all.
-        action: [6] int64, of every site.
+        episode: [K, 3] int64: world, moment of the begin, and first request; the last request ends all.
         out: [W, S, features] float32.
     """
-    sites, places = out.shape[1], problem.place.shape[0]
+    sites = out.shape[1]
     for number in range(episode.shape[0]):
-        index, start_ms, steps, first = episode[number]
+        index, start_ms, first = episode[number]
         world = world_of(batch, index)
-        memory, last = kept[0][index], kept[1][index]
-        memory[:] = 0.0
+        memory = kept[0][index]
+        kept[1][index], memory[:] = 0.0, 0.0
         for at in range(sites):
-            memory[at, tb.ORDER] = city.member[at]
+            memory[at, tb.ORDER], memory[at, tb.HAZARD_MS] = city.member[at], KEEP_MS[2]
         for key in range(world.key.shape[0]):
             world.control[key, st.KEEP], world.control[key, st.RESERVE] = KEEP_MS[2], 0
             world.control[key, st.PRE_WARM] = st.FOREVER
         for site in range(sites):
-            for function in range(world.route.shape[1]):
-                world.route[site, function] = site
-            write_controls(problem, world, city, memory, site, action, True, True)
+            world.route[site] = site
+            for node in range(problem.place[site, st.FIRST_NODE], problem.place[site, st.END_NODE]):
+                world.node[node, st.SLEEP_MS] = SLEEP_MS[2]
         events.begin(problem, world, start_ms, first, problem.request.shape[0])
-        for _ in range(steps):
-            for site in range(sites):
-                write_route(problem, world, city, site, action)
-                looks = (world.clock[st.NOW] // city.interval_ms[0] + site) % HAZARD_STEPS == 0
-                write_controls(problem, world, city, memory, site, action, False, looks)
-            run(problem, world, city, memory)
-        for place in range(places):
-            last[place, 0] = world.spent[place, 0]
-            last[place, 1] = world.counts[place, st.WAITED_MS] * city.prices[0]
-            last[place, 2] = world.counts[place, st.LATE] * city.prices[1]
         observe(problem, world, city, memory, out[index])
 
 
@@ -411,7 +396,7 @@ def step_cities(
         for site in range(actions.shape[1]):
             write_route(problem, world, city, site, actions[index, site])
             looks = (world.clock[st.NOW] // city.interval_ms[0] + site) % HAZARD_STEPS == 0
-            write_controls(problem, world, city, kept[0][index], site, actions[index, site], False, looks)
+            write_controls(problem, world, city, kept[0][index], site, actions[index, site], looks)
         run(problem, world, city, kept[0][index])
         charge(world, city, kept[1][index], results[1][index], results[2][index])
         observe(problem, world, city, kept[0][index], results[0][index])

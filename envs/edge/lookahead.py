@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.edge.batch import CityBatch, CityTotals
 from envs.edge.city import City
-from envs.edge.episodes import steps_of
+from envs.edge.episodes import steps_of, warm_up_steps
 from envs.edge.tables import HUB, Integers
 
 
@@ -39,7 +39,7 @@ def foresee(
 
     Args:
         city: the loaded scenario.
-        choices: actions of a site, the first one is held to where others are no better.
+        choices: actions of a site; the first one is that of the warm-up, and held to where others are no better.
         start_ms: when the episode begins.
         hold_steps: for which a choice is held.
         horizon_steps: for which it is tried.
@@ -53,7 +53,9 @@ def foresee(
     group = np.zeros(sites, np.int64) if together else neighbourhoods(city)
     belongs = (group[:, None] == np.arange(sites)).astype(np.float64)
     everywhere = np.repeat(actions[:, None, :], sites, axis=1)
-    left = steps_of(city)
+    left = steps_of(city) - warm_up_steps(city)
+    for _ in range(warm_up_steps(city)):
+        real.step(everywhere[:1])
     while left > 0:
         tries.copy(real)
         cost = np.zeros((len(actions), sites))

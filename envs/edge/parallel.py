@@ -77,7 +77,7 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
         chosen = {name: value for name, value in (options or {}).items() if name == "start_seconds"}
         self._batch.begin(ONLY_WORLD, np.array([start_ms(self.city, chosen, self._generator)]))
         self._left, self.agents = steps_of(self.city), list(self.possible_agents)
-        return self._rows(), {name: {} for name in self.agents}
+        return self._rows(), self._infos()
 
     def step(
         self, actions: dict[str, Any]
@@ -103,7 +103,7 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
         names, over = self.agents, self._left == 0
         rewards = dict(zip(names, self._batch.rewards[0].tolist(), strict=True))
         result = self._rows(), rewards, dict.fromkeys(names, False), dict.fromkeys(names, over)
-        infos: dict[str, dict[str, Any]] = {name: {} for name in names}
+        infos = self._infos()
         if over:
             self.agents = []
         return *result, infos
@@ -118,6 +118,9 @@ class EdgeCityParallelEnv(ParallelEnv):  # type: ignore[misc, unused-ignore]
 
     def close(self) -> None:
         """Do nothing."""
+
+    def _infos(self) -> dict[str, dict[str, Any]]:
+        return {name: {"warms_up": self._batch.info()["warms_up"]} for name in self.agents}
 
     def _rows(self) -> dict[str, Row]:
         rows = self._batch.observations[0].copy()

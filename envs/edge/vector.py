@@ -81,4 +81,6 @@ class EdgeCityVectorEnv(CompiledVectorEnv):
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         columns = dict(zip(COST_TERMS, self.batch.costs.T.copy(), strict=True))
-        return {**columns, "time_seconds": self.batch.time_ms / 1000, "site_rewards": self.batch.rewards.copy()}
+        warms_up = (self.batch.warm_up_left > 0).astype(np.float64)
+        moment = {"time_seconds": self.batch.time_ms / 1000, "warms_up": warms_up}
+        return {**columns, **moment, "site_rewards": self.batch.rewards.copy()}

@@ -13,10 +13,11 @@ from envs.containers import log
 from envs.containers import state as st
 from envs.containers.config import FunctionConfig, NodeConfig
 from envs.edge.arguments import city_config, city_of
-from envs.edge.batch import DEFAULT_ACTION, CityBatch
+from envs.edge.batch import CityBatch
 from envs.edge.calls import zones_at
 from envs.edge.codec import FEATURES, feature_names
 from envs.edge.config import CallConfig, LinkConfig
+from envs.edge.episodes import warm_up_steps
 from envs.edge.tables import CENTER, CLOUD, HUB, LEAST_LOADED, OWN, SLEEP_MS
 from envs.errors import InvalidActionError
 from envs.registry import register_envs
@@ -25,11 +26,13 @@ from tests.envs.edge.scenes import scenario
 CALLS = (CallConfig("see", per_user_hour=1.0),)
 HUGE, BAD_LAYER = FunctionConfig("see", memory_mib=9000), FunctionConfig("see", layers=("basee",))
 MORNING = 8 * 3_600_000
+KEPT = (OWN, OWN, OWN, 2, 0, 2)
+"""Own sites, containers for 10 minutes, nodes for 5."""
 
 
 def play(batch: CityBatch, action: Any, steps: int = 30, start_ms: int = MORNING) -> CityBatch:
     batch.begin(np.arange(batch.num_worlds), np.full(batch.num_worlds, start_ms))
-    for _ in range(steps):
+    for _ in range(warm_up_steps(batch.city) + steps):
         batch.step(np.tile(np.array(action, np.int64), (batch.num_worlds, batch.city.num_sites, 1)))
     return batch
 
@@ -156,7 +159,7 @@ def test_a_site_sees_what_all_zones_of_its_hub_send_and_those_that_send_less() -
     calls = (*scenario().calls, CallConfig("talk", per_user_hour=30.0, run_seconds=2.0))
     city = city_of(scenario(functions=functions, calls=calls, sites=12, sites_per_hub=6))
     assert sorted(city.tables.member.tolist()) == list(range(12))
-    batch = play(CityBatch(city), DEFAULT_ACTION, 40)
+    batch = play(CityBatch(city), KEPT, 40)
     seen = {name: batch.observations[0, :, number].astype(float) for number, name in enumerate(feature_names())}
     scale = {feature.name: feature.scale for feature in FEATURES}
     rate = {name: scale[name] * value / (1 - value) for name, value in seen.items() if scale[name] > 0}
@@ -218,15 +221,50 @@ def test_the_hazard_rule_learns_to_keep_what_is_called_often_and_to_drop_what_is
 def test_worlds_of_a_batch_are_independent_of_threads_and_of_each_other() -> None:
     city = city_of(scenario())
     alone, batch = CityBatch(city, 1, threads=1), CityBatch(city, 3, threads=2)
-    play(alone, DEFAULT_ACTION, 10)
+    play(alone, KEPT, 10)
     batch.begin(np.arange(3), np.array([MORNING, MORNING, MORNING + 3_600_000]))
-    actions = np.tile(DEFAULT_ACTION, (3, 6, 1))
+    actions = np.tile(np.array(KEPT), (3, 6, 1))
     actions[1, :, 0] = HUB
-    for _ in range(10):
+    for _ in range(warm_up_steps(city) + 10):
         batch.step(actions)
     assert np.array_equal(alone.observations[0], batch.observations[0])
     assert alone.totals() == batch.totals(0)
     assert alone.totals() != batch.totals(1)
+
+
+@pytest.mark.parametrize(
+    "action", [KEPT, (HUB, HUB, CLOUD, 2, 0, 1), (CENTER, CLOUD, CLOUD, 2, 0, 1), (HUB, HUB, HUB, 0, 1, 3)]
+)
+def test_the_begin_of_an_episode_favours_no_action(action: tuple[int, ...]) -> None:
+    # A city that has run for four hours under the same action costs as much as one whose episode begins now.
+    hours = {begins: city_of(scenario(episode_seconds=(9 - begins) * 3600.0)) for begins in (4, 8)}
+    usd = []
+    for begins, city in hours.items():
+        batch = play(CityBatch(city), action, (8 - begins) * 60, start_ms=begins * 3_600_000)
+        before = batch.totals().usd
+        for _ in range(60):
+            batch.step(np.tile(np.array(action), (1, 6, 1)))
+        usd.append(batch.totals().usd - before)
+    assert usd[1] == pytest.approx(usd[0], rel=0.03)
+
+
+def test_a_warm_up_is_decided_and_costs_nothing() -> None:
+    register_envs()
+    env = gymnasium.make("autoscaler/EdgeCity-v0", scenario=scenario())
+    _, info = env.reset(options={"start_seconds": 28_800.0})
+    city: Any = env.unwrapped
+    moments, rewards, always_on = [info["time_seconds"]], [], np.tile((OWN, OWN, OWN, 3, 1, 3), 6)
+    while info["warms_up"]:
+        _, reward, _, _, info = env.step(always_on)
+        moments.append(info["time_seconds"])
+        rewards.append(reward)
+        assert not info["site_rewards"].any()
+    assert (moments[0], moments[-1], rewards) == (27_900.0, 28_800.0, [0.0] * 15)
+    assert (city.totals().usd, city.totals().energy_kwh, city.totals().requests) == (0.0, 0.0, 0)
+    assert (city._batch.world.node[0, :6, st.NODE_STATE] == st.ON).all()
+    _, reward, *_ = env.step(always_on)
+    assert reward == pytest.approx(-city.totals().usd)
+    assert reward < 0.0
 
 
 def test_terms_and_rewards_of_sites_sum_to_the_reward() -> None:
@@ -327,7 +365,7 @@ def test_carbon_is_that_of_the_hour() -> None:
     city = city_of(scenario(carbon="synthetic-signal:solar?seed=0"))
     grams = []
     for hour in (3, 12):
-        totals = play(CityBatch(city), DEFAULT_ACTION, start_ms=hour * 3_600_000).totals()
+        totals = play(CityBatch(city), KEPT, start_ms=hour * 3_600_000).totals()
         grams.append(totals.carbon_g / totals.energy_kwh)
     assert grams[1] < 0.97 * grams[0]
     with pytest.raises(UserError, match="a signal of price, not of carbon"):
@@ -347,6 +385,6 @@ def test_several_nodes_a_site_are_one_place() -> None:
     nodes = (NodeConfig(count=2, memory_mib=8000, gpus=1), NodeConfig(memory_mib=16_000, gpus=2))
     city = city_of(scenario(site_nodes=nodes))
     assert len(city.problem.node) == 6 * 3 + 2
-    observations = play(CityBatch(city), DEFAULT_ACTION, 5).observations
+    observations = play(CityBatch(city), KEPT, 5).observations
     assert observations.min() >= 0.0
     assert observations.max() <= 1.0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
+from envs.edge.env import EdgeCityEnv
 from envs.edge.parallel import EdgeCityParallelEnv
 from envs.errors import InvalidActionError
 from tests.envs.edge.scenes import scenario
@@ -41,8 +42,14 @@ def test_an_action_outside_the_space_is_refused_with_the_name_of_its_agent(actio
 
 
 def test_what_agents_are_paid_sums_to_the_reward_of_the_city() -> None:
-    env = EdgeCityParallelEnv(scenario())
-    env.reset(seed=0)
-    _, rewards, *_ = env.step({name: np.array([2, 2, 3, 2, 0, 2]) for name in env.agents})
-    assert set(rewards) == set(env.possible_agents)
-    assert sum(rewards.values()) < 0.0
+    env, city = EdgeCityParallelEnv(scenario()), EdgeCityEnv(scenario())
+    _, infos = env.reset(seed=0)
+    city.reset(seed=0)
+    paid = []
+    while infos["site-0"]["warms_up"] or len(paid) < 20:
+        _, rewards, _, _, infos = env.step({name: np.array([2, 2, 3, 2, 0, 2]) for name in env.agents})
+        assert set(rewards) == set(env.possible_agents)
+        paid.append(sum(rewards.values()))
+        assert paid[-1] == pytest.approx(city.step(np.tile([2, 2, 3, 2, 0, 2], 6))[1], abs=1e-12)
+    assert paid[:15] == [0.0] * 15
+    assert max(paid[15:]) < 0.0
