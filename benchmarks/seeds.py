@@ -1,6 +1,8 @@
 """Train one experiment with several seeds, one learner per core, and compare all of them with the baselines.
 
     python benchmarks/seeds.py configs/experiment/quickstart.yaml --seeds 10 --out runs/quickstart-seeds
+    python benchmarks/seeds.py configs/experiment/quickstart.yaml --seeds 10 --out runs/ppo-seeds \
+        --set agent.name=setpoint-ppo --init-from runs/quickstart-seeds
 
 Every seed is a run folder with a log beside it. A seed that has finished is not trained again, one that was stopped
 goes on. The comparison is that of `autoscaler evaluate` for all runs together: on later windows than those that were
@@ -37,6 +39,7 @@ def options() -> argparse.ArgumentParser:
     result.add_argument("--seeds", type=int, default=10, help="how many seeds, from 0 on (default %(default)s)")
     result.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="trainings at the same time")
     result.add_argument("--out", type=Path, required=True, help="folder of the runs; results go there too")
+    result.add_argument("--init-from", type=Path, metavar="FOLDER", help="begin at the run of the same seed there")
     result.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of the config")
     return result
 
@@ -66,6 +69,16 @@ def train_all(experiments: Sequence[autoscaler.ExperimentConfig], out: Path, pro
     return folders
 
 
+def of_seed(seed: int, arguments: argparse.Namespace) -> list[str]:
+    """Overrides of one seed."""
+    start = (
+        []
+        if arguments.init_from is None
+        else [f"train.init_from={json.dumps(str(arguments.init_from / f'seed{seed}'))}"]
+    )
+    return [f"seed={seed}", *start]
+
+
 def main() -> None:
     """Train all seeds, then compare."""
     arguments = parse(options(), seeds=2)
@@ -73,7 +86,7 @@ def main() -> None:
     changes += [] if arguments.trace is None else [f"trace={json.dumps(arguments.trace)}"]
     experiment = autoscaler.load_experiment(arguments.config, changes)
     out.mkdir(parents=True, exist_ok=True)
-    seeds = [autoscaler.load_experiment(experiment, [f"seed={seed}"]) for seed in range(arguments.seeds)]
+    seeds = [autoscaler.load_experiment(experiment, of_seed(seed, arguments)) for seed in range(arguments.seeds)]
     comparison = autoscaler.evaluate(train_all(seeds, out, arguments.processes), progress=True)
     comparison.write_report(out / "report.html")
     document = json_text(comparison.document())

@@ -220,11 +220,12 @@ def _options(shape: _Shape, columns: Columns) -> dict[str, Any]:
 
 
 def _read(source: Input, shape: _Shape, columns: Columns) -> pa.Table:
+    # As bytes: threads of Arrow that read a Python stream may still do so when an error has ended the program.
     with source.open() as stream:
-        return _parsed(stream, shape, columns)
+        return _parsed(pa.BufferReader(stream.read()), shape, columns)
 
 
-def _parsed(stream: Any, shape: _Shape, columns: Columns) -> pa.Table:
+def _parsed(stream: pa.BufferReader, shape: _Shape, columns: Columns) -> pa.Table:
     """The wanted columns as Arrow reads them; texts without spaces around them."""
     table = pacsv.read_csv(stream, **_options(shape, columns))
     for index, name in enumerate(columns):

@@ -42,11 +42,9 @@ class _Worker:
     def begin(self, task: Callable[[], Any]) -> None:
         self._tasks.put(task)
 
-    def result(self) -> Any:
-        result, error = self._results.get()
-        if error is not None:
-            raise error
-        return result
+    def end(self) -> tuple[Any, BaseException | None]:
+        """What the task returned, or the error that it raised; waits for it."""
+        return self._results.get()
 
 
 _workers: list[_Worker] = []
@@ -85,8 +83,10 @@ def share(task: Task, num_clusters: int, threads: int) -> list[Any]:
             worker.begin(partial(task, first, end))
         try:
             results = [task(edges[0], edges[1])]
-        finally:
-            others = [worker.result() for worker in busy]
-        return results + others
+        finally:  # all are waited for, so that none goes on, or leaves its result to the next task
+            others = [worker.end() for worker in busy]
+        for error in (error for _, error in others if error is not None):
+            raise error
+        return results + [result for result, _ in others]
     finally:
         lock.release()

@@ -106,3 +106,17 @@ def test_one_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(tables, "_MAX_LINE_BYTES", 1000)
     with pytest.raises(TraceFileError, match="has a line of more than 1,000 bytes; it is no text table"):
         read_csv(write(tmp_path, HEADER + GOOD + "x" * 5000), COLUMNS)
+
+
+def test_arrow_reads_bytes_and_no_stream_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads would still read a stream after an error, and crash when Python ends meanwhile."""
+    seen = []
+
+    def reader(stream: object, **options: object) -> pa.Table:
+        seen.append(type(stream))
+        return read(stream, **options)
+
+    read = tables.pacsv.read_csv
+    monkeypatch.setattr(tables.pacsv, "read_csv", reader)
+    read_csv(write(tmp_path, HEADER + GOOD), COLUMNS)
+    assert seen == [pa.BufferReader]
