@@ -89,12 +89,3 @@ class ScoresEpisodes(Protocol):
     def episode_scores(self, actor: Actor) -> NDArray[np.float64]:
         """[episodes] float64, in the unit of the score."""
         ...
-
-
-@runtime_checkable
-class StartsAtWeights(Protocol):
-    """What a training has whose environment knows a good linear policy, from which a search begins."""
-
-    def start_weights(self) -> NDArray[np.float64]:
-        """[components, 1 + entries] float64, how far its action is from the start action: a constant, and by entry."""
-        ...

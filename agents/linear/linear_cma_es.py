@@ -20,7 +20,7 @@ class LinearCmaES(AgentConfig):
 
     Each output of the policy moves one component of the action away from where it starts: choices of a discrete
     component are taken as ordered, and the output is rounded. It starts at the environment's own rule where that names
-    one (`envs.scores.StartsAtRule`, `StartsAtWeights`), else in the middle. It reads the observations, and moves the
+    one (`envs.scores.StartsAtRule`), else in the middle. It reads the observations, and moves the
     components, that the environment names, or all (`envs.scores.ReadsSome`, `MovesSome`). All candidates of a
     generation play the same episodes. Where validation does not prove a gain, the start stays.
 

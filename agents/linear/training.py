@@ -20,7 +20,7 @@ from agents.linear.linear_cma_es import LinearCmaES
 from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
 from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
-from envs.scores import MovesSome, ReadsSome, ScoresEpisodes, StartsAtRule, StartsAtWeights
+from envs.scores import MovesSome, ReadsSome, ScoresEpisodes, StartsAtRule
 
 SEARCH, EPISODES = 1, 2
 """Streams of random numbers of an experiment's seed."""
@@ -66,9 +66,6 @@ class LinearRun(GenerationRun):
         self._moved = training.searched_components() if isinstance(training, MovesSome) else np.arange(outputs)
         self._shape, self._full = (len(self._moved), 1 + len(self._inputs)), (outputs, 1 + size)
         probe.close()
-        self._origin = np.zeros((outputs, self._shape[1]))
-        if isinstance(training, StartsAtWeights):
-            self._origin = training.start_weights()[:, self._columns()]
         self._start_episodes: NDArray[np.float64] | None = None
         self._vec: Any = None
         self._searches = [self._make_search(np.zeros(self._shape).ravel())]
@@ -87,7 +84,7 @@ class LinearRun(GenerationRun):
             ArtifactError: there are none, or they belong to another agent or other spaces.
         """
         folder, manifest = self._own_artifact(path)
-        weights = load_trained(folder, manifest).weights[:, self._columns()] - self._origin
+        weights = load_trained(folder, manifest).weights[:, self._columns()]
         self._searches = [self._make_search(weights[self._moved].ravel())]
 
     def _run_generation(self) -> None:
@@ -109,7 +106,7 @@ class LinearRun(GenerationRun):
         if self._vec is None:
             self._vec = self._task.training.make_vec(count * episodes, self._task.seed)
         vec = self._vec
-        shaped = self._around_origin(weights.reshape(count, *self._shape))
+        shaped = self._all_outputs(weights.reshape(count, *self._shape))
         observations = vec.begin(seeds * count)
         returns, running = np.zeros(vec.num_envs), np.ones(vec.num_envs, np.bool_)
         steps = 0
@@ -128,15 +125,15 @@ class LinearRun(GenerationRun):
         """Columns of a policy's weights that are searched: the constant, and those of the inputs that it reads."""
         return np.concatenate([[0], 1 + self._inputs])
 
-    def _around_origin(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[..., outputs, 1 + inputs] of searched weights, [..., moved outputs, 1 + inputs], on top of the origin."""
-        found = np.broadcast_to(self._origin, (*weights.shape[:-2], *self._origin.shape)).copy()
-        found[..., self._moved, :] += weights
+    def _all_outputs(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[..., outputs, 1 + inputs] of searched weights, [..., moved outputs, 1 + inputs]; 0 of the others."""
+        found = np.zeros((*weights.shape[:-2], self._actions.size, self._shape[1]))
+        found[..., self._moved, :] = weights
         return found
 
     def _policy(self, weights: NDArray[np.float64]) -> LinearPolicy:
         whole = np.zeros(self._full)
-        whole[:, self._columns()] = self._around_origin(weights)
+        whole[:, self._columns()] = self._all_outputs(weights)
         return LinearPolicy(self._settings.name, whole, self._actions, self._world["environment"])
 
     def _validate(self) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from configs.loader import build_config, load_config, to_yaml
+from configs.loader import build_config, load_config, to_dict, to_yaml
 from configs.yaml_reader import parse_mapping
 from envs.edge.city import City, load_city
 from envs.edge.config import CityConfig
 from envs.errors import EnvironmentConfigError
 
 ScenarioArgument: TypeAlias = CityConfig | Mapping[str, Any] | str | os.PathLike[str] | None
-KEPT_CITIES = 4
+KEPT_CITIES = 8
 
 
 def city_config(scenario: ScenarioArgument = None) -> CityConfig:
@@ -35,6 +35,15 @@ def city_config(scenario: ScenarioArgument = None) -> CityConfig:
     raise EnvironmentConfigError(
         f"scenario is a {type(scenario).__name__}; it must be a CityConfig, a mapping, a YAML file or a preset"
     )
+
+
+def varied(config: CityConfig, variations: Sequence[Mapping[str, Any]]) -> list[CityConfig]:
+    """Scenarios that differ from one by some of its fields, such as `{"sites": 30, "seed": 2}`.
+
+    Raises:
+        ConfigError: a change names no field, or its value does not fit.
+    """
+    return [build_config({**to_dict(config), **changes}, CityConfig, "variations") for changes in variations]
 
 
 def city_of(scenario: ScenarioArgument = None) -> City:

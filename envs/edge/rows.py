@@ -1,4 +1,4 @@
-"""A batch of cities for training in which each site is a row: one policy of a row plays all sites of any city."""
+"""Cities for training in which each site is a row: one policy of a row plays all sites of all of them."""
 
 from __future__ import annotations
 
@@ -20,33 +20,32 @@ from envs.vec_env import TrainingVecEnv
 
 
 class SiteRowsVecEnv(TrainingVecEnv):
-    """Cities whose sites are rows; the reward of every row is the mean of all sites of its city.
+    """Sets of cities whose sites are rows; the reward of every row is the mean of all sites of its city.
 
     All sites share one purse, as a zone that is routed to a hub costs there: a reward of its own would teach a site to
-    push its load to others.
+    push its load to others. A set is an episode in each of the cities, and their sites are its rows, one city after the
+    other.
 
     Args:
-        city: the loaded scenario.
-        cities: in the batch.
+        cities: loaded scenarios, whose episodes have as many steps.
+        sets: in the batch.
         seed: of the episodes.
-
-    Attributes:
-        rows_per_city: sites of a city.
-        batch: the worlds.
     """
 
-    def __init__(self, city: City, cities: int, seed: int) -> None:
+    def __init__(self, cities: Sequence[City], sets: int, seed: int) -> None:
         self.render_mode = None
-        self.rows_per_city = city.num_sites
-        super().__init__(cities * city.num_sites, site_observation_space(), site_action_space())
-        self.batch = CityBatch(city, cities)
-        self._city, self._cities, self._seed, self._anew_at = city, cities, seed, 0
+        sizes = [city.num_sites for city in cities]
+        self._rows_per_set = sum(sizes)
+        super().__init__(sets * self._rows_per_set, site_observation_space(), site_action_space())
+        self._batches = [CityBatch(city, sets) for city in cities]
+        self._ends, self._steps = np.cumsum(sizes)[:-1], steps_of(cities[0])
+        self._cities, self._sets, self._seed, self._anew_at = cities, sets, seed, 0
         self._left = 0
-        self._returns = np.zeros(cities)
+        self._returns = np.zeros((sets, len(cities)))
         self._actions: Any = None
         self._started = time.monotonic()
         self.seed(seed)
-        self._generators = [np.random.default_rng([seed, number]) for number in range(cities)]
+        self._generators = [np.random.default_rng([seed, number]) for number in range(sets)]
 
     def reset(self) -> NDArray[np.float32]:
         """Begin a new episode in every city."""
@@ -55,42 +54,46 @@ class SiteRowsVecEnv(TrainingVecEnv):
         return self.observations()
 
     def begin(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
-        """Begin new episodes, each drawn from its seed: one for each city."""
+        """Begin new episodes, drawn from a seed for each set."""
         self._generators = [np.random.default_rng(seed) for seed in seeds]
         return self.reset()
 
     def begin_anew(self, steps: int) -> None:
         """Begin new episodes everywhere, drawn from the seed and the number of steps alone."""
         self._anew_at = steps
-        self.begin(np.random.SeedSequence((self._seed, steps)).generate_state(self._cities).tolist())
+        self.begin(np.random.SeedSequence((self._seed, steps)).generate_state(self._sets).tolist())
 
     def _begin(self) -> None:
-        starts = [draw_start_ms(self._city, generator) for generator in self._generators]
-        self.batch.begin(np.arange(self._cities), np.array(starts))
-        self._left, self._returns[:] = steps_of(self._city), 0.0
+        starts = [[draw_start_ms(city, generator) for city in self._cities] for generator in self._generators]
+        for batch, moments in zip(self._batches, np.array(starts).T, strict=True):
+            batch.begin(np.arange(self._sets), np.ascontiguousarray(moments))
+        self._left, self._returns[:] = self._steps, 0.0
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take the actions of the next step, [rows, 6]."""
-        self._actions = np.ascontiguousarray(actions, np.int64).reshape(self._cities, self.rows_per_city, -1)
+        self._actions = np.asarray(actions, np.int64).reshape(self._sets, self._rows_per_set, -1)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every city; all episodes are equally long, so they end, and begin anew, together."""
-        self.batch.step(self._actions)
+        for batch, actions in zip(self._batches, np.split(self._actions, self._ends, axis=1), strict=True):
+            batch.step(np.ascontiguousarray(actions))
         self._left -= 1
-        means = self.batch.rewards.mean(axis=1)
-        self._returns += self.batch.rewards.sum(axis=1)
-        rewards = np.repeat(means, self.rows_per_city).astype(np.float32)
+        self._returns += np.stack([batch.rewards.sum(axis=1) for batch in self._batches], axis=1)
+        means = [
+            np.broadcast_to(batch.rewards.mean(axis=1, keepdims=True), batch.rewards.shape) for batch in self._batches
+        ]
+        rewards = np.concatenate(means, axis=1).ravel().astype(np.float32)
         over = self._left == 0
         dones = np.full(self.num_envs, over)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if over:
-            elapsed, last, steps = round(time.monotonic() - self._started, 6), self.observations(), steps_of(self._city)
-            for row in range(self.num_envs):
-                usd = float(self._returns[row // self.rows_per_city])
+            elapsed, last = round(time.monotonic() - self._started, 6), self.observations()
+            sizes = [batch.rewards.shape[1] for batch in self._batches]
+            for row, usd in enumerate(np.repeat(self._returns, sizes, axis=1).ravel().tolist()):
                 infos[row] = {
                     "terminal_observation": last[row],
                     "TimeLimit.truncated": True,
-                    "episode": {"r": usd, "l": steps, "t": elapsed},
+                    "episode": {"r": usd, "l": self._steps, "t": elapsed},
                 }
             self._begin()
         return self.observations(), rewards, dones, infos
@@ -102,7 +105,13 @@ class SiteRowsVecEnv(TrainingVecEnv):
 
     def observations(self) -> NDArray[np.float32]:
         """[rows, features] what every site sees; a copy."""
-        return self.batch.observations.reshape(self.num_envs, -1).copy()
+        rows = np.concatenate([batch.observations for batch in self._batches], axis=1)
+        return rows.reshape(self.num_envs, -1)
+
+    def usd(self) -> NDArray[np.float64]:
+        """[sets] what the last step cost a city of each set on average, USD."""
+        found: NDArray[np.float64] = np.mean([batch.costs.sum(axis=1) for batch in self._batches], axis=0)
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """The steps at which all episodes began anew, from which they are drawn again."""

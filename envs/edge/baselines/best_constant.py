@@ -9,10 +9,10 @@ from envs.edge.tables import CENTER, CLOUD, HAZARD, HUB, LEAST_LOADED, OWN
 def make(
     route: int = HUB,
     route_loose: int = CLOUD,
-    route_batch: int = CLOUD,
-    keep_alive: int = 2,
+    route_batch: int = OWN,
+    keep_alive: int = 1,
     pre_warm: int = 0,
-    sleep: int = 1,
+    sleep: int = 0,
 ) -> ConstantSites:
     """The rule: a choice of each component."""
     return ConstantSites(route, route_loose, route_batch, keep_alive, pre_warm, sleep)
@@ -21,11 +21,13 @@ def make(
 BASELINE = SiteBaseline(
     make,
     {
-        "route": (HUB, OWN, CENTER, LEAST_LOADED),
-        "route_loose": (CLOUD, HUB, OWN, CENTER, LEAST_LOADED),
-        "route_batch": (CLOUD, HUB, OWN),
-        "keep_alive": (2, HAZARD),
-        "pre_warm": (0,),
-        "sleep": (1,),
+        "route": (HUB, CENTER, OWN, LEAST_LOADED),
+        "route_loose": (CLOUD, HUB, CENTER, OWN),
+        "route_batch": (OWN, CLOUD, HUB, CENTER, LEAST_LOADED),
+        "keep_alive": (1, 0, 2, HAZARD),
+        "pre_warm": (0, 1),
+        "sleep": (0, 1, 2),
     },
+    # Where batches go hangs together with how long what they leave behind is kept; all at once would be 1,920.
+    blocks=(("route", "route_loose"), ("route_batch", "keep_alive"), ("pre_warm", "sleep")),
 )

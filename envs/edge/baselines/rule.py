@@ -29,20 +29,36 @@ class SiteBaseline:
     Attributes:
         make: constants -> policy of one site.
         grid: constant -> values that tuning tries; the first one is the default.
+        blocks: constants that are tuned together, one block after the other until none changes; empty: all of them.
     """
 
     make: Callable[..., Actor]
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    blocks: Sequence[Sequence[str]] = ()
 
     def default(self) -> Actor:
         """The rule with its default constants."""
         return self.make(**{name: values[0] for name, values in self.grid.items()})
 
     def tuned(self, task: Scored) -> tuple[dict[str, Any], Actor]:
-        """The constants that cost least on a task, and the rule with them; every combination is tried."""
-        tried = [dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())]
-        costs = [task.score(self.make(**constants)) for constants in tried] if len(tried) > 1 else [0.0]
-        best = tried[int(np.argmin(costs))]
+        """The constants that cost least on a task, and the rule with them; every combination of a block is tried."""
+        costs = dict[tuple[Any, ...], float]()
+
+        def cost(constants: Mapping[str, Any]) -> float:
+            key = tuple(constants.values())
+            if key not in costs:
+                costs[key] = task.score(self.make(**constants))
+            return costs[key]
+
+        best = {name: values[0] for name, values in self.grid.items()}
+        before: dict[str, Any] = {}
+        while best != before:
+            before = best
+            for block in self.blocks or [tuple(self.grid)]:
+                tried = [
+                    dict(zip(block, values, strict=True)) for values in product(*(self.grid[name] for name in block))
+                ]
+                best = min(({**best, **constants} for constants in tried), key=cost)
         return best, self.make(**best)
 
 
