@@ -64,7 +64,7 @@ class Ground:
         submit = problem.submit_ms
         begin, end = int(submit[0]), int(submit[-1]) + 1
         cut = end - round((end - begin) * settings.validation)
-        self._begin, self._cut = begin, cut
+        self._begin, self._cut, self._end = begin, cut, end
         self._window = min(round(settings.window_days * DAY_MS), max((cut - begin) // WINDOWS_OF_SEARCH, 1))
         count = min(max(round((end - cut) / DAY_MS), FEWEST_VALIDATIONS), MOST_VALIDATIONS)
         edges = equal_edges_ms(cut, end, count)
@@ -104,9 +104,15 @@ class Ground:
         last = np.full(len(start), self._problem.num_jobs)
         return np.stack([start, end, last], axis=1).astype(np.int64)
 
-    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """[count, 3] int64: windows of the search, one from each equal stretch of it, so that all of it counts."""
-        latest = self._cut - self._window - self._begin
+    def draw(self, generator: np.random.Generator, count: int, *, everything: bool = False) -> NDArray[np.int64]:
+        """[count, 3] int64: windows of the search, one from each equal stretch of it, so that all of it counts.
+
+        Args:
+            generator: of random numbers.
+            count: windows.
+            everything: also from what validates, once that has chosen.
+        """
+        latest = (self._end if everything else self._cut) - self._window - self._begin
         start = self._begin + ((np.arange(count) + generator.random(count)) / max(count, 1) * latest).astype(np.int64)
         return self._episodes(start, start + self._window)
 
@@ -181,13 +187,16 @@ class Arena:
         """Decisions taken so far."""
         return sum(ground.steps for ground in self.grounds)
 
-    def draw(self, generator: np.random.Generator) -> Windows:
-        """Windows of the search: as many of each ground, or of as many grounds as there are windows."""
+    def draw(self, generator: np.random.Generator, *, everything: bool = False) -> Windows:
+        """Windows of the search: as many of each ground, or of as many grounds as there are windows; see `Ground`."""
         grounds, windows = len(self.grounds), self._settings.windows
         counts = np.zeros(grounds, np.int64)
         played = np.arange(grounds) if grounds <= windows else generator.permutation(grounds)[:windows]
         counts[played] = max(windows // grounds, 1)
-        return tuple(ground.draw(generator, int(count)) for ground, count in zip(self.grounds, counts, strict=True))
+        return tuple(
+            ground.draw(generator, int(count), everything=everything)
+            for ground, count in zip(self.grounds, counts, strict=True)
+        )
 
     def policy(self, weights: NDArray[np.float64], packer: str | None = None) -> LearnedSetpoints:
         """The policy of some weights."""

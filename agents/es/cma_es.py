@@ -99,7 +99,8 @@ class CmaES(SetpointConfig):
 
     Each generation replays all its candidates on the same windows. Several searches take turns; the policy is the mean
     of their weights, shrunk towards the tuned constants by the factor that costs least on a part of the training part
-    that no search sees. Where that does not prove a gain, the constants stay. `train.total_steps` counts decisions.
+    that no search sees. Where that does not prove a gain, the constants stay; where it does, the searches go on with
+    that part too, and the factor stays. `train.total_steps` counts decisions.
 
     With several traces one policy is searched for all of them, each of which counts by shares of what the constants
     cost on it. A training that starts from another policy stays near that one instead of the constants.
@@ -110,6 +111,8 @@ class CmaES(SetpointConfig):
         sigma: standard deviation of the first candidates' weights; features are in [0, 1], and a change of 1 is one
             choice of the time-out, of the reserve or of a lever.
         penalty: relative cost of a mean square of 1 of the weights' distance to the constants.
+        refit: share of the decisions, the last ones, with which a search that has proved a gain goes on over all of the
+            training part. On GPU clusters only.
     """
 
     engine: ClassVar[str] = "agents.es"
@@ -119,3 +122,4 @@ class CmaES(SetpointConfig):
     population: Annotated[int, Field(ge=4)] | None = None
     sigma: Positive = 0.5
     penalty: NotNegative = 0.01
+    refit: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5

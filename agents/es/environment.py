@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import safetensors
@@ -89,6 +89,8 @@ class EnvironmentSearchRun(SearchRun):
     Raises:
         AgentConfigError: the environment brings no search, or the agent has hidden layers.
     """
+
+    refits: ClassVar[bool] = False
 
     def __init__(self, task: EnvironmentTask, settings: CmaES, folder: Path, hooks: Hooks) -> None:
         if settings.hidden:

@@ -38,6 +38,7 @@ class Choice(NamedTuple):
         gain: mean saving on a window by the best factor against `base`, as a share of the constants' cost.
         error: standard error of it.
         base: what is kept where nothing better is proved.
+        refitted: whether the searches have gone on over all of the training part since.
     """
 
     weights: NDArray[np.float64]
@@ -47,13 +48,15 @@ class Choice(NamedTuple):
     gain: float
     error: float
     base: str = CONSTANTS
+    refitted: bool = False
 
     def describe(self) -> str:
         """In words, for the record of the run."""
         found = f"{self.gain:+.1%} of the constants' cost saved on the validation part, standard error {self.error:.1%}"
         if self.factor == 0.0:
             return f"{self.base} kept: {found} is no proof"
-        return f"what training found times {self.factor:g}: {found}"
+        then = ", then searched on over all of the training part" if self.refitted else ""
+        return f"what training found times {self.factor:g}: {found}{then}"
 
 
 class SetpointRun(GenerationRun):
@@ -187,6 +190,9 @@ class SetpointRun(GenerationRun):
 class SearchRun(SetpointRun):
     """Searches that take turns, generation by generation, until the steps are done; see `SetpointRun`."""
 
+    refits: ClassVar[bool] = True
+    """Whether windows may also be drawn from what validates."""
+
     def _begin_at(self, weights: NDArray[np.float64]) -> None:
         settings, seed = self._settings, self._task.seed
         generators = [np.random.default_rng([seed, SEARCHES, number]) for number in range(settings.restarts)]
@@ -197,10 +203,33 @@ class SearchRun(SetpointRun):
         mean: NDArray[np.float64] = np.mean([search.mean for search in self._searches], axis=0)
         return mean
 
+    def _validate(self) -> None:
+        """Choose a policy and save it; once the validation part is searched on too, it has no more say."""
+        if not self._choice.refitted:
+            super()._validate()
+            return
+        weights = self._anchor + self._choice.factor * (self._found() - self._anchor)
+        self._choice = self._choice._replace(weights=weights)
+        self._kept_step = self._validated_at = self.steps
+        self._save_policy()
+
+    def _begin_refit(self) -> None:
+        """Go on over all of the training part, where so many steps are done and a gain is proved."""
+        begin = (1.0 - self._settings.refit) * self._task.train.total_steps
+        if not self.refits or self._choice.refitted or self.steps < begin:
+            return
+        if self._validated_at < begin:
+            self._validate()  # after that as often as ever, until a gain is proved
+        self._choice = self._choice._replace(refitted=self._choice.factor > 0.0)
+
     def _run_generation(self) -> None:
         settings = self._settings
+        self._begin_refit()
         search = self._searches[self._generation % settings.restarts]
-        episodes = self._arena.draw(np.random.default_rng([self._task.seed, WINDOWS, self._generation]))
+        generator = np.random.default_rng([self._task.seed, WINDOWS, self._generation])
+        episodes = (
+            self._arena.draw(generator, everything=True) if self._choice.refitted else self._arena.draw(generator)
+        )
         candidates = search.ask()
         before = self._arena.steps
         usd = self._arena.costs(np.vstack([self._zero, candidates]), episodes).mean(axis=1)

@@ -79,13 +79,20 @@ def _tuned(folder: Path) -> Tuned | None:
 def contenders_of(runs: Sequence[Run]) -> list[Contender]:
     """One contender for all runs of the same experiment: they are seeds of one policy, in the order given.
 
+    Seeds may each have begun at a run of its own (`train.init_from`). Where one seed began at several, starts count.
+
     A policy has the name of its agent; where two policies would have the same, that of its first run folder too. A
     policy of the package has its own.
     """
     groups: dict[ExperimentConfig, list[Run]] = {}
     for run in runs:
-        key = replace(run.experiment, seed=0, logging=LoggingConfig())
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(_but_seed_and_start(run.experiment), []).append(run)
+    for key, seeds in list(groups.items()):
+        began = {(run.experiment.seed, run.experiment.train.init_from) for run in seeds}
+        if len(began) > len({seed for seed, _ in began}):
+            del groups[key]
+            for run in seeds:
+                groups.setdefault(replace(key, train=run.experiment.train), []).append(run)
     agents = [experiment.agent.name for experiment in groups]
     contenders = []
     for experiment, seeds in groups.items():
@@ -105,3 +112,10 @@ def contenders_of(runs: Sequence[Run]) -> list[Contender]:
             )
         )
     return contenders
+
+
+def _but_seed_and_start(experiment: ExperimentConfig) -> ExperimentConfig:
+    """What seeds of one policy have in common."""
+    start = None if experiment.train.init_from is None else ""
+    train = replace(experiment.train, init_from=start)
+    return replace(experiment, seed=0, logging=LoggingConfig(), train=train)

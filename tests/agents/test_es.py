@@ -17,7 +17,7 @@ from agents.artifact import MANIFEST, WEIGHTS
 from agents.cluster_task import ClusterTask
 from agents.config import VariationConfig
 from agents.errors import AgentConfigError, ArtifactError
-from agents.es.arena import Arena, start_weights
+from agents.es.arena import Arena, Ground, start_weights
 from agents.es.run import SearchRun
 from agents.loading import load_policy
 from agents.registry import make_agent
@@ -67,6 +67,52 @@ def test_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> N
     assert train(task_of(), folder, resume=True).finished
     np.testing.assert_array_equal(load_policy(folder).policies.weights, whole.policies.weights)
     assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("proof", "refit", "goes_on"), [(0.0, 0.5, True), (0.0, 0.0, False), (1e9, 0.5, False)])
+def test_a_search_that_proved_a_gain_goes_on_over_what_validated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: float, refit: float, goes_on: bool
+) -> None:
+    """Before, and where nothing is proved, no window ends in the validation part."""
+    drawn: list[tuple[bool, bool]] = []
+
+    def draw(ground: Ground, *arguments: object, everything: bool = False) -> np.ndarray:
+        windows = original(ground, *arguments, everything=everything)
+        drawn.append((everything, bool((windows[:, 1] > ground.validation[0, 0]).any())))
+        return windows
+
+    original = Ground.draw
+    monkeypatch.setattr(Ground, "draw", draw)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    result = train(task_of(steps=60_000, proof=proof, refit=refit), folder)
+    assert any(late for _, late in drawn) is goes_on
+    assert not any(late for everything, late in drawn if not everything)
+    first = next((number for number, (everything, _) in enumerate(drawn) if everything), len(drawn))
+    assert all(everything for everything, _ in drawn[first:])
+    assert (len(drawn) / 4 < first < len(drawn) * 3 / 4) is goes_on
+    assert ("then searched on over all" in result.describe()) is goes_on
+
+
+def test_a_search_that_goes_on_can_be_stopped_there_and_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    settings = {"steps": 60_000, "proof": 0.0}
+    results = []
+    for name, most in (("whole", 10**9), ("stopped", 15)):
+        asked, folder = [0], tmp_path / name
+        folder.mkdir()
+
+        def stop(asked: list[int] = asked, most: int = most) -> bool:
+            asked[0] += 1
+            return asked[0] > most
+
+        results.append(train(task_of(**settings), folder, Hooks(should_stop=stop)))
+        assert results[-1].finished is (name == "whole")
+        if not results[-1].finished:
+            assert "then searched on" in results[-1].describe()
+            results[-1] = train(task_of(**settings), folder, resume=True)
+    weights = [load_policy(tmp_path / name).policies.weights for name in ("whole", "stopped")]
+    np.testing.assert_array_equal(*weights)
+    assert results[0] == results[1]
 
 
 def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
