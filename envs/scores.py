@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -77,8 +78,11 @@ class ReadsSome(Protocol):
 class MovesSome(Protocol):
     """What a training has whose environment knows which components of an action are worth a search."""
 
-    def searched_components(self) -> NDArray[np.int64]:
-        """[K] int64, these components; the others stay as the search begins."""
+    def searched_components(self) -> Mapping[int, Sequence[int]]:
+        """Each of these components -> its choices worth a search, in the order in which outputs go through them.
+
+        The start is one of them. The other components stay as the search begins.
+        """
         ...
 
 

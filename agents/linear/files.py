@@ -22,7 +22,8 @@ def save_trained(folder: Path, policy: LinearPolicy, actions: ActionMap, manifes
     """
 
     def write(temporary: Path) -> None:
-        safetensors.numpy.save_file({"weights": policy.weights, "start": actions.start}, temporary / WEIGHTS)
+        tensors = {"weights": policy.weights, "start": actions.start, "orders": actions.orders}
+        safetensors.numpy.save_file(tensors, temporary / WEIGHTS)
         (temporary / CONFIG).write_text(config_text)
 
     save_artifact(folder, manifest, write)
@@ -39,12 +40,12 @@ def load_trained(folder: Path, manifest: Manifest) -> LinearPolicy:
         raise ArtifactError(f"{folder}: its manifest names no environment; train it again")
     try:
         tensors = safetensors.numpy.load_file(folder / WEIGHTS)
-        weights, start = tensors["weights"], tensors["start"]
+        weights, start, orders = (tensors[name] for name in ("weights", "start", "orders"))
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(f"{folder / WEIGHTS}: the weights cannot be read ({reason}); train it again") from error
     observation = space_from_dict(environment["observation_space"])
-    actions = ActionMap(space_from_dict(environment["action_space"]), start)
+    actions = ActionMap(space_from_dict(environment["action_space"]), start, orders)
     inputs = int(np.prod(observation.shape or (1,)))
     if weights.shape != (actions.size, 1 + inputs) or start.shape != (actions.size,) or not np.isfinite(weights).all():
         raise ArtifactError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,37 @@ class ActionMap:
     Args:
         space: Discrete, MultiDiscrete, or Box of one dimension with finite limits.
         start: the action at outputs of 0; None: the middle.
+        orders: [components, most] int64, choices of each discrete component in the order that outputs go through, then
+            -1; the start is one of them. None: all of them, rising.
+
+    Attributes:
+        start: [components] float64.
+        orders: [components, most] int64; of no column for a Box.
     """
 
-    def __init__(self, space: spaces.Space[Any], start: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        space: spaces.Space[Any],
+        start: NDArray[np.float64] | None = None,
+        orders: NDArray[np.int64] | None = None,
+    ) -> None:
         self.is_discrete = not isinstance(space, spaces.Box)
         self._is_single = isinstance(space, spaces.Discrete)
         if isinstance(space, spaces.Box):
             self._low, self._high = (np.asarray(limit, np.float64).ravel() for limit in (space.low, space.high))
             self._dtype: Any = space.dtype
+            self.orders = np.zeros((len(self._high), 0), np.int64)
         else:
-            sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else np.asarray(space.nvec).ravel()  # type: ignore[attr-defined]
-            self._high = np.asarray(sizes, np.float64) - 1.0
+            sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else np.asarray(space.nvec).ravel().tolist()  # type: ignore[attr-defined]
+            self.orders = orders_of([range(size) for size in sizes]) if orders is None else orders
+            self._high = (self.orders >= 0).sum(axis=1) - 1.0
             self._low, self._dtype = np.zeros(len(self._high)), np.int64
         middle = (self._low + self._high) / 2.0
-        self.start = (
-            (np.floor(middle) if self.is_discrete else middle) if start is None else np.asarray(start, np.float64)
-        )
+        default: NDArray[Any] = self._choices(np.floor(middle)) if self.is_discrete else middle
+        self.start = np.asarray(default if start is None else start, np.float64)
+        self._from = self.start
+        if self.is_discrete:
+            self._from = (self.orders == self.start[:, None]).argmax(axis=1).astype(np.float64)
 
     @property
     def size(self) -> int:
@@ -40,9 +55,22 @@ class ActionMap:
 
     def __call__(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         """[..., outputs] as actions."""
-        moved = np.clip(self.start + outputs, self._low, self._high)
-        actions = (np.rint(moved) if self.is_discrete else moved).astype(self._dtype)
+        moved = np.clip(self._from + outputs, self._low, self._high)
+        actions = self._choices(np.rint(moved)) if self.is_discrete else moved.astype(self._dtype)
         return actions[..., 0] if self._is_single else actions
+
+    def _choices(self, places: NDArray[np.float64]) -> NDArray[np.int64]:
+        """[..., outputs] what is at places of the orders."""
+        found: NDArray[np.int64] = self.orders[np.arange(self.size), places.astype(np.int64)]
+        return found
+
+
+def orders_of(choices: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """[components, most] int64 of choices in order, for an `ActionMap`."""
+    found = np.full((len(choices), max(map(len, choices))), -1, np.int64)
+    for row, given in zip(found, choices, strict=True):
+        row[: len(given)] = given
+    return found
 
 
 class LinearPolicy:

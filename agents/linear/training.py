@@ -17,7 +17,7 @@ from agents.es.generations import GenerationRun, Scores, refuse_parts
 from agents.es.search import Search
 from agents.linear.files import load_trained, save_trained
 from agents.linear.linear_cma_es import LinearCmaES
-from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
+from agents.linear.policy import ActionMap, LinearPolicy, orders_of, outputs_of
 from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
 from envs.scores import MovesSome, ReadsSome, ScoresEpisodes, StartsAtRule
@@ -60,10 +60,16 @@ class LinearRun(GenerationRun):
         probe = training.make_vec(1, task.seed)
         _check_spaces(settings.name, probe.observation_space, probe.action_space)
         self._actions = ActionMap(probe.action_space, start)
+        self._moved = np.arange(self._actions.size)
+        if isinstance(training, MovesSome):
+            moved = training.searched_components()
+            self._moved = np.array(sorted(moved))
+            choices = [moved.get(number, row[row >= 0].tolist()) for number, row in enumerate(self._actions.orders)]
+            self._actions = ActionMap(probe.action_space, start, orders_of(choices))
         size = int(np.prod(probe.observation_space.shape or (1,)))
         self._inputs = training.searched_inputs() if isinstance(training, ReadsSome) else np.arange(size)
         outputs = self._actions.size
-        self._moved = training.searched_components() if isinstance(training, MovesSome) else np.arange(outputs)
+        self._middle = _middle(probe.observation_space)[self._inputs]
         self._shape, self._full = (len(self._moved), 1 + len(self._inputs)), (outputs, 1 + size)
         probe.close()
         self._start_episodes: NDArray[np.float64] | None = None
@@ -85,6 +91,7 @@ class LinearRun(GenerationRun):
         """
         folder, manifest = self._own_artifact(path)
         weights = load_trained(folder, manifest).weights[:, self._columns()]
+        weights[:, 0] += weights[:, 1:] @ self._middle
         self._searches = [self._make_search(weights[self._moved].ravel())]
 
     def _run_generation(self) -> None:
@@ -126,9 +133,13 @@ class LinearRun(GenerationRun):
         return np.concatenate([[0], 1 + self._inputs])
 
     def _all_outputs(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[..., outputs, 1 + inputs] of searched weights, [..., moved outputs, 1 + inputs]; 0 of the others."""
+        """[..., outputs, 1 + inputs] of searched weights, [..., moved outputs, 1 + inputs]; 0 of the others.
+
+        What is searched are constants in the middle of the inputs: so that an input can matter without moving all.
+        """
         found = np.zeros((*weights.shape[:-2], self._actions.size, self._shape[1]))
         found[..., self._moved, :] = weights
+        found[..., 0] -= found[..., 1:] @ self._middle
         return found
 
     def _policy(self, weights: NDArray[np.float64]) -> LinearPolicy:
@@ -176,6 +187,16 @@ class LinearRun(GenerationRun):
 
     def _scores(self) -> Scores:
         return Scores(self._best, self._start_score, self._baseline)
+
+
+def _middle(space: spaces.Space[Any]) -> NDArray[np.float64]:
+    """[inputs] the middle of what each input may be; 0 where that has no end."""
+    low, high = (np.asarray(limit, np.float64).ravel() for limit in (space.low, space.high))  # type: ignore[attr-defined]
+    is_finite = np.isfinite(low) & np.isfinite(high)
+    middle: NDArray[np.float64] = (
+        np.where(is_finite, np.where(is_finite, low, 0.0) + np.where(is_finite, high, 0.0), 0.0) / 2.0
+    )
+    return middle
 
 
 def _check_spaces(agent: str, observation: spaces.Space[Any], action: spaces.Space[Any]) -> None:

@@ -16,7 +16,7 @@ from envs.containers.simulator import capacity_of
 from envs.edge import kernels
 from envs.edge.city import City
 from envs.edge.codec import NUM_FEATURES
-from envs.edge.episodes import warm_up_steps
+from envs.edge.episodes import steps_of, warm_up_steps
 from envs.edge.tables import COST_TERMS, MEMORY_COLUMNS, Integers
 from envs.errors import SimulatorError
 
@@ -112,9 +112,8 @@ class CityBatch:
 
     def _most_requests(self) -> int:
         """The most requests of an episode and its warm-up."""
-        config = self.city.config
         sent = self.city.problem.request[:, st.SENT_MS]
-        length = round(1000 * (config.episode_seconds + config.warm_up_seconds)) + self.interval_ms
+        length = (steps_of(self.city) + 1) * self.interval_ms
         return int((np.searchsorted(sent, sent + length) - np.arange(len(sent))).max())
 
     def begin(self, worlds: NDArray[np.int64], starts_ms: NDArray[np.int64]) -> None:

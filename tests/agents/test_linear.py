@@ -12,7 +12,7 @@ from agents.artifact import read_manifest
 from agents.config import TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
-from agents.linear.policy import ActionMap, LinearPolicy, outputs_of
+from agents.linear.policy import ActionMap, LinearPolicy, orders_of, outputs_of
 from agents.loading import load_policy
 from agents.registry import make_agent
 from agents.training import Hooks, check, train
@@ -33,6 +33,14 @@ def test_outputs_move_components_from_their_start_within_the_space() -> None:
         [2, 3],
         [2, 4],
         [0, 0],
+    ]
+    orders = orders_of([(2, 0, 1), (4, 1)])
+    ordered = ActionMap(spaces.MultiDiscrete([3, 5]), np.array([0.0, 4.0]), orders)
+    assert ordered(np.array([[0.0, 0.0], [1.0, 1.0], [9.0, 9.0], [-9.0, -9.0]])).tolist() == [
+        [0, 4],
+        [1, 1],
+        [1, 1],
+        [2, 4],
     ]
     assert ActionMap(spaces.Discrete(4))(np.array([[0.0], [1.0]])).tolist() == [1, 2]
     box = ActionMap(spaces.Box(-1.0, 3.0, (1,), np.float32))

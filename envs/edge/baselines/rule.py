@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -17,8 +18,8 @@ from envs.scores import Actor
 class Scored(Protocol):
     """What rules are tuned on: `envs.edge.training.EdgeTraining`."""
 
-    def score(self, actor: Actor) -> float:
-        """What a policy costs, the less the better."""
+    def score(self, actor: Actor, at_most: float = math.inf) -> float:
+        """What a policy costs, the less the better; some number above `at_most` where it costs more than that."""
         ...
 
 
@@ -47,7 +48,7 @@ class SiteBaseline:
         def cost(constants: Mapping[str, Any]) -> float:
             key = tuple(constants.values())
             if key not in costs:
-                costs[key] = task.score(self.make(**constants))
+                costs[key] = task.score(self.make(**constants), min(costs.values(), default=math.inf))
             return costs[key]
 
         best = {name: values[0] for name, values in self.grid.items()}

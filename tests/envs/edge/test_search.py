@@ -1,5 +1,6 @@
 """Where the search of a policy of sites begins."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,19 @@ def test_a_search_begins_at_the_tuned_constant() -> None:
     assert task.score(begins) <= task.score(SITE_BASELINES["best-constant"].default())
 
 
+def test_what_costs_more_than_another_need_not_be_played_to_the_end() -> None:
+    task = EdgeTraining(EDGE_CITY, {"scenario": scenario(episode_seconds=1200.0)}, 2)
+    rule = SITE_BASELINES["best-constant"].default()
+    whole = task.score(rule)
+    assert task.score(rule, whole) == whole
+    assert 0.3 * whole < task.score(rule, 0.3 * whole) < 0.7 * whole
+
+
 def test_tuning_goes_from_block_to_block_until_none_changes() -> None:
     tried: list[tuple[int, int, int]] = []
 
     class Task:
-        def score(self, actor: tuple[int, int, int]) -> float:
+        def score(self, actor: tuple[int, int, int], at_most: float = math.inf) -> float:
             tried.append(actor)
             one, two, three = actor
             return abs(one - three) + abs(two - one) + 0.1 * (2 - one)
