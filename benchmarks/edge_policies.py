@@ -1,6 +1,6 @@
 """A policy of edge sites trained in generated cities, and judged in others on later days, beside tuned rules.
 
-It is trained as `experiment/edge-city` says, and judged on whole mornings: in Melbourne (sites and homes of the EUA
+It is trained as `experiment/edge-cities` says, and judged on whole mornings: in Melbourne (sites and homes of the EUA
 data set on generated streets), in Manhattan (OpenStreetMap's streets, generated sites), and in generated cities that it
 has not seen either. Users and calls are generated. The two rules with all levers are tuned in the training cities;
 `best-constant` also in Melbourne, and on earlier days of each city itself, which is what an operator can know who has
@@ -41,10 +41,10 @@ from envs.edge.lookahead import foresee
 from envs.edge.tables import CENTER, CLOUD, HUB, OWN
 from envs.edge.training import EdgeTraining
 
-EXPERIMENT = "experiment/edge-city"
+EXPERIMENT = "experiment/edge-cities"
 EARLIER_DAYS, LATER_DAYS, DAYS = (0, 3), (3, 8), 8
 OWN_TUNED, REFERENCE, MELBOURNE = "best-constant, tuned in this city", f"best-constant{TUNED}", "Melbourne"
-TRIED = [(*routes, 1, 0, 0) for routes in product((CENTER, HUB, OWN), (CENTER, HUB, OWN, CLOUD), (OWN, CLOUD))]
+TRIED = [(*routes, 1, 0, 0) for routes in product((CENTER, HUB), (CENTER, HUB, CLOUD), (OWN, CLOUD))]
 """Constants of which the best of each hour is looked for, and which a look-ahead tries."""
 Row = dict[str, NDArray[np.float64]]
 """Column -> [seeds, episodes]."""
@@ -153,7 +153,7 @@ def to_win(city: City) -> tuple[float, float, float]:
     start = int(city.starts_ms[0, 0])
     usd, hours = by_hour(city, start), city.config.episode_seconds / 3600
     best = TRIED[int(usd.sum(axis=1).argmin())]
-    seen = foresee(city, [best, *TRIED], start, hold_steps=10, horizon_steps=30, together=True).usd
+    seen = foresee(city, [best, *TRIED], start, hold_steps=20, horizon_steps=40, together=True).usd
     return float(usd.sum(axis=1).min() / hours), float(usd.min(axis=0).sum() / hours), seen / hours
 
 
@@ -181,7 +181,7 @@ def main() -> None:
     if quick:
         kwargs["variations"] = kwargs["variations"][:1]
         places = {name: replace(place, days=(LATER_DAYS[0], LATER_DAYS[0] + 1)) for name, place in places.items()}
-    task = EdgeTraining(EDGE_CITY, kwargs, 1 if quick else 6)
+    task = EdgeTraining(EDGE_CITY, kwargs, 1 if quick else experiment.train.validation_windows)
     policies: dict[str, list[Any]] = {}
     for name in SITE_BASELINES:
         if name == "best-constant" or (name == "threshold-sleep" and not quick):

@@ -37,7 +37,7 @@ CLUSTER = (
 )
 """Three regions with jobs that come in bursts, so that there is something to learn."""
 
-CITY = ("env_kwargs.variations=[]", "env_kwargs.scenario.episode_seconds=7200.0", "train.total_steps=300000")
+CITY = ("env_kwargs.scenario.episode_seconds=7200.0", "train.total_steps=300000")
 """Episodes of two hours: in one hour hubs are not full yet when the morning's requests grow."""
 
 

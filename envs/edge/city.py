@@ -76,12 +76,6 @@ class City:
         """The plane in which distances are measured."""
         return self.roads.projection
 
-    @property
-    def start_hour(self) -> float:
-        """Hour of the day at second 0 of the positions."""
-        start = self.users.start_time
-        return 0.0 if start is None else start.hour + start.minute / 60 + start.second / 3600
-
 
 def load_city(config: CityConfig) -> City:
     """Load a scenario.
