@@ -1,10 +1,11 @@
 """Compare keep-alive rules and trained policies on functions that neither was tuned nor trained on.
 
 Rules are tuned on the functions of `part: train`, all are played on those of `part: test`. With --agent, one is trained
-on `part: train` of each of --splits splits of the functions, by as many seeds. Intervals of the costs on one pool are
-over splits (Student's t), those of functions alone over draws of functions with replacement, each played alone on nodes
-that cost nothing. For a single split, last comes what knowledge that no policy has would take off the hazard rule on
-these functions, alone: how far any policy could get.
+on `part: train` of each of --splits splits of the functions, by as many seeds. Of a list of agents each is trained, and
+two are played: the first, and the one whose validation, on functions of `part: train` alone, is the cheapest. Intervals
+of the costs on one pool are over splits (Student's t), those of functions alone over draws of functions with
+replacement, each played alone on nodes that cost nothing. For a single split, last comes what knowledge that no policy
+has would take off the hazard rule on these functions, alone: how far any policy could get.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import traces
 from agents.baselines.keep_alive.registry import KEEP_ALIVES
 from agents.baselines.keep_alive.rule import tuned_row
 from agents.loading import load_policy
+from autoscaler.training import TrainedRun
 from envs.serverless.arguments import DEFAULT_WORKLOAD, serverless_config
 from envs.serverless.codec import MULTIPLIERS
 from envs.serverless.config import DEFAULT_NODES
@@ -166,8 +168,8 @@ def add_rules(table: Table, names, train: ServerlessProblem, test: ServerlessPro
             table.add(label, test, play_rule(test, row, known.by_function), costs)
 
 
-def train_agent(arguments, config: Mapping[str, Any], seed: int, folder: Path) -> Path:
-    """Train on `part: train` of the functions; returns the run folder."""
+def train_agent(arguments, agent: Mapping[str, Any], config: Mapping[str, Any], seed: int, folder: Path) -> TrainedRun:
+    """Train on `part: train` of the functions."""
     values = {
         "env": "autoscaler/Serverless-v0",
         "env_kwargs": {
@@ -175,11 +177,25 @@ def train_agent(arguments, config: Mapping[str, Any], seed: int, folder: Path) -
             "config": {**config, "part": "train", "split_seed": seed},
         },
         "seed": seed,
-        "agent": json.loads(arguments.agent),
+        "agent": agent,
         "train": json.loads(arguments.train),
     }
-    print(f"seed {seed}: {autoscaler.train(values, folder).describe()}", flush=True)
-    return folder
+    run = autoscaler.train(values, folder)
+    print(f"seed {seed}: {json.dumps(agent)}: {run.describe()}", flush=True)
+    return run
+
+
+def train_agents(arguments, config: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Path]:
+    """Train an agent, or each of a list; returns the folders of the first and of the chosen one by name."""
+    agents = json.loads(arguments.agent)
+    agents = agents if isinstance(agents, list) else [agents]
+    runs = [train_agent(arguments, agent, config, seed, folder / str(n)) for n, agent in enumerate(agents)]
+    found = {agents[0]["name"]: runs[0].folder}
+    if len(runs) > 1:
+        costs = [run.result.best_score for run in runs]
+        print(f"seed {seed}: chosen: {json.dumps(agents[int(np.argmin(costs))])}", flush=True)
+        found[f"{agents[0]['name']}, chosen"] = runs[int(np.argmin(costs))].folder
+    return found
 
 
 def main() -> None:
@@ -191,7 +207,7 @@ def main() -> None:
     options.add_argument("--config", default="{}", help="settings of the environment, JSON")
     options.add_argument("--seed", type=int, default=0, help="of the intervals")
     options.add_argument("--splits", type=int, default=1, help="of the functions into train and test")
-    options.add_argument("--agent", help="name and settings of one to train on each split, JSON")
+    options.add_argument("--agent", help="name and settings of one to train on each split, or a list, JSON")
     options.add_argument("--train", default='{"total_steps": 400000, "validations": 8}', help="how, JSON")
     options.add_argument("--trained-on", help="URI of another workload to train on")
     arguments = parse(options, workload="synthetic-functions:mixed?functions=20&hours=16&seed=0")
@@ -205,10 +221,9 @@ def main() -> None:
             train, test = (serverless_problem(invocations, replace(settings, part=part)) for part in ("train", "test"))
             each_alone = alone(test)
             add_rules(table, arguments.rules.split(","), train, test, each_alone)
-            runs = {Path(run).name: run for run in arguments.runs}
+            runs = {Path(run).name: Path(run) for run in arguments.runs}
             if arguments.agent is not None:
-                run = train_agent(arguments, config, seed, Path(folder) / f"seed{seed}")
-                runs[json.loads(arguments.agent)["name"]] = run
+                runs |= train_agents(arguments, config, seed, Path(folder) / f"seed{seed}")
             for name, run in runs.items():
                 policy = load_policy(run)
                 table.add(name, test, play_policy(test, policy), [play_policy(each, policy)[0] for each in each_alone])

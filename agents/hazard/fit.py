@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ CHUNK = 1024
 LEAST_DEVIATION = 1e-3
 WEIGHTS, ORDER = 1, 2
 """Streams of random numbers of an experiment's seed."""
+LEFT_OUT = np.float32(1e30)
+"""Deviation of inputs that are left out: standardised they are zero, here and in compiled code."""
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW remembers of each parameter."""
 
@@ -165,12 +167,13 @@ def _layers(network: nn.Sequential) -> list[tuple[NDArray[np.float32], NDArray[n
     return [(np.ascontiguousarray(weights.T), biases.copy()) for weights, biases in arrays]
 
 
-def rows_of(periods: Periods, start: HazardModel) -> Rows:
+def rows_of(periods: Periods, start: HazardModel, left_out: Sequence[str] = ()) -> Rows:
     """The rows of idle periods, in the frame of their inputs.
 
     Args:
         periods: as above.
         start: the untrained model.
+        left_out: names of inputs that networks do not read.
     """
     parts: list[tuple[Any, ...]] = []
     bins = np.arange(BINS)
@@ -188,6 +191,7 @@ def rows_of(periods: Periods, start: HazardModel) -> Rows:
         parts.append((inputs_of(view, own, start.prior)[shown], odds, ends, function))
     inputs, odds, ends, function = (np.concatenate(part) for part in zip(*parts, strict=True))
     deviation = np.maximum(inputs.std(axis=0), np.float32(LEAST_DEVIATION))
+    deviation[[NAMES.index(name) for name in left_out]] = LEFT_OUT
     frame = replace(start, mean=inputs.mean(axis=0), deviation=deviation)
     standardised = torch.from_numpy(frame.standardised(inputs))
     return Rows(frame, standardised, torch.from_numpy(odds), torch.from_numpy(ends), function)

@@ -38,6 +38,9 @@ class LearnedHazard(AgentConfig):
         batch_size: rows, bins of idle periods, of a step of AdamW.
         most_periods: of a function that are recorded, on average, so that busy functions do not outweigh the others.
         shrinkage: factors of the correction that are tried.
+        spare_worth: of what a cold start costs, for a container that was started for a request which another one took;
+            0 drops it at once.
+        left_out: inputs that networks do not read, of `agents.hazard.features.NAMES`.
         proof: standard errors, over functions, by which the gain when they are held out must exceed 0.
     """
 
@@ -56,4 +59,6 @@ class LearnedHazard(AgentConfig):
     batch_size: Count = 1024
     most_periods: Count = 300
     shrinkage: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 1.0)
+    spare_worth: NotNegative = 0.0
+    left_out: tuple[str, ...] = ()
     proof: NotNegative = 1.0

@@ -27,8 +27,9 @@ class HazardModel:
 
     Attributes:
         prior: [BINS] float64, gaps of the prior by bin.
-        factors: [2] float64, of what a cold start costs and of how long a start takes, as plans count them: tuned, for
-            functions that share a pool pay for more than their own containers.
+        factors: [3] float64, of what a cold start costs and of how long a start takes, as plans count them: tuned, for
+            functions that share a pool pay for more than their own containers; and of what a cold start costs for a
+            container that is spare.
         mean, deviation: [inputs] float32, of the inputs that were fitted.
         layers: weights [inputs, outputs] and biases [outputs], float32, of each layer; between them is tanh.
     """
@@ -42,7 +43,8 @@ class HazardModel:
     def view_of(self, observations: NDArray[Any]) -> View:
         """The view of observations, [B, features], with the factors on its prices."""
         view = view_of(observations)
-        return replace(view, worth_ms=self.factors[0] * view.worth_ms, start_ms=self.factors[1] * view.start_ms)
+        worth_ms = self.factors[0] * view.worth_ms * np.where(view.is_spare, self.factors[2], 1.0)
+        return replace(view, worth_ms=worth_ms, start_ms=self.factors[1] * view.start_ms)
 
     def hazards(self, view: View) -> Floats:
         """[B, BINS] float64, for the functions of a view."""
@@ -133,7 +135,7 @@ def model_of(arrays: Mapping[str, NDArray[Any]]) -> HazardModel:
     except KeyError as error:
         raise ValueError(f"{error} is missing") from error
     sizes = [len(NAMES), *(len(biases) for _, biases in layers)]
-    shapes = [(BINS,), (2,), (sizes[0],), (sizes[0],), *pairwise(sizes)]
+    shapes = [(BINS,), (3,), (sizes[0],), (sizes[0],), *pairwise(sizes)]
     frame = (model.prior, model.factors, model.mean, model.deviation)
     given = [*(array.shape for array in frame), *(weights.shape for weights, _ in layers)]
     if given != shapes or not layers or sizes[-1] != 1:
@@ -143,12 +145,12 @@ def model_of(arrays: Mapping[str, NDArray[Any]]) -> HazardModel:
     return model
 
 
-def untrained(prior: Floats, factors: Sequence[float] = (1.0, 1.0)) -> HazardModel:
+def untrained(prior: Floats, factors: Sequence[float] = (1.0, 1.0, 0.0)) -> HazardModel:
     """The model that corrects nothing: the rule `hazard-look-ahead`.
 
     Args:
         prior: [BINS] float64, gaps of the prior by bin.
-        factors: constants of the rule.
+        factors: constants of the rule, and what a cold start counts for a container that is spare.
     """
     size = len(NAMES)
     zero, one = np.zeros(size, np.float32), np.ones(size, np.float32)

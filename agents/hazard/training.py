@@ -18,7 +18,7 @@ from agents.config import AgentConfig, TrainConfig
 from agents.environment_task import EnvironmentTask
 from agents.errors import AgentConfigError, ArtifactError
 from agents.es.generations import GenerationRun, Scores, refuse_parts
-from agents.hazard.features import inputs_of, logit
+from agents.hazard.features import NAMES, inputs_of, logit
 from agents.hazard.files import read_model, save_trained
 from agents.hazard.fit import CHUNK, Fit, rows_of
 from agents.hazard.learned_hazard import LearnedHazard
@@ -28,6 +28,7 @@ from agents.hazard.plans import costs_ms, plan
 from agents.hazard.view import own_hazards
 from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
+from configs.errors import did_you_mean
 from envs.serverless import state as sv
 from envs.serverless.problem import ServerlessProblem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator
@@ -69,6 +70,10 @@ class Choice(NamedTuple):
 def check(agent: AgentConfig, config: TrainConfig) -> None:
     """Refuse settings that have no meaning here; see `agents.training.check`."""
     refuse_parts(agent, config, "idle periods")
+    assert isinstance(agent, LearnedHazard)
+    for name in agent.left_out:
+        if name not in NAMES:
+            raise AgentConfigError(f"agent.left_out: unknown input {name!r}{did_you_mean(name, NAMES)}")
 
 
 def train(task: Task, folder: Path, hooks: Hooks, resume: bool) -> Result:
@@ -105,10 +110,10 @@ class HazardRun(GenerationRun):
         self._windows = _windows_of(self._problem)
         row = self._tuned_rule(others)
         self._start_usd, self._baseline_usd = self._rule_usd(row), self._rule_usd(HAZARD.rows[0])
-        self._model = untrained(others.serverless.prior_mass, row[sv.FIRST : sv.THIRD])
+        self._model = untrained(others.serverless.prior_mass, (row[sv.FIRST], row[sv.SECOND], settings.spare_worth))
         first = idle_periods(self._problem, settings.most_periods, rng)
         periods = first.joined(idle_periods(others, settings.most_periods, rng))
-        rows = rows_of(periods, self._model)
+        rows = rows_of(periods, self._model, settings.left_out)
         folds = _folds(int(first.function.max(initial=-1)) + 1, int(periods.function.max(initial=0)) + 1, rng)
         self._fits = [Fit(settings, rows, folds[rows.function] != fold, (task.seed, fold)) for fold in range(FOLDS)]
         counted = periods.begun_ms >= self._problem.serverless.warm_up_ms

@@ -30,8 +30,9 @@ class View:
         counts: [B, BINS] gaps by bin, at the demand that the container is for.
         first: [B] int64, the bin that each is in.
         age_ms: [B] how long each is idle already.
-        worth_ms: [B] how long a container can be kept for what a cold start costs; 0 for one that is spare, which was
-            started for a request that another one served: that one, idle too, comes first for the next request.
+        worth_ms: [B] how long a container can be kept for what a cold start costs.
+        is_spare: [B] bool, whether it was started for a request that another one served: that one, idle too, is first
+            for the next request.
         start_ms: [B] how long a start takes.
         demand: [B] requests that run or wait.
         arrivals, recent: [B] requests so far, and in the last minutes.
@@ -43,6 +44,7 @@ class View:
     first: NDArray[np.int64]
     age_ms: Floats
     worth_ms: Floats
+    is_spare: NDArray[np.bool_]
     start_ms: Floats
     demand: Floats
     arrivals: Floats
@@ -66,7 +68,8 @@ def view_of(observations: NDArray[Any]) -> View:
         counts=counts,
         first=np.searchsorted(STARTS, age + ROUNDING_MS, side="right") - 1,
         age_ms=age,
-        worth_ms=np.where(is_spare, 0.0, _unscaled(seen[:, COLUMN["cold_minutes"]], 20.0) * MINUTE),
+        worth_ms=_unscaled(seen[:, COLUMN["cold_minutes"]], 20.0) * MINUTE,
+        is_spare=is_spare,
         start_ms=_unscaled(seen[:, COLUMN["cold_start"]], 30_000.0),
         demand=demand,
         arrivals=_unscaled(seen[:, COLUMN["arrivals"]], 20.0),

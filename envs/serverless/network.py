@@ -60,7 +60,8 @@ class HazardNetwork(NamedTuple):
 
     Attributes:
         prior: [BINS] float64, gaps of the prior by bin.
-        factors: [2] float64, of what a cold start costs and of how long a start takes.
+        factors: [3] float64, of what a cold start costs, of how long a start takes, and of what a cold start costs for
+            a container that is spare.
         mean, deviation: [NUM_INPUTS] float32, of the inputs.
         sizes: [layers + 1] int64, of the inputs, and of the outputs of each layer; the last is 1.
         numbers: float32, of each layer its weights [outputs, inputs], then its biases [outputs].
@@ -241,7 +242,9 @@ def choose(seen: NDArray[np.float32], network: HazardNetwork, scratch: Scratch, 
     demand = np.rint(unscaled(seen[RUNNING], 2.0))
     others = np.rint(unscaled(seen[CONTAINERS], 4.0)) - demand - 1.0
     is_spare = age > 0.0 and others > 0.0  # a container that goes idle after a request has the age 0
-    cold_ms = 0.0 if is_spare else network.factors[0] * unscaled(seen[COLD_MINUTES], 20.0) * MINUTE
+    cold_ms = network.factors[0] * unscaled(seen[COLD_MINUTES], 20.0) * MINUTE
+    if is_spare:
+        cold_ms *= network.factors[2]
     start_ms = network.factors[1] * unscaled(seen[COLD_START], 30_000.0)
     first, may_warm = bin_of(int(age + ROUNDING_MS)), demand == 0.0
     saved, keep_until, warm_from, next_warm = (0.0, 0.0, 0.0), BINS - 1, -1, -1

@@ -73,8 +73,8 @@ def task_of(workload: str, steps: int = 4000, **settings: Any) -> EnvironmentTas
 def view_with(worth_ms: float, start_ms: float = 0.0, demand: float = 0.0, age_ms: float = 0.0) -> View:
     one = np.ones(1)
     return View(
-        np.zeros((1, BINS)), np.array([bin_of(int(age_ms))]), age_ms * one, worth_ms * one, start_ms * one,
-        demand * one, one, one, np.full((1, 2), np.nan), np.full((1, 5), np.nan),
+        np.zeros((1, BINS)), np.array([bin_of(int(age_ms))]), age_ms * one, worth_ms * one, one < 0.0,
+        start_ms * one, demand * one, one, one, np.full((1, 2), np.nan), np.full((1, 5), np.nan),
     )  # fmt: skip
 
 
@@ -132,16 +132,42 @@ def test_a_view_is_what_the_simulator_showed(problem: ServerlessProblem, periods
     np.testing.assert_allclose(view.worth_ms, about[:, 1] / about[:, 0], rtol=1e-3)
 
 
-def test_a_container_that_another_one_made_spare_is_dropped(problem: ServerlessProblem, periods: Periods) -> None:
+@pytest.mark.parametrize("spare_worth", [0.0, 1.0])
+def test_a_container_that_another_one_made_spare_is_dropped_where_it_is_worth_nothing(
+    problem: ServerlessProblem, periods: Periods, spare_worth: float
+) -> None:
     seen = periods.observations[40:41].copy()
     seen[0, COLUMN["idle_age"]] = 0.01
-    policy = HazardPolicy("learned-hazard", untrained(problem.serverless.prior_mass), {})
-    kept = {}
+    model = untrained(problem.serverless.prior_mass, (1.0, 1.0, spare_worth))
+    policy, kept = HazardPolicy("learned-hazard", model, {}), {}
     for containers in (1.0, 2.0):
         seen[0, COLUMN["containers"]] = containers / (containers + 4.0)
+        assert policy.act(seen).tolist() == model.actions(seen).tolist()
         kept[containers] = STARTS[policy.act(seen)[0, 0] - FIRST_END]
     assert kept[1.0] > 0.0
-    assert kept[2.0] == 0.0
+    assert kept[2.0] == (kept[1.0] if spare_worth else 0.0)
+
+
+def test_inputs_that_are_left_out_are_not_read(web: ServerlessProblem) -> None:
+    periods = idle_periods(web, 100, np.random.default_rng(0))
+    start = untrained(web.serverless.prior_mass)
+    frame = rows_of(periods, start, ("own", "recent")).frame
+    layer = np.zeros((len(NAMES), 1), np.float32), np.zeros(1, np.float32)
+    chosen = {}
+    for name in ("own", "age"):
+        layer[0][:] = 0.0
+        layer[0][NAMES.index(name)] = 1.0
+        model = replace(frame, layers=(layer,))
+        policy = HazardPolicy("learned-hazard", model, {})
+        chosen[name] = policy.act(periods.observations)
+        assert (chosen[name] == model.actions(periods.observations)).mean() > 0.99
+    assert (chosen["own"] == start.actions(periods.observations)).mean() > 0.99
+    assert (chosen["age"] != start.actions(periods.observations)).any()
+
+
+def test_an_unknown_input_is_refused() -> None:
+    with pytest.raises(AgentConfigError, match="own_hazard"):
+        check(make_agent("learned-hazard", left_out=("own_hazard",)), TrainConfig())
 
 
 def test_idle_periods_last_until_the_next_request(problem: ServerlessProblem, periods: Periods) -> None:
@@ -162,7 +188,7 @@ def test_some_periods_of_busy_functions_stand_for_all(problem: ServerlessProblem
 def test_the_untrained_policy_is_the_rule_with_look_ahead(problem: ServerlessProblem) -> None:
     windows = problem.windows(2)
     for factors in ((1.0, 1.0), (2.0, 16.0)):
-        policy = HazardPolicy("learned-hazard", untrained(problem.serverless.prior_mass, factors), {})
+        policy = HazardPolicy("learned-hazard", untrained(problem.serverless.prior_mass, (*factors, 0.0)), {})
         simulator = ServerlessSimulator(problem, 2)
         simulator.play(policy, windows)
         usd = [simulator.results(index).decidable_usd(problem.config.prices) for index in range(2)]
@@ -216,7 +242,7 @@ def expected_savings(hazards: Any, view: View, actions: Any) -> Any:
 @pytest.mark.parametrize("hidden", [(), (16,), (5, 3)])
 def test_compiled_code_chooses_as_numpy_does(web: ServerlessProblem, hidden: Any) -> None:
     periods = idle_periods(web, 300, np.random.default_rng(0))
-    model = fitted(periods, untrained(web.serverless.prior_mass, (1.4, 4.0)), hidden)
+    model = fitted(periods, untrained(web.serverless.prior_mass, (1.4, 4.0, 0.0)), hidden)
     policy = HazardPolicy("learned-hazard", model, {})
     seen = decisions_seen(web, policy)
     view = model.view_of(seen)
@@ -231,7 +257,8 @@ def test_compiled_code_chooses_as_numpy_does(web: ServerlessProblem, hidden: Any
 def test_where_compiled_code_chooses_otherwise_it_costs_the_same(
     web: ServerlessProblem, periods: Periods, hidden: Any
 ) -> None:
-    model = fitted(periods, untrained(web.serverless.prior_mass, (1.4, 4.0)), hidden)  # of other functions: far away
+    start = untrained(web.serverless.prior_mass, (1.4, 4.0, 0.0))
+    model = fitted(periods, start, hidden)  # of other functions: far away
     policy = HazardPolicy("learned-hazard", model, {})
     seen = decisions_seen(web, policy)
     view, chosen, expected = model.view_of(seen), policy.act(seen), model.actions(seen)
