@@ -18,6 +18,9 @@ from envs.containers.history import BINS
 from envs.serverless.codec import ACTION_SIZES
 from envs.serverless.network import MOST_DEVIATIONS, MOST_LOGIT, HazardNetwork, choose_all, make_scratch
 
+FRAME = ("prior", "factors", "sleep", "mean", "deviation")
+"""Arrays of a model beside its layers."""
+
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 
 
@@ -30,12 +33,14 @@ class HazardModel:
         factors: [3] float64, of what a cold start costs and of how long a start takes, as plans count them: tuned, for
             functions that share a pool pay for more than their own containers; and of what a cold start costs for a
             container that is spare.
+        sleep: [1] int64, the choice of the nodes' idle time-out.
         mean, deviation: [inputs] float32, of the inputs that were fitted.
         layers: weights [inputs, outputs] and biases [outputs], float32, of each layer; between them is tanh.
     """
 
     prior: Floats
     factors: Floats
+    sleep: NDArray[np.int64]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
     layers: Layers
@@ -70,9 +75,9 @@ class HazardModel:
         return replace(self, layers=(*self.layers[:-1], last))
 
     def actions(self, observations: NDArray[Any]) -> NDArray[np.int64]:
-        """[B, 3] the actions that begin the plans which cost least; `network` says the same to compiled code."""
+        """[B, 4] the actions that begin the plans which cost least; `network` says the same to compiled code."""
         view = self.view_of(observations)
-        return plan(self.hazards(view), view).actions()
+        return plan(self.hazards(view), view).actions(int(self.sleep[0]))
 
     def network(self) -> HazardNetwork:
         """The same as compiled code reads it."""
@@ -81,6 +86,7 @@ class HazardModel:
         return HazardNetwork(
             prior=np.array(self.prior, np.float64),
             factors=np.array(self.factors, np.float64),
+            sleep=np.array(self.sleep, np.int64),
             mean=np.array(self.mean, np.float32),
             deviation=np.array(self.deviation, np.float32),
             sizes=np.array(sizes, np.int64),
@@ -94,7 +100,7 @@ class HazardModel:
             for number, layer in enumerate(self.layers)
             for name, array in zip(("weights", "biases"), layer, strict=True)
         }
-        return {**{name: getattr(self, name) for name in ("prior", "factors", "mean", "deviation")}, **layers}
+        return {**{name: getattr(self, name) for name in FRAME}, **layers}
 
 
 def mean_of(models: Sequence[HazardModel]) -> HazardModel:
@@ -129,15 +135,12 @@ def model_of(arrays: Mapping[str, NDArray[Any]]) -> HazardModel:
     try:
         while f"weights{len(layers)}" in arrays:
             layers.append((arrays[f"weights{len(layers)}"], arrays[f"biases{len(layers)}"]))
-        model = HazardModel(
-            arrays["prior"], arrays["factors"], arrays["mean"], arrays["deviation"], layers=tuple(layers)
-        )
+        model = HazardModel(**{name: arrays[name] for name in FRAME}, layers=tuple(layers))
     except KeyError as error:
         raise ValueError(f"{error} is missing") from error
     sizes = [len(NAMES), *(len(biases) for _, biases in layers)]
-    shapes = [(BINS,), (3,), (sizes[0],), (sizes[0],), *pairwise(sizes)]
-    frame = (model.prior, model.factors, model.mean, model.deviation)
-    given = [*(array.shape for array in frame), *(weights.shape for weights, _ in layers)]
+    shapes = [(BINS,), (3,), (1,), (sizes[0],), (sizes[0],), *pairwise(sizes)]
+    given = [*(getattr(model, name).shape for name in FRAME), *(weights.shape for weights, _ in layers)]
     if given != shapes or not layers or sizes[-1] != 1:
         raise ValueError(f"arrays of {given} are no hazard model of {len(NAMES)} inputs and {BINS} bins")
     if not all(np.isfinite(array).all() for array in model.arrays().values()):
@@ -145,17 +148,18 @@ def model_of(arrays: Mapping[str, NDArray[Any]]) -> HazardModel:
     return model
 
 
-def untrained(prior: Floats, factors: Sequence[float] = (1.0, 1.0, 0.0)) -> HazardModel:
+def untrained(prior: Floats, factors: Sequence[float] = (1.0, 1.0, 0.0), sleep: int = 0) -> HazardModel:
     """The model that corrects nothing: the rule `hazard-look-ahead`.
 
     Args:
         prior: [BINS] float64, gaps of the prior by bin.
+        sleep: the choice of the nodes' idle time-out.
         factors: constants of the rule, and what a cold start counts for a container that is spare.
     """
     size = len(NAMES)
     zero, one = np.zeros(size, np.float32), np.ones(size, np.float32)
     layer = (np.zeros((size, 1), np.float32), np.zeros(1, np.float32))
-    return HazardModel(prior, np.array(factors, np.float64), zero, one, (layer,))
+    return HazardModel(prior, np.array(factors, np.float64), np.array([sleep], np.int64), zero, one, (layer,))
 
 
 class HazardPolicy:

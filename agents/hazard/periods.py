@@ -14,7 +14,7 @@ from envs.serverless.codec import KEEP_MS, NEVER, SLEEP_MS
 from envs.serverless.problem import ServerlessProblem, serverless_problem
 from envs.serverless.simulator import ServerlessSimulator
 
-KEEP_FOR_EVER = (KEEP_MS.index(st.FOREVER), NEVER, SLEEP_MS.index(st.FOREVER))
+KEEP_FOR_EVER = (KEEP_MS.index(st.FOREVER), NEVER, SLEEP_MS.index(st.FOREVER), 0)
 """The action under which nobody waits, so that requests and run times alone make idle periods."""
 TIME, DEMAND, FUNCTION, EPISODE = range(4)
 
@@ -65,7 +65,7 @@ def idle_periods(problem: ServerlessProblem, most: int, rng: np.random.Generator
         rng: as above.
     """
     pool = tuple(replace(node, boot_seconds=0.0) for node in problem.config.pool)
-    config = replace(problem.config, pool=pool, part="all", most_per_hour=None, warm_up_seconds=0.0, admission=False)
+    config = replace(problem.config, pool=pool, part="all", most_per_hour=None, warm_up_seconds=0.0, admission="all")
     problem = serverless_problem(problem.invocations, config)
     windows = problem.windows(max(1, problem.span_ms // problem.episode_ms))
     share = np.minimum(1.0, most / np.maximum(np.bincount(problem.containers.request[:, st.FUNCTION]), 1))

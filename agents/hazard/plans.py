@@ -31,10 +31,10 @@ class Plans(NamedTuple):
     warm_from: NDArray[np.int64]
     warm_until: NDArray[np.int64]
 
-    def actions(self) -> NDArray[np.int64]:
-        """[B, 3] actions of Serverless-v0 that begin the plans."""
+    def actions(self, sleep: int) -> NDArray[np.int64]:
+        """[B, 4] actions of Serverless-v0 that begin the plans, with a choice of the nodes' idle time-out."""
         warm = np.where(self.warm_from < 0, NEVER, FIRST_BEGIN + self.warm_from)
-        return np.stack([FIRST_END + self.keep_until, warm, np.zeros_like(warm)], axis=1)
+        return np.stack([FIRST_END + self.keep_until, warm, np.full_like(warm, sleep), np.zeros_like(warm)], axis=1)
 
 
 def plan(hazards: Floats, view: View) -> Plans:

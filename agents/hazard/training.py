@@ -30,6 +30,7 @@ from agents.sb3.run import POLICY
 from agents.training import Hooks, Result, Task
 from configs.errors import did_you_mean
 from envs.serverless import state as sv
+from envs.serverless.codec import SLEEP_MS
 from envs.serverless.problem import ServerlessProblem
 from envs.serverless.simulator import RulePlayer, ServerlessSimulator
 from envs.serverless.training import ServerlessTraining
@@ -110,7 +111,10 @@ class HazardRun(GenerationRun):
         self._windows = _windows_of(self._problem)
         row = self._tuned_rule(others)
         self._start_usd, self._baseline_usd = self._rule_usd(row), self._rule_usd(HAZARD.rows[0])
-        self._model = untrained(others.serverless.prior_mass, (row[sv.FIRST], row[sv.SECOND], settings.spare_worth))
+        sleep = SLEEP_MS.index(int(row[sv.SLEEP]))
+        self._model = untrained(
+            others.serverless.prior_mass, (row[sv.FIRST], row[sv.SECOND], settings.spare_worth), sleep
+        )
         first = idle_periods(self._problem, settings.most_periods, rng)
         periods = first.joined(idle_periods(others, settings.most_periods, rng))
         rows = rows_of(periods, self._model, settings.left_out)

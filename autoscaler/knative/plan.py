@@ -30,7 +30,7 @@ class Plan:
 
     Attributes:
         retention_seconds: how long its last container stays after its last request.
-        min_scale: 1: a container is kept or started although nobody calls, else 0.
+        min_scale: containers that are kept or started although nobody calls.
         why: in words.
     """
 
@@ -50,7 +50,7 @@ def plans(policy: str, problem: ServerlessProblem) -> Mapping[str, Plan]:
         KnativeError: there is no such rule, or the policy cannot be played on a history.
         ArtifactError: the run is damaged.
     """
-    names = problem.invocations.function_id
+    names = problem.function_names
     found: dict[int, list[tuple[int, int, int]]] = {}
     for time_ms, kind, key, _, _, value in _events(policy, problem).tolist():
         found.setdefault(key, []).append((time_ms, kind, value))
@@ -80,24 +80,25 @@ def _events(policy: str, problem: ServerlessProblem) -> NDArray[np.int64]:
 
 def _plan(events: list[tuple[int, int, int]]) -> Plan:
     """What the events of one function, by time, leave at their end."""
-    containers, is_pre_warmed, keep_ms = 0, False, 0
+    containers, pre_warmed, keep_ms = 0, 0, 0
     waiting = 0
     for _, kind, value in events:
         if kind == log.REQUEST:
             waiting += 1
         elif kind == log.RUN_START:
-            waiting, is_pre_warmed = waiting - 1, False
+            waiting, pre_warmed = waiting - 1, 0
         elif kind == log.START:
             containers += 1
-            is_pre_warmed = waiting == 0
+            pre_warmed = pre_warmed + 1 if waiting == 0 else 0
         elif kind in (log.EXPIRE, log.EVICT):
             containers -= 1
-            is_pre_warmed = is_pre_warmed and containers > 0
+            pre_warmed = min(pre_warmed, containers)
         elif kind == log.GO_IDLE:
             keep_ms = value
     retention = min(round(keep_ms / 1000), MOST_RETENTION_SECONDS)
-    if is_pre_warmed:
-        return Plan(retention, 1, "a request is expected soon")
+    if pre_warmed:
+        expected = "a request is" if pre_warmed == 1 else f"{pre_warmed} requests at once are"
+        return Plan(retention, pre_warmed, f"{expected} expected soon")
     if containers > 0 and keep_ms > 1000 * MOST_RETENTION_SECONDS:
         return Plan(retention, 1, "it is kept for longer than Knative's longest retention period")
     return Plan(retention, 0, "its last container stays for the retention period")

@@ -66,7 +66,7 @@ def _head(problem: ServerlessProblem, tracks: tuple[Track, ...], window_ms: tupl
     return Head(
         "functions", title, tracks, start_seconds=window_ms[0] / 1000.0, zones=("pool",), pools=(pool,),
         source={"command": made["command"], "version": made["version"]},
-        services=tuple(str(name) for name in problem.invocations.function_id),
+        services=problem.function_names,
     )  # fmt: skip
 
 

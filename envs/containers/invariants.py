@@ -23,7 +23,7 @@ def describe_broken(problem: Problem, world: World) -> str:
 
 def _containers(world: World) -> list[int]:
     slots = range(int(world.clock[st.SLOTS]))
-    return [slot for slot in slots if world.container[slot, st.STATE] != st.ABSENT]
+    return [slot for slot in slots if world.container[slot, st.STATE] not in (st.ABSENT, st.PROMISED)]
 
 
 def _function(problem: Problem, world: World, slot: int) -> int:
@@ -56,7 +56,8 @@ def _keys(problem: Problem, world: World) -> str:
             return f"container in slot {slot} runs more requests than it can"
     if (counted != world.key[:, [st.RUNNING, st.STARTING, st.CONTAINERS]]).any():
         return "a key counts other containers or requests than there are"
-    if ((world.key[:, st.QUEUED] > 0) & (world.key[:, st.FIRST_AVAILABLE] >= 0)).any():
+    waits_beside = (world.key[:, st.QUEUED] > 0) & (world.key[:, st.FIRST_AVAILABLE] >= 0)
+    if problem.admission != st.ADMITS_SHARE and waits_beside.any():
         return "a request waits beside a container of its key that has a free slot"
     return _waiting(problem, world)
 

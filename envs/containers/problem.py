@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,7 +105,8 @@ def make_problem(
     moves: Moves | None = None,
     hand_over: str = "stay",
     usd_per_tonne: float = 0.0,
-    admits_all: bool = True,
+    admission: str = "all",
+    shares: Mapping[int, tuple[int, int]] | None = None,
 ) -> Problem:
     """The arrays of a problem.
 
@@ -120,18 +121,22 @@ def make_problem(
         hand_over: what becomes of a request that waits when its user moves to where another place serves it, one of
             `envs.containers.state.HAND_OVERS`: it stays, is sent on, or is sent on if a container is free there.
         usd_per_tonne: price of a tonne of CO2e.
-        admits_all: whether requests that cannot meet their deadline are taken too.
+        admission: which requests are taken, one of `envs.containers.state.ADMISSIONS`.
+        shares: function -> number of its next larger share and run time there, in millionths of what requests say.
 
     Raises:
         EnvironmentConfigError: a function names a layer that there is not, fits no node, or a request names a function,
-            an origin or a user that there is not.
+            an origin or a user that there is not; or `minimum-share` cannot be planned, see `_check_shares`.
     """
     latency = np.zeros((1, len(places)), np.int64) if latency_ms is None else np.ascontiguousarray(latency_ms, np.int64)
     moves = Moves(np.zeros(0, np.int64), np.zeros((0, st.MOVE_COLUMNS), np.int64)) if moves is None else moves
     first, of = _layers(functions, layers)
     node, place = _places(places)
+    rows = _functions(functions)
+    for number, (larger, run_ppm) in (shares or {}).items():
+        rows[number, st.NEXT_SHARE], rows[larger, st.RUN_PPM] = larger, run_ppm
     problem = Problem(
-        function=_functions(functions),
+        function=rows,
         layer_first=first,
         layer_of=of,
         layer_bytes=np.array([_bytes(layer.mib) for layer in layers] or [0], np.int64),
@@ -145,10 +150,11 @@ def make_problem(
         edges_ms=np.concatenate([[FIRST_MS], tariff.edges_ms[1:]]).astype(np.int64),
         usd_per_uj=(tariff.usd_per_kwh + tariff.g_per_kwh * (usd_per_tonne / GRAMS_PER_TONNE)) / UJ_PER_KWH,
         g_per_uj=tariff.g_per_kwh / UJ_PER_KWH,
-        admits_all=admits_all,
+        admission=st.ADMISSIONS.index(admission),
     )
     _check_fits(problem, functions, [place.name for place in places])
     _check_requests(problem)
+    _check_shares(problem, functions)
     deadlines = np.array([round(1000 * (function.deadline_seconds or 0.0)) for function in functions], np.int64)
     column = problem.request[:, st.DEADLINE_MS]
     column[:] = np.where(column == 0, deadlines[problem.request[:, st.FUNCTION]], column)
@@ -248,6 +254,20 @@ def _check_fits(problem: Problem, functions: Sequence[FunctionConfig], places: S
         raise EnvironmentConfigError(
             f"function {functions[number].name}: no node of {places[place]} has its memory, CPUs and GPUs together"
         )
+
+
+def _check_shares(problem: Problem, functions: Sequence[FunctionConfig]) -> None:
+    """Refuse what cannot be planned: a container that takes several requests, and requests that change their place."""
+    if problem.admission != st.ADMITS_SHARE:
+        return
+    for function, row in zip(functions, problem.function, strict=True):
+        if row[st.CONCURRENCY] > 1:
+            raise EnvironmentConfigError(
+                f"function {function.name}: concurrency is {row[st.CONCURRENCY]}; admission by minimum-share plans "
+                "containers of one request each, so it must be 1"
+            )
+    if problem.hand_over != st.STAYS:
+        raise EnvironmentConfigError("admission by minimum-share needs hand_over: stay, as shares belong to a place")
 
 
 def _check_requests(problem: Problem) -> None:

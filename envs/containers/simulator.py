@@ -32,9 +32,11 @@ def capacity_of(problem: Problem, worlds: int, *, history: bool, answers: bool, 
     runs = min(most, containers * int(problem.function[:, st.CONCURRENCY].max()))
     has_links = problem.place[:, st.LINK_RATE].any() or problem.request[:, st.UP_MS].any()
     on_their_way = most if problem.latency_ms.any() or has_links else 0
+    # A request that waits for a promise has a slot too.
+    promised = most if problem.admission == st.ADMITS_SHARE else 0
     return st.Capacity(
         worlds=worlds,
-        containers=containers,
+        containers=containers + promised,
         runs=runs + on_their_way + 1,
         keys=functions * places,
         functions=functions,
@@ -120,9 +122,9 @@ class Simulator:
             return None
         return int(self._batch.container[world, self._batch.clock[world, st.PENDING], st.KEY])
 
-    def answer_idle(self, keep_ms: int, pre_warm_ms: int = st.FOREVER, world: int = 0) -> None:
-        """Say how long the idle container is kept, and how long after that one is started again."""
-        kernels.answer_idle(self.problem, self._batch, world, keep_ms, pre_warm_ms)
+    def answer_idle(self, keep_ms: int, pre_warm_ms: int = st.FOREVER, world: int = 0, count: int = 1) -> None:
+        """Say how long the idle container is kept, and how long after that its key is to have `count` again."""
+        kernels.answer_idle(self.problem, self._batch, world, keep_ms, pre_warm_ms, count)
 
     def apply(self, world: int = 0) -> None:
         """Bring reserves and idle time-outs of nodes that were changed into force now."""

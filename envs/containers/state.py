@@ -18,8 +18,10 @@ FOREVER = 1 << 60
 """A time that never comes: a keep-alive or an idle time-out without end, a pre-warm that is off."""
 
 # Problem.function
-MEMORY, CPU, GPU, START_MS, CONCURRENCY, REQUEST_BYTES, START_MW, WARM_MW, BUSY_MW = range(9)
-FUNCTION_COLUMNS = 9
+MEMORY, CPU, GPU, START_MS, CONCURRENCY, REQUEST_BYTES, START_MW, WARM_MW, BUSY_MW, NEXT_SHARE, RUN_PPM = range(11)
+FUNCTION_COLUMNS = 11
+"""A function that may run at several shares has a row for each: `NEXT_SHARE` is that of the next larger one, 0: there
+is none; `RUN_PPM` is the run time there, in millionths of what requests say, 0: as they say."""
 # Problem.node
 PLACE, NODE_MEMORY, NODE_CPU, NODE_GPU, OFF_MW, IDLE_MW, BOOT_MW, BOOT_MS, PULL_RATE, CACHE_BYTES = range(10)
 NODE_COLUMNS = 10
@@ -37,6 +39,11 @@ MOVE_COLUMNS = 3
 # What becomes of a request that waits for a container when its user moves to where another place serves it.
 STAYS, FOLLOWS, FOLLOWS_IF_FREE = range(3)
 HAND_OVERS = ("stay", "follow", "if_free")
+# Which requests are taken.
+ADMITS_ALL, ADMITS_NOW, ADMITS_SHARE = range(3)
+ADMISSIONS = ("all", "now", "minimum-share")
+"""All; those that can be answered by their deadline with what can be had now; those for which some share of their
+function can be, now or once what is reserved has ended: see `envs.containers.kernels.shares`."""
 
 # World.clock
 (NOW, NEXT_REQUEST, END_REQUEST, RUNS, TIMERS, BORN, SLOTS, FREE_SLOT, PENDING, PIECE, LOGGED, EVENTS) = range(12)
@@ -44,7 +51,7 @@ NEXT_MOVE = 12
 CLOCK_COLUMNS = 13
 # World.key
 (FIRST_AVAILABLE, QUEUE_FIRST, QUEUE_LAST, QUEUED, RUNNING, STARTING, CONTAINERS, IN_LINE, NEXT_IN_LINE) = range(9)
-(ARRIVED, LAST_GAP, GAP_BEFORE, RECENT_FROM, RECENT, RECENT_BEFORE, LAST_ABOVE) = range(9, 16)
+(ARRIVED, LAST_GAP, GAP_BEFORE, RECENT_FROM, RECENT, RECENT_BEFORE, PRE_WARM_COUNT, LAST_ABOVE) = range(9, 17)
 KEY_COLUMNS = LAST_ABOVE + DEMANDS
 """From `LAST_ABOVE` on: when the demand was last 1, 2, ... or more; -1: never, or it is now."""
 # World.control
@@ -55,10 +62,11 @@ CONTROL_COLUMNS = 3
 (NEXT_AVAILABLE, PREVIOUS_AVAILABLE, NEXT_IDLE, PREVIOUS_IDLE, IS_AVAILABLE, PULLED_MS, READY_MS, WAS_USED) = range(
     8, 16
 )
-HELD = 16
-CONTAINER_COLUMNS = 17
-ABSENT, STARTED, WARM, BUSY = range(4)
-"""States of a container; one that is STARTED is pulling its layers until `PULLED_MS`, and ready at `READY_MS`."""
+HELD, COUNT_AFTER, BOUND, ENDS_MS = range(16, 20)
+CONTAINER_COLUMNS = 20
+ABSENT, STARTED, WARM, BUSY, PROMISED = range(5)
+"""States of a container; one that is STARTED is pulling its layers until `PULLED_MS`, and ready at `READY_MS`.
+One that is PROMISED is there on paper only: it is to be started at `READY_MS` for the request `BOUND`, -1: for none."""
 # World.node
 (NODE_STATE, FREE_MEMORY, FREE_CPU, FREE_GPU, NODE_CONTAINERS, NODE_READY_MS, PULL_FREE_MS, CACHED) = range(8)
 (FIRST_IDLE, LAST_IDLE, IDLE_MEMORY, IDLE_CPU, IDLE_GPU, FIRST_LAYER, LAST_LAYER, COMING_MW) = range(8, 16)
@@ -99,9 +107,8 @@ RESPONSE_BINS = 128
 """Response times are counted by quarter octaves, from 1 ms on."""
 
 # Order of events at the same ms.
-(MOVES, RUN_ENDS, REACHES, NODE_IS_READY, CONTAINER_IS_READY, SENT, KEEP_IS_OVER, PRE_WARM_IS_DUE, NODE_SLEEPS) = range(
-    9
-)
+(MOVES, RUN_ENDS, REACHES, NODE_IS_READY, CONTAINER_IS_READY, PROMISE_IS_DUE, SENT) = range(7)
+(KEEP_IS_OVER, PRE_WARM_IS_DUE, NODE_SLEEPS) = range(7, 10)
 KIND_SHIFT = 48
 
 # What `advance` returns.
@@ -130,7 +137,7 @@ class Problem(NamedTuple):
         edges_ms: [B] int64, when each piece of the tariff begins; the first before every time.
         usd_per_uj: [B, P] float64, energy and its carbon.
         g_per_uj: [B, P] float64, gCO2e.
-        admits_all: whether requests that cannot meet their deadline are taken too.
+        admission: an index of `ADMISSIONS`.
     """
 
     function: Table
@@ -147,7 +154,7 @@ class Problem(NamedTuple):
     edges_ms: NDArray[np.int64]
     usd_per_uj: NDArray[np.float64]
     g_per_uj: NDArray[np.float64]
-    admits_all: bool
+    admission: int
 
 
 class World(NamedTuple):

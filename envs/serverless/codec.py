@@ -89,14 +89,18 @@ FIRST_END = len(KEEP_MS) + len(MULTIPLIERS)
 """Choices of a keep-alive from here on: until the function was idle for as long as where a bin begins, one for each."""
 KEEP_CHOICES = FIRST_END + BINS
 DEFAULT_KEEP = len(KEEP_MS) + MULTIPLIERS.index(1.0)
-SLEEP_MS = (-1, 0, MINUTE, 5 * MINUTE, 15 * MINUTE, st.FOREVER)
-"""Idle time-outs of the pool's nodes; -1: as it is."""
+AS_IT_IS, BREAK_EVEN = -1, -2
+SLEEP_MS = (AS_IT_IS, 0, MINUTE, 5 * MINUTE, 15 * MINUTE, st.FOREVER, BREAK_EVEN)
+"""Idle time-outs of the pool's nodes: as they are; for as long as a boot costs (see `envs.serverless.problem`)."""
+PRE_WARM_COUNTS = (1, 2, 4, 8)
+"""Containers that a function is to have when it is pre-warmed, by the levels of demand of its histograms."""
 AS_THE_RULE, NEVER, FIRST_BEGIN = range(3)
 """Choices of a pre-warm: as the hazard rule says where that was chosen, never, and from `FIRST_BEGIN` on for the time
 where a bin begins; never, where the container is still kept then."""
 PRE_WARM_CHOICES = FIRST_BEGIN + BINS
-ACTION_SIZES = (KEEP_CHOICES, PRE_WARM_CHOICES, len(SLEEP_MS))
+ACTION_SIZES = (KEEP_CHOICES, PRE_WARM_CHOICES, len(SLEEP_MS), len(PRE_WARM_COUNTS))
 KEEP_TABLE, SLEEP_TABLE = np.array(KEEP_MS, np.int64), np.array(SLEEP_MS, np.int64)
+COUNT_TABLE = np.array(PRE_WARM_COUNTS, np.int64)
 MULTIPLIER_TABLE, QUANTILE_TABLE = np.array(MULTIPLIERS), np.array(QUANTILES)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from configs.checks import check_choice, check_fields, check_number
 from envs.containers.config import NodeConfig
 from envs.containers.objective import ContainerPrices
+from envs.containers.state import ADMISSIONS
 from envs.errors import EnvironmentConfigError
+from traces.curves.amdahl import ScalingCurve
 
 PARTS = ("all", "train", "test")
 DEFAULT_NODES = NodeConfig(
@@ -87,6 +90,42 @@ class SignalsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SharesConfig:
+    """At which shares a training function may run: with how many workers, each as large as the function says.
+
+    The run time with `n` workers over that with one is `serial + (1 - serial) / n + communication * (n - 1)`.
+    Source of the defaults: `traces.curves.presets.ELASTICFLOW`, gpt2 on A100, strong scaling of a global batch of 256.
+
+    Attributes:
+        workers: numbers of workers, ascending from 1; those that no node has GPUs for are left out.
+        serial: share of the run time that more workers do not shorten.
+        communication: run time that each further worker adds, as a share.
+    """
+
+    workers: tuple[int, ...] = (1, 2, 4, 8)
+    serial: float = 0.1456
+    communication: float = 0.00161
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning.
+
+        Raises:
+            EnvironmentConfigError: numbers of workers do not ascend from 1, or more workers are slower than fewer.
+        """
+        check_number("shares.serial", self.serial, EnvironmentConfigError, low=0.0, high=1.0)
+        check_number("shares.communication", self.communication, EnvironmentConfigError, low=0.0)
+        if not self.workers or self.workers[0] != 1 or any(b <= a for a, b in pairwise(self.workers)):
+            raise EnvironmentConfigError(f"shares.workers is {list(self.workers)}; they must ascend from 1")
+        times = [1.0 / gain for gain in ScalingCurve(self.serial, self.communication).speedup(self.workers)]
+        for (fewer, longer), (more, shorter) in pairwise(zip(self.workers, times, strict=True)):
+            if shorter >= longer:
+                raise EnvironmentConfigError(
+                    f"shares.workers: {more} take no less time than {fewer} by shares.serial and shares.communication; "
+                    f"leave {more} out"
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class ServerlessConfig:
     """Everything about the environment but its workload.
 
@@ -97,7 +136,10 @@ class ServerlessConfig:
         signals: of the region.
         overrides: function -> fields of `envs.containers.config.FunctionConfig` that replace what `images` gives;
             `layers` is a list of names of `images.layers`, and of those that are made: `runtime-0` and so on.
-        admission: whether requests that cannot meet their deadline are rejected at once.
+        admission: which requests are taken: `all`; `now`: those that can be answered by their deadline with what is
+            there or can be booted now; `minimum-share`: those that can be with some of `shares`, of which each gets the
+            smallest, now or once what runs has ended.
+        shares: at which functions with GPUs may run, where `admission` is `minimum-share`.
         deadline_seconds: of requests whose workload has none; None: they have none.
         part: which functions there are: `train`, `test` or `all`.
         train_share: share of the functions that are for training; which ones is drawn by `split_seed`.
@@ -115,7 +157,8 @@ class ServerlessConfig:
     prices: ContainerPrices = field(default_factory=lambda: ContainerPrices(usd_per_waited_hour=30.0))
     signals: SignalsConfig = field(default_factory=SignalsConfig)
     overrides: Mapping[str, Mapping[str, float | tuple[str, ...]]] = field(default_factory=dict, hash=False)
-    admission: bool = False
+    admission: str = "all"
+    shares: SharesConfig = field(default_factory=SharesConfig)
     deadline_seconds: float | None = None
     part: str = "all"
     train_share: float = 0.6
@@ -132,6 +175,7 @@ class ServerlessConfig:
             EnvironmentConfigError: there is no such part, or a number is out of range.
         """
         check_choice("part", self.part, PARTS, EnvironmentConfigError)
+        check_choice("admission", self.admission, ADMISSIONS, EnvironmentConfigError)
         check_number("train_share", self.train_share, EnvironmentConfigError, above=0.0, below=1.0)
         check_number("split_seed", self.split_seed, EnvironmentConfigError, low=0)
         check_number("deadline_seconds", self.deadline_seconds, EnvironmentConfigError, low=0.001)

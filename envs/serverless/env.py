@@ -36,7 +36,7 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     ## Action Space
 
-    `MultiDiscrete([134, 109, 6])`
+    `MultiDiscrete([134, 109, 7, 4])`
 
     | component | choices | meaning |
     |---|---|---|
@@ -45,7 +45,8 @@ class ServerlessEnv(gymnasium.Env[NDArray[np.float32], Any]):
     | | 107 | until the function was idle for as long as where a bin of its histogram begins: 0, 10 s to 240 min |
     | pre-warm | 2 | as the hazard rule says where it was chosen; never |
     | | 107 | one is ready where a bin begins; never, where the container is still kept then |
-    | idle time-out of the pool's nodes | 6 | as it is, 0, 1, 5, 15 min, never |
+    | idle time-out of the pool's nodes | 7 | as it is, 0, 1, 5, 15 min, never, as long as a boot costs |
+    | how many are pre-warmed | 4 | until the function has 1, 2, 4, 8 containers |
 
     The hazard rule keeps a container while the chance of a request in the next bin of the function's histogram is worth
     more than keeping it, and starts it again before the next bin where it is: see `envs.serverless.rules`.

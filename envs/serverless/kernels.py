@@ -18,6 +18,8 @@ from envs.containers.kernels.placement import plan_sleep
 from envs.containers.state import Problem, World
 from envs.serverless import state as sv
 from envs.serverless.codec import (
+    BREAK_EVEN,
+    COUNT_TABLE,
     FEATURES,
     FIRST_BEGIN,
     FIRST_END,
@@ -86,7 +88,7 @@ def begin_episode(
     while advance(problem, world, min(start_ms + about.warm_up_ms, end_ms), True) == st.IDLE:
         slot = world.clock[st.PENDING]
         keep, pre_warm = hazard_windows(world, about, world.container[slot, st.KEY], 1.0, 1.0)
-        go_idle(problem, world, slot, keep, pre_warm)
+        go_idle(problem, world, slot, keep, pre_warm, 1)
     pay(problem, world, about, play, index)
     run_to_decision(problem, world, about, play, index)
     clock[sv.PAID] += play.reward[index]  # the first reward counts from here on, and nothing is lost
@@ -111,6 +113,14 @@ def pause_until(world: World, about: Serverless, key: int, keep: int, begin: int
 
 
 @helper
+def sleep_of(about: Serverless, node: int, sleep_ms: int) -> int:
+    """The idle time-out of a node for a choice of the codec or a constant of a rule, ms."""
+    if sleep_ms >= 0:
+        return sleep_ms
+    return about.break_even_ms[node] if sleep_ms == BREAK_EVEN else about.sleep_ms[node]
+
+
+@helper
 def carry_out(problem: Problem, world: World, about: Serverless, action: NDArray[np.int64]) -> None:
     """Carry out an action about the container that is idle."""
     slot = world.clock[st.PENDING]
@@ -126,13 +136,13 @@ def carry_out(problem: Problem, world: World, about: Serverless, action: NDArray
         pre_warm = st.FOREVER
     elif action[1] >= FIRST_BEGIN:
         pre_warm = pause_until(world, about, key, keep, bin_start(action[1] - FIRST_BEGIN))
-    sleep = SLEEP_TABLE[action[2]]
-    if sleep >= 0:
+    if action[2] != 0:
         for node in range(world.node.shape[0]):
+            sleep = sleep_of(about, node, SLEEP_TABLE[action[2]])
             if world.node[node, st.SLEEP_MS] != sleep:
                 world.node[node, st.SLEEP_MS] = sleep
                 plan_sleep(problem, world, node)
-    go_idle(problem, world, slot, keep, pre_warm)
+    go_idle(problem, world, slot, keep, pre_warm, COUNT_TABLE[action[3]])
 
 
 @kernel
@@ -170,7 +180,7 @@ def follow_worlds(
         play: what they show.
         network: the policy.
         scratch: memory of it.
-        actions: [N, 3] int64, memory.
+        actions: [N, components] int64, memory.
         first: the first environment.
         end: the one after the last.
     """
@@ -224,9 +234,10 @@ def play_until(
         slot = world.clock[st.PENDING]
         if int(rule[sv.RULE_KIND]) == sv.LEARNED:
             keep, pre_warm = learned_windows(problem, world, about, slot, weights, play.observation[index])
+            count = 1
         else:
-            keep, pre_warm = windows_of(world, about, slot, rule)
-        go_idle(problem, world, slot, keep, pre_warm)
+            keep, pre_warm, count = windows_of(world, about, slot, rule)
+        go_idle(problem, world, slot, keep, pre_warm, count)
         decisions += 1
     return decisions
 
@@ -260,6 +271,8 @@ def play_worlds(
     """
     for index in range(first, end):
         world, rule, episode = world_of(batch, memory), rules[index], episodes[index]
+        for node in range(world.node.shape[0]):
+            world.node[node, st.SLEEP_MS] = sleep_of(about, node, int(rule[sv.SLEEP]))
         begin(problem, world, episode[0], episode[2], episode[3])
         counted_from = min(episode[0] + about.warm_up_ms, episode[1])
         decisions = play_until(problem, world, about, play, index, rule, weights[index], counted_from)

@@ -62,6 +62,7 @@ class HazardNetwork(NamedTuple):
         prior: [BINS] float64, gaps of the prior by bin.
         factors: [3] float64, of what a cold start costs, of how long a start takes, and of what a cold start costs for
             a container that is spare.
+        sleep: [1] int64, the choice of the nodes' idle time-out, an index of `envs.serverless.codec.SLEEP_MS`.
         mean, deviation: [NUM_INPUTS] float32, of the inputs.
         sizes: [layers + 1] int64, of the inputs, and of the outputs of each layer; the last is 1.
         numbers: float32, of each layer its weights [outputs, inputs], then its biases [outputs].
@@ -69,6 +70,7 @@ class HazardNetwork(NamedTuple):
 
     prior: NDArray[np.float64]
     factors: NDArray[np.float64]
+    sleep: NDArray[np.int64]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
     sizes: NDArray[np.int64]
@@ -235,7 +237,7 @@ def choose(seen: NDArray[np.float32], network: HazardNetwork, scratch: Scratch, 
         seen: [features] float32, the observation.
         network: the policy.
         scratch: memory.
-        action: [3] int64.
+        action: [4] int64.
     """
     fill_chances(seen, network, scratch)
     age = unscaled(seen[IDLE_AGE], 10.0 * MINUTE)
@@ -255,7 +257,8 @@ def choose(seen: NDArray[np.float32], network: HazardNetwork, scratch: Scratch, 
             next_warm = index
         if is_dropped:
             keep_until, warm_from = index, next_warm
-    action[0], action[1], action[2] = FIRST_END + keep_until, NEVER if warm_from < 0 else FIRST_BEGIN + warm_from, 0
+    action[0], action[1] = FIRST_END + keep_until, NEVER if warm_from < 0 else FIRST_BEGIN + warm_from
+    action[2], action[3] = network.sleep[0], 0
 
 
 @kernel
@@ -268,7 +271,7 @@ def choose_all(
         observations: [B, features] float32.
         network: the policy.
         scratch: memory.
-        actions: [B, 3] int64.
+        actions: [B, 4] int64.
     """
     for index in range(observations.shape[0]):
         choose(observations[index], network, scratch, actions[index])

@@ -18,10 +18,12 @@ from envs.errors import EnvironmentConfigError
 from envs.serverless import state as sv
 from envs.serverless.config import ServerlessConfig
 from envs.serverless.state import Serverless
-from envs.serverless.workload import check_overrides, functions_of, requests_of, select_part
+from envs.serverless.workload import check_overrides, functions_of, requests_of, select_part, with_shares
 from traces.invocations import Invocations
 
 KWH_PER_MWH = 1000.0
+LONGEST_BREAK_EVEN_MS = 1 << 40
+"""Idle time-outs from here on, 35 years, are without end."""
 PRIOR_MS = 600_000.0
 """Median of the gaps that are expected of a function of which none is known."""
 
@@ -35,14 +37,14 @@ class ServerlessProblem:
         invocations: of the chosen functions.
         containers: for the container simulator.
         serverless: for the rules and the codec.
-        sleep_ms: [N] int64, idle time-out of each node.
+        function_names: [F] of the functions as kernels number them: those of the invocations, then their larger shares.
     """
 
     config: ServerlessConfig
     invocations: Invocations
     containers: Problem
     serverless: Serverless
-    sleep_ms: NDArray[np.int64]
+    function_names: tuple[str, ...]
 
     @property
     def span_ms(self) -> int:
@@ -74,6 +76,7 @@ def serverless_problem(invocations: Invocations, config: ServerlessConfig) -> Se
     check_overrides(config.overrides, invocations.function_id)
     chosen = select_part(invocations, config)
     functions, layers = functions_of(chosen, config)
+    functions, shares = with_shares(functions, config)
     prices = config.prices
     containers = make_problem(
         functions,
@@ -82,7 +85,8 @@ def serverless_problem(invocations: Invocations, config: ServerlessConfig) -> Se
         requests_of(chosen),
         _tariff(chosen, config),
         usd_per_tonne=prices.usd_per_tonne,
-        admits_all=not config.admission,
+        admission=config.admission,
+        shares=shares,
     )
     mean = float(containers.usd_per_uj.mean())
     mass, tail = _prior(config.prior_gaps)
@@ -93,9 +97,11 @@ def serverless_problem(invocations: Invocations, config: ServerlessConfig) -> Se
         prices=prices.flat(),
         mean_usd_per_uj=mean,
         day_offset_ms=chosen.day_offset_ms,
+        sleep_ms=sleep_ms([PlaceConfig("pool", config.pool)]),
+        break_even_ms=_break_even_ms(containers, prices.flat(), mean),
         warm_up_ms=round(1000 * config.warm_up_seconds),
     )
-    return ServerlessProblem(config, chosen, containers, serverless, sleep_ms([PlaceConfig("pool", config.pool)]))
+    return ServerlessProblem(config, chosen, containers, serverless, tuple(function.name for function in functions))
 
 
 def _prior(gaps: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -120,6 +126,20 @@ def _about(problem: Problem, prices: NDArray[np.float64], usd_per_uj: float) -> 
     # A price of 0 for everything would make every ratio of them meaningless.
     rows[:, sv.KEEP_USD_PER_MS] = np.maximum(rows[:, sv.KEEP_USD_PER_MS], 1e-18)
     return rows
+
+
+def _break_even_ms(problem: Problem, prices: NDArray[np.float64], usd_per_uj: float) -> NDArray[np.int64]:
+    """[N] for how long each node can be idle for what a boot costs: its energy, and that one request waits for it.
+
+    Source: Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988: a node that sleeps after this long costs at
+    most twice what it would with the best time-out in hindsight.
+    """
+    node = problem.node
+    boot_usd = node[:, st.BOOT_MS] * (node[:, st.BOOT_MW] * usd_per_uj + prices[2])
+    idle_usd_per_ms = (node[:, st.IDLE_MW] - node[:, st.OFF_MW]) * usd_per_uj
+    longest = boot_usd >= idle_usd_per_ms * float(LONGEST_BREAK_EVEN_MS)
+    found = boot_usd / np.where(longest, 1.0, idle_usd_per_ms)
+    return np.where(longest, st.FOREVER, found).astype(np.int64)
 
 
 def _tariff(invocations: Invocations, config: ServerlessConfig) -> Tariff:

@@ -16,6 +16,9 @@ from envs.containers.state import World
 from envs.serverless import state as sv
 from envs.serverless.state import Serverless
 
+COUNTED_LEVELS = 4
+"""Levels of demand up to which containers are pre-warmed: 1, 2, 3 to 4, and 5 to 8 requests at once."""
+
 
 @helper
 def idle_age(world: World, key: int) -> int:
@@ -198,8 +201,48 @@ def autoscaler_windows(world: World, key: int, window: float, grace: float) -> t
     return int(window * (row[st.CONTAINERS] - row[st.RUNNING]) / row[st.CONTAINERS]), st.FOREVER
 
 
+@helper
+def count_expected(world: World, key: int, least: float) -> int:
+    """How many requests are expected to run at once when a function is called again: 1, 2, 4 or 8.
+
+    Its demand came to one so often, and to two, to three or four, to five to eight so often.
+
+    Args:
+        world: what changes.
+        key: of the function.
+        least: how often demand must have come so far, as a share of how often it came to one, that it is expected.
+    """
+    once, count = 0, 1
+    for index in range(BINS):
+        once += world.history[key, 0, index]
+    for level in range(1, COUNTED_LEVELS):
+        more = 0
+        for index in range(BINS):
+            more += world.history[key, level, index]
+        if more < least * once * count or more == 0:
+            return count
+        count *= 2
+    return count
+
+
+@helper
+def windows_of(world: World, about: Serverless, slot: int, rule: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Keep-alive and pre-warm of an idle container by a rule, ms, and how many are pre-warmed.
+
+    Args:
+        world: what changes.
+        about: of functions and prices.
+        slot: the idle container.
+        rule: [RULE_COLUMNS] float64: its kind, then its constants.
+    """
+    keep, pre_warm = kept_by(world, about, slot, rule)
+    if rule[sv.MANY] > 0.0 and pre_warm < st.FOREVER:
+        return keep, pre_warm, count_expected(world, world.container[slot, st.KEY], rule[sv.MANY])
+    return keep, pre_warm, 1
+
+
 @rare
-def windows_of(world: World, about: Serverless, slot: int, rule: NDArray[np.float64]) -> tuple[int, int]:
+def kept_by(world: World, about: Serverless, slot: int, rule: NDArray[np.float64]) -> tuple[int, int]:
     """Keep-alive and pre-warm of an idle container by a rule, ms.
 
     Args:

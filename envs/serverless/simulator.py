@@ -15,7 +15,7 @@ from envs.containers.simulator import capacity_of
 from envs.scores import Actor
 from envs.serverless import kernels
 from envs.serverless import state as sv
-from envs.serverless.codec import ACTION_SIZES
+from envs.serverless.codec import ACTION_SIZES, AS_IT_IS
 from envs.serverless.network import HazardNetwork, make_scratch
 from envs.serverless.problem import ServerlessProblem
 
@@ -62,7 +62,7 @@ class ServerlessSimulator:
 
     def begin(self, index: int, start_ms: int, end_ms: int) -> None:
         """Begin an episode in an environment of the batch and run to its first decision."""
-        self._batch.node[index, :, st.SLEEP_MS] = self.problem.sleep_ms
+        self._batch.node[index, :, st.SLEEP_MS] = self.problem.serverless.sleep_ms
         episode = self.problem.episode(start_ms, end_ms)
         kernels.begin_episode(
             self.problem.containers, self._batch, self.problem.serverless, self._play, index, *episode
@@ -168,7 +168,6 @@ class RulePlayer:
         rules: Sequence[Sequence[float]] | NDArray[np.float64],
         weights: NDArray[np.float64] | None,
         windows: NDArray[np.int64],
-        sleep_ms: int | None = None,
     ) -> NDArray[np.float64]:
         """[candidates, windows] float64, the decidable cost of each window by each rule.
 
@@ -176,7 +175,6 @@ class RulePlayer:
             rules: [candidates, RULE_COLUMNS].
             weights: [candidates, WEIGHTS] float64 of those that are learned; None: none is.
             windows: [windows, 4] int64, see `ServerlessProblem.windows`.
-            sleep_ms: idle time-out of all nodes; None: each its own.
         """
         count = len(rules) * len(windows)
         own = np.zeros((len(rules), kernels.WEIGHTS)) if weights is None else weights
@@ -185,7 +183,6 @@ class RulePlayer:
             np.repeat(own, len(windows), axis=0),
             np.tile(windows, (len(rules), 1)),
         )
-        self._batch.node[:, :, st.SLEEP_MS] = self.problem.sleep_ms if sleep_ms is None else sleep_ms
         play, problem = _allocate(count), self.problem
 
         def task(first: int, end: int) -> None:
@@ -205,9 +202,16 @@ class RulePlayer:
         return _logged(self._batch, 0)
 
 
-def rule(kind: int, *constants: float) -> list[float]:
-    """A row of numbers that says a rule, see `envs.serverless.rules`."""
-    return [float(kind), *constants, *[0.0] * (sv.RULE_COLUMNS - 1 - len(constants))]
+def rule(kind: int, *constants: float, sleep_ms: float = float(AS_IT_IS), many: float = 0.0) -> list[float]:
+    """A row of numbers that says a rule.
+
+    Args:
+        kind: as `envs.serverless.state` numbers them.
+        constants: of it, see `envs.serverless.rules`.
+        sleep_ms: idle time-out of the pool's nodes, or one of `envs.serverless.codec.SLEEP_MS` below 0.
+        many: see `envs.serverless.rules.count_expected`; 0: one container is pre-warmed.
+    """
+    return [float(kind), *constants, *[0.0] * (sv.SLEEP - sv.FIRST - len(constants)), sleep_ms, many]
 
 
 def _logged(batch: st.World, index: int) -> NDArray[np.int64]:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 KEEP_USD_PER_MS, COLD_USD, COLD_MS, MEMORY_GIB, GPUS = range(5)
 ABOUT_COLUMNS = 5
 # Rule: a row of numbers that says what becomes of an idle container.
-RULE_KIND, FIRST, SECOND, THIRD = range(4)
-RULE_COLUMNS = 4
+RULE_KIND, FIRST, SECOND, THIRD, SLEEP, MANY = range(6)
+RULE_COLUMNS = 6
+"""`SLEEP` is the idle time-out of nodes, ms, or one of `envs.serverless.codec.SLEEP_MS` below 0; `MANY` how often
+demand must have come to two and more, as a share, for containers to be pre-warmed for them too; 0: one is."""
 FIXED, PER_FUNCTION, HAZARD, HISTOGRAM, AUTOSCALER, LOOK_AHEAD, LEARNED = range(7)
 """Kinds of rules, see `envs.serverless.rules`."""
 # Play.clock
@@ -31,6 +33,8 @@ class Serverless(NamedTuple):
         prices: `ContainerPrices.flat()`.
         mean_usd_per_uj: mean price of energy, with its carbon.
         day_offset_ms: time of day of the ms 0.
+        sleep_ms: [N] int64, idle time-out of each node as it is described.
+        break_even_ms: [N] int64, how long a node can be idle for what a boot costs.
         warm_up_ms: at the beginning of an episode, in which costs do not count.
     """
 
@@ -40,6 +44,8 @@ class Serverless(NamedTuple):
     prices: NDArray[np.float64]
     mean_usd_per_uj: float
     day_offset_ms: int
+    sleep_ms: NDArray[np.int64]
+    break_even_ms: NDArray[np.int64]
     warm_up_ms: int
 
 

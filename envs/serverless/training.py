@@ -35,13 +35,13 @@ class ConstantAction:
     """An actor that always does the same; `DEFAULT_KEEP` is the hazard rule."""
 
     def __init__(self, keep: int = DEFAULT_KEEP) -> None:
-        self._action = np.array([keep, 0, 0], np.int64)
+        self._action = np.array([keep, 0, 0, 0], np.int64)
 
     def reset(self, num_envs: int, /) -> None:
         """Nothing is remembered."""
 
     def act(self, observations: NDArray[Any], action_masks: Any, /) -> NDArray[Any]:
-        """[num_envs, 3] int64."""
+        """[num_envs, 4] int64."""
         return np.tile(self._action, (len(observations), 1))
 
 
@@ -58,7 +58,8 @@ def linear_actions(weights: NDArray[np.float64], observations: NDArray[np.float3
         + weights[[size, 2 * size + 1]]
     )
     steps = np.floor(np.clip(2.0 * values[:, 0], -HALF_OCTAVES, HALF_OCTAVES) + 0.5).astype(np.int64)
-    return np.stack([DEFAULT_KEEP + steps, (values[:, 1] < 0.0).astype(np.int64), np.zeros_like(steps)], axis=1)
+    zeros = np.zeros_like(steps)
+    return np.stack([DEFAULT_KEEP + steps, (values[:, 1] < 0.0).astype(np.int64), zeros, zeros], axis=1)
 
 
 class ServerlessSearch:
@@ -124,7 +125,7 @@ class ServerlessTraining(GymnasiumTraining):
 
     def start_action(self) -> NDArray[np.float64]:
         """The hazard rule, for agents that begin at an action, see `envs.scores.StartsAtRule`."""
-        return np.array([DEFAULT_KEEP, 0.0, 0.0])
+        return np.array([DEFAULT_KEEP, 0.0, 0.0, 0.0])
 
     def searched_inputs(self) -> NDArray[np.int64]:
         """The summary, for agents with small policies, see `envs.scores.ReadsSome`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from envs.containers.problem import make_requests
 from envs.containers.state import Table
 from envs.errors import EnvironmentConfigError
 from envs.serverless.config import ServerlessConfig
+from traces.curves.amdahl import ScalingCurve
 from traces.invocations import Invocations
 
 MEDIAN_MEMORY_MIB = 170.0
@@ -76,6 +77,42 @@ def functions_of(invocations: Invocations, config: ServerlessConfig) -> tuple[li
         }
         functions.append(FunctionConfig(**{**values, **config.overrides.get(name, {})}))
     return functions, layers
+
+
+def with_shares(
+    functions: Sequence[FunctionConfig], config: ServerlessConfig
+) -> tuple[list[FunctionConfig], dict[int, tuple[int, int]]]:
+    """Functions with those that stand for their larger shares; and, for `make_problem`, which they are.
+
+    A function with `w` times the workers holds `w` times the memory, CPUs and GPUs. Functions without GPUs have one
+    share, and so do all where no share is chosen.
+    """
+    given, shares = list(functions), dict[int, tuple[int, int]]()
+    if config.admission != "minimum-share":
+        return given, shares
+    curve = ScalingCurve(config.shares.serial, config.shares.communication)
+    speedups = curve.speedup(config.shares.workers)
+    most = max(1000 * node.gpus for node in config.pool)
+    for number, function in enumerate(functions):
+        smaller = number
+        for workers, speedup in zip(config.shares.workers[1:], speedups[1:].tolist(), strict=True):
+            if not 0 < function.gpu_milli * workers <= most:
+                continue
+            shares[smaller] = len(given), max(1, round(1e6 / speedup))
+            smaller = len(given)
+            warm, busy = function.warm_watts, function.busy_watts
+            given.append(
+                replace(
+                    function,
+                    name=f"{function.name} x{workers}",
+                    memory_mib=workers * function.memory_mib,
+                    cpu_milli=workers * function.cpu_milli,
+                    gpu_milli=workers * function.gpu_milli,
+                    warm_watts=None if warm is None else workers * warm,
+                    busy_watts=None if busy is None else workers * busy,
+                )
+            )
+    return given, shares
 
 
 def check_overrides(overrides: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> None:

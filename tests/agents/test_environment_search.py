@@ -41,7 +41,7 @@ def test_a_search_is_resumed_to_the_same_bits_and_its_policy_loads(tmp_path):
     assert weights[0] == weights[1]
     policy = load_policy(tmp_path / "whole")
     actions = policy.act(np.zeros((3, 25), np.float32))
-    assert actions.shape == (3, 3)
+    assert actions.shape == (3, 4)
     assert whole.baseline_score > 0.0
 
 

@@ -228,7 +228,7 @@ def web() -> ServerlessProblem:
 def expected_savings(hazards: Any, view: View, actions: Any) -> Any:
     """[B] ms of keeping that the plans which begin with actions save on average."""
     found = np.empty(len(actions))
-    for row, (keep, warm, _) in enumerate(actions):
+    for row, (keep, warm, _, _) in enumerate(actions):
         until, first, now = keep - FIRST_END, warm - FIRST_BEGIN, view.first[row]
         reached = np.concatenate([[1.0], np.cumprod(1.0 - hazards[row, now:-1])])
         chance, worth = hazards[row, now:-1], view.worth_ms[row]
@@ -310,7 +310,7 @@ def test_a_training_proves_a_gain_on_functions_that_it_does_not_fit(timers: str,
     assert result.note.count("network") == 1
     assert result.kept_step > 0
     policy: Any = load_policy(tmp_path)
-    assert policy.act(np.zeros((3, len(FEATURES)), np.float32)).shape == (3, 3)
+    assert policy.act(np.zeros((3, len(FEATURES)), np.float32)).shape == (3, 4)
 
 
 def test_without_proof_the_rule_is_kept(timers: str, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_pool_of_functions_shows_its_nodes_and_containers() -> None:
     env: Any = gymnasium.make("autoscaler/Serverless-v0", render_mode="rgb_array", **SMALL["autoscaler/Serverless-v0"])
     env.reset(seed=0)
     for _ in range(20):
-        env.step(np.array([8, 1, 0]))  # containers stay for hours
+        env.step(np.array([8, 1, 0, 0]))  # containers stay for hours
     counts = count_containers(env.unwrapped._simulator)
     assert counts["warm"] > 0
     assert list(counts) == list(CONTAINERS)

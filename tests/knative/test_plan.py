@@ -49,6 +49,14 @@ def test_a_timer_is_pre_warmed_shortly_before_it_comes_and_not_long_before() -> 
     assert planned("hazard", times, last + every // 2).min_scale == 0
 
 
+def test_bursts_are_pre_warmed_with_as_many_as_come_at_once() -> None:
+    every = 2 * HOUR
+    times = sorted([every * number for number in range(12)] * 4)
+    plan = planned("hazard-concurrent", times, times[-1] + every - 30_000)
+    assert (plan.min_scale, plan.why) == (4, "4 requests at once are expected soon")
+    assert planned("hazard", times, times[-1] + every - 30_000).min_scale == 1
+
+
 def test_a_write_is_held_back_for_as_long_as_was_said_and_no_longer() -> None:
     class Revision:
         """A client that knows one Revision, with the annotations of the last change."""

@@ -16,6 +16,7 @@ KEEP_ALIVES: Registry[KeepAlive] = Registry(
         "hybrid-histogram": "agents.baselines.keep_alive.hybrid_histogram:RULE",
         "knative": "agents.baselines.keep_alive.knative:RULE",
         "hazard": "agents.baselines.keep_alive.hazard:RULE",
+        "hazard-concurrent": "agents.baselines.keep_alive.hazard_concurrent:RULE",
         "hazard-look-ahead": "agents.baselines.keep_alive.hazard_look_ahead:RULE",
     },
     UnknownPolicyError,

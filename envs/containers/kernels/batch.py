@@ -73,10 +73,10 @@ def run_to_idle(problem: Problem, batch: World, index: int, until: int) -> int:
 
 
 @kernel
-def answer_idle(problem: Problem, batch: World, index: int, keep_ms: int, pre_warm_ms: int) -> None:
+def answer_idle(problem: Problem, batch: World, index: int, keep_ms: int, pre_warm_ms: int, count: int) -> None:
     """Say what becomes of the idle container that `run_to_idle` came back with."""
     world = world_of(batch, index)
-    go_idle(problem, world, world.clock[st.PENDING], keep_ms, pre_warm_ms)
+    go_idle(problem, world, world.clock[st.PENDING], keep_ms, pre_warm_ms, count)
 
 
 @kernel

@@ -93,6 +93,13 @@ def change_idle(problem: Problem, world: World, slot: int, sign: int) -> None:
 
 
 @helper
+def run_ms_of(problem: Problem, function: int, request: int) -> int:
+    """How long a request runs in a container of a share of its function, ms, rounded up."""
+    run, ppm = problem.request[request, st.RUN_MS], problem.function[function, st.RUN_PPM]
+    return run if ppm == 0 else (run * ppm + 999_999) // 1_000_000
+
+
+@helper
 def reserve(problem: Problem, world: World, function: int, node: int, sign: int) -> None:
     """Reserve what a container holds of its node, or give it back (sign -1)."""
     wanted, row = problem.function[function], world.node[node]

@@ -1,7 +1,8 @@
 """What happens to requests, nodes and timers, in the order of time; `advance` runs a world to a moment. Compiled.
 
 Order at the same ms: users move on, runs end, requests reach their place from afar, nodes are ready, containers are
-ready, requests are sent, keep-alives are over, pre-warms are due, nodes sleep; of each kind the lower number first.
+ready, promises are due, requests are sent, keep-alives are over, pre-warms are due, nodes sleep; of each kind the
+lower number first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from envs.containers import log
 from envs.containers import state as st
 from envs.containers.history import DEMANDS, bin_of, level_of
 from envs.containers.kernels.accounting import book, flush, next_edge
-from envs.containers.kernels.containers import add_available
+from envs.containers.kernels.containers import add_available, run_ms_of
+from envs.containers.kernels.forecast import ready_from
 from envs.containers.kernels.heaps import clear_timer, pop_run, push_run, set_timer
-from envs.containers.kernels.layers import ready_ms
 from envs.containers.kernels.life import (
     apply_reserve,
     become_ready,
@@ -29,6 +30,7 @@ from envs.containers.kernels.life import (
     start_container,
 )
 from envs.containers.kernels.placement import best_fit, best_to_evict, first_off, node_timer, plan_sleep
+from envs.containers.kernels.shares import keep_promises_early, promise_is_due, share_for, take_share
 from envs.containers.state import Problem, World
 
 RECENT_MS = 600_000
@@ -86,8 +88,7 @@ def note_end(world: World, key: int) -> None:
 def misses_deadline(problem: Problem, world: World, request: int, place: int) -> bool:
     """Whether a request cannot end before its deadline with the capacity that is there, or can be got, now.
 
-    Source: the admission of jobs by minimum satisfactory share, Gu et al., "ElasticFlow", ASPLOS 2023; here a function
-    has one share only, so that it is enough or it is not.
+    What will be free before the deadline does not count, see `envs.containers.kernels.shares` for that.
     """
     about = problem.request[request]
     function = about[st.FUNCTION]
@@ -97,17 +98,41 @@ def misses_deadline(problem: Problem, world: World, request: int, place: int) ->
     node = best_fit(problem, world, function, place)
     if node < 0:
         node = best_to_evict(problem, world, function, place)
-    boot_ms = 0
     if node < 0:
         node = first_off(problem, world, function, place)
-        boot_ms = problem.node[node, st.BOOT_MS] if node >= 0 else 0
     if node < 0:
         return True
-    ready = ready_ms(problem, world, function, node) + boot_ms
+    ready = ready_from(problem, world, function, node, world.clock[st.NOW])
     answered = (
         ready + about[st.RUN_MS] + problem.latency_ms[origin_of(problem, world, request), place] + about[st.DOWN_MS]
     )
     return answered > about[st.SENT_MS] + deadline
+
+
+@rare
+def reject(world: World, request: int, key: int, place: int) -> None:
+    """Reject a request."""
+    world.counts[place, st.REJECTED] += 1
+    if world.answer.shape[0] > 0:
+        answer = world.answer[request]
+        answer[st.ANSWER_PLACE], answer[st.ANSWER_END_MS] = place, world.clock[st.NOW]
+        answer[st.ANSWER_FLAGS] = st.WAS_REJECTED
+    log.record(world, log.REJECT, key, -1, -1, request)
+
+
+@rare
+def reach_share(problem: Problem, world: World, request: int, place: int) -> None:
+    """A request has reached its place, and gets the minimum share; it counts in the history of that one."""
+    about, places = problem.request[request], problem.place.shape[0]
+    back = problem.latency_ms[origin_of(problem, world, request), place] + about[st.DOWN_MS]
+    function, warm, node, begin = share_for(problem, world, request, place, back)
+    key = (function if function >= 0 else about[st.FUNCTION]) * places + place
+    note_arrival(world, key)
+    log.record(world, log.REQUEST, key, -1, -1, request)
+    if function < 0:
+        reject(world, request, key, place)
+    else:
+        take_share(problem, world, request, key, warm, node, begin)
 
 
 @helper
@@ -117,19 +142,17 @@ def reach(problem: Problem, world: World, request: int, place: int) -> None:
     key = function * problem.place.shape[0] + place
     world.reached_ms[request] = world.clock[st.NOW]
     world.counts[place, st.REQUESTS] += 1
+    if problem.admission == st.ADMITS_SHARE:
+        reach_share(problem, world, request, place)
+        return
     note_arrival(world, key)
     log.record(world, log.REQUEST, key, -1, -1, request)
     slot = world.key[key, st.FIRST_AVAILABLE]
     if slot >= 0:
         begin_run(problem, world, slot, request, False)
         return
-    if not problem.admits_all and misses_deadline(problem, world, request, place):
-        world.counts[place, st.REJECTED] += 1
-        if world.answer.shape[0] > 0:
-            answer = world.answer[request]
-            answer[st.ANSWER_PLACE], answer[st.ANSWER_END_MS] = place, world.clock[st.NOW]
-            answer[st.ANSWER_FLAGS] = st.WAS_REJECTED
-        log.record(world, log.REJECT, key, -1, -1, request)
+    if problem.admission == st.ADMITS_NOW and misses_deadline(problem, world, request, place):
+        reject(world, request, key, place)
         return
     join_queue(problem, world, key, request)
     if needs_container(problem, world, key) and not start_container(problem, world, key, True):
@@ -222,7 +245,7 @@ def response_bin(response_ms: int) -> int:
 def count_end(problem: Problem, world: World, slot: int, request: int) -> None:
     """Count a request that was answered."""
     about, now = problem.request[request], world.clock[st.NOW]
-    function = problem.function[about[st.FUNCTION]]
+    function = world.container[slot, st.KEY] // problem.place.shape[0]
     place = problem.node[world.container[slot, st.NODE], st.PLACE]
     origin = origin_of(problem, world, request)
     answered = over_link(world, origin, st.DOWN_FREE_MS, now + problem.latency_ms[origin, place], about[st.DOWN_MS])
@@ -233,12 +256,21 @@ def count_end(problem: Problem, world: World, slot: int, request: int) -> None:
     count[st.LATE] += int(is_late)
     count[st.FOLLOWED] += int(is_elsewhere)
     count[st.RESPONSE_MS] += response
-    count[st.BUSY_MILLI_MS] += about[st.RUN_MS] * function[st.GPU]
+    count[st.BUSY_MILLI_MS] += run_ms_of(problem, function, request) * problem.function[function, st.GPU]
     world.response[place, response_bin(response)] += 1
     if world.answer.shape[0] > 0:
         world.answer[request, st.ANSWER_END_MS] = answered
         flags = st.WAS_FINISHED + (st.WAS_LATE if is_late else 0) + (st.WAS_FOLLOWED if is_elsewhere else 0)
         world.answer[request, st.ANSWER_FLAGS] |= flags
+
+
+@rare
+def stays_idle(problem: Problem, world: World, slot: int) -> bool:
+    """Whether a container that is idle now is so still once what is promised on its node has begun."""
+    row = world.container[slot]
+    serial = row[st.SERIAL]
+    keep_promises_early(problem, world, row[st.NODE])
+    return row[st.STATE] == st.WARM and row[st.SERIAL] == serial
 
 
 @helper
@@ -250,7 +282,7 @@ def end_run(problem: Problem, world: World, slot: int, request: int) -> bool:
     note_end(world, key)
     world.key[key, st.RUNNING] -= 1
     log.record(world, log.RUN_END, key, row[st.SERIAL], row[st.NODE], request)
-    if world.key[key, st.QUEUED] > 0:
+    if world.key[key, st.QUEUED] > 0 and problem.admission != st.ADMITS_SHARE:
         schedule_run(problem, world, slot, leave_queue(problem, world, key), False)
         return False
     row[st.USED_SLOTS] -= 1
@@ -260,7 +292,7 @@ def end_run(problem: Problem, world: World, slot: int, request: int) -> bool:
         return False
     row[st.IDLE_SINCE] = world.clock[st.NOW]
     rest(problem, world, slot)
-    return True
+    return problem.admission != st.ADMITS_SHARE or stays_idle(problem, world, slot)
 
 
 @rare
@@ -305,9 +337,10 @@ def keep_is_over(problem: Problem, world: World, slot: int) -> None:
 
 @rare
 def pre_warm_is_due(problem: Problem, world: World, key: int) -> None:
-    """Start a container for requests that are expected."""
+    """Start containers for requests that are expected, until the key has as many as it is to have."""
     clear_timer(world, world.container.shape[0] + key)
-    if world.key[key, st.CONTAINERS] == 0 and start_container(problem, world, key, False):
+    row = world.key[key]
+    while row[st.CONTAINERS] < row[st.PRE_WARM_COUNT] and start_container(problem, world, key, False):
         world.counts[key % problem.place.shape[0], st.PRE_WARMED] += 1
 
 
@@ -328,9 +361,14 @@ def timer_event(problem: Problem, world: World) -> int:
     """Carry out the first event of the heap of timers; returns the container that is idle by it, or -1."""
     kind, timer = world.timer[0, 1] >> st.KIND_SHIFT, world.timer[0, 2]
     if kind == st.CONTAINER_IS_READY:
-        return timer if become_ready(problem, world, timer) else -1
+        is_idle = become_ready(problem, world, timer)
+        if is_idle and problem.admission == st.ADMITS_SHARE:
+            is_idle = stays_idle(problem, world, timer)
+        return timer if is_idle else -1
     if kind == st.KEEP_IS_OVER:
         keep_is_over(problem, world, timer)
+    elif kind == st.PROMISE_IS_DUE:
+        promise_is_due(problem, world, timer)
     elif kind == st.PRE_WARM_IS_DUE:
         pre_warm_is_due(problem, world, timer - world.container.shape[0])
     else:
@@ -391,7 +429,7 @@ def advance(problem: Problem, world: World, until: int, stops: bool) -> int:
                 world.clock[st.PENDING] = slot
                 return st.IDLE
             control = world.control[world.container[slot, st.KEY]]
-            go_idle(problem, world, slot, control[st.KEEP], control[st.PRE_WARM])
+            go_idle(problem, world, slot, control[st.KEEP], control[st.PRE_WARM], 1)
         elif slot == -2:
             world.clock[st.NOW] = min(until, edge)
             if edge > until:

@@ -44,9 +44,9 @@ def start_base(world: World, node: int) -> int:
 
 
 @rare
-def ready_ms(problem: Problem, world: World, function: int, node: int) -> int:
-    """When a container would be ready that were started on a node now."""
-    missing, latest = 0, start_base(world, node)
+def ready_ms(problem: Problem, world: World, function: int, node: int, begin: int) -> int:
+    """When a container would be ready whose start on a node began at a moment, as its layers and pulls are now."""
+    missing, latest = 0, begin
     for index in range(problem.layer_first[function], problem.layer_first[function + 1]):
         layer = problem.layer_of[index]
         available = world.layer[node, layer, st.AVAILABLE_MS]
@@ -54,13 +54,12 @@ def ready_ms(problem: Problem, world: World, function: int, node: int) -> int:
             missing += problem.layer_bytes[layer]
         else:
             latest = max(latest, available)
-    return max(latest, pull_end(problem, world, node, missing)) + problem.function[function, st.START_MS]
+    return max(latest, pull_end(problem, world, node, missing, begin)) + problem.function[function, st.START_MS]
 
 
 @helper
-def pull_end(problem: Problem, world: World, node: int, missing: int) -> int:
-    """When so many bytes are pulled, one pull after the other."""
-    begin = start_base(world, node)
+def pull_end(problem: Problem, world: World, node: int, missing: int, begin: int) -> int:
+    """When so many bytes are pulled that are asked for at a moment, one pull after the other."""
     if missing == 0:
         return begin
     rate = problem.node[node, st.PULL_RATE]
@@ -84,7 +83,7 @@ def pull_layers(problem: Problem, world: World, function: int, node: int) -> int
         row[st.LAYER_USERS] += 1
     if missing == 0:
         return latest
-    done = pull_end(problem, world, node, missing)
+    done = pull_end(problem, world, node, missing, start_base(world, node))
     world.node[node, st.PULL_FREE_MS] = done
     for index in range(first, end):
         layer = problem.layer_of[index]

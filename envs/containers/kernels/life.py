@@ -12,8 +12,10 @@ from envs.containers.kernels.containers import (
     remove_available,
     remove_idle,
     reserve,
+    run_ms_of,
     take_slot,
 )
+from envs.containers.kernels.forecast import delays_promise
 from envs.containers.kernels.heaps import clear_timer, push_run, set_timer
 from envs.containers.kernels.layers import pull_layers
 from envs.containers.kernels.placement import drop, find_node, make_room, node_timer
@@ -24,10 +26,19 @@ from envs.containers.state import Problem, World
 def start_container(problem: Problem, world: World, key: int, evicts: bool) -> bool:
     """Start a container where there is room; it may evict idle ones for a request that waits, not for later ones."""
     places = problem.place.shape[0]
-    function, place = key // places, key % places
-    node = find_node(problem, world, function, place, evicts)
-    if node < 0:
+    function = key // places
+    node = find_node(problem, world, function, key % places, evicts)
+    if node < 0 or (problem.admission == st.ADMITS_SHARE and delays_promise(problem, world, function, node)):
         return False
+    start_on(problem, world, key, node)
+    return True
+
+
+@rare
+def start_on(problem: Problem, world: World, key: int, node: int) -> int:
+    """Start a container on a node, which may boot or evict idle ones for it; returns its slot."""
+    places = problem.place.shape[0]
+    function, place = key // places, key % places
     make_room(problem, world, function, node)
     if world.node[node, st.NODE_STATE] == st.ON:
         clear_timer(world, node_timer(world, node))  # of its sleep
@@ -36,7 +47,7 @@ def start_container(problem: Problem, world: World, key: int, evicts: bool) -> b
     row, now = world.container[slot], world.clock[st.NOW]
     world.clock[st.BORN] += 1
     row[st.KEY], row[st.NODE], row[st.SERIAL], row[st.STATE] = key, node, world.clock[st.BORN], st.STARTED
-    row[st.USED_SLOTS], row[st.WAS_USED], row[st.IS_AVAILABLE] = 0, 0, 0
+    row[st.USED_SLOTS], row[st.WAS_USED], row[st.IS_AVAILABLE], row[st.BOUND] = 0, 0, 0, -1
     row[st.PULLED_MS] = pull_layers(problem, world, function, node)
     row[st.READY_MS] = row[st.PULLED_MS] + problem.function[function, st.START_MS]
     set_timer(world, slot, row[st.READY_MS], st.CONTAINER_IS_READY, row[st.SERIAL])
@@ -51,7 +62,7 @@ def start_container(problem: Problem, world: World, key: int, evicts: bool) -> b
     world.counts[place, st.STARTS] += 1
     clear_timer(world, key_timer(world, key))  # of its pre-warm
     log.record(world, log.START, key, row[st.SERIAL], node, row[st.READY_MS] - now)
-    return True
+    return slot
 
 
 @helper
@@ -63,8 +74,9 @@ def key_timer(world: World, key: int) -> int:
 @helper
 def begin_run(problem: Problem, world: World, slot: int, request: int, is_cold: bool) -> None:
     """Let a container with a free slot run a request."""
-    row, about = world.container[slot], problem.request[request]
-    key, function, place = row[st.KEY], about[st.FUNCTION], problem.node[row[st.NODE], st.PLACE]
+    row = world.container[slot]
+    key, place = row[st.KEY], problem.node[row[st.NODE], st.PLACE]
+    function = key // problem.place.shape[0]
     if row[st.USED_SLOTS] == 0:
         remove_idle(problem, world, slot)
         flush(world, place)
@@ -84,12 +96,13 @@ def begin_run(problem: Problem, world: World, slot: int, request: int, is_cold: 
 @helper
 def schedule_run(problem: Problem, world: World, slot: int, request: int, is_cold: bool) -> None:
     """Count a request that begins to run in a slot, and when it ends."""
-    row, about, now = world.container[slot], problem.request[request], world.clock[st.NOW]
+    row, now = world.container[slot], world.clock[st.NOW]
     place = problem.node[row[st.NODE], st.PLACE]
+    row[st.ENDS_MS] = now + run_ms_of(problem, row[st.KEY] // problem.place.shape[0], request)
     world.key[row[st.KEY], st.RUNNING] += 1
     world.counts[place, st.COLD] += int(is_cold)
     world.counts[place, st.WAITED_MS] += now - world.reached_ms[request]
-    push_run(world, now + about[st.RUN_MS], st.RUN_ENDS << st.KIND_SHIFT | request, slot)
+    push_run(world, row[st.ENDS_MS], st.RUN_ENDS << st.KIND_SHIFT | request, slot)
     if world.answer.shape[0] > 0:
         answer = world.answer[request]
         answer[st.ANSWER_PLACE], answer[st.ANSWER_START_MS] = place, now
@@ -123,6 +136,25 @@ def leave_queue(problem: Problem, world: World, key: int) -> int:
     row[st.QUEUE_FIRST] = world.next_request[request]
     row[st.QUEUED] -= 1
     return request
+
+
+@rare
+def take_from_queue(problem: Problem, world: World, key: int, request: int) -> None:
+    """Take a request off the queue of a key, wherever in it."""
+    row = world.key[key]
+    if row[st.QUEUE_FIRST] == request:
+        leave_queue(problem, world, key)
+        return
+    before = row[st.QUEUE_FIRST]
+    while world.next_request[before] != request:
+        before = world.next_request[before]
+    world.next_request[before] = world.next_request[request]
+    if row[st.QUEUE_LAST] == request:
+        row[st.QUEUE_LAST] = before
+    row[st.QUEUED] -= 1
+    user = problem.request[request, st.USER]
+    if user >= 0:
+        world.user_waiting[user] -= 1
 
 
 @helper
@@ -189,25 +221,33 @@ def become_ready(problem: Problem, world: World, slot: int) -> bool:
     add_available(world, key, slot)
     add_idle(problem, world, slot)
     log.record(world, log.READY, key, row[st.SERIAL], row[st.NODE], 0)
+    if problem.admission == st.ADMITS_SHARE:
+        request = row[st.BOUND]
+        if request >= 0:
+            row[st.BOUND] = -1
+            take_from_queue(problem, world, key, request)
+            begin_run(problem, world, slot, request, True)
+        return request < 0
     while world.key[key, st.QUEUED] > 0 and row[st.USED_SLOTS] < problem.function[function, st.CONCURRENCY]:
         begin_run(problem, world, slot, leave_queue(problem, world, key), True)
     return row[st.USED_SLOTS] == 0
 
 
 @helper
-def go_idle(problem: Problem, world: World, slot: int, keep_ms: int, pre_warm_ms: int) -> None:
-    """Say how long an idle container is kept, and when after that one is started again.
+def go_idle(problem: Problem, world: World, slot: int, keep_ms: int, pre_warm_ms: int, count: int) -> None:
+    """Say how long an idle container is kept, and when after that its key has how many again.
 
     Args:
         problem: what does not change.
         world: what changes.
         slot: the container that is idle since now.
         keep_ms: how long it is kept; 0: not at all, `FOREVER`: until it is evicted.
-        pre_warm_ms: how long after the last container of its key was dropped one is started again, at least 1 ms;
-            `FOREVER`: never.
+        pre_warm_ms: how long after this container was dropped, if its key has fewer than `count` then, they are started
+            again, at least 1 ms; `FOREVER`: never.
+        count: containers that the key is to have then, at least 1.
     """
     row, now = world.container[slot], world.clock[st.NOW]
-    row[st.PRE_WARM_AFTER], row[st.HELD] = pre_warm_ms, 0
+    row[st.PRE_WARM_AFTER], row[st.COUNT_AFTER], row[st.HELD] = pre_warm_ms, count, 0
     row[st.EXPIRES] = st.FOREVER if keep_ms >= st.FOREVER else now + keep_ms
     log.record(world, log.GO_IDLE, row[st.KEY], row[st.SERIAL], row[st.NODE], keep_ms)
     place = problem.node[row[st.NODE], st.PLACE]
@@ -227,7 +267,7 @@ def expire(problem: Problem, world: World, slot: int) -> None:
     """Drop an idle container whose keep-alive is over, unless the reserve of its key holds it."""
     row = world.container[slot]
     key, place = row[st.KEY], problem.node[row[st.NODE], st.PLACE]
-    pre_warm_ms = row[st.PRE_WARM_AFTER]
+    pre_warm_ms, wanted = row[st.PRE_WARM_AFTER], row[st.COUNT_AFTER]
     if world.key[key, st.CONTAINERS] <= world.control[key, st.RESERVE]:
         row[st.EXPIRES], row[st.HELD] = st.FOREVER, 1
         clear_timer(world, slot)
@@ -236,7 +276,8 @@ def expire(problem: Problem, world: World, slot: int) -> None:
     log.record(world, log.EXPIRE, key, row[st.SERIAL], row[st.NODE], 0)
     drop(problem, world, slot)
     about = world.key[key]
-    if about[st.CONTAINERS] == 0 and about[st.QUEUED] == 0 and pre_warm_ms < st.FOREVER:
+    if about[st.CONTAINERS] < wanted and about[st.QUEUED] == 0 and pre_warm_ms < st.FOREVER:
+        about[st.PRE_WARM_COUNT] = wanted
         set_timer(world, key_timer(world, key), world.clock[st.NOW] + max(pre_warm_ms, 1), st.PRE_WARM_IS_DUE, key)
     serve_line(problem, world, place)
 

@@ -19,6 +19,7 @@ class Node:
     sleeps_at: int | None = None
     containers: list[Container] = field(default_factory=list)
     idle: list[Container] = field(default_factory=list)
+    promises: list[Promise] = field(default_factory=list)
     cached: dict[int, int] = field(default_factory=dict)
     """Layer -> when it is there; in the order of use."""
 
@@ -35,8 +36,22 @@ class Container:
     running: list[int] = field(default_factory=list)
     expires: int | None = None
     pre_warm_ms: int = 0
+    count: int = 1
+    bound: int | None = None
+    ends_ms: int = 0
     is_held: bool = False
     was_used: bool = False
+
+
+@dataclass(eq=False)
+class Promise:
+    """A container of a key is to be started on a node at `begin_ms` for a request."""
+
+    key: int
+    node: Node
+    request: int
+    begin_ms: int = 0
+    ends_ms: int = 0
 
 
 @dataclass(eq=False)
@@ -50,6 +65,7 @@ class Key:
     available: list[Container] = field(default_factory=list)
     containers: list[Container] = field(default_factory=list)
     pre_warm_at: int | None = None
+    pre_warm_count: int = 1
     running: int = 0
     last_above: dict[int, int] = field(default_factory=dict)
     gaps: dict[tuple[int, int], int] = field(default_factory=dict)

@@ -9,11 +9,12 @@ import numpy as np
 
 from envs.containers import history
 from envs.containers import state as st
+from envs.containers.reference import shares
 from envs.containers.reference.objects import Container, Key, Node
 from envs.containers.state import Problem, Table
 
-Decide = Callable[[int], tuple[int, int]]
-"""Key of a container that is idle -> how long it is kept, and when after that one is started again, ms."""
+Decide = Callable[[int], tuple[int, int, int]]
+"""Key of a container that is idle -> how long it is kept, and when after that its key has how many again, ms."""
 
 
 class ReferenceSimulator:
@@ -40,7 +41,7 @@ class ReferenceSimulator:
         self.problem, self.control, self.route = problem, control, route
         self.now, self.flushed, self.serial = start_ms, start_ms, 0
         places = len(problem.place)
-        self.decide = decide or (lambda key: (int(control[key, st.KEEP]), int(control[key, st.PRE_WARM])))
+        self.decide = decide or (lambda key: (int(control[key, st.KEEP]), int(control[key, st.PRE_WARM]), 1))
         self.nodes = [
             Node(
                 number, int(row[st.PLACE]), [int(row[column]) for column in (st.NODE_MEMORY, st.NODE_CPU, st.NODE_GPU)]
@@ -145,6 +146,15 @@ class ReferenceSimulator:
         node = self.find_node(key, evicts)
         if node is None:
             return False
+        if self.problem.admission == st.ADMITS_SHARE:
+            end = max(shares.ready_from(self, key, node, self.now), self.now + 1)
+            if shares.is_in_the_way(self, key, node, self.now, end):
+                return False
+        self.start_on(key, node)
+        return True
+
+    def start_on(self, key: Key, node: Node) -> Container:
+        """Start a container on a node."""
         if node.state == "off":
             node.state = "booting"
             node.ready_ms = self.now + int(self.problem.node[node.number, st.BOOT_MS])
@@ -161,7 +171,7 @@ class ReferenceSimulator:
         key.containers.append(container)
         key.pre_warm_at = None
         self.add(key.place, st.STARTS)
-        return True
+        return container
 
     def layers(self, function: int) -> list[int]:
         """The layers of a function's image."""
@@ -210,7 +220,7 @@ class ReferenceSimulator:
 
     def plan_sleep(self, node: Node) -> None:
         """A node without containers sleeps after its idle time-out."""
-        if not node.containers and node.state == "on":
+        if not node.containers and not node.promises and node.state == "on":
             node.sleeps_at = None if node.sleep_ms >= st.FOREVER else self.now + node.sleep_ms
 
     # The life of a request.
@@ -268,6 +278,26 @@ class ReferenceSimulator:
         key = self.keys[int(self.problem.request[request, st.FUNCTION]) * len(self.lines) + place]
         self.reached[request] = self.now
         self.add(place, st.REQUESTS)
+        if self.problem.admission == st.ADMITS_SHARE:
+            shares.reach(self, key, request)
+            return
+        self.note_arrival(key)
+        if key.available:
+            self.run(key.available[0], request, is_cold=False)
+        elif self.problem.admission == st.ADMITS_NOW and shares.misses_deadline(self, key, request):
+            self.reject(key, request)
+        else:
+            key.queue.append(request)
+            if self.needs_container(key) and not self.start(key, evicts=True) and key not in self.lines[place]:
+                self.lines[place].append(key)
+
+    def reject(self, key: Key, request: int) -> None:
+        """A request is rejected."""
+        self.add(key.place, st.REJECTED)
+        self.answers[request] = key.place, 0, self.now, st.WAS_REJECTED
+
+    def note_arrival(self, key: Key) -> None:
+        """Count the gap that a request ends."""
         demand = key.running + len(key.queue) + 1
         if demand in key.last_above:
             level = next(
@@ -275,35 +305,6 @@ class ReferenceSimulator:
             )
             where = level, history.bin_of(self.now - key.last_above[demand])
             key.gaps[where] = key.gaps.get(where, 0) + 1
-        if key.available:
-            self.run(key.available[0], request, is_cold=False)
-        elif not self.problem.admits_all and self.misses_deadline(key, request):
-            self.add(place, st.REJECTED)
-            self.answers[request] = place, 0, self.now, st.WAS_REJECTED
-        else:
-            key.queue.append(request)
-            if self.needs_container(key) and not self.start(key, evicts=True) and key not in self.lines[place]:
-                self.lines[place].append(key)
-
-    def misses_deadline(self, key: Key, request: int) -> bool:
-        """Whether a new container would answer too late."""
-        about, function = self.problem.request[request], self.problem.function[key.function]
-        if not about[st.DEADLINE_MS]:
-            return False
-        node = self.find_node(key, evicts=True)
-        if node is None:
-            return True
-        boot = int(self.problem.node[node.number, st.BOOT_MS]) if node.state == "off" else 0
-        base = max(self.now, node.ready_ms)
-        lacking = [layer for layer in self.layers(key.function) if layer not in node.cached]
-        ready = max([base, *(node.cached[layer] for layer in self.layers(key.function) if layer in node.cached)])
-        if lacking:
-            size = sum(int(self.problem.layer_bytes[layer]) for layer in lacking)
-            pulled = max(base, node.pull_free_ms) + -(-size // int(self.problem.node[node.number, st.PULL_RATE]))
-            ready = max(ready, pulled)
-        back = int(self.problem.latency_ms[self.origin_of(request), key.place]) + int(about[st.DOWN_MS])
-        end = ready + boot + int(function[st.START_MS]) + int(about[st.RUN_MS]) + back
-        return bool(end > about[st.SENT_MS] + about[st.DEADLINE_MS])
 
     def needs_container(self, key: Key) -> bool:
         """Whether more requests wait than the containers that start can take."""
@@ -323,7 +324,8 @@ class ReferenceSimulator:
             key.available.remove(container)
         self.add(key.place, st.COLD, int(is_cold))
         self.add(key.place, st.WAITED_MS, self.now - self.reached[request])
-        self.runs.append((self.now + int(self.problem.request[request, st.RUN_MS]), request, container))
+        container.ends_ms = self.now + shares.run_ms(self, key, request)
+        self.runs.append((container.ends_ms, request, container))
         self.answers[request] = key.place, self.now, 0, st.WAS_COLD if is_cold else 0
 
     def end_run(self, request: int, container: Container) -> None:
@@ -339,14 +341,14 @@ class ReferenceSimulator:
         self.add(key.place, st.LATE, int(is_late))
         self.add(key.place, st.FOLLOWED, int(is_elsewhere))
         self.add(key.place, st.RESPONSE_MS, response)
-        self.add(key.place, st.BUSY_MILLI_MS, int(about[st.RUN_MS]) * int(function[st.GPU]))
+        self.add(key.place, st.BUSY_MILLI_MS, shares.run_ms(self, key, request) * int(function[st.GPU]))
         flags = st.WAS_FINISHED | (st.WAS_LATE if is_late else 0) | (st.WAS_FOLLOWED if is_elsewhere else 0)
         self.answers[request, st.ANSWER_END_MS] = answered
         self.answers[request, st.ANSWER_FLAGS] |= flags
         self.note_end(key)
         key.running -= 1
         container.running.remove(request)
-        if key.queue:
+        if key.queue and self.problem.admission != st.ADMITS_SHARE:
             self.run(container, key.queue.pop(0), is_cold=False)
             return
         if container not in key.available:
@@ -354,7 +356,8 @@ class ReferenceSimulator:
         if not container.running:
             container.state = "warm"
             container.node.idle.append(container)
-            self.rest(container)
+            if shares.stays_idle(self, container):
+                self.rest(container)
 
     def note_end(self, key: Key) -> None:
         """Note that the demand of a key falls by one."""
@@ -368,6 +371,14 @@ class ReferenceSimulator:
         container.state = "warm"
         key.available.insert(0, container)
         container.node.idle.append(container)
+        if self.problem.admission == st.ADMITS_SHARE:
+            if container.bound is not None:
+                key.queue.remove(container.bound)
+                self.run(container, container.bound, is_cold=True)
+                container.bound = None
+            elif shares.stays_idle(self, container):
+                self.rest(container)
+            return
         while key.queue and len(container.running) < self.problem.function[key.function, st.CONCURRENCY]:
             self.run(container, key.queue.pop(0), is_cold=True)
         if not container.running:
@@ -375,7 +386,7 @@ class ReferenceSimulator:
 
     def rest(self, container: Container) -> None:
         """A container is idle: how long is it kept?"""
-        keep_ms, container.pre_warm_ms = self.decide(container.key)
+        keep_ms, container.pre_warm_ms, container.count = self.decide(container.key)
         container.is_held = False
         container.expires = None if keep_ms >= st.FOREVER else self.now + keep_ms
         if keep_ms <= 0:
@@ -392,7 +403,8 @@ class ReferenceSimulator:
             return
         self.add(key.place, st.EXPIRED)
         self.drop(container)
-        if not key.containers and not key.queue and container.pre_warm_ms < st.FOREVER:
+        if len(key.containers) < container.count and not key.queue and container.pre_warm_ms < st.FOREVER:
+            key.pre_warm_count = container.count
             key.pre_warm_at = self.now + max(container.pre_warm_ms, 1)
         self.serve_line(key.place)
 
@@ -442,6 +454,8 @@ class ReferenceSimulator:
             yield node.ready_ms, st.NODE_IS_READY, node.number, partial(self._boot, node)
         if node.sleeps_at is not None:
             yield node.sleeps_at, st.NODE_SLEEPS, node.number, partial(self._sleep, node)
+        for promise in node.promises:
+            yield promise.begin_ms, st.PROMISE_IS_DUE, promise.request, partial(shares.promise_is_due, self, promise)
         for each in node.containers:
             if each.state == "started":
                 yield each.ready_ms, st.CONTAINER_IS_READY, each.serial, partial(self.become_ready, each)
@@ -476,5 +490,5 @@ class ReferenceSimulator:
 
     def _pre_warm(self, key: Key) -> None:
         key.pre_warm_at = None
-        if not key.containers and self.start(key, evicts=False):
+        while len(key.containers) < key.pre_warm_count and self.start(key, evicts=False):
             self.add(key.place, st.PRE_WARMED)

@@ -67,15 +67,16 @@ def test_a_world_whose_containers_are_decided_about_one_by_one_is_that_of_the_re
     simulator.reset()
     decided = []
     while (key := simulator.run_to_idle(100)) is not None:
-        decided.append((key, data.draw(TIMES), data.draw(TIMES)))
-        simulator.answer_idle(*decided[-1][1:])
+        decided.append((key, data.draw(TIMES), data.draw(TIMES), data.draw(some.sampled_from([1, 1, 2, 4]))))
+        keep_ms, pre_warm_ms, count = decided[-1][1:]
+        simulator.answer_idle(keep_ms, pre_warm_ms, count=count)
         assert simulator.broken() == ""
     answers = iter(decided)
 
-    def decide(key: int) -> tuple[int, int]:
-        expected, keep_ms, pre_warm_ms = next(answers)
+    def decide(key: int) -> tuple[int, int, int]:
+        expected, *answer = next(answers)
         assert key == expected
-        return keep_ms, pre_warm_ms
+        return tuple(answer)
 
     reference = ReferenceSimulator(problem, control, route, sleep, 0, decide)
     reference.run_until(100)

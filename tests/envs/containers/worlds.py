@@ -23,6 +23,18 @@ def function_row(draw) -> list[int]:
     return row
 
 
+def function_rows(draw, functions: int, admission: int) -> np.ndarray:
+    """Rows of functions; where shares are chosen some are the larger share of one before them."""
+    rows = np.array([function_row(draw) for _ in range(functions)], np.int64)
+    if admission == st.ADMITS_SHARE:
+        rows[:, st.CONCURRENCY] = 1
+        for number in range(functions - 1):
+            if draw(some.booleans()):
+                rows[number, st.NEXT_SHARE] = number + 1
+                rows[number + 1, st.RUN_PPM] = draw(some.sampled_from([250_000, 333_333, 700_000]))
+    return rows
+
+
 def node_row(draw, place: int) -> list[int]:
     row = [0] * st.NODE_COLUMNS
     row[st.PLACE], row[st.NODE_MEMORY] = place, draw(some.integers(6, 14))
@@ -54,8 +66,10 @@ def problems(draw) -> Problem:
         draw(some.lists(some.tuples(some.integers(0, 60), some.integers(0, users - 1)), max_size=12)) if users else []
     )
     pieces = draw(some.integers(1, 3))
+    admission = draw(some.sampled_from([st.ADMITS_ALL, st.ADMITS_NOW, st.ADMITS_SHARE, st.ADMITS_SHARE]))
+    hand_overs = [st.STAYS, st.FOLLOWS, st.FOLLOWS, st.FOLLOWS_IF_FREE] if admission != st.ADMITS_SHARE else [st.STAYS]
     return Problem(
-        function=np.array([function_row(draw) for _ in range(functions)], np.int64),
+        function=function_rows(draw, functions, admission),
         layer_first=np.cumsum([0, *map(len, images)]).astype(np.int64),
         layer_of=np.array([layer for image in images for layer in image] or [0], np.int64),
         layer_bytes=np.array([draw(some.integers(1, 8)) for _ in range(layers)], np.int64),
@@ -67,18 +81,18 @@ def problems(draw) -> Problem:
             column(0, 9),
             column(0, origins - 1),
             column(-1, users - 1),
-            5 * column(0, 3),
+            5 * column(0, 6),
             column(0, 2),
             column(0, 2),
         ),
         first_origin=np.array([draw(some.integers(0, origins - 1)) for _ in range(users)], np.int64),
         move=np.array([[*move, draw(some.integers(0, origins - 1))] for move in moves], np.int64).reshape(-1, 3),
-        hand_over=draw(some.sampled_from([st.STAYS, st.FOLLOWS, st.FOLLOWS, st.FOLLOWS_IF_FREE])),
+        hand_over=draw(some.sampled_from(hand_overs)),
         latency_ms=np.array([[draw(some.sampled_from([0, 0, 3])) for _ in range(places)] for _ in range(origins)]),
         edges_ms=np.array([-(1 << 62), 20, 40][:pieces], np.int64),
         usd_per_uj=np.array([[0.1, 0.3]] * 3)[:pieces, :places] * np.arange(1, pieces + 1)[:, None],
         g_per_uj=np.ones((pieces, places)),
-        admits_all=draw(some.booleans()),
+        admission=admission,
     )
 
 
