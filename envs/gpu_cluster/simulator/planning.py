@@ -30,6 +30,8 @@ class Planning(Results, ABC):
     """What a search asks of a batch of clusters; `Simulator` is one."""
 
     _replay_threads: int
+    _imagined: tuple[int, NDArray[np.int64]] | None = None
+    """First row of jobs that are imagined, and what is true there."""
 
     @abstractmethod
     def _after(self) -> None:
@@ -171,6 +173,7 @@ class Planning(Results, ABC):
         targets: NDArray[np.int64],
         ends_seconds: NDArray[np.float64] | None = None,
         origin: Planning | None = None,
+        again_seconds: float | None = None,
     ) -> None:
         """Replace clusters by copies of others, each of which goes on from the same state.
 
@@ -184,10 +187,15 @@ class Planning(Results, ABC):
             ends_seconds: [K] float64, when each copy ends, in s of the trace's time; None: as its original.
             origin: where the originals are, None: here. Its cluster, settings and first jobs must be the same: all that
                 are submitted by now.
+            again_seconds: the jobs to come are those that came so many s ago and later, until the last copy ends, in as
+                much later; None: as the trace says. For copies of one cluster of another simulator; this one must be
+                made of `Problem.with_room`.
 
         Raises:
-            ValueError: the two simulators do not fit together, or there is no such cluster.
+            ValueError: the two simulators do not fit together, there is no such cluster, or no room for what comes
+                again.
         """
+        self._forget()
         source, theirs = origin or self, np.ascontiguousarray(sources, np.int64)
         ours = np.ascontiguousarray(targets, np.int64)
         self._check_copies(source, theirs, ours)
@@ -196,6 +204,48 @@ class Planning(Results, ABC):
             ends = np.round(np.asarray(ends_seconds) * 1000).astype(np.int64)
         world = source._world  # noqa: SLF001 (a simulator as this one)
         copy_clusters(world, theirs, self._world, ours, ends)
+        if again_seconds is not None:
+            self._imagine(source, theirs, ours, round(again_seconds * 1000), int(ends.max(initial=-1)))
+
+    def _imagine(
+        self,
+        origin: Planning,
+        sources: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        again_ms: int,
+        end_ms: int,
+    ) -> None:
+        """Write jobs that came earlier as those to come, as `kernels.beliefs.imagine_arrivals` does in a look-ahead."""
+        jobs, true = self._world.jobs, origin._world.jobs
+        if np.shares_memory(jobs, true):
+            raise ValueError("jobs can come again in another simulator only, made of Problem.with_room")
+        if end_ms < 0 or len(np.unique(sources)) != 1:
+            raise ValueError("jobs come again for copies of one cluster, until ends_seconds: give both")
+        clock = origin._world.clusters.clock[sources[0]]
+        now, following = int(clock[st.NOW]), int(clock[st.NEXT_JOB])
+        seen = true[:following, st.SUBMIT_MS]
+        first, last = np.searchsorted(seen, [now - again_ms, end_ms - again_ms], side="right")
+        count = max(int(last - first), 0)
+        if following + count + 1 > len(jobs) - 1:
+            raise ValueError(f"{count} jobs come again; make this simulator of Problem.with_room({count + 1})")
+        self._imagined = following, jobs[following : following + count + 1].copy()
+        rows = true[first : first + count].copy()
+        rows[:, st.SUBMIT_MS] += again_ms
+        if rows.shape[1] > st.DEADLINE_MS:
+            for column in (st.LATEST_MS, st.DEADLINE_MS):
+                rows[rows[:, column] > 0, column] += again_ms
+        before = true[following, st.MILLI_BEFORE] + np.cumsum([0, *rows[:, st.MILLI]])
+        rows[:, st.MILLI_BEFORE] = before[:-1]
+        jobs[following : following + count] = rows
+        jobs[following + count, [st.SUBMIT_MS, st.MILLI_BEFORE]] = st.NEVER, before[-1]
+        self._world.clusters.clock[targets, st.LAST_JOB] = following + count + 1
+
+    def _forget(self) -> None:
+        """Put the true jobs back where others were imagined."""
+        if self._imagined is not None:
+            first, rows = self._imagined
+            self._world.jobs[first : first + len(rows)] = rows
+            self._imagined = None
 
     def _check_copies(self, origin: Planning, sources: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
         for clusters, owner in ((sources, origin), (targets, self)):

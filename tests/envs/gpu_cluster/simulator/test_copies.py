@@ -117,6 +117,59 @@ def test_running_jobs_of_a_copy_end_as_its_trace_says() -> None:
     assert submitted >= len(running)
 
 
+def daily() -> Problem:
+    """The same jobs on each of three days."""
+    trace = traces.load("synthetic:quickstart?days=1&seed=1")
+    day = np.repeat(np.arange(3), trace.num_jobs)
+    columns = {name: np.tile(trace.table.column(name).to_numpy(), 3) for name in ("duration_seconds", "gpu_milli")}
+    columns["submit_time_seconds"] = np.tile(trace.submit_milliseconds / 1000.0, 3) + 86_400.0 * day
+    return make_problem(
+        Trace.from_columns(columns, uri="test:daily"), auto_cluster(trace), EnvironmentConfig(codec=LAYOUT)
+    )
+
+
+def test_what_came_a_day_ago_can_come_again_and_what_is_true_comes_after_that() -> None:
+    problem = daily()
+    simulator = Simulator.from_problem(problem, 1, threads=1)
+    simulator.reset_all()
+    while simulator.time_seconds[0] < 1.5 * 86_400.0:
+        simulator.replay_decisions(np.array([SETPOINTS[0]]), 1)
+    true, copies = (Simulator.from_problem(problem.with_room(room), 2, threads=1) for room in (0, 400))
+    ends = np.full(2, float(simulator.time_seconds[0]) + 6 * 3600.0)
+    jobs = copies._world.jobs.copy()
+    found = []
+    for other, again in ((true, None), (copies, 86_400.0), (copies, 43_200.0), (copies, None)):
+        other.reset_all()
+        other.copy_clusters(np.zeros(2, np.int64), np.arange(2), ends, origin=simulator, again_seconds=again)
+        other.replay(np.array([SETPOINTS[0], SETPOINTS[2]]))
+        found.append((other.take_costs(), other.energy_integrals.copy(), other.submitted_jobs.copy()))
+    for at in (1, 3):
+        for mine, theirs in zip(found[at], found[0], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert (found[2][0] != found[0][0]).any()  # half a day ago it was night
+    np.testing.assert_array_equal(copies._world.jobs, jobs)
+
+
+def test_jobs_do_not_come_again_where_they_cannot() -> None:
+    problem = daily()
+    simulator = begun(problem, 2)
+    sources, targets, ends = np.array([0]), np.array([0]), np.array([float(simulator.time_seconds[0]) + 3600.0])
+    again = {"origin": simulator, "again_seconds": 3600.0}
+    with pytest.raises(ValueError, match="another simulator"):
+        Simulator.from_problem(problem, 1).copy_clusters(sources, targets, ends, **again)
+    copies = Simulator.from_problem(problem.with_room(0), 2)
+    with pytest.raises(ValueError, match="until ends_seconds"):
+        copies.copy_clusters(sources, targets, None, **again)
+    with pytest.raises(ValueError, match="of one cluster"):
+        copies.copy_clusters(np.array([0, 1]), np.array([0, 1]), np.repeat(ends, 2), **again)
+    late = Simulator.from_problem(problem, 1)
+    late.reset_all()
+    late.replay(np.array([SETPOINTS[0]]))
+    now = float(problem.submit_ms[-1]) / 1000.0
+    with pytest.raises(ValueError, match=r"with_room\(\d+\)"):
+        copies.copy_clusters(sources, targets, np.array([now + 86_400.0]), origin=late, again_seconds=86_400.0)
+
+
 def test_copies_that_cannot_be_are_refused() -> None:
     simulator = begun(problem_of(trace_of()), 2)
     with pytest.raises(ValueError, match="0 to 1 only"):
