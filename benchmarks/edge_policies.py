@@ -87,7 +87,7 @@ def trained(task: EdgeTraining, experiment: ExperimentConfig, seed: int, steps: 
         result = train(whole, Path(folder))
         seconds = time.process_time() - before
         tell(
-            f"seed {seed}: {result.start_score:.4f} -> {result.best_score:.4f} USD/h in the training cities, "
+            f"seed {seed}: {result.start_score:.4f} -> {result.best_score:.4f} USD/h where it is trained, "
             f"{seconds:.0f} s of processor time"
         )
         return load_policy(folder)
@@ -171,6 +171,9 @@ def main() -> None:
     options.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"), help="folder of the real data")
     options.add_argument("--seeds", type=int, default=10, help="trainings (default %(default)s)")
     options.add_argument("--steps", type=int, help="of one training (default: those of the experiment)")
+    options.add_argument(
+        "--in-melbourne", action="store_true", help="train on earlier days of Melbourne, not in the generated cities"
+    )
     arguments = parse(options, seeds=1, steps=2000)
     if not (arguments.data / "edge").is_dir():
         sys.exit(f"no folder edge in {arguments.data}; name the folder that holds it")
@@ -199,13 +202,17 @@ def main() -> None:
     print("|---|---|---|---|")
     for name, (constant, *others) in won.items():
         print(f"| {name} | {constant:.3f} | {' | '.join(f'{usd:.3f} ({usd / constant - 1:+.1%})' for usd in others)} |")
+    agent = str(experiment.agent.name)
+    if arguments.in_melbourne:
+        agent = f"{agent}, trained in {MELBOURNE}"
+        task = EdgeTraining(EDGE_CITY, {"scenario": replace(places[MELBOURNE], days=EARLIER_DAYS)}, 3)
     trainings = [trained(task, experiment, seed, arguments.steps) for seed in range(arguments.seeds)]
     document: dict[str, Any] = {"to_win_usd_per_hour": {name: list(usd) for name, usd in won.items()}}
     for title, place in places.items():
         evaluation = EdgeCityEvaluation(
             EDGE_CITY, kwargs, {"scenario": place}, 1 if quick else LATER_DAYS[1] - LATER_DAYS[0]
         )
-        own = {OWN_TUNED: [here.get(title, here[MELBOURNE])], str(experiment.agent.name): trainings}
+        own = {OWN_TUNED: [here.get(title, here[MELBOURNE])], agent: trainings}
         table = {name: played(evaluation, each) for name, each in (policies | own).items()}
         show(f"{title}, later mornings", table)
         document[title] = {name: {key: each.tolist() for key, each in row.items()} for name, row in table.items()}
