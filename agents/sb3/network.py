@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.sb3.start import SearchedStart
 from envs.gpu_cluster.codec import LEVERS, RULE_SETPOINT, CodecLayout, observation_size
-from envs.gpu_cluster.codec.observation import cluster_features, pool_features, slot_features, slot_pool_features
+from envs.gpu_cluster.codec.observation_sizes import cluster_features, pool_features, slot_features, slot_pool_features
 
 DEFAULT_FLAG = 2  # of the features of a slot and a pool: this pool is the slot's default
 

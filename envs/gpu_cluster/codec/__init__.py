@@ -45,7 +45,8 @@ from envs.gpu_cluster.codec.levers import (
     Decision,
     empty_decision,
 )
-from envs.gpu_cluster.codec.observation import encode, observation_names, observation_size
+from envs.gpu_cluster.codec.observation import encode
+from envs.gpu_cluster.codec.observation_sizes import observation_names, observation_size
 from envs.gpu_cluster.codec.packing import backlog_pools
 from envs.gpu_cluster.codec.placement_price import SLOPES, write_price
 from envs.gpu_cluster.codec.pool_signals import EnergySignal, SignalOrConstant, next_change_seconds, signal_row

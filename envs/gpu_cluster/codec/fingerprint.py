@@ -16,7 +16,7 @@ from envs.gpu_cluster.codec.layout import (
     Signal,
     Slot,
 )
-from envs.gpu_cluster.codec.observation import observation_names
+from envs.gpu_cluster.codec.observation_sizes import observation_names
 
 
 def description(layout: CodecLayout) -> dict[str, object]:

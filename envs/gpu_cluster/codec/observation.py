@@ -10,10 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gpu_cluster.codec.features import (
-    CLUSTER_PARTS,
-    PAIR_PARTS,
-    POOL_PARTS,
-    SLOT_PARTS,
     ArrivalFeature,
     ClusterFeature,
     ConsolidationFeature,
@@ -31,7 +27,6 @@ from envs.gpu_cluster.codec.features import (
     SuspensionFeature,
     TransferPairFeature,
     WidthFeature,
-    part_names,
     scales,
 )
 from envs.gpu_cluster.codec.layout import (
@@ -43,12 +38,30 @@ from envs.gpu_cluster.codec.layout import (
     POWER_CAP_FRACTIONS,
     RESERVE_NODES,
     SUBMIT_WINDOWS_SECONDS,
-    CodecLayout,
     CodecTables,
     Pool,
     PoolSignal,
     Signal,
     Slot,
+)
+from envs.gpu_cluster.codec.observation_sizes import (
+    ARRIVAL_FEATURES,
+    CLUSTER_FEATURES,
+    CONSOLIDATION_FEATURES,
+    FLEXIBILITY_FEATURES,
+    HINT_PAIR_FEATURES,
+    PAIR_FEATURES,
+    POOL_FEATURES,
+    POWER_CAP_FEATURES,
+    SIGNAL_FEATURES,
+    SIGNAL_PAIR_FEATURES,
+    SLOT_FEATURES,
+    SUSPENSION_FEATURES,
+    WIDTH_FEATURES,
+    cluster_features,
+    pool_features,
+    slot_features,
+    slot_pool_features,
 )
 from envs.gpu_cluster.codec.packing import default_pool, fits_now, place, place_backlog, start_plan
 from envs.gpu_cluster.codec.prices import best_start_price, price_of_run, run_hours
@@ -59,28 +72,10 @@ SUBMIT_WINDOWS = len(SUBMIT_WINDOWS_SECONDS)
 POWER_CAPS = len(POWER_CAP_FRACTIONS)
 HOUR_CENTRES = 6  # a hat function every 4 hours; two overlap at any time and sum to 1
 HAT_HOURS = 24.0 / HOUR_CENTRES
-
-# Sizes and scales as constants, for numba.
-CLUSTER_FEATURES = len(ClusterFeature)
-GRID_FEATURES = len(GridFeature)
-ARRIVAL_FEATURES = len(ArrivalFeature)
-POOL_FEATURES = len(PoolFeature)
-CONSOLIDATION_FEATURES = len(ConsolidationFeature)
-POWER_CAP_FEATURES = len(PowerCapFeature)
-WIDTH_FEATURES = len(WidthFeature)
-SUSPENSION_FEATURES = len(SuspensionFeature)
-RESERVE_FEATURES = len(ReserveFeature)
-SIGNAL_FEATURES = len(SignalFeature)
-SLOT_FEATURES = len(SlotFeature)
-HINT_FEATURES = len(HintFeature)
-FLEXIBILITY_FEATURES = len(FlexibilityFeature)
 HIGHEST_TIER = 3.0
-PAIR_FEATURES = len(PairFeature)
-HINT_PAIR_FEATURES = len(HintPairFeature)
-TRANSFER_PAIR_FEATURES = len(TransferPairFeature)
-SIGNAL_PAIR_FEATURES = len(SignalPairFeature)
 FORECASTS = len(FORECAST_HOURS)
 
+# Scales as constants, for numba.
 CLUSTER_SCALES = scales(ClusterFeature)
 GRID_SCALES = scales(GridFeature)
 ARRIVAL_SCALES = scales(ArrivalFeature)
@@ -95,56 +90,6 @@ SLOT_SCALES = scales(SlotFeature)
 HINT_SCALES = scales(HintFeature)
 HINT_PAIR_SCALES = scales(HintPairFeature)
 TRANSFER_PAIR_SCALES = scales(TransferPairFeature)
-
-
-def cluster_features(tables: CodecTables) -> int:
-    """Features of the cluster as a whole."""
-    size = CLUSTER_FEATURES
-    if tables.has_grid:
-        size += GRID_FEATURES
-    if tables.has_arrivals:
-        size += ARRIVAL_FEATURES
-    return size
-
-
-def pool_features(tables: CodecTables) -> int:
-    """Features of a pool."""
-    size = POOL_FEATURES
-    if tables.has_consolidation:
-        size += CONSOLIDATION_FEATURES
-    if tables.has_power_caps:
-        size += POWER_CAP_FEATURES
-    if tables.has_width:
-        size += WIDTH_FEATURES
-    if tables.has_suspension:
-        size += SUSPENSION_FEATURES
-    if tables.has_reserve_nodes:
-        size += RESERVE_FEATURES
-    if tables.has_signals:
-        size += SIGNAL_FEATURES
-    return size
-
-
-def slot_features(tables: CodecTables) -> int:
-    """Features of a slot, without its pools."""
-    size = SLOT_FEATURES
-    if tables.has_job_hints:
-        size += HINT_FEATURES
-    if tables.has_suspension:
-        size += FLEXIBILITY_FEATURES
-    return size
-
-
-def slot_pool_features(tables: CodecTables) -> int:
-    """Features of a slot and a pool together."""
-    size = PAIR_FEATURES
-    if tables.has_job_hints:
-        size += HINT_PAIR_FEATURES
-    if tables.has_transfer:
-        size += TRANSFER_PAIR_FEATURES
-    if tables.has_signals:
-        size += SIGNAL_PAIR_FEATURES
-    return size
 
 
 def squash(value: float, scale: float) -> float:
@@ -498,24 +443,3 @@ def encode(snapshot: ClusterSnapshot, tables: CodecTables, plan: PackingPlan, ob
             if tables.has_signals:
                 write_signals(snapshot, pool, at + per_pool - SIGNAL_FEATURES, observation)
         at += per_pool
-
-
-def observation_names(layout: CodecLayout) -> tuple[str, ...]:
-    """The name of every entry of the observation, in order."""
-    names = part_names(CLUSTER_PARTS, layout)
-    pool_names, slot_names = part_names(POOL_PARTS, layout), part_names(SLOT_PARTS, layout)
-    pair_names = part_names(PAIR_PARTS, layout)
-    for pool in range(layout.max_pools):
-        names += [f"pool{pool}.{name}" for name in pool_names]
-    for slot in range(layout.window_slots):
-        names += [f"slot{slot}.{name}" for name in slot_names]
-        for pool in range(layout.max_pools):
-            names += [f"slot{slot}.pool{pool}.{name}" for name in pair_names]
-    return tuple(names)
-
-
-def observation_size(layout: CodecLayout) -> int:
-    """Length of the observation of a layout."""
-    tables = layout.tables()
-    per_slot = slot_features(tables) + slot_pool_features(tables) * layout.max_pools
-    return cluster_features(tables) + layout.max_pools * pool_features(tables) + layout.window_slots * per_slot
