@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from cronsim import CronSim, CronSimError
 
 from configs.checks import check_number
 from configs.errors import UserError
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 MAX_HITS = 10_000
 """So many begins of a schedule are looked at; one per minute of a week."""
@@ -64,6 +66,8 @@ class Schedule:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise DisruptionConfigError(f"schedule.time_zone is {self.time_zone!r}; give an IANA name") from None
+        from cronsim import CronSim, CronSimError  # of the extra `live`; the dashboard reads audits without it
+
         try:
             CronSim(self.cron, datetime.now(UTC))
         except CronSimError as error:
@@ -86,6 +90,8 @@ class Schedule:
         return next(iter(self._begins(unix_seconds)), math.inf)
 
     def _begins(self, after_seconds: float) -> _Begins:
+        from cronsim import CronSim  # see above
+
         return _Begins(CronSim(self.cron, datetime.fromtimestamp(after_seconds, ZoneInfo(self.time_zone))))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -300,3 +302,11 @@ def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_dashboard_needs_nothing_of_the_extra_live() -> None:
+    """`make quickstart` installs the extra `dashboard` alone, and an audit is read by the live loop's own code."""
+    packages = ("cel_expr_python", "cronsim", "kubernetes", "onnxruntime", "prometheus_client")
+    code = f"import sys; sys.modules.update(dict.fromkeys({packages})); import autoscaler.dashboard.serve"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
