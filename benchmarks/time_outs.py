@@ -58,17 +58,20 @@ def main() -> None:
     for seed in range(arguments.splits):
         tell(f"split {seed}")
         settings = serverless_config({**config, "split_seed": seed})
-        train, test = (
-            costs(serverless_problem(invocations, replace(settings, part=part))) for part in ("train", "test")
-        )
-        tuned = minutes[int(train[minutes].argmin())]
-        rows.append([*test, test[tuned], test[minutes].min()])
-    found = np.array(rows)
-    print(f"{heading(before)}\n{arguments.workload}: USD of the functions of the test, {arguments.splits} splits\n")
-    for number, name in enumerate([*names, TUNED, HINDSIGHT]):
-        print(f"  {name:20}{found[:, number].mean():12,.1f}   most {found[:, number].max():,.1f}")
+        parts = [costs(serverless_problem(invocations, replace(settings, part=part))) for part in ("train", "test")]
+        tuned = minutes[int(parts[0][minutes].argmin())]
+        rows.append([[*usd, usd[tuned], usd[minutes].min()] for usd in parts])
+    train, test = np.array(rows).transpose(1, 2, 0)
+    names += [TUNED, HINDSIGHT]
+    print(f"{heading(before)}\n{arguments.workload}: USD, {arguments.splits} splits\n")
+    print(f"  {'':20}{'test':>12}{'most':>12}{'train':>12}")
+    for name, own, other in zip(names, test, train, strict=True):
+        print(f"  {name:20}{own.mean():12,.2f}{own.max():12,.2f}{other.mean():12,.2f}")
     if arguments.json is not None:
-        document = {name: found[:, number].tolist() for number, name in enumerate([*names, TUNED, HINDSIGHT])}
+        document = {
+            name: {"test": own.tolist(), "train": other.tolist()}
+            for name, own, other in zip(names, test, train, strict=True)
+        }
         arguments.json.write_text(json.dumps({"machine": before, "usd": document}, indent=2) + "\n")
 
 
